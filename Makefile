@@ -1,0 +1,57 @@
+# Every target makes the environment first, so each one works in a bare clone.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The first interpreter on the PATH that the lock file was made for; PYTHON=... overrides it.
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(if $(shell $(p) -c 'import sys; print(1 if (3,11) <= sys.version_info < (3,14) else "")' 2>/dev/null),$(p),)))
+UV := $(shell command -v uv 2>/dev/null)
+ARGS ?=
+
+.PHONY: help install run up test lint bench lock clean
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(READY) ## make the environment in .venv from the lock file
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "movierec needs Python 3.11 to 3.13 on the PATH; name one with 'make PYTHON=/path/to/python3.12 ...'." >&2; exit 1; }
+ifneq ($(UV),)
+	"$(UV)" venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
+	UV_COMPILE_BYTECODE=1 "$(UV)" pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	"$(UV)" pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps -e .
+else
+	"$(PYTHON)" -m venv $(VENV) || { echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu 'apt-get install python3-venv' provides it." >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+endif
+	$(BIN)/python -m compileall -q movierec_assets
+	@touch $@
+
+run: $(READY) ## load the ratings, train, evaluate, promote and recommend (ARGS="--dataset ml-20m")
+	$(BIN)/movierec run $(ARGS)
+
+up: $(READY) ## Postgres, MLflow, Dagster webserver and daemon; one Ctrl-C stops all
+	$(BIN)/movierec up $(ARGS)
+
+test: lint ## lint, types and every test (ARGS='-m "not slow"' for the fast ones)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY) ## the figures of the README: this graph and the original recipe, in one run
+	$(BIN)/python -m movierec_tests.bench $(ARGS)
+
+lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra dev --extra serving --extra app --universal --python-version 3.11 --no-strip-extras \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
+
+clean: ## stop the embedded database and remove everything made here: environment, state, caches
+	@if [ -x $(BIN)/movierec ]; then $(BIN)/movierec db stop; fi
+	rm -rf $(VENV) .movierec .env build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

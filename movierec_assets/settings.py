@@ -1,0 +1,172 @@
+"""Every setting of the platform, typed, read from the environment in one place.
+
+What belongs here: names, defaults, and values derived from them (paths, database URLs). What does not:
+opening a connection, making a directory, reading the environment when a module is imported. Call
+`get_settings()` where a value is needed, at the edge, and hand plain values down.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+DAGSTER_URL_VARIABLE = "MOVIEREC_DAGSTER_URL"
+"""Read by dagster.yaml, which cannot derive it."""
+
+
+class SettingsError(ValueError):
+    """A setting is missing or unusable; the message names the variable and the remedy."""
+
+
+class Settings(BaseSettings):
+    """The platform's settings; each field is read from MOVIEREC_<FIELD>."""
+
+    model_config = SettingsConfigDict(env_prefix="MOVIEREC_", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    # Places
+    home: Path = Field(
+        default=PROJECT_ROOT, description="Project directory: holds dagster.yaml, workspace.yaml and data/."
+    )
+    state_dir: Path | None = Field(
+        default=None, description="Everything made at run time: database, artifacts, logs [HOME/.movierec]."
+    )
+    data_dir: Path | None = Field(
+        default=None, description="Where datasets are looked for and downloaded to [HOME/data]."
+    )
+    storage_url: str | None = Field(
+        default=None, description="Where matrices and Parquet files go: a path or any fsspec URL [STATE_DIR/storage]."
+    )
+
+    # Data
+    dataset: str | None = Field(
+        default=None,
+        description="Name of a known release, `demo`, or a directory in MovieLens layout [found or downloaded].",
+    )
+    positive_threshold: float = Field(
+        default=4.0, ge=0.5, le=5.0, description="A rating of at least this many stars is liked."
+    )
+
+    # Servers
+    database_url: str | None = Field(
+        default=None, description="libpq URL of the ratings database on an external Postgres [an embedded server]."
+    )
+    embedded_database_url: str | None = Field(
+        default=None, description="Set by `movierec` for the processes it starts; not for people."
+    )
+    mlflow_tracking_uri: str | None = Field(
+        default=None, description="MLflow server [the MLflow database on the same Postgres, without a server]."
+    )
+    dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI under `movierec up`.")
+    mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI under `movierec up`.")
+
+    # Automation
+    timezone: str = Field(default="UTC", description="Time zone of the daily schedules.")
+
+    @field_validator("home", "state_dir", "data_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().resolve() if value else None
+
+    @field_validator("database_url", "embedded_database_url")
+    @classmethod
+    def _libpq_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            url = make_url(value)
+        except ArgumentError as error:
+            raise ValueError("not a database URL; expected postgresql://user:password@host:5432/movierec") from error
+        if url.get_backend_name() not in ("postgresql", "postgres"):
+            raise ValueError(f"is a {url.get_backend_name()} URL; the platform runs on Postgres only")
+        if not url.database:
+            raise ValueError("names no database; end it with one, as in postgresql://user@host:5432/movierec")
+        return value
+
+    @property
+    def state(self) -> Path:
+        """Directory of everything made at run time."""
+        return self.state_dir or self.home / ".movierec"
+
+    @property
+    def data(self) -> Path:
+        """Directory of downloaded datasets."""
+        return self.data_dir or self.home / "data"
+
+    @property
+    def storage(self) -> str:
+        """Base path or URL of what the IO managers write."""
+        return self.storage_url or str(self.state / "storage")
+
+    @property
+    def databases(self) -> DatabaseUrls:
+        """URLs of the three databases.
+
+        Raises
+        ------
+        SettingsError
+            When neither an external nor an embedded server is known.
+        """
+        url = self.database_url or self.embedded_database_url
+        if url is None:
+            raise SettingsError(
+                "No database: MOVIEREC_DATABASE_URL is not set and the embedded server was not started. "
+                "Run `movierec db start`, which also writes .env, or set MOVIEREC_DATABASE_URL."
+            )
+        return DatabaseUrls(url)
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Tracking and registry URI: the server where one is set, else the database itself."""
+        return self.mlflow_tracking_uri or self.databases.mlflow
+
+
+class DatabaseUrls:
+    """The three databases of one Postgres server, in the forms their readers want.
+
+    Ratings live in the database that the URL names; Dagster's and MLflow's databases carry its name with a
+    suffix. libpq clients (psycopg2) get `postgresql://`, SQLAlchemy gets `postgresql+psycopg2://`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url: URL = make_url(url)
+
+    def _render(self, driver: str, suffix: str) -> str:
+        name = f"{self._url.database}{suffix}"
+        return self._url.set(drivername=driver, database=name).render_as_string(hide_password=False)
+
+    @property
+    def ratings(self) -> str:
+        """libpq URL of the ratings database."""
+        return self._render("postgresql", "")
+
+    @property
+    def dagster(self) -> str:
+        """SQLAlchemy URL of Dagster's storage."""
+        return self._render("postgresql+psycopg2", "_dagster")
+
+    @property
+    def mlflow(self) -> str:
+        """SQLAlchemy URL of MLflow's backend store."""
+        return self._render("postgresql+psycopg2", "_mlflow")
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """Names of the three databases: ratings, Dagster, MLflow."""
+        base = str(self._url.database)
+        return base, f"{base}_dagster", f"{base}_mlflow"
+
+    @property
+    def shown(self) -> str:
+        """URL of the ratings database with the password hidden."""
+        return self._url.set(drivername="postgresql").render_as_string(hide_password=True)
+
+
+def get_settings() -> Settings:
+    """Read the settings from the environment, now."""
+    return Settings()
