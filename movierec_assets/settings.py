@@ -17,7 +17,8 @@ from sqlalchemy.exc import ArgumentError
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 DAGSTER_URL_VARIABLE = "MOVIEREC_DAGSTER_URL"
-"""Read by dagster.yaml, which cannot derive it."""
+DAGSTER_FILES_VARIABLE = "MOVIEREC_DAGSTER_FILES"
+"""Read by dagster.yaml, which cannot derive them."""
 
 
 class SettingsError(ValueError):

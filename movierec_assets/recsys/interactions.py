@@ -6,8 +6,10 @@ How it is divided lives in `split`; what is learned from it in `als`.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,8 @@ from movierec_assets.recsys.errors import RecsysError
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
+Arrays = dict[str, npt.NDArray[Any]]
+"""Named arrays: what an artefact is stored as."""
 
 
 @dataclass(frozen=True)
@@ -188,3 +192,28 @@ class Interactions:
         rank = np.empty(len(self), dtype=np.int32)
         rank[order] = np.repeat(place[starts] + (sizes - 1) // 2, sizes)
         return rank
+
+    def fingerprint(self) -> str:
+        """SHA-256 of everything in the matrix: equal exactly when shape, places, stars and times are."""
+        digest = hashlib.sha256(repr(self.shape).encode())
+        for array in (self.stars.indptr, self.stars.indices, self.stars.data, self.rated_at):
+            digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
+        return digest.hexdigest()
+
+    def to_arrays(self) -> Arrays:
+        """Arrays under the names `scipy.sparse.load_npz` reads, and `rated_at`."""
+        return {
+            "format": np.array(b"csr"),
+            "shape": np.array(self.shape),
+            "indptr": self.stars.indptr,
+            "indices": self.stars.indices,
+            "data": self.stars.data,
+            "rated_at": self.rated_at,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Read back what `to_arrays` gave."""
+        stars = csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=tuple(arrays["shape"]))
+        stars.has_sorted_indices = True
+        return cls(stars, arrays["rated_at"])

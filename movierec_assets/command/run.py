@@ -1,0 +1,227 @@
+"""One run of a job, driven through Dagster and told as it happens.
+
+Belongs here: starting the job in a process of its own, following its events in the instance, and summing up. The
+run is an ordinary Dagster run: it is recorded in the instance and shown in the UI.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from movierec_assets.command import CommandError
+
+if TYPE_CHECKING:
+    from dagster import DagsterEvent, DagsterInstance, EventLogEntry
+
+POLL_SECONDS = 0.3
+_INVOCATION_TAG = "movierec/invocation"
+
+
+@dataclass
+class Report:
+    """What a run did.
+
+    Attributes
+    ----------
+    run_id : str
+    succeeded : bool
+    metadata : dict
+        Metadata of each asset that was materialized, as plain values.
+    failures : list of str
+        Why assets and blocking checks failed, each in a line or a few.
+    warnings : list of str
+        Checks that failed as warnings.
+    log : Path
+        Everything the process printed.
+    """
+
+    run_id: str
+    log: Path
+    succeeded: bool = False
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def run_job(job: str, logs: Path, console: Console) -> Report:
+    """Run a job of the platform, showing each asset as it starts and ends.
+
+    Parameters
+    ----------
+    job : str
+    logs : Path
+        Directory for the output of the process.
+    console : Console
+        Where progress goes; a terminal gets a moving line, a file a line for each event.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    CommandError
+        When the process ended before Dagster recorded a run.
+    """
+    from dagster import DagsterInstance  # noqa: PLC0415
+
+    invocation = uuid.uuid4().hex
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{job}-{time.strftime('%Y%m%d-%H%M%S')}-{invocation[:6]}.log"
+    with log.open("wb") as output, DagsterInstance.get() as instance:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "dagster", "job", "execute"),
+                *("--module-name", "movierec_assets.definitions", "--job", job),
+                *("--tags", json.dumps({_INVOCATION_TAG: invocation})),
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            return _follow(process, instance, invocation, log, console)
+        finally:
+            _end(process)
+
+
+def _follow(
+    process: subprocess.Popen[bytes], instance: DagsterInstance, invocation: str, log: Path, console: Console
+) -> Report:
+    from dagster import RunsFilter  # noqa: PLC0415
+
+    with console.status("Starting Dagster") as status:
+        records: list[Any] = []
+        while not records:
+            ended = process.poll() is not None
+            records = list(instance.get_run_records(RunsFilter(tags={_INVOCATION_TAG: invocation}), limit=1))
+            if ended and not records:
+                raise CommandError(f"Dagster did not start the run:\n{_tail(log)}\nThe whole output is in {log}.")
+            if not records:
+                time.sleep(POLL_SECONDS)
+        teller = _Teller(Report(records[0].dagster_run.run_id, log), console)
+        cursor: str | None = None
+        while True:
+            ended = process.poll() is not None
+            batch = instance.get_records_for_run(teller.report.run_id, cursor=cursor)
+            cursor = batch.cursor
+            for record in batch.records:
+                message = teller.tell(record.event_log_entry)
+                if message:
+                    status.update(escape(message))
+            if ended and not batch.records:
+                break
+            if not batch.has_more:
+                time.sleep(POLL_SECONDS)
+        run = instance.get_run_by_id(teller.report.run_id)
+    report = teller.report
+    report.succeeded = bool(run and run.is_success) and process.returncode == 0 and not report.failures
+    if not report.succeeded and not report.failures:
+        report.failures.append(f"The run ended as {run.status.value if run else 'unknown'}:\n{_tail(log)}")
+    return report
+
+
+class _Teller:
+    """Turns events into lines, and keeps what the report needs."""
+
+    def __init__(self, report: Report, console: Console) -> None:
+        self.report = report
+        self._console = console
+        self._started: dict[str, float] = {}
+        self._written: dict[str, list[str]] = {}
+
+    def tell(self, entry: EventLogEntry) -> str | None:
+        """Show an event; returns what is going on now, for the moving line."""
+        event = entry.dagster_event
+        step = entry.step_key
+        if event is None:
+            return f"{step}: {entry.user_message}" if step else None
+        kind = event.event_type_value
+        if kind == "STEP_START" and step:
+            self._started[step] = entry.timestamp
+            return step
+        if kind == "ASSET_MATERIALIZATION" and step:
+            self._materialized(event, step)
+        elif kind == "ASSET_CHECK_EVALUATION":
+            self._checked(event)
+        elif kind == "STEP_SUCCESS" and step and step in self._written:
+            seconds = entry.timestamp - self._started.get(step, entry.timestamp)
+            for line in self._written.pop(step):
+                self._console.print(f"[green]✓[/] {line}  [dim]{seconds:.1f} s[/]")
+        elif kind == "STEP_FAILURE" and step:
+            reason = _root_cause(event)
+            self.report.failures.append(f"{step}: {reason}")
+            self._console.print(f"[red]✗ {escape(step)}[/]")
+        return None
+
+    def _materialized(self, event: DagsterEvent, step: str) -> None:
+        materialization = event.step_materialization_data.materialization
+        name = materialization.asset_key.to_user_string()
+        values = {key: value.value for key, value in materialization.metadata.items()}
+        self.report.metadata[name] = values
+        rows = values.get("dagster/row_count")
+        notes = [f"{rows:,} rows"] if rows is not None else []
+        if "model_version" in values:
+            notes.append(f"version {values['model_version']}")
+        if values.get("reloaded") is False:
+            notes.append("unchanged, not reloaded")
+        self._written.setdefault(step, []).append(f"[bold]{escape(name):<22}[/] {', '.join(notes):<34}")
+
+    def _checked(self, event: DagsterEvent) -> None:
+        evaluation = event.asset_check_evaluation_data
+        name = f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}"
+        if evaluation.passed:
+            self._console.print(f"[green]✓[/] [dim]check {escape(name)}[/]")
+            return
+        text = f"check {name} failed: {evaluation.description}"
+        if evaluation.severity.value == "ERROR":
+            self.report.failures.append(text)
+            self._console.print(f"[red]✗ {escape(text)}[/]")
+        else:
+            self.report.warnings.append(text)
+            self._console.print(f"[yellow]! {escape(text)}[/]")
+
+
+def _root_cause(event: DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return str(event.message)
+    # "module.Class: message" - people read the message.
+    text = error.message.strip()
+    head, separator, rest = text.partition(": ")
+    return rest if separator and " " not in head else text
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let an interrupted run end properly, then see to it that it did."""
+    for patience, stop in _stages(process):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=patience)
+            return
+        stop()
+    process.wait()
+
+
+def _stages(process: subprocess.Popen[bytes]) -> Iterator[tuple[float, Any]]:
+    # The terminal's Ctrl-C reached the process as well, so it may be ending already.
+    yield 15, process.terminate
+    yield 10, process.kill

@@ -1,0 +1,127 @@
+"""`movierec up`: the servers of the platform, started together and stopped together.
+
+Belongs here: which programs run with which addresses. Supervising them is `honcho`'s work.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import requests
+from honcho.manager import Manager
+from rich.console import Console
+
+from movierec_assets.command import CommandError
+from movierec_assets.settings import Settings
+
+HOST = "127.0.0.1"
+READY_SECONDS = 120
+
+
+def serve(settings: Settings, console: Console) -> int:
+    """Run the MLflow server and Dagster (webserver, daemon, code server) until interrupted.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the databases ready.
+    console : Console
+        Told the addresses as soon as they answer.
+
+    Returns
+    -------
+    int
+        0 after Ctrl-C or a request to end; the exit status of a server that ended by itself otherwise.
+
+    Raises
+    ------
+    CommandError
+        When a port is taken.
+    """
+    _require_free("Dagster", settings.dagster_port, "MOVIEREC_DAGSTER_PORT")
+    own_mlflow = settings.mlflow_tracking_uri is None
+    addresses = {"Dagster": f"http://{HOST}:{settings.dagster_port}"}
+    manager = Manager()
+    if own_mlflow:
+        _require_free("MLflow", settings.mlflow_port, "MOVIEREC_MLFLOW_PORT")
+        addresses["MLflow"] = f"http://{HOST}:{settings.mlflow_port}"
+        manager.add_process("mlflow", _mlflow_command(settings), env=_mlflow_environment(settings))
+    manager.add_process("dagster", _dagster_command(settings), env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    # A closed terminal ends the servers as Ctrl-C does.
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    threading.Thread(target=_announce, args=(addresses, console), daemon=True).start()
+    manager.loop()
+    asked_to_end = manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    return 0 if asked_to_end else int(manager.returncode or 0)
+
+
+def _program(name: str) -> str:
+    return shlex.quote(str(Path(sys.executable).parent / name))
+
+
+def _dagster_command(settings: Settings) -> str:
+    workspace = shlex.quote(str(settings.home / "workspace.yaml"))
+    return (
+        f"exec {_program('dagster')} dev -w {workspace} -h {HOST} -p {settings.dagster_port} --live-data-poll-rate 2000"
+    )
+
+
+def _mlflow_command(settings: Settings) -> str:
+    artifacts = shlex.quote((settings.state / "mlartifacts").as_uri())
+    port = settings.mlflow_port
+    return (
+        f"exec {_program('mlflow')} server --host {HOST} --port {port} --workers 1 "
+        f"--artifacts-destination {artifacts} --allowed-hosts {HOST}:{port},localhost:{port}"
+    )
+
+
+def _mlflow_environment(settings: Settings) -> dict[str, str]:
+    # The URL holds a password, which arguments would show to everybody on the machine. Without job execution the
+    # server needs a fifth of the memory and half the time to start.
+    return os.environ | {
+        "MLFLOW_BACKEND_STORE_URI": settings.databases.mlflow,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _require_free(server: str, port: int, variable: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port}, where {server} would listen, is taken ({error.strerror}). "
+                f"End the program that uses it, or choose another port with {variable}."
+            ) from error
+
+
+def _announce(addresses: dict[str, str], console: Console) -> None:
+    """Say where the servers are, once they answer."""
+    deadline = time.monotonic() + READY_SECONDS
+    waiting = dict(addresses)
+    while waiting and time.monotonic() < deadline:
+        for name, address in list(waiting.items()):
+            path = "/server_info" if name == "Dagster" else "/health"
+            try:
+                answers = requests.get(address + path, timeout=2).ok
+            except requests.RequestException:
+                answers = False
+            if answers:
+                del waiting[name]
+        time.sleep(0.5)
+    if waiting:
+        console.print(f"[yellow]Not answering after {READY_SECONDS} s: {', '.join(waiting)}; see the lines above.[/]")
+        return
+    console.print()
+    for name, address in addresses.items():
+        console.print(f"[bold green]{name:<8}[/] [link={address}]{address}[/link]")
+    console.print("[dim]Ctrl-C stops everything.[/]\n")

@@ -1,0 +1,11 @@
+"""The one error of the room.
+
+What belongs here: the class. What does not: wording; each module writes its own message, and every message
+names the file or the release, the line or the field, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class DatasetError(ValueError):
+    """A dataset cannot be found, fetched or read; the message says where, why and what to do."""

@@ -1,0 +1,210 @@
+"""Reading movies.csv and links.csv.
+
+What belongs here: titles, years, genres and ids elsewhere. What does not: ratings, and what becomes of the rows.
+Both files are small, so they are read line by line; a quoted value may hold commas and quotes but no line end, so
+that one quote too many spoils one line and not the rest of the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import DatasetError
+from .layout import LINK_COLUMNS, MOVIE_COLUMNS, MovieLensFiles, open_file, read_header
+from .rejects import MAX_ID, Reason, Rejects, clean_text
+
+NO_GENRES = "(no genres listed)"
+
+_YEAR = re.compile(r"\(([0-9]{4})(?:\s*[-\u2012-\u2015]\s*(?:[0-9]{4})?)?\s*\)\s*$")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}", re.ASCII)
+_IMDB = re.compile(r"(?:tt)?([0-9]{1,12})", re.ASCII)
+
+RejectedRow = tuple[int, Reason, int, str]
+
+
+@dataclass(frozen=True)
+class Movies:
+    """The movies of a dataset, in file order; every list has one entry per movie.
+
+    Attributes
+    ----------
+    movie_id : int32 array, shape (n,)
+        Ids as in the file.
+    title : list of str
+        Titles as in the file, the year included.
+    year : list of int or None
+        First year in the parentheses that end the title.
+    genres : list of list of str
+        Empty where the file says "(no genres listed)".
+    imdb_id : list of str or None
+        As in "tt0114709".
+    tmdb_id : list of int or None
+        Id at themoviedb.org.
+    rejects, link_rejects : Rejects
+        Rows of movies.csv and of links.csv that did not load.
+    """
+
+    movie_id: npt.NDArray[np.int32]
+    title: list[str]
+    year: list[int | None]
+    genres: list[list[str]]
+    imdb_id: list[str | None]
+    tmdb_id: list[int | None]
+    rejects: Rejects
+    link_rejects: Rejects
+
+    def __len__(self) -> int:
+        return len(self.title)
+
+
+def parse_year(title: str) -> int | None:
+    """Year at the end of a title: 1995 for "Heat (1995)", 2006 for "Death Note (2006-2007)".
+
+    Examples
+    --------
+    >>> parse_year("Toy Story (1995)"), parse_year("Babylon 5")
+    (1995, None)
+    """
+    found = _YEAR.search(title)
+    return int(found[1]) if found else None
+
+
+def read_movies(files: MovieLensFiles) -> Movies:
+    """Read the movies, with their ids at IMDb and TMDB where links.csv has them.
+
+    A row without an id in 1 to 2147483647 or without a title is rejected, and so is an earlier row of a movie that
+    is listed twice. A bad row of links.csv costs the movie its links, not its place.
+
+    Raises
+    ------
+    DatasetError
+        If a file has no readable header or is not UTF-8, or if no movie is left.
+    """
+    entries: dict[int, tuple[int, str, str, str]] = {}
+    bad: list[RejectedRow] = []
+    width, rows = _rows(files.movies, MOVIE_COLUMNS, bad)
+    for line, text, (number, title, genres) in rows:
+        movie_id = _id(number)
+        if isinstance(movie_id, Reason):
+            bad.append((line, movie_id, 0, text))
+        elif not title.strip():
+            bad.append((line, Reason.MISSING_TITLE, 0, text))
+        else:
+            if movie_id in entries:
+                earlier = entries.pop(movie_id)
+                bad.append((earlier[0], Reason.DUPLICATE_MOVIE, line, earlier[1]))
+            entries[movie_id] = (line, text, title, genres)
+    rejects = Rejects.of(files.movies.name, width, bad)
+    if not entries:
+        raise DatasetError(
+            f"{files.movies}: no movie can be loaded. {rejects.summary()} Each row must read like "
+            f"1,Toy Story (1995),Adventure|Comedy ({','.join(MOVIE_COLUMNS)}); correct the file, or fetch the "
+            "release again."
+        )
+    links, link_rejects = _read_links(files.links, entries.keys())
+    titles = [title for _, _, title, _ in entries.values()]
+    found = [links.get(movie_id, (None, None)) for movie_id in entries]
+    return Movies(
+        movie_id=np.array(list(entries), np.int32),
+        title=titles,
+        year=[parse_year(title) for title in titles],
+        genres=[_genres(genres) for *_, genres in entries.values()],
+        imdb_id=[imdb for imdb, _ in found],
+        tmdb_id=[tmdb for _, tmdb in found],
+        rejects=rejects,
+        link_rejects=link_rejects,
+    )
+
+
+def _genres(text: str) -> list[str]:
+    if text.strip() == NO_GENRES:
+        return []
+    return [genre for part in text.split("|") if (genre := part.strip())]
+
+
+def _id(text: str) -> int | Reason:
+    """Movie id, or why it is none."""
+    digits = text.strip()
+    if not digits:
+        return Reason.MISSING_MOVIE
+    if not _INTEGER.fullmatch(digits):
+        return Reason.MOVIE_NOT_INTEGER
+    number = int(digits)
+    return number if 1 <= number <= MAX_ID else Reason.MOVIE_RANGE
+
+
+Links = dict[int, tuple[str | None, int | None]]
+
+
+def _read_links(path: Path | None, known: Container[int]) -> tuple[Links, Rejects]:
+    if path is None:
+        return {}, Rejects.of("links.csv", len(LINK_COLUMNS), [])
+    links: dict[int, tuple[int, str, str | None, int | None]] = {}
+    bad: list[RejectedRow] = []
+    width, rows = _rows(path, LINK_COLUMNS, bad)
+    for line, text, (number, imdb, tmdb) in rows:
+        movie_id = _id(number)
+        imdb_found = _IMDB.fullmatch(imdb.strip())
+        tmdb_digits = tmdb.strip()
+        if isinstance(movie_id, Reason):
+            bad.append((line, movie_id, 0, text))
+        elif movie_id not in known:
+            bad.append((line, Reason.UNKNOWN_MOVIE, movie_id, text))
+        elif imdb.strip() and not imdb_found:
+            bad.append((line, Reason.IMDB_ID, 0, text))
+        elif tmdb_digits and not (_INTEGER.fullmatch(tmdb_digits) and 1 <= int(tmdb_digits) <= MAX_ID):
+            bad.append((line, Reason.TMDB_ID, 0, text))
+        else:
+            if movie_id in links:
+                bad.append((links[movie_id][0], Reason.DUPLICATE_LINK, line, links[movie_id][1]))
+            imdb_id = f"tt{imdb_found[1]}" if imdb_found else None
+            links[movie_id] = (line, text, imdb_id, int(tmdb_digits) if tmdb_digits else None)
+    return {key: (imdb, tmdb) for key, (_, _, imdb, tmdb) in links.items()}, Rejects.of(path.name, width, bad)
+
+
+def _rows(
+    path: Path, columns: Sequence[str], bad: list[RejectedRow]
+) -> tuple[int, Iterator[tuple[int, str, list[str]]]]:
+    """Fields in a row of a file, and its rows as (line, text, values of the columns asked for).
+
+    Rows that are no rows of the table are appended to `bad`.
+    """
+    stream = open_file(path)
+    with stream:
+        header = read_header(stream, path, columns)
+        lines = stream.readlines()
+
+    def rows() -> Iterator[tuple[int, str, list[str]]]:
+        for number, raw in enumerate(lines, header.line + 1):
+            try:
+                line = raw.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise DatasetError(
+                    f"{path}, line {number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) is not "
+                    f"UTF-8. Save the file as UTF-8, for instance with "
+                    f"`iconv -f latin1 -t utf-8 {path.name} > fixed.csv`."
+                ) from error
+            if not line.strip():
+                continue
+            text = clean_text(raw)
+            if "\0" in line:
+                bad.append((number, Reason.NUL_BYTE, 0, text))
+                continue
+            try:
+                fields = next(csv.reader([line], strict=True))
+            except csv.Error:
+                bad.append((number, Reason.MALFORMED, 0, text))
+                continue
+            if len(fields) == header.width:
+                yield number, text, [fields[position] for position in header.positions]
+            else:
+                bad.append((number, Reason.FIELD_COUNT, len(fields), text))
+
+    return header.width, rows()

@@ -1,0 +1,241 @@
+"""From the bytes of ratings.csv to four columns of numbers.
+
+What belongs here: cutting the file into blocks of whole lines and turning lines into values. What does not: judging
+values (`ratings`); all that is decided here is whether a line has four values that are numbers.
+
+A block goes through polars typed; lines that do not come out as four finite numbers are read again one by one with
+the rules of `parse_line`, which are the definition. Whatever polars might read differently from that definition
+(a line with too many fields, a quote that spans lines) shows as a count that does not match, and the block is halved
+until the spot is small enough to be read line by line.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from .errors import DatasetError
+from .layout import Header
+from .rejects import Reason
+
+BLOCK_BYTES = 64 << 20
+_LINE_BY_LINE = 128
+
+_MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "\\n"})
+_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_INT64 = np.iinfo(np.int64)
+
+BLANK = 255
+"""Code of a line without anything on it, which is no row."""
+
+_MISSING_REASONS = (Reason.MISSING_USER, Reason.MISSING_MOVIE, Reason.MISSING_RATING, Reason.MISSING_TIMESTAMP)
+_SHAPE_REASONS = (
+    Reason.USER_NOT_INTEGER,
+    Reason.MOVIE_NOT_INTEGER,
+    Reason.RATING_NOT_NUMBER,
+    Reason.TIMESTAMP_NOT_INTEGER,
+)
+_BEFORE_FIELD = np.frombuffer(b",\n", np.uint8)
+_BEHIND_FIELD = np.frombuffer(b",\r\n", np.uint8)
+_TYPES = (pl.Int64, pl.Int64, pl.Float64, pl.Int64)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a file: where they are and their bytes, the last line end included."""
+
+    offset: int
+    data: bytes
+    first_line: int
+    lines: int
+
+
+@dataclass(frozen=True)
+class ParsedRows:
+    """One entry per physical line of a block.
+
+    Attributes
+    ----------
+    user_id, movie_id, rated_at : int64 array
+        Values, clipped to 64 bits; 0 where `code` is not 0.
+    rating : float64 array
+        Stars; 0 where `code` is not 0.
+    code : uint8 array
+        0, a `Reason`, or `BLANK`.
+    detail : int64 array
+        Number of fields found, where that is the reason.
+    """
+
+    user_id: npt.NDArray[np.int64]
+    movie_id: npt.NDArray[np.int64]
+    rating: npt.NDArray[np.float64]
+    rated_at: npt.NDArray[np.int64]
+    code: npt.NDArray[np.uint8]
+    detail: npt.NDArray[np.int64]
+
+
+Row = tuple[int, int, float, int, int, int]
+
+
+def read_blocks(stream: BinaryIO, path: Path, first_line: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+    """Cut the rest of a file into blocks that end where a line ends.
+
+    Raises
+    ------
+    DatasetError
+        If a single line is longer than a block.
+    """
+    offset = stream.tell()
+    while data := stream.read(block_bytes):
+        cut = data.rfind(b"\n") + 1
+        if cut == 0 and len(data) == block_bytes:
+            raise DatasetError(
+                f"{path}, line {first_line}: no line end within {block_bytes:,} bytes (from byte {offset:,}); "
+                "this is not a CSV of ratings. Fetch the release again."
+            )
+        if len(data) < block_bytes and cut < len(data):
+            size, data = len(data), data + b"\n"
+        else:
+            size = cut
+            data = data[:cut] if cut < len(data) else data
+            stream.seek(offset + cut)
+        lines = data.count(b"\n")
+        yield Block(offset, data, first_line, lines)
+        offset += size
+        first_line += lines
+
+
+def parse_line(line: bytes, header: Header) -> Row:
+    """Read one line: (user id, movie id, rating, timestamp, code, detail).
+
+    This is the definition of a readable row. A quoted value, surrounding spaces and a sign are fine; ids and
+    timestamps are integers, so "12.0" is not one.
+    """
+    text = line.decode("utf-8", "replace").strip(" \t\r\n")
+    if not text:
+        return 0, 0, 0.0, 0, BLANK, 0
+    if '"' in text:
+        try:
+            fields = next(csv.reader([text], skipinitialspace=True, strict=True))
+        except (csv.Error, StopIteration):
+            return 0, 0, 0.0, 0, Reason.MALFORMED, 0
+    else:
+        fields = text.split(",")
+    if len(fields) != header.width:
+        return 0, 0, 0.0, 0, Reason.FIELD_COUNT, len(fields)
+    values = [fields[position].strip(" \t") for position in header.positions]
+    for value, reason in zip(values, _MISSING_REASONS, strict=True):
+        if value.lower() in _MISSING:
+            return 0, 0, 0.0, 0, reason, 0
+    for value, reason in zip(values, _SHAPE_REASONS, strict=True):
+        pattern = _NUMBER if reason is Reason.RATING_NOT_NUMBER else _INTEGER
+        if not pattern.fullmatch(value):
+            return 0, 0, 0.0, 0, reason, 0
+    user, movie, rating, rated_at = values
+    return _integer(user), _integer(movie), float(rating), _integer(rated_at), 0, 0
+
+
+def _integer(digits: str) -> int:
+    """Read digits as an integer, clipped to 64 bits so that it fits an array; no valid id is that large."""
+    if len(digits) > 4_000:  # int() refuses more than 4,300
+        return int(_INT64.max)
+    return min(max(int(digits), int(_INT64.min)), int(_INT64.max))
+
+
+def parse_rows(data: bytes, lines: int, header: Header) -> ParsedRows:
+    """Read every line of a block; `lines` is the number of line ends in it."""
+    if lines > _LINE_BY_LINE:
+        rows = _parse_typed(data, lines, header)
+        if rows is not None:
+            return rows
+        middle = data.find(b"\n", len(data) // 2) + 1
+        if 0 < middle < len(data):
+            first, second = data[:middle], data[middle:]
+            before = first.count(b"\n")
+            return _joined(parse_rows(first, before, header), parse_rows(second, lines - before, header))
+    return _from_rows([parse_line(line, header) for line in data.split(b"\n")[:-1]])
+
+
+def _from_rows(rows: list[Row]) -> ParsedRows:
+    columns = list(zip(*rows, strict=True)) or [()] * 6
+    dtypes = (np.int64, np.int64, np.float64, np.int64, np.uint8, np.int64)
+    return ParsedRows(*(np.array(column, dtype) for column, dtype in zip(columns, dtypes, strict=True)))
+
+
+def _joined(first: ParsedRows, second: ParsedRows) -> ParsedRows:
+    return ParsedRows(*(np.concatenate([getattr(first, n), getattr(second, n)]) for n in first.__dataclass_fields__))
+
+
+def _parse_typed(data: bytes, lines: int, header: Header) -> ParsedRows | None:
+    """Read a block with polars; None where its lines cannot be told apart with certainty."""
+    quoted = b'"' in data
+    if quoted and not _quotes_enclose_fields(data):
+        return None
+    names = [f"c{index}" for index in range(header.width)]
+    wanted = [names[position] for position in header.positions]
+    schema: dict[str, type[pl.DataType]] = dict.fromkeys(names, pl.String)
+    schema.update(zip(wanted, _TYPES, strict=True))
+    try:
+        # The header line keeps polars from taking the width of the table from a first row that may be ragged.
+        frame = pl.read_csv(
+            ",".join(names).encode() + b"\n" + data,
+            schema=schema,
+            ignore_errors=True,
+            truncate_ragged_lines=True,
+            quote_char='"' if quoted else None,
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    if frame.height != lines:
+        return None
+    unsure = frame.select(pl.any_horizontal(pl.all().is_null(), ~pl.col(wanted[2]).is_finite().fill_null(False)))
+    suspects = np.flatnonzero(unsure.to_series().to_numpy())
+    reread = _lines_at(data, suspects)
+    # Every other line has a value in each column, hence at least width - 1 commas: if the sum is right, so is each.
+    commas = data.count(b",") - sum(line.count(b",") for line in reread)
+    if commas != (lines - len(suspects)) * (header.width - 1):
+        return None
+    user, movie, rating, rated_at = (frame.get_column(name).fill_null(0).to_numpy(writable=True) for name in wanted)
+    code, detail = np.zeros(lines, np.uint8), np.zeros(lines, np.int64)
+    if len(suspects):
+        again = _from_rows([parse_line(line, header) for line in reread])
+        user[suspects], movie[suspects] = again.user_id, again.movie_id
+        rating[suspects], rated_at[suspects] = again.rating, again.rated_at
+        code[suspects], detail[suspects] = again.code, again.detail
+    return ParsedRows(user, movie, rating, rated_at, code, detail)
+
+
+def _quotes_enclose_fields(data: bytes) -> bool:
+    """Whether quotes come in pairs around whole fields and none spans lines, so that every line end ends a row."""
+    raw = np.frombuffer(data, np.uint8)
+    quotes = np.flatnonzero(raw == ord('"'))
+    if len(quotes) % 2:
+        return False
+    before, behind = raw[np.maximum(quotes[::2] - 1, 0)], raw[quotes[1::2] + 1]
+    if not (np.isin(before, _BEFORE_FIELD) | (quotes[::2] == 0)).all() or not np.isin(behind, _BEHIND_FIELD).all():
+        return False
+    is_quote = raw[(raw == ord('"')) | (raw == ord("\n"))] == ord('"')
+    return not bool((np.cumsum(is_quote, dtype=np.int32)[~is_quote] & 1).any())
+
+
+def _lines_at(data: bytes, indices: npt.NDArray[np.int64]) -> list[bytes]:
+    """Bytes of the lines with these indices, ascending, without their line ends."""
+    if len(indices) == 0:
+        return []
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    return [data[a:b] for a, b in zip(starts[indices].tolist(), ends[indices].tolist(), strict=True)]
+
+
+def lines_of(block: Block, numbers: npt.NDArray[np.int64]) -> list[bytes]:
+    """Bytes of the lines with these physical numbers, ascending, all of them within the block."""
+    return _lines_at(block.data, numbers - block.first_line)

@@ -1,0 +1,170 @@
+"""Rows that did not load, and why.
+
+What belongs here: the reasons, their wording, and the columns a rejected row is kept in. What does not: deciding
+that a row is bad (`movies`, `ratings`) and storing it (the ingestion asset).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+MAX_ID = 2**31 - 1
+"""Largest id that a 4-byte integer column holds."""
+
+FIRST_APP_USER_ID = 2_000_000_000
+"""User ids from here up belong to accounts created in the app, never to a dataset."""
+
+LONGEST_TEXT = 2_000
+"""Characters of a rejected line that are kept."""
+
+
+class Reason(IntEnum):
+    """Why a row did not load; 0 is reserved for rows that did."""
+
+    FIELD_COUNT = 1
+    MALFORMED = 2
+    MISSING_USER = 3
+    MISSING_MOVIE = 4
+    MISSING_RATING = 5
+    MISSING_TIMESTAMP = 6
+    MISSING_TITLE = 7
+    USER_NOT_INTEGER = 8
+    MOVIE_NOT_INTEGER = 9
+    RATING_NOT_NUMBER = 10
+    TIMESTAMP_NOT_INTEGER = 11
+    USER_RANGE = 12
+    USER_RESERVED = 13
+    MOVIE_RANGE = 14
+    UNKNOWN_MOVIE = 15
+    RATING_GRID = 16
+    TIMESTAMP_RANGE = 17
+    DUPLICATE_RATING = 18
+    DUPLICATE_MOVIE = 19
+    DUPLICATE_LINK = 20
+    IMDB_ID = 21
+    TMDB_ID = 22
+    NUL_BYTE = 23
+
+
+# The compact reason, and what is said behind it about one row. {detail} is a number the reader kept.
+_WORDING: dict[Reason, tuple[str, str]] = {
+    Reason.FIELD_COUNT: ("wrong number of fields", ": expected {fields} fields, found {detail}"),
+    Reason.MALFORMED: ("quotes that do not close or do not enclose the whole field", ""),
+    Reason.MISSING_USER: ("missing user id", ""),
+    Reason.MISSING_MOVIE: ("missing movie id", ""),
+    Reason.MISSING_RATING: ("missing rating", ""),
+    Reason.MISSING_TIMESTAMP: ("missing timestamp", ""),
+    Reason.MISSING_TITLE: ("missing title", ""),
+    Reason.USER_NOT_INTEGER: ("user id is not an integer", ""),
+    Reason.MOVIE_NOT_INTEGER: ("movie id is not an integer", ""),
+    Reason.RATING_NOT_NUMBER: ("rating is not a number", ""),
+    Reason.TIMESTAMP_NOT_INTEGER: ("timestamp is not an integer number of seconds", ""),
+    Reason.USER_RANGE: (f"user id outside 1 to {MAX_ID}", ""),
+    Reason.USER_RESERVED: (f"user id from {FIRST_APP_USER_ID} up is reserved for accounts created in the app", ""),
+    Reason.MOVIE_RANGE: (f"movie id outside 1 to {MAX_ID}", ""),
+    Reason.UNKNOWN_MOVIE: ("unknown movie", ": {detail} is not in movies.csv"),
+    Reason.RATING_GRID: ("rating off the half-star grid 0.5 to 5.0", ""),
+    Reason.TIMESTAMP_RANGE: ("impossible timestamp", ": {detail} is not between 1970 and tomorrow in seconds"),
+    Reason.DUPLICATE_RATING: ("duplicate (user, movie) pair", ": line {detail} wins"),
+    Reason.DUPLICATE_MOVIE: ("duplicate movie id", ": line {detail} wins"),
+    Reason.DUPLICATE_LINK: ("duplicate movie id in links", ": line {detail} wins"),
+    Reason.IMDB_ID: ("IMDb id is not a number", ""),
+    Reason.TMDB_ID: (f"TMDB id is not an integer in 1 to {MAX_ID}", ""),
+    Reason.NUL_BYTE: ("NUL byte in the row", ""),
+}
+
+INCOMPLETE = (
+    Reason.FIELD_COUNT,
+    Reason.MALFORMED,
+    Reason.MISSING_USER,
+    Reason.MISSING_MOVIE,
+    Reason.MISSING_RATING,
+    Reason.MISSING_TIMESTAMP,
+)
+"""Reasons of rows in which not every column has a value."""
+
+
+def clean_text(raw: bytes) -> str:
+    """Decode a line for keeping: no line end, no NUL (Postgres text holds none), undecodable bytes replaced."""
+    return raw[: 4 * LONGEST_TEXT].rstrip(b"\r\n").replace(b"\0", b"").decode("utf-8", "replace")[:LONGEST_TEXT]
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """Rejected rows of one file, in file order.
+
+    Attributes
+    ----------
+    file : str
+        Name of the file.
+    line : int64 array, shape (n,)
+        Physical line, 1-based.
+    code : uint8 array, shape (n,)
+        A `Reason` each.
+    detail : int64 array, shape (n,)
+        The number that the reason's wording mentions, if it mentions one.
+    text : polars.Series of str, length n
+        The line as it stands in the file, cut at `LONGEST_TEXT` characters.
+    fields : int
+        Fields that a row of the file should have.
+    """
+
+    file: str
+    line: npt.NDArray[np.int64]
+    code: npt.NDArray[np.uint8]
+    detail: npt.NDArray[np.int64]
+    text: pl.Series
+    fields: int
+
+    @classmethod
+    def of(cls, file: str, fields: int, rows: Sequence[tuple[int, Reason, int, str]]) -> Rejects:
+        """Build from (line, reason, detail, text) rows in any order."""
+        rows = sorted(rows)
+        return cls(
+            file,
+            np.array([row[0] for row in rows], np.int64),
+            np.array([row[1] for row in rows], np.uint8),
+            np.array([row[2] for row in rows], np.int64),
+            pl.Series("text", [row[3] for row in rows], pl.String),
+            fields,
+        )
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    @property
+    def reason(self) -> list[str]:
+        """The full reason of every row."""
+        return [self._wording(code, detail) for code, detail in zip(self.code, self.detail, strict=True)]
+
+    def rows(self) -> Iterator[tuple[str, int, str, str]]:
+        """Yield (file, line, text, reason) one row at a time, without holding all reasons in memory."""
+        for line, code, detail, text in zip(self.line, self.code, self.detail, self.text, strict=True):
+            yield self.file, int(line), text, self._wording(code, detail)
+
+    def by_reason(self) -> dict[str, int]:
+        """Count the rows of each compact reason, most frequent first."""
+        codes, counts = np.unique(self.code, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return {_WORDING[Reason(int(codes[i]))][0]: int(counts[i]) for i in order}
+
+    def summary(self, examples: int = 3) -> str:
+        """Say in a sentence or two how many rows were rejected for what, with the first few lines."""
+        reasons = "; ".join(f"{count:,} {reason}" for reason, count in self.by_reason().items())
+        shown = [f'line {line} "{text[:80]}" ({reason})' for _, line, text, reason in self._head(examples).rows()]
+        return f"{reasons}. First: {'; '.join(shown)}." if shown else "no rows rejected."
+
+    def _head(self, count: int) -> Rejects:
+        return Rejects(
+            self.file, self.line[:count], self.code[:count], self.detail[:count], self.text.head(count), self.fields
+        )
+
+    def _wording(self, code: np.uint8, detail: np.int64) -> str:
+        compact, about = _WORDING[Reason(int(code))]
+        return compact + about.format(detail=detail, fields=self.fields)

@@ -1,0 +1,103 @@
+"""The MovieLens releases that can be fetched by name.
+
+What belongs here: addresses, sizes, checksums, figures and terms, as GroupLens publishes them. What does not: fetching
+(`download`) and choosing (`locate`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BASE_URL = "https://files.grouplens.org/datasets/movielens/"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One published archive.
+
+    Attributes
+    ----------
+    name : str
+        Name of the release, of its archive, and of the directory inside.
+    archive_bytes : int
+        Size of the archive.
+    ratings, users, movies : int
+        Rows of ratings.csv, distinct users in it, rows of movies.csv.
+    licence : str
+        What its README allows, in a few words.
+    md5, sha256 : str or None
+        Checksums of the archive. At least one is known, and every known one is checked.
+    """
+
+    name: str
+    archive_bytes: int
+    ratings: int
+    users: int
+    movies: int
+    licence: str
+    md5: str | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.md5 or self.sha256):
+            raise ValueError(f"{self.name}: a release needs a checksum.")
+
+    @property
+    def archive(self) -> str:
+        """File name of the archive."""
+        return f"{self.name}.zip"
+
+    @property
+    def url(self) -> str:
+        """Public address of the archive."""
+        return BASE_URL + self.archive
+
+
+_RESEARCH = "Research use with citation; no commercial use or endorsement without permission; terms in its README."
+
+RELEASES: dict[str, Release] = {
+    release.name: release
+    for release in (
+        # GroupLens serves an .md5 beside this archive, but no public text quotes it; the SHA-256 is widely quoted.
+        Release(
+            name="ml-latest-small",
+            archive_bytes=978_202,
+            ratings=100_836,
+            users=610,
+            movies=9_742,
+            licence=f"{_RESEARCH} May be redistributed under the same terms.",
+            sha256="696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
+        ),
+        Release(
+            name="ml-20m",
+            archive_bytes=198_702_078,
+            ratings=20_000_263,
+            users=138_493,
+            movies=27_278,
+            licence=f"{_RESEARCH} May not be redistributed.",
+            md5="cd245b17a1ae2cc31bb14903e1204af3",
+            sha256="96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+        ),
+        Release(
+            name="ml-25m",
+            archive_bytes=261_978_986,
+            ratings=25_000_095,
+            users=162_541,
+            movies=62_423,
+            licence=_RESEARCH,
+            md5="6b51fb2759a8657d3bfcbfc42b592ada",
+        ),
+        Release(
+            name="ml-32m",
+            archive_bytes=238_950_008,
+            ratings=32_000_204,
+            users=200_948,
+            movies=87_585,
+            licence=_RESEARCH,
+            md5="d472be332d4daa821edc399621853b57",
+            sha256="e4a68655d7386b8f95f2f2424b2ff975dfdd15ffd59e0d864a14dca43e99d6ee",
+        ),
+    )
+}
+
+DEFAULT_RELEASE = RELEASES["ml-latest-small"]

@@ -1,0 +1,129 @@
+"""When things run: jobs, the two daily schedules, and the sensors.
+
+Belongs here: selections, times, and what starts a run. The logic of a sensor is a function of plain values; the
+sensor around it only fetches them.
+
+Dagster concepts: https://docs.dagster.io/guides/automate/schedules, https://docs.dagster.io/guides/automate/sensors
+"""
+
+import json
+
+from dagster import (
+    AssetSelection,
+    DagsterRunStatus,
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    RunStatusSensorContext,
+    ScheduleDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    define_asset_job,
+    run_status_sensor,
+    sensor,
+)
+
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.movielens import MovieLensFiles, content_hash
+from movierec_assets.defs.presentation import INGESTION, PREPROCESSING, SERVING, TRAINING
+from movierec_assets.resources.configurable import DatasetResource, RegistryResource
+
+refresh = define_asset_job(
+    "refresh",
+    selection=AssetSelection.groups(INGESTION),
+    description="Load movies and ratings if their files changed, and refresh the eligible users.",
+)
+train = define_asset_job(
+    "train",
+    selection=AssetSelection.groups(PREPROCESSING, TRAINING, SERVING),
+    description="Split, fit, evaluate, decide on promotion, and write the recommendations.",
+)
+everything = define_asset_job(
+    "everything",
+    selection=AssetSelection.groups(INGESTION, PREPROCESSING, TRAINING, SERVING),
+    description="From the files to the recommendations; what `movierec run` runs.",
+)
+JOBS = [refresh, train, everything]
+
+
+def schedules(timezone: str) -> list[ScheduleDefinition]:
+    """The two cron lines of the original: refresh at 01:55, train at 02:00, every day."""
+    return [
+        ScheduleDefinition(
+            name=name,
+            job=job,
+            cron_schedule=cron,
+            execution_timezone=timezone,
+            default_status=DefaultScheduleStatus.RUNNING,
+            description=description,
+        )
+        for name, job, cron, description in (
+            ("daily_refresh", refresh, "55 1 * * *", "Every day at 01:55: the newest ratings into the database."),
+            ("daily_train", train, "0 2 * * *", "Every day at 02:00: a new challenger from the newest ratings."),
+        )
+    ]
+
+
+def changed_files(cursor: str | None, files: MovieLensFiles) -> tuple[str, str] | None:
+    """See whether the files of a dataset have other content than at the last look.
+
+    Parameters
+    ----------
+    cursor : str or None
+        What an earlier call gave.
+    files : MovieLensFiles
+
+    Returns
+    -------
+    (cursor, content hash) or None
+        None when sizes and times are those of the cursor, so that nothing needs to be read. The hash is that of the
+        cursor when only the times have changed.
+    """
+    watched = [path for path in (files.ratings, files.movies, files.links) if path is not None]
+    stamp = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in watched]
+    if cursor is not None and json.loads(cursor)["stamp"] == stamp:
+        return None
+    digest = content_hash(*watched)
+    return json.dumps({"stamp": stamp, "content_hash": digest}), digest
+
+
+@sensor(
+    job=everything,
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Sees a new or changed dataset file and runs `everything`. Never downloads.",
+)
+def dataset_file_sensor(context: SensorEvaluationContext, dataset: DatasetResource) -> SensorResult | SkipReason:
+    """Request a run when the content of the dataset's files differs from that of the last look."""
+    try:
+        located = dataset.locate_present()
+    except DatasetError as error:
+        return SkipReason(f"No dataset to watch: {error}")
+    before = json.loads(context.cursor)["content_hash"] if context.cursor else None
+    found = changed_files(context.cursor, located.files)
+    if found is None:
+        return SkipReason(f"{located.files.directory} has not changed.")
+    cursor, digest = found
+    if digest == before:
+        return SensorResult(skip_reason="Touched, but the content is the same.", cursor=cursor)
+    # The time of the file is in the key: Dagster never runs one key twice, and a file may change back.
+    key = f"{digest}-{located.files.ratings.stat().st_mtime_ns}"
+    return SensorResult(
+        run_requests=[
+            RunRequest(run_key=key, tags={"movierec/dataset": located.name, "movierec/content": digest[:16]})
+        ],
+        cursor=cursor,
+    )
+
+
+@run_status_sensor(
+    run_status=DagsterRunStatus.FAILURE,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Ends MLflow runs that a killed training step left running.",
+)
+def unfinished_mlflow_runs(context: RunStatusSensorContext) -> SkipReason | None:
+    """Mark the MLflow run of a failed Dagster run FAILED if its step could not do so itself."""
+    registry = RegistryResource().open()
+    ended = [run for run in registry.runs_of(context.dagster_run.run_id) if registry.end_run(run, "FAILED")]
+    return SkipReason("Nothing was left running.") if not ended else None

@@ -1,0 +1,196 @@
+"""What must hold before a model is trained, promoted or served.
+
+Belongs here: asset checks. Those in front of training and of promotion are blocking: when one fails, nothing
+downstream of it runs, and the tables and the champion stay as they were.
+
+Dagster concept: asset checks, https://docs.dagster.io/guides/test/asset-checks
+"""
+
+import numpy as np
+import pandas as pd
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetIn, MetadataValue, asset_check
+
+from movierec_assets.defs.preprocessing import ids_from
+from movierec_assets.defs.recommendations import PER_USER
+from movierec_assets.defs.training import CHALLENGER_LISTS, POPULARITY_LISTS
+from movierec_assets.recsys.comparison import paired_difference
+from movierec_assets.recsys.evaluation import HEADLINE
+from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
+from movierec_assets.resources.challenger import Challenger
+from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.histories import titles_of
+from movierec_assets.sql import read_sql
+
+MOST_REJECTED = 0.10
+"""Share of rejected rows from which a file is not trained on; a tenth of it is worth a warning."""
+
+_PARTS = {name: AssetIn(name) for name in ("validation_matrix", "test_matrix")}
+
+
+@asset_check(asset="raw_ratings", blocking=True)
+def most_rows_loaded(postgres: PostgresResource) -> AssetCheckResult:
+    """At most a tenth of the rows of ratings.csv was rejected."""
+    load = postgres.open().last_load("ratings")
+    read = load.details["rows_read"] if load else 0
+    rejected = load.details["rejected"] if load else {}
+    share = sum(rejected.values()) / read if read else 1.0
+    return AssetCheckResult(
+        passed=share <= MOST_REJECTED / 10,
+        severity=AssetCheckSeverity.ERROR if share > MOST_REJECTED else AssetCheckSeverity.WARN,
+        description=f"{share:.2%} of {read:,} rows rejected; see {SCHEMA}.rejected_ratings.",
+        metadata={"rejected_by_reason": MetadataValue.json(rejected), "rejected_share": share},
+    )
+
+
+@asset_check(asset="train_matrix", additional_ins=_PARTS, blocking=True)
+def no_future_in_the_past(
+    train_matrix: Interactions, validation_matrix: Interactions, test_matrix: Interactions
+) -> AssetCheckResult:
+    """The three parts share no pair, and for every user each part is later than the one before it."""
+    parts = (train_matrix, validation_matrix, test_matrix)
+    pairs = sum(len(part) for part in parts)
+    distinct = (train_matrix.stars + validation_matrix.stars + test_matrix.stars).nnz
+    users = train_matrix.shape[0]
+    early = 0
+    latest = np.full(users, np.iinfo(np.int64).min)
+    for part in parts:
+        rows, _, _, rated_at = part.triplets()
+        early += int((rated_at <= latest[rows]).sum())
+        np.maximum.at(latest, rows, rated_at)
+    return AssetCheckResult(
+        passed=pairs == distinct and early == 0,
+        description=f"{pairs - distinct} pairs in two parts, {early} held-out positives not later than the part before",
+        metadata={"pairs": pairs, "pairs_in_two_parts": pairs - distinct, "not_later": early},
+    )
+
+
+@asset_check(asset="train_matrix", additional_ins=_PARTS, blocking=True)
+def somebody_can_be_evaluated(
+    train_matrix: Interactions, validation_matrix: Interactions, test_matrix: Interactions
+) -> AssetCheckResult:
+    """At least one user has enough positives before the held-out ones to be scored."""
+    split = Split(train_matrix, validation_matrix, test_matrix)
+    users = len(split.evaluated_users("test"))
+    return AssetCheckResult(
+        passed=users > 0,
+        description=f"{users:,} users have {MIN_TRAIN_TO_EVALUATE} positives or more before their latest ones. "
+        + ("" if users else "Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."),
+        metadata={"evaluated_users": users},
+    )
+
+
+@asset_check(asset="als_model", blocking=True)
+def factors_are_finite(als_model: Challenger) -> AssetCheckResult:
+    """No factor is infinite or not a number, and they are not all zero."""
+    factors = (als_model.scored.users, als_model.scored.movies)
+    broken = sum(int((~np.isfinite(matrix)).sum()) for matrix in factors)
+    empty = sum(not matrix.any() for matrix in factors)
+    return AssetCheckResult(
+        passed=broken == 0 and empty == 0,
+        description=f"{broken} factors are not finite, {empty} of 2 factor matrices are all zero",
+        metadata={"not_finite": broken},
+    )
+
+
+@asset_check(
+    asset="als_model",
+    additional_ins={"train_matrix": AssetIn("train_matrix"), **_PARTS, "id_maps": AssetIn("id_maps")},
+    blocking=True,
+)
+def registered_version_answers(
+    als_model: Challenger,
+    train_matrix: Interactions,
+    validation_matrix: Interactions,
+    test_matrix: Interactions,
+    id_maps: pd.DataFrame,
+    postgres: PostgresResource,
+    registry: RegistryResource,
+) -> AssetCheckResult:
+    """The new version, read back from the registry, answers for users with movies they have not liked yet."""
+    versions = registry.open()
+    recommender = versions.load(versions.version(als_model.version))
+    liked = train_matrix.union(validation_matrix, test_matrix)
+    ids = ids_from(id_maps)
+    users = np.argsort(-liked.per_user, kind="stable")[:100]
+    lists = recommender.for_known(ids.user_ids[users], PER_USER)
+    movie_ids = recommender.movie_ids_of(lists)
+    problems = {"already liked": 0, "listed twice": 0, "unknown movie": 0, "empty list": 0}
+    for user, row in zip(users, movie_ids, strict=True):
+        listed = row[row >= 0]
+        own = ids.movie_ids[liked.stars.indices[liked.stars.indptr[user] : liked.stars.indptr[user + 1]]]
+        problems["already liked"] += int(np.isin(listed, own).sum())
+        problems["listed twice"] += len(listed) - len(np.unique(listed))
+        problems["unknown movie"] += int((~np.isin(listed, ids.movie_ids)).sum())
+        problems["empty list"] += len(listed) == 0 and len(own) < len(ids.movie_ids)
+    names = titles_of(postgres.open(), movie_ids[0, :5])
+    return AssetCheckResult(
+        passed=not any(problems.values()),
+        description=f"Version {als_model.version}, {len(users)} users: {problems}",
+        metadata={
+            "example": MetadataValue.text(
+                f"user {ids.user_ids[users[0]]}: " + "; ".join(names.get(int(movie), "?") for movie in movie_ids[0, :5])
+            )
+        },
+    )
+
+
+@asset_check(asset="model_evaluation", blocking=True)
+def scores_are_sound(model_evaluation: pd.DataFrame) -> AssetCheckResult:
+    """Every score is in [0, 1], and all rankers were scored on the same users."""
+    scores = model_evaluation.drop(columns=["ranker", "user_id", "held_out"]).to_numpy()
+    outside = int((~((scores >= 0) & (scores <= 1 + 1e-9))).sum())
+    users = {ranker: frame["user_id"].tolist() for ranker, frame in model_evaluation.groupby("ranker")}
+    same = all(listed == users[CHALLENGER_LISTS] for listed in users.values())
+    return AssetCheckResult(
+        passed=outside == 0 and same and len(scores) > 0,
+        description=f"{outside} scores outside [0, 1]; rankers have {'the same' if same else 'different'} users",
+        metadata={"scores": int(scores.size), "outside": outside},
+    )
+
+
+@asset_check(asset="model_evaluation")
+def better_than_popularity(model_evaluation: pd.DataFrame) -> AssetCheckResult:
+    """The challenger's NDCG@10 is above popularity's for the same users, beyond chance."""
+    of = {ranker: frame[HEADLINE].to_numpy() for ranker, frame in model_evaluation.groupby("ranker")}
+    difference = paired_difference(of[CHALLENGER_LISTS], of[POPULARITY_LISTS])
+    return AssetCheckResult(
+        passed=difference.low > 0,
+        severity=AssetCheckSeverity.WARN,
+        description=f"NDCG@10 is {difference.mean:+.4f} against popularity's, "
+        f"95 % {difference.low:+.4f} to {difference.high:+.4f}",
+        metadata={"difference": difference.mean, "low": difference.low, "high": difference.high},
+    )
+
+
+@asset_check(asset="user_recommendations")
+def recommendations_are_sound(postgres: PostgresResource) -> AssetCheckResult:
+    """No list holds a movie the user has rated, a movie twice, or a movie outside the catalogue."""
+    problems = {problem: int(count) for problem, count in postgres.open().rows(read_sql("unsound_recommendations"))}
+    return AssetCheckResult(
+        passed=not any(problems.values()),
+        description=", ".join(f"{problem}: {count}" for problem, count in problems.items()),
+        metadata={"problems": MetadataValue.json(problems)},
+    )
+
+
+@asset_check(asset="user_recommendations")
+def everybody_has_a_full_list(postgres: PostgresResource) -> AssetCheckResult:
+    """Every user with a rating has 20 recommendations."""
+    users, full = postgres.open().rows(
+        f"""
+        SELECT count(*), count(*) FILTER (WHERE listed = %s)
+        FROM (SELECT DISTINCT user_id FROM {SCHEMA}.current_ratings) u
+        LEFT JOIN (
+            SELECT user_id, count(*) AS listed FROM {SCHEMA}.user_recommendations GROUP BY user_id
+        ) l USING (user_id)
+        """,
+        [PER_USER],
+    )[0]
+    return AssetCheckResult(
+        passed=users == full,
+        severity=AssetCheckSeverity.WARN,
+        description=f"{full:,} of {users:,} users have {PER_USER} recommendations",
+        metadata={"users": users, "with_full_list": full},
+    )

@@ -1,0 +1,173 @@
+"""From files to tables: movies, ratings, and the users worth learning from.
+
+Belongs here: the assets of the group `ingestion`. Reading files is in `datasets`, loading in `resources.loading`.
+
+Dagster concept: software-defined assets, https://docs.dagster.io/guides/build/assets
+"""
+
+import time
+
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+
+from movierec_assets.defs.presentation import (
+    DATA_TEAM,
+    INGESTION,
+    long_tail,
+    rating_histogram,
+    rows,
+    schema,
+    table,
+)
+from movierec_assets.resources.configurable import DatasetResource, PostgresResource
+from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.loading import load_movies, load_ratings, rejected_examples
+from movierec_assets.sql import read_sql
+
+SECONDS_BETWEEN_MESSAGES = 2.0
+
+
+@asset(
+    group_name=INGESTION,
+    kinds={"postgres", "csv"},
+    owners=[DATA_TEAM],
+    code_version="1",
+    metadata=schema(
+        movie_id=("integer", "MovieLens id, primary key"),
+        title=("text", "As in movies.csv, the year included"),
+        year=("smallint", "Parsed from the end of the title"),
+        genres=("text[]", "Empty where none is listed"),
+        imdb_id=("text", "As in tt0114709, from links.csv"),
+        tmdb_id=("integer", "Id at themoviedb.org, from links.csv"),
+    )
+    | {"table": f"{SCHEMA}.movies"},
+)
+def raw_movies(
+    context: AssetExecutionContext, postgres: PostgresResource, dataset: DatasetResource
+) -> MaterializeResult[None]:
+    """The catalogue: title, year, genres and external ids of each movie, from movies.csv and links.csv."""
+    located = dataset.locate()
+    context.log.info(located.reason)
+    database = postgres.open()
+    loaded = load_movies(database, located.files)
+    context.log.info(_told("movies", loaded.details["rows"], loaded.reloaded))
+    preview = database.rows(
+        f"SELECT movie_id, title, array_to_string(genres, ', '), imdb_id FROM {SCHEMA}.movies ORDER BY movie_id LIMIT 8"
+    )
+    return MaterializeResult(
+        data_version=DataVersion(loaded.content_hash),
+        metadata={
+            **rows(loaded.details["rows"]),
+            "dataset": MetadataValue.text(located.name),
+            "why_this_dataset": MetadataValue.text(located.reason),
+            "directory": MetadataValue.path(str(located.files.directory)),
+            "reloaded": MetadataValue.bool(loaded.reloaded),
+            "rejected_rows": MetadataValue.int(sum(loaded.details["rejected"].values())),
+            "with_year": MetadataValue.int(loaded.details["with_year"]),
+            "with_imdb_id": MetadataValue.int(loaded.details["with_imdb_id"]),
+            "preview": table(["movie_id", "title", "genres", "imdb_id"], [[str(row[0]), *row[1:]] for row in preview]),
+        },
+    )
+
+
+@asset(
+    group_name=INGESTION,
+    deps=[raw_movies],
+    kinds={"postgres", "csv"},
+    owners=[DATA_TEAM],
+    code_version="1",
+    metadata=schema(
+        user_id=("integer", "MovieLens id; primary key with movie_id"),
+        movie_id=("integer", "In raw_movies"),
+        rating=("real", "0.5 to 5.0 stars in half stars"),
+        rated_at=("timestamptz", "UTC"),
+    )
+    | {"table": f"{SCHEMA}.ratings"},
+)
+def raw_ratings(
+    context: AssetExecutionContext, postgres: PostgresResource, dataset: DatasetResource
+) -> MaterializeResult[None]:
+    """Every valid rating of ratings.csv, one per user and movie; the rest is kept in `rejected_ratings`."""
+    located = dataset.locate()
+    database = postgres.open()
+    last_message = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last_message
+        if time.monotonic() - last_message >= SECONDS_BETWEEN_MESSAGES:
+            last_message = time.monotonic()
+            context.log.info(f"Read {done / 1e6:,.0f} of {total / 1e6:,.0f} MB of ratings.csv")
+
+    loaded = load_ratings(database, located.files, progress)
+    context.log.info(_told("ratings", loaded.details["rows"], loaded.reloaded))
+    rejected = loaded.details["rejected"]
+    if rejected:
+        context.log.warning(f"{sum(rejected.values()):,} rows did not load, see {SCHEMA}.rejected_ratings: {rejected}")
+    stars = database.columns(f"SELECT rating FROM {SCHEMA}.ratings", {"rating": "real"})["rating"]
+    per_movie = database.columns(
+        f"SELECT count(*) AS ratings FROM {SCHEMA}.ratings GROUP BY movie_id", {"ratings": "bigint"}
+    )["ratings"]
+    most_rated = database.rows(read_sql("most_rated"))
+    return MaterializeResult(
+        data_version=DataVersion(loaded.content_hash),
+        metadata={
+            **rows(loaded.details["rows"]),
+            "dataset": MetadataValue.text(located.name),
+            "file": MetadataValue.path(str(located.files.ratings)),
+            "reloaded": MetadataValue.bool(loaded.reloaded),
+            "rows_read": MetadataValue.int(loaded.details["rows_read"]),
+            "rows_without_missing_values": MetadataValue.int(loaded.details["rows_complete"]),
+            "rejected_rows": MetadataValue.int(sum(rejected.values())),
+            "rejected_by_reason": MetadataValue.json(rejected),
+            "rejected_examples": table(["line", "reason", "text"], list(rejected_examples(database, "ratings.csv"))),
+            "mean_rating": MetadataValue.float(float(stars.mean())),
+            "rated_movies": MetadataValue.int(len(per_movie)),
+            "histogram": rating_histogram(stars),
+            "long_tail": long_tail(per_movie),
+            "preview": table(["title", "ratings", "mean rating"], most_rated),
+        },
+    )
+
+
+@asset(
+    group_name=INGESTION,
+    deps=[raw_ratings],
+    kinds={"postgres", "view"},
+    owners=[DATA_TEAM],
+    code_version="1",
+    metadata=schema(
+        user_id=("integer", "Unique"),
+        ratings=("integer", "Ratings of the user, in the file and in the app; more than five"),
+    )
+    | {"table": f"{SCHEMA}.eligible_users"},
+)
+def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
+    """Users with more than five ratings: a materialized view over the file's and the app's ratings.
+
+    Refreshed concurrently, so readers are never kept waiting.
+    """
+    database = postgres.open()
+    before = database.scalar(f"SELECT count(*) FROM {SCHEMA}.eligible_users")
+    with database.transaction() as cursor:
+        cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
+    count, fewest, median, most = database.rows(
+        f"""SELECT count(*), min(ratings), percentile_disc(0.5) WITHIN GROUP (ORDER BY ratings), max(ratings)
+            FROM {SCHEMA}.eligible_users"""
+    )[0]
+    users = database.scalar(f"SELECT count(DISTINCT user_id) FROM {SCHEMA}.current_ratings")
+    context.log.info(f"{count:,} of {users:,} users have more than five ratings")
+    preview = database.rows(
+        f"SELECT user_id, ratings FROM {SCHEMA}.eligible_users ORDER BY ratings DESC, user_id LIMIT 5"
+    )
+    return MaterializeResult(
+        metadata={
+            **rows(count),
+            "rows_before": MetadataValue.int(before),
+            "users_with_any_rating": MetadataValue.int(users),
+            "ratings_per_user": MetadataValue.json({"fewest": fewest, "median": median, "most": most}),
+            "preview": table(["user_id", "ratings"], [[str(user), ratings] for user, ratings in preview]),
+        }
+    )
+
+
+def _told(what: str, count: int, reloaded: bool) -> str:
+    return f"Loaded {count:,} {what}" if reloaded else f"Unchanged file: {count:,} {what} stay as they are"

@@ -1,0 +1,204 @@
+"""From tables to matrices: what each user liked, divided in time.
+
+Belongs here: the assets of the group `preprocessing`. The division itself is in `recsys.split`.
+
+Dagster concept: multi-assets, https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
+"""
+
+import numpy as np
+import pandas as pd
+from dagster import AssetExecutionContext, AssetOut, MetadataValue, Output, asset, multi_asset
+
+from movierec_assets.defs.ingestion import eligible_users
+from movierec_assets.defs.presentation import (
+    DATA_TEAM,
+    PREPROCESSING,
+    long_tail,
+    rating_histogram,
+    rows,
+    schema,
+    table,
+)
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.split import leave_latest_out
+from movierec_assets.resources.configurable import PostgresResource
+from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.resources.histories import read_positives, titles_of
+from movierec_assets.settings import get_settings
+
+
+def _matrix(description: str) -> AssetOut:
+    return AssetOut(
+        description=description,
+        io_manager_key="npz",
+        group_name=PREPROCESSING,
+        kinds={"scipy"},
+        owners=[DATA_TEAM],
+        code_version="1",
+    )
+
+
+@asset(
+    group_name=PREPROCESSING,
+    deps=[eligible_users],
+    io_manager_key="parquet",
+    kinds={"postgres", "parquet", "pandas"},
+    owners=[DATA_TEAM],
+    code_version="1",
+    metadata=schema(
+        user_id=("int32", "In eligible_users"),
+        movie_id=("int32", "In raw_movies"),
+        rating=("float32", "Stars, at least the threshold"),
+        rated_at=("int64", "Unix seconds"),
+    ),
+)
+def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource) -> pd.DataFrame:
+    """What eligible users liked: ratings of at least four stars; of a pair rated twice the latest counts."""
+    threshold = get_settings().positive_threshold
+    database = postgres.open()
+    positives = read_positives(database, threshold)
+    if len(positives) == 0:
+        found = database.scalar(f"SELECT count(*) FROM {SCHEMA}.current_ratings")
+        best = database.scalar(f"SELECT max(rating) FROM {SCHEMA}.current_ratings")
+        raise RecsysError(
+            f"None of the {found:,} ratings is a positive: of users with more than five ratings none gave "
+            f"{threshold:g} stars (best rating: {best}). Load other ratings or lower MOVIEREC_POSITIVE_THRESHOLD."
+        )
+    context.log.info(f"{len(positives):,} positives of {len(np.unique(positives.user_id)):,} users")
+    movies, counts = np.unique(positives.movie_id, return_counts=True)
+    best_liked = np.argsort(-counts, kind="stable")[:10]
+    titles = titles_of(database, movies[best_liked])
+    context.add_output_metadata(
+        {
+            "threshold": MetadataValue.float(threshold),
+            "users": MetadataValue.int(len(np.unique(positives.user_id))),
+            "movies": MetadataValue.int(len(movies)),
+            "histogram": rating_histogram(positives.rating),
+            "long_tail": long_tail(counts),
+            "preview": table(
+                ["title", "likes"], [[titles.get(int(movies[at]), "?"), int(counts[at])] for at in best_liked]
+            ),
+        }
+    )
+    return pd.DataFrame(
+        {
+            "user_id": positives.user_id,
+            "movie_id": positives.movie_id,
+            "rating": positives.rating,
+            "rated_at": positives.rated_at,
+        }
+    )
+
+
+@multi_asset(
+    name="split_matrices",
+    outs={
+        "train_matrix": _matrix("Positives earlier than each user's validation and test."),
+        "validation_matrix": _matrix("Each user's latest positives before the test; for choosing a recipe."),
+        "test_matrix": _matrix("Each user's latest positives; for reporting and the promotion gate only."),
+        "id_maps": AssetOut(
+            description="Which user is which row and which movie is which column, in all three matrices.",
+            io_manager_key="parquet",
+            group_name=PREPROCESSING,
+            kinds={"parquet"},
+            owners=[DATA_TEAM],
+            code_version="1",
+            metadata=schema(
+                axis=("string", "user (rows) or movie (columns)"),
+                position=("int32", "Row or column, from 0"),
+                id=("int32", "MovieLens id; increasing with the position"),
+            ),
+        ),
+    },
+)
+def split_matrices(
+    context: AssetExecutionContext, postgres: PostgresResource, positive_ratings: pd.DataFrame
+) -> tuple[Output[Interactions], Output[Interactions], Output[Interactions], Output[pd.DataFrame]]:
+    """Leave-latest-out: the latest positives of each user are test, of the rest the latest are validation."""
+    split, ids = leave_latest_out(
+        *(positive_ratings[name].to_numpy() for name in ("user_id", "movie_id", "rating", "rated_at"))
+    )
+    history = split.before("test")
+    evaluated = split.evaluated_users("test", history)
+    evaluated_test = int(split.test.per_user[evaluated].sum())
+    database = postgres.open()
+    load = database.last_load("ratings")
+    steps = [
+        ["rows read", load.details["rows_read"] if load else None],
+        ["without missing values", load.details["rows_complete"] if load else None],
+        ["positives", len(positive_ratings)],
+        ["train", len(split.train)],
+        ["validation", len(split.validation)],
+        ["test", len(split.test)],
+        [f"evaluated test ({len(evaluated):,} users)", evaluated_test],
+    ]
+    context.log.info(", ".join(f"{name}: {count:,}" for name, count in steps if isinstance(count, int)))
+
+    def output(name: str, part: Interactions) -> Output[Interactions]:
+        return Output(
+            part,
+            output_name=name,
+            metadata={
+                **rows(len(part)),
+                "shape": MetadataValue.text(f"{part.shape[0]:,} users x {part.shape[1]:,} movies"),
+                "density": MetadataValue.float(len(part) / max(1, part.shape[0] * part.shape[1])),
+                "users": MetadataValue.int(int((part.per_user > 0).sum())),
+                "fingerprint": MetadataValue.text(part.fingerprint()),
+                "steps": table(["step", "rows"], steps),
+                "preview": _newest(part, ids, database),
+            },
+        )
+
+    return (
+        output("train_matrix", split.train),
+        output("validation_matrix", split.validation),
+        output("test_matrix", split.test),
+        Output(
+            frame_of(ids),
+            output_name="id_maps",
+            metadata={
+                "users": MetadataValue.int(ids.shape[0]),
+                "movies": MetadataValue.int(ids.shape[1]),
+                "evaluated_users": MetadataValue.int(len(evaluated)),
+                "steps": table(["step", "rows"], steps),
+            },
+        ),
+    )
+
+
+def _newest(part: Interactions, ids: IdMaps, database: Database) -> MetadataValue[str]:
+    users, movies, stars, rated_at = part.triplets()
+    newest = np.argsort(-rated_at, kind="stable")[:8]
+    titles = titles_of(database, ids.movie_ids[movies[newest]])
+    return table(
+        ["user_id", "title", "stars", "rated at"],
+        [
+            [
+                str(ids.user_ids[users[at]]),
+                titles.get(int(ids.movie_ids[movies[at]]), "?"),
+                f"{stars[at]:g}",
+                f"{pd.Timestamp(int(rated_at[at]), unit='s'):%Y-%m-%d %H:%M}",
+            ]
+            for at in newest
+        ],
+    )
+
+
+def frame_of(ids: IdMaps) -> pd.DataFrame:
+    """Id maps as the table that `id_maps` holds."""
+    return pd.concat(
+        [
+            pd.DataFrame({"axis": axis, "position": np.arange(len(values), dtype=np.int32), "id": values})
+            for axis, values in (("user", ids.user_ids), ("movie", ids.movie_ids))
+        ],
+        ignore_index=True,
+    )
+
+
+def ids_from(frame: pd.DataFrame) -> IdMaps:
+    """Read back what `frame_of` gave."""
+    user_ids, movie_ids = (
+        frame.loc[frame["axis"] == axis].sort_values("position")["id"].to_numpy() for axis in ("user", "movie")
+    )
+    return IdMaps(user_ids, movie_ids)

@@ -1,0 +1,211 @@
+"""From the champion to tables that are read by key: per user, per movie, and for everybody.
+
+Belongs here: the assets of the group `serving`. Ranking is in `recsys`, the swap in `resources.database`.
+"""
+
+from typing import Any
+
+import numpy as np
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
+
+from movierec_assets.defs.ingestion import eligible_users
+from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, rows, schema, table
+from movierec_assets.defs.training import champion_model
+from movierec_assets.recsys import ranking
+from movierec_assets.recsys.interactions import IntArray
+from movierec_assets.recsys.ranking import TopK
+from movierec_assets.resources.binary_copy import Kind
+from movierec_assets.resources.champion import load_champion
+from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.histories import histories_of, read_ratings, titles_of
+from movierec_assets.resources.registry import Version
+from movierec_assets.settings import get_settings
+
+PER_USER = 20
+PER_MOVIE = 20
+POPULAR = 1000
+_VERSION = ("integer", "Version of movierec-als that made the row")
+
+
+@asset(
+    group_name=SERVING,
+    deps=[champion_model, eligible_users],
+    kinds={"postgres"},
+    owners=[MODEL_TEAM],
+    code_version="1",
+    metadata=schema(
+        user_id=("integer", "Everybody with a rating; primary key with rank"),
+        rank=("smallint", "From 1, best first"),
+        movie_id=("integer", "Not rated by the user"),
+        score=("real", "Predicted preference, comparable within a user; 0 where popularity had to do"),
+        model_version=_VERSION,
+    )
+    | {"table": f"{SCHEMA}.user_recommendations"},
+)
+def user_recommendations(
+    context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
+) -> MaterializeResult[None]:
+    """The champion's 20 best movies for every user, none of which the user has rated.
+
+    Users are folded in from their ratings as they stand now. Who has liked nothing yet gets the most popular movies,
+    with score 0.
+    """
+    database = postgres.open()
+    champion, recommender = load_champion(registry.open(), database)
+    histories = histories_of(read_ratings(database), recommender.ids.movie_ids, get_settings().positive_threshold)
+    context.log.info(f"Ranking for {len(histories.user_ids):,} users with version {champion.number}")
+    lists = recommender.for_histories(histories.liked, histories.seen, PER_USER)
+    movie_ids = recommender.movie_ids_of(lists)
+    columns = _long(histories.user_ids, lists, movie_ids, champion, "user_id", "movie_id")
+    kinds: dict[str, Kind] = {
+        "user_id": "integer",
+        "rank": "smallint",
+        "movie_id": "integer",
+        "score": "real",
+        "model_version": "integer",
+    }
+    with database.replace("user_recommendations") as replacement:
+        written = replacement.write(columns, kinds)
+    full = int((movie_ids >= 0).all(axis=1).sum())
+    strangers = int((histories.liked.per_user == 0).sum())
+    context.log.info(f"Wrote {written:,} recommendations")
+    examples = np.argsort(-histories.liked.per_user, kind="stable")[:5]
+    titles = titles_of(database, np.unique(movie_ids[examples]))
+    return MaterializeResult(
+        metadata={
+            **rows(written),
+            "model_version": MetadataValue.int(champion.number),
+            "users": MetadataValue.int(len(histories.user_ids)),
+            "users_with_full_lists": MetadataValue.int(full),
+            "users_without_likes": MetadataValue.int(strangers),
+            "distinct_movies": MetadataValue.int(len(np.unique(movie_ids[movie_ids >= 0]))),
+            "preview": table(
+                ["user_id", "recommended"],
+                [
+                    [
+                        str(histories.user_ids[at]),
+                        "; ".join(titles.get(int(movie), "?") for movie in movie_ids[at, :5] if movie >= 0),
+                    ]
+                    for at in examples
+                ],
+            ),
+        }
+    )
+
+
+@asset(
+    group_name=SERVING,
+    deps=[champion_model],
+    kinds={"postgres"},
+    owners=[MODEL_TEAM],
+    code_version="1",
+    metadata=schema(
+        movie_id=("integer", "Primary key with rank"),
+        rank=("smallint", "From 1, nearest first"),
+        similar_movie_id=("integer", "Another movie"),
+        score=("real", "Cosine of the movies' factors, at most 1"),
+        model_version=_VERSION,
+    )
+    | {"table": f"{SCHEMA}.similar_movies"},
+)
+def similar_movies(
+    context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
+) -> MaterializeResult[None]:
+    """The 20 movies nearest to each movie, by the champion's factors."""
+    database = postgres.open()
+    champion, recommender = load_champion(registry.open(), database)
+    lists = ranking.similar(recommender.movie_factors, PER_MOVIE)
+    movie_ids = recommender.ids.movie_ids
+    neighbours = recommender.movie_ids_of(lists)
+    columns = _long(movie_ids, lists, neighbours, champion, "movie_id", "similar_movie_id")
+    kinds: dict[str, Kind] = {
+        "movie_id": "integer",
+        "rank": "smallint",
+        "similar_movie_id": "integer",
+        "score": "real",
+        "model_version": "integer",
+    }
+    with database.replace("similar_movies") as replacement:
+        written = replacement.write(columns, kinds)
+    best_known = np.argsort(-recommender.likes, kind="stable")[:8]
+    titles = titles_of(database, np.unique([movie_ids[best_known], *neighbours[best_known, :3].T]))
+    return MaterializeResult(
+        metadata={
+            **rows(written),
+            "model_version": MetadataValue.int(champion.number),
+            "movies": MetadataValue.int(len(movie_ids)),
+            "preview": table(
+                ["movie", "similar"],
+                [
+                    [
+                        titles.get(int(movie_ids[at]), "?"),
+                        "; ".join(titles.get(int(movie), "?") for movie in neighbours[at, :3] if movie >= 0),
+                    ]
+                    for at in best_known
+                ],
+            ),
+        }
+    )
+
+
+@asset(
+    group_name=SERVING,
+    deps=[champion_model],
+    kinds={"postgres"},
+    owners=[MODEL_TEAM],
+    code_version="1",
+    metadata=schema(
+        rank=("integer", "From 1; primary key"),
+        movie_id=("integer", "Movie"),
+        score=("real", "Users who liked it"),
+        model_version=_VERSION,
+    )
+    | {"table": f"{SCHEMA}.popular_movies"},
+)
+def popular_movies(
+    context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
+) -> MaterializeResult[None]:
+    """The movies that most users liked, for people of whom nothing is known."""
+    database = postgres.open()
+    champion, recommender = load_champion(registry.open(), database)
+    lists = recommender.for_nobody(min(POPULAR, len(recommender.ids.movie_ids)))
+    movie_ids = recommender.movie_ids_of(lists)[0]
+    kinds: dict[str, Kind] = {"rank": "integer", "movie_id": "integer", "score": "real", "model_version": "integer"}
+    columns = {
+        "rank": np.arange(1, len(movie_ids) + 1),
+        "movie_id": movie_ids,
+        "score": lists.scores[0],
+        "model_version": np.full(len(movie_ids), champion.number),
+    }
+    with database.replace("popular_movies") as replacement:
+        written = replacement.write(columns, kinds)
+    titles = titles_of(database, movie_ids[:10])
+    return MaterializeResult(
+        metadata={
+            **rows(written),
+            "model_version": MetadataValue.int(champion.number),
+            "preview": table(
+                ["rank", "title", "likes"],
+                [
+                    [at + 1, titles.get(int(movie), "?"), int(lists.scores[0][at])]
+                    for at, movie in enumerate(movie_ids[:10])
+                ],
+            ),
+        }
+    )
+
+
+def _long(
+    owners: IntArray, lists: TopK, found: IntArray, champion: Version, owner_name: str, found_name: str
+) -> dict[str, Any]:
+    """Lists as columns of a table, empty places left out."""
+    filled = found >= 0
+    n, k = found.shape
+    return {
+        owner_name: np.repeat(owners, k).reshape(n, k)[filled],
+        "rank": np.broadcast_to(np.arange(1, k + 1), (n, k))[filled],
+        found_name: found[filled],
+        "score": lists.scores[filled],
+        "model_version": np.full(int(filled.sum()), champion.number),
+    }

@@ -1,0 +1,292 @@
+"""From matrices to a champion: fit, score, decide.
+
+Belongs here: the assets of the group `training`. The recipe is in `recsys.als`, the metrics in `recsys.metrics`, the
+rule in `recsys.promotion`; MLflow is spoken to through `resources`.
+
+Dagster concept: resources in assets, https://docs.dagster.io/guides/build/external-resources
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from dagster import (
+    AssetExecutionContext,
+    DataVersion,
+    MaterializeResult,
+    MetadataValue,
+    Output,
+    ResourceParam,
+    asset,
+)
+
+from movierec_assets import __version__
+from movierec_assets.defs.preprocessing import ids_from
+from movierec_assets.defs.presentation import (
+    MODEL_TEAM,
+    TRAINING,
+    learning_curve,
+    metric_bars,
+    schema,
+    table,
+)
+from movierec_assets.recsys import als, ranking
+from movierec_assets.recsys.als import Iteration, Recipe
+from movierec_assets.recsys.comparison import Interval, paired_difference
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.evaluation import HEADLINE, Evaluation, evaluate
+from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.metrics import CUTOFFS
+from movierec_assets.recsys.promotion import decide
+from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.recsys.report import as_markdown
+from movierec_assets.recsys.split import Split
+from movierec_assets.resources.challenger import Challenger
+from movierec_assets.resources.configurable import RegistryResource
+from movierec_assets.resources.model_package import log_version
+from movierec_assets.resources.registry import CHAMPION, MODEL_NAME
+from movierec_assets.resources.tracking import mlflow_run
+
+CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
+"""Names of the rankers in a report."""
+
+
+@asset(
+    group_name=TRAINING,
+    io_manager_key="npz",
+    kinds={"mlflow", "implicit"},
+    owners=[MODEL_TEAM],
+    code_version="1",
+)
+def als_model(
+    context: AssetExecutionContext,
+    train_matrix: Interactions,
+    validation_matrix: Interactions,
+    test_matrix: Interactions,
+    id_maps: pd.DataFrame,
+    registry: RegistryResource,
+    mlflow: ResourceParam[Any],
+) -> Output[Challenger]:
+    """The recipe fitted twice: without the test part, to be scored, and on all positives, to be served.
+
+    The second fit is registered in MLflow as a new version and carries the alias `challenger`; the first is stored
+    for `model_evaluation`.
+    """
+    recipe = Recipe()
+    split = Split(train_matrix, validation_matrix, test_matrix)
+    history = split.before("test")
+    positives = history.union(test_matrix)
+    versions = registry.open()
+    with mlflow_run(mlflow) as run_id:
+        mlflow.set_tags({"attempt": str(context.retry_number + 1), "dagster_job": context.job_name})
+        mlflow.log_params(recipe.as_dict() | {"split": "leave-latest-out", "positives": len(positives)})
+        losses: list[float] = []
+
+        def progress(iteration: Iteration) -> None:
+            loss = "" if iteration.loss is None else f", loss {iteration.loss:.6f}"
+            context.log.info(f"Iteration {iteration.number} of {iteration.of}: {iteration.seconds:.2f} s{loss}")
+            mlflow.log_metric("iteration_seconds", iteration.seconds, step=iteration.number)
+            if iteration.loss is not None:
+                losses.append(iteration.loss)
+                mlflow.log_metric("training_loss", iteration.loss, step=iteration.number)
+
+        context.log.info(f"Fit to be scored: {len(history):,} positives before the test")
+        scored = als.fit(history, recipe, progress, loss=True)
+        context.log.info(f"Fit to be served: {len(positives):,} positives")
+        served = als.fit(positives, recipe)
+        provenance = {"history": history.fingerprint(), "positives": positives.fingerprint()}
+        ids = ids_from(id_maps)
+        recommender = Recommender.of(served.movies, positives, ids, recipe)
+        version = log_version(
+            mlflow,
+            recommender,
+            id_maps,
+            tags={
+                "dagster_run_id": context.run_id,
+                "code_version": __version__,
+                **{f"{name}_fingerprint": value for name, value in provenance.items()},
+                **{name: str(value) for name, value in recipe.as_dict().items()},
+            },
+        )
+        versions.name_challenger(version)
+    context.log.info(f"Registered {MODEL_NAME} version {version}")
+    return Output(
+        Challenger(version, run_id, recipe, scored, provenance),
+        metadata={
+            "model": MetadataValue.text(MODEL_NAME),
+            "model_version": MetadataValue.int(version),
+            "mlflow_run_id": MetadataValue.text(run_id),
+            "recipe": MetadataValue.json(recipe.as_dict()),
+            "positives": MetadataValue.int(len(positives)),
+            "users": MetadataValue.int(positives.shape[0]),
+            "movies": MetadataValue.int(positives.shape[1]),
+            "training_loss": MetadataValue.float(losses[-1]),
+            "learning_curve": learning_curve(losses),
+        },
+    )
+
+
+@asset(
+    group_name=TRAINING,
+    io_manager_key="parquet",
+    kinds={"pandas", "parquet"},
+    owners=[MODEL_TEAM],
+    code_version="1",
+    metadata=schema(
+        ranker=("string", "als (the challenger), popularity, or champion (its recipe, refit on today's matrix)"),
+        user_id=("int32", "Evaluated user"),
+        held_out=("int32", "Held-out positives of the user"),
+        ndcg_at_10=("float64", "And precision, recall, truncated_recall, map, ndcg, hit_rate at 5, 10 and 20"),
+    ),
+)
+def model_evaluation(
+    context: AssetExecutionContext,
+    als_model: Challenger,
+    train_matrix: Interactions,
+    validation_matrix: Interactions,
+    test_matrix: Interactions,
+    id_maps: pd.DataFrame,
+    registry: RegistryResource,
+) -> pd.DataFrame:
+    """Scores of the challenger, of popularity and of the champion's recipe, for the same users' latest likes.
+
+    No ranker has seen the test part: the champion is represented by its recipe, fitted again on the same history.
+    """
+    split = Split(train_matrix, validation_matrix, test_matrix)
+    history = split.before("test")
+    als_model.require_made_from(history=history)
+    users = split.evaluated_users("test", history)
+    if len(users) == 0:
+        raise RecsysError(
+            "No user can be scored: everybody has fewer than 4 positives before their latest ones. "
+            "Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."
+        )
+    held_out, seen = test_matrix.rows(users), history.stars[users]
+    k = max(CUTOFFS)
+
+    def lists_of(factors: als.Factors, recipe: Recipe) -> ranking.TopK:
+        vectors = als.fold_in(factors.movies, history.rows(users), recipe)
+        return ranking.recommend(vectors, factors.movies, seen, k)
+
+    def scored(ranker: str, lists: ranking.TopK) -> Evaluation:
+        return evaluate(ranker, lists, held_out, history)
+
+    versions = registry.open()
+    evaluations = [
+        scored(CHALLENGER_LISTS, lists_of(als_model.scored, als_model.recipe)),
+        scored(POPULARITY_LISTS, ranking.popular(history.per_movie, seen, k)),
+    ]
+    champion = versions.by_alias(CHAMPION)
+    if champion is not None:
+        recipe = Recipe.from_dict(champion.tags)
+        if recipe == als_model.recipe:
+            context.log.info(f"Champion {champion.number} has the challenger's recipe; its refit is the challenger")
+            refit = als_model.scored
+        else:
+            context.log.info(f"Refitting the recipe of champion {champion.number}")
+            refit = als.fit(history, recipe)
+        evaluations.append(scored(CHAMPION_LISTS, lists_of(refit, recipe)))
+    for evaluation in evaluations:
+        interval = evaluation.interval()
+        context.log.info(
+            f"{evaluation.ranker}: NDCG@10 {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+        )
+
+    report = as_markdown(evaluations, users=len(users), held_out=len(held_out))
+    challenger = evaluations[0]
+    for name, value in challenger.means().items():
+        versions.client.log_metric(als_model.run_id, name, value)
+    for name, value in evaluations[1].means().items():
+        versions.client.log_metric(als_model.run_id, f"popularity_{name}", value)
+    versions.client.log_text(als_model.run_id, report, "evaluation.md")
+    context.add_output_metadata(_shown(evaluations, len(users), len(held_out), report, als_model.version))
+    user_ids = ids_from(id_maps).user_ids[users]
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "ranker": evaluation.ranker,
+                    "user_id": user_ids,
+                    "held_out": held_out.per_user.astype(np.int32),
+                    **evaluation.per_user,
+                }
+            )
+            for evaluation in evaluations
+        ],
+        ignore_index=True,
+    )
+
+
+def _shown(
+    evaluations: list[Evaluation], users: int, held_out: int, report: str, version: int
+) -> dict[str, MetadataValue[Any]]:
+    means = {evaluation.ranker: evaluation.means() for evaluation in evaluations}
+    best = means[CHALLENGER_LISTS]
+    popularity = means[POPULARITY_LISTS][HEADLINE]
+    return {
+        "model_version": MetadataValue.int(version),
+        "evaluated_users": MetadataValue.int(users),
+        "held_out_positives": MetadataValue.int(held_out),
+        **{name: MetadataValue.float(best[name]) for name in _HEADLINES},
+        **{f"popularity_{name}": MetadataValue.float(means[POPULARITY_LISTS][name]) for name in _HEADLINES},
+        "times_popularity": MetadataValue.float(best[HEADLINE] / popularity if popularity else float("inf")),
+        "report": MetadataValue.md(report),
+        "metrics": metric_bars(means, _HEADLINES, f"Held-out latest likes of {users:,} users"),
+    }
+
+
+_HEADLINES = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
+
+
+@asset(
+    group_name=TRAINING,
+    kinds={"mlflow"},
+    owners=[MODEL_TEAM],
+    code_version="1",
+)
+def champion_model(
+    context: AssetExecutionContext,
+    als_model: Challenger,
+    model_evaluation: pd.DataFrame,
+    registry: RegistryResource,
+) -> MaterializeResult[None]:
+    """The version that is served: carries the registry's alias `champion`.
+
+    The challenger takes the alias when there is no champion, when it is better on the same users, or when it is not
+    worse and was trained on newer data. The reason is metadata here and a tag on the version.
+    """
+    versions = registry.open()
+    champion = versions.by_alias(CHAMPION)
+    scores = {ranker: frame[HEADLINE].to_numpy() for ranker, frame in model_evaluation.groupby("ranker", sort=False)}
+    difference: Interval | None = None
+    if champion is not None:
+        if CHAMPION_LISTS not in scores:
+            raise RecsysError(
+                f"Version {champion.number} became champion after model_evaluation was made. "
+                "Materialize model_evaluation again, then champion_model."
+            )
+        difference = paired_difference(scores[CHALLENGER_LISTS], scores[CHAMPION_LISTS])
+    newer = champion is not None and (champion.tags.get("positives_fingerprint") != als_model.provenance["positives"])
+    decision = decide(challenger_ndcg=float(scores[CHALLENGER_LISTS].mean()), difference=difference, newer_data=newer)
+    versions.record(als_model.version, decision, context.run_id)
+    context.log.info(f"Version {als_model.version}: {decision.outcome}. {decision.reason}")
+    now = versions.champion()
+    return MaterializeResult(
+        data_version=DataVersion(str(now.number)),
+        metadata={
+            "champion_version": MetadataValue.int(now.number),
+            "challenger_version": MetadataValue.int(als_model.version),
+            "previous_champion": MetadataValue.text(str(champion.number) if champion else "none"),
+            "promoted": MetadataValue.bool(decision.promoted),
+            "outcome": MetadataValue.text(decision.outcome),
+            "reason": MetadataValue.text(decision.reason),
+            "challenger_ndcg_at_10": MetadataValue.float(float(scores[CHALLENGER_LISTS].mean())),
+            "versions": table(
+                ["version", "outcome", "reason"],
+                [
+                    [str(version.number), version.tags.get("promotion_outcome"), version.tags.get("promotion_reason")]
+                    for version in versions.versions()[:10]
+                ],
+            ),
+        },
+    )

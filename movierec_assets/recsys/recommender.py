@@ -1,0 +1,155 @@
+"""A model that can be served: movie factors, the ids they belong to, and the users it knows.
+
+Belongs here: answering for known users, for a list of liked movies, for histories read elsewhere, and for nobody
+in particular. Where the model is kept (registry, file) and where histories come from is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from movierec_assets.recsys import als, ranking
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray, Interactions
+from movierec_assets.recsys.ranking import TopK
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """Everything that is needed to answer, without a database.
+
+    Attributes
+    ----------
+    ids : IdMaps
+        Users and movies of the positives it was fitted on.
+    user_vectors : float32 array, shape (n_users, factors)
+        Folded in from each user's positives.
+    movie_factors : float32 array, shape (n_movies, factors)
+    seen : csr_matrix, shape (n_users, n_movies)
+        Positives of each user, never recommended.
+    recipe : Recipe
+    """
+
+    ids: IdMaps
+    user_vectors: FloatArray
+    movie_factors: FloatArray
+    seen: csr_matrix
+    recipe: Recipe
+
+    @classmethod
+    def of(cls, movie_factors: FloatArray, positives: Interactions, ids: IdMaps, recipe: Recipe) -> Self:
+        """Assemble from fitted movie factors and the positives of the users to know."""
+        vectors = als.fold_in(movie_factors, positives, recipe)
+        return cls(ids, vectors, movie_factors, positives.stars, recipe)
+
+    @property
+    def likes(self) -> IntArray:
+        """Users who liked each movie, shape (n_movies,)."""
+        return np.bincount(self.seen.indices, minlength=len(self.ids.movie_ids))
+
+    def within(self, catalogue: IntArray) -> Self:
+        """The same model over the movies that are still in the catalogue.
+
+        Parameters
+        ----------
+        catalogue : int array
+            Sorted movie ids.
+        """
+        kept = np.flatnonzero(np.isin(self.ids.movie_ids, catalogue))
+        if len(kept) == len(self.ids.movie_ids):
+            return self
+        ids = IdMaps(self.ids.user_ids, self.ids.movie_ids[kept])
+        return replace(self, ids=ids, movie_factors=self.movie_factors[kept], seen=self.seen[:, kept].tocsr())
+
+    def movie_ids_of(self, lists: TopK) -> IntArray:
+        """Movie ids of ranked columns, -1 at empty places."""
+        return np.where(lists.items >= 0, self.ids.movie_ids[lists.items], ranking.EMPTY)
+
+    def for_histories(self, histories: Interactions, seen: csr_matrix, k: int) -> TopK:
+        """Rank for users with these positives, known to the fit or not.
+
+        Parameters
+        ----------
+        histories : Interactions, shape (n, n_movies)
+            Positives with their times. Who has none gets the most popular unseen movies, with score 0.
+        seen : csr_matrix, shape (n, n_movies)
+            What is left out; should hold the histories, and what was rated low.
+        k : int
+
+        Returns
+        -------
+        TopK, shape (n, k)
+        """
+        vectors = als.fold_in(self.movie_factors, histories, self.recipe)
+        lists = ranking.recommend(vectors, self.movie_factors, seen, k)
+        strangers = np.flatnonzero(histories.per_user == 0)
+        if len(strangers):
+            popular = ranking.popular(self.likes, seen[strangers], k)
+            lists.items[strangers] = popular.items
+            lists.scores[strangers] = np.where(popular.items >= 0, 0.0, np.nan)
+        return lists
+
+    def for_known(self, user_ids: IntArray, k: int) -> TopK:
+        """Rank for users of the fit.
+
+        Raises
+        ------
+        RecsysError
+            When a user is not known; the message names the first few.
+        """
+        rows = self.ids.users_at(user_ids)
+        unknown = np.asarray(user_ids)[rows < 0]
+        if len(unknown):
+            raise RecsysError(f"The model does not know user {', '.join(map(str, unknown[:5]))}; give liked movies.")
+        return ranking.recommend(self.user_vectors[rows], self.movie_factors, self.seen[rows], k)
+
+    def for_liked(self, movie_ids: IntArray, k: int) -> TopK:
+        """Rank for somebody who likes these movies, all equally recent.
+
+        Raises
+        ------
+        RecsysError
+            When none of the movies is in the model.
+        """
+        columns = np.unique(self.ids.movies_at(np.asarray(movie_ids)))
+        columns = columns[columns >= 0]
+        if len(columns) == 0:
+            raise RecsysError("None of the liked movies is in the model; name one that somebody rated highly.")
+        ones = np.ones(len(columns))
+        liked = Interactions.from_triplets(
+            np.zeros_like(columns), columns, ones, np.zeros_like(columns), (1, len(self.ids.movie_ids))
+        )
+        return self.for_histories(liked, liked.stars, k)
+
+    def for_nobody(self, k: int) -> TopK:
+        """Rank the most liked movies; scores are the numbers of users who liked each."""
+        return ranking.popular(self.likes, csr_matrix((1, len(self.ids.movie_ids)), dtype=np.float32), k)
+
+    def to_arrays(self) -> Arrays:
+        """Named arrays, the recipe among them as JSON."""
+        return {
+            "user_ids": self.ids.user_ids,
+            "movie_ids": self.ids.movie_ids,
+            "user_vectors": self.user_vectors,
+            "movie_factors": self.movie_factors,
+            "seen_indptr": self.seen.indptr,
+            "seen_indices": self.seen.indices,
+            "recipe": np.array(json.dumps(self.recipe.as_dict())),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Read back what `to_arrays` gave."""
+        ids = IdMaps(arrays["user_ids"], arrays["movie_ids"])
+        indices = arrays["seen_indices"]
+        seen = csr_matrix((np.ones(len(indices), dtype=np.float32), indices, arrays["seen_indptr"]), shape=ids.shape)
+        recipe = Recipe.from_dict(json.loads(str(arrays["recipe"])))
+        return cls(ids, arrays["user_vectors"], arrays["movie_factors"], seen, recipe)

@@ -1,0 +1,97 @@
+"""What training hands to evaluation and promotion.
+
+Belongs here: the fit that is scored, and which registered version it speaks for. The version itself holds another
+fit of the same recipe, on all positives.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from movierec_assets.recsys.als import Factors, Recipe
+from movierec_assets.recsys.interactions import Arrays, Interactions
+
+
+class ProvenanceError(RuntimeError):
+    """Artefacts do not belong together; the message lists every mismatch and what to refresh."""
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A trained recipe.
+
+    Attributes
+    ----------
+    version : int
+        Its number in the registry.
+    run_id : str
+        Its MLflow run.
+    recipe : Recipe
+    scored : Factors
+        Fit on everything before the test part; never saw a test pair.
+    provenance : dict of str
+        Fingerprints of the parts it was made from: `history` (what `scored` was fitted on) and `positives` (what
+        the version was fitted on).
+    """
+
+    version: int
+    run_id: str
+    recipe: Recipe
+    scored: Factors
+    provenance: dict[str, str]
+
+    def require_made_from(self, **parts: Interactions) -> None:
+        """Refuse parts that this challenger was not made from.
+
+        Parameters
+        ----------
+        **parts : Interactions
+            By their names in `provenance`.
+
+        Raises
+        ------
+        ProvenanceError
+        """
+        mismatches = [
+            f"  {name}: stored {self.provenance.get(name, 'nothing')[:16]} / expected {part.fingerprint()[:16]}"
+            for name, part in parts.items()
+            if self.provenance.get(name) != part.fingerprint()
+        ]
+        if mismatches:
+            raise ProvenanceError(
+                f"als_model (version {self.version}) was not trained on the matrices at hand:\n"
+                + "\n".join(mismatches)
+                + "\nMaterialize als_model and what follows it again (job `train`)."
+            )
+
+    def to_arrays(self) -> Arrays:
+        """Factors as they are, everything else as JSON."""
+        about = {
+            "version": self.version,
+            "run_id": self.run_id,
+            "recipe": self.recipe.as_dict(),
+            "provenance": self.provenance,
+        }
+        return {
+            "user_factors": self.scored.users,
+            "movie_factors": self.scored.movies,
+            "about": np.array(json.dumps(about)),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Read back what `to_arrays` gave."""
+        about = json.loads(str(arrays["about"]))
+        return cls(
+            version=about["version"],
+            run_id=about["run_id"],
+            recipe=Recipe.from_dict(about["recipe"]),
+            scored=Factors(arrays["user_factors"], arrays["movie_factors"]),
+            provenance=about["provenance"],
+        )

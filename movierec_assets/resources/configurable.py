@@ -1,0 +1,81 @@
+"""Dagster resources: the database, the registry and the dataset, as assets ask for them.
+
+Belongs here: which settings each one takes, read when a step starts. What they do is in `database`, `registry` and
+`datasets`, which know nothing of Dagster.
+
+Dagster concept: resources, https://docs.dagster.io/guides/build/external-resources
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dagster import ConfigurableResource
+
+from movierec_assets.datasets.demo import make_demo
+from movierec_assets.datasets.download import download
+from movierec_assets.datasets.locate import Located, locate_dataset
+from movierec_assets.datasets.releases import Release
+from movierec_assets.resources.database import Database
+from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.settings import Settings, get_settings
+
+
+def locate(settings: Settings, fetch: Callable[[Release], Path] | None) -> Located:
+    """The dataset that the settings ask for, or the one to use when they are silent.
+
+    Parameters
+    ----------
+    settings : Settings
+    fetch : callable or None
+        Downloads a release; None forbids it.
+    """
+    return locate_dataset(
+        settings.dataset, settings.data, lambda: make_demo(settings.state / "datasets" / "demo"), fetch
+    )
+
+
+class PostgresResource(ConfigurableResource[None]):
+    """The ratings database."""
+
+    url: str | None = None
+    """libpq URL; MOVIEREC_DATABASE_URL, or the embedded server, when None."""
+
+    def open(self) -> Database:
+        """The database, with its schema in place."""
+        database = Database(self.url or get_settings().databases.ratings)
+        database.create_schema()
+        return database
+
+
+class RegistryResource(ConfigurableResource[None]):
+    """The model registry and its promotion."""
+
+    uri: str | None = None
+    """MLflow registry; MOVIEREC_MLFLOW_TRACKING_URI, or MLflow's database, when None."""
+
+    def open(self) -> ModelRegistry:
+        """The registry."""
+        settings = get_settings()
+        return ModelRegistry(self.uri or settings.mlflow_uri, settings.state / "mlartifacts")
+
+
+class DatasetResource(ConfigurableResource[None]):
+    """The files that are loaded."""
+
+    choice: str | None = None
+    """Release, `demo` or directory; MOVIEREC_DATASET when None."""
+
+    def locate(self) -> Located:
+        """The dataset, downloaded or made if need be."""
+        settings = self._settings()
+        return locate(settings, lambda release: download(release, settings.data))
+
+    def locate_present(self) -> Located:
+        """The dataset as far as it is on this machine; nothing is downloaded."""
+        return locate(self._settings(), None)
+
+    def _settings(self) -> Settings:
+        settings = get_settings()
+        return settings if self.choice is None else settings.model_copy(update={"dataset": self.choice})

@@ -1,0 +1,245 @@
+"""The ratings database: connections, bulk reading and writing, and the atomic replacement of a table.
+
+Belongs here: how data moves. What it means (which columns, which rows) is said by the callers and in `sql/`.
+Nothing here imports Dagster, so the API and the command line use it as the assets do.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy.typing as npt
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from movierec_assets.resources.binary_copy import BlockReader, Columns, Kind, decode, encode
+from movierec_assets.sql import read_sql
+
+SCHEMA = "movierec"
+
+
+class DatabaseUnavailableError(RuntimeError):
+    """The database does not answer; the message says where it was looked for and what to do."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a table was last loaded from.
+
+    Attributes
+    ----------
+    version : str
+        Content hash of the source and of what else decides the rows.
+    source : str
+    details : dict
+        Counts, as they were reported.
+    """
+
+    version: str
+    source: str
+    details: dict[str, Any]
+
+
+class Replacement:
+    """A new, still empty version of a table, inside the transaction that will swap it in."""
+
+    def __init__(self, cursor: Cursor, table: str, name: str) -> None:
+        self.cursor = cursor
+        self.table = table
+        self._name = name
+
+    def write(self, columns: Columns, kinds: Mapping[str, Kind]) -> int:
+        """COPY arrays in, binary; returns the number of rows."""
+        return _copy(self.cursor, self._name, kinds, BlockReader(encode(columns, kinds)), "BINARY")
+
+    def write_rows(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+        """COPY rows of text, numbers, None and lists of text in; returns the number of rows."""
+        return copy_rows(self.cursor, self._name, names, rows)
+
+
+def copy_rows(cursor: Cursor, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """COPY rows of text, numbers, None and lists of text into a table; returns the number of rows."""
+    return _copy(cursor, table, names, BlockReader(_as_csv(rows)), "CSV")
+
+
+def _copy(cursor: Cursor, table: str, names: Iterable[str], stream: BlockReader, form: str) -> int:
+    command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
+        sql.Identifier(SCHEMA, table), sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(form)
+    )
+    cursor.copy_expert(command, io.BufferedReader(stream, 1 << 20), size=1 << 20)
+    return cursor.rowcount
+
+
+def _as_csv(rows: Iterable[Sequence[Any]], batch: int = 10_000) -> Iterator[bytes]:
+    """Rows in COPY's CSV, `batch` at a time: None is an unquoted empty field, which the csv module cannot write."""
+    remaining = iter(rows)
+    while block := list(islice(remaining, batch)):
+        yield "".join(",".join(map(_csv_field, row)) + "\n" for row in block).encode()
+
+
+def _csv_field(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        value = "{" + ",".join(_quoted(item, "\\") for item in value) + "}"
+    return _quoted(str(value), '"')
+
+
+def _quoted(text: str, escape: str) -> str:
+    """Text in double quotes: doubled inside in CSV, after a backslash inside in an array literal."""
+    if escape != '"':
+        text = text.replace(escape, escape * 2)
+    return '"' + text.replace('"', escape + '"') + '"'
+
+
+class Database:
+    """One Postgres database that holds the schema `movierec`.
+
+    Parameters
+    ----------
+    url : str
+        libpq URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection, closed at the end.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            When there is no answer.
+        """
+        try:
+            connection = psycopg2.connect(self.url, connect_timeout=10)
+        except psycopg2.OperationalError as error:
+            parts = psycopg2.extensions.parse_dsn(self.url)
+            where = f"{parts.get('host', 'local socket')}:{parts.get('port', 5432)}/{parts.get('dbname')}"
+            raise DatabaseUnavailableError(
+                f"The ratings database does not answer at {where}: {str(error).strip()}. "
+                "Start it with `movierec db start`, or correct MOVIEREC_DATABASE_URL."
+            ) from error
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """A cursor in a transaction: committed at the end, rolled back by an exception."""
+        with self.connect() as connection, connection, connection.cursor() as cursor:
+            yield cursor
+
+    def create_schema(self) -> None:
+        """Create what is missing of the schema; safe to call at any time, from several processes."""
+        with self.transaction() as cursor:
+            _lock(cursor, "schema")
+            cursor.execute(read_sql("schema"))
+
+    def rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a small query."""
+        with self.transaction() as cursor:
+            cursor.execute(query, parameters)
+            return cursor.fetchall()
+
+    def scalar(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
+        """First column of the first row of a query."""
+        return self.rows(query, parameters)[0][0]
+
+    def columns(
+        self, query: str, kinds: Mapping[str, Kind], parameters: Sequence[Any] = ()
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Columns of a large query without nulls, through binary COPY.
+
+        Parameters
+        ----------
+        query : str
+            Its columns have the names and types of `kinds`, in that order.
+        kinds : mapping of column name to type
+        parameters : sequence
+            Bound into the query.
+
+        Returns
+        -------
+        dict of arrays, as `binary_copy.decode` gives them
+        """
+        with self.transaction() as cursor:
+            bound = cursor.mogrify(query, parameters or None).decode()
+            stream = io.BytesIO()
+            cursor.copy_expert(f"COPY ({bound}) TO STDOUT (FORMAT BINARY)", stream)
+        return decode(stream.getbuffer(), kinds)
+
+    @contextmanager
+    def replace(self, table: str) -> Iterator[Replacement]:
+        """Replace all rows of a table in one transaction.
+
+        The new rows go to a table of their own; at the end of the block it is indexed like the old one and takes
+        its place. An exception in the block leaves everything as it was. Two replacements of one table wait for
+        each other.
+        """
+        with self.transaction() as cursor:
+            _lock(cursor, table)
+            cursor.execute("SELECT txid_current()")
+            fresh = f"{table}_{_first(cursor)}"
+            parent, child = sql.Identifier(SCHEMA, table), sql.Identifier(SCHEMA, fresh)
+            cursor.execute(
+                sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)").format(child, parent)
+            )
+            yield Replacement(cursor, table, fresh)
+            cursor.execute(
+                "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'",
+                [f"{SCHEMA}.{table}"],
+            )
+            cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(_first(cursor))))
+            cursor.execute(sql.SQL("ANALYZE {}").format(child))
+            cursor.execute(
+                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
+                [f"{SCHEMA}.{table}"],
+            )
+            for (old,) in cursor.fetchall():
+                cursor.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, sql.SQL(old)))
+                cursor.execute(sql.SQL("DROP TABLE {}").format(sql.SQL(old)))
+            cursor.execute(
+                sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)").format(
+                    parent, child
+                )
+            )
+
+    def last_load(self, table: str) -> Load | None:
+        """What a table was last loaded from, or None when it never was."""
+        found = self.rows(f"SELECT version, source, details FROM {SCHEMA}.loads WHERE table_name = %s", [table])
+        return Load(*found[0]) if found else None
+
+
+def record_load(cursor: Cursor, table: str, load: Load) -> None:
+    """Note, in the transaction that loads a table, what it is loaded from."""
+    cursor.execute(
+        f"""
+        INSERT INTO {SCHEMA}.loads (table_name, version, source, details) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (table_name) DO UPDATE
+        SET version = excluded.version, source = excluded.source, details = excluded.details, loaded_at = now()
+        """,
+        [table, load.version, load.source, json.dumps(load.details)],
+    )
+
+
+def _first(cursor: Cursor) -> Any:
+    row = cursor.fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _lock(cursor: Cursor, what: str) -> None:
+    """Wait for every other transaction that holds the same lock; released at the end of the transaction."""
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{SCHEMA}.{what}"])

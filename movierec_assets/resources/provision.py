@@ -1,0 +1,113 @@
+"""Making the three databases ready for whoever comes next.
+
+Belongs here: creating databases and bringing the schemas of the platform, Dagster and MLflow up to the installed
+versions, once, before anything uses them: MLflow's own first use of an empty store fails when two processes try
+it at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+
+import psycopg2
+from psycopg2 import errors, sql
+from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, parse_dsn
+from psycopg2.extensions import connection as Connection  # noqa: N812
+
+from movierec_assets.resources.database import Database, DatabaseUnavailableError
+from movierec_assets.settings import DatabaseUrls, Settings
+
+_LOCK = 7_205_751
+"""Advisory lock that whoever provisions holds; any number nobody else uses."""
+
+
+def provision(settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
+    """Create what is missing and upgrade what is old; quick when there is nothing to do.
+
+    Parameters
+    ----------
+    settings : Settings
+        Names the databases; DAGSTER_HOME must point at the instance file.
+    say : callable
+        Told about each step that takes longer than a moment.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        When the server does not answer, or the account may not create databases.
+    """
+    urls = settings.databases
+    _create_databases(urls)
+    ratings = Database(urls.ratings)
+    with ratings.connect() as connection:
+        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        ratings.create_schema()
+        _, dagster, mlflow = urls.names
+        if settings.mlflow_tracking_uri is None:
+            _once(connection, mlflow, f"mlflow {version('mlflow')}", lambda: _upgrade_mlflow(urls.mlflow, say))
+        _once(connection, dagster, f"dagster {version('dagster')}", lambda: _upgrade_dagster(say))
+
+
+def _create_databases(urls: DatabaseUrls) -> None:
+    base, *others = urls.names
+    try:
+        connection = psycopg2.connect(urls.ratings, connect_timeout=10)
+    except psycopg2.OperationalError as error:
+        if f'database "{base}" does not exist' not in str(error):
+            with Database(urls.ratings).connect():  # says where it was looked for
+                pass
+        connection = psycopg2.connect(urls.ratings, dbname="postgres", connect_timeout=10)
+    try:
+        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT datname FROM pg_database")
+            present = {name for (name,) in cursor.fetchall()}
+            for name in (base, *others):
+                if name not in present:
+                    _create_database(connection, name)
+    finally:
+        connection.close()
+
+
+def _create_database(connection: Connection, name: str) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except (errors.DuplicateDatabase, errors.UniqueViolation):
+        return  # somebody else was quicker
+    except errors.InsufficientPrivilege as error:
+        user = parse_dsn(connection.dsn).get("user")
+        raise DatabaseUnavailableError(
+            f"The account {user} of MOVIEREC_DATABASE_URL may not create the database {name}. "
+            f'Create it (`CREATE DATABASE "{name}" OWNER {user}`), or grant CREATEDB.'
+        ) from error
+
+
+def _once(connection: Connection, database: str, stamp: str, work: Callable[[], None]) -> None:
+    """Do the work unless the database's comment says that it was done for this version."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [database])
+        found = cursor.fetchone()
+        if found is not None and found[0] == stamp:
+            return
+        work()
+        cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(database), sql.Literal(stamp)))
+
+
+def _upgrade_mlflow(url: str, say: Callable[[str], None]) -> None:
+    say("Preparing MLflow's database")
+    # The command of `mlflow db upgrade`, called here: as a process it would show the password in its arguments.
+    from mlflow.db import upgrade  # noqa: PLC0415
+
+    upgrade.main([url], standalone_mode=False)
+
+
+def _upgrade_dagster(say: Callable[[str], None]) -> None:
+    say("Preparing Dagster's database")
+    from dagster import DagsterInstance  # noqa: PLC0415
+
+    with DagsterInstance.get() as instance:
+        instance.upgrade()

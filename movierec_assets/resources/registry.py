@@ -1,0 +1,188 @@
+"""The model registry: versions of the recommender in MLflow, and which one is the champion.
+
+Belongs here: reading and moving aliases, storing decisions, loading a version. Whether a challenger should be
+promoted is decided in `recsys.promotion`; tracking of a training run is in `tracking`. MLflow is imported when it
+is first needed, because that takes over a second.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from movierec_assets.recsys.promotion import Decision
+from movierec_assets.recsys.recommender import Recommender
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MODEL_NAME = "movierec-als"
+EXPERIMENT = "movierec"
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+MODEL_FILE = "recommender.npz"
+"""Name of the recommender's arrays inside the artifacts of a version."""
+
+# With its defaults the client keeps a caller waiting for four minutes when the server is away.
+_CLIENT_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+
+class NoChampionError(RuntimeError):
+    """No version carries the champion alias yet; the message says how to get one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"No version of {MODEL_NAME} is the champion yet. Train one with `movierec run`, "
+            "or by materializing champion_model and what is in front of it."
+        )
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version.
+
+    Attributes
+    ----------
+    number : int
+    run_id : str
+        MLflow run it came from.
+    source : str
+        Where its artifacts are.
+    tags : dict of str
+        Provenance and decision.
+    """
+
+    number: int
+    run_id: str
+    source: str
+    tags: dict[str, str]
+
+
+class ModelRegistry:
+    """Versions of the recommender in an MLflow registry.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking and registry URI: an MLflow server, or the SQLAlchemy URL of its database.
+    artifacts : Path
+        Where artifacts go when there is no server to take them.
+    """
+
+    def __init__(self, uri: str, artifacts: Path) -> None:
+        self.uri = uri
+        self._artifacts = artifacts
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """The MLflow client."""
+        for name, value in _CLIENT_LIMITS.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient  # noqa: PLC0415
+
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def ensure_experiment(self) -> str:
+        """Create the experiment unless it exists; returns its id.
+
+        Without a server MLflow would put artifacts under the working directory of whoever comes first.
+        """
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        found = self.client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        location = None if self.uri.startswith("http") else self._artifacts.as_uri()
+        try:
+            return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
+        except MlflowException:
+            again = self.client.get_experiment_by_name(EXPERIMENT)
+            if again is None:
+                raise
+            return str(again.experiment_id)
+
+    def by_alias(self, alias: str) -> Version | None:
+        """The version that carries an alias; None when there is none."""
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        try:
+            found = self.client.get_model_version_by_alias(MODEL_NAME, alias)
+        except MlflowException as error:
+            # A missing alias is an invalid parameter to MLflow, a missing model a missing resource.
+            if error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+                return None
+            raise
+        return _version(found)
+
+    def champion(self) -> Version:
+        """The champion.
+
+        Raises
+        ------
+        NoChampionError
+        """
+        found = self.by_alias(CHAMPION)
+        if found is None:
+            raise NoChampionError
+        return found
+
+    def version(self, number: int) -> Version:
+        """A version by its number."""
+        return _version(self.client.get_model_version(MODEL_NAME, str(number)))
+
+    def versions(self) -> list[Version]:
+        """All versions, newest first."""
+        found = self.client.search_model_versions(f"name='{MODEL_NAME}'")
+        return sorted(map(_version, found), key=lambda version: -version.number)
+
+    def name_challenger(self, number: int) -> None:
+        """Let a version carry the challenger alias."""
+        self.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, str(number))
+
+    def record(self, number: int, decision: Decision, dagster_run_id: str) -> None:
+        """Write a decision on the version it is about, and move the champion alias if it says so."""
+        tags = {
+            "promotion_outcome": decision.outcome,
+            "promotion_reason": decision.reason,
+            "promotion_dagster_run_id": dagster_run_id,
+        }
+        for name, value in tags.items():
+            self.client.set_model_version_tag(MODEL_NAME, str(number), name, value)
+        if decision.promoted:
+            self.client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(number))
+
+    def load(self, version: Version) -> Recommender:
+        """The recommender of a version, read from its artifacts."""
+        import mlflow  # noqa: PLC0415
+
+        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri(self.uri)
+        directory = mlflow.artifacts.download_artifacts(f"models:/{MODEL_NAME}/{version.number}")
+        with np.load(Path(directory) / "artifacts" / MODEL_FILE, allow_pickle=False) as arrays:
+            return Recommender.from_arrays(arrays)
+
+    def end_run(self, run_id: str, status: str) -> bool:
+        """Give a run that is still marked as running its true end; False when it had one."""
+        run = self.client.get_run(run_id)
+        if run.info.status != "RUNNING":
+            return False
+        self.client.set_terminated(run_id, status=status)
+        return True
+
+    def runs_of(self, dagster_run_id: str) -> list[str]:
+        """MLflow runs that a Dagster run started."""
+        experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            return []
+        found = self.client.search_runs([experiment.experiment_id], f"tags.dagster_run_id = '{dagster_run_id}'")
+        return [run.info.run_id for run in found]
+
+
+def _version(found: Any) -> Version:
+    """MLflow's version; its number is text over REST and a number from a database."""
+    return Version(int(found.version), str(found.run_id), str(found.source), dict(found.tags))

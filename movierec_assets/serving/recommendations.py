@@ -1,0 +1,139 @@
+"""Recommendations from the champion, for one person at a time.
+
+Belongs here: putting the model, the live history and the titles together. Shown by the command line and the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.resources.champion import load_champion
+from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.resources.histories import histories_of, read_ratings, titles_of
+from movierec_assets.resources.registry import ModelRegistry, Version
+from movierec_assets.serving.titles import Movie, find_movie
+
+Source = Literal["model", "popular"]
+
+
+class UnknownUserError(LookupError):
+    """Nobody with this id has rated anything; the message says what can be asked instead."""
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """One place of a list."""
+
+    rank: int
+    movie_id: int
+    title: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A list, where it comes from, and what it is based on.
+
+    Attributes
+    ----------
+    source : {"model", "popular"}
+    model_version : int
+    liked : list of str
+        Titles the list is based on, the latest first.
+    movies : list of Recommended
+    """
+
+    source: Source
+    model_version: int
+    liked: list[str]
+    movies: list[Recommended]
+
+
+class RecommendationService:
+    """Answers from the champion, loaded once.
+
+    Parameters
+    ----------
+    database : Database
+    registry : ModelRegistry
+    threshold : float
+        Stars from which a rating is a like.
+    """
+
+    def __init__(self, database: Database, registry: ModelRegistry, threshold: float) -> None:
+        self._database = database
+        self._registry = registry
+        self._threshold = threshold
+
+    @cached_property
+    def _champion(self) -> tuple[Version, Recommender]:
+        return load_champion(self._registry, self._database)
+
+    @property
+    def _recommender(self) -> Recommender:
+        return self._champion[1]
+
+    def for_user(self, user_id: int, k: int) -> Answer:
+        """Recommend from the user's ratings as they stand now.
+
+        Raises
+        ------
+        UnknownUserError
+            When the user has no rating.
+        """
+        ratings = read_ratings(self._database, [user_id])
+        if len(ratings) == 0:
+            lowest, highest = self._database.rows(f"SELECT min(user_id), max(user_id) FROM {SCHEMA}.current_ratings")[0]
+            known = f"Users with ratings: {lowest} to {highest}." if lowest is not None else "No ratings are loaded."
+            raise UnknownUserError(f"User {user_id} has no ratings. {known} Or name liked movies with --like.")
+        histories = histories_of(ratings, self._recommender.ids.movie_ids, self._threshold)
+        lists = self._recommender.for_histories(histories.liked, histories.seen, k)
+        latest = np.argsort(-histories.liked.rated_at, kind="stable")[:5]
+        liked = self._recommender.ids.movie_ids[histories.liked.stars.indices[latest]]
+        return self._answer(lists, "model" if len(histories.liked) else "popular", liked.tolist())
+
+    def for_liked(self, titles: Sequence[str], k: int) -> Answer:
+        """Recommend for somebody who likes these movies, named as people type them.
+
+        Raises
+        ------
+        TitleError
+            When a title is not in the catalogue.
+        RecsysError
+            When nobody in the data liked any of them.
+        """
+        catalogue = [
+            Movie(*row)
+            for row in self._database.rows(
+                f"""SELECT m.movie_id, m.title, count(r.user_id)
+                    FROM {SCHEMA}.movies m LEFT JOIN {SCHEMA}.ratings r USING (movie_id)
+                    GROUP BY m.movie_id, m.title ORDER BY m.movie_id"""
+            )
+        ]
+        movie_ids = [find_movie(title, catalogue).movie_id for title in titles]
+        return self._answer(self._recommender.for_liked(np.array(movie_ids), k), "model", movie_ids)
+
+    def for_nobody(self, k: int) -> Answer:
+        """The movies that most users liked."""
+        return self._answer(self._recommender.for_nobody(k), "popular", [])
+
+    def _answer(self, lists: TopK, source: Source, liked: Sequence[int]) -> Answer:
+        movie_ids = self._recommender.movie_ids_of(lists)[0]
+        titles = titles_of(self._database, [*movie_ids[movie_ids >= 0].tolist(), *liked])
+        return Answer(
+            source=source,
+            model_version=self._champion[0].number,
+            liked=[titles.get(int(movie_id), "?") for movie_id in liked],
+            movies=[
+                Recommended(rank, int(movie_id), titles.get(int(movie_id), "?"), float(score))
+                for rank, (movie_id, score) in enumerate(zip(movie_ids, lists.scores[0], strict=True), start=1)
+                if movie_id >= 0
+            ],
+        )
