@@ -52,6 +52,6 @@ lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
 
 clean: ## stop the embedded database and remove everything made here: environment, state, caches
-	@if [ -x $(BIN)/movierec ]; then $(BIN)/movierec db stop; fi
+	@if [ -x $(BIN)/movierec ]; then MOVIEREC_DATABASE_URL= $(BIN)/movierec db destroy --yes; fi
 	rm -rf $(VENV) .movierec .env build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

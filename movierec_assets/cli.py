@@ -77,7 +77,7 @@ def run(dataset: str | None, job: str) -> None:
     with platform(_settings(dataset), _say(console)) as settings:
         if job != "train":
             located = _located(settings, console)
-            console.print(f"[bold]{escape(located.name)}[/]: {escape(located.reason)}", soft_wrap=True)
+            console.print(escape(located.reason), soft_wrap=True)
             os.environ["MOVIEREC_DATASET"] = str(located.files.directory)  # all steps load this one
         report = run_job(job, settings.state / "logs", console)
         if not report.succeeded:
@@ -204,7 +204,7 @@ def show_dataset(dataset: str | None) -> None:
 
     console = _console()
     located = locate(_settings(dataset), None)
-    console.print(f"[bold]{escape(located.name)}[/]: {escape(located.reason)}", soft_wrap=True)
+    console.print(escape(located.reason), soft_wrap=True)
     console.print(f"[dim]{located.files.directory}[/]", soft_wrap=True)
     movies = read_movies(located.files)
     with _progress(console, "Reading ratings.csv") as report:

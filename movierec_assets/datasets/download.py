@@ -28,7 +28,8 @@ Progress = Callable[[int, int], None]
 
 _TIMEOUT = (5, 30)
 _ATTEMPTS = 3
-_PIECE = 1 << 20
+_PIECE = 1 << 14
+"""Bytes received at a time. What a broken connection delivered of a piece is lost, so pieces are small."""
 _MEMBERS = frozenset({"ratings.csv", "movies.csv", "links.csv", "tags.csv", "README.txt", "README.html"})
 _UNPACKED_FACTOR = 5
 """A release unpacks to about four times its archive; one more for the rating file's growth in later releases."""
@@ -129,7 +130,8 @@ def _fetch(release: Release, part: Path, progress: Progress | None, base_url: st
             break
     have = part.stat().st_size if part.exists() else 0
     if failure is not None:
-        raise _broken_off(release, url, part, have if have > earlier else None, failure) from failure
+        started = have > earlier or isinstance(failure, requests.exceptions.ChunkedEncodingError)
+        raise _broken_off(release, url, part, have if started else None, failure) from failure
     if have != total:
         part.unlink(missing_ok=True)
         raise DatasetError(
@@ -230,7 +232,7 @@ def _unpack(release: Release, archive: Path, target: Path) -> None:
                 directory, _, name = member.filename.rpartition("/")
                 if directory == release.name and name in _MEMBERS:
                     with source.open(member) as packed, (temporary / name).open("wb") as out:
-                        shutil.copyfileobj(packed, out, _PIECE)
+                        shutil.copyfileobj(packed, out, 1 << 20)
         MovieLensFiles.at(temporary)
         temporary.chmod(0o755)
         os.replace(temporary, target)

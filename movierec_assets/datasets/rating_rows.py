@@ -3,10 +3,8 @@
 What belongs here: cutting the file into blocks of whole lines and turning lines into values. What does not: judging
 values (`ratings`); all that is decided here is whether a line has four values that are numbers.
 
-A block goes through polars typed; lines that do not come out as four finite numbers are read again one by one with
-the rules of `parse_line`, which are the definition. Whatever polars might read differently from that definition
-(a line with too many fields, a quote that spans lines) shows as a count that does not match, and the block is halved
-until the spot is small enough to be read line by line.
+A block goes through polars, typed. Lines that do not come out as four finite numbers, and lines that polars might
+read differently from `parse_line`, which is the definition, are read again by that definition.
 """
 
 from __future__ import annotations
@@ -44,6 +42,7 @@ _SHAPE_REASONS = (
     Reason.RATING_NOT_NUMBER,
     Reason.TIMESTAMP_NOT_INTEGER,
 )
+_QUOTE, _COMMA, _NEWLINE = b'",\n'
 _BEFORE_FIELD = np.frombuffer(b",\n", np.uint8)
 _BEHIND_FIELD = np.frombuffer(b",\r\n", np.uint8)
 _TYPES = (pl.Int64, pl.Int64, pl.Float64, pl.Int64)
@@ -176,34 +175,38 @@ def _joined(first: ParsedRows, second: ParsedRows) -> ParsedRows:
 
 
 def _parse_typed(data: bytes, lines: int, header: Header) -> ParsedRows | None:
-    """Read a block with polars; None where its lines cannot be told apart with certainty."""
-    quoted = b'"' in data
-    if quoted and not _quotes_enclose_fields(data):
-        return None
+    """Read a block with polars, and again by definition every line that polars may have read differently.
+
+    None where polars gives up or finds another number of lines.
+    """
     names = [f"c{index}" for index in range(header.width)]
     wanted = [names[position] for position in header.positions]
     schema: dict[str, type[pl.DataType]] = dict.fromkeys(names, pl.String)
     schema.update(zip(wanted, _TYPES, strict=True))
+    quoted = b'"' in data
+    masked, odd = _mask_odd_quotes(data) if quoted else (data, np.empty(0, np.int64))
     try:
         # The header line keeps polars from taking the width of the table from a first row that may be ragged.
         frame = pl.read_csv(
-            ",".join(names).encode() + b"\n" + data,
+            ",".join(names).encode() + b"\n" + masked,
             schema=schema,
             ignore_errors=True,
             truncate_ragged_lines=True,
             quote_char='"' if quoted else None,
+            encoding="utf8" if header.width == len(wanted) else "utf8-lossy",
         )
     except pl.exceptions.PolarsError:
         return None
     if frame.height != lines:
         return None
     unsure = frame.select(pl.any_horizontal(pl.all().is_null(), ~pl.col(wanted[2]).is_finite().fill_null(False)))
-    suspects = np.flatnonzero(unsure.to_series().to_numpy())
+    suspects = np.union1d(np.flatnonzero(unsure.to_series().to_numpy()), odd)
     reread = _lines_at(data, suspects)
     # Every other line has a value in each column, hence at least width - 1 commas: if the sum is right, so is each.
     commas = data.count(b",") - sum(line.count(b",") for line in reread)
     if commas != (lines - len(suspects)) * (header.width - 1):
-        return None
+        suspects = np.union1d(suspects, np.flatnonzero(_commas_per_line(data) != header.width - 1))
+        reread = _lines_at(data, suspects)
     user, movie, rating, rated_at = (frame.get_column(name).fill_null(0).to_numpy(writable=True) for name in wanted)
     code, detail = np.zeros(lines, np.uint8), np.zeros(lines, np.int64)
     if len(suspects):
@@ -214,24 +217,41 @@ def _parse_typed(data: bytes, lines: int, header: Header) -> ParsedRows | None:
     return ParsedRows(user, movie, rating, rated_at, code, detail)
 
 
-def _quotes_enclose_fields(data: bytes) -> bool:
-    """Whether quotes come in pairs around whole fields and none spans lines, so that every line end ends a row."""
+def _mask_odd_quotes(data: bytes) -> tuple[bytes, npt.NDArray[np.int64]]:
+    """Blot out the quotes of lines in which they do not come in pairs around whole fields.
+
+    One quote that does not close would make polars take the lines behind it for one value. Returns the data with
+    those quotes replaced, and the indices of those lines.
+    """
     raw = np.frombuffer(data, np.uint8)
-    quotes = np.flatnonzero(raw == ord('"'))
-    if len(quotes) % 2:
-        return False
-    before, behind = raw[np.maximum(quotes[::2] - 1, 0)], raw[quotes[1::2] + 1]
-    if not (np.isin(before, _BEFORE_FIELD) | (quotes[::2] == 0)).all() or not np.isin(behind, _BEHIND_FIELD).all():
-        return False
-    is_quote = raw[(raw == ord('"')) | (raw == ord("\n"))] == ord('"')
-    return not bool((np.cumsum(is_quote, dtype=np.int32)[~is_quote] & 1).any())
+    marks = np.flatnonzero((raw == _QUOTE) | (raw == _NEWLINE))
+    is_quote = raw[marks] == _QUOTE
+    quotes, line = marks[is_quote], np.cumsum(~is_quote)[is_quote]
+    starts_line = np.append(True, line[1:] != line[:-1])
+    ordinal = np.arange(len(line)) - np.flatnonzero(starts_line)[np.cumsum(starts_line) - 1]
+    opens = ordinal % 2 == 0
+    before, behind = raw[np.maximum(quotes - 1, 0)], raw[quotes + 1]
+    encloses = np.where(opens, np.isin(before, _BEFORE_FIELD) | (quotes == 0), np.isin(behind, _BEHIND_FIELD))
+    stays_open = np.append(starts_line[1:], True) & opens
+    odd = np.unique(line[~encloses | stays_open])
+    if len(odd) == 0:
+        return data, odd
+    masked = raw.copy()
+    masked[quotes[np.isin(line, odd)]] = ord("x")
+    return masked.tobytes(), odd
+
+
+def _commas_per_line(data: bytes) -> npt.NDArray[np.int64]:
+    raw = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(raw[(raw == _COMMA) | (raw == _NEWLINE)] == _NEWLINE)
+    return np.diff(ends, prepend=-1) - 1
 
 
 def _lines_at(data: bytes, indices: npt.NDArray[np.int64]) -> list[bytes]:
     """Bytes of the lines with these indices, ascending, without their line ends."""
     if len(indices) == 0:
         return []
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE)
     starts = np.concatenate([[0], ends[:-1] + 1])
     return [data[a:b] for a, b in zip(starts[indices].tolist(), ends[indices].tolist(), strict=True)]
 

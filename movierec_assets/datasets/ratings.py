@@ -247,15 +247,17 @@ def _drop_duplicates(values: Values, line_of: Callable[[IntArray], IntArray]) ->
     if len(key) < 2 or bool((key[1:] > key[:-1]).all()):
         return values, none
     ordered = np.sort(key)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    del ordered
-    if len(repeated) == 0:
+    if not bool((ordered[1:] == ordered[:-1]).any()):
         return values, none
-    place = np.searchsorted(repeated, key)
-    np.minimum(place, len(repeated) - 1, out=place)
-    candidates = np.flatnonzero(repeated[place] == key)
-    group = place[candidates]
-    del place, key
+    del ordered
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    same = key[1:] == key[:-1]
+    del key
+    shared = np.append(same, False) | np.append(False, same)
+    candidates = order[shared]
+    group = np.cumsum(np.append(True, ~same)[shared]) - 1
+    del order, same, shared
     # Stable: equal timestamps stay in file order, so the last of each group is the winner.
     order = np.lexsort((rated_at[candidates], group))
     group, candidates = group[order], candidates[order]

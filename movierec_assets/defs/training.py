@@ -16,7 +16,6 @@ from dagster import (
     MaterializeResult,
     MetadataValue,
     Output,
-    ResourceParam,
     asset,
 )
 
@@ -45,7 +44,7 @@ from movierec_assets.resources.challenger import Challenger
 from movierec_assets.resources.configurable import RegistryResource
 from movierec_assets.resources.model_package import log_version
 from movierec_assets.resources.registry import CHAMPION, MODEL_NAME
-from movierec_assets.resources.tracking import mlflow_run
+from movierec_assets.resources.tracking import MlflowTrackingResource
 
 CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
 """Names of the rankers in a report."""
@@ -65,7 +64,7 @@ def als_model(
     test_matrix: Interactions,
     id_maps: pd.DataFrame,
     registry: RegistryResource,
-    mlflow: ResourceParam[Any],
+    tracking: MlflowTrackingResource,
 ) -> Output[Challenger]:
     """The recipe fitted twice: without the test part, to be scored, and on all positives, to be served.
 
@@ -77,7 +76,8 @@ def als_model(
     history = split.before("test")
     positives = history.union(test_matrix)
     versions = registry.open()
-    with mlflow_run(mlflow) as run_id:
+    with tracking.run(context) as mlflow:
+        run_id = mlflow.active_run().info.run_id
         mlflow.set_tags({"attempt": str(context.retry_number + 1), "dagster_job": context.job_name})
         mlflow.log_params(recipe.as_dict() | {"split": "leave-latest-out", "positives": len(positives)})
         losses: list[float] = []
@@ -102,7 +102,7 @@ def als_model(
             recommender,
             id_maps,
             tags={
-                "dagster_run_id": context.run_id,
+                "dagster_run_id": context.run.run_id,
                 "code_version": __version__,
                 **{f"{name}_fingerprint": value for name, value in provenance.items()},
                 **{name: str(value) for name, value in recipe.as_dict().items()},
@@ -268,7 +268,7 @@ def champion_model(
         difference = paired_difference(scores[CHALLENGER_LISTS], scores[CHAMPION_LISTS])
     newer = champion is not None and (champion.tags.get("positives_fingerprint") != als_model.provenance["positives"])
     decision = decide(challenger_ndcg=float(scores[CHALLENGER_LISTS].mean()), difference=difference, newer_data=newer)
-    versions.record(als_model.version, decision, context.run_id)
+    versions.record(als_model.version, decision, context.run.run_id)
     context.log.info(f"Version {als_model.version}: {decision.outcome}. {decision.reason}")
     now = versions.champion()
     return MaterializeResult(

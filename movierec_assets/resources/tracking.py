@@ -1,8 +1,9 @@
 """Tracking of the one asset that trains: an MLflow run with the true status of the step.
 
-Belongs here: `mlflow_tracking` of dagster-mlflow at the platform's experiment, and the end of its run. The
-resource starts a run when a step that asks for it starts, finds the same run again by the Dagster run id, and
-never ends it; so exactly one asset may ask for it, and wraps its work in `mlflow_run`.
+Belongs here: `mlflow_tracking` of dagster-mlflow at the platform's experiment, and the end of its run. That resource
+starts a run as soon as it is initialized, finds it again by the Dagster run id, and never ends it. Initialized for a
+whole job, as Dagster does when steps share a process, it would leave runs behind of jobs that failed before
+training; so it is initialized here, around the training itself, and exactly one asset does that.
 
 Dagster concept: https://docs.dagster.io/api/libraries/dagster-mlflow
 """
@@ -13,52 +14,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dagster import DagsterExecutionInterruptedError, ResourceDefinition, configured
+from dagster import AssetExecutionContext, ConfigurableResource, DagsterExecutionInterruptedError, build_resources
 from dagster_mlflow import mlflow_tracking
 
 from movierec_assets.resources.registry import EXPERIMENT, ModelRegistry
 from movierec_assets.settings import get_settings
 
 
-def tracking() -> ResourceDefinition:
-    """`mlflow_tracking` at the experiment of the platform, configured when a step starts."""
+class MlflowTrackingResource(ConfigurableResource[None]):
+    """MLflow runs of training steps, by dagster-mlflow's `mlflow_tracking`."""
 
-    @configured(mlflow_tracking, config_schema={})
-    def at_experiment(_config: Any) -> dict[str, Any]:
+    uri: str | None = None
+    """Tracking server; MOVIEREC_MLFLOW_TRACKING_URI, or MLflow's database, when None."""
+
+    @contextmanager
+    def run(self, context: AssetExecutionContext) -> Iterator[Any]:
+        """An MLflow run that ends FINISHED, FAILED on an error, or KILLED on an interrupt.
+
+        A retried step continues the run of its Dagster run; there are never two.
+
+        Yields
+        ------
+        dagster_mlflow.resources.MlFlow
+            The module `mlflow` with the run active.
+        """
         settings = get_settings()
-        ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts").ensure_experiment()
-        return {
-            "experiment_name": EXPERIMENT,
-            "mlflow_tracking_uri": settings.mlflow_uri,
-            "env": {},
-            "extra_tags": {},
-        }
-
-    definition: ResourceDefinition = at_experiment
-    return definition
-
-
-@contextmanager
-def mlflow_run(mlflow: Any) -> Iterator[str]:
-    """End the run that the resource started: FINISHED, FAILED on an error, KILLED on an interrupt.
-
-    Parameters
-    ----------
-    mlflow
-        The resource, `context.resources.mlflow`.
-
-    Yields
-    ------
-    str
-        Id of the MLflow run.
-    """
-    run_id = mlflow.active_run().info.run_id
-    try:
-        yield run_id
-    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
-        mlflow.end_run("KILLED")
-        raise
-    except BaseException:
-        mlflow.end_run("FAILED")
-        raise
-    mlflow.end_run("FINISHED")
+        uri = self.uri or settings.mlflow_uri
+        ModelRegistry(uri, settings.state / "mlartifacts").ensure_experiment()
+        config = {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": uri, "env": {}, "extra_tags": {}}
+        with build_resources(
+            {"mlflow": mlflow_tracking},
+            instance=context.instance,
+            resource_config={"mlflow": {"config": config}},
+            dagster_run=context.run,
+            log_manager=context.log,
+        ) as resources:
+            mlflow = resources.mlflow
+            try:
+                yield mlflow
+            except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+                mlflow.end_run("KILLED")
+                raise
+            except BaseException:
+                mlflow.end_run("FAILED")
+                raise
+            mlflow.end_run("FINISHED")

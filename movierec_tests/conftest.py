@@ -1,0 +1,123 @@
+"""A real Postgres for the whole session, and databases of their own for tests that write.
+
+Everything runs on an embedded server in a temporary directory. Databases are copied from provisioned templates, so
+that a test starts with empty tables, an empty Dagster instance and an empty MLflow in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+
+from movierec_assets.command.environment import variables
+from movierec_assets.resources.database import Database
+from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
+from movierec_assets.resources.provision import provision
+from movierec_assets.settings import DatabaseUrls, Settings, get_settings
+
+TEMPLATE = "template_movierec"
+
+Dataset = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see no MOVIEREC_ variable of the person who runs them."""
+    for name in list(os.environ):
+        if name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """libpq URL of the session's Postgres, at the template database with everything provisioned."""
+    state = tmp_path_factory.mktemp("server")
+    saved = dict(os.environ)
+    with EmbeddedPostgres(state, TEMPLATE).lease() as url:
+        settings = Settings(state_dir=state, database_url=url)
+        os.environ.update(variables(settings))
+        try:
+            provision(settings)
+        finally:
+            os.environ.clear()
+            os.environ.update(saved)
+        yield url
+
+
+@pytest.fixture
+def database_url(server_url: str) -> Iterator[str]:
+    """libpq URL of databases of the test's own: ratings (schema in place), and Dagster's and MLflow's beside it."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    names = DatabaseUrls(server_url).names
+    copies = [copy.replace(TEMPLATE, name) for copy in names]
+    _execute(
+        server_url,
+        *(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(new), sql.Identifier(old)
+            )
+            for new, old in zip(copies, names, strict=True)
+        ),
+    )
+    yield server_url.replace(f"/{TEMPLATE}", f"/{name}")
+    _execute(server_url, *(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(copy)) for copy in copies))
+
+
+@pytest.fixture
+def database(database_url: str) -> Database:
+    """The test's own ratings database, with empty tables."""
+    return Database(database_url)
+
+
+@pytest.fixture
+def platform_settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a whole platform of the test's own, in the environment of this process and its children."""
+    monkeypatch.setenv("MOVIEREC_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("MOVIEREC_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MOVIEREC_DATABASE_URL", database_url)
+    for name, value in variables(get_settings()).items():
+        monkeypatch.setenv(name, value)
+    return get_settings()
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Dataset:
+    """Write a small directory in MovieLens layout from lines without headers."""
+
+    def make(
+        ratings: list[str],
+        movies: list[str] | None = None,
+        *,
+        name: str = "tiny",
+        links: list[str] | None = None,
+    ) -> Path:
+        directory = tmp_path / name
+        directory.mkdir(exist_ok=True)
+        films = movies or [f"{number},Film {number} (19{number % 90 + 10}),Drama|Comedy" for number in range(1, 41)]
+        for file, header, lines in (
+            ("ratings.csv", "userId,movieId,rating,timestamp", ratings),
+            ("movies.csv", "movieId,title,genres", films),
+            ("links.csv", "movieId,imdbId,tmdbId", links),
+        ):
+            if lines is not None:
+                (directory / file).write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+        return directory
+
+    return make
+
+
+def _execute(url: str, *statements: sql.Composed) -> None:
+    connection = psycopg2.connect(url, dbname="postgres")
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+    finally:
+        connection.close()
