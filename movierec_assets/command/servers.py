@@ -24,6 +24,8 @@ from movierec_assets.settings import Settings
 HOST = "127.0.0.1"
 READY_SECONDS = 120
 
+_QUIET = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
+
 
 def serve(settings: Settings, console: Console) -> int:
     """Run the MLflow server and Dagster (webserver, daemon, code server) until interrupted.
@@ -53,7 +55,8 @@ def serve(settings: Settings, console: Console) -> int:
         _require_free("MLflow", settings.mlflow_port, "MOVIEREC_MLFLOW_PORT")
         addresses["MLflow"] = f"http://{HOST}:{settings.mlflow_port}"
         manager.add_process("mlflow", _mlflow_command(settings), env=_mlflow_environment(settings))
-    manager.add_process("dagster", _dagster_command(settings), env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    # Elsewhere than in the project, where a .env of another state directory would be read.
+    manager.add_process("dagster", _dagster_command(settings), env=os.environ | _QUIET, cwd=str(settings.state))
     # A closed terminal ends the servers as Ctrl-C does.
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     threading.Thread(target=_announce, args=(addresses, console), daemon=True).start()
@@ -85,11 +88,14 @@ def _mlflow_command(settings: Settings) -> str:
 def _mlflow_environment(settings: Settings) -> dict[str, str]:
     # The URL holds a password, which arguments would show to everybody on the machine. Without job execution the
     # server needs a fifth of the memory and half the time to start.
-    return os.environ | {
-        "MLFLOW_BACKEND_STORE_URI": settings.databases.mlflow,
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "PYTHONUNBUFFERED": "1",
-    }
+    return (
+        os.environ
+        | {
+            "MLFLOW_BACKEND_STORE_URI": settings.databases.mlflow,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
+        | _QUIET
+    )
 
 
 def _require_free(server: str, port: int, variable: str) -> None:

@@ -30,6 +30,8 @@ _LINE_BY_LINE = 128
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "\\n"})
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_SPACES = str.maketrans("\t\n\v\f\r", "     ")
+"""A bare carriage return is one of them: polars and csv would each make something else of it."""
 _INT64 = np.iinfo(np.int64)
 
 BLANK = 255
@@ -119,7 +121,7 @@ def parse_line(line: bytes, header: Header) -> Row:
     This is the definition of a readable row. A quoted value, surrounding spaces and a sign are fine; ids and
     timestamps are integers, so "12.0" is not one.
     """
-    text = line.decode("utf-8", "replace").strip(" \t\r\n")
+    text = line.decode("utf-8", "replace").translate(_SPACES).strip(" ")
     if not text:
         return 0, 0, 0.0, 0, BLANK, 0
     if '"' in text:
@@ -131,7 +133,7 @@ def parse_line(line: bytes, header: Header) -> Row:
         fields = text.split(",")
     if len(fields) != header.width:
         return 0, 0, 0.0, 0, Reason.FIELD_COUNT, len(fields)
-    values = [fields[position].strip(" \t") for position in header.positions]
+    values = [fields[position].strip(" ") for position in header.positions]
     for value, reason in zip(values, _MISSING_REASONS, strict=True):
         if value.lower() in _MISSING:
             return 0, 0, 0.0, 0, reason, 0

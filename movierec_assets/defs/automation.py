@@ -6,6 +6,7 @@ sensor around it only fetches them.
 Dagster concepts: https://docs.dagster.io/guides/automate/schedules, https://docs.dagster.io/guides/automate/sensors
 """
 
+import hashlib
 import json
 
 from dagster import (
@@ -25,9 +26,10 @@ from dagster import (
 )
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.movielens import MovieLensFiles, content_hash
+from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.defs.presentation import INGESTION, PREPROCESSING, SERVING, TRAINING
-from movierec_assets.resources.configurable import DatasetResource, RegistryResource
+from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
+from movierec_assets.resources.loading import is_loaded
 
 refresh = define_asset_job(
     "refresh",
@@ -65,27 +67,10 @@ def schedules(timezone: str) -> list[ScheduleDefinition]:
     ]
 
 
-def changed_files(cursor: str | None, files: MovieLensFiles) -> tuple[str, str] | None:
-    """See whether the files of a dataset have other content than at the last look.
-
-    Parameters
-    ----------
-    cursor : str or None
-        What an earlier call gave.
-    files : MovieLensFiles
-
-    Returns
-    -------
-    (cursor, content hash) or None
-        None when sizes and times are those of the cursor, so that nothing needs to be read. The hash is that of the
-        cursor when only the times have changed.
-    """
+def stamp_of(files: MovieLensFiles) -> str:
+    """Paths, sizes and times of a dataset's files: what can be seen of them without reading them."""
     watched = [path for path in (files.ratings, files.movies, files.links) if path is not None]
-    stamp = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in watched]
-    if cursor is not None and json.loads(cursor)["stamp"] == stamp:
-        return None
-    digest = content_hash(*watched)
-    return json.dumps({"stamp": stamp, "content_hash": digest}), digest
+    return json.dumps([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in watched])
 
 
 @sensor(
@@ -94,27 +79,22 @@ def changed_files(cursor: str | None, files: MovieLensFiles) -> tuple[str, str] 
     default_status=DefaultSensorStatus.RUNNING,
     description="Sees a new or changed dataset file and runs `everything`. Never downloads.",
 )
-def dataset_file_sensor(context: SensorEvaluationContext, dataset: DatasetResource) -> SensorResult | SkipReason:
-    """Request a run when the content of the dataset's files differs from that of the last look."""
+def dataset_file_sensor(
+    context: SensorEvaluationContext, dataset: DatasetResource, postgres: PostgresResource
+) -> SensorResult | SkipReason:
+    """Request a run when the dataset's files hold something else than the tables."""
     try:
         located = dataset.locate_present()
     except DatasetError as error:
         return SkipReason(f"No dataset to watch: {error}")
-    before = json.loads(context.cursor)["content_hash"] if context.cursor else None
-    found = changed_files(context.cursor, located.files)
-    if found is None:
+    stamp = stamp_of(located.files)
+    if stamp == context.cursor:
         return SkipReason(f"{located.files.directory} has not changed.")
-    cursor, digest = found
-    if digest == before:
-        return SensorResult(skip_reason="Touched, but the content is the same.", cursor=cursor)
-    # The time of the file is in the key: Dagster never runs one key twice, and a file may change back.
-    key = f"{digest}-{located.files.ratings.stat().st_mtime_ns}"
-    return SensorResult(
-        run_requests=[
-            RunRequest(run_key=key, tags={"movierec/dataset": located.name, "movierec/content": digest[:16]})
-        ],
-        cursor=cursor,
-    )
+    if is_loaded(postgres.open(), located.files):
+        return SensorResult(skip_reason=f"{located.files.directory} is loaded already.", cursor=stamp)
+    # Times are part of the key: Dagster never runs one key twice, and a file may change back to what it was.
+    key = hashlib.sha256(stamp.encode()).hexdigest()
+    return SensorResult(run_requests=[RunRequest(run_key=key, tags={"movierec/dataset": located.name})], cursor=stamp)
 
 
 @run_status_sensor(

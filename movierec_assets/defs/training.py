@@ -6,6 +6,7 @@ rule in `recsys.promotion`; MLflow is spoken to through `resources`.
 Dagster concept: resources in assets, https://docs.dagster.io/guides/build/external-resources
 """
 
+import json
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ def als_model(
                 "dagster_run_id": context.run.run_id,
                 "code_version": __version__,
                 **{f"{name}_fingerprint": value for name, value in provenance.items()},
-                **{name: str(value) for name, value in recipe.as_dict().items()},
+                "recipe": json.dumps(recipe.as_dict()),
             },
         )
         versions.name_challenger(version)
@@ -178,7 +179,7 @@ def model_evaluation(
     ]
     champion = versions.by_alias(CHAMPION)
     if champion is not None:
-        recipe = Recipe.from_dict(champion.tags)
+        recipe = champion.recipe
         if recipe == als_model.recipe:
             context.log.info(f"Champion {champion.number} has the challenger's recipe; its refit is the challenger")
             refit = als_model.scored

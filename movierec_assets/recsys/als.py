@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
+from implicit.recommender_base import ModelFitError
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
@@ -87,7 +88,7 @@ class Recipe:
                 seed=int(flat["seed"]),
                 fold_in=FoldIn(*(float(flat[f"fold_in_{name}"]) for name in ("floor", "boost", "tau"))),
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise RecsysError(f"Not a recipe: {error!r}; expected the fields {sorted(cls().as_dict())}.") from error
 
 
@@ -176,7 +177,10 @@ def fit(positives: Interactions, recipe: Recipe, progress: Progress | None = Non
             model.fit_callback = lambda number, seconds, value: report(
                 Iteration(number + 1, recipe.iterations, seconds, None if value is None else float(value))
             )
-        model.fit(confidence, show_progress=False)
+        try:
+            model.fit(confidence, show_progress=False)
+        except ModelFitError as error:
+            raise RecsysError(f"{error}; raise the regularization or lower alpha ({recipe.alpha:g}).") from error
     factors = Factors(np.asarray(model.user_factors), np.asarray(model.item_factors))
     factors.require_finite()
     return factors
@@ -197,7 +201,17 @@ def fold_in(movie_factors: FloatArray, histories: Interactions, recipe: Recipe) 
     -------
     float32 array, shape (n_users, factors)
         A zero vector for an empty history.
+
+    Raises
+    ------
+    RecsysError
+        When the movie factors are not for these movies, or not of this recipe.
     """
+    expected = (histories.shape[1], recipe.factors)
+    if movie_factors.shape != expected:  # the solver reads past the end instead of complaining
+        raise RecsysError(
+            f"Movie factors of shape {movie_factors.shape} do not belong to this history and recipe, which need {expected}."
+        )
     weights = recipe.alpha * recipe.fold_in.weights(histories.recency_rank())
     weighted = csr_matrix((weights, histories.stars.indices, histories.stars.indptr), shape=histories.shape)
     with threadpool_limits(1, user_api="blas"):

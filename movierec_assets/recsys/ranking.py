@@ -117,5 +117,6 @@ def popular(counts: IntArray, seen: csr_matrix, k: int) -> TopK:
         candidates = order[: k + len(row)]
         unseen = candidates[~np.isin(candidates, row)][:k]
         items[user, : len(unseen)] = unseen
-    scores = np.where(items == EMPTY, np.nan, counts[items]).astype(np.float32)
+    scores = np.full(items.shape, np.nan, dtype=np.float32)
+    scores[items != EMPTY] = counts[items[items != EMPTY]]
     return TopK(items, scores)

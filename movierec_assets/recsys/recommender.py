@@ -71,7 +71,10 @@ class Recommender:
 
     def movie_ids_of(self, lists: TopK) -> IntArray:
         """Movie ids of ranked columns, -1 at empty places."""
-        return np.where(lists.items >= 0, self.ids.movie_ids[lists.items], ranking.EMPTY)
+        listed = lists.items >= 0
+        ids = np.full(lists.items.shape, ranking.EMPTY, dtype=self.ids.movie_ids.dtype)
+        ids[listed] = self.ids.movie_ids[lists.items[listed]]
+        return ids
 
     def for_histories(self, histories: Interactions, seen: csr_matrix, k: int) -> TopK:
         """Rank for users with these positives, known to the fit or not.

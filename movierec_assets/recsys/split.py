@@ -83,7 +83,9 @@ def leave_latest_out(
     if len(user_ids) == 0:
         raise RecsysError("There is no positive rating to split; load ratings or lower MOVIEREC_POSITIVE_THRESHOLD.")
     ids = IdMaps.of(user_ids, movie_ids)
-    users, movies = ids.users_at(user_ids), ids.movies_at(movie_ids)
+    # All in one matrix first: a pair that repeats at another time would land in another part unnoticed.
+    together = Interactions.from_triplets(ids.users_at(user_ids), ids.movies_at(movie_ids), stars, rated_at, ids.shape)
+    users, movies, stars, rated_at = together.triplets()
     in_test = _is_latest(users, rated_at, ids.shape[0], np.ones(len(users), dtype=np.bool_))
     in_validation = _is_latest(users, rated_at, ids.shape[0], ~in_test)
     parts = (

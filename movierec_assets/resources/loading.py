@@ -46,6 +46,28 @@ class Loaded:
     details: dict[str, Any]
 
 
+def is_loaded(database: Database, files: MovieLensFiles) -> bool:
+    """Whether the tables hold exactly what is in these files."""
+    movies, ratings = database.last_load("movies"), database.last_load("ratings")
+    return (
+        movies is not None
+        and ratings is not None
+        and movies.version == _movies_version(files)[1]
+        and ratings.version == _ratings_version(files, movies)[1]
+    )
+
+
+def _movies_version(files: MovieLensFiles) -> tuple[str, str]:
+    digest = content_hash(files.movies, *([files.links] if files.links else []))
+    return digest, f"{LOADER_VERSION}:{digest}"
+
+
+def _ratings_version(files: MovieLensFiles, movies: Load | None) -> tuple[str, str]:
+    digest = content_hash(files.ratings)
+    # Other movies make other ratings unknown.
+    return digest, f"{LOADER_VERSION}:{digest}:{movies.version if movies else 'no movies'}"
+
+
 def load_movies(database: Database, files: MovieLensFiles) -> Loaded:
     """Fill `movies` from movies.csv and links.csv.
 
@@ -54,9 +76,7 @@ def load_movies(database: Database, files: MovieLensFiles) -> Loaded:
     DatasetError
         When the files cannot be read as movies; the tables stay as they were.
     """
-    sources = [files.movies, *([files.links] if files.links else [])]
-    digest = content_hash(*sources)
-    version = f"{LOADER_VERSION}:{digest}"
+    digest, version = _movies_version(files)
     last = database.last_load("movies")
     if last is not None and last.version == version:
         return Loaded(digest, False, last.details)
@@ -102,10 +122,7 @@ def load_ratings(database: Database, files: MovieLensFiles, progress: Progress |
     DatasetError
         When the file cannot be read as ratings, or not one row of it loads; the tables stay as they were.
     """
-    digest = content_hash(files.ratings)
-    movies = database.last_load("movies")
-    # Other movies make other ratings unknown.
-    version = f"{LOADER_VERSION}:{digest}:{movies.version if movies else 'no movies'}"
+    digest, version = _ratings_version(files, database.last_load("movies"))
     last = database.last_load("ratings")
     if last is not None and last.version == version:
         return Loaded(digest, False, last.details)

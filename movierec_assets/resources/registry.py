@@ -7,6 +7,7 @@ is first needed, because that takes over a second.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.recommender import Recommender
 
@@ -61,6 +63,11 @@ class Version:
     run_id: str
     source: str
     tags: dict[str, str]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe it was trained with."""
+        return Recipe.from_dict(json.loads(self.tags.get("recipe", "{}")))
 
 
 class ModelRegistry:

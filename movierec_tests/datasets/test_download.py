@@ -50,6 +50,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.archive = archive
         self.ranges = True
+        self.other_range = False
         self.break_off_after: list[int] = []
         self.requested: list[str | None] = []
 
@@ -72,8 +73,10 @@ class _Handler(BaseHTTPRequestHandler):
         if start and start >= len(whole):
             self.send_error(416)
             return
-        self.send_response(206 if start else 200)
-        if start:
+        self.send_response(206 if asked and self.server.ranges else 200)
+        if self.server.other_range:
+            start = 0
+        if asked and self.server.ranges:
             self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
         self.send_header("Content-Length", str(len(whole) - start))
         self.end_headers()
@@ -143,6 +146,13 @@ def test_a_server_that_ignores_ranges_starts_over(server: Server, tmp_path: Path
     (tmp_path / f"{NAME}.zip.part").write_bytes(server.archive[:700])
     place = download(release_of(server.archive), tmp_path, base_url=server.url)
     assert server.requested == ["bytes=700-"]
+    assert (place / "ratings.csv").read_bytes() == RATINGS
+
+
+def test_a_server_that_answers_another_range_starts_over(server: Server, tmp_path: Path) -> None:
+    server.other_range = True
+    (tmp_path / f"{NAME}.zip.part").write_bytes(server.archive[:700])
+    place = download(release_of(server.archive), tmp_path, base_url=server.url)
     assert (place / "ratings.csv").read_bytes() == RATINGS
 
 

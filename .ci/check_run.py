@@ -1,0 +1,65 @@
+"""Check what `make run` left behind: the tables, the champion, and its figures beside the original recipe's.
+
+python .ci/check_run.py DATASET ORIGINAL_RECIPE.py
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean
+
+from rich.console import Console
+
+from movierec_assets.command.environment import platform
+from movierec_assets.resources.database import Database
+from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.settings import get_settings
+from movierec_assets.sql import read_sql
+
+TIMES_ORIGINAL = 1.25
+PER_USER = 20
+
+
+def original_ndcg(recipe: Path, directory: str) -> float:
+    """NDCG@10 of the original recipe, mean of three seeds."""
+    found = []
+    for seed in ("1", "2", "3"):
+        command = [sys.executable, str(recipe), "--ratings-dir", directory, "--seed", seed]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        found.append(json.loads(answer.splitlines()[-1])["metrics"]["ndcg"])
+    return mean(found)
+
+
+def main(dataset: str, recipe: str) -> None:
+    """Raise when something is not as it must be."""
+    console = Console(highlight=False)
+    with platform(get_settings()) as settings:
+        database = Database(settings.databases.ratings)
+        problems = {name: count for name, count in database.rows(read_sql("unsound_recommendations")) if count}
+        assert not problems, problems
+        users, full = database.rows(
+            """SELECT (SELECT count(DISTINCT user_id) FROM movierec.ratings),
+                      (SELECT count(*) FROM (SELECT user_id FROM movierec.user_recommendations
+                                             GROUP BY user_id HAVING count(*) = %s) u)""",
+            [PER_USER],
+        )[0]
+        assert users == full, f"{full} of {users} users have {PER_USER} recommendations"
+        champion = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts").champion()
+        client = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts").client
+        run = client.get_run(champion.run_id)
+    assert run.info.status == "FINISHED", run.info.status
+    ndcg, popularity = (run.data.metrics[name] for name in ("ndcg_at_10", "popularity_ndcg_at_10"))
+    console.print(f"{users} users have {PER_USER} recommendations each, from version {champion.number}")
+    console.print(f"NDCG@10 {ndcg:.4f}, popularity {popularity:.4f}")
+    assert ndcg > popularity
+    if dataset != "demo" and Path(recipe).is_file():
+        original = original_ndcg(Path(recipe), dataset)
+        console.print(f"The original recipe reaches {original:.4f}: {ndcg / original:.2f} times as good")
+        assert ndcg >= TIMES_ORIGINAL * original
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,149 @@
+"""Platforms of their own for tests: databases, a state directory, and runs of jobs in them.
+
+Belongs here: what several test modules need to run the graph. Claims are in the tests.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
+from psycopg2 import sql
+
+from movierec_assets.command.environment import variables
+from movierec_assets.definitions import build
+from movierec_assets.resources.database import Database
+from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.settings import DatabaseUrls, Settings, get_settings
+
+_OURS = ("MOVIEREC_", "DAGSTER_", "MLFLOW_")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Databases and directories, and the variables that say where they are."""
+
+    environment: dict[str, str]
+    settings: Settings
+
+    @property
+    def database(self) -> Database:
+        return Database(self.settings.databases.ratings)
+
+    @property
+    def registry(self) -> ModelRegistry:
+        return ModelRegistry(self.settings.mlflow_uri, self.settings.state / "mlartifacts")
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put the variables into this process for one test; its own tidying took them out."""
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+
+
+@contextmanager
+def own_databases(server_url: str) -> Iterator[str]:
+    """Copies of the provisioned databases; yields the libpq URL of the ratings."""
+    template, *_ = names = DatabaseUrls(server_url).names
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    copies = [copied.replace(template, name) for copied in names]
+    _execute(
+        server_url,
+        [
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(new), sql.Identifier(old)
+            )
+            for new, old in zip(copies, names, strict=True)
+        ],
+    )
+    yield server_url.replace(f"/{template}", f"/{name}")
+    _execute(
+        server_url, [sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(copied)) for copied in copies]
+    )
+
+
+@contextmanager
+def own_platform(server_url: str, directory: Path, dataset: Path) -> Iterator[Platform]:
+    """A platform in a directory, for longer than one test, with its variables set at first."""
+    saved = dict(os.environ)
+    with own_databases(server_url) as url:
+        for name in [name for name in os.environ if name.startswith(_OURS)]:
+            del os.environ[name]
+        environment = {
+            "MOVIEREC_STATE_DIR": str(directory / "state"),
+            "MOVIEREC_DATA_DIR": str(directory / "data"),
+            "MOVIEREC_DATABASE_URL": url,
+            "MOVIEREC_DATASET": str(dataset),
+        }
+        os.environ.update(environment)
+        environment |= variables(get_settings())
+        os.environ.update(environment)
+        try:
+            yield Platform(environment, get_settings())
+        finally:
+            os.environ.clear()
+            os.environ.update(saved)
+
+
+def run(job: str = "everything", *assets: str, resources: Mapping[str, Any] | None = None) -> ExecuteInProcessResult:
+    """Run a job of the platform, or some of its assets, in this process and in the instance of the environment."""
+    with DagsterInstance.get() as instance:
+        return (
+            build(resources)
+            .resolve_job_def(job)
+            .execute_in_process(
+                instance=instance,
+                raise_on_error=False,
+                asset_selection=[AssetKey(asset) for asset in assets] or None,
+            )
+        )
+
+
+def metadata_of(result: ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    """Metadata of each asset that a run materialized, as plain values."""
+    found: dict[str, dict[str, Any]] = {}
+    for event in result.get_asset_materialization_events():
+        materialization = event.step_materialization_data.materialization
+        found[materialization.asset_key.to_user_string()] = {
+            name: value.value for name, value in materialization.metadata.items()
+        }
+    return found
+
+
+def failed_checks(result: ExecuteInProcessResult) -> dict[str, str]:
+    """Checks that did not pass, with what they said."""
+    return {
+        evaluation.check_name: str(evaluation.description)
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed
+    }
+
+
+def failures_of(result: ExecuteInProcessResult) -> dict[str, str]:
+    """Steps that failed, with the innermost error."""
+    found = {}
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            found[str(event.step_key)] = error.message if error is not None else ""
+    return found
+
+
+def _execute(url: str, statements: list[sql.Composed]) -> None:
+    connection = psycopg2.connect(url, dbname="postgres")
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+    finally:
+        connection.close()
