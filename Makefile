@@ -45,7 +45,7 @@ lint: $(READY) ## ruff and mypy --strict
 	$(BIN)/mypy
 
 bench: $(READY) ## the figures of the README: this graph and the original recipe, in one run
-	$(BIN)/python -m movierec_tests.bench $(ARGS)
+	$(BIN)/python -m movierec_assets.bench $(ARGS)
 
 lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra serving --extra app --universal --python-version 3.11 --no-strip-extras \

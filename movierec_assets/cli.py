@@ -78,7 +78,7 @@ def run(dataset: str | None, job: str) -> None:
         if job != "train":
             located = _located(settings, console)
             console.print(escape(located.reason), soft_wrap=True)
-            os.environ["MOVIEREC_DATASET"] = str(located.files.directory)  # all steps load this one
+            os.environ["MOVIEREC_DATASET"] = str(located.files.directory.resolve())  # all steps load this one
         report = run_job(job, settings.state / "logs", console)
         if not report.succeeded:
             show_failure(report, console)

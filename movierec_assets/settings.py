@@ -102,7 +102,9 @@ class Settings(BaseSettings):
     @property
     def storage(self) -> str:
         """Base path or URL of what the IO managers write."""
-        return self.storage_url or str(self.state / "storage")
+        if self.storage_url is None:
+            return str(self.state / "storage")
+        return self.storage_url if "://" in self.storage_url else str(Path(self.storage_url).expanduser().resolve())
 
     @property
     def databases(self) -> DatabaseUrls:

@@ -21,6 +21,17 @@ EMBEDDED_URL_VARIABLE = "MOVIEREC_EMBEDDED_DATABASE_URL"
 _HEADER = "# The lines below are kept up by `movierec`; `dg` reads them. Lines of your own may stand here too.\n"
 
 
+# Written to `.env` for `dg`. MOVIEREC_DATASET and the like are the user's.
+_KEPT_UP = (
+    "DAGSTER_HOME",
+    DAGSTER_URL_VARIABLE,
+    DAGSTER_FILES_VARIABLE,
+    EMBEDDED_URL_VARIABLE,
+    "MOVIEREC_STATE_DIR",
+    "OPENBLAS_NUM_THREADS",
+)
+
+
 @contextmanager
 def platform(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Iterator[Settings]:
     """Keep the platform's databases ready for as long as the context lasts.
@@ -68,13 +79,19 @@ def variables(settings: Settings) -> dict[str, str]:
         "DAGSTER_HOME": str(home),
         DAGSTER_URL_VARIABLE: settings.databases.dagster,
         DAGSTER_FILES_VARIABLE: str(files),
+        # Paths that were given relative to the working directory of this process mean the same in any other.
         "MOVIEREC_STATE_DIR": str(settings.state),
+        "MOVIEREC_HOME": str(settings.home),
+        "MOVIEREC_DATA_DIR": str(settings.data),
+        "MOVIEREC_STORAGE_URL": settings.storage,
         # `implicit` threads by itself; BLAS threads on top of that slow it down.
         "OPENBLAS_NUM_THREADS": "1",
         "MLFLOW_ENABLE_TELEMETRY": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }
+    if settings.dataset and Path(settings.dataset).is_dir():
+        found["MOVIEREC_DATASET"] = str(Path(settings.dataset).resolve())
     if settings.embedded_database_url and not settings.database_url:
         found[EMBEDDED_URL_VARIABLE] = settings.embedded_database_url
     return found
@@ -88,7 +105,8 @@ def write_env_file(settings: Settings) -> Path:
         path.write_text(_HEADER, encoding="utf-8")
     path.chmod(0o600)
     for name, value in variables(settings).items():
-        set_key(path, name, value)
+        if name in _KEPT_UP:
+            set_key(path, name, value)
     return path
 
 
@@ -97,9 +115,8 @@ def read_env_file(home: Path) -> None:
     path = home / ".env"
     if not path.is_file():
         return
-    ours = {EMBEDDED_URL_VARIABLE, DAGSTER_URL_VARIABLE, DAGSTER_FILES_VARIABLE, "MOVIEREC_STATE_DIR"}
     for name, value in dotenv_values(path).items():
-        if name.startswith("MOVIEREC_") and name not in ours and value is not None:
+        if name.startswith("MOVIEREC_") and name not in _KEPT_UP and value is not None:
             os.environ.setdefault(name, value)
 
 

@@ -91,6 +91,8 @@ def run_job(job: str, logs: Path, console: Console) -> Report:
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            # Elsewhere than in the project, where Dagster would read a .env that may be of another state directory.
+            cwd=logs,
         )
         try:
             return _follow(process, instance, invocation, log, console)

@@ -148,6 +148,8 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     database = postgres.open()
     before = database.scalar(f"SELECT count(*) FROM {SCHEMA}.eligible_users")
     with database.transaction() as cursor:
+        # A refresh that had to wait for a load would see the new table as empty; see `Database.columns`.
+        cursor.execute(f"LOCK TABLE {SCHEMA}.ratings IN ACCESS SHARE MODE")
         cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
     count, fewest, median, most = database.rows(
         f"""SELECT count(*), min(ratings), percentile_disc(0.5) WITHIN GROUP (ORDER BY ratings), max(ratings)

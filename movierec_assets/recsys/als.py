@@ -210,7 +210,7 @@ def fold_in(movie_factors: FloatArray, histories: Interactions, recipe: Recipe) 
     expected = (histories.shape[1], recipe.factors)
     if movie_factors.shape != expected:  # the solver reads past the end instead of complaining
         raise RecsysError(
-            f"Movie factors of shape {movie_factors.shape} do not belong to this history and recipe, which need {expected}."
+            f"Movie factors of shape {movie_factors.shape} do not fit this history and recipe, which need {expected}."
         )
     weights = recipe.alpha * recipe.fold_in.weights(histories.recency_rank())
     weighted = csr_matrix((weights, histories.stars.indices, histories.stars.indptr), shape=histories.shape)

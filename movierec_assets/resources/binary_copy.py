@@ -74,6 +74,11 @@ def encode(columns: Columns, kinds: Mapping[str, Kind], batch: int = 500_000) ->
     columns : mapping of column name to array, each of shape (rows,)
         `timestamptz` as Unix seconds.
     kinds : mapping of column name to type, in the order of the COPY command
+
+    Raises
+    ------
+    ValueError
+        When columns differ in length, or a value does not fit its column; numpy would let it wrap around.
     """
     row = _row_type(kinds)
     lengths = {len(columns[name]) for name in kinds}
@@ -88,7 +93,12 @@ def encode(columns: Columns, kinds: Mapping[str, Kind], batch: int = 500_000) ->
         for name, kind in kinds.items():
             values = columns[name][start:stop]
             rows[f"{name} length"] = row[name].itemsize
-            rows[name] = (values.astype(np.int64) - _POSTGRES_EPOCH) * 1_000_000 if kind == "timestamptz" else values
+            with np.errstate(invalid="ignore"):
+                rows[name] = (
+                    (values.astype(np.int64) - _POSTGRES_EPOCH) * 1_000_000 if kind == "timestamptz" else values
+                )
+            if kind in ("smallint", "integer", "bigint") and not np.array_equal(rows[name], values):
+                raise ValueError(f"A value of column {name} does not fit {kind}.")
         yield rows.tobytes()
     yield _TRAILER
 

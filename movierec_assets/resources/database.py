@@ -176,6 +176,9 @@ class Database:
         """
         with self.transaction() as cursor:
             bound = cursor.mogrify(query, parameters or None).decode()
+            # COPY takes its snapshot before it waits for locks: after a swap it would find the new table and see none
+            # of its rows. A query that is planned first holds the locks already.
+            cursor.execute(sql.SQL("SELECT FROM ({}) planned LIMIT 0").format(sql.SQL(bound)))
             stream = io.BytesIO()
             cursor.copy_expert(f"COPY ({bound}) TO STDOUT (FORMAT BINARY)", stream)
         return decode(stream.getbuffer(), kinds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 import psycopg2
 from psycopg2 import errors, sql
@@ -101,8 +102,16 @@ def _upgrade_mlflow(url: str, say: Callable[[str], None]) -> None:
     say("Preparing MLflow's database")
     # The command of `mlflow db upgrade`, called here: as a process it would show the password in its arguments.
     from mlflow.db import upgrade  # noqa: PLC0415
+    from mlflow.environment_variables import MLFLOW_SQLALCHEMYSTORE_POOLCLASS  # noqa: PLC0415
 
-    upgrade.main([url], standalone_mode=False)
+    pool_class: Any = MLFLOW_SQLALCHEMYSTORE_POOLCLASS
+    # It forgets its pool with connections open, which would keep the database from being copied or dropped.
+    before = pool_class.get_raw()
+    pool_class.set("NullPool")
+    try:
+        upgrade.main([url], standalone_mode=False)
+    finally:
+        pool_class.unset() if before is None else pool_class.set(before)
 
 
 def _upgrade_dagster(say: Callable[[str], None]) -> None:

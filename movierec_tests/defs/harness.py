@@ -64,9 +64,7 @@ def own_databases(server_url: str) -> Iterator[str]:
         ],
     )
     yield server_url.replace(f"/{template}", f"/{name}")
-    _execute(
-        server_url, [sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(copied)) for copied in copies]
-    )
+    _execute(server_url, [sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(copied)) for copied in copies])
 
 
 @contextmanager

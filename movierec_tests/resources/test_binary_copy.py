@@ -159,7 +159,7 @@ def test_columns_of_different_lengths_are_refused() -> None:
     ],
 )
 def test_a_value_that_its_column_cannot_hold_is_refused_rather_than_wrapped(kind: Kind, values: Any) -> None:
-    with pytest.raises(ValueError, match="column x"):
+    with pytest.raises(ValueError, match="column x does not fit"):
         list(encode({"x": values}, {"x": kind}))
 
 

@@ -1,0 +1,185 @@
+"""Claims about the matrix of positives: ids find their places, and no order of rows ever shows."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import load_npz
+
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.interactions import IdMaps, Interactions, positions
+from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
+
+ROWS: list[Row] = [(0, 2, 4.0, 30), (0, 0, 5.0, 10), (2, 1, 4.5, 20), (2, 2, 4.0, 20), (2, 0, 5.0, 25)]
+SHAPE = (4, 3)
+
+
+def rows_of(interactions: Interactions) -> list[Row]:
+    return list(zip(*(column.tolist() for column in interactions.triplets()), strict=True))
+
+
+@given(st.sets(st.integers(0, 20)), st.lists(st.integers(-3, 25)))
+def test_positions_are_where_the_sorted_ids_are_and_minus_one_elsewhere(ids: set[int], wanted: list[int]) -> None:
+    places = {each: place for place, each in enumerate(sorted(ids))}
+    found = positions(np.array(sorted(ids), dtype=np.int32), np.array(wanted, dtype=np.int64))
+    assert found.tolist() == [places.get(each, -1) for each in wanted]
+
+
+def test_positions_of_ids_before_between_and_past_the_end_are_minus_one() -> None:
+    assert positions(np.array([3, 5]), np.array([2, 4, 6, 2**40, 5])).tolist() == [-1, -1, -1, -1, 1]
+
+
+def test_positions_in_an_empty_map_are_all_minus_one() -> None:
+    assert positions(np.array([], dtype=np.int32), np.array([1, 0])).tolist() == [-1, -1]
+
+
+@given(st.lists(st.tuples(st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1)), min_size=1))
+def test_ids_come_back_from_their_rows_and_columns(pairs: list[tuple[int, int]]) -> None:
+    users, movies = (np.array(column, dtype=np.int64) for column in zip(*pairs, strict=True))
+    ids = IdMaps.of(users, movies)
+    assert ids.shape == (len(set(users.tolist())), len(set(movies.tolist())))
+    assert np.array_equal(ids.user_ids[ids.users_at(users)], users)
+    assert np.array_equal(ids.movie_ids[ids.movies_at(movies)], movies)
+
+
+def test_an_id_that_is_not_in_the_map_has_no_place() -> None:
+    ids = IdMaps.of(np.array([7, 7, 3]), np.array([50, 40, 60]))
+    assert ids.users_at(np.array([3, 4, 7])).tolist() == [0, -1, 1]
+    assert ids.movies_at(np.array([70, 60, 40])).tolist() == [-1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("users", "movies", "named"), [([2, 1], [1], "user_ids"), ([1, 1], [1], "user_ids"), ([1], [4, 4], "movie_ids")]
+)
+def test_unsorted_or_repeated_ids_are_refused_by_name(users: list[int], movies: list[int], named: str) -> None:
+    with pytest.raises(RecsysError, match=named):
+        IdMaps(np.array(users), np.array(movies))
+
+
+@given(ratings(), st.data())
+def test_triplets_in_any_order_give_the_same_matrix(drawn: Ratings, data: st.DataObject) -> None:
+    shuffled = interactions_of(data.draw(st.permutations(drawn.rows)), drawn.shape)
+    assert rows_of(shuffled) == sorted(drawn.rows)
+    assert shuffled.shape == drawn.shape
+    dense = np.zeros(drawn.shape)
+    for user, movie, stars, _ in drawn.rows:
+        dense[user, movie] = stars
+    assert np.array_equal(shuffled.stars.toarray(), dense)
+
+
+@given(ratings())
+def test_counts_of_users_and_movies_are_those_of_the_rows(drawn: Ratings) -> None:
+    matrix = drawn.interactions()
+    assert len(matrix) == len(drawn.rows)
+    assert matrix.per_user.tolist() == [sum(row[0] == user for row in drawn.rows) for user in range(drawn.shape[0])]
+    assert matrix.per_movie.tolist() == [sum(row[1] == movie for row in drawn.rows) for movie in range(drawn.shape[1])]
+
+
+def test_a_repeated_pair_is_refused_with_the_number_of_repeats() -> None:
+    again: list[Row] = [(0, 2, 4.0, 99), (2, 1, 4.5, 20)]
+    with pytest.raises(RecsysError, match="2 interactions repeat"):
+        interactions_of([*ROWS, *again], SHAPE)
+
+
+@given(ratings(), st.data())
+def test_disjoint_parts_unite_to_the_whole(drawn: Ratings, data: st.DataObject) -> None:
+    part_of = data.draw(st.lists(st.integers(0, 2), min_size=len(drawn.rows), max_size=len(drawn.rows)))
+    first, second, third = (
+        interactions_of([row for row, part in zip(drawn.rows, part_of, strict=True) if part == number], drawn.shape)
+        for number in range(3)
+    )
+    assert rows_of(first.union(second, third)) == sorted(drawn.rows)
+    assert third.union(first, second).fingerprint() == drawn.interactions().fingerprint()
+
+
+def test_parts_that_share_a_pair_do_not_unite() -> None:
+    other: list[Row] = [(2, 0, 4.0, 1)]
+    with pytest.raises(RecsysError, match="1 interactions repeat"):
+        interactions_of(ROWS, SHAPE).union(interactions_of(other, SHAPE))
+
+
+def test_parts_of_different_shapes_do_not_unite() -> None:
+    with pytest.raises(RecsysError, match=r"\(4, 3\), \(4, 4\)"):
+        interactions_of(ROWS, SHAPE).union(interactions_of([], (4, 4)))
+
+
+@given(ratings(), st.data())
+def test_rows_are_those_of_the_users_in_the_order_asked_for(drawn: Ratings, data: st.DataObject) -> None:
+    chosen = data.draw(st.lists(st.integers(0, drawn.shape[0] - 1)))
+    picked = drawn.interactions().rows(np.array(chosen, dtype=np.int64))
+    expected = [
+        (place, movie, stars, time)
+        for place, user in enumerate(chosen)
+        for of, movie, stars, time in sorted(drawn.rows)
+        if of == user
+    ]
+    assert picked.shape == (len(chosen), drawn.shape[1])
+    assert rows_of(picked) == expected
+
+
+def plain_recency_rank(rows: list[Row]) -> dict[tuple[int, int], int]:
+    """Places 0, 1, 2, ... from each user's latest on; interactions of one time share their mean place, floored."""
+    ranks = {}
+    for user, movie, _, time in rows:
+        times = [row[3] for row in rows if row[0] == user]
+        later, equal = sum(each > time for each in times), times.count(time)
+        places = range(later, later + equal)
+        ranks[user, movie] = sum(places) // equal
+    return ranks
+
+
+@given(ratings(), st.data())
+def test_recency_rank_counts_later_interactions_of_the_same_user(drawn: Ratings, data: st.DataObject) -> None:
+    matrix = interactions_of(data.draw(st.permutations(drawn.rows)), drawn.shape)
+    users, movies, _, _ = matrix.triplets()
+    ranks = dict(zip(zip(users.tolist(), movies.tolist(), strict=True), matrix.recency_rank().tolist(), strict=True))
+    assert ranks == plain_recency_rank(drawn.rows)
+
+
+def test_equal_times_share_the_mean_of_their_places_rounded_down() -> None:
+    rows: list[Row] = [(0, 0, 4.0, 9), (0, 1, 4.0, 5), (0, 2, 4.0, 5), (0, 3, 4.0, 5), (0, 4, 4.0, 5), (1, 1, 4.0, 1)]
+    assert interactions_of(rows, (2, 5)).recency_rank().tolist() == [0, 2, 2, 2, 2, 0]
+
+
+@given(ratings())
+def test_stored_arrays_read_back_as_the_same_matrix(drawn: Ratings) -> None:
+    matrix = drawn.interactions()
+    file = io.BytesIO()
+    np.savez(file, **matrix.to_arrays())  # type: ignore[arg-type]
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        back = Interactions.from_arrays(arrays)
+    assert back.shape == matrix.shape
+    assert rows_of(back) == rows_of(matrix)
+    assert back.fingerprint() == matrix.fingerprint()
+
+
+def test_scipy_reads_the_stored_matrix() -> None:
+    matrix = interactions_of(ROWS, SHAPE)
+    file = io.BytesIO()
+    np.savez(file, **matrix.to_arrays())  # type: ignore[arg-type]
+    file.seek(0)
+    stars = load_npz(file)
+    assert stars.shape == SHAPE
+    assert np.array_equal(stars.toarray(), matrix.stars.toarray())
+
+
+@given(ratings(), st.data())
+def test_the_fingerprint_does_not_see_the_order_of_rows(drawn: Ratings, data: st.DataObject) -> None:
+    shuffled = interactions_of(data.draw(st.permutations(drawn.rows)), drawn.shape)
+    assert shuffled.fingerprint() == drawn.interactions().fingerprint()
+
+
+def test_the_fingerprint_sees_every_element_and_the_shape() -> None:
+    variants = [interactions_of(ROWS, shape) for shape in (SHAPE, (5, 3), (4, 4))]
+    for place, (user, movie, stars, time) in enumerate(ROWS):
+        changed: list[Row] = [(3, movie, stars, time), (user, movie, stars + 0.5, time), (user, movie, stars, time + 1)]
+        variants += [interactions_of([*ROWS[:place], row, *ROWS[place + 1 :]], SHAPE) for row in changed]
+        variants.append(interactions_of([*ROWS[:place], *ROWS[place + 1 :]], SHAPE))
+    moved: list[Row] = [(0, 1, 4.0, 30), *ROWS[1:]]
+    variants.append(interactions_of(moved, SHAPE))
+    assert len({variant.fingerprint() for variant in variants}) == len(variants)

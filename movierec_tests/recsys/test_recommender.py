@@ -1,0 +1,223 @@
+"""Claims about a model that answers: never what somebody liked, always something, and clear about what it lacks."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+from movierec_assets.recsys import als, ranking
+from movierec_assets.recsys.als import FoldIn, Recipe
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.interactions import IdMaps, IntArray, Interactions
+from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recommender import Recommender
+from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
+
+RECIPE = Recipe(factors=2, alpha=20.0, regularization=0.5, fold_in=FoldIn(floor=0.3, boost=2.0, tau=4.0))
+USERS, MOVIES = np.array([2, 3, 5, 7, 11]), np.array([10, 20, 30, 40, 50, 60])
+
+# Movies 10 to 30 are of one kind, 40 to 60 of another. Likes of each: 1, 3, 2, 0, 3, 1. User 11 has none.
+LIKES: list[Row] = [
+    *((0, 0, 5.0, 1), (0, 1, 4.0, 2), (0, 4, 4.5, 3)),
+    *((1, 1, 4.0, 4), (1, 2, 4.0, 5)),
+    *((2, 1, 4.0, 1), (2, 2, 5.0, 2), (2, 4, 4.0, 9)),
+    *((3, 4, 4.0, 7), (3, 5, 4.0, 8)),
+]
+FACTORS = np.array([[1, 0.1], [1.1, 0], [0.9, 0.1], [0, 1.2], [0.1, 1], [0, 0.8]], dtype=np.float32)
+
+
+@pytest.fixture
+def recommender() -> Recommender:
+    return Recommender.of(FACTORS, likes(), IdMaps(USERS, MOVIES), RECIPE)
+
+
+def likes(rows: list[Row] = LIKES, users: int = len(USERS)) -> Interactions:
+    return interactions_of(rows, (users, len(MOVIES)))
+
+
+def drawn_recommender(drawn: Ratings, seed: int) -> Recommender:
+    users, movies = drawn.shape
+    factors = np.random.default_rng(seed).normal(size=(movies, 2)).astype(np.float32)
+    ids = IdMaps(np.arange(users) * 3 + 1, np.arange(movies) * 5 + 2)
+    return Recommender.of(factors, drawn.interactions(), ids, RECIPE)
+
+
+def listed(recommender: Recommender, lists: TopK, row: int = 0) -> list[int]:
+    ids: list[int] = recommender.movie_ids_of(lists)[row].tolist()
+    return [movie for movie in ids if movie >= 0]
+
+
+def assert_same(one: TopK, other: TopK) -> None:
+    assert np.array_equal(one.items, other.items)
+    assert np.array_equal(one.scores, other.scores, equal_nan=True)
+
+
+@settings(deadline=None)
+@given(ratings(), st.integers(1, 10), st.integers(0, 100))
+def test_known_users_are_shown_every_other_movie_before_a_list_ends_and_never_one_they_liked(
+    drawn: Ratings, k: int, seed: int
+) -> None:
+    recommender = drawn_recommender(drawn, seed)
+    lists = recommender.for_known(recommender.ids.user_ids, k)
+    for user in range(drawn.shape[0]):
+        liked = {int(recommender.ids.movie_ids[movie]) for of, movie, _, _ in drawn.rows if of == user}
+        shown = listed(recommender, lists, user)
+        assert not liked & set(shown)
+        assert len(shown) == min(k, drawn.shape[1] - len(liked))
+
+
+def test_known_users_are_ranked_by_their_folded_in_vectors_in_the_order_asked_for(recommender: Recommender) -> None:
+    vectors = als.fold_in(FACTORS, likes(), RECIPE)
+    lists = recommender.for_known(np.array([7, 2]), 3)
+    for row, user in enumerate((3, 0)):
+        own = {movie for of, movie, _, _ in LIKES if of == user}
+        scores = vectors[user] @ FACTORS.T
+        best = [movie for movie in np.argsort(-scores).tolist() if movie not in own][:3]
+        assert lists.items[row].tolist() == best
+        assert lists.scores[row] == pytest.approx(scores[best], abs=1e-6)
+    assert recommender.movie_ids_of(lists)[0, 0] == 40
+
+
+def test_unknown_users_are_named_five_at_most(recommender: Recommender) -> None:
+    with pytest.raises(RecsysError, match=r"does not know user 1, 4, 6, 8, 9;"):
+        recommender.for_known(np.array([1, 2, 4, 6, 8, 9, 12, 13]), 3)
+
+
+def test_movie_ids_are_those_of_the_columns_and_minus_one_where_a_list_is_empty(recommender: Recommender) -> None:
+    lists = TopK(np.array([[5, 0, -1]]), np.array([[2.0, 1.0, np.nan]]))
+    assert recommender.movie_ids_of(lists).tolist() == [[60, 10, -1]]
+
+
+def test_liked_movies_bring_others_of_their_kind_and_not_themselves(recommender: Recommender) -> None:
+    assert set(listed(recommender, recommender.for_liked(np.array([10]), 2))) == {20, 30}
+    assert set(listed(recommender, recommender.for_liked(np.array([60, 40]), 6))) == {10, 20, 30, 50}
+    assert listed(recommender, recommender.for_liked(np.array([60, 40]), 6))[0] == 50
+
+
+def test_liked_movies_count_alike_whatever_their_order_and_repeats_and_unknown_ones_do_not_count(
+    recommender: Recommender,
+) -> None:
+    together = likes([(0, 0, 4.0, 1), (0, 4, 4.0, 1)], users=1)
+    expected = recommender.for_histories(together, together.stars, 4)
+    for movie_ids in ([10, 50], [50, 10], [50, 10, 50, 999, -1]):
+        assert_same(recommender.for_liked(np.array(movie_ids), 4), expected)
+
+
+@pytest.mark.parametrize("movie_ids", [[], [999], [-1, 0, 61]])
+def test_liking_only_unknown_movies_is_an_error(recommender: Recommender, movie_ids: list[int]) -> None:
+    with pytest.raises(RecsysError, match="None of the liked movies is in the model"):
+        recommender.for_liked(np.array(movie_ids), 3)
+
+
+def test_nobody_is_shown_the_most_liked_movies_with_their_numbers_of_likes(recommender: Recommender) -> None:
+    assert recommender.likes.tolist() == [1, 3, 2, 0, 3, 1]
+    lists = recommender.for_nobody(8)
+    assert recommender.movie_ids_of(lists).tolist() == [[20, 50, 30, 10, 60, 40, -1, -1]]
+    assert lists.scores[0, :6].tolist() == [3, 3, 2, 1, 1, 0]
+
+
+def test_histories_of_the_fit_give_the_lists_of_the_known_users(recommender: Recommender) -> None:
+    with_likes = USERS[:4]
+    histories = likes().rows(np.arange(4))
+    assert_same(recommender.for_histories(histories, histories.stars, 4), recommender.for_known(with_likes, 4))
+
+
+def test_movies_like_the_later_one_gain_and_movies_like_the_older_one_lose(recommender: Recommender) -> None:
+    def scores(when_10: int, when_60: int) -> dict[int, float]:
+        history = likes([(0, 0, 4.0, when_10), (0, 5, 4.0, when_60)], users=1)
+        lists = recommender.for_histories(history, history.stars, 4)
+        return dict(zip(listed(recommender, lists), lists.scores[0].tolist(), strict=True))
+
+    first, last = scores(1, 2), scores(2, 1)
+    assert set(first) == set(last) == {20, 30, 40, 50}
+    assert all(last[movie] > first[movie] + 0.01 for movie in (20, 30))
+    assert all(last[movie] < first[movie] - 0.01 for movie in (40, 50))
+
+
+def test_strangers_get_popular_movies_they_have_not_rated_with_score_zero(recommender: Recommender) -> None:
+    histories = likes([(1, 0, 5.0, 1)], users=3)
+    rated_low = csr_matrix(([1.0, 1.0, 1.0], ([0, 0, 1], [1, 3, 0])), shape=(3, 6))
+    lists = recommender.for_histories(histories, rated_low, 5)
+    ids = recommender.movie_ids_of(lists)
+    assert ids[0].tolist() == [50, 30, 10, 60, -1]
+    assert ids[2].tolist() == [20, 50, 30, 10, 60]
+    assert lists.scores[0].tolist()[:4] == [0, 0, 0, 0]
+    assert np.isnan(lists.scores[0, 4])
+    assert lists.scores[2].tolist() == [0] * 5
+    alone = histories.rows(np.array([1]))
+    assert_same(TopK(lists.items[[1]], lists.scores[[1]]), recommender.for_histories(alone, rated_low[[1]], 5))
+    assert lists.scores[1, 0] > 0
+    assert set(ids[1, :2].tolist()) == {20, 30}
+
+
+def test_what_was_rated_low_is_left_out_of_the_list_of_a_history(recommender: Recommender) -> None:
+    histories = likes([(0, 0, 5.0, 1)], users=1)
+    seen = csr_matrix(([1.0, 1.0], ([0, 0], [0, 2])), shape=(1, 6))
+    assert listed(recommender, recommender.for_histories(histories, seen, 6))[0] == 20
+    assert set(listed(recommender, recommender.for_histories(histories, seen, 6))) == {20, 40, 50, 60}
+
+
+def test_movies_outside_the_catalogue_are_dropped_and_nothing_else_changes(recommender: Recommender) -> None:
+    catalogue = np.array([5, 10, 30, 40, 60, 70])
+    smaller = recommender.within(catalogue)
+    kept = [0, 2, 3, 5]
+    assert smaller.ids.movie_ids.tolist() == [10, 30, 40, 60]
+    assert np.array_equal(smaller.movie_factors, FACTORS[kept])
+    assert np.array_equal(smaller.user_vectors, recommender.user_vectors)
+    assert np.array_equal(smaller.seen.toarray(), recommender.seen.toarray()[:, kept])
+    assert smaller.likes.tolist() == [1, 2, 0, 1]
+    for user in USERS:
+        whole = listed(recommender, recommender.for_known(np.array([user]), 6))
+        part = listed(smaller, smaller.for_known(np.array([user]), 6))
+        assert part == [movie for movie in whole if movie in catalogue]
+
+
+def test_a_catalogue_with_every_movie_leaves_the_model_as_it_is(recommender: Recommender) -> None:
+    assert recommender.within(np.arange(100)) is recommender
+
+
+def test_a_catalogue_without_any_movie_of_the_model_gives_empty_lists(recommender: Recommender) -> None:
+    empty = recommender.within(np.array([77]))
+    for lists in (empty.for_nobody(2), empty.for_known(np.array([2]), 2)):
+        assert empty.movie_ids_of(lists).tolist() == [[-1, -1]]
+        assert np.isnan(lists.scores).all()
+
+
+def stored(recommender: Recommender) -> Recommender:
+    file = io.BytesIO()
+    np.savez(file, **recommender.to_arrays())  # type: ignore[arg-type]
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        return Recommender.from_arrays(arrays)
+
+
+@settings(deadline=None)
+@given(ratings(), st.integers(0, 100))
+def test_a_stored_model_gives_the_same_answers(drawn: Ratings, seed: int) -> None:
+    recommender = drawn_recommender(drawn, seed)
+    recommender = replace(recommender, recipe=replace(RECIPE, alpha=float(seed + 1)))
+    back = stored(recommender)
+    assert back.recipe == recommender.recipe
+    assert np.array_equal(back.ids.user_ids, recommender.ids.user_ids)
+    assert np.array_equal(back.ids.movie_ids, recommender.ids.movie_ids)
+    users: IntArray = recommender.ids.user_ids
+    assert_same(back.for_known(users, 5), recommender.for_known(users, 5))
+    assert_same(back.for_nobody(5), recommender.for_nobody(5))
+    movie = recommender.ids.movie_ids[:1]
+    assert_same(back.for_liked(movie, 5), recommender.for_liked(movie, 5))
+
+
+def test_factors_of_another_catalogue_do_not_make_a_model() -> None:
+    with pytest.raises(RecsysError, match=r"\(5, 2\) do not fit"):
+        Recommender.of(FACTORS[:5], likes(), IdMaps(USERS, MOVIES), RECIPE)
+
+
+def test_lists_are_those_of_ranking_over_the_same_vectors(recommender: Recommender) -> None:
+    expected = ranking.recommend(recommender.user_vectors, FACTORS, likes().stars, 4)
+    assert_same(recommender.for_known(USERS, 4), expected)
