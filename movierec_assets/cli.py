@@ -23,8 +23,10 @@ from movierec_assets import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from movierec_assets.command.models import Models
     from movierec_assets.datasets.locate import Located
     from movierec_assets.datasets.releases import Release
+    from movierec_assets.resources.decisions import Record
     from movierec_assets.serving.recommendations import Answer
     from movierec_assets.settings import Settings
 
@@ -57,10 +59,11 @@ def cli() -> None:
 @DATASET_OPTION
 @click.option(
     "--job",
-    type=click.Choice(["everything", "refresh", "train"]),
+    type=click.Choice(["everything", "refresh", "train", "publish"]),
     default="everything",
     show_default=True,
-    help="What to materialize: all assets, those that load ratings, or those that learn from them.",
+    help="What to materialize: all assets, those that load ratings, those that learn from them, or only the "
+    "champion's recommendations.",
 )
 def run(dataset: str | None, job: str) -> None:
     """Run a job through Dagster and show what it came to.
@@ -75,11 +78,11 @@ def run(dataset: str | None, job: str) -> None:
 
     console = _console()
     with platform(_settings(dataset), _say(console)) as settings:
-        if job != "train":
+        if job in ("everything", "refresh"):
             located = _located(settings, console)
             console.print(escape(located.reason), soft_wrap=True)
             os.environ["MOVIEREC_DATASET"] = str(located.files.directory.resolve())  # all steps load this one
-        report = run_job(job, settings.state / "logs", console)
+        report = run_job(job, settings, console)
         if not report.succeeded:
             show_failure(report, console)
             sys.exit(1)
@@ -140,6 +143,82 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
     _show_answer(answer, _console())
 
 
+@cli.command()
+@DATASET_OPTION
+@click.option(
+    "--protocol",
+    type=click.Choice(["leave-latest-out", "strong-generalization"]),
+    default="leave-latest-out",
+    show_default=True,
+    help="Hold out each user's latest likes, or whole users.",
+)
+@click.option(
+    "--search-trials",
+    type=click.IntRange(min=0),
+    default=80,
+    show_default=True,
+    help="Recipes to try on the validation part; 0 takes the built-in recipe.",
+)
+@click.option(
+    "--search-seconds", type=click.FloatRange(min=1), default=240, show_default=True, help="Stop trying after this."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of search, fits and split.")
+@click.option(
+    "--export",
+    "export_to",
+    type=click.Path(file_okay=False),
+    help="Write topk.parquet, heldout.parquet and train.parquet there, for scoring by others.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
+def evaluate(
+    dataset: str | None,
+    protocol: str,
+    search_trials: int,
+    search_seconds: float,
+    seed: int,
+    export_to: str | None,
+    as_json: bool,
+) -> None:
+    """Search, fit and score a recipe on any ratings, beside every baseline.
+
+    Touches no database and no champion; downloads nothing.
+    """
+    from pathlib import Path
+
+    from movierec_assets.command import evaluate as command
+    from movierec_assets.recsys import experiment, report, search
+    from movierec_assets.resources.configurable import locate
+
+    console = Console(stderr=True, highlight=False)
+    settings = _settings(dataset)
+    located = locate(settings, None)
+    console.print(escape(located.reason), soft_wrap=True)
+    with _progress(console, "Reading ratings.csv") as reading:
+        positives = command.read_positives(located.files, settings.positive_threshold, reading)
+
+    def told(trial: search.Trial, best: float) -> None:
+        value = trial.state if trial.value is None else f"{trial.value:.4f}"
+        console.print(f"[dim]trial {trial.number}: {value} in {trial.seconds:.1f} s, best {best:.4f}[/]")
+
+    result = experiment.run(
+        positives.user_id,
+        positives.movie_id,
+        positives.rating,
+        positives.rated_at,
+        protocol=protocol,  # type: ignore[arg-type]
+        budget=search.Budget(search_trials, search_seconds) if search_trials else None,
+        seed=seed,
+        progress=told,
+        say=_say(console),
+    )
+    if export_to is not None:
+        command.export(result, Path(export_to))
+    if as_json:
+        click.echo(json.dumps(command.as_json(result, located.name, seed), indent=2))
+        return
+    click.echo(report.as_markdown(result.evaluations, users=len(result.task.users), held_out=len(result.task.held_out)))
+
+
 @cli.group()
 def data() -> None:
     """List, download and inspect datasets."""
@@ -148,13 +227,14 @@ def data() -> None:
 @data.command("list")
 def list_datasets() -> None:
     """Show the releases that can be had by name, and which are here."""
+    from movierec_assets.datasets.demo import load_catalogue
     from movierec_assets.datasets.movielens import MovieLensFiles
     from movierec_assets.datasets.releases import RELEASES
 
     settings = _settings()
     table = Table()
     for heading in ("name", "ratings", "users", "movies", "archive", "here"):
-        table.add_column(heading, justify="left" if heading in ("name", "here") else "right")
+        table.add_column(heading, justify="left" if heading in ("name", "here") else "right", overflow="fold")
     for release in RELEASES.values():
         here = settings.data / release.name
         table.add_row(
@@ -167,7 +247,8 @@ def list_datasets() -> None:
         )
     console = _console()
     console.print(table)
-    console.print("[dim]`demo` is made on this machine, from 500 real films and simulated users.[/]")
+    films = len(load_catalogue())
+    console.print(f"[dim]`demo` is made on this machine, from {films} real films and simulated users.[/]")
     others = [
         path.name
         for path in (sorted(settings.data.iterdir()) if settings.data.is_dir() else [])
@@ -193,17 +274,21 @@ def download_dataset(name: str) -> None:
 
 
 @data.command("info")
+@click.argument("name", metavar="[NAME|DIR]", required=False)
 @DATASET_OPTION
-def show_dataset(dataset: str | None) -> None:
+def show_dataset(name: str | None, dataset: str | None) -> None:
     """Say which dataset would be used and why, and what its files hold.
 
-    Reads and validates all files without touching a database. Nothing is downloaded.
+    The dataset may be given with --dataset or without. Reads and validates all files without touching a database.
+    Nothing is downloaded; `movierec data download NAME` does that.
     """
     from movierec_assets.datasets.movielens import read_movies, read_ratings
     from movierec_assets.resources.configurable import locate
 
+    if name is not None and dataset is not None:
+        raise click.UsageError("Give NAME|DIR or --dataset, not both.")
     console = _console()
-    located = locate(_settings(dataset), None)
+    located = locate(_settings(name or dataset), None)
     console.print(escape(located.reason), soft_wrap=True)
     console.print(f"[dim]{located.files.directory}[/]", soft_wrap=True)
     movies = read_movies(located.files)
@@ -220,6 +305,81 @@ def show_dataset(dataset: str | None) -> None:
     ):
         if len(rejects):
             console.print(f"[yellow]{len(rejects):,} rows of {file} do not load: {escape(rejects.summary())}[/]")
+
+
+_VERSION = click.argument("version", type=click.IntRange(min=1))
+_REASON = click.option("--reason", prompt="Why", help="Kept with the decision; asked for when it is not given.")
+_PUBLISH = click.option(
+    "--publish/--no-publish",
+    default=True,
+    show_default=True,
+    help="Write the champion's recommendations now; without it the sensor of `movierec up` does.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@cli.group()
+def model() -> None:
+    """List, compare, promote and roll back versions of the model."""
+
+
+@model.command("list")
+@click.option("-n", "--newest", type=click.IntRange(min=1), default=20, show_default=True, help="How many versions.")
+@_JSON
+def list_models(newest: int, as_json: bool) -> None:
+    """Show the newest versions, what they reach, and what was decided about them."""
+    from movierec_assets.command.models import show_list
+
+    with _models() as models:
+        found = models.newest(newest)
+    _print_json([summary.as_dict() for summary in found]) if as_json else show_list(found, _console())
+
+
+@model.command("show")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@_JSON
+def show_model(version: int | None, as_json: bool) -> None:
+    """Show a version: metrics, recipe, provenance, and the decisions about it. Without VERSION the champion."""
+    from movierec_assets.command.models import show_details
+
+    with _models() as models:
+        details = models.details(version)
+    _print_json(details.as_dict()) if as_json else show_details(details, _console())
+
+
+@model.command("compare")
+@click.argument("a", type=click.IntRange(min=1))
+@click.argument("b", type=click.IntRange(min=1))
+@_JSON
+def compare_models(a: int, b: int, as_json: bool) -> None:
+    """Show metrics, recipe and provenance of two versions side by side."""
+    from movierec_assets.command.models import show_comparison
+
+    with _models() as models:
+        left, right = models.details(a), models.details(b)
+    _print_json([left.as_dict(), right.as_dict()]) if as_json else show_comparison(left, right, _console())
+
+
+@model.command("promote")
+@_VERSION
+@_REASON
+@_PUBLISH
+def promote_model(version: int, reason: str, publish: bool) -> None:
+    """Make a version the champion, and write its recommendations."""
+    with _models() as models:
+        _follow(models, models.promote(version, reason), publish)
+
+
+@model.command("rollback")
+@_REASON
+@_PUBLISH
+def rollback_model(reason: str, publish: bool) -> None:
+    """Return to the previous champion, and write its recommendations.
+
+    A second rollback goes further back. Versions that were deleted from the registry are passed over.
+    """
+    with _models() as models:
+        _follow(models, models.rollback(reason), publish)
 
 
 @cli.group()
@@ -318,6 +478,31 @@ def _embedded_settings() -> Settings:
     return settings
 
 
+@contextmanager
+def _models() -> Iterator[Models]:
+    from movierec_assets.command.environment import platform
+    from movierec_assets.command.models import Models
+
+    with platform(_settings(), _say(Console(stderr=True))) as settings:
+        yield Models.of(settings)
+
+
+def _follow(models: Models, record: Record, publish: bool) -> None:
+    """Say who is champion, and let the tables follow."""
+    console = _console()
+    before = f", instead of {record.previous}" if record.previous else ""
+    console.print(f"Version [bold]{record.version}[/] is the champion{before} (decision {record.id}).")
+    if not publish:
+        console.print("[dim]The tables follow by the sensor of `movierec up`, or `movierec run --job publish`.[/]")
+        return
+    models.publish(record, console)
+    console.print(f"The recommendations are version {record.version}'s.")
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
 def _located(settings: Settings, console: Console) -> Located:
     from movierec_assets.resources.configurable import locate
 
@@ -370,8 +555,9 @@ def _explained() -> tuple[type[Exception], ...]:
     from movierec_assets.datasets.errors import DatasetError
     from movierec_assets.recsys.errors import RecsysError
     from movierec_assets.resources.database import DatabaseUnavailableError
+    from movierec_assets.resources.decisions import PromotionError
     from movierec_assets.resources.postgres_binaries import EmbeddedPostgresError
-    from movierec_assets.resources.registry import NoChampionError
+    from movierec_assets.resources.registry import NoChampionError, NoSuchVersionError, RegistryUnavailableError
     from movierec_assets.serving.recommendations import UnknownUserError
     from movierec_assets.serving.titles import TitleError
     from movierec_assets.settings import SettingsError
@@ -382,7 +568,10 @@ def _explained() -> tuple[type[Exception], ...]:
         DatasetError,
         EmbeddedPostgresError,
         NoChampionError,
+        NoSuchVersionError,
+        PromotionError,
         RecsysError,
+        RegistryUnavailableError,
         SettingsError,
         TitleError,
         UnknownUserError,

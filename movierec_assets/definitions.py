@@ -12,22 +12,29 @@ from typing import Any
 from dagster import (
     Definitions,
     ExecutorDefinition,
-    in_process_executor,
     load_asset_checks_from_modules,
     load_assets_from_modules,
 )
 from dagster import definitions as code_location
 
-from movierec_assets.defs import automation, checks, ingestion, preprocessing, recommendations, training
+from movierec_assets.defs import (
+    automation,
+    checks,
+    ingestion,
+    preprocessing,
+    recommendations,
+    registry_operations,
+    training,
+    tuning,
+)
+from movierec_assets.defs.execution import one_run_at_a_time
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
 from movierec_assets.resources.io_managers import NpzStorage, ParquetStorage
 from movierec_assets.resources.tracking import MlflowTrackingResource
 from movierec_assets.settings import get_settings
 
 
-def build(
-    resources: Mapping[str, Any] | None = None, executor: ExecutorDefinition = in_process_executor
-) -> Definitions:
+def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefinition = one_run_at_a_time) -> Definitions:
     """Assemble the platform.
 
     Parameters
@@ -35,19 +42,24 @@ def build(
     resources : mapping, optional
         Replaces resources by name, for tests.
     executor : ExecutorDefinition
-        How the steps of a run are executed. Every run has a process of its own already; in a process for each step
-        as well, twenty steps would import everything twenty times, which takes longer than what they do.
+        How the steps of a run are executed.
 
     Returns
     -------
     Definitions
     """
     return Definitions(
-        assets=load_assets_from_modules([ingestion, preprocessing, training, recommendations]),
+        assets=load_assets_from_modules([ingestion, preprocessing, tuning, training, recommendations]),
         asset_checks=load_asset_checks_from_modules([checks]),
-        jobs=automation.JOBS,
+        jobs=[*automation.JOBS, *registry_operations.JOBS],
         schedules=automation.schedules(get_settings().timezone),
-        sensors=[automation.dataset_file_sensor, automation.unfinished_mlflow_runs],
+        sensors=[
+            automation.dataset_file_sensor,
+            automation.unfinished_mlflow_runs,
+            automation.canceled_mlflow_runs,
+            automation.dead_runs,
+            *registry_operations.SENSORS,
+        ],
         executor=executor,
         resources={
             "postgres": PostgresResource(),

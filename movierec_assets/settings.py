@@ -28,7 +28,10 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """The platform's settings; each field is read from MOVIEREC_<FIELD>."""
 
-    model_config = SettingsConfigDict(env_prefix="MOVIEREC_", env_ignore_empty=True, frozen=True, extra="ignore")
+    # Without input in its messages: it may hold a password, and Dagster logs them.
+    model_config = SettingsConfigDict(
+        env_prefix="MOVIEREC_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     # Places
     home: Path = Field(
@@ -81,7 +84,7 @@ class Settings(BaseSettings):
             return None
         try:
             url = make_url(value)
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:
             raise ValueError("not a database URL; expected postgresql://user:password@host:5432/movierec") from error
         if url.get_backend_name() not in ("postgresql", "postgres"):
             raise ValueError(f"is a {url.get_backend_name()} URL; the platform runs on Postgres only")
@@ -141,7 +144,10 @@ class DatabaseUrls:
 
     def _render(self, driver: str, suffix: str) -> str:
         name = f"{self._url.database}{suffix}"
-        return self._url.set(drivername=driver, database=name).render_as_string(hide_password=False)
+        address, mark, query = (
+            self._url.set(drivername=driver, database=name).render_as_string(hide_password=False).partition("?")
+        )
+        return address + mark + query.replace("+", "%20")  # SQLAlchemy's spaces, which libpq would take for pluses
 
     @property
     def ratings(self) -> str:

@@ -39,15 +39,19 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """libpq URL of the session's Postgres, at the template database with everything provisioned."""
     state = tmp_path_factory.mktemp("server")
     saved = dict(os.environ)
-    with EmbeddedPostgres(state, TEMPLATE).lease() as url:
-        settings = Settings(state_dir=state, database_url=url)
-        os.environ.update(variables(settings))
-        try:
-            provision(settings)
-        finally:
-            os.environ.clear()
-            os.environ.update(saved)
-        yield url
+    server = EmbeddedPostgres(state, TEMPLATE)
+    try:
+        with server.lease() as url:
+            settings = Settings(state_dir=state, database_url=url)
+            os.environ.update(variables(settings))
+            try:
+                provision(settings)
+            finally:
+                os.environ.clear()
+                os.environ.update(saved)
+            yield url
+    finally:
+        server.destroy(force=True)  # run by root, its data is not in the temporary directory
 
 
 @pytest.fixture

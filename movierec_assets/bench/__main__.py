@@ -11,6 +11,7 @@ import platform as machine
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.split import leave_latest_out
 from movierec_assets.resources.configurable import locate
 from movierec_assets.resources.database import Database
+from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
 from movierec_assets.resources.histories import read_positives
 from movierec_assets.settings import Settings, get_settings
 
@@ -44,7 +46,10 @@ def main(dataset: str | None, output: Path) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     settings = get_settings().model_copy(update={"dataset": dataset} if dataset else {})
     located = locate(settings, None)
-    with tempfile.TemporaryDirectory(prefix="movierec-bench-") as scratch:
+    with ExitStack() as tidied:
+        scratch = tidied.enter_context(tempfile.TemporaryDirectory(prefix="movierec-bench-"))
+        # Run by root, the data is elsewhere: Postgres does not run as root, and only root may enter the directory.
+        tidied.callback(EmbeddedPostgres(Path(scratch)).destroy, force=True)
         for name in list(os.environ):
             if name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_")):
                 del os.environ[name]
@@ -80,7 +85,7 @@ def compare(settings: Settings) -> dict[str, dict[str, float]]:
 
     rankers: dict[str, Callable[[int], TopK]] = {
         "this project": ours,
-        "original recipe": lambda seed: original_recipe(history, users, 20, seed),
+        "original recipe": lambda seed: original_recipe(history, history.rows(users), 20, seed, users),
         "popularity": lambda _: ranking.popular(history.per_movie, seen, 20),
     }
     scores = {}

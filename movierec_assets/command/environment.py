@@ -86,7 +86,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "MOVIEREC_STORAGE_URL": settings.storage,
         # `implicit` threads by itself; BLAS threads on top of that slow it down.
         "OPENBLAS_NUM_THREADS": "1",
-        "MLFLOW_ENABLE_TELEMETRY": "false",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }

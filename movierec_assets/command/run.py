@@ -21,7 +21,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from movierec_assets.command import CommandError
+from movierec_assets.command import CommandError, guard
+from movierec_assets.resources.database import Database
+from movierec_assets.resources.exclusive import end_dead_runs
+from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.settings import Settings
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance, EventLogEntry
@@ -56,14 +60,14 @@ class Report:
     warnings: list[str] = field(default_factory=list)
 
 
-def run_job(job: str, logs: Path, console: Console) -> Report:
+def run_job(job: str, settings: Settings, console: Console) -> Report:
     """Run a job of the platform, showing each asset as it starts and ends.
 
     Parameters
     ----------
     job : str
-    logs : Path
-        Directory for the output of the process.
+    settings : Settings
+        With the databases ready.
     console : Console
         Where progress goes; a terminal gets a moving line, a file a line for each event.
 
@@ -78,10 +82,13 @@ def run_job(job: str, logs: Path, console: Console) -> Report:
     """
     from dagster import DagsterInstance  # noqa: PLC0415
 
-    invocation = uuid.uuid4().hex
+    invocation, logs = uuid.uuid4().hex, settings.state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{job}-{time.strftime('%Y%m%d-%H%M%S')}-{invocation[:6]}.log"
     with log.open("wb") as output, DagsterInstance.get() as instance:
+        registry = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts")
+        for dead in end_dead_runs(instance, Database(settings.databases.ratings), registry):
+            console.print(f"[yellow]Run {dead} was killed earlier; it is marked as failed now.[/]")
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "dagster", "job", "execute"),
@@ -90,7 +97,7 @@ def run_job(job: str, logs: Path, console: Console) -> Report:
             ],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1", guard.VARIABLE: guard.start()},
             # Elsewhere than in the project, where Dagster would read a .env that may be of another state directory.
             cwd=logs,
         )
@@ -150,7 +157,10 @@ class _Teller:
         event = entry.dagster_event
         step = entry.step_key
         if event is None:
-            return f"{step}: {entry.user_message}" if step else None
+            if step is None:
+                self._console.print(f"[dim]{escape(entry.user_message)}[/]")
+                return entry.user_message
+            return f"{step}: {entry.user_message}"
         kind = event.event_type_value
         if kind == "STEP_START" and step:
             self._started[step] = entry.timestamp
@@ -198,8 +208,9 @@ class _Teller:
 
 
 def _root_cause(event: DagsterEvent) -> str:
+    """What the asset raised, without what Dagster wraps around it and what the asset was caused by in turn."""
     error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
+    while error is not None and (error.cls_name or "").startswith("Dagster") and error.cause is not None:
         error = error.cause
     if error is None:
         return str(event.message)

@@ -14,15 +14,18 @@ import threading
 import time
 from pathlib import Path
 
+import honcho.manager
 import requests
 from honcho.manager import Manager
 from rich.console import Console
 
-from movierec_assets.command import CommandError
+from movierec_assets.command import CommandError, guard
 from movierec_assets.settings import Settings
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
+STOP_SECONDS = 20
+"""How long servers may take to end before they are killed; a run in progress ends first."""
 
 _QUIET = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
 
@@ -50,13 +53,15 @@ def serve(settings: Settings, console: Console) -> int:
     _require_free("Dagster", settings.dagster_port, "MOVIEREC_DAGSTER_PORT")
     own_mlflow = settings.mlflow_tracking_uri is None
     addresses = {"Dagster": f"http://{HOST}:{settings.dagster_port}"}
+    honcho.manager.KILL_WAIT = STOP_SECONDS
+    environment = os.environ | _QUIET | {guard.VARIABLE: guard.start()}
     manager = Manager()
     if own_mlflow:
         _require_free("MLflow", settings.mlflow_port, "MOVIEREC_MLFLOW_PORT")
         addresses["MLflow"] = f"http://{HOST}:{settings.mlflow_port}"
-        manager.add_process("mlflow", _mlflow_command(settings), env=_mlflow_environment(settings))
+        manager.add_process("mlflow", _mlflow_command(settings), env=environment | _mlflow_environment(settings))
     # Elsewhere than in the project, where a .env of another state directory would be read.
-    manager.add_process("dagster", _dagster_command(settings), env=os.environ | _QUIET, cwd=str(settings.state))
+    manager.add_process("dagster", _dagster_command(settings), env=environment, cwd=str(settings.state))
     # A closed terminal ends the servers as Ctrl-C does.
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     threading.Thread(target=_announce, args=(addresses, console), daemon=True).start()

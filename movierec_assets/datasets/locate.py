@@ -57,7 +57,7 @@ def locate_dataset(
     make_demo : callable
         Makes the demo set if need be and returns its directory.
     download : callable or None
-        Fetches a release and returns its directory; None where downloads are not wanted.
+        Fetches a release and returns its directory; None in commands that only look at what is there.
 
     Raises
     ------
@@ -89,8 +89,9 @@ def _release(release: Release, data_dir: Path, download: Callable[[Release], Pat
         )
     if download is None:
         raise DatasetError(
-            f"{release.name}: not in {data_dir}, and downloads are switched off. Unpack {release.url} into {place}, "
-            f"or choose --dataset {DEMO}."
+            f"{release.name}: not in {data_dir}, and this command downloads nothing. Get it with "
+            f"`movierec data download {release.name}`, or unpack {release.url} into {place}, or choose "
+            f"--dataset {DEMO}."
         )
     return Located(MovieLensFiles.at(download(release)), release.name, f"{release.name}: chosen by name, downloaded.")
 
@@ -108,7 +109,7 @@ def _without_choice(
             reason = f"{name}: no dataset was chosen, and of those in {data_dir} it is the largest (others: {names})."
         return Located(files, name, reason)
     release = DEFAULT_RELEASE
-    why_not = "downloads are switched off"
+    why_not = f"this command downloads nothing, `movierec data download {release.name}` does"
     if download is not None:
         try:
             files = MovieLensFiles.at(download(release))

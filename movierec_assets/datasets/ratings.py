@@ -26,6 +26,8 @@ Progress = Callable[[int, int], None]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 _ONE_DAY = 86_400
+_FIRST_RATING = 788_918_400
+"""Start of 1995, the year in which MovieLens began to take ratings."""
 _LARGEST_TABLE = 1 << 26
 
 
@@ -73,8 +75,9 @@ def read_ratings(
 
     A row is rejected if a value is missing (empty, NaN, NA, null) or is not a number, if an id is outside 1 to
     2147483647, if the user id is reserved for the app, if the movie is not known, if the rating is off the half-star
-    grid, or if the timestamp is not between 1970 and tomorrow in seconds. Of two ratings of a movie by one user the
-    later timestamp wins, and the later line where timestamps are equal.
+    grid, or if the timestamp is not between 1970 and tomorrow in seconds. A last line without a line end is rejected
+    if its timestamp is before 1995: digits that were cut off make that of any later one. Of two ratings of a movie by
+    one user the later timestamp wins, and the later line where timestamps are equal.
 
     Parameters
     ----------
@@ -108,7 +111,7 @@ def read_ratings(
         blocks: list[Block] = []
         for block in read_blocks(stream, path, header.line + 1, block_bytes):
             rows = parse_rows(block.data, block.lines, header)
-            _judge(rows, is_known, latest)
+            _judge(rows, is_known, latest, block.unended)
             columns.add(rows)
             tally.add(rows, block.first_line)
             blocks.append(replace(block, data=b""))
@@ -149,8 +152,11 @@ def _membership(ids: IntArray) -> Callable[[IntArray], npt.NDArray[np.bool_]]:
     return lambda asked: known[np.minimum(np.searchsorted(known, asked), len(known) - 1)] == asked
 
 
-def _judge(rows: ParsedRows, is_known: Callable[[IntArray], npt.NDArray[np.bool_]], latest: int) -> None:
-    """Set the code of every row whose values are no rating; the first rule that a row breaks counts."""
+def _judge(rows: ParsedRows, is_known: Callable[[IntArray], npt.NDArray[np.bool_]], latest: int, unended: bool) -> None:
+    """Set the code of every row whose values are no rating; the first rule that a row breaks counts.
+
+    `unended` says that the last row is the end of a file without a line end.
+    """
     readable = rows.code == 0
 
     def reject(bad: npt.NDArray[np.bool_], reason: Reason, detail: IntArray | None = None) -> None:
@@ -169,6 +175,9 @@ def _judge(rows: ParsedRows, is_known: Callable[[IntArray], npt.NDArray[np.bool_
     halves = rating * 2
     reject((halves != np.floor(halves)) | (halves < 1) | (halves > 10), Reason.RATING_GRID)
     reject((seconds <= 0) | (seconds > latest), Reason.TIMESTAMP_RANGE, seconds)
+    if unended:
+        last = np.arange(len(seconds)) == len(seconds) - 1
+        reject(last & (seconds < _FIRST_RATING), Reason.TRUNCATED, seconds)
 
 
 Values = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32], IntArray]

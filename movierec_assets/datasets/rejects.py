@@ -50,6 +50,7 @@ class Reason(IntEnum):
     IMDB_ID = 21
     TMDB_ID = 22
     NUL_BYTE = 23
+    TRUNCATED = 24
 
 
 # The compact reason, and what is said behind it about one row. {detail} is a number the reader kept.
@@ -77,6 +78,7 @@ _WORDING: dict[Reason, tuple[str, str]] = {
     Reason.IMDB_ID: ("IMDb id is not a number", ""),
     Reason.TMDB_ID: (f"TMDB id is not an integer in 1 to {MAX_ID}", ""),
     Reason.NUL_BYTE: ("NUL byte in the row", ""),
+    Reason.TRUNCATED: ("truncated last line", ": it has no line end, and its timestamp {detail} is before 1995"),
 }
 
 INCOMPLETE = (

@@ -29,6 +29,7 @@ from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.defs.presentation import INGESTION, PREPROCESSING, SERVING, TRAINING
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
+from movierec_assets.resources.exclusive import end_dead_runs
 from movierec_assets.resources.loading import is_loaded
 
 refresh = define_asset_job(
@@ -36,21 +37,32 @@ refresh = define_asset_job(
     selection=AssetSelection.groups(INGESTION),
     description="Load movies and ratings if their files changed, and refresh the eligible users.",
 )
+_SEARCH = AssetSelection.assets("hyperparameters")
 train = define_asset_job(
     "train",
-    selection=AssetSelection.groups(PREPROCESSING, TRAINING, SERVING),
+    selection=AssetSelection.groups(PREPROCESSING, TRAINING, SERVING) - _SEARCH,
     description="Split, fit, evaluate, decide on promotion, and write the recommendations.",
 )
 everything = define_asset_job(
     "everything",
-    selection=AssetSelection.groups(INGESTION, PREPROCESSING, TRAINING, SERVING),
+    selection=AssetSelection.groups(INGESTION, PREPROCESSING, TRAINING, SERVING) - _SEARCH,
     description="From the files to the recommendations; what `movierec run` runs.",
 )
-JOBS = [refresh, train, everything]
+publish = define_asset_job(
+    "publish",
+    selection=AssetSelection.groups(SERVING),
+    description="Write the recommendations of the champion; nothing is trained.",
+)
+search = define_asset_job(
+    "search",
+    selection=_SEARCH,
+    description="Search for a better recipe on the matrices at hand; the next training takes the winner.",
+)
+JOBS = [refresh, train, everything, publish, search]
 
 
 def schedules(timezone: str) -> list[ScheduleDefinition]:
-    """The two cron lines of the original: refresh at 01:55, train at 02:00, every day."""
+    """The two cron lines of the original, refresh at 01:55 and train at 02:00 every day, and a weekly search."""
     return [
         ScheduleDefinition(
             name=name,
@@ -63,6 +75,7 @@ def schedules(timezone: str) -> list[ScheduleDefinition]:
         for name, job, cron, description in (
             ("daily_refresh", refresh, "55 1 * * *", "Every day at 01:55: the newest ratings into the database."),
             ("daily_train", train, "0 2 * * *", "Every day at 02:00: a new challenger from the newest ratings."),
+            ("weekly_search", search, "0 3 * * 0", "Every Sunday at 03:00: a search for a better recipe."),
         )
     ]
 
@@ -104,6 +117,31 @@ def dataset_file_sensor(
 )
 def unfinished_mlflow_runs(context: RunStatusSensorContext) -> SkipReason | None:
     """Mark the MLflow run of a failed Dagster run FAILED if its step could not do so itself."""
+    return _end_mlflow_runs(context.dagster_run.run_id, "FAILED")
+
+
+@run_status_sensor(
+    run_status=DagsterRunStatus.CANCELED,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Ends MLflow runs that a canceled training step left running.",
+)
+def canceled_mlflow_runs(context: RunStatusSensorContext) -> SkipReason | None:
+    """Mark the MLflow run of a canceled Dagster run KILLED if its step could not do so itself."""
+    return _end_mlflow_runs(context.dagster_run.run_id, "KILLED")
+
+
+def _end_mlflow_runs(dagster_run_id: str, status: str) -> SkipReason | None:
     registry = RegistryResource().open()
-    ended = [run for run in registry.runs_of(context.dagster_run.run_id) if registry.end_run(run, "FAILED")]
+    ended = [run for run in registry.runs_of(dagster_run_id) if registry.end_run(run, status)]
     return SkipReason("Nothing was left running.") if not ended else None
+
+
+@sensor(
+    minimum_interval_seconds=60,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process was killed; they would keep the queue waiting for ever.",
+)
+def dead_runs(context: SensorEvaluationContext, postgres: PostgresResource, registry: RegistryResource) -> SkipReason:
+    """Mark runs failed that nobody executes any more."""
+    ended = end_dead_runs(context.instance, postgres.open(), registry.open())
+    return SkipReason(f"Ended {', '.join(ended)}." if ended else "Every run that has started is being executed.")

@@ -9,6 +9,7 @@ import time
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
+from movierec_assets.datasets.movielens import Progress
 from movierec_assets.defs.presentation import (
     DATA_TEAM,
     INGESTION,
@@ -48,7 +49,7 @@ def raw_movies(
     located = dataset.locate()
     context.log.info(located.reason)
     database = postgres.open()
-    loaded = load_movies(database, located.files)
+    loaded = load_movies(database, located.files, _progress(context, "Validated"))
     context.log.info(_told("movies", loaded.details["rows"], loaded.reloaded))
     preview = database.rows(
         f"SELECT movie_id, title, array_to_string(genres, ', '), imdb_id FROM {SCHEMA}.movies ORDER BY movie_id LIMIT 8"
@@ -89,15 +90,7 @@ def raw_ratings(
     """Every valid rating of ratings.csv, one per user and movie; the rest is kept in `rejected_ratings`."""
     located = dataset.locate()
     database = postgres.open()
-    last_message = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last_message
-        if time.monotonic() - last_message >= SECONDS_BETWEEN_MESSAGES:
-            last_message = time.monotonic()
-            context.log.info(f"Read {done / 1e6:,.0f} of {total / 1e6:,.0f} MB of ratings.csv")
-
-    loaded = load_ratings(database, located.files, progress)
+    loaded = load_ratings(database, located.files, _progress(context, "Read"))
     context.log.info(_told("ratings", loaded.details["rows"], loaded.reloaded))
     rejected = loaded.details["rejected"]
     if rejected:
@@ -169,6 +162,19 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
             "preview": table(["user_id", "ratings"], [[str(user), ratings] for user, ratings in preview]),
         }
     )
+
+
+def _progress(context: AssetExecutionContext, done_so_far: str) -> Progress:
+    """Log how much of ratings.csv is done, every few seconds."""
+    last_message = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last_message
+        if time.monotonic() - last_message >= SECONDS_BETWEEN_MESSAGES:
+            last_message = time.monotonic()
+            context.log.info(f"{done_so_far} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB of ratings.csv")
+
+    return progress
 
 
 def _told(what: str, count: int, reloaded: bool) -> str:

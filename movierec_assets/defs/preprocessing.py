@@ -19,7 +19,7 @@ from movierec_assets.defs.presentation import (
     schema,
     table,
 )
-from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.errors import RecsysError, no_positives
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.split import leave_latest_out
 from movierec_assets.resources.configurable import PostgresResource
@@ -59,12 +59,7 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     database = postgres.open()
     positives = read_positives(database, threshold)
     if len(positives) == 0:
-        found = database.scalar(f"SELECT count(*) FROM {SCHEMA}.current_ratings")
-        best = database.scalar(f"SELECT max(rating) FROM {SCHEMA}.current_ratings")
-        raise RecsysError(
-            f"None of the {found:,} ratings is a positive: of users with more than five ratings none gave "
-            f"{threshold:g} stars (best rating: {best}). Load other ratings or lower MOVIEREC_POSITIVE_THRESHOLD."
-        )
+        raise _no_positives(database, threshold)
     context.log.info(f"{len(positives):,} positives of {len(np.unique(positives.user_id)):,} users")
     movies, counts = np.unique(positives.movie_id, return_counts=True)
     best_liked = np.argsort(-counts, kind="stable")[:10]
@@ -89,6 +84,17 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
             "rated_at": positives.rated_at,
         }
     )
+
+
+def _no_positives(database: Database, threshold: float) -> RecsysError:
+    ratings, users, eligible, best = database.rows(
+        f"""SELECT count(*), count(DISTINCT c.user_id), count(DISTINCT e.user_id),
+                   max(c.rating) FILTER (WHERE e.user_id IS NOT NULL)
+            FROM {SCHEMA}.current_ratings c LEFT JOIN {SCHEMA}.eligible_users e USING (user_id)"""
+    )[0]
+    load = database.last_load("ratings")
+    source = load.source if load else f"{SCHEMA}.ratings"
+    return no_positives(source, ratings=ratings, users=users, eligible=eligible, best=best, threshold=threshold)
 
 
 @multi_asset(
@@ -162,8 +168,21 @@ def split_matrices(
                 "movies": MetadataValue.int(ids.shape[1]),
                 "evaluated_users": MetadataValue.int(len(evaluated)),
                 "steps": table(["step", "rows"], steps),
+                "preview": _first_places(ids, database),
             },
         ),
+    )
+
+
+def _first_places(ids: IdMaps, database: Database) -> MetadataValue[str]:
+    users, movies = ids.user_ids[:3].tolist(), ids.movie_ids[:5].tolist()
+    titles = titles_of(database, movies)
+    return table(
+        ["axis", "position", "id", "title"],
+        [
+            *(["user", position, str(user), ""] for position, user in enumerate(users)),
+            *(["movie", position, str(movie), titles.get(movie, "?")] for position, movie in enumerate(movies)),
+        ],
     )
 
 

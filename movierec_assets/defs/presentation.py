@@ -13,9 +13,11 @@ import numpy as np
 from dagster import MetadataValue, TableColumn, TableSchema
 
 from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.search import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DATA_TEAM = "team:data-platform"
 MODEL_TEAM = "team:recommendations"
@@ -85,20 +87,80 @@ def learning_curve(losses: Sequence[float]) -> MetadataValue[str]:
 
 
 def metric_bars(rankers: Mapping[str, Mapping[str, float]], names: Sequence[str], title: str) -> MetadataValue[str]:
-    """Metrics of several rankers side by side."""
+    """Metrics of several rankers, the first one dark."""
+    return embedded(_encoded(metric_panels(rankers, names, title)))
+
+
+def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[str], title: str) -> "Figure":
+    """A panel for each metric, on a scale of its own, with a bar for each ranker."""
+    across = min(3, len(names))
+    down = -(-len(names) // across)
+    figure = _figure(3.0 * across + 1.0, down * (0.24 * len(rankers) + 0.6) + 0.4)
+    figure.suptitle(title)
+    panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, name in zip(panels, names, strict=False):
+        values = [ranker[name] for ranker in rankers.values()]
+        axes.set_axis_on()
+        _tidy(axes)
+        axes.spines["bottom"].set_visible(False)
+        bars = axes.barh(list(rankers), values, color=[_ACCENT] + [_PALE] * (len(values) - 1))
+        axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=3)
+        axes.set_title(name.replace("_at_", "@").replace("_", " "), fontsize=9, loc="left")
+        axes.set_xticks([])
+        axes.margins(x=0.2)
+        axes.tick_params(axis="y", length=0, labelsize=8)
+    panels[0].invert_yaxis()  # of all, as they share it: the first ranker on top
+    return figure
+
+
+def search_history(trials: Sequence[Trial]) -> bytes:
+    """PNG of the value of each trial and the best so far."""
+    complete = [(trial.number, trial.value) for trial in trials if trial.value is not None]
+    numbers, values = np.array(complete).T
 
     def draw(axes: "Axes") -> None:
-        width = 0.8 / len(rankers)
-        shades = [_ACCENT, _PALE, "#94a3b8"]
-        for place, (ranker, values) in enumerate(rankers.items()):
-            at = np.arange(len(names)) + place * width
-            bars = axes.bar(at, [values[name] for name in names], width, label=ranker, color=shades[place % 3])
-            axes.bar_label(bars, fmt="%.3f", fontsize=7, padding=2)
-        axes.set_xticks(np.arange(len(names)) + 0.4 - width / 2, [name.replace("_at_", "@") for name in names])
-        axes.set_title(title)
+        axes.scatter(numbers, values, color=_PALE, edgecolor=_ACCENT, s=18, label="trial")
+        axes.plot(numbers, np.maximum.accumulate(values), color=_ACCENT, label="best so far")
+        pruned = [trial.number for trial in trials if trial.state == "pruned"]
+        axes.plot(pruned, np.full(len(pruned), values.min()), "|", color="#94a3b8", label="pruned")
+        axes.set(title="Search history", xlabel="trial", ylabel="validation NDCG@10")
         axes.legend(frameon=False)
 
-    return picture(draw)
+    return png(draw)
+
+
+def parallel_coordinates(trials: Sequence[Trial]) -> bytes:
+    """PNG of the recipe of each complete trial as a line over its parameters, the best ones dark."""
+    complete = sorted((trial for trial in trials if trial.value is not None), key=lambda trial: trial.value or 0.0)
+    names = list(complete[0].recipe)
+    heights = np.empty((len(complete), len(names)))
+    spans: list[tuple[str, str]] = []
+    for column, name in enumerate(names):
+        raw = [trial.recipe[name] for trial in complete]
+        if isinstance(raw[0], str):
+            choices = sorted(set(raw))
+            numbers = np.array([choices.index(value) for value in raw], dtype=float)
+            spans.append((choices[0], choices[-1]))
+        else:
+            numbers = np.log(np.array(raw, dtype=float))
+            spans.append((f"{min(raw):.3g}", f"{max(raw):.3g}"))
+        width = np.ptp(numbers) or 1.0
+        heights[:, column] = (numbers - numbers.min()) / width
+    rank = np.linspace(0.05, 1.0, len(complete))
+
+    def draw(axes: "Axes") -> None:
+        for line, strength in zip(heights, rank, strict=True):
+            axes.plot(line, color=_ACCENT, alpha=float(strength**3), linewidth=1.2)
+        axes.set_xticks(
+            range(len(names)), [f"{name}\n{low} to {high}" for name, (low, high) in zip(names, spans, strict=True)]
+        )
+        axes.tick_params(axis="x", labelsize=6.5)
+        axes.set_yticks([])
+        axes.set_title("Recipes tried: lowest to highest of each parameter, the best dark")
+
+    return png(draw)
 
 
 def picture(draw: Any) -> MetadataValue[str]:
@@ -109,15 +171,38 @@ def picture(draw: Any) -> MetadataValue[str]:
     draw : callable
         Given matplotlib axes to draw on.
     """
+    return embedded(png(draw))
+
+
+def embedded(image: bytes) -> MetadataValue[str]:
+    """A PNG inside Markdown, as the UI shows it."""
+    return MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(image).decode()})")
+
+
+def png(draw: Any) -> bytes:
+    """Draw on matplotlib axes, given to `draw`, into a PNG."""
+    figure = _figure(6.4, 3.2)
+    axes = figure.subplots()
+    _tidy(axes)
+    draw(axes)
+    return _encoded(figure)
+
+
+def _figure(width: float, height: float) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    return figure
+
+
+def _tidy(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=_INK)
-    draw(axes)
+
+
+def _encoded(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
-    return MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")
+    return buffer.getvalue()

@@ -21,6 +21,7 @@ from dagster import (
 )
 
 from movierec_assets import __version__
+from movierec_assets.defs.decision_metadata import compared_with, require_compared_with, shown_decision, shown_history
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.presentation import (
     MODEL_TEAM,
@@ -28,13 +29,14 @@ from movierec_assets.defs.presentation import (
     learning_curve,
     metric_bars,
     schema,
-    table,
 )
-from movierec_assets.recsys import als, ranking
-from movierec_assets.recsys.als import Iteration, Recipe
+from movierec_assets.defs.tuning import hyperparameters
+from movierec_assets.recsys import als, baselines
+from movierec_assets.recsys.als import Iteration
 from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.evaluation import HEADLINE, Evaluation, evaluate
+from movierec_assets.recsys.experiment import NOBODY_TO_SCORE, rank
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import decide
@@ -42,17 +44,26 @@ from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.recsys.report import as_markdown
 from movierec_assets.recsys.split import Split
 from movierec_assets.resources.challenger import Challenger
-from movierec_assets.resources.configurable import RegistryResource
+from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.decisions import Promotions
 from movierec_assets.resources.model_package import log_version
+from movierec_assets.resources.recipes import latest_recipe
 from movierec_assets.resources.registry import CHAMPION, MODEL_NAME
 from movierec_assets.resources.tracking import MlflowTrackingResource
 
 CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
 """Names of the rankers in a report."""
 
+MOST_POSITIVES_FOR_BASELINES = 2_000_000
+MOST_MOVIES_FOR_EASE = 8_000
+"""Its work grows with the cube of the movies: seconds here, minutes at twice as many."""
+EASE_REGULARIZATION = 500.0
+"""`movierec evaluate` chooses it on validation; a daily report does without."""
+
 
 @asset(
     group_name=TRAINING,
+    deps=[hyperparameters],
     io_manager_key="npz",
     kinds={"mlflow", "implicit"},
     owners=[MODEL_TEAM],
@@ -64,15 +75,18 @@ def als_model(
     validation_matrix: Interactions,
     test_matrix: Interactions,
     id_maps: pd.DataFrame,
+    postgres: PostgresResource,
     registry: RegistryResource,
     tracking: MlflowTrackingResource,
 ) -> Output[Challenger]:
-    """The recipe fitted twice: without the test part, to be scored, and on all positives, to be served.
+    """The recipe of the last search, or the built-in one, fitted without the test part and on all positives.
 
-    The second fit is registered in MLflow as a new version and carries the alias `challenger`; the first is stored
-    for `model_evaluation`.
+    The first fit is stored, to be scored by `model_evaluation`. The second is registered in MLflow as a new version,
+    to be served, and carries the alias `challenger`.
     """
-    recipe = Recipe()
+    chosen = latest_recipe(postgres.open())
+    recipe = chosen.recipe
+    context.log.info(f"Recipe ({chosen.source}): {recipe.as_dict()}")
     split = Split(train_matrix, validation_matrix, test_matrix)
     history = split.before("test")
     positives = history.union(test_matrix)
@@ -80,7 +94,10 @@ def als_model(
     with tracking.run(context) as mlflow:
         run_id = mlflow.active_run().info.run_id
         mlflow.set_tags({"attempt": str(context.retry_number + 1), "dagster_job": context.job_name})
-        mlflow.log_params(recipe.as_dict() | {"split": "leave-latest-out", "positives": len(positives)})
+        mlflow.log_params(
+            recipe.as_dict()
+            | {"split": "leave-latest-out", "positives": len(positives), "recipe_source": chosen.source}
+        )
         losses: list[float] = []
 
         def progress(iteration: Iteration) -> None:
@@ -97,7 +114,7 @@ def als_model(
         served = als.fit(positives, recipe)
         provenance = {"history": history.fingerprint(), "positives": positives.fingerprint()}
         ids = ids_from(id_maps)
-        recommender = Recommender.of(served.movies, positives, ids, recipe)
+        recommender = Recommender.of(served, positives, ids, recipe)
         version = log_version(
             mlflow,
             recommender,
@@ -118,6 +135,7 @@ def als_model(
             "model_version": MetadataValue.int(version),
             "mlflow_run_id": MetadataValue.text(run_id),
             "recipe": MetadataValue.json(recipe.as_dict()),
+            "recipe_source": MetadataValue.text(chosen.source),
             "positives": MetadataValue.int(len(positives)),
             "users": MetadataValue.int(positives.shape[0]),
             "movies": MetadataValue.int(positives.shape[1]),
@@ -149,34 +167,32 @@ def model_evaluation(
     id_maps: pd.DataFrame,
     registry: RegistryResource,
 ) -> pd.DataFrame:
-    """Scores of the challenger, of popularity and of the champion's recipe, for the same users' latest likes.
+    """Scores of the challenger, of every baseline and of the champion's recipe, for the same users' latest likes.
 
     No ranker has seen the test part: the champion is represented by its recipe, fitted again on the same history.
+    Baselines that would take longer than the training itself are left out of large data; the report says so.
     """
-    split = Split(train_matrix, validation_matrix, test_matrix)
-    history = split.before("test")
-    als_model.require_made_from(history=history)
-    users = split.evaluated_users("test", history)
-    if len(users) == 0:
-        raise RecsysError(
-            "No user can be scored: everybody has fewer than 4 positives before their latest ones. "
-            "Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."
-        )
-    held_out, seen = test_matrix.rows(users), history.stars[users]
+    task = Split(train_matrix, validation_matrix, test_matrix).task("test")
+    als_model.require_made_from(history=task.train)
+    if len(task.users) == 0:
+        raise RecsysError(NOBODY_TO_SCORE)
     k = max(CUTOFFS)
-
-    def lists_of(factors: als.Factors, recipe: Recipe) -> ranking.TopK:
-        vectors = als.fold_in(factors.movies, history.rows(users), recipe)
-        return ranking.recommend(vectors, factors.movies, seen, k)
-
-    def scored(ranker: str, lists: ranking.TopK) -> Evaluation:
-        return evaluate(ranker, lists, held_out, history)
-
+    ranked = {
+        CHALLENGER_LISTS: rank(task, als_model.scored, als_model.recipe, k),
+        POPULARITY_LISTS: baselines.popularity(task.train, task.histories, k),
+    }
+    left_out = []
+    if len(task.train) <= MOST_POSITIVES_FOR_BASELINES:
+        seed = als_model.recipe.seed
+        ranked["item-kNN"] = baselines.item_knn(task.train, task.histories, k)
+        ranked["original recipe"] = baselines.original_recipe(task.train, task.histories, k, seed, task.users)
+    else:
+        left_out += ["item-kNN", "original recipe"]
+    if baselines.ease_feasible(task.train, MOST_MOVIES_FOR_EASE):
+        ranked["EASE"] = baselines.ease(task.train, task.histories, k, EASE_REGULARIZATION)
+    else:
+        left_out.append("EASE")
     versions = registry.open()
-    evaluations = [
-        scored(CHALLENGER_LISTS, lists_of(als_model.scored, als_model.recipe)),
-        scored(POPULARITY_LISTS, ranking.popular(history.per_movie, seen, k)),
-    ]
     champion = versions.by_alias(CHAMPION)
     if champion is not None:
         recipe = champion.recipe
@@ -185,22 +201,30 @@ def model_evaluation(
             refit = als_model.scored
         else:
             context.log.info(f"Refitting the recipe of champion {champion.number}")
-            refit = als.fit(history, recipe)
-        evaluations.append(scored(CHAMPION_LISTS, lists_of(refit, recipe)))
+            refit = als.fit(task.train, recipe)
+        ranked[CHAMPION_LISTS] = rank(task, refit, recipe, k)
+    evaluations = [
+        evaluate(name, lists, task.held_out, task.train, histories=task.histories) for name, lists in ranked.items()
+    ]
     for evaluation in evaluations:
         interval = evaluation.interval()
         context.log.info(
             f"{evaluation.ranker}: NDCG@10 {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
         )
 
+    users, held_out = task.users, task.held_out
     report = as_markdown(evaluations, users=len(users), held_out=len(held_out))
+    if left_out:
+        report += f"\nLeft out of data of this size: {', '.join(left_out)}.\n"
     challenger = evaluations[0]
     for name, value in challenger.means().items():
         versions.client.log_metric(als_model.run_id, name, value)
     for name, value in evaluations[1].means().items():
         versions.client.log_metric(als_model.run_id, f"popularity_{name}", value)
     versions.client.log_text(als_model.run_id, report, "evaluation.md")
-    context.add_output_metadata(_shown(evaluations, len(users), len(held_out), report, als_model.version))
+    # champion_model refuses an evaluation beside another champion than the one of its day.
+    compared = {} if champion is None else {"champion_version": MetadataValue.int(champion.number)}
+    context.add_output_metadata(compared | _shown(evaluations, len(users), len(held_out), report, als_model.version))
     user_ids = ids_from(id_maps).user_ids[users]
     return pd.concat(
         [
@@ -250,44 +274,42 @@ def champion_model(
     als_model: Challenger,
     model_evaluation: pd.DataFrame,
     registry: RegistryResource,
+    postgres: PostgresResource,
 ) -> MaterializeResult[None]:
     """The version that is served: carries the registry's alias `champion`.
 
     The challenger takes the alias when there is no champion, when it is better on the same users, or when it is not
-    worse and was trained on newer data. The reason is metadata here and a tag on the version.
+    worse and was trained on newer data. The reason is metadata here, a tag on the version, and a row of the table
+    `promotion_decisions`. Nobody else changes the champion between the comparison's check and the decision.
     """
     versions = registry.open()
-    champion = versions.by_alias(CHAMPION)
+    promotions = Promotions(versions, postgres.open())
+    compared = compared_with(context.instance)
     scores = {ranker: frame[HEADLINE].to_numpy() for ranker, frame in model_evaluation.groupby("ranker", sort=False)}
-    difference: Interval | None = None
-    if champion is not None:
-        if CHAMPION_LISTS not in scores:
-            raise RecsysError(
-                f"Version {champion.number} became champion after model_evaluation was made. "
-                "Materialize model_evaluation again, then champion_model."
+    with promotions.turn("champion_model", context.run.run_id) as turn:
+        champion = turn.champion
+        record = turn.latest()
+        # A step that is tried again after the alias moved finds its work done.
+        if champion is None or record is None or champion.number != als_model.version:
+            difference: Interval | None = None
+            if champion is not None:
+                require_compared_with(champion.number, compared, scored=CHAMPION_LISTS in scores)
+                difference = paired_difference(scores[CHALLENGER_LISTS], scores[CHAMPION_LISTS])
+            newer = (
+                champion is not None and champion.tags.get("positives_fingerprint") != als_model.provenance["positives"]
             )
-        difference = paired_difference(scores[CHALLENGER_LISTS], scores[CHAMPION_LISTS])
-    newer = champion is not None and (champion.tags.get("positives_fingerprint") != als_model.provenance["positives"])
-    decision = decide(challenger_ndcg=float(scores[CHALLENGER_LISTS].mean()), difference=difference, newer_data=newer)
-    versions.record(als_model.version, decision, context.run.run_id)
-    context.log.info(f"Version {als_model.version}: {decision.outcome}. {decision.reason}")
+            ndcg = float(scores[CHALLENGER_LISTS].mean())
+            decision = decide(challenger_ndcg=ndcg, difference=difference, newer_data=newer)
+            record = turn.carry_out(als_model.version, decision)
+    context.log.info(f"Version {als_model.version}: {record.outcome}. {record.reason}")
     now = versions.champion()
     return MaterializeResult(
         data_version=DataVersion(str(now.number)),
         metadata={
             "champion_version": MetadataValue.int(now.number),
             "challenger_version": MetadataValue.int(als_model.version),
-            "previous_champion": MetadataValue.text(str(champion.number) if champion else "none"),
-            "promoted": MetadataValue.bool(decision.promoted),
-            "outcome": MetadataValue.text(decision.outcome),
-            "reason": MetadataValue.text(decision.reason),
             "challenger_ndcg_at_10": MetadataValue.float(float(scores[CHALLENGER_LISTS].mean())),
-            "versions": table(
-                ["version", "outcome", "reason"],
-                [
-                    [str(version.number), version.tags.get("promotion_outcome"), version.tags.get("promotion_reason")]
-                    for version in versions.versions()[:10]
-                ],
-            ),
+            **shown_decision(record),
+            "history": shown_history(promotions.history(10)),
         },
     )

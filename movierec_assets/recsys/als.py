@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -40,14 +40,19 @@ class FoldIn:
         return weight
 
 
+ConfidenceKind = Literal["binary", "rating", "bm25"]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides what is learned from a matrix of positives.
 
     Attributes
     ----------
+    confidence : {"binary", "rating", "bm25"}
+        How the confidence of positives differs, see `Confidence`.
     alpha : float
-        Confidence of a positive; an unseen pair has 1 (Hu, Koren and Volinsky 2008).
+        Mean confidence of a positive; an unseen pair has 1 (Hu, Koren and Volinsky 2008).
     regularization : float
         L2 penalty on both factor matrices.
     factors, iterations : int
@@ -57,6 +62,7 @@ class Recipe:
         Recency weights of the user vectors that are scored and served.
     """
 
+    confidence: ConfidenceKind = "binary"
     alpha: float = 5.0
     regularization: float = 10.0
     factors: int = 64
@@ -64,7 +70,7 @@ class Recipe:
     seed: int = 1
     fold_in: FoldIn = field(default_factory=FoldIn)
 
-    def as_dict(self) -> dict[str, float | int]:
+    def as_dict(self) -> dict[str, float | int | str]:
         """Flat, with the fold-in's fields prefixed, as it is logged and compared."""
         flat = asdict(self)
         fold_in = flat.pop("fold_in")
@@ -77,10 +83,11 @@ class Recipe:
         Raises
         ------
         RecsysError
-            When a field is missing or is not a number.
+            When a field is missing, or is not what it should be.
         """
         try:
             return cls(
+                confidence=_kind(flat["confidence"]),
                 alpha=float(flat["alpha"]),
                 regularization=float(flat["regularization"]),
                 factors=int(flat["factors"]),
@@ -92,14 +99,86 @@ class Recipe:
             raise RecsysError(f"Not a recipe: {error!r}; expected the fields {sorted(cls().as_dict())}.") from error
 
 
+def _kind(name: str) -> ConfidenceKind:
+    if name not in get_args(ConfidenceKind):
+        raise ValueError(f"confidence {name!r} is none of {', '.join(get_args(ConfidenceKind))}")
+    return cast(ConfidenceKind, name)
+
+
+_BM25_K1, _BM25_B = 100.0, 0.8
+_MIDDLE_STARS = 4.5
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How sure an interaction makes us of a like, before `alpha` and recency.
+
+    `binary` treats all alike; `rating` doubles with each star; `bm25` counts an interaction with a rarely liked
+    movie, and one of a user with few interactions, for more. What `bm25` needs to know of the training data is kept
+    here, so that users who were not part of it are weighted alike.
+
+    Attributes
+    ----------
+    kind : {"binary", "rating", "bm25"}
+    movie_weight : float32 array, shape (n_movies,)
+        Inverse document frequency scaled so that the mean over training interactions is 1; ones unless `bm25`.
+    mean_length : float
+        Mean number of interactions of a training user.
+
+    References
+    ----------
+    Robertson and Zaragoza (2009), The probabilistic relevance framework: BM25 and beyond.
+    """
+
+    kind: ConfidenceKind
+    movie_weight: FloatArray
+    mean_length: float
+
+    @classmethod
+    def of(cls, positives: Interactions, kind: ConfidenceKind) -> Self:
+        """Learn the weights from training data."""
+        users = int((positives.per_user > 0).sum())
+        weight = np.ones(positives.shape[1], dtype=np.float32)
+        mean_length = len(positives) / max(1, users)
+        if kind == "bm25":
+            rarity = np.log(users + 1) - np.log1p(positives.per_movie)
+            raw = cls(kind, rarity.astype(np.float32), mean_length).weights(positives)
+            weight = (rarity / max(float(raw.mean()), 1e-12)).astype(np.float32)
+        return cls(kind, weight, mean_length)
+
+    def weights(self, histories: Interactions) -> FloatArray:
+        """Weight of each interaction, in the order of `histories.stars.data`."""
+        if self.kind == "rating":
+            by_stars: FloatArray = np.exp2(histories.stars.data - np.float32(_MIDDLE_STARS))
+            return by_stars
+        if self.kind == "binary":
+            return np.ones(len(histories), dtype=np.float32)
+        length = 1.0 - _BM25_B + _BM25_B * histories.per_user / self.mean_length
+        by_user = ((_BM25_K1 + 1.0) / (_BM25_K1 * length + 1.0)).astype(np.float32)
+        weight: FloatArray = np.repeat(by_user, histories.per_user) * self.movie_weight[histories.stars.indices]
+        return weight
+
+
 @dataclass(frozen=True)
 class Iteration:
-    """One pass of the fit: number from 1, of how many, seconds it took, training loss after it."""
+    """One pass of the fit.
+
+    Attributes
+    ----------
+    number, of : int
+        Counted from 1.
+    seconds : float
+    loss : float or None
+        Training loss after it, where asked for.
+    movies : float32 array, shape (n_movies, factors)
+        Movie factors as they are now; the next pass changes them.
+    """
 
     number: int
     of: int
     seconds: float
     loss: float | None
+    movies: FloatArray
 
 
 @dataclass(frozen=True)
@@ -111,10 +190,13 @@ class Factors:
     users : float32 array, shape (n_users, factors)
         As the fit left them; what is scored and served is re-solved by `fold_in`.
     movies : float32 array, shape (n_movies, factors)
+    confidence : Confidence
+        As learned from what was fitted.
     """
 
     users: FloatArray
     movies: FloatArray
+    confidence: Confidence
 
     def require_finite(self) -> None:
         """Raise when a factor is not a number.
@@ -166,27 +248,30 @@ def fit(positives: Interactions, recipe: Recipe, progress: Progress | None = Non
     """
     if len(positives) == 0:
         raise RecsysError("There is no positive rating to train on.")
-    confidence = csr_matrix(
-        (np.full(len(positives), recipe.alpha, dtype=np.float32), positives.stars.indices, positives.stars.indptr),
-        shape=positives.shape,
-    )
+    confidence = Confidence.of(positives, recipe.confidence)
+    weights = np.float32(recipe.alpha) * confidence.weights(positives)
+    weighted = csr_matrix((weights, positives.stars.indices, positives.stars.indptr), shape=positives.shape)
     with threadpool_limits(1, user_api="blas"):  # `implicit` has threads of its own; BLAS threads on top slow it down
         model = _solver(recipe, loss=loss)
         if progress is not None:
             report = progress
             model.fit_callback = lambda number, seconds, value: report(
-                Iteration(number + 1, recipe.iterations, seconds, None if value is None else float(value))
+                Iteration(
+                    number + 1, recipe.iterations, seconds, None if value is None else float(value), model.item_factors
+                )
             )
         try:
-            model.fit(confidence, show_progress=False)
+            model.fit(weighted, show_progress=False)
         except ModelFitError as error:
             raise RecsysError(f"{error}; raise the regularization or lower alpha ({recipe.alpha:g}).") from error
-    factors = Factors(np.asarray(model.user_factors), np.asarray(model.item_factors))
+    factors = Factors(np.asarray(model.user_factors), np.asarray(model.item_factors), confidence)
     factors.require_finite()
     return factors
 
 
-def fold_in(movie_factors: FloatArray, histories: Interactions, recipe: Recipe) -> FloatArray:
+def fold_in(
+    movie_factors: FloatArray, histories: Interactions, recipe: Recipe, confidence: Confidence | None = None
+) -> FloatArray:
     """Solve user vectors exactly from their histories, the latest interactions counting most.
 
     Parameters
@@ -195,7 +280,9 @@ def fold_in(movie_factors: FloatArray, histories: Interactions, recipe: Recipe) 
     histories : Interactions, shape (n_users, n_movies)
         Positives of each user; the users need not be those of the fit.
     recipe : Recipe
-        Its `alpha`, `regularization` and `fold_in` are used.
+        Its `confidence`, `alpha`, `regularization` and `fold_in` are used.
+    confidence : Confidence, optional
+        Of the fit; only `bm25` cannot do without.
 
     Returns
     -------
@@ -205,17 +292,39 @@ def fold_in(movie_factors: FloatArray, histories: Interactions, recipe: Recipe) 
     Raises
     ------
     RecsysError
-        When the movie factors are not for these movies, or not of this recipe.
+        When the movie factors are not for these movies, or not of this recipe, or the confidence is missing.
     """
     expected = (histories.shape[1], recipe.factors)
     if movie_factors.shape != expected:  # the solver reads past the end instead of complaining
         raise RecsysError(
             f"Movie factors of shape {movie_factors.shape} do not fit this history and recipe, which need {expected}."
         )
-    weights = recipe.alpha * recipe.fold_in.weights(histories.recency_rank())
+    weights = interaction_weights(histories, recipe, confidence)
     weighted = csr_matrix((weights, histories.stars.indices, histories.stars.indptr), shape=histories.shape)
     with threadpool_limits(1, user_api="blas"):
         model = _solver(recipe)
         model.item_factors = movie_factors
         vectors: FloatArray = model.recalculate_user(np.arange(histories.shape[0]), weighted)
     return vectors
+
+
+def interaction_weights(histories: Interactions, recipe: Recipe, confidence: Confidence | None = None) -> FloatArray:
+    """Confidence of each interaction in a fold-in: `alpha`, times its kind's weight, times its recency's.
+
+    Returns
+    -------
+    float32 array, shape (nnz,)
+        In the order of `histories.stars.data`.
+
+    Raises
+    ------
+    RecsysError
+        When the recipe needs the confidence of the fit and does not get it.
+    """
+    if confidence is None:
+        if recipe.confidence == "bm25":
+            raise RecsysError("A bm25 recipe folds in with the confidence of its fit; pass `Factors.confidence`.")
+        confidence = Confidence.of(histories, recipe.confidence)
+    recency = recipe.fold_in.weights(histories.recency_rank())
+    weights: FloatArray = np.float32(recipe.alpha) * confidence.weights(histories) * recency
+    return weights

@@ -1,5 +1,38 @@
 """What this room raises when data cannot be learned from."""
 
+from __future__ import annotations
+
 
 class RecsysError(ValueError):
     """The input cannot be split, fitted or scored; the message says why and what to do."""
+
+
+def no_positives(
+    source: object, *, ratings: int, users: int, eligible: int, best: float | None, threshold: float
+) -> RecsysError:
+    """Say which of the two conditions of a positive nothing meets: enough ratings of its user, or enough stars.
+
+    Parameters
+    ----------
+    source : object
+        Where the ratings are from; shown.
+    ratings, users : int
+        All of them.
+    eligible : int
+        Users with more than five ratings.
+    best : float or None
+        The best rating that any of those gave.
+    threshold : float
+        Stars from which a rating is a positive.
+    """
+    found = f"None of the {ratings:,} ratings in {source} is a positive"
+    if eligible == 0 or best is None:
+        return RecsysError(
+            f"{found}: only users with more than five ratings are learned from, and none of the {users:,} users has "
+            "that many. Load a dataset with more ratings per user."
+        )
+    return RecsysError(
+        f"{found}: {eligible:,} of {users:,} users have more than five ratings, and the best rating among theirs is "
+        f"{best:g}, below the {threshold:g} stars of a positive. Lower MOVIEREC_POSITIVE_THRESHOLD or load other "
+        "ratings."
+    )

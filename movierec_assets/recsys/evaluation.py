@@ -1,7 +1,7 @@
 """Scores of several rankers for the same users, side by side.
 
-Belongs here: putting `metrics` at several cutoffs side by side, per user and on average. Which rankers there are,
-and where the result goes, is the caller's.
+Belongs here: putting `metrics` at several cutoffs side by side, per user, on average, and for parts of the users and of
+the catalogue. Which rankers there are, and where the result goes, is the caller's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import metrics
 from movierec_assets.recsys.comparison import Interval, mean_interval
@@ -18,6 +19,39 @@ from movierec_assets.recsys.ranking import TopK
 
 HEADLINE = "ndcg_at_10"
 """The metric that models are compared and promoted by."""
+
+WITH_INTERVALS = (HEADLINE, "map_at_10")
+"""The metrics that are shown with their uncertainty, and by slice."""
+
+_SLICED_AT = 10
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Scores of one ranker for some of the users, or for some of the movies they should have been shown.
+
+    Attributes
+    ----------
+    by : str
+        What the users or movies are told apart by.
+    name : str
+        Which of them these are.
+    per_user : dict of float array, each of shape (n_users of the slice,)
+        The metrics `WITH_INTERVALS`.
+    """
+
+    by: str
+    name: str
+    per_user: dict[str, FloatArray]
+
+    @property
+    def users(self) -> int:
+        """How many users are scored in it."""
+        return len(self.per_user[HEADLINE])
+
+    def interval(self, name: str = HEADLINE) -> Interval:
+        """Bootstrap interval of the mean of one metric."""
+        return mean_interval(self.per_user[name])
 
 
 @dataclass(frozen=True)
@@ -30,12 +64,15 @@ class Evaluation:
     per_user : dict of float array, each of shape (n_users,)
         Named `<metric>_at_<k>`.
     overall : dict of float
-        Coverage, novelty and popularity share, named alike.
+        Coverage, Gini coefficient, novelty and popularity share, named alike.
+    slices : tuple of Slice
+        Empty unless asked for.
     """
 
     ranker: str
     per_user: dict[str, FloatArray]
     overall: dict[str, float]
+    slices: tuple[Slice, ...] = ()
 
     def means(self) -> dict[str, float]:
         """Mean over users of each per-user metric, and the overall ones."""
@@ -52,6 +89,7 @@ def evaluate(
     held_out: Interactions,
     history: Interactions,
     cutoffs: Sequence[int] = metrics.CUTOFFS,
+    histories: Interactions | None = None,
 ) -> Evaluation:
     """Score the lists of the evaluated users.
 
@@ -65,6 +103,8 @@ def evaluate(
     history : Interactions, shape (all users, n_movies)
         What the ranker was fitted on.
     cutoffs : sequence of int
+    histories : Interactions, shape (n_users, n_movies), optional
+        What the ranker was told of the same users; with it, scores by slice are added, for lists of 10 or more.
 
     Returns
     -------
@@ -78,6 +118,86 @@ def evaluate(
         scores = metrics.score(lists.items, held_out.stars, k)
         per_user |= {f"{name}_at_{k}": np.asarray(values, dtype=np.float64) for name, values in scores.items()}
         overall[f"coverage_at_{k}"] = metrics.coverage(lists.items, held_out.shape[1], k)
+        overall[f"gini_at_{k}"] = metrics.gini(lists.items, held_out.shape[1], k)
         overall[f"novelty_at_{k}"] = metrics.novelty(lists.items, counts, users, k)
         overall[f"popularity_share_at_{k}"] = metrics.popularity_share(lists.items, counts, k)
-    return Evaluation(ranker, per_user, overall)
+    slices: tuple[Slice, ...] = ()
+    if histories is not None:
+        slices = (*by_activity(lists, held_out, histories), *by_popularity(lists, held_out, counts))
+    return Evaluation(ranker, per_user, overall, slices)
+
+
+def by_activity(lists: TopK, held_out: Interactions, histories: Interactions) -> tuple[Slice, ...]:
+    """Scores of the thirds of users with few, medium and many likes in their history.
+
+    Users with equally many likes are in the same slice, so slices differ in size and one may be missing.
+
+    Parameters
+    ----------
+    lists : TopK, shape (n_users, at least 10)
+    held_out, histories : Interactions, shape (n_users, n_movies)
+
+    Returns
+    -------
+    tuple of Slice
+        Names tell the least and the most likes.
+    """
+    likes = histories.per_user
+    if len(likes) == 0:
+        return ()
+    bounds = np.quantile(likes, [1 / 3, 2 / 3], method="inverted_cdf")
+    third = np.searchsorted(bounds, likes)
+    slices = []
+    for place, name in enumerate(("few", "medium", "many")):
+        users = np.flatnonzero(third == place)
+        if len(users):
+            name_with_range = f"{name}, {likes[users].min():,} to {likes[users].max():,}"
+            slices.append(_slice("likes in the history", name_with_range, lists, held_out.stars, users))
+    return tuple(slices)
+
+
+def by_popularity(lists: TopK, held_out: Interactions, counts: IntArray) -> tuple[Slice, ...]:
+    """Scores where only the held-out movies of one popularity count as found, for the users who have any.
+
+    The head is the most liked movies that together make up a third of all likes, the torso the next third, the tail
+    the rest.
+
+    Parameters
+    ----------
+    lists : TopK, shape (n_users, at least 10)
+    held_out : Interactions, shape (n_users, n_movies)
+    counts : int array, shape (n_movies,)
+        Likes of each movie that the ranker was fitted on; equal counts keep the order of columns.
+
+    Returns
+    -------
+    tuple of Slice
+        Names tell the number of movies. Without those in which no user has a held-out movie.
+    """
+    third = popularity_thirds(counts)
+    slices = []
+    for place, name in enumerate(("head", "torso", "tail")):
+        within = third == place
+        part = held_out.stars.multiply(within).tocsr()
+        part.eliminate_zeros()
+        having = np.flatnonzero(np.diff(part.indptr))
+        if len(having):
+            name_with_size = f"{name}, {int(within.sum()):,} movies"
+            slices.append(_slice("popularity of what was held out", name_with_size, lists, part, having))
+    return tuple(slices)
+
+
+def popularity_thirds(counts: IntArray) -> IntArray:
+    """Which third of all likes each movie belongs to: 0 for the most liked, 2 for the least, shape (n_movies,)."""
+    order = np.argsort(-counts, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]
+    third = np.empty(len(counts), dtype=np.int64)
+    third[order] = np.minimum(3 * before // max(1, int(counts.sum())), 2)
+    third[counts == 0] = 2
+    return third
+
+
+def _slice(by: str, name: str, lists: TopK, held_out: csr_matrix, users: IntArray) -> Slice:
+    scores = metrics.score(lists.items[users], held_out[users], _SLICED_AT)
+    named = {f"{metric}_at_{_SLICED_AT}": values for metric, values in scores.items()}
+    return Slice(by, name, {metric: named[metric] for metric in WITH_INTERVALS})

@@ -162,3 +162,38 @@ def popularity_share(ranked: IntArray, counts: IntArray, k: int, top: float = 0.
     listed = listed[listed >= 0]
     most = np.argsort(-counts, kind="stable")[: max(1, round(top * len(counts)))]
     return float(np.isin(listed, most).mean()) if len(listed) else float("nan")
+
+
+def gini(ranked: IntArray, n_items: int, k: int) -> float:
+    """How unequally the lists treat the catalogue: Gini coefficient of how often each item is listed.
+
+    Parameters
+    ----------
+    ranked : int array, shape (m, at least k)
+    n_items : int
+        Size of the catalogue; an item in no list counts as listed 0 times.
+    k : int
+
+    Returns
+    -------
+    float
+        0 when all items are listed equally often, 1 when all lists hold the same single item; NaN when nothing is
+        listed or there are fewer than two items.
+
+    References
+    ----------
+    Shani and Gunawardana (2011), Evaluating recommendation systems, section 8.3.3.
+
+    Examples
+    --------
+    Two of four items, listed three times and once:
+
+    >>> round(gini(np.array([[2, 3], [2, -1], [2, -1]]), n_items=4, k=2), 4)
+    0.8333
+    """
+    listed = ranked[:, :k]
+    counts = np.sort(np.bincount(listed[listed >= 0], minlength=n_items))
+    if n_items < 2 or counts.sum() == 0:
+        return float("nan")
+    place = np.arange(1, n_items + 1)
+    return float((2 * place - n_items - 1) @ counts / ((n_items - 1) * counts.sum()))

@@ -81,7 +81,7 @@ def similar(movie_factors: FloatArray, k: int, batch: int = 4096) -> TopK:
     Returns
     -------
     TopK, shape (n_movies, k)
-        A movie is never its own neighbour; a movie with a zero vector has no neighbours.
+        Scores in [-1, 1]. A movie is never its own neighbour; a movie with a zero vector has no neighbours.
     """
     n_movies = len(movie_factors)
     norms = np.linalg.norm(movie_factors, axis=1, keepdims=True)
@@ -90,6 +90,8 @@ def similar(movie_factors: FloatArray, k: int, batch: int = 4096) -> TopK:
     found = recommend(unit, unit, itself, k, batch)
     nothing = (norms == 0).ravel()
     found.items[nothing], found.scores[nothing] = EMPTY, np.nan
+    # Of unit vectors in single precision the product may be 1.0000004.
+    np.clip(found.scores, -1.0, 1.0, out=found.scores)
     return found
 
 

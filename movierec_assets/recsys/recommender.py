@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import als, ranking
-from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.als import Confidence, Factors, Recipe
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
@@ -36,6 +36,8 @@ class Recommender:
     seen : csr_matrix, shape (n_users, n_movies)
         Positives of each user, never recommended.
     recipe : Recipe
+    confidence : Confidence
+        As the fit learned it.
     """
 
     ids: IdMaps
@@ -43,12 +45,13 @@ class Recommender:
     movie_factors: FloatArray
     seen: csr_matrix
     recipe: Recipe
+    confidence: Confidence
 
     @classmethod
-    def of(cls, movie_factors: FloatArray, positives: Interactions, ids: IdMaps, recipe: Recipe) -> Self:
-        """Assemble from fitted movie factors and the positives of the users to know."""
-        vectors = als.fold_in(movie_factors, positives, recipe)
-        return cls(ids, vectors, movie_factors, positives.stars, recipe)
+    def of(cls, factors: Factors, positives: Interactions, ids: IdMaps, recipe: Recipe) -> Self:
+        """Assemble from a fit and the positives of the users to know."""
+        vectors = als.fold_in(factors.movies, positives, recipe, factors.confidence)
+        return cls(ids, vectors, factors.movies, positives.stars, recipe, factors.confidence)
 
     @property
     def likes(self) -> IntArray:
@@ -67,7 +70,13 @@ class Recommender:
         if len(kept) == len(self.ids.movie_ids):
             return self
         ids = IdMaps(self.ids.user_ids, self.ids.movie_ids[kept])
-        return replace(self, ids=ids, movie_factors=self.movie_factors[kept], seen=self.seen[:, kept].tocsr())
+        return replace(
+            self,
+            ids=ids,
+            movie_factors=self.movie_factors[kept],
+            seen=self.seen[:, kept].tocsr(),
+            confidence=replace(self.confidence, movie_weight=self.confidence.movie_weight[kept]),
+        )
 
     def movie_ids_of(self, lists: TopK) -> IntArray:
         """Movie ids of ranked columns, -1 at empty places."""
@@ -91,7 +100,7 @@ class Recommender:
         -------
         TopK, shape (n, k)
         """
-        vectors = als.fold_in(self.movie_factors, histories, self.recipe)
+        vectors = als.fold_in(self.movie_factors, histories, self.recipe, self.confidence)
         lists = ranking.recommend(vectors, self.movie_factors, seen, k)
         strangers = np.flatnonzero(histories.per_user == 0)
         if len(strangers):
@@ -145,6 +154,8 @@ class Recommender:
             "movie_factors": self.movie_factors,
             "seen_indptr": self.seen.indptr,
             "seen_indices": self.seen.indices,
+            "movie_weight": self.confidence.movie_weight,
+            "mean_length": np.array(self.confidence.mean_length),
             "recipe": np.array(json.dumps(self.recipe.as_dict())),
         }
 
@@ -155,4 +166,5 @@ class Recommender:
         indices = arrays["seen_indices"]
         seen = csr_matrix((np.ones(len(indices), dtype=np.float32), indices, arrays["seen_indptr"]), shape=ids.shape)
         recipe = Recipe.from_dict(json.loads(str(arrays["recipe"])))
-        return cls(ids, arrays["user_vectors"], arrays["movie_factors"], seen, recipe)
+        confidence = Confidence(recipe.confidence, arrays["movie_weight"], float(arrays["mean_length"]))
+        return cls(ids, arrays["user_vectors"], arrays["movie_factors"], seen, recipe, confidence)

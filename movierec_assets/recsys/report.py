@@ -5,10 +5,12 @@ Belongs here: the Markdown of a report. The numbers come from `evaluation`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from movierec_assets.recsys.evaluation import HEADLINE, Evaluation
+from movierec_assets.recsys.comparison import Interval
+from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation
 from movierec_assets.recsys.metrics import CUTOFFS
+from movierec_assets.recsys.split import Protocol
 
 _ROWS = (
     ("Precision", "precision"),
@@ -18,40 +20,87 @@ _ROWS = (
     ("NDCG", "ndcg"),
     ("Hit rate", "hit_rate"),
     ("Catalogue coverage", "coverage"),
+    ("Gini coefficient of the listings", "gini"),
     ("Novelty, bits", "novelty"),
     ("Share of the top 1 % of movies", "popularity_share"),
 )
 
+_HELD_OUT: dict[Protocol, str] = {
+    "leave-latest-out": "Each of {users:,} users' latest likes ({held_out:,} in all) were held out; "
+    "lists hold no earlier like.",
+    "strong-generalization": "{users:,} users that no ranker was fitted on; a part of each one's likes "
+    "({held_out:,} in all) was held out, the rest folded in.",
+}
 
-def as_markdown(evaluations: Sequence[Evaluation], *, users: int, held_out: int) -> str:
-    """Tables of all metrics at all cutoffs, one column for each ranker.
+
+def as_markdown(
+    evaluations: Sequence[Evaluation],
+    *,
+    users: int,
+    held_out: int,
+    protocol: Protocol = "leave-latest-out",
+    cutoffs: Sequence[int] = CUTOFFS,
+) -> str:
+    """Tables with one column for each ranker: means with intervals, all metrics, and slices where there are any.
 
     Parameters
     ----------
     evaluations : sequence of Evaluation
+        Of the same users and held-out positives.
     users, held_out : int
         Evaluated users, and their held-out positives.
+    protocol : {"leave-latest-out", "strong-generalization"}
+    cutoffs : sequence of int
+        Those of the evaluations to show.
     """
     rankers = [evaluation.ranker for evaluation in evaluations]
     means = [evaluation.means() for evaluation in evaluations]
-    lines = [
-        "# Evaluation",
-        "",
-        f"Each of {users:,} users' latest likes ({held_out:,} in all) were held out; lists hold no earlier like.",
-        "",
-        "| " + " | ".join(["NDCG@10", *rankers]) + " |",
-        "|" + " --- |" * (len(rankers) + 1),
-        "| mean | " + " | ".join(f"{evaluation.interval().mean:.4f}" for evaluation in evaluations) + " |",
-        "| 95 % interval | "
-        + " | ".join(f"{each.low:.4f} to {each.high:.4f}" for each in (e.interval() for e in evaluations))
-        + " |",
-    ]
-    for k in CUTOFFS:
-        lines += ["", f"| at {k} | " + " | ".join(rankers) + " |", "|" + " --- |" * (len(rankers) + 1)]
-        for label, name in _ROWS:
-            values = " | ".join(f"{values[f'{name}_at_{k}']:.4f}" for values in means)
-            lines.append(f"| {label} | {values} |")
+    lines = ["# Evaluation", "", _HELD_OUT[protocol].format(users=users, held_out=held_out)]
+    lines += _table(
+        "mean, 95 % interval",
+        rankers,
+        ((_label(name), [_cell(each.interval(name)) for each in evaluations]) for name in WITH_INTERVALS),
+    )
+    for k in cutoffs:
+        rows = ((label, [f"{values[f'{name}_at_{k}']:.4f}" for values in means]) for label, name in _ROWS)
+        lines += _table(f"at {k}", rankers, rows)
+    lines += _slices(evaluations)
     baseline = next((values for ranker, values in zip(rankers, means, strict=True) if ranker == "popularity"), None)
     if baseline and baseline[HEADLINE] > 0:
         lines += ["", f"{rankers[0]} reaches {means[0][HEADLINE] / baseline[HEADLINE]:.2f} times popularity's NDCG@10."]
     return "\n".join(lines) + "\n"
+
+
+def _slices(evaluations: Sequence[Evaluation]) -> list[str]:
+    """A table for each way to slice and metric, over the rankers that were sliced."""
+    sliced = [evaluation for evaluation in evaluations if evaluation.slices]
+    rankers = [evaluation.ranker for evaluation in sliced]
+    same = list(zip(*(evaluation.slices for evaluation in sliced), strict=True))
+    lines = []
+    for by in dict.fromkeys(each[0].by for each in same):
+        for name in WITH_INTERVALS:
+            rows = (
+                (f"{each[0].name} ({each[0].users:,} users)", [_cell(part.interval(name)) for part in each])
+                for each in same
+                if each[0].by == by
+            )
+            lines += _table(f"{_label(name)} by {by}", rankers, rows)
+    return lines
+
+
+def _table(heading: str, rankers: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    return [
+        "",
+        "| " + " | ".join([heading, *rankers]) + " |",
+        "|" + " --- |" * (len(rankers) + 1),
+        *("| " + " | ".join([label, *values]) + " |" for label, values in rows),
+    ]
+
+
+def _label(name: str) -> str:
+    """NDCG@10 for ndcg_at_10."""
+    return name.upper().replace("_AT_", "@")
+
+
+def _cell(interval: Interval) -> str:
+    return f"{interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"

@@ -1,11 +1,12 @@
-"""Leave-latest-out: what is held out, and who is scored.
+"""What is held out, and who is scored: each user's latest likes, or whole users.
 
-Belongs here: dividing interactions into train, validation and test without leaking the future. Matrices are
+Belongs here: dividing interactions into train, validation and test without leaking what is to be found. Matrices are
 built in `interactions`; scoring is in `metrics`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +18,34 @@ from movierec_assets.recsys.interactions import BoolArray, FloatArray, IdMaps, I
 MIN_TRAIN_TO_EVALUATE = 4
 """A user with fewer earlier positives is not scored, as in the original recipe."""
 
+MIN_POSITIVES_TO_HOLD_OUT = 5
+"""A user with fewer positives is never held out as a whole: a fifth of them would be less than one."""
+
+Protocol = Literal["leave-latest-out", "strong-generalization"]
 Part = Literal["validation", "test"]
+_TRAIN, _VALIDATION, _TEST = range(3)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a ranker is given, and what its lists should hold; all over the same movies.
+
+    Attributes
+    ----------
+    train : Interactions, shape (all users, n_movies)
+        To fit on.
+    users : int array, shape (n_users,)
+        Rows of `train` that are scored; empty rows when the users are wholly held out.
+    histories : Interactions, shape (n_users, n_movies)
+        What is known of the scored users; never to be listed.
+    held_out : Interactions, shape (n_users, n_movies)
+        What is to be found, at least one entry for each user.
+    """
+
+    train: Interactions
+    users: IntArray
+    histories: Interactions
+    held_out: Interactions
 
 
 @dataclass(frozen=True)
@@ -56,6 +84,57 @@ class Split:
         held_out = (self.validation if part == "validation" else self.test).per_user
         return np.flatnonzero((held_out > 0) & (seen >= MIN_TRAIN_TO_EVALUATE))
 
+    def task(self, part: Part) -> Task:
+        """The evaluated users of one part, with their earlier positives as histories."""
+        train = self.before(part)
+        users = self.evaluated_users(part, train)
+        held_out = self.validation if part == "validation" else self.test
+        return Task(train, users, train.rows(users), held_out.rows(users))
+
+
+@dataclass(frozen=True)
+class StrongSplit:
+    """Five disjoint parts of one matrix; no user is in more than one of train, validation and test.
+
+    Attributes
+    ----------
+    train : Interactions
+        All positives of the users who are not held out; the rows of those who are held out are empty. A movie that
+        only they rated keeps its column, on which nobody is trained.
+    validation_fold_in, validation_target, test_fold_in, test_target : Interactions
+        Positives of the held-out users: what a ranker is told about them, and what it should find. All of the shape
+        of `train`, with the rows of everybody else empty.
+    """
+
+    train: Interactions
+    validation_fold_in: Interactions
+    validation_target: Interactions
+    test_fold_in: Interactions
+    test_target: Interactions
+
+    def before(self, part: Part) -> Interactions:
+        """What a model that is scored on `part` may be fitted on: nothing of its users.
+
+        For test that includes all positives of the validation users, whose work is done.
+        """
+        if part == "validation":
+            return self.train
+        return self.train.union(self.validation_fold_in, self.validation_target)
+
+    def evaluated_users(self, part: Part) -> IntArray:
+        """Rows of the users held out for `part`; each has something folded in and something to find."""
+        return np.flatnonzero((self.validation_target if part == "validation" else self.test_target).per_user)
+
+    def task(self, part: Part) -> Task:
+        """The users held out for one part, with what is folded in as histories."""
+        users = self.evaluated_users(part)
+        fold_in, target = (
+            (self.validation_fold_in, self.validation_target)
+            if part == "validation"
+            else (self.test_fold_in, self.test_target)
+        )
+        return Task(self.before(part), users, fold_in.rows(users), target.rows(users))
+
 
 def leave_latest_out(
     user_ids: IntArray, movie_ids: IntArray, stars: FloatArray, rated_at: IntArray
@@ -80,19 +159,120 @@ def leave_latest_out(
     RecsysError
         When there is no interaction at all, or a pair repeats.
     """
+    together, ids = _together(user_ids, movie_ids, stars, rated_at)
+    users, _, _, times = together.triplets()
+    in_test = _is_latest(users, times, ids.shape[0], np.ones(len(users), dtype=np.bool_))
+    in_validation = _is_latest(users, times, ids.shape[0], ~in_test)
+    return Split(*_parts(together, ~in_test & ~in_validation, in_validation, in_test)), ids
+
+
+def strong_generalization(
+    user_ids: IntArray,
+    movie_ids: IntArray,
+    stars: FloatArray,
+    rated_at: IntArray,
+    *,
+    held_out_share: float = 0.1,
+    fold_in_share: float = 0.8,
+    seed: int,
+) -> tuple[StrongSplit, IdMaps]:
+    """Hold out whole users, some for validation and as many others for test, and part of what each of them liked.
+
+    Parameters
+    ----------
+    user_ids, movie_ids : int array, shape (n,)
+        One row for each positive rating, in any order, every pair once.
+    stars : float array, shape (n,)
+    rated_at : int array, shape (n,)
+    held_out_share : float
+        Of the users with at least `MIN_POSITIVES_TO_HOLD_OUT` positives, the share that is held out for test, and
+        again for validation; at least one user each.
+    fold_in_share : float
+        Of the positives of a held-out user, the share that a ranker is told, to the nearest whole number; at least
+        one is left to find. Which ones is random: time plays no part in this protocol.
+    seed : int
+        Decides who and what is held out, together with the interactions but not with their order.
+
+    Returns
+    -------
+    StrongSplit, IdMaps
+        Parts over the same users and movies, and the ids of their rows and columns.
+
+    Raises
+    ------
+    RecsysError
+        When there is no interaction at all, a pair repeats, a share is not strictly between 0 and 1, or too few users
+        are left to train on.
+
+    References
+    ----------
+    Liang, Krishnan, Hoffman and Jebara (2018), Variational autoencoders for collaborative filtering.
+    """
+    for name, share in (("held_out_share", held_out_share), ("fold_in_share", fold_in_share)):
+        if not 0 < share < 1:
+            raise RecsysError(f"{name} is {share:g}; it must be more than 0 and less than 1.")
+    together, ids = _together(user_ids, movie_ids, stars, rated_at)
+    random = np.random.default_rng(seed)
+    candidates = random.permutation(np.flatnonzero(together.per_user >= MIN_POSITIVES_TO_HOLD_OUT))
+    count = max(1, round(held_out_share * len(candidates)))
+    if 2 * count > len(candidates) or 2 * count == ids.shape[0]:
+        raise RecsysError(
+            f"Two times {count} users cannot be held out of {ids.shape[0]}, of whom {len(candidates)} have at least "
+            f"{MIN_POSITIVES_TO_HOLD_OUT} positives; load more ratings or lower held_out_share ({held_out_share:g})."
+        )
+    role = np.full(ids.shape[0], _TRAIN)
+    role[candidates[:count]], role[candidates[count : 2 * count]] = _TEST, _VALIDATION
+    users, _, _, _ = together.triplets()
+    is_target = _is_target(together, fold_in_share, random)
+    trained, validated, tested = (role[users] == each for each in (_TRAIN, _VALIDATION, _TEST))
+    masks = (trained, validated & ~is_target, validated & is_target, tested & ~is_target, tested & is_target)
+    return StrongSplit(*_parts(together, *masks)), ids
+
+
+def _is_target(together: Interactions, fold_in_share: float, random: np.random.Generator) -> BoolArray:
+    """Mark a random share of each user's interactions: at least one, and not all."""
+    users, _, _, _ = together.triplets()
+    order = np.lexsort((random.random(len(users)), users))
+    place = np.empty(len(users), dtype=np.int64)
+    place[order] = np.arange(len(users)) - together.stars.indptr[:-1][users]
+    wanted = np.clip(np.rint((1 - fold_in_share) * together.per_user), 1, together.per_user - 1)
+    marked: BoolArray = place < wanted[users]
+    return marked
+
+
+def _together(
+    user_ids: IntArray, movie_ids: IntArray, stars: FloatArray, rated_at: IntArray
+) -> tuple[Interactions, IdMaps]:
+    """All in one matrix first: a pair that repeats would land in two parts unnoticed."""
     if len(user_ids) == 0:
         raise RecsysError("There is no positive rating to split; load ratings or lower MOVIEREC_POSITIVE_THRESHOLD.")
     ids = IdMaps.of(user_ids, movie_ids)
-    # All in one matrix first: a pair that repeats at another time would land in another part unnoticed.
-    together = Interactions.from_triplets(ids.users_at(user_ids), ids.movies_at(movie_ids), stars, rated_at, ids.shape)
+    rows, columns = ids.users_at(user_ids), ids.movies_at(movie_ids)
+    return Interactions.from_triplets(rows, columns, stars, rated_at, ids.shape), ids
+
+
+def _parts(together: Interactions, *masks: BoolArray) -> Iterator[Interactions]:
     users, movies, stars, rated_at = together.triplets()
-    in_test = _is_latest(users, rated_at, ids.shape[0], np.ones(len(users), dtype=np.bool_))
-    in_validation = _is_latest(users, rated_at, ids.shape[0], ~in_test)
-    parts = (
-        Interactions.from_triplets(users[mask], movies[mask], stars[mask], rated_at[mask], ids.shape)
-        for mask in (~in_test & ~in_validation, in_validation, in_test)
+    for mask in masks:
+        yield Interactions.from_triplets(users[mask], movies[mask], stars[mask], rated_at[mask], together.shape)
+
+
+def latest_of_each_user(interactions: Interactions) -> tuple[Interactions, Interactions]:
+    """Divide interactions into those before each user's latest time, and those at it.
+
+    Returns
+    -------
+    earlier, latest : Interactions
+        Of the same shape; disjoint, and together the whole.
+    """
+    users, movies, stars, rated_at = interactions.triplets()
+    everything = np.ones(len(users), dtype=np.bool_)
+    latest = _is_latest(users, rated_at, interactions.shape[0], everything)
+    earlier, last = (
+        Interactions.from_triplets(users[mask], movies[mask], stars[mask], rated_at[mask], interactions.shape)
+        for mask in (~latest, latest)
     )
-    return Split(*parts), ids
+    return earlier, last
 
 
 def _is_latest(users: IntArray, times: IntArray, n_users: int, among: BoolArray) -> BoolArray:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from movierec_assets.recsys.als import Factors, Recipe
+from movierec_assets.recsys.als import Confidence, Factors, Recipe
 from movierec_assets.recsys.interactions import Arrays, Interactions
 
 
@@ -81,6 +81,8 @@ class Challenger:
         return {
             "user_factors": self.scored.users,
             "movie_factors": self.scored.movies,
+            "movie_weight": self.scored.confidence.movie_weight,
+            "mean_length": np.array(self.scored.confidence.mean_length),
             "about": np.array(json.dumps(about)),
         }
 
@@ -88,10 +90,12 @@ class Challenger:
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Read back what `to_arrays` gave."""
         about = json.loads(str(arrays["about"]))
+        recipe = Recipe.from_dict(about["recipe"])
+        confidence = Confidence(recipe.confidence, arrays["movie_weight"], float(arrays["mean_length"]))
         return cls(
             version=about["version"],
             run_id=about["run_id"],
-            recipe=Recipe.from_dict(about["recipe"]),
-            scored=Factors(arrays["user_factors"], arrays["movie_factors"]),
+            recipe=recipe,
+            scored=Factors(arrays["user_factors"], arrays["movie_factors"], confidence),
             provenance=about["provenance"],
         )

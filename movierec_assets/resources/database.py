@@ -21,6 +21,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.resources.binary_copy import BlockReader, Columns, Kind, decode, encode
+from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 
 SCHEMA = "movierec"
@@ -126,9 +127,13 @@ class Database:
         except psycopg2.OperationalError as error:
             parts = psycopg2.extensions.parse_dsn(self.url)
             where = f"{parts.get('host', 'local socket')}:{parts.get('port', 5432)}/{parts.get('dbname')}"
+            remedy = (
+                "Start it with `movierec db start`."
+                if get_settings().database_url is None
+                else "See that this server runs, or correct MOVIEREC_DATABASE_URL."
+            )
             raise DatabaseUnavailableError(
-                f"The ratings database does not answer at {where}: {str(error).strip()}. "
-                "Start it with `movierec db start`, or correct MOVIEREC_DATABASE_URL."
+                f"The ratings database does not answer at {where}: {str(error).strip()}. {remedy}"
             ) from error
         try:
             yield connection

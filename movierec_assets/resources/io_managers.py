@@ -49,7 +49,7 @@ class _AtomicIOManager(UPathIOManager):
         try:
             self._write(obj, beside)
             if path.protocol in ("", "file", "local"):
-                os.replace(str(beside), str(path))
+                os.replace(beside.path, path.path)  # as text, a path from a URL would be a URL
             else:
                 beside.rename(path)
         finally:

@@ -23,7 +23,7 @@ from movierec_assets.datasets.movielens import (
 from movierec_assets.resources.database import SCHEMA, Database, Load, copy_rows, record_load
 from movierec_assets.resources.histories import RATING_COLUMNS
 
-LOADER_VERSION = "1"
+LOADER_VERSION = "2"
 """Raised when the same files would give other rows."""
 
 
@@ -68,13 +68,23 @@ def _ratings_version(files: MovieLensFiles, movies: Load | None) -> tuple[str, s
     return digest, f"{LOADER_VERSION}:{digest}:{movies.version if movies else 'no movies'}"
 
 
-def load_movies(database: Database, files: MovieLensFiles) -> Loaded:
+def load_movies(database: Database, files: MovieLensFiles, progress: Progress | None = None) -> Loaded:
     """Fill `movies` from movies.csv and links.csv.
+
+    Ratings of the dataset that are not loaded yet are validated first: they are loaded after the movies, in a
+    transaction of their own, and a dataset without usable ratings must not leave its movies to the ratings of another.
+
+    Parameters
+    ----------
+    database : Database
+    files : MovieLensFiles
+    progress : callable, optional
+        Called with bytes validated and bytes in all of ratings.csv.
 
     Raises
     ------
     DatasetError
-        When the files cannot be read as movies; the tables stay as they were.
+        When the files cannot be read as movies and ratings of them; the tables stay as they were.
     """
     digest, version = _movies_version(files)
     last = database.last_load("movies")
@@ -87,6 +97,10 @@ def load_movies(database: Database, files: MovieLensFiles) -> Loaded:
         "with_year": sum(year is not None for year in movies.year),
         "with_imdb_id": sum(imdb_id is not None for imdb_id in movies.imdb_id),
     }
+    load = Load(version, str(files.directory), details)
+    ratings = database.last_load("ratings")
+    if ratings is None or ratings.version != _ratings_version(files, load)[1]:
+        read_ratings(files, movies.movie_id, progress=progress)  # for its errors
     with database.replace("movies") as table:
         table.write_rows(
             ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id"),
@@ -102,7 +116,7 @@ def load_movies(database: Database, files: MovieLensFiles) -> Loaded:
         )
         for name, rejects in (("movies.csv", movies.rejects), ("links.csv", movies.link_rejects)):
             _replace_rejects(table.cursor, name, rejects)
-        record_load(table.cursor, "movies", Load(version, str(files.directory), details))
+        record_load(table.cursor, "movies", load)
     return Loaded(digest, True, details)
 
 

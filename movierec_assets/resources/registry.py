@@ -1,20 +1,26 @@
 """The model registry: versions of the recommender in MLflow, and which one is the champion.
 
-Belongs here: reading and moving aliases, storing decisions, loading a version. Whether a challenger should be
-promoted is decided in `recsys.promotion`; tracking of a training run is in `tracking`. MLflow is imported when it
-is first needed, because that takes over a second.
+Belongs here: reading and moving aliases, tags, loading a version. Whether a challenger should be promoted is decided
+in `recsys.promotion`; one promotion at a time and their history is `decisions`; tracking of a training run is in
+`tracking`. MLflow is imported when it is first needed, because that takes over a second.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psycopg2
+import requests
+from sqlalchemy.engine import make_url
 
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import Decision
@@ -32,6 +38,16 @@ MODEL_FILE = "recommender.npz"
 
 # With its defaults the client keeps a caller waiting for four minutes when the server is away.
 _CLIENT_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+_PROBE_SECONDS = 5
+_LONGEST_TAG = 5000
+
+
+class RegistryUnavailableError(RuntimeError):
+    """MLflow does not answer; the message says where it was looked for and what to do."""
+
+
+class NoSuchVersionError(LookupError):
+    """The registry has no such version; the message says which it has."""
 
 
 class NoChampionError(RuntimeError):
@@ -57,12 +73,14 @@ class Version:
         Where its artifacts are.
     tags : dict of str
         Provenance and decision.
+    created : datetime or None
     """
 
     number: int
     run_id: str
     source: str
     tags: dict[str, str]
+    created: datetime | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -93,6 +111,47 @@ class ModelRegistry:
         from mlflow import MlflowClient  # noqa: PLC0415
 
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def require_reachable(self) -> None:
+        """Make sure, within seconds, that MLflow answers; its own client would try for much longer.
+
+        Raises
+        ------
+        RegistryUnavailableError
+        """
+        try:
+            if self.uri.startswith("http"):
+                # Any answer will do: a proxy in front of MLflow may know no /health.
+                requests.get(f"{self.uri.rstrip('/')}/health", timeout=_PROBE_SECONDS)
+                return
+            if not self.uri.startswith("postgresql"):
+                return
+            url = make_url(self.uri).set(drivername="postgresql").render_as_string(hide_password=False)
+            with closing(psycopg2.connect(url, connect_timeout=_PROBE_SECONDS)):
+                pass
+        except (requests.RequestException, psycopg2.OperationalError) as error:
+            where = make_url(self.uri).render_as_string(hide_password=True)
+            raise RegistryUnavailableError(
+                f"MLflow does not answer at {where}; the champion is as it was. "
+                "Start its server, or correct MOVIEREC_MLFLOW_TRACKING_URI."
+            ) from error
+
+    @contextmanager
+    def reachable(self) -> Iterator[None]:
+        """Turn whatever MLflow raises because it is away, before or during the block, into one clear error.
+
+        Raises
+        ------
+        RegistryUnavailableError
+        """
+        self.require_reachable()
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        try:
+            yield
+        except MlflowException:
+            self.require_reachable()
+            raise
 
     def ensure_experiment(self) -> str:
         """Create the experiment unless it exists; returns its id.
@@ -139,29 +198,79 @@ class ModelRegistry:
         return found
 
     def version(self, number: int) -> Version:
-        """A version by its number."""
-        return _version(self.client.get_model_version(MODEL_NAME, str(number)))
+        """A version by its number.
+
+        Raises
+        ------
+        NoSuchVersionError
+        """
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        try:
+            return _version(self.client.get_model_version(MODEL_NAME, str(number)))
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            present = [str(version.number) for version in self.versions()[:10]]
+            listed = (
+                f"the newest are {', '.join(present)}" if present else "there is none yet; `movierec run` makes one"
+            )
+            raise NoSuchVersionError(f"{MODEL_NAME} has no version {number}: {listed}.") from error
+
+    def has(self, number: int) -> bool:
+        """Whether a version is there; a deleted one is not."""
+        try:
+            self.version(number)
+        except NoSuchVersionError:
+            return False
+        return True
 
     def versions(self) -> list[Version]:
         """All versions, newest first."""
         found = self.client.search_model_versions(f"name='{MODEL_NAME}'")
         return sorted(map(_version, found), key=lambda version: -version.number)
 
+    def aliases(self) -> dict[int, list[str]]:
+        """Aliases of each version that has one."""
+        found: dict[int, list[str]] = {}
+        for model in self.client.search_registered_models(f"name='{MODEL_NAME}'"):
+            for alias, number in sorted(model.aliases.items()):
+                found.setdefault(int(number), []).append(alias)
+        return found
+
+    def metrics(self, version: Version) -> dict[str, float]:
+        """Metrics of the run a version came from; empty when the run is gone."""
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        try:
+            return dict(self.client.get_run(version.run_id).data.metrics)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            return {}
+
     def name_challenger(self, number: int) -> None:
         """Let a version carry the challenger alias."""
         self.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, str(number))
 
-    def record(self, number: int, decision: Decision, dagster_run_id: str) -> None:
-        """Write a decision on the version it is about, and move the champion alias if it says so."""
+    def record(self, number: int, decision: Decision, dagster_run_id: str | None) -> None:
+        """Move the champion alias if a decision says so, and write it on the version it is about.
+
+        The alias goes first: a version never says that it was promoted when it was not.
+        """
+        if decision.promoted:
+            self.client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(number))
+        self.note(number, decision.outcome, decision.reason, dagster_run_id)
+
+    def note(self, number: int, outcome: str, reason: str, dagster_run_id: str | None) -> None:
+        """Write a decision on the version it is about."""
         tags = {
-            "promotion_outcome": decision.outcome,
-            "promotion_reason": decision.reason,
-            "promotion_dagster_run_id": dagster_run_id,
+            "promotion_outcome": outcome,
+            "promotion_reason": reason[:_LONGEST_TAG],
+            "promotion_dagster_run_id": dagster_run_id or "",
         }
         for name, value in tags.items():
             self.client.set_model_version_tag(MODEL_NAME, str(number), name, value)
-        if decision.promoted:
-            self.client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(number))
 
     def load(self, version: Version) -> Recommender:
         """The recommender of a version, read from its artifacts."""
@@ -192,4 +301,5 @@ class ModelRegistry:
 
 def _version(found: Any) -> Version:
     """MLflow's version; its number is text over REST and a number from a database."""
-    return Version(int(found.version), str(found.run_id), str(found.source), dict(found.tags))
+    created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC) if found.creation_timestamp else None
+    return Version(int(found.version), str(found.run_id), str(found.source), dict(found.tags), created)

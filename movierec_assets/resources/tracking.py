@@ -50,6 +50,7 @@ class MlflowTrackingResource(ConfigurableResource[None]):
             log_manager=context.log,
         ) as resources:
             mlflow = resources.mlflow
+            mlflow.set_registry_uri(uri)  # versions go where the registry looks for them, whatever was set before
             try:
                 yield mlflow
             except (KeyboardInterrupt, DagsterExecutionInterruptedError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 _YEAR = re.compile(r"\s*\((\d{4})(?:[\u2013-]\d{0,4})?\)\s*$")
 _TRAILING_ARTICLE = re.compile(r"^(.*), (the|a|an|le|la|les|l'|il|der|die|das|el|los|las)$")
-_OTHER_TITLE = re.compile(r"\s*\([^)]*\)")
+_OTHER_TITLE = re.compile(r"\s*\((?:a\.k\.a\.\s*)?([^)]*)\)")
 
 
 class TitleError(LookupError):
@@ -33,8 +33,8 @@ def find_movie(wanted: str, catalogue: Sequence[Movie]) -> Movie:
     """The movie that is meant by a title as people type it.
 
     Case, accents, punctuation and the place of an article do not matter, nor does the year, unless it is given. Of
-    several movies with one title the most rated is meant; where no title is the same, the most rated one that
-    contains the words.
+    several movies with one title the most rated is meant; where no title is the same, the most rated one with this
+    as its other title, as in "Seven (a.k.a. Se7en)", or else the most rated one that contains the words.
 
     Raises
     ------
@@ -45,15 +45,17 @@ def find_movie(wanted: str, catalogue: Sequence[Movie]) -> Movie:
     name = normal_form(wanted)
     if not name:
         raise TitleError("An empty title names no movie.")
-    named = [(normal_form(movie.title), movie) for movie in catalogue]
-    if wanted_year:
-        named = [(form, movie) for form, movie in named if f"({wanted_year[1]}" in movie.title]
-    same = [movie for form, movie in named if form == name]
-    containing = same or [movie for form, movie in named if f" {name} " in f" {form} "]
-    if containing:
-        return max(containing, key=lambda movie: movie.ratings)
-    close = difflib.get_close_matches(name, [form for form, _ in named], n=3, cutoff=0.6)
-    titles = {form: movie.title for form, movie in named}
+    of_year = [movie for movie in catalogue if not wanted_year or f"({wanted_year[1]}" in movie.title]
+    named = [(normal_form(movie.title), movie) for movie in of_year]
+    found = (
+        [movie for form, movie in named if form == name]
+        or [movie for movie in of_year if name in _other_forms(movie.title)]
+        or [movie for form, movie in named if f" {name} " in f" {form} "]
+    )
+    if found:
+        return max(found, key=lambda movie: movie.ratings)
+    titles = {normal_form(movie.title): movie.title for movie in sorted(catalogue, key=lambda movie: movie.ratings)}
+    close = difflib.get_close_matches(name, titles, n=3, cutoff=0.6)
     hint = f" Did you mean {', '.join(repr(titles[form]) for form in close)}?" if close else ""
     raise TitleError(f"No movie of the catalogue is called {wanted!r}.{hint}")
 
@@ -67,10 +69,20 @@ def normal_form(title: str) -> str:
     ('the matrix', 'the matrix')
     """
     text = _YEAR.sub("", title).casefold().strip()
-    text = _OTHER_TITLE.sub("", text).strip() or text
+    return _plain(_OTHER_TITLE.sub("", text).strip() or text)
+
+
+def _other_forms(title: str) -> list[str]:
+    """Normal forms of the titles in parentheses, and of the whole when parentheses belong to it."""
+    text = _YEAR.sub("", title).casefold()
+    return [_plain(part) for part in (*_OTHER_TITLE.findall(text), text) if "(" in text]
+
+
+def _plain(text: str) -> str:
+    text = text.strip().replace("\u2019", "'")
     found = _TRAILING_ARTICLE.match(text)
     if found:
-        text = f"{found[2]} {found[1]}"
+        text = found[2] + ("" if found[2].endswith("'") else " ") + found[1]
     decomposed = unicodedata.normalize("NFKD", text.replace("&", " and "))
     letters = "".join(character for character in decomposed if not unicodedata.combining(character))
     return " ".join(re.findall(r"\w+", letters.replace("'", "")))

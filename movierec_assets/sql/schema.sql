@@ -104,3 +104,32 @@ CREATE TABLE IF NOT EXISTS movierec.popular_movies (
     score         real    NOT NULL,
     model_version integer NOT NULL
 ) PARTITION BY RANGE (rank);
+
+-- Every decision about the champion, in the order they took effect. A promotion is written as pending before the alias
+-- moves in MLflow and as done afterwards, so that a crash between the two is seen and settled by whoever comes next.
+CREATE TABLE IF NOT EXISTS movierec.promotion_decisions (
+    decision_id       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    decided_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    model_version     integer     NOT NULL,
+    previous_champion integer,
+    outcome           text        NOT NULL CHECK (
+        outcome IN ('first', 'improvement', 'refresh', 'kept', 'rejected', 'manual', 'rollback')
+    ),
+    promoted          boolean     NOT NULL,
+    reason            text        NOT NULL,
+    numbers           jsonb       NOT NULL,
+    dagster_run_id    text,
+    decided_by        text        NOT NULL,
+    state             text        NOT NULL CHECK (state IN ('pending', 'done', 'abandoned'))
+);
+CREATE UNIQUE INDEX IF NOT EXISTS promotion_decisions_one_pending
+    ON movierec.promotion_decisions (state) WHERE state = 'pending';
+
+-- Winners of searches; training takes the latest.
+CREATE TABLE IF NOT EXISTS movierec.searches (
+    search_id      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    found_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    recipe         jsonb       NOT NULL,
+    details        jsonb       NOT NULL,
+    dagster_run_id text        NOT NULL
+);

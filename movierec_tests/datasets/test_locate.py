@@ -86,7 +86,7 @@ def test_a_release_that_is_not_there_is_fetched(places: Places, name: str) -> No
 def test_a_chosen_release_that_cannot_be_fetched_is_an_error_not_the_demo_set(places: Places) -> None:
     with pytest.raises(DatasetError, match="cannot reach"):
         locate_dataset("ml-20m", places.data, places.make_demo, places.no_network)
-    with pytest.raises(DatasetError, match=r"downloads are switched off.*ml-20m.zip.*--dataset demo"):
+    with pytest.raises(DatasetError, match=r"downloads nothing.*data download ml-20m`.*ml-20m.zip.*--dataset demo"):
         locate_dataset("ml-20m", places.data, places.make_demo, None)
     assert places.asked == ["ml-20m"]
 
@@ -164,7 +164,7 @@ def test_without_choice_data_and_network_it_is_the_demo_set_and_the_reason_says_
     assert places.asked == ["ml-latest-small", "demo"]
 
 
-def test_without_choice_and_with_downloads_off_it_is_the_demo_set(places: Places) -> None:
+def test_without_choice_a_command_that_downloads_nothing_takes_the_demo_set_and_says_what_does(places: Places) -> None:
     located = locate_dataset(None, places.data, places.make_demo, None)
     assert located.name == "demo"
-    assert "downloads are switched off" in located.reason
+    assert "this command downloads nothing, `movierec data download ml-latest-small` does" in located.reason

@@ -20,7 +20,7 @@ from psycopg2 import sql
 
 from movierec_assets.command.environment import variables
 from movierec_assets.definitions import build
-from movierec_assets.resources.database import Database
+from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.settings import DatabaseUrls, Settings, get_settings
 
@@ -145,3 +145,12 @@ def _execute(url: str, statements: list[sql.Composed]) -> None:
                 cursor.execute(statement)
     finally:
         connection.close()
+
+
+def empty(database: Database) -> None:
+    """Take all rows out of a ratings database."""
+    replaced = ("movies", "ratings", "user_recommendations", "similar_movies", "popular_movies")
+    tables = ", ".join(f"{SCHEMA}.{table}" for table in (*replaced, "app_ratings", "rejected_ratings", "loads"))
+    with database.transaction() as cursor:
+        cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY")
+        cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")

@@ -1,34 +1,452 @@
-"""The whole graph in real Dagster runs on the demo set."""
+"""The graph: what is in it, and what a whole run on the demo set leaves behind."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import base64
+import json
+import re
+from typing import Any
 
+import mlflow
+import numpy as np
+import pandas as pd
 import pytest
-from dagster import DagsterInstance
+from dagster import AssetSpec, DagsterInstance, execute_job, reconstructable
 
-from movierec_assets.datasets.demo import make_demo
 from movierec_assets.definitions import build
-from movierec_assets.resources.database import Database
-from movierec_assets.settings import Settings
+from movierec_assets.docs import asset_graph
+from movierec_assets.recsys.evaluation import HEADLINE
+from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.registry import CHALLENGER, MODEL_NAME
+from movierec_tests.defs import multiprocess_jobs
+from movierec_tests.defs.conftest import USERS, Ran
+from movierec_tests.defs.harness import failed_checks, metadata_of, run
+
+# asset: what it depends on
+GRAPH = {
+    "raw_movies": set[str](),
+    "raw_ratings": {"raw_movies"},
+    "eligible_users": {"raw_ratings"},
+    "positive_ratings": {"eligible_users"},
+    "train_matrix": {"positive_ratings"},
+    "validation_matrix": {"positive_ratings"},
+    "test_matrix": {"positive_ratings"},
+    "id_maps": {"positive_ratings"},
+    "hyperparameters": {"train_matrix", "validation_matrix"},
+    "als_model": {"hyperparameters", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "model_evaluation": {"als_model", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "champion_model": {"als_model", "model_evaluation"},
+    "user_recommendations": {"champion_model", "eligible_users"},
+    "similar_movies": {"champion_model"},
+    "popular_movies": {"champion_model"},
+}
+GROUPS = {
+    "ingestion": {"raw_movies", "raw_ratings", "eligible_users"},
+    "preprocessing": {"positive_ratings", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "training": {"hyperparameters", "als_model", "model_evaluation", "champion_model"},
+    "serving": {"user_recommendations", "similar_movies", "popular_movies"},
+}
+KINDS = {
+    "raw_movies": {"postgres", "csv"},
+    "raw_ratings": {"postgres", "csv"},
+    "eligible_users": {"postgres", "view"},
+    "positive_ratings": {"postgres", "parquet", "pandas"},
+    "train_matrix": {"scipy"},
+    "validation_matrix": {"scipy"},
+    "test_matrix": {"scipy"},
+    "id_maps": {"parquet"},
+    "hyperparameters": {"optuna", "postgres"},
+    "als_model": {"mlflow", "implicit"},
+    "model_evaluation": {"pandas", "parquet"},
+    "champion_model": {"mlflow"},
+    "user_recommendations": {"postgres"},
+    "similar_movies": {"postgres"},
+    "popular_movies": {"postgres"},
+}
+BLOCKING = {
+    "most_rows_loaded",
+    "no_future_in_the_past",
+    "somebody_can_be_evaluated",
+    "factors_are_finite",
+    "registered_version_answers",
+    "scores_are_sound",
+}
+NOT_BLOCKING = {"better_than_popularity", "recommendations_are_sound", "everybody_has_a_full_list"}
+TABLES = ("raw_movies", "raw_ratings", "eligible_users", "positive_ratings", "id_maps", "model_evaluation")
+SERVED = ("user_recommendations", "similar_movies", "popular_movies")
 
 
-@pytest.fixture
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_demo(tmp_path_factory.mktemp("demo") / "demo", users=120)
+def _specs() -> dict[str, AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in build().resolve_all_asset_specs()}
 
 
-@pytest.mark.slow
-def test_everything_gives_twenty_unseen_movies_to_everybody(
-    platform_settings: Settings, demo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MOVIEREC_DATASET", str(demo))
-    with DagsterInstance.get() as instance:
-        result = build().resolve_job_def("everything").execute_in_process(instance=instance)
-    assert result.success
-    database = Database(platform_settings.databases.ratings)
-    lists = database.rows(
-        "SELECT user_id, count(*), count(DISTINCT movie_id) FROM movierec.user_recommendations GROUP BY 1"
+# The graph as it is declared
+
+
+def test_the_graph_holds_these_assets_with_these_dependencies() -> None:
+    found = {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in _specs().items()}
+    assert found == GRAPH
+
+
+def test_every_asset_is_in_its_group_and_shows_its_kinds() -> None:
+    specs = _specs()
+    assert {group: {n for n, s in specs.items() if s.group_name == group} for group in GROUPS} == GROUPS
+    assert {name: set(spec.kinds) for name, spec in specs.items()} == KINDS
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_every_asset_has_an_owner_a_description_and_a_code_version(name: str) -> None:
+    spec = _specs()[name]
+    assert list(spec.owners) in (["team:data-platform"], ["team:recommendations"])
+    assert spec.description
+    assert len(spec.description) > 30
+    assert spec.code_version == "1"
+
+
+@pytest.mark.parametrize("name", [*TABLES, *SERVED])
+def test_every_table_declares_its_columns_with_types_and_descriptions(name: str) -> None:
+    columns = _specs()[name].metadata["dagster/column_schema"].columns
+    assert columns
+    assert all(column.type and column.description for column in columns)
+
+
+def test_checks_stand_in_front_of_training_promotion_and_serving() -> None:
+    checks = {spec.name: spec for check in build().asset_checks or [] for spec in check.check_specs}
+    assert {name for name, spec in checks.items() if spec.blocking} == BLOCKING
+    assert {name for name, spec in checks.items() if not spec.blocking} == NOT_BLOCKING
+    assert all(spec.description for spec in checks.values())
+
+
+@pytest.mark.parametrize(
+    ("job", "groups"),
+    [
+        ("refresh", ["ingestion"]),
+        ("train", ["preprocessing", "training", "serving"]),
+        ("everything", list(GROUPS)),
+    ],
+)
+def test_a_job_materializes_whole_groups_without_the_search(job: str, groups: list[str]) -> None:
+    definition = build().resolve_job_def(job)
+    selected = {key.to_user_string() for key in definition.asset_layer.selected_asset_keys}
+    assert selected == set().union(*(GROUPS[group] for group in groups)) - {"hyperparameters"}
+    assert definition.description
+
+
+def test_one_module_level_location_holds_jobs_schedules_and_sensors() -> None:
+    repository = build().get_repository_def()
+    assert {job.name for job in repository.get_all_jobs()} >= {"refresh", "train", "everything"}
+    assert {(s.name, s.cron_schedule) for s in repository.schedule_defs} == {
+        ("daily_refresh", "55 1 * * *"),
+        ("daily_train", "0 2 * * *"),
+        ("weekly_search", "0 3 * * 0"),
+    }
+    assert {sensor.name for sensor in repository.sensor_defs} >= {"dataset_file_sensor", "unfinished_mlflow_runs"}
+
+
+def test_the_picture_in_the_readme_is_that_of_the_graph() -> None:
+    assert asset_graph.PICTURE.read_text(encoding="utf-8") == asset_graph.draw()
+
+
+# A whole run, and what it shows
+
+slow = pytest.mark.slow
+
+
+@slow
+def test_both_runs_succeed_with_every_check_evaluated(ran: Ran) -> None:
+    for result in (ran.first, ran.second):
+        assert result.success
+        checks = {evaluation.check_name for evaluation in result.get_asset_check_evaluations()}
+        assert checks == BLOCKING | NOT_BLOCKING
+        assert not set(failed_checks(result)) & BLOCKING
+        assert set(metadata_of(result)) == set(GRAPH)
+
+
+@slow
+@pytest.mark.parametrize("name", sorted(set(GRAPH) - {"als_model", "champion_model"}))
+def test_every_table_and_matrix_reports_its_rows(ran: Ran, name: str) -> None:
+    assert metadata_of(ran.first)[name]["dagster/row_count"] > 0
+
+
+@slow
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("raw_movies", "movies"),
+        ("raw_ratings", "ratings"),
+        ("eligible_users", "eligible_users"),
+        *((name, name) for name in SERVED),
+    ],
+)
+def test_reported_rows_and_columns_are_those_of_the_table(ran: Ran, name: str, table: str) -> None:
+    shown = metadata_of(ran.first)[name]["dagster/row_count"]
+    assert shown == ran.database.scalar(f"SELECT count(*) FROM {SCHEMA}.{table}")
+    columns = ran.database.rows(
+        """SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a
+           WHERE a.attrelid = %s::regclass AND a.attnum > 0 ORDER BY a.attnum""",
+        [f"{SCHEMA}.{table}"],
     )
-    assert len(lists) == 120
-    assert {row[1:] for row in lists} == {(20, 20)}
+    declared = [(column.name, column.type) for column in _specs()[name].metadata["dagster/column_schema"].columns]
+    long_names = {"timestamptz": "timestamp with time zone"}
+    assert [(column, long_names.get(kind, kind)) for column, kind in declared] == columns
+
+
+@slow
+@pytest.mark.parametrize("name", ["positive_ratings", "id_maps", "model_evaluation"])
+def test_stored_tables_have_the_columns_that_are_declared(ran: Ran, name: str) -> None:
+    frame = pd.read_parquet(f"{ran.platform.settings.storage}/{name}.parquet")
+    for column in _specs()[name].metadata["dagster/column_schema"].columns:
+        kind = str(frame[column.name].dtype)
+        assert kind == {"string": "object"}.get(column.type, column.type)
+
+
+@slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "raw_movies",
+        "raw_ratings",
+        "positive_ratings",
+        "train_matrix",
+        "validation_matrix",
+        "test_matrix",
+        "user_recommendations",
+        "similar_movies",
+        "popular_movies",
+    ],
+)
+def test_previews_are_tables_with_film_titles(ran: Ran, name: str) -> None:
+    titles = [title for (title,) in ran.database.rows(f"SELECT title FROM {SCHEMA}.movies")]
+    header, rule, *body = metadata_of(ran.first)[name]["preview"].splitlines()
+    assert len(body) >= 5
+    assert all(line.count(" | ") == header.count(" | ") == rule.count(" | ") for line in body)
+    assert all(any(title in line for title in titles) for line in body)
+    assert not any("?" in line and "; ?" in line for line in body)
+
+
+@slow
+def test_id_maps_show_the_first_users_and_the_titles_of_the_first_movies(ran: Ran) -> None:
+    titles = dict(ran.database.rows(f"SELECT movie_id::text, title FROM {SCHEMA}.movies"))
+    lines = metadata_of(ran.first)["id_maps"]["preview"].splitlines()[2:]
+    body = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    assert [line[:2] for line in body] == [
+        *(["user", str(position)] for position in range(3)),
+        *(["movie", str(position)] for position in range(5)),
+    ]
+    assert [titles[movie_id] for _, _, movie_id, _ in body[3:]] == [title for *_, title in body[3:]]
+
+
+@slow
+@pytest.mark.parametrize(
+    ("name", "plot"),
+    [
+        ("raw_ratings", "histogram"),
+        ("raw_ratings", "long_tail"),
+        ("positive_ratings", "histogram"),
+        ("positive_ratings", "long_tail"),
+        ("als_model", "learning_curve"),
+        ("model_evaluation", "metrics"),
+    ],
+)
+def test_plots_are_embedded_pictures(ran: Ran, name: str, plot: str) -> None:
+    found = re.fullmatch(r"!\[plot\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", metadata_of(ran.first)[name][plot])
+    assert found is not None
+    assert base64.b64decode(found[1]).startswith(b"\x89PNG\r\n\x1a\n")
+
+
+@slow
+def test_the_steps_of_the_original_are_counts_that_add_up(ran: Ran) -> None:
+    shown = metadata_of(ran.first)
+    steps = {}
+    for line in shown["train_matrix"]["steps"].splitlines()[2:]:
+        name, count = (cell.strip() for cell in line.strip("| ").split("|"))
+        steps[name] = int(count.replace(",", ""))
+    evaluated = f"evaluated test ({shown['id_maps']['evaluated_users']:,} users)"
+    assert list(steps) == ["rows read", "without missing values", "positives", "train", "validation", "test", evaluated]
+    assert steps["rows read"] == shown["raw_ratings"]["rows_read"]
+    assert steps["rows read"] >= steps["without missing values"] >= steps["positives"]
+    assert steps["train"] + steps["validation"] + steps["test"] == steps["positives"]
+    assert steps["positives"] == ran.database.scalar(
+        f"""SELECT count(*) FROM {SCHEMA}.current_ratings JOIN {SCHEMA}.eligible_users USING (user_id)
+            WHERE rating >= 4"""
+    )
+    assert steps[evaluated] == shown["model_evaluation"]["held_out_positives"] <= steps["test"]
+
+
+@slow
+def test_data_versions_of_the_loaded_tables_are_content_hashes_and_stay(ran: Ran) -> None:
+    tags: list[dict[str, Any]] = []
+    for result in (ran.first, ran.second):
+        events = result.get_asset_materialization_events()
+        tags.append(
+            {
+                event.asset_key.to_user_string(): event.step_materialization_data.materialization.tags or {}
+                for event in events
+                if event.asset_key is not None
+            }
+        )
+    for name in ("raw_movies", "raw_ratings"):
+        first, second = (each[name]["dagster/data_version"] for each in tags)
+        assert re.fullmatch("[0-9a-f]{64}", first)
+        assert first == second
+
+
+@slow
+def test_a_second_run_reloads_nothing_and_keeps_the_champion(ran: Ran) -> None:
+    first, second = metadata_of(ran.first), metadata_of(ran.second)
+    for name in ("raw_movies", "raw_ratings"):
+        assert (first[name]["reloaded"], second[name]["reloaded"]) == (True, False)
+        assert first[name]["dagster/row_count"] == second[name]["dagster/row_count"]
+    assert (first["champion_model"]["outcome"], second["champion_model"]["outcome"]) == ("first", "kept")
+    assert second["champion_model"]["champion_version"] == first["champion_model"]["champion_version"]
+    assert second["champion_model"]["challenger_version"] > first["champion_model"]["challenger_version"]
+    assert second["user_recommendations"]["model_version"] == first["champion_model"]["champion_version"]
+
+
+@slow
+def test_the_same_ratings_give_the_same_scores(ran: Ran) -> None:
+    first, second = (metadata_of(result)["model_evaluation"][HEADLINE] for result in (ran.first, ran.second))
+    assert first == pytest.approx(second)
+
+
+# What is served
+
+
+@slow
+def test_every_user_has_twenty_ranked_movies_of_the_catalogue_that_they_have_not_rated(ran: Ran) -> None:
+    champion = ran.platform.registry.champion().number
+    lists = pd.DataFrame(
+        ran.database.rows(
+            f"""SELECT user_id, rank, movie_id, score, model_version FROM {SCHEMA}.user_recommendations
+                ORDER BY user_id, rank"""
+        ),
+        columns=["user_id", "rank", "movie_id", "score", "model_version"],
+    )
+    assert lists["user_id"].nunique() == USERS
+    rated = set(ran.database.rows(f"SELECT user_id, movie_id FROM {SCHEMA}.ratings"))
+    catalogue = {movie for (movie,) in ran.database.rows(f"SELECT movie_id FROM {SCHEMA}.movies")}
+    for _, one in lists.groupby("user_id"):
+        assert one["rank"].tolist() == list(range(1, 21))
+        assert one["movie_id"].nunique() == 20
+        assert (np.diff(one["score"]) <= 0).all()
+    assert not set(lists[["user_id", "movie_id"]].itertuples(index=False, name=None)) & rated
+    assert set(lists["movie_id"]) <= catalogue
+    assert set(lists["model_version"]) == {champion}
+    assert np.isfinite(lists["score"]).all()
+
+
+@slow
+def test_similar_movies_are_twenty_others_nearest_first(ran: Ran) -> None:
+    rows = ran.database.rows(
+        f"SELECT movie_id, rank, similar_movie_id, score, model_version FROM {SCHEMA}.similar_movies ORDER BY 1, 2"
+    )
+    lists = pd.DataFrame(rows, columns=["movie_id", "rank", "similar", "score", "model_version"])
+    liked = ran.database.rows(f"SELECT DISTINCT movie_id FROM {SCHEMA}.ratings WHERE rating >= 4")
+    assert set(lists["movie_id"]) == {movie for (movie,) in liked}
+    assert (lists["movie_id"] != lists["similar"]).all()
+    assert lists["score"].between(-1, 1 + 1e-5).all()
+    for _, one in lists.groupby("movie_id"):
+        assert one["rank"].tolist() == list(range(1, 21))
+        assert one["similar"].nunique() == 20
+        assert (np.diff(one["score"]) <= 1e-6).all()
+    assert set(lists["model_version"]) == {ran.platform.registry.champion().number}
+
+
+@slow
+def test_popular_movies_are_ordered_by_the_users_who_liked_them(ran: Ran) -> None:
+    likes = dict(
+        ran.database.rows(
+            f"""SELECT movie_id, count(*) FROM {SCHEMA}.current_ratings JOIN {SCHEMA}.eligible_users USING (user_id)
+                WHERE rating >= 4 GROUP BY 1"""
+        )
+    )
+    rows = ran.database.rows(f"SELECT rank, movie_id, score FROM {SCHEMA}.popular_movies ORDER BY rank")
+    assert [rank for rank, _, _ in rows] == list(range(1, len(likes) + 1))
+    assert [score for _, _, score in rows] == sorted(likes.values(), reverse=True)
+    assert {movie: score for _, movie, score in rows} == likes
+
+
+# What is in MLflow
+
+
+@slow
+def test_each_run_left_one_finished_mlflow_run_with_what_a_scientist_looks_for(ran: Ran) -> None:
+    client = ran.platform.registry.client
+    for result in (ran.first, ran.second):
+        (run_id,) = ran.platform.registry.runs_of(result.run_id)
+        found = client.get_run(run_id)
+        assert found.info.status == "FINISHED"
+        assert {"alpha", "factors", "regularization", "iterations", "seed", "fold_in_tau"} <= set(found.data.params)
+        assert {HEADLINE, f"popularity_{HEADLINE}", "training_loss"} <= set(found.data.metrics)
+        losses = [metric.value for metric in client.get_metric_history(run_id, "training_loss")]
+        assert len(losses) == int(found.data.params["iterations"])
+        assert losses[-1] < losses[0]
+        assert {item.path for item in client.list_artifacts(run_id)} >= {
+            "factors.npz",
+            "id_maps.parquet",
+            "evaluation.md",
+        }
+        assert found.data.metrics[HEADLINE] == metadata_of(result)["model_evaluation"][HEADLINE]
+
+
+@slow
+def test_versions_know_their_run_recipe_data_and_decision(ran: Ran) -> None:
+    newest, oldest = ran.platform.registry.versions()
+    assert ran.platform.registry.champion().number == oldest.number
+    challenger = ran.platform.registry.by_alias(CHALLENGER)
+    assert challenger is not None
+    assert challenger.number == newest.number
+    for version, result in ((oldest, ran.first), (newest, ran.second)):
+        assert version.tags["dagster_run_id"] == result.run_id
+        assert version.recipe.as_dict() == metadata_of(result)["als_model"]["recipe"]
+        assert version.tags["promotion_reason"] == metadata_of(result)["champion_model"]["reason"]
+        for part in ("history", "positives"):
+            assert re.fullmatch("[0-9a-f]{64}", version.tags[f"{part}_fingerprint"])
+    assert json.loads(newest.tags["recipe"])
+
+
+@slow
+def test_the_champions_pyfunc_answers_for_a_user_of_the_data(ran: Ran) -> None:
+    mlflow.set_tracking_uri(ran.platform.settings.mlflow_uri)
+    mlflow.set_registry_uri(ran.platform.settings.mlflow_uri)
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}@champion")
+    user = ran.database.scalar(f"SELECT min(user_id) FROM {SCHEMA}.eligible_users")
+    answers = model.predict(pd.DataFrame({"user_id": [user]}, dtype=object), params={"k": 5})
+    liked = ran.database.rows(f"SELECT movie_id FROM {SCHEMA}.ratings WHERE user_id = %s AND rating >= 4", [user])
+    assert len(answers) == 5
+    assert not set(answers["movie_id"]) & {movie for (movie,) in liked}
+
+
+# Other ways to run it
+
+
+@slow
+def test_training_alone_in_a_process_of_its_own_finishes_its_one_mlflow_run(ran: Ran) -> None:
+    with (
+        DagsterInstance.get() as instance,
+        execute_job(reconstructable(multiprocess_jobs.fitting), instance=instance, raise_on_error=False) as result,
+    ):
+        assert result.success
+        runs = ran.platform.registry.runs_of(result.run_id)
+        version = result.asset_materializations_for_node("als_model")[0].metadata["model_version"].value
+    assert len(runs) == 1
+    assert ran.platform.registry.client.get_run(runs[0]).info.status == "FINISHED"
+    # Back to two versions, as the other claims about these runs expect.
+    ran.platform.registry.client.delete_model_version(MODEL_NAME, str(version))
+    ran.platform.registry.name_challenger(ran.platform.registry.versions()[0].number)
+
+
+@slow
+def test_a_fit_that_raises_ends_its_mlflow_run_as_failed_and_registers_nothing(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverges(*_: Any, **__: Any) -> None:
+        raise FloatingPointError("the factors diverged")
+
+    before = [version.number for version in ran.platform.registry.versions()]
+    monkeypatch.setattr("movierec_assets.recsys.als.fit", diverges)
+    result = run("everything", "als_model")
+    assert not result.success
+    (run_id,) = ran.platform.registry.runs_of(result.run_id)
+    assert ran.platform.registry.client.get_run(run_id).info.status == "FAILED"
+    assert [version.number for version in ran.platform.registry.versions()] == before

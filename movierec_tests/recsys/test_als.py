@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movierec_assets.recsys import als
-from movierec_assets.recsys.als import Factors, FoldIn, Iteration, Recipe
+from movierec_assets.recsys.als import Confidence, Factors, FoldIn, Iteration, Recipe
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
@@ -106,11 +106,12 @@ def test_factors_that_are_not_finite_are_counted_and_named(broken: float) -> Non
     good = np.ones((4, 2), dtype=np.float32)
     bad = good.copy()
     bad[[1, 3], 0] = broken
-    Factors(good, good).require_finite()
+    alike = Confidence("binary", np.ones(4, np.float32), 1.0)
+    Factors(good, good, alike).require_finite()
     with pytest.raises(RecsysError, match="2 of 4 movie vectors"):
-        Factors(good, bad).require_finite()
+        Factors(good, bad, alike).require_finite()
     with pytest.raises(RecsysError, match="2 of 4 user vectors"):
-        Factors(bad, good).require_finite()
+        Factors(bad, good, alike).require_finite()
 
 
 def closed_form(movie_factors: FloatArray, histories: Interactions, recipe: Recipe) -> FloatArray:
@@ -213,6 +214,7 @@ RECIPES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(RECIPES)
 def test_a_recipe_comes_back_from_its_flat_form_and_from_text(recipe: Recipe) -> None:
     flat = recipe.as_dict()
@@ -222,7 +224,7 @@ def test_a_recipe_comes_back_from_its_flat_form_and_from_text(recipe: Recipe) ->
 
 def test_the_flat_form_names_every_number() -> None:
     assert set(Recipe().as_dict()) == {
-        *("alpha", "regularization", "factors", "iterations", "seed"),
+        *("confidence", "alpha", "regularization", "factors", "iterations", "seed"),
         *("fold_in_floor", "fold_in_boost", "fold_in_tau"),
     }
 

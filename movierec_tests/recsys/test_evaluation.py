@@ -16,7 +16,7 @@ from movierec_tests.recsys.strategies import Row, interactions_of
 
 N_USERS, N_MOVIES = 8, 40
 PER_USER = ("precision", "recall", "truncated_recall", "map", "ndcg", "hit_rate")
-OVERALL = ("coverage", "novelty", "popularity_share")
+OVERALL = ("coverage", "gini", "novelty", "popularity_share")
 
 
 def random_rows(seed: int, users: int, per_user: int) -> list[Row]:
@@ -96,6 +96,7 @@ def test_a_worked_example() -> None:
             "ndcg_at_2": (1 / np.log2(3) + 1 / (1 + 1 / np.log2(3))) / 2,
             "hit_rate_at_2": 1.0,
             "coverage_at_2": 3 / 4,
+            "gini_at_2": 1 / 3,
             "novelty_at_2": (np.log2(3 / 2) + 2 * np.log2(3)) / 3,
             "popularity_share_at_2": 0.0,
         }
@@ -126,6 +127,7 @@ def test_the_report_shows_every_number_under_its_cutoff_and_ranker(
         "NDCG": "ndcg",
         "Hit rate": "hit_rate",
         "Catalogue coverage": "coverage",
+        "Gini coefficient of the listings": "gini",
         "Novelty, bits": "novelty",
         "Share of the top 1 % of movies": "popularity_share",
     }
@@ -135,17 +137,24 @@ def test_the_report_shows_every_number_under_its_cutoff_and_ranker(
         if part.startswith("| ")
         for heading, body in [(part.splitlines()[0], part)]
     }
-    assert list(tables) == [f"| {title} | als | popularity |" for title in ("NDCG@10", "at 5", "at 10", "at 20")]
+    assert list(tables) == [
+        f"| {title} | als | popularity |" for title in ("mean, 95 % interval", "at 5", "at 10", "at 20")
+    ]
     for k in CUTOFFS:
         expected = [
             [label, *(f"{each.means()[f'{name}_at_{k}']:.4f}" for each in (evaluation, other))]
             for label, name in labels.items()
         ]
         assert [row for row in tables[f"| at {k} | als | popularity |"] if row[0] != "---"] == expected
-    intervals = [each.interval() for each in (evaluation, other)]
-    assert [row for row in tables["| NDCG@10 | als | popularity |"] if row[0] != "---"] == [
-        ["mean", *(f"{each.mean:.4f}" for each in intervals)],
-        ["95 % interval", *(f"{each.low:.4f} to {each.high:.4f}" for each in intervals)],
+    assert [row for row in tables["| mean, 95 % interval | als | popularity |"] if row[0] != "---"] == [
+        [
+            label,
+            *(
+                f"{interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+                for interval in (each.interval(name) for each in (evaluation, other))
+            ),
+        ]
+        for label, name in (("NDCG@10", "ndcg_at_10"), ("MAP@10", "map_at_10"))
     ]
 
 

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import load_npz
 
@@ -22,6 +22,7 @@ def rows_of(interactions: Interactions) -> list[Row]:
     return list(zip(*(column.tolist() for column in interactions.triplets()), strict=True))
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 20)), st.lists(st.integers(-3, 25)))
 def test_positions_are_where_the_sorted_ids_are_and_minus_one_elsewhere(ids: set[int], wanted: list[int]) -> None:
     places = {each: place for place, each in enumerate(sorted(ids))}
@@ -37,6 +38,7 @@ def test_positions_in_an_empty_map_are_all_minus_one() -> None:
     assert positions(np.array([], dtype=np.int32), np.array([1, 0])).tolist() == [-1, -1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1)), min_size=1))
 def test_ids_come_back_from_their_rows_and_columns(pairs: list[tuple[int, int]]) -> None:
     users, movies = (np.array(column, dtype=np.int64) for column in zip(*pairs, strict=True))
@@ -60,6 +62,7 @@ def test_unsorted_or_repeated_ids_are_refused_by_name(users: list[int], movies: 
         IdMaps(np.array(users), np.array(movies))
 
 
+@settings(deadline=None)
 @given(ratings(), st.data())
 def test_triplets_in_any_order_give_the_same_matrix(drawn: Ratings, data: st.DataObject) -> None:
     shuffled = interactions_of(data.draw(st.permutations(drawn.rows)), drawn.shape)
@@ -71,6 +74,7 @@ def test_triplets_in_any_order_give_the_same_matrix(drawn: Ratings, data: st.Dat
     assert np.array_equal(shuffled.stars.toarray(), dense)
 
 
+@settings(deadline=None)
 @given(ratings())
 def test_counts_of_users_and_movies_are_those_of_the_rows(drawn: Ratings) -> None:
     matrix = drawn.interactions()
@@ -85,6 +89,7 @@ def test_a_repeated_pair_is_refused_with_the_number_of_repeats() -> None:
         interactions_of([*ROWS, *again], SHAPE)
 
 
+@settings(deadline=None)
 @given(ratings(), st.data())
 def test_disjoint_parts_unite_to_the_whole(drawn: Ratings, data: st.DataObject) -> None:
     part_of = data.draw(st.lists(st.integers(0, 2), min_size=len(drawn.rows), max_size=len(drawn.rows)))
@@ -107,6 +112,7 @@ def test_parts_of_different_shapes_do_not_unite() -> None:
         interactions_of(ROWS, SHAPE).union(interactions_of([], (4, 4)))
 
 
+@settings(deadline=None)
 @given(ratings(), st.data())
 def test_rows_are_those_of_the_users_in_the_order_asked_for(drawn: Ratings, data: st.DataObject) -> None:
     chosen = data.draw(st.lists(st.integers(0, drawn.shape[0] - 1)))
@@ -132,6 +138,7 @@ def plain_recency_rank(rows: list[Row]) -> dict[tuple[int, int], int]:
     return ranks
 
 
+@settings(deadline=None)
 @given(ratings(), st.data())
 def test_recency_rank_counts_later_interactions_of_the_same_user(drawn: Ratings, data: st.DataObject) -> None:
     matrix = interactions_of(data.draw(st.permutations(drawn.rows)), drawn.shape)
@@ -145,6 +152,7 @@ def test_equal_times_share_the_mean_of_their_places_rounded_down() -> None:
     assert interactions_of(rows, (2, 5)).recency_rank().tolist() == [0, 2, 2, 2, 2, 0]
 
 
+@settings(deadline=None)
 @given(ratings())
 def test_stored_arrays_read_back_as_the_same_matrix(drawn: Ratings) -> None:
     matrix = drawn.interactions()
@@ -168,6 +176,7 @@ def test_scipy_reads_the_stored_matrix() -> None:
     assert np.array_equal(stars.toarray(), matrix.stars.toarray())
 
 
+@settings(deadline=None)
 @given(ratings(), st.data())
 def test_the_fingerprint_does_not_see_the_order_of_rows(drawn: Ratings, data: st.DataObject) -> None:
     shuffled = interactions_of(data.draw(st.permutations(drawn.rows)), drawn.shape)

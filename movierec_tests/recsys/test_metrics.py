@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
@@ -71,6 +71,7 @@ def plain_score(ranked: list[int], wanted: set[int], k: int) -> dict[str, float]
     }
 
 
+@settings(deadline=None)
 @given(cases())
 def test_every_metric_is_its_definition_at_every_cutoff(case: Case) -> None:
     for k in range(1, len(case.lists[0]) + 1):
@@ -102,6 +103,7 @@ def original_score(top: IntArray, users: IntArray, test: csr_matrix, k: int) -> 
     return {"precision_pooled": hits_all / ideal_all, "map": means[0], "ndcg": means[1], "recall": means[2]}
 
 
+@settings(deadline=None)
 @given(cases(min_held_out=1, min_width=10))
 def test_means_are_the_original_recipes(case: Case) -> None:
     k = 10
@@ -174,6 +176,7 @@ def test_lists_shorter_than_k_or_of_other_users_are_refused() -> None:
         metrics.score(case.ranked[:1], case.held_out, 2)
 
 
+@settings(deadline=None)
 @given(cases(), st.lists(st.integers(0, 9), min_size=N_ITEMS, max_size=N_ITEMS), st.integers(1, N_ITEMS))
 def test_list_wide_metrics_are_their_definitions(case: Case, counts: list[int], k: int) -> None:
     listed = [item for ranked in case.lists for item in ranked[:k] if item >= 0]

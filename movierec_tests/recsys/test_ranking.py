@@ -129,12 +129,21 @@ def test_a_movie_with_a_zero_vector_has_no_neighbours() -> None:
     assert np.isnan(lists.scores).ravel().tolist() == [False, True, False]
 
 
+def test_similarity_is_never_above_one_or_below_minus_one() -> None:
+    rng = np.random.default_rng(1)
+    directions = rng.normal(size=(200, 40)).astype(np.float32)
+    movies = np.concatenate([directions, directions * 3, -directions])
+    scores = ranking.similar(movies, len(movies) - 1).scores
+    assert (scores.max(), scores.min()) == (1.0, -1.0)
+
+
 def test_similar_leaves_the_factors_alone() -> None:
     movies = np.array([[3.0, 4.0], [1.0, 1.0]], dtype=np.float32)
     ranking.similar(movies, 1)
     assert movies.tolist() == [[3, 4], [1, 1]]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=8), st.integers(1, 10), st.data())
 def test_popular_lists_unseen_movies_by_count_then_column(counts: list[int], k: int, data: st.DataObject) -> None:
     seen = data.draw(seen_by(3, len(counts)))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import als, ranking
-from movierec_assets.recsys.als import FoldIn, Recipe
+from movierec_assets.recsys.als import Confidence, Factors, FoldIn, Recipe
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.interactions import IdMaps, IntArray, Interactions
+from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
@@ -32,9 +32,15 @@ LIKES: list[Row] = [
 FACTORS = np.array([[1, 0.1], [1.1, 0], [0.9, 0.1], [0, 1.2], [0.1, 1], [0, 0.8]], dtype=np.float32)
 
 
+def fitted(movie_factors: FloatArray) -> Factors:
+    """A fit with these movie factors, in which all likes weigh the same."""
+    movies = len(movie_factors)
+    return Factors(movie_factors[:0], movie_factors, Confidence("binary", np.ones(movies, np.float32), 2.0))
+
+
 @pytest.fixture
 def recommender() -> Recommender:
-    return Recommender.of(FACTORS, likes(), IdMaps(USERS, MOVIES), RECIPE)
+    return Recommender.of(fitted(FACTORS), likes(), IdMaps(USERS, MOVIES), RECIPE)
 
 
 def likes(rows: list[Row] = LIKES, users: int = len(USERS)) -> Interactions:
@@ -45,7 +51,7 @@ def drawn_recommender(drawn: Ratings, seed: int) -> Recommender:
     users, movies = drawn.shape
     factors = np.random.default_rng(seed).normal(size=(movies, 2)).astype(np.float32)
     ids = IdMaps(np.arange(users) * 3 + 1, np.arange(movies) * 5 + 2)
-    return Recommender.of(factors, drawn.interactions(), ids, RECIPE)
+    return Recommender.of(fitted(factors), drawn.interactions(), ids, RECIPE)
 
 
 def listed(recommender: Recommender, lists: TopK, row: int = 0) -> list[int]:
@@ -122,6 +128,12 @@ def test_nobody_is_shown_the_most_liked_movies_with_their_numbers_of_likes(recom
     assert lists.scores[0, :6].tolist() == [3, 3, 2, 1, 1, 0]
 
 
+def test_movies_that_nobody_likes_come_last_for_nobody_and_are_not_forgotten() -> None:
+    only_the_first = Recommender.of(fitted(FACTORS), likes([(0, 0, 4.0, 1)]), IdMaps(USERS, MOVIES), RECIPE)
+    assert only_the_first.likes.tolist() == [1, 0, 0, 0, 0, 0]
+    assert listed(only_the_first, only_the_first.for_nobody(6)) == MOVIES.tolist()
+
+
 def test_histories_of_the_fit_give_the_lists_of_the_known_users(recommender: Recommender) -> None:
     with_likes = USERS[:4]
     histories = likes().rows(np.arange(4))
@@ -129,9 +141,11 @@ def test_histories_of_the_fit_give_the_lists_of_the_known_users(recommender: Rec
 
 
 def test_movies_like_the_later_one_gain_and_movies_like_the_older_one_lose(recommender: Recommender) -> None:
+    unsure = replace(recommender, recipe=replace(RECIPE, alpha=1.0))
+
     def scores(when_10: int, when_60: int) -> dict[int, float]:
         history = likes([(0, 0, 4.0, when_10), (0, 5, 4.0, when_60)], users=1)
-        lists = recommender.for_histories(history, history.stars, 4)
+        lists = unsure.for_histories(history, history.stars, 4)
         return dict(zip(listed(recommender, lists), lists.scores[0].tolist(), strict=True))
 
     first, last = scores(1, 2), scores(2, 1)
@@ -215,7 +229,7 @@ def test_a_stored_model_gives_the_same_answers(drawn: Ratings, seed: int) -> Non
 
 def test_factors_of_another_catalogue_do_not_make_a_model() -> None:
     with pytest.raises(RecsysError, match=r"\(5, 2\) do not fit"):
-        Recommender.of(FACTORS[:5], likes(), IdMaps(USERS, MOVIES), RECIPE)
+        Recommender.of(fitted(FACTORS[:5]), likes(), IdMaps(USERS, MOVIES), RECIPE)
 
 
 def test_lists_are_those_of_ranking_over_the_same_vectors(recommender: Recommender) -> None:

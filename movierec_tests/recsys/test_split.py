@@ -7,13 +7,13 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split, leave_latest_out
-from movierec_tests.recsys.strategies import Ratings, Row, columns_of, ratings
+from movierec_tests.recsys.strategies import Ratings, Row, columns_of, interactions_of, ratings
 
 Pairs = set[tuple[int, int]]
 
@@ -56,6 +56,7 @@ def plain_evaluated(before: set[Row], held_out: set[Row]) -> list[int]:
     )
 
 
+@settings(deadline=None)
 @given(ratings(min_size=1, max_users=3, max_size=24))
 def test_parts_are_those_of_a_plain_walk_through_each_users_times(drawn: Ratings) -> None:
     rows = with_ids(drawn)
@@ -64,6 +65,7 @@ def test_parts_are_those_of_a_plain_walk_through_each_users_times(drawn: Ratings
     assert found == plain_split(rows)
 
 
+@settings(deadline=None)
 @given(ratings(min_size=1, max_users=3, max_size=24))
 def test_the_scored_users_are_those_of_a_plain_count(drawn: Ratings) -> None:
     rows = with_ids(drawn)
@@ -74,6 +76,7 @@ def test_the_scored_users_are_those_of_a_plain_count(drawn: Ratings) -> None:
     assert split.evaluated_users("test", split.before("test")).tolist() == split.evaluated_users("test").tolist()
 
 
+@settings(deadline=None)
 @given(ratings(min_size=1))
 def test_parts_are_disjoint_of_one_shape_and_cover_everything(drawn: Ratings) -> None:
     rows = with_ids(drawn)
@@ -84,6 +87,7 @@ def test_parts_are_disjoint_of_one_shape_and_cover_everything(drawn: Ratings) ->
     assert set().union(*(rows_of(part, ids) for part in parts)) == set(rows)
 
 
+@settings(deadline=None)
 @given(ratings(min_size=1, max_users=3))
 def test_every_user_is_trained_before_validated_before_tested(drawn: Ratings) -> None:
     split, ids = split_of(with_ids(drawn))
@@ -93,6 +97,7 @@ def test_every_user_is_trained_before_validated_before_tested(drawn: Ratings) ->
             assert len(earlier) == 0 or earlier.max() < later.min()
 
 
+@settings(deadline=None)
 @given(ratings(min_size=1), st.data())
 def test_the_order_of_rows_never_matters(drawn: Ratings, data: st.DataObject) -> None:
     rows = with_ids(drawn)
@@ -125,6 +130,14 @@ def test_fewer_than_four_earlier_positives_are_too_few_and_four_are_enough() -> 
     split, ids = split_of([*likes(1, 1, 2, 3, 9), *likes(2, 1, 2, 3, 4, 9), *likes(3, 1, 1, 1, 1, 8, 9, 9)])
     assert ids.user_ids[split.evaluated_users("test")].tolist() == [2, 3]
     assert ids.user_ids[split.evaluated_users("validation")].tolist() == [3]
+
+
+def test_users_are_only_scored_on_the_part_that_holds_something_of_theirs() -> None:
+    shape = (3, 7)
+    train = interactions_of([row for user in range(3) for row in likes(user, 1, 1, 1, 1)], shape)
+    split = Split(train, interactions_of([(0, 5, 4.0, 2)], shape), interactions_of([(1, 6, 4.0, 3)], shape))
+    assert split.evaluated_users("validation").tolist() == [0]
+    assert split.evaluated_users("test").tolist() == [1]
 
 
 def test_a_model_scored_on_test_has_seen_train_and_validation_and_nothing_else() -> None:

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from movierec_assets.resources.database import SCHEMA, Database
-from movierec_tests.defs.harness import own_databases
-
-REPLACED = ("movies", "ratings", "user_recommendations", "similar_movies", "popular_movies")
+from movierec_assets.resources.database import Database
+from movierec_tests.defs.harness import empty, own_databases
 
 
 @pytest.fixture(scope="package")
@@ -22,8 +20,5 @@ def shared_database(server_url: str) -> Iterator[Database]:
 @pytest.fixture
 def database(shared_database: Database) -> Database:
     """The room's database, emptied."""
-    with shared_database.transaction() as cursor:
-        tables = ", ".join(f"{SCHEMA}.{table}" for table in (*REPLACED, "app_ratings", "rejected_ratings", "loads"))
-        cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY")
-        cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
+    empty(shared_database)
     return shared_database

@@ -107,10 +107,10 @@ def test_postgres_reads_the_values_that_were_meant(shared_database: Database) ->
 def test_a_table_without_rows_gives_empty_columns_of_the_right_types(shared_database: Database) -> None:
     stream = _copied_out(shared_database, "SELECT 1::int, 1::real WHERE false")
     columns = decode(stream, {"a": "integer", "b": "real"})
-    assert [(name, len(column), column.dtype) for name, column in columns.items()] == [
-        ("a", 0, np.int32),
-        ("b", 0, np.float32),
-    ]
+    assert {name: (len(column), column.dtype.name) for name, column in columns.items()} == {
+        "a": (0, "int32"),
+        "b": (0, "float32"),
+    }
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])

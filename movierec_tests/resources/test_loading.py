@@ -189,6 +189,26 @@ def test_a_ratings_file_that_cannot_be_loaded_leaves_everything_as_it_was(
     assert _everything(database) == before
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"1,1,4.0,964982703\n", "header is missing"),
+        (b"userId,movieId,rating,timestamp\n1,77,4.0,964982703\n", "1 unknown movie"),
+    ],
+)
+def test_movies_of_a_dataset_without_usable_ratings_are_not_loaded(
+    database: Database, make_dataset: Dataset, content: bytes, says: str
+) -> None:
+    _load(database, make_dataset([*GOOD, "bad"], [*MOVIES, "bad"], links=LINKS))
+    before = _everything(database)
+    other = make_dataset([], MOVIES[:2], name="other")
+    (other / "ratings.csv").write_bytes(content)
+    with pytest.raises(DatasetError, match=says) as raised:
+        load_movies(database, MovieLensFiles.at(other))
+    assert str(other / "ratings.csv") in str(raised.value)
+    assert _everything(database) == before
+
+
 def test_a_movies_file_that_cannot_be_loaded_leaves_everything_as_it_was(
     database: Database, make_dataset: Dataset
 ) -> None:

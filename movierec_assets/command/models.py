@@ -1,0 +1,245 @@
+"""`movierec model`: versions of the registry as a person wants to see and change them.
+
+Belongs here: putting together what registry and history know of a version, laying it out, and letting the tables
+follow a change. Changing the champion is `resources.decisions`' work, publishing the job `publish`'s.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import dataclass
+from typing import Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from movierec_assets.command import CommandError
+from movierec_assets.command.run import run_job
+from movierec_assets.resources.database import Database
+from movierec_assets.resources.decisions import Promotions, Record
+from movierec_assets.resources.registry import ModelRegistry, Version
+from movierec_assets.settings import Settings
+
+HEADLINE = "ndcg_at_10"
+_DECISION_TAGS = ("promotion_outcome", "promotion_reason", "promotion_dagster_run_id")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A version in a list."""
+
+    version: Version
+    aliases: list[str]
+    metrics: dict[str, float]
+
+    @property
+    def outcome(self) -> str | None:
+        """What was decided about it last."""
+        return self.version.tags.get("promotion_outcome")
+
+    @property
+    def reason(self) -> str | None:
+        """Why."""
+        return self.version.tags.get("promotion_reason")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "version": self.version.number,
+            "aliases": self.aliases,
+            "created": self.version.created.isoformat() if self.version.created else None,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "metrics": self.metrics,
+        }
+
+
+@dataclass(frozen=True)
+class Details:
+    """Everything that is known of a version."""
+
+    summary: Summary
+    decisions: list[Record]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Recipe it was trained with, as it was recorded."""
+        recipe = json.loads(self.summary.version.tags.get("recipe", "{}"))
+        return dict(recipe) if isinstance(recipe, dict) else {}
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What it was made from, by what, and where it is."""
+        version = self.summary.version
+        tags = {name: text for name, text in version.tags.items() if name not in ("recipe", *_DECISION_TAGS)}
+        return dict(sorted(tags.items())) | {"mlflow_run_id": version.run_id, "source": version.source}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return self.summary.as_dict() | {
+            "recipe": self.recipe,
+            "provenance": self.provenance,
+            "decisions": [record.as_dict() for record in self.decisions],
+        }
+
+
+@dataclass(frozen=True)
+class Models:
+    """The registry and its history."""
+
+    registry: ModelRegistry
+    promotions: Promotions
+    settings: Settings
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The platform's."""
+        registry = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts")
+        return cls(registry, Promotions(registry, Database(settings.databases.ratings)), settings)
+
+    def newest(self, count: int) -> list[Summary]:
+        """The newest versions and whatever has an alias, newest first."""
+        with self.registry.reachable():
+            aliases = self.registry.aliases()
+            versions = self.registry.versions()
+            return [
+                Summary(version, aliases.get(version.number, []), self.registry.metrics(version))
+                for place, version in enumerate(versions)
+                if place < count or version.number in aliases
+            ]
+
+    def details(self, number: int | None) -> Details:
+        """A version, or the champion.
+
+        Raises
+        ------
+        NoSuchVersionError, NoChampionError, RegistryUnavailableError
+        """
+        with self.registry.reachable():
+            version = self.registry.champion() if number is None else self.registry.version(number)
+            aliases = self.registry.aliases().get(version.number, [])
+            summary = Summary(version, aliases, self.registry.metrics(version))
+        return Details(summary, self.promotions.history(version=version.number))
+
+    def promote(self, number: int, reason: str) -> Record:
+        """Make a version the champion."""
+        return self.promotions.promote(number, reason, f"movierec model promote ({getpass.getuser()})")
+
+    def rollback(self, reason: str) -> Record:
+        """Return to the previous champion."""
+        return self.promotions.rollback(reason, f"movierec model rollback ({getpass.getuser()})")
+
+    def publish(self, record: Record, console: Console) -> None:
+        """Let the serving tables follow a decision, in a Dagster run.
+
+        Raises
+        ------
+        CommandError
+            When the run fails.
+        """
+        from dagster import DagsterInstance  # noqa: PLC0415
+
+        from movierec_assets.defs.decision_metadata import champion_event  # noqa: PLC0415
+
+        with DagsterInstance.get() as instance:
+            instance.report_runless_asset_event(champion_event(record, self.promotions))
+        report = run_job("publish", self.settings, console)
+        if not report.succeeded:
+            why = "\n".join(report.failures)
+            raise CommandError(
+                f"Version {record.version} is the champion, but its recommendations could not be written; the tables "
+                f"are as they were. Run `movierec run --job publish` when this is mended:\n{why}\n"
+                f"Run {report.run_id}; everything it printed is in {report.log}"
+            )
+
+
+def show_list(found: list[Summary], console: Console) -> None:
+    """Lay out versions, one a line."""
+    if not found:
+        console.print("There is no version yet; `movierec run` makes one.")
+        return
+    table = Table()
+    for heading in ("version", "aliases", "created (UTC)", "NDCG@10", "decision", "reason"):
+        table.add_column(heading, justify="right" if heading in ("version", "NDCG@10") else "left")
+    for summary in found:
+        version, ndcg = summary.version, summary.metrics.get(HEADLINE)
+        table.add_row(
+            str(version.number),
+            escape(", ".join(summary.aliases)),
+            f"{version.created:%Y-%m-%d %H:%M}" if version.created else "",
+            "" if ndcg is None else f"{ndcg:.4f}",
+            escape(summary.outcome or ""),
+            escape(summary.reason or ""),
+            style="bold" if "champion" in summary.aliases else None,
+        )
+    console.print(table)
+
+
+def show_details(details: Details, console: Console) -> None:
+    """Lay out one version."""
+    summary = details.summary
+    aliases = f" ({', '.join(summary.aliases)})" if summary.aliases else ""
+    created = f", created {summary.version.created:%Y-%m-%d %H:%M} UTC" if summary.version.created else ""
+    console.print(f"[bold]Version {summary.version.number}[/]{escape(aliases)}{created}")
+    for title, values in _sections(details):
+        if values:
+            table = Table("name", "value", title=title, title_justify="left", show_header=False)
+            for name, value in values.items():
+                table.add_row(escape(name), escape(_text(value)))
+            console.print(table)
+    _show_decisions(details.decisions, console)
+
+
+def show_comparison(left: Details, right: Details, console: Console) -> None:
+    """Lay out two versions side by side; what differs is bold."""
+    for (title, mine), (_, other) in zip(_sections(left), _sections(right), strict=True):
+        names = [*mine, *(name for name in other if name not in mine)]
+        if not names:
+            continue
+        table = Table(title=title, title_justify="left")
+        for heading in ("", f"version {left.summary.version.number}", f"version {right.summary.version.number}"):
+            table.add_column(heading, overflow="fold")
+        metrics = title == _METRICS
+        if metrics:
+            table.add_column("difference", justify="right")
+        for name in names:
+            a, b = mine.get(name), other.get(name)
+            cells = [escape(name), escape(_text(a)), escape(_text(b))]
+            if metrics:
+                cells.append("" if a is None or b is None else f"{b - a:+.4f}")
+            table.add_row(*cells, style="bold" if a != b else "dim")
+        console.print(table)
+
+
+_METRICS = "Metrics"
+
+
+def _sections(details: Details) -> list[tuple[str, dict[str, Any]]]:
+    metrics = dict(sorted(details.summary.metrics.items()))
+    return [(_METRICS, metrics), ("Recipe", details.recipe), ("Provenance", details.provenance)]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _show_decisions(decisions: list[Record], console: Console) -> None:
+    table = Table(title="Decisions about it, newest first", title_justify="left")
+    for heading in ("decision", "when (UTC)", "version", "outcome", "champion before", "by", "reason"):
+        table.add_column(heading)
+    for record in decisions:
+        table.add_row(
+            str(record.id),
+            f"{record.decided_at:%Y-%m-%d %H:%M}",
+            str(record.version),
+            record.outcome + ("" if record.state == "done" else f" ({record.state})"),
+            str(record.previous or ""),
+            escape(record.decided_by),
+            escape(record.reason),
+        )
+    if decisions:
+        console.print(table)

@@ -1,0 +1,103 @@
+"""Decisions about the champion as Dagster's metadata: what is shown, and what an evaluation says it compared.
+
+Belongs here: reading and writing metadata around promotion, shared by `champion_model` and the operations on the
+registry. Decisions themselves are `resources.decisions`'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dagster import AssetKey, AssetMaterialization, DagsterInstance, MetadataValue
+
+from movierec_assets.defs.presentation import table
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.resources.decisions import Record
+
+if TYPE_CHECKING:
+    from movierec_assets.resources.decisions import Promotions
+
+CHAMPION_ASSET = AssetKey("champion_model")
+EVALUATION_ASSET = AssetKey("model_evaluation")
+COMPARED = "champion_version"
+"""Metadata of model_evaluation: the champion whose recipe it scored."""
+
+
+def compared_with(instance: DagsterInstance) -> int | None:
+    """Champion that the latest model_evaluation was made against; None when it does not say."""
+    event = instance.get_latest_materialization_event(EVALUATION_ASSET)
+    materialization = event.asset_materialization if event else None
+    value = materialization.metadata.get(COMPARED) if materialization else None
+    return value.value if value is not None and isinstance(value.value, int) else None
+
+
+def require_compared_with(champion: int, compared: int | None, *, scored: bool) -> None:
+    """Refuse an evaluation that was made against another champion.
+
+    Parameters
+    ----------
+    champion : int
+        Champion now.
+    compared : int or None
+        Champion the evaluation says it was made against.
+    scored : bool
+        Whether the evaluation holds scores of a champion at all.
+
+    Raises
+    ------
+    RecsysError
+    """
+    if scored and compared in (None, champion):
+        return
+    made = f"was made against champion {compared}" if scored else "was made when there was no champion"
+    raise RecsysError(
+        f"Version {champion} is the champion now, and model_evaluation {made}, so nothing was decided. "
+        "Materialize model_evaluation again, then champion_model."
+    )
+
+
+def shown_decision(record: Record) -> dict[str, MetadataValue[Any]]:
+    """Metadata of a decision."""
+    return {
+        "decision_id": MetadataValue.int(record.id),
+        "previous_champion": MetadataValue.text(str(record.previous) if record.previous else "none"),
+        "promoted": MetadataValue.bool(record.promoted),
+        "outcome": MetadataValue.text(record.outcome),
+        "reason": MetadataValue.text(record.reason),
+        "numbers": MetadataValue.json(record.numbers),
+        "decided_by": MetadataValue.text(record.decided_by),
+    }
+
+
+def shown_history(records: Sequence[Record]) -> MetadataValue[str]:
+    """Decisions as a table, newest first."""
+    header = ["decided", "version", "outcome", "champion before", "reason", "by"]
+    return table(
+        header,
+        [
+            [
+                f"{record.decided_at:%Y-%m-%d %H:%M}",
+                str(record.version),
+                record.outcome if record.state == "done" else f"{record.outcome} ({record.state})",
+                str(record.previous or ""),
+                record.reason,
+                record.decided_by,
+            ]
+            for record in records
+        ],
+    )
+
+
+def champion_event(record: Record, promotions: Promotions) -> AssetMaterialization:
+    """A change of the champion outside champion_model, as an event of that asset."""
+    return AssetMaterialization(
+        asset_key=CHAMPION_ASSET,
+        description=f"{record.outcome}: {record.reason}",
+        metadata={
+            "champion_version": MetadataValue.int(record.version),
+            **shown_decision(record),
+            "history": shown_history(promotions.history(10)),
+        },
+        tags={"dagster/data_version": str(record.version)},
+    )

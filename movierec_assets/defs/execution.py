@@ -1,0 +1,41 @@
+"""How a run is executed: its steps in one process, and never two runs at once.
+
+Belongs here: the executor. Every run has a process of its own already; in a process for each step as well, twenty
+steps would import everything twenty times, which takes longer than what they do.
+
+Dagster concept: run executors, https://docs.dagster.io/guides/operate/run-executors
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import DagsterEvent, Executor, InitExecutorContext, executor
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.in_process import InProcessExecutor
+
+from movierec_assets.resources.database import Database
+from movierec_assets.resources.exclusive import turn
+from movierec_assets.settings import get_settings
+
+
+class OneRunAtATime(InProcessExecutor):
+    """Dagster's in-process executor, which waits until no other run executes.
+
+    The queue of the daemon keeps runs apart that go through it. A run from the command line does not.
+    """
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[DagsterEvent]:
+        """Execute the steps when it is this run's turn."""
+        database = Database(get_settings().databases.ratings)
+
+        def wait() -> None:
+            plan_context.log.info("Waiting for another run to end")
+
+        with turn(database, plan_context.run_id, wait):
+            yield from super().execute(plan_context, execution_plan)
+
+
+@executor(name="one_run_at_a_time")
+def one_run_at_a_time(_context: InitExecutorContext) -> Executor:
+    """Steps in one process, one run at a time."""
+    return OneRunAtATime(retries=RetryMode.ENABLED)

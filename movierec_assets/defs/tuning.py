@@ -1,0 +1,121 @@
+"""The search for a recipe: an asset with a cadence of its own.
+
+Belongs here: `hyperparameters`. The search is `recsys.search`; it is handed train and validation only. Training takes
+the last winner, so the asset is in front of `als_model` in the graph, but no daily job waits for a search.
+
+Dagster concept: run configuration, https://docs.dagster.io/guides/operate/configuration/run-configuration
+"""
+
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+from dagster import AssetExecutionContext, AssetIn, Config, DataVersion, MaterializeResult, MetadataValue, asset
+from pydantic import Field
+
+from movierec_assets.defs.presentation import (
+    MODEL_TEAM,
+    TRAINING,
+    embedded,
+    parallel_coordinates,
+    search_history,
+    table,
+)
+from movierec_assets.recsys import search as searching
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.search import Budget, Exam, Trial
+from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.recipes import record_search, trials_url
+from movierec_assets.resources.search_log import log_search
+
+SEARCH_VERSION = "1"
+"""Raised when the same data and seed would be searched in another way; unfinished studies are then left behind."""
+
+
+class SearchConfig(Config):
+    """How long to search."""
+
+    trials: int = Field(default=80, description="Recipes to try at most.")
+    seconds: float = Field(default=240.0, description="Stop after this, in seconds.")
+    seed: int = Field(default=0, description="Same seed, data and number of trials: same winner.")
+
+
+@asset(
+    group_name=TRAINING,
+    # Of the split the search sees these two; it cannot see the test part.
+    ins={"train_matrix": AssetIn(), "validation_matrix": AssetIn()},
+    kinds={"optuna", "postgres"},
+    owners=[MODEL_TEAM],
+    code_version="1",
+    metadata={"table": "movierec.searches"},
+)
+def hyperparameters(
+    context: AssetExecutionContext,
+    config: SearchConfig,
+    train_matrix: Interactions,
+    validation_matrix: Interactions,
+    postgres: PostgresResource,
+    registry: RegistryResource,
+) -> MaterializeResult[None]:
+    """The recipe that ranks best on likes held out from training, found by Optuna.
+
+    A recipe replaces the built-in one only when it is better for the same users beyond chance. A search that was
+    interrupted goes on where it was; its trials are in Postgres.
+    """
+    database = postgres.open()
+    exam = Exam.latest(train_matrix, validation_matrix)
+    data = (train_matrix.fingerprint() + validation_matrix.fingerprint()).encode()
+    study = f"{SEARCH_VERSION}-{config.seed}-{hashlib.sha256(data).hexdigest()[:24]}"
+
+    def progress(trial: Trial, best: float) -> None:
+        value = trial.state if trial.value is None else f"{trial.value:.4f}"
+        context.log.info(f"Trial {trial.number}: {value} in {trial.seconds:.1f} s, best {best:.4f}")
+
+    found = searching.search(
+        exam,
+        budget=Budget(config.trials, config.seconds),
+        built_in=Recipe(),
+        seed=config.seed,
+        storage=trials_url(database),
+        name=study,
+        progress=progress,
+    )
+    details: dict[str, Any] = {
+        "lead": asdict(found.lead),
+        "trials": len(found.trials),
+        "study": study,
+        "seed": config.seed,
+    }
+    number = record_search(database, found.recipe, details, context.run.run_id)
+    best = max(trial.value for trial in found.trials if trial.value is not None)
+    won = "better than the built-in recipe" if found.lead.low > 0 else "not clearly better; the built-in recipe stays"
+    context.log.info(f"Search {number}: best {best:.4f} is {won}")
+    pictures = {"history": search_history(found.trials), "parallel_coordinates": parallel_coordinates(found.trials)}
+    mlflow_run_id = log_search(
+        registry.open(), number, found.recipe, found.trials, pictures, dagster_run_id=context.run.run_id
+    )
+    return MaterializeResult(
+        data_version=DataVersion(str(number)),
+        metadata={
+            "search": MetadataValue.int(number),
+            "recipe": MetadataValue.json(found.recipe.as_dict()),
+            "best_validation_ndcg_at_10": MetadataValue.float(best),
+            "outcome": MetadataValue.text(won),
+            "lead": MetadataValue.json(details["lead"]),
+            "trials": MetadataValue.int(len(found.trials)),
+            "pruned": MetadataValue.int(sum(trial.state == "pruned" for trial in found.trials)),
+            "mlflow_run_id": MetadataValue.text(mlflow_run_id),
+            **{name: embedded(image) for name, image in pictures.items()},
+            "best_trials": table(*_best_trials(found.trials)),
+        },
+    )
+
+
+def _best_trials(trials: list[Trial], count: int = 10) -> tuple[list[str], list[list[Any]]]:
+    complete = sorted((t for t in trials if t.value is not None), key=lambda t: -(t.value or 0.0))[:count]
+    names = list(complete[0].recipe)
+    return ["trial", "NDCG@10", *names], [
+        [t.number, t.value, *(f"{v:.4g}" if isinstance(v, float) else str(v) for v in t.recipe.values())]
+        for t in complete
+    ]

@@ -1,0 +1,148 @@
+"""One honest experiment in memory: choose a recipe on validation, fit it, and score it beside every baseline.
+
+Belongs here: the order of things, for both protocols. The parts are in `split`, `search`, `als`, `baselines` and
+`evaluation`; reading ratings and writing results is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from movierec_assets.recsys import als, baselines, ranking
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.evaluation import Evaluation, evaluate
+from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray
+from movierec_assets.recsys.metrics import CUTOFFS
+from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.search import Budget, Exam, Found, Trial, search
+from movierec_assets.recsys.split import Protocol, Split, StrongSplit, Task, leave_latest_out, strong_generalization
+
+MODEL, ORIGINAL, POPULARITY, ITEM_KNN, EASE = "als", "original recipe", "popularity", "item-kNN", "EASE"
+CUTOFFS_OF: dict[Protocol, tuple[int, ...]] = {
+    "leave-latest-out": CUTOFFS,
+    "strong-generalization": (10, 20, 50, 100),
+}
+"""List lengths that each protocol is reported at."""
+
+
+NOBODY_TO_SCORE = (
+    "No user can be scored: nobody has enough likes beside the held-out ones. Use more ratings, or lower "
+    "MOVIEREC_POSITIVE_THRESHOLD."
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What came out.
+
+    Attributes
+    ----------
+    protocol : str
+    recipe : Recipe
+        The one that was fitted.
+    found : Found or None
+        The search; None when there was none.
+    task : Task
+        Training data, scored users, histories and what was held out.
+    ids : IdMaps
+    lists : TopK
+        The model's.
+    evaluations : list of Evaluation
+        The model first, then each baseline; all for the same users.
+    """
+
+    protocol: Protocol
+    recipe: Recipe
+    found: Found | None
+    task: Task
+    ids: IdMaps
+    lists: TopK
+    evaluations: list[Evaluation]
+
+
+def run(
+    user_ids: IntArray,
+    movie_ids: IntArray,
+    stars: FloatArray,
+    rated_at: IntArray,
+    *,
+    protocol: Protocol = "leave-latest-out",
+    budget: Budget | None = None,
+    seed: int = 0,
+    progress: Callable[[Trial, float], None] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Experiment:
+    """Search, fit and evaluate.
+
+    Parameters
+    ----------
+    user_ids, movie_ids : int array, shape (n,)
+        One row for each positive rating.
+    stars : float array, shape (n,)
+    rated_at : int array, shape (n,)
+        Unix seconds.
+    protocol : {"leave-latest-out", "strong-generalization"}
+    budget : Budget or None
+        Of the search; None takes the built-in recipe.
+    seed : int
+        Of the search, of all fits, and of the choice of held-out users.
+    progress : callable, optional
+        Called after each trial with it and the best value so far.
+    say : callable
+        Told what is going on.
+
+    Returns
+    -------
+    Experiment
+
+    Raises
+    ------
+    RecsysError
+        When there is nothing to learn from, to choose on or to score.
+    """
+    split: Split | StrongSplit
+    if protocol == "leave-latest-out":
+        split, ids = leave_latest_out(user_ids, movie_ids, stars, rated_at)
+    else:
+        split, ids = strong_generalization(user_ids, movie_ids, stars, rated_at, seed=seed)
+    recipe, found = Recipe(seed=seed), None
+    if budget is not None:
+        say("Searching for a recipe on the validation part")
+        exam = Exam.latest(split.train, split.validation) if isinstance(split, Split) else Exam.strong(split)
+        found = search(exam, budget=budget, built_in=recipe, seed=seed, progress=progress)
+        recipe = found.recipe
+    task, validation = split.task("test"), split.task("validation")
+    if len(task.users) == 0:
+        raise RecsysError(NOBODY_TO_SCORE)
+    cutoffs = CUTOFFS_OF[protocol]
+    k = max(cutoffs)
+    say("Fitting the recipe")
+    factors = als.fit(task.train, recipe)
+    lists = rank(task, factors, recipe, k)
+    say("Fitting the baselines")
+    ranked = {
+        MODEL: lists,
+        ORIGINAL: baselines.original_recipe(task.train, task.histories, k, seed, task.users),
+        POPULARITY: baselines.popularity(task.train, task.histories, k),
+        ITEM_KNN: baselines.item_knn(task.train, task.histories, k),
+    }
+    if baselines.ease_feasible(task.train):
+        regularization = (
+            baselines.choose_ease_lambda(validation.train, validation.histories, validation.held_out)
+            if len(validation.users)
+            else baselines.EASE_GRID[len(baselines.EASE_GRID) // 2]
+        )
+        ranked[EASE] = baselines.ease(task.train, task.histories, k, regularization)
+    evaluations = [
+        evaluate(name, each, task.held_out, task.train, cutoffs, histories=task.histories)
+        for name, each in ranked.items()
+    ]
+    return Experiment(protocol, recipe, found, task, ids, lists, evaluations)
+
+
+def rank(task: Task, factors: als.Factors, recipe: Recipe, k: int) -> TopK:
+    """Lists of a fit for the scored users of a task, folded in from their histories."""
+    vectors = als.fold_in(factors.movies, task.histories, recipe, factors.confidence)
+    return ranking.recommend(vectors, factors.movies, task.histories.stars, k)

@@ -1,0 +1,314 @@
+"""Choosing a recipe: which one ranks best on interactions that were held out for choosing.
+
+Belongs here: the space of recipes, what a recipe is worth, and the search. It sees the training and validation parts
+of a split only. Where trials are kept is the caller's: an Optuna
+storage URL, or memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self, cast
+
+import numpy as np
+import optuna
+
+from movierec_assets.recsys import als, metrics, ranking
+from movierec_assets.recsys.als import FoldIn, Iteration, Recipe
+from movierec_assets.recsys.comparison import Interval, paired_difference
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.interactions import FloatArray, Interactions
+from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, StrongSplit, Task, latest_of_each_user
+
+_REPORTED = (6, 12)
+"""Iterations after which a trial may be pruned; before the first, factors say little."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Bounds of the search, both ends included; alpha, regularization, floor and tau are searched on a log scale."""
+
+    confidence: tuple[als.ConfidenceKind, ...] = ("binary", "rating", "bm25")
+    alpha: tuple[float, float] = (0.5, 50.0)
+    regularization: tuple[float, float] = (0.5, 1000.0)
+    factors: tuple[int, ...] = (32, 64, 96, 128)
+    iterations: tuple[int, int] = (6, 24)
+    fold_in_floor: tuple[float, float] = (0.03, 1.0)
+    fold_in_boost: tuple[float, float] = (0.5, 8.0)
+    fold_in_tau: tuple[float, float] = (2.0, 60.0)
+
+    def __post_init__(self) -> None:
+        for name in ("confidence", "factors"):
+            if not getattr(self, name):
+                raise RecsysError(f"The search space leaves no choice for {name}; name at least one.")
+        for name in ("alpha", "regularization", "iterations", "fold_in_floor", "fold_in_boost", "fold_in_tau"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise RecsysError(f"The search space of {name} is {low} to {high}; give 0 < lowest <= highest.")
+
+    def suggest(self, trial: optuna.Trial, seed: int) -> Recipe:
+        """Draw a recipe."""
+        return Recipe(
+            confidence=cast(als.ConfidenceKind, trial.suggest_categorical("confidence", self.confidence)),
+            alpha=trial.suggest_float("alpha", *self.alpha, log=True),
+            regularization=trial.suggest_float("regularization", *self.regularization, log=True),
+            factors=trial.suggest_categorical("factors", self.factors),
+            iterations=trial.suggest_int("iterations", *self.iterations),
+            seed=seed,
+            fold_in=FoldIn(
+                floor=trial.suggest_float("fold_in_floor", *self.fold_in_floor, log=True),
+                boost=trial.suggest_float("fold_in_boost", *self.fold_in_boost, log=True),
+                tau=trial.suggest_float("fold_in_tau", *self.fold_in_tau, log=True),
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop, whichever comes first.
+
+    Attributes
+    ----------
+    trials : int
+    seconds : float
+    """
+
+    trials: int = 60
+    seconds: float = 240.0
+
+    def __post_init__(self) -> None:
+        if self.trials < 1 or self.seconds <= 0:
+            raise RecsysError(
+                f"A search of {self.trials} trials in {self.seconds:g} s finds nothing; allow at least one trial."
+            )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recipe that was tried: its mean NDCG@10, or None when it was pruned or failed."""
+
+    number: int
+    state: str
+    recipe: dict[str, Any]
+    value: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """Result of a search.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        The best, if it is better than the built-in one beyond chance; else the built-in one.
+    best : Recipe
+        The best on the held-out interactions, whatever its lead.
+    lead : Interval
+        NDCG@10 of `best` minus that of the built-in recipe, for the same users.
+    trials : list of Trial
+    """
+
+    recipe: Recipe
+    best: Recipe
+    lead: Interval
+    trials: list[Trial] = field(default_factory=list)
+
+
+class Exam:
+    """What recipes are measured on.
+
+    Parameters
+    ----------
+    train : Interactions, shape (all users, n_movies)
+        To fit on.
+    moments : sequence of Task
+        What to predict from what; their `train` is not used, because one fit serves all.
+    k : int
+        Length of the lists.
+    """
+
+    def __init__(self, train: Interactions, moments: Sequence[Task], k: int) -> None:
+        if not any(len(moment.users) for moment in moments):
+            raise RecsysError(
+                f"There is nothing to choose a recipe on: nobody has {MIN_TRAIN_TO_EVALUATE} likes before the "
+                "validation part. Load more ratings, or train with the built-in recipe."
+            )
+        self.train = train
+        self.moments = [moment for moment in moments if len(moment.users)]
+        self._k = k
+
+    @classmethod
+    def latest(cls, train: Interactions, validation: Interactions, moments: int = 5) -> Self:
+        """Predict each user's latest likes before the test, one group after the other.
+
+        One held-out group per user says little about a recipe when there are few users. So the validation part and
+        the latest groups of the training part before it each give a moment. All are scored with movie factors fitted
+        on what lies before the earliest of them, and each with the history up to that moment.
+
+        Parameters
+        ----------
+        train, validation : Interactions
+            Of a leave-latest-out split.
+        moments : int
+
+        Raises
+        ------
+        RecsysError
+            When nobody has enough likes before any of them.
+        """
+        earlier, held_out = train, validation
+        tasks = []
+        for number in range(moments):
+            users = np.flatnonzero((held_out.per_user > 0) & (earlier.per_user >= MIN_TRAIN_TO_EVALUATE))
+            tasks.append(Task(earlier, users, earlier.rows(users), held_out.rows(users)))
+            if number + 1 == moments or len(users) == 0:
+                break
+            earlier, held_out = latest_of_each_user(earlier)
+        return cls(tasks[-1].train, tasks, 10)
+
+    @classmethod
+    def strong(cls, split: StrongSplit) -> Self:
+        """Find the held-back likes of validation users who were no part of the fit."""
+        task = split.task("validation")
+        return cls(task.train, [task], 100)
+
+    def mark(self, movie_factors: FloatArray, recipe: Recipe, confidence: als.Confidence) -> FloatArray:
+        """NDCG of each user, mean over the user's moments; NaN for users without one.
+
+        Returns
+        -------
+        float array, shape (all users,)
+        """
+        n_users = self.train.shape[0]
+        total, count = np.zeros(n_users), np.zeros(n_users)
+        for moment in self.moments:
+            vectors = als.fold_in(movie_factors, moment.histories, recipe, confidence)
+            lists = ranking.recommend(vectors, movie_factors, moment.histories.stars, self._k)
+            total[moment.users] += metrics.score(lists.items, moment.held_out.stars, self._k).ndcg
+            count[moment.users] += 1
+        mean: FloatArray = np.divide(total, count, out=np.full(n_users, np.nan), where=count > 0)
+        return mean
+
+    def take(self, recipe: Recipe, progress: Callable[[Iteration], None] | None = None) -> FloatArray:
+        """Fit a recipe, and mark it."""
+        factors = als.fit(self.train, recipe, progress)
+        return self.mark(factors.movies, recipe, factors.confidence)
+
+
+def search(
+    exam: Exam,
+    *,
+    space: Space | None = None,
+    budget: Budget | None = None,
+    built_in: Recipe | None = None,
+    seed: int = 0,
+    storage: str | None = None,
+    name: str | None = None,
+    progress: Callable[[Trial, float], None] | None = None,
+) -> Found:
+    """Search for the recipe with the highest mean mark of an exam.
+
+    Parameters
+    ----------
+    exam : Exam
+    space, budget, built_in : optional
+        The built-in recipe is the first trial.
+    seed : int
+        Same seed, same data and same number of trials: same result. A budget that ends by time does not promise it.
+    storage, name : str, optional
+        Optuna storage URL and study name. A study that was interrupted there goes on; its finished trials count
+        towards the number of trials.
+    progress : callable, optional
+        Called after each trial with it and the best value so far.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    RecsysError
+        When there is nothing to choose on, or not one trial succeeded.
+
+    References
+    ----------
+    Akiba et al. (2019), Optuna: a next-generation hyperparameter optimization framework.
+    """
+    space, budget, built_in = space or Space(), budget or Budget(), built_in or Recipe()
+    started = time.monotonic()
+    marks: dict[Recipe, FloatArray] = {}
+
+    def objective(trial: optuna.Trial) -> float:
+        recipe = space.suggest(trial, built_in.seed)
+
+        def watch(iteration: Iteration) -> None:
+            if iteration.number not in _REPORTED or iteration.number == iteration.of:
+                return
+            mark = exam.mark(iteration.movies, recipe, confidence)
+            trial.report(float(np.nanmean(mark)), iteration.number)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        confidence = als.Confidence.of(exam.train, recipe.confidence)
+        mark = exam.take(recipe, watch)
+        marks[recipe] = mark
+        return float(np.nanmean(mark))
+
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, n_startup_trials=12, warn_independent_sampling=False
+        ),
+        pruner=optuna.pruners.PercentilePruner(50.0, n_startup_trials=8),
+        load_if_exists=True,
+    )
+    if not study.trials:
+        first = built_in.as_dict()
+        first.pop("seed")
+        study.enqueue_trial(first)
+    done = sum(trial.state.is_finished() for trial in study.trials)
+
+    def tell(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> None:
+        if progress:
+            progress(_told(frozen), _best_value(study))
+
+    study.optimize(
+        objective,
+        n_trials=max(0, budget.trials - done),
+        timeout=max(0.001, budget.seconds - (time.monotonic() - started)),
+        callbacks=[tell],
+        catch=(RecsysError,),
+    )
+    finished = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    if not finished:
+        raise RecsysError(f"Not one of {len(study.trials)} trials gave a recipe; widen the search space or the budget.")
+    best = _recipe(study.best_trial.params, built_in.seed)
+    for recipe in {best, built_in} - marks.keys():
+        marks[recipe] = exam.take(recipe)
+    scored = ~np.isnan(marks[best])
+    lead = paired_difference(marks[best][scored], marks[built_in][scored])
+    return Found(best if lead.low > 0 else built_in, best, lead, [_told(trial) for trial in study.trials])
+
+
+def _recipe(parameters: dict[str, Any], seed: int) -> Recipe:
+    return Recipe.from_dict({**parameters, "seed": seed})
+
+
+def _told(frozen: optuna.trial.FrozenTrial) -> Trial:
+    seconds = frozen.duration.total_seconds() if frozen.duration else 0.0
+    complete = frozen.state == optuna.trial.TrialState.COMPLETE
+    return Trial(frozen.number, frozen.state.name.lower(), frozen.params, frozen.value if complete else None, seconds)
+
+
+def _best_value(study: optuna.Study) -> float:
+    values: Sequence[float] = [
+        trial.value
+        for trial in study.trials
+        if trial.state == optuna.trial.TrialState.COMPLETE and trial.value is not None
+    ]
+    return max(values, default=float("nan"))

@@ -1,0 +1,42 @@
+"""What a killed command started does not outlive it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+OWNER = """
+import os, subprocess, sys, time
+from movierec_assets.command import guard
+environment = os.environ | {guard.VARIABLE: guard.start()}
+server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=environment)
+stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(server.pid, stranger.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_servers_of_a_killed_command_end_and_strangers_do_not(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        server, stranger = (psutil.Process(int(pid)) for pid in owner.stdout.readline().split())
+        try:
+            owner.send_signal(number)
+            deadline = time.monotonic() + 20
+            while is_alive(server) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert not is_alive(server)
+            assert is_alive(stranger)
+        finally:
+            stranger.kill()
+            owner.kill()

@@ -1,0 +1,169 @@
+"""`movierec model`: what is printed, what is changed, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from click.testing import CliRunner, Result
+
+from movierec_assets.cli import cli, main
+from movierec_assets.resources.decisions import PromotionError
+from movierec_assets.resources.registry import NoChampionError, NoSuchVersionError, RegistryUnavailableError
+from movierec_tests.defs.harness import Platform, own_platform
+from movierec_tests.registry_harness import promotions_of, register, reset
+
+
+@pytest.fixture(scope="module")
+def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("model_cli")
+    with own_platform(server_url, directory, directory) as platform:
+        yield platform
+
+
+@dataclass(frozen=True)
+class Command:
+    """The command line on a platform with two versions, the first of which is champion."""
+
+    platform: Platform
+    first: int
+    second: int
+
+    def __call__(self, *arguments: object, answer: str | None = None) -> Result:
+        return CliRunner().invoke(cli, ["model", *map(str, arguments)], input=answer)
+
+    def champion(self) -> int:
+        return self.platform.registry.champion().number
+
+
+@pytest.fixture
+def model(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Command:
+    _platform.enter(monkeypatch)
+    reset(_platform)
+    first, second = (register(_platform, seed=seed, ndcg=ndcg) for seed, ndcg in ((1, 0.1), (2, 0.1234)))
+    promotions_of(_platform).promote(first, "the first one", "me")
+    return Command(_platform, first, second)
+
+
+def test_list_shows_aliases_figures_and_decisions_newest_first(model: Command) -> None:
+    found = json.loads(model("list", "--json").stdout)
+    assert [each["version"] for each in found] == [model.second, model.first]
+    assert found[1]["aliases"] == ["champion"]
+    assert (found[1]["outcome"], found[1]["reason"]) == ("manual", "the first one")
+    assert found[0]["metrics"]["ndcg_at_10"] == pytest.approx(0.1234)
+    table = model("list").output
+    assert "champion" in table
+    assert "0.1234" in table
+
+
+def test_a_short_list_still_shows_the_champion(model: Command) -> None:
+    register(model.platform)
+    found = json.loads(model("list", "-n", 1, "--json").stdout)
+    assert [each["version"] for each in found] == [model.second + 1, model.first]
+
+
+def test_show_is_about_the_champion_unless_a_version_is_given(model: Command) -> None:
+    shown = json.loads(model("show", "--json").stdout)
+    assert shown["version"] == model.first
+    assert shown["recipe"]["factors"] == 4
+    assert shown["provenance"]["positives_fingerprint"] == "1" * 8
+    assert [decision["reason"] for decision in shown["decisions"]] == ["the first one"]
+    text = model("show", model.second).output
+    assert f"Version {model.second}" in text
+    assert "regularization" in text
+    assert "Decisions" not in text
+
+
+def test_compare_shows_two_versions_side_by_side(model: Command) -> None:
+    text = model("compare", model.first, model.second).output
+    for part in ("Metrics", "Recipe", "Provenance", "+0.0234", "11111111", "22222222"):
+        assert part in text
+    left, right = json.loads(model("compare", model.first, model.second, "--json").stdout)
+    assert (left["recipe"]["seed"], right["recipe"]["seed"]) == (1, 2)
+
+
+def test_promote_asks_why_unless_told(model: Command) -> None:
+    asked = model("promote", model.second, "--no-publish", answer="because\n")
+    assert asked.exit_code == 0, asked.output
+    assert f"Version {model.second} is the champion, instead of {model.first}" in asked.output
+    assert "movierec run --job publish" in asked.output
+    (record, _) = promotions_of(model.platform).history()
+    assert record.reason == "because"
+    assert "movierec model promote (" in record.decided_by
+    assert model.champion() == model.second
+
+
+def test_rollback_returns_to_the_previous_champion(model: Command) -> None:
+    model("promote", model.second, "--reason", "try it", "--no-publish")
+    back = model("rollback", "--reason", "it was worse", "--no-publish")
+    assert back.exit_code == 0, back.output
+    assert model.champion() == model.first
+    assert promotions_of(model.platform).history()[0].outcome == "rollback"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["show", 99], NoSuchVersionError, "has no version 99: the newest are 2, 1"),
+        (["compare", 1, 99], NoSuchVersionError, "has no version 99"),
+        (["promote", 99, "--reason", "x"], NoSuchVersionError, "has no version 99"),
+        (["promote", 1, "--reason", "x"], PromotionError, "champion already"),
+        (["rollback", "--reason", "x"], PromotionError, "Nothing to roll back to"),
+    ],
+)
+def test_what_cannot_be_done_is_explained(
+    model: Command, arguments: list[object], error: type[Exception], message: str
+) -> None:
+    result = model(*arguments)
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
+    assert model.champion() == model.first
+
+
+def test_an_empty_registry_is_no_error_in_a_list_and_one_in_show(model: Command) -> None:
+    reset(model.platform)
+    assert "movierec run" in model("list").stdout
+    assert isinstance(model("show").exception, NoChampionError)
+
+
+def test_with_mlflow_away_every_command_says_so_in_seconds(model: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIEREC_MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    start = time.monotonic()
+    for arguments in (
+        ["list"],
+        ["show"],
+        ["compare", 1, 2],
+        ["promote", 2, "--reason", "x"],
+        ["rollback", "--reason", "x"],
+    ):
+        result = model(*arguments)
+        assert isinstance(result.exception, RegistryUnavailableError), arguments
+        assert "MLflow does not answer at http://127.0.0.1:9" in str(result.exception)
+    assert time.monotonic() - start < 15
+    monkeypatch.delenv("MOVIEREC_MLFLOW_TRACKING_URI")
+    assert model.champion() == model.first
+    assert len(promotions_of(model.platform).history()) == 1
+
+
+def test_an_error_is_one_line_and_exit_status_1(
+    model: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["movierec", "model", "rollback", "--reason", "x"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "roll back" in line)
+    assert line == f"Nothing to roll back to: Version {model.first} is the champion, and there is no earlier one."
+
+
+@pytest.mark.slow
+def test_after_promote_and_rollback_the_tables_carry_the_champion(model: Command) -> None:
+    promotions = promotions_of(model.platform)
+    for arguments, champion in ((["promote", model.second], model.second), (["rollback"], model.first)):
+        done = model(*arguments, "--reason", "try it")
+        assert done.exit_code == 0, done.output
+        assert f"The recommendations are version {champion}'s" in done.output
+        assert set(promotions.served().values()) == {champion}

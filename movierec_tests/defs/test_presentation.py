@@ -1,0 +1,32 @@
+"""What is drawn for the UI can be read."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from matplotlib.text import Text
+
+from movierec_assets.defs.presentation import metric_bars, metric_panels
+
+NAMES = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
+RANKERS = {
+    ranker: {name: 0.3 / (place + 1) * (metric + 1) / 3 for metric, name in enumerate(NAMES)}
+    for place, ranker in enumerate(["als", "original recipe", "popularity", "item-kNN", "EASE", "champion"])
+}
+
+
+def test_no_label_of_six_rankers_and_six_metrics_lies_on_another() -> None:
+    figure = metric_panels(RANKERS, NAMES, "Held-out latest likes of 610 users")
+    figure.canvas.draw()
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+    shown = [text.get_text() for text in texts]
+    assert {*RANKERS, "hit rate@10", "coverage@10", "0.600"} <= set(shown)
+    boxes = [text.get_window_extent() for text in texts]
+    assert not [
+        (a, b) for (a, first), (b, second) in combinations(zip(shown, boxes, strict=True), 2) if first.overlaps(second)
+    ]
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+
+
+def test_one_ranker_and_four_metrics_are_drawn_too() -> None:
+    assert metric_bars({"als": RANKERS["als"]}, NAMES[:4], "One").value.startswith("![plot](data:image/png;base64,")

@@ -1,0 +1,360 @@
+"""Promotion and rollback from Dagster, and the sensor that lets the tables follow the champion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetKey,
+    AssetMaterialization,
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    ExecuteInProcessResult,
+    MaterializeResult,
+    RunRequest,
+    SensorResult,
+    SkipReason,
+    asset,
+    asset_check,
+    build_sensor_context,
+    materialize,
+)
+
+from movierec_assets.definitions import build
+from movierec_assets.defs.decision_metadata import compared_with, require_compared_with
+from movierec_assets.defs.registry_operations import (
+    ATTEMPTS,
+    DECISION_TAG,
+    FORGOTTEN,
+    PAUSE,
+    Attempt,
+    champion_sensor,
+    next_step,
+    note_rejection,
+    publishing_runs,
+)
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.registry import MODEL_NAME
+from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
+from movierec_tests.registry_harness import move_alias, promotions_of, register, reset
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+SERVED: dict[str, int | None] = {"user_recommendations": 1, "similar_movies": 1, "popular_movies": 1}
+
+
+@pytest.fixture(scope="module")
+def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("operations")
+    with own_platform(server_url, directory, directory) as platform:
+        yield platform
+
+
+@pytest.fixture
+def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """A platform with ratings, an empty registry, no history, and no runs."""
+    _platform.enter(monkeypatch)
+    reset(_platform)
+    with DagsterInstance.get() as instance:
+        for one in instance.get_runs():
+            instance.delete_run(one.run_id)
+    return _platform
+
+
+def _operate(job: str, op: str, **config: object) -> ExecuteInProcessResult:
+    with DagsterInstance.get() as instance:
+        return (
+            build()
+            .resolve_job_def(job)
+            .execute_in_process(instance=instance, raise_on_error=False, run_config={"ops": {op: {"config": config}}})
+        )
+
+
+def _look(platform: Platform, uri: str | None = None) -> list[RunRequest] | str:
+    """What the sensor does when it looks: requests, or why there is none."""
+    resources = {
+        "registry": RegistryResource(uri=uri),
+        "postgres": PostgresResource(url=platform.settings.databases.ratings),
+    }
+    with DagsterInstance.get() as instance:
+        found = champion_sensor(build_sensor_context(instance=instance, resources=resources))
+    if isinstance(found, SkipReason):
+        return str(found.skip_message)
+    assert isinstance(found, SensorResult)
+    if found.run_requests:
+        return list(found.run_requests)
+    assert found.skip_reason is not None
+    return str(found.skip_reason.skip_message)
+
+
+def _request(platform: Platform) -> RunRequest:
+    found = _look(platform)
+    assert not isinstance(found, str), found
+    (request,) = found
+    return request
+
+
+def _serve_as(request: RunRequest) -> ExecuteInProcessResult:
+    """Run what was requested, tagged as the daemon tags it."""
+    with DagsterInstance.get() as instance:
+        return (
+            build()
+            .resolve_job_def("publish")
+            .execute_in_process(instance=instance, tags=dict(request.tags), raise_on_error=False)
+        )
+
+
+# When to publish
+
+
+def _next(
+    champion: int = 2,
+    served: dict[str, int | None] | None = None,
+    under_way: tuple[str, ...] = (),
+    attempts: tuple[Attempt, ...] = (),
+    now: datetime = NOW,
+) -> tuple[str | None, str]:
+    step = next_step(champion, 7, SERVED if served is None else served, under_way, attempts, now)
+    return step.run_key, step.reason
+
+
+def test_tables_of_another_version_are_published_by_a_key_of_the_decision() -> None:
+    key, reason = _next()
+    assert key == "decision-7-1"
+    assert "user_recommendations 1" in reason
+
+
+def test_tables_of_the_champion_are_left_alone_also_where_one_has_no_rows() -> None:
+    assert _next(champion=1)[0] is None
+    assert _next(champion=1, served=SERVED | {"user_recommendations": None})[0] is None
+
+
+def test_empty_tables_and_a_mixture_are_published() -> None:
+    assert _next(served=dict.fromkeys(SERVED)) == ("decision-7-1", "Champion 2, the tables carry nothing.")
+    assert _next(served=SERVED | {"popular_movies": 2})[0] == "decision-7-1"
+
+
+def test_a_run_that_publishes_anyway_is_waited_for() -> None:
+    key, reason = _next(under_way=("train 1234",))
+    assert key is None
+    assert "train 1234" in reason
+
+
+def test_a_publication_that_fails_is_tried_again_later_and_not_for_ever() -> None:
+    ended = [NOW, NOW + PAUSE, NOW + 3 * PAUSE]
+    attempts = tuple(Attempt(True, at) for at in ended)
+    assert _next(attempts=(Attempt(False, NOW),))[0] is None
+    assert _next(attempts=attempts[:1], now=NOW + PAUSE / 2)[0] is None
+    assert _next(attempts=attempts[:1], now=NOW + PAUSE)[0] == "decision-7-2"
+    assert _next(attempts=attempts[:2], now=NOW + 2 * PAUSE)[0] is None
+    assert _next(attempts=attempts[:2], now=NOW + 3 * PAUSE)[0] == "decision-7-3"
+    assert len(attempts) == ATTEMPTS
+    key, reason = _next(attempts=attempts, now=NOW + timedelta(days=9))
+    assert key is None
+    assert "run that job by hand" in reason
+
+
+# An evaluation speaks about one champion
+
+
+def test_an_evaluation_against_another_champion_decides_nothing() -> None:
+    require_compared_with(3, 3, scored=True)
+    require_compared_with(3, None, scored=True)
+    with pytest.raises(RecsysError, match="Version 3 is the champion now, and model_evaluation was made against champ"):
+        require_compared_with(3, 2, scored=True)
+    with pytest.raises(RecsysError, match="made when there was no champion"):
+        require_compared_with(3, None, scored=False)
+
+
+def test_which_champion_an_evaluation_was_made_against_is_read_from_its_metadata() -> None:
+    with DagsterInstance.ephemeral() as instance:
+        assert compared_with(instance) is None
+        instance.report_runless_asset_event(AssetMaterialization("model_evaluation"))
+        assert compared_with(instance) is None
+        instance.report_runless_asset_event(
+            AssetMaterialization("model_evaluation", metadata={"champion_version": 4, "model_version": 5})
+        )
+        assert compared_with(instance) == 4
+
+
+# The sensor
+
+
+def test_the_sensor_is_on_from_the_start_and_runs_publish() -> None:
+    assert champion_sensor.default_status is DefaultSensorStatus.RUNNING
+    assert champion_sensor.job_name == "publish"
+
+
+def test_without_a_champion_the_sensor_skips_with_the_reason(platform: Platform) -> None:
+    register(platform)
+    assert "No version carries the alias champion" in str(_look(platform))
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg2://nobody@127.0.0.1:9/x_mlflow"])
+def test_with_mlflow_away_the_sensor_skips_with_the_reason(platform: Platform, uri: str) -> None:
+    assert "MLflow does not answer at" in str(_look(platform, uri))
+    assert promotions_of(platform).history() == []
+
+
+def test_with_postgres_away_the_sensor_skips_with_the_reason(platform: Platform) -> None:
+    resources = {
+        "registry": RegistryResource(),
+        "postgres": PostgresResource(url="postgresql://nobody@127.0.0.1:9/movierec"),
+    }
+    found = champion_sensor(build_sensor_context(resources=resources))
+    assert isinstance(found, SkipReason)
+    assert "does not answer at 127.0.0.1:9" in str(found.skip_message)
+
+
+@pytest.mark.slow
+def test_the_champion_going_back_and_forth_gives_a_new_key_each_time(platform: Platform) -> None:
+    one, two = register(platform, seed=1), register(platform, seed=2)
+    keys = []
+    for number in (one, two, one, two):
+        move_alias(platform, number)
+        keys.append(_request(platform).run_key)
+        assert _request(platform).run_key == keys[-1], "looking again is not a move"
+    assert len(set(keys)) == 4
+    assert [record.version for record in promotions_of(platform).history()] == [two, one, two, one]
+
+
+def test_while_a_run_will_publish_anyway_the_sensor_waits(platform: Platform) -> None:
+    move_alias(platform, register(platform))
+    job = build().resolve_job_def("train")
+    with DagsterInstance.get() as instance:
+        going_on = instance.create_run_for_job(job, status=DagsterRunStatus.STARTED)
+        assert f"by train {going_on.run_id[:8]}" in str(_look(platform))
+        assert publishing_runs(instance, datetime.now(UTC) + FORGOTTEN) == []
+        instance.report_run_failed(going_on)
+        partial = instance.create_run_for_job(
+            job, status=DagsterRunStatus.STARTED, asset_selection=frozenset({AssetKey("positive_ratings")})
+        )
+        assert _request(platform).run_key
+        instance.report_run_failed(partial)
+
+
+# What a check stopped
+
+
+@pytest.mark.parametrize(("passed", "severity"), [(False, "ERROR"), (False, "WARN"), (True, "ERROR")])
+def test_a_challenger_that_a_blocking_check_stopped_is_kept_as_rejected_once(
+    platform: Platform, passed: bool, severity: str
+) -> None:
+    one, two = register(platform, seed=1), register(platform, seed=2)
+    promotions = promotions_of(platform)
+    promotions.promote(one, "the first one", "me")
+
+    @asset
+    def als_model() -> MaterializeResult[None]:
+        return MaterializeResult(metadata={"model_version": two})
+
+    @asset_check(asset=als_model, blocking=True)
+    def is_finite() -> AssetCheckResult:
+        return AssetCheckResult(passed=passed, severity=AssetCheckSeverity(severity), description="3 are not finite")
+
+    with DagsterInstance.get() as instance:
+        result = materialize([als_model, is_finite], instance=instance, raise_on_error=False)
+        record = note_rejection(promotions, instance, result.run_id)
+        assert note_rejection(promotions, instance, result.run_id) is None
+    if passed or severity == "WARN":
+        assert record is None
+        return
+    assert record is not None
+    assert (record.version, record.previous, record.outcome, record.promoted) == (two, one, "rejected", False)
+    assert record.reason == "Failed is_finite: 3 are not finite"
+    assert record.dagster_run_id == result.run_id
+    assert platform.registry.version(two).tags["promotion_outcome"] == "rejected"
+    assert platform.registry.champion().number == one
+
+
+# Operations, and the tables that follow
+
+
+def test_a_promotion_and_a_rollback_as_jobs_leave_decisions_and_events(platform: Platform) -> None:
+    one, two = register(platform, seed=1), register(platform, seed=2)
+    promotions_of(platform).promote(one, "first", "me")
+    promoted = _operate("promote_version", "promote", version=two, reason="it is nicer")
+    assert promoted.success
+    shown = metadata_of(promoted)["champion_model"]
+    assert (shown["champion_version"], shown["previous_champion"], shown["reason"]) == (two, str(one), "it is nicer")
+    rolled_back = _operate("rollback_champion", "roll_back", reason="it was not")
+    assert rolled_back.success
+    assert platform.registry.champion().number == one
+    records = promotions_of(platform).history()
+    assert [record.outcome for record in records] == ["rollback", "manual", "manual"]
+    assert [record.dagster_run_id for record in records[:2]] == [rolled_back.run_id, promoted.run_id]
+    assert "job rollback_champion" in records[0].decided_by
+    again = _operate("rollback_champion", "roll_back", reason="further")
+    assert not again.success
+    assert "Nothing to roll back to" in failures_of(again)["roll_back"]
+
+
+@pytest.mark.slow
+def test_the_tables_follow_a_rollback_and_a_move_in_mlflow_which_is_noted_once(platform: Platform) -> None:
+    one, two = register(platform, seed=1), register(platform, seed=2)
+    promotions = promotions_of(platform)
+    for number in (one, two):
+        promotions.promote(number, "by hand", "me")
+    assert _serve_as(_request(platform)).success
+    assert set(promotions.served().values()) == {two}
+    assert "carry champion" in str(_look(platform))
+
+    promotions.rollback("two was bad", "me")
+    request = _request(platform)
+    assert request.tags[DECISION_TAG] == str(promotions.history()[0].id)
+    assert _serve_as(request).success
+    assert set(promotions.served().values()) == {one}
+
+    move_alias(platform, two)
+    assert _serve_as(_request(platform)).success
+    assert set(promotions.served().values()) == {two}
+    assert "carry champion" in str(_look(platform))
+    outcomes = [record.outcome for record in promotions.history()]
+    assert outcomes == ["manual", "rollback", "manual", "manual"]
+    assert "moved to version" in promotions.history()[0].reason
+
+
+def test_a_publication_that_fails_is_not_requested_again_at_once(platform: Platform) -> None:
+    one = register(platform, loads=False)
+    move_alias(platform, one)
+    request = _request(platform)
+    assert not _serve_as(request).success
+    assert "did not work out; tried again after" in str(_look(platform))
+    assert set(promotions_of(platform).served().values()) == {None}
+
+
+@pytest.mark.slow
+def test_champion_model_decides_once_and_not_on_a_comparison_with_another_champion(
+    server_url: str, tmp_path_factory: pytest.TempPathFactory, demo: Path
+) -> None:
+    with own_platform(server_url, tmp_path_factory.mktemp("champion"), demo) as platform:
+        assert run().success
+        promotions = promotions_of(platform)
+        (record,) = promotions.history()
+        assert (record.outcome, record.promoted, record.decided_by) == ("first", True, "champion_model")
+        again = run("train", "champion_model")
+        assert metadata_of(again)["champion_model"]["decision_id"] == record.id
+        assert len(promotions.history()) == 1, "a step that is tried again finds its work done"
+
+        assert run("train").success
+        kept = promotions.history()[0]
+        assert (kept.outcome, kept.previous) == ("kept", record.version)
+        assert {"difference_low", "difference_high", "margin", "champion_ndcg_at_10"} <= set(kept.numbers)
+
+        with DagsterInstance.get() as instance:
+            instance.report_runless_asset_event(
+                AssetMaterialization("model_evaluation", metadata={"champion_version": record.version})
+            )
+        source = platform.registry.version(record.version)
+        other = platform.registry.client.create_model_version(MODEL_NAME, source.source, source.run_id)
+        move_alias(platform, int(other.version))
+        refused = run("train", "champion_model")
+        assert f"made against champion {record.version}" in failures_of(refused)["champion_model"]
+        assert platform.registry.champion().number == int(other.version)
+        assert [each.outcome for each in promotions.history()] == ["manual", "kept", "first"]

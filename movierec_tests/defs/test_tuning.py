@@ -1,0 +1,54 @@
+"""The search as an asset: on its own cadence, resumable, and taken up by the next training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, DagsterInstance
+
+from movierec_assets.definitions import build
+from movierec_assets.resources.recipes import latest_recipe
+from movierec_tests.defs.harness import own_platform, run
+
+
+def test_daily_jobs_do_not_wait_for_a_search() -> None:
+    definitions = build()
+    for name in ("everything", "train"):
+        assert "hyperparameters" not in definitions.resolve_job_def(name).graph.node_dict
+    assert list(definitions.resolve_job_def("search").graph.node_dict) == ["hyperparameters"]
+
+
+def test_the_search_has_no_way_to_the_test_part() -> None:
+    graph = build().resolve_asset_graph()
+    assert graph.get(AssetKey("hyperparameters")).parent_keys == {
+        AssetKey("train_matrix"),
+        AssetKey("validation_matrix"),
+    }
+
+
+@pytest.mark.slow
+def test_training_takes_the_winner_of_the_last_search(server_url: str, tmp_path: Path, demo: Path) -> None:
+    config = {"ops": {"hyperparameters": {"config": {"trials": 3, "seconds": 120.0}}}}
+    with own_platform(server_url, tmp_path, demo) as platform:
+        assert latest_recipe(platform.database).source == "built-in"
+        assert run().success
+        with DagsterInstance.get() as instance:
+            search = build().resolve_job_def("search")
+            found = search.execute_in_process(instance=instance, run_config=config)
+            metadata = found.asset_materializations_for_node("hyperparameters")[0].metadata
+            assert metadata["trials"].value == 3
+            for picture in ("history", "parallel_coordinates"):
+                assert "data:image/png;base64," in str(metadata[picture].value)
+            again = search.execute_in_process(instance=instance, run_config=config)
+            # The same data and seed: the study is complete, no trial is run again.
+            assert again.asset_materializations_for_node("hyperparameters")[0].metadata["trials"].value == 3
+            trained = build().resolve_job_def("train").execute_in_process(instance=instance)
+        chosen = latest_recipe(platform.database)
+        assert chosen.source == "search 2"
+        model = trained.asset_materializations_for_node("als_model")[0].metadata
+        assert model["recipe_source"].value == "search 2"
+        assert model["recipe"].value == chosen.recipe.as_dict()
+        tracked = platform.registry.client.get_run(str(metadata["mlflow_run_id"].value))
+        assert tracked.info.status == "FINISHED"
+        assert tracked.data.params["factors"] == str(latest_recipe(platform.database).recipe.factors)

@@ -1,0 +1,171 @@
+"""The search sees no test data, is reproducible, goes on after a crash, and does not replace a recipe by chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from movierec_assets.recsys.als import Confidence, FoldIn, Recipe
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.search import Budget, Exam, Space, Trial, search
+from movierec_assets.recsys.split import Split, leave_latest_out, strong_generalization
+
+SMALL = Space(factors=(4, 8), iterations=(3, 7))
+BUILT_IN = Recipe(factors=8, iterations=4)
+
+
+def likes(users: int = 40, movies: int = 30, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Two camps of users and movies, each user's likes one after the other."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for user in range(users):
+        own = np.arange(user % 2, movies, 2)
+        for time, movie in enumerate(random.permutation(own)[: random.integers(8, len(own) + 1)]):
+            rows.append((user + 1, movie + 1, random.choice([4.0, 4.5, 5.0]), 1000 + time))
+    user, movie, stars, time = np.array(rows).T
+    return user.astype(np.int32), movie.astype(np.int32), stars, time.astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return leave_latest_out(*likes())[0]
+
+
+@pytest.fixture(scope="module")
+def exam(split: Split) -> Exam:
+    return Exam.latest(split.train, split.validation)
+
+
+def pairs(part: Interactions) -> set[tuple[int, int]]:
+    users, movies, _, _ = part.triplets()
+    return set(zip(users.tolist(), movies.tolist(), strict=True))
+
+
+def test_what_an_exam_asks_for_is_neither_fitted_nor_folded_in(split: Split) -> None:
+    exam = Exam.latest(split.train, split.validation, moments=3)
+    assert len(exam.moments) == 3
+    for moment in exam.moments:
+        asked = {(int(moment.users[row]), movie) for row, movie in pairs(moment.held_out)}
+        told = {(int(moment.users[row]), movie) for row, movie in pairs(moment.histories)}
+        assert not asked & told
+        assert not asked & pairs(exam.train)
+        assert not asked & pairs(split.test)
+        assert not told & pairs(split.test)
+
+
+def test_each_moment_of_an_exam_is_earlier_than_the_one_before_it(split: Split) -> None:
+    exam = Exam.latest(split.train, split.validation, moments=3)
+    for later, earlier in zip(exam.moments, exam.moments[1:], strict=False):
+        both = np.intersect1d(later.users, earlier.users)
+        for user in both:
+            when = [m.held_out.rows(np.flatnonzero(m.users == user)).rated_at.max() for m in (earlier, later)]
+            assert when[0] < when[1]
+
+
+def test_an_exam_on_whole_users_is_fitted_without_them() -> None:
+    split, _ = strong_generalization(*likes(), seed=3)
+    exam = Exam.strong(split)
+    assert (exam.train.per_user[exam.moments[0].users] == 0).all()
+    assert not pairs(exam.train) & pairs(split.test_target)
+
+
+def test_the_built_in_recipe_is_the_first_to_be_tried(exam: Exam) -> None:
+    found = search(exam, space=SMALL, budget=Budget(2, 60), built_in=BUILT_IN)
+    assert Recipe.from_dict({**found.trials[0].recipe, "seed": BUILT_IN.seed}) == BUILT_IN
+
+
+def test_the_same_seed_tries_the_same_recipes_and_finds_the_same_winner(exam: Exam) -> None:
+    first, second = (search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, seed=5) for _ in range(2))
+    assert [trial.recipe for trial in first.trials] == [trial.recipe for trial in second.trials]
+    assert first.recipe == second.recipe
+    other = search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, seed=6)
+    assert [trial.recipe for trial in other.trials] != [trial.recipe for trial in first.trials]
+
+
+def test_a_search_that_was_interrupted_goes_on_with_the_trials_it_has(exam: Exam, tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'trials.db'}"
+    told: list[int] = []
+
+    def crash(trial: Trial, best: float) -> None:
+        told.append(trial.number)
+        if len(told) == 3:
+            raise ConnectionError("the machine went away")
+
+    with pytest.raises(ConnectionError):
+        search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, storage=storage, name="s", progress=crash)
+    found = search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, storage=storage, name="s")
+    assert [trial.number for trial in found.trials] == list(range(6))
+    again = search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, storage=storage, name="s")
+    assert len(again.trials) == 6
+    assert again.recipe == found.recipe
+
+
+def test_a_recipe_that_is_no_better_beyond_chance_does_not_replace_the_built_in_one(exam: Exam) -> None:
+    only = Space(
+        confidence=("binary",),
+        alpha=(5.0, 5.0),
+        regularization=(10.0, 10.0),
+        factors=(8,),
+        iterations=(4, 4),
+        fold_in_floor=(0.2, 0.2),
+        fold_in_boost=(3.0, 3.0),
+        fold_in_tau=(10.0, 10.0),
+    )
+    found = search(exam, space=only, budget=Budget(3, 60), built_in=BUILT_IN)
+    assert found.recipe == BUILT_IN
+    assert (found.lead.low, found.lead.high) == (0.0, 0.0)
+
+
+def test_a_clearly_better_recipe_replaces_the_built_in_one(exam: Exam) -> None:
+    hopeless = Recipe(alpha=0.5, regularization=1e6, factors=4, iterations=1, fold_in=FoldIn(0.03, 0.5, 2.0))
+    found = search(exam, space=SMALL, budget=Budget(10, 120), built_in=hopeless)
+    assert found.lead.low > 0
+    assert found.recipe == found.best != hopeless
+    assert exam.take(found.recipe)[exam.moments[0].users].mean() > exam.take(hopeless)[exam.moments[0].users].mean()
+
+
+def test_users_outside_the_exam_have_no_mark(exam: Exam) -> None:
+    mark = exam.take(BUILT_IN)
+    asked = np.unique(np.concatenate([moment.users for moment in exam.moments]))
+    assert np.array_equal(np.flatnonzero(~np.isnan(mark)), asked)
+    assert ((mark[asked] >= 0) & (mark[asked] <= 1)).all()
+
+
+@pytest.mark.parametrize("budget", [(0, 10.0), (5, 0.0), (-1, 10.0)])
+def test_a_budget_of_nothing_is_refused(budget: tuple[int, float]) -> None:
+    with pytest.raises(RecsysError, match="allow at least one trial"):
+        Budget(*budget)
+
+
+def test_an_impossible_space_is_refused_by_the_name_of_what_is_wrong() -> None:
+    with pytest.raises(RecsysError, match="regularization is 10 to 1"):
+        Space(regularization=(10, 1))
+    with pytest.raises(RecsysError, match="alpha is 0 to 1"):
+        Space(alpha=(0, 1))
+    with pytest.raises(RecsysError, match="no choice for factors"):
+        Space(factors=())
+
+
+def test_an_empty_validation_part_is_a_clear_error(split: Split) -> None:
+    none = np.array([], dtype=np.int64)
+    empty = Interactions.from_triplets(none, none, none.astype(float), none, split.train.shape)
+    with pytest.raises(RecsysError, match="nothing to choose a recipe on"):
+        Exam.latest(split.train, empty)
+
+
+def test_bm25_counts_rare_movies_and_short_histories_for_more(split: Split) -> None:
+    confidence = Confidence.of(split.train, "bm25")
+    weights = confidence.weights(split.train)
+    assert weights.mean() == pytest.approx(1.0, abs=1e-5)
+    rarest, commonest = np.argmin(split.train.per_movie), np.argmax(split.train.per_movie)
+    assert confidence.movie_weight[rarest] > confidence.movie_weight[commonest]
+
+
+def test_a_star_more_doubles_the_confidence_of_a_rating(split: Split) -> None:
+    weights = Confidence.of(split.train, "rating").weights(split.train)
+    stars = split.train.stars.data
+    assert weights[stars == 5.0][0] == pytest.approx(2 * weights[stars == 4.0][0])
+    assert (weights > 0).all()

@@ -1,0 +1,227 @@
+"""Claims about scores by slice, the Gini coefficient, and how the report shows them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from movierec_assets.recsys import metrics
+from movierec_assets.recsys.evaluation import (
+    WITH_INTERVALS,
+    Evaluation,
+    by_activity,
+    by_popularity,
+    evaluate,
+    popularity_thirds,
+)
+from movierec_assets.recsys.interactions import IntArray, Interactions
+from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.report import as_markdown
+from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
+
+LISTS = arrays(np.int32, st.tuples(st.integers(0, 6), st.integers(1, 5)), elements=st.integers(-1, 6))
+COUNTS = st.lists(st.integers(0, 9), min_size=1, max_size=12)
+N_USERS, N_MOVIES = 9, 40
+
+
+def plain_gini(counts: list[int]) -> float:
+    """Half the relative mean absolute difference, scaled so that one item for everybody is 1."""
+    n, total = len(counts), sum(counts)
+    if n < 2 or total == 0:
+        return math.nan
+    differences = sum(abs(one - other) for one in counts for other in counts)
+    return differences / (2 * n * total) * n / (n - 1)
+
+
+@given(LISTS, st.integers(7, 12), st.integers(1, 5))
+def test_gini_is_half_the_relative_mean_difference(ranked: IntArray, n_items: int, k: int) -> None:
+    listed = ranked[:, :k].ravel().tolist()
+    expected = plain_gini([listed.count(item) for item in range(n_items)])
+    assert metrics.gini(ranked, n_items, k) == pytest.approx(expected, nan_ok=True)
+
+
+def test_gini_is_zero_when_all_are_listed_alike_and_one_when_only_one_is() -> None:
+    assert metrics.gini(np.array([[0, 1], [2, 3]]), 4, 2) == 0
+    assert metrics.gini(np.array([[3], [3], [3]]), 4, 1) == 1
+
+
+def test_gini_of_nothing_listed_or_nothing_to_list_is_not_a_number() -> None:
+    assert math.isnan(metrics.gini(np.array([[-1, -1]]), 4, 2))
+    assert math.isnan(metrics.gini(np.array([[0, -1]]), 1, 2))
+    assert math.isnan(metrics.gini(np.empty((0, 2), dtype=np.int32), 0, 2))
+
+
+@given(COUNTS)
+def test_the_head_is_the_fewest_most_liked_movies_with_a_third_of_all_likes(counts: list[int]) -> None:
+    third = popularity_thirds(np.array(counts))
+    total, taken = sum(counts), 0
+    for movie in sorted(range(len(counts)), key=lambda each: (-counts[each], each)):
+        expected = 2 if counts[movie] == 0 or 3 * taken >= 2 * total else 1 if 3 * taken >= total else 0
+        assert third[movie] == expected
+        taken += counts[movie]
+
+
+def random_lists(users: int, movies: int, seed: int) -> TopK:
+    random = np.random.default_rng(seed)
+    items = np.full((users, 20), -1, dtype=np.int32)
+    for user in range(users):
+        own = random.permutation(movies)[:20]
+        items[user, : len(own)] = own
+    return TopK(items, np.zeros(items.shape, dtype=np.float32))
+
+
+@settings(deadline=None)
+@given(ratings(min_size=1, max_users=12), ratings(max_users=12), st.integers(0, 99))
+def test_activity_slices_part_the_users_by_likes_and_keep_their_scores(held: Ratings, told: Ratings, seed: int) -> None:
+    held_out = held.interactions().rows(np.flatnonzero(held.interactions().per_user))
+    users, movies = held_out.shape
+    rows = [row for row in told.rows if row[0] < users and row[1] < movies]
+    histories, lists = interactions_of(rows, (users, movies)), random_lists(users, movies, seed)
+    scores = metrics.score(lists.items, held_out.stars, 10)
+    slices = by_activity(lists, held_out, histories)
+    likes = sorted(histories.per_user.tolist())
+    bounds = [likes[math.ceil(users / 3) - 1], likes[math.ceil(2 * users / 3) - 1]]
+    expected = {
+        name: [user for user in range(users) if low < histories.per_user[user] <= high]
+        for name, low, high in (
+            ("few", -1, bounds[0]),
+            ("medium", bounds[0], bounds[1]),
+            ("many", bounds[1], math.inf),
+        )
+    }
+    assert [each.name.split(",")[0] for each in slices] == [name for name, own in expected.items() if own]
+    assert sum(each.users for each in slices) == users
+    for each in slices:
+        own = expected[each.name.split(",")[0]]
+        assert tuple(each.per_user) == WITH_INTERVALS
+        assert each.per_user["ndcg_at_10"].tolist() == scores.ndcg[own].tolist()
+        assert each.per_user["map_at_10"].tolist() == scores.map[own].tolist()
+        low, high = min(histories.per_user[own]), max(histories.per_user[own])
+        assert each.name.endswith(f", {low} to {high}")
+
+
+@settings(deadline=None)
+@given(ratings(min_size=1), st.lists(st.integers(0, 9), min_size=8, max_size=8), st.integers(0, 99))
+def test_popularity_slices_count_only_their_own_movies_for_the_users_who_have_any(
+    held: Ratings, many: list[int], seed: int
+) -> None:
+    held_out = held.interactions()
+    counts = np.array(many[: held.shape[1]])
+    lists = random_lists(*held.shape, seed)
+    third = popularity_thirds(counts)
+    found = {each.name.split(",")[0]: each for each in by_popularity(lists, held_out, counts)}
+    for place, name in enumerate(("head", "torso", "tail")):
+        rows = [row for row in held.rows if third[row[1]] == place]
+        users = sorted({row[0] for row in rows})
+        assert (name in found) == bool(users)
+        if users:
+            scores = metrics.score(lists.items, interactions_of(rows, held.shape).stars, 10)
+            assert found[name].per_user["ndcg_at_10"].tolist() == scores.ndcg[users].tolist()
+            assert found[name].per_user["map_at_10"].tolist() == scores.map[users].tolist()
+            assert found[name].name == f"{name}, {(third == place).sum()} movies"
+
+
+def test_a_hit_in_the_head_is_none_in_the_tail() -> None:
+    counts = np.array([30, 20, 10, 10, 10, 10])
+    held_out = interactions_of([(0, 0, 4.0, 1), (0, 5, 4.0, 1), (1, 5, 4.0, 1)], (2, 6))
+    items = np.full((2, 10), -1)
+    items[0, 0], items[1, :2] = 0, [3, 5]
+    slices = by_popularity(TopK(items, np.zeros(items.shape)), held_out, counts)
+    assert [(each.name, each.users) for each in slices] == [("head, 1 movies", 1), ("tail, 3 movies", 2)]
+    assert slices[0].per_user["ndcg_at_10"].tolist() == [1.0]
+    assert slices[1].per_user["map_at_10"].tolist() == [0.0, 0.5]
+
+
+def test_nobody_scored_has_no_slices() -> None:
+    nobody = interactions_of([], (0, 4))
+    lists = TopK(np.empty((0, 10), dtype=np.int32), np.empty((0, 10)))
+    assert by_activity(lists, nobody, nobody) == ()
+    assert by_popularity(lists, nobody, np.ones(4, dtype=int)) == ()
+
+
+def likes(seed: int, users: int, per_user: int) -> Interactions:
+    random = np.random.default_rng(seed)
+    rows: list[Row] = [
+        (user, movie, 4.0, 1)
+        for user in range(users)
+        for movie in random.choice(N_MOVIES, per_user + user, replace=False).tolist()
+    ]
+    return interactions_of(rows, (users, N_MOVIES))
+
+
+def evaluation(ranker: str, seed: int, *, sliced: bool = True, cutoffs: tuple[int, ...] = (5, 10, 20)) -> Evaluation:
+    history = likes(2, 12, 5)
+    histories = history.rows(np.arange(N_USERS)) if sliced else None
+    lists = random_lists(N_USERS, N_MOVIES, seed)
+    return evaluate(ranker, lists, likes(1, N_USERS, 6), history, cutoffs, histories)
+
+
+def test_slices_are_only_there_when_histories_are_given_and_change_nothing_else() -> None:
+    plain, sliced = evaluation("als", 3, sliced=False), evaluation("als", 3)
+    assert plain.slices == ()
+    assert [each.name.split(",")[0] for each in sliced.slices] == ["few", "medium", "many", "head", "torso", "tail"]
+    assert plain.means() == sliced.means()
+    assert "likes in the history" not in as_markdown([plain], users=9, held_out=50)
+
+
+def test_gini_is_among_the_overall_metrics_at_every_cutoff() -> None:
+    found = evaluation("als", 3).overall
+    for k in (5, 10, 20):
+        assert found[f"gini_at_{k}"] == metrics.gini(random_lists(N_USERS, N_MOVIES, 3).items, N_MOVIES, k)
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def tables_of(report: str) -> dict[str, list[list[str]]]:
+    """Rows by heading, the heading's own first."""
+    tables = {}
+    for block in report.split("\n\n"):
+        if block.startswith("| "):
+            head, _, *body = (cells(line) for line in block.strip().splitlines())
+            tables[head[0]] = [head, *body]
+    return tables
+
+
+def test_the_report_shows_intervals_of_every_ranker_and_every_slice() -> None:
+    rankers = [evaluation("als", 3), evaluation("popularity", 4)]
+    tables = tables_of(as_markdown(rankers, users=N_USERS, held_out=90))
+
+    def shown(each: Evaluation, place: int | None, name: str) -> str:
+        interval = each.interval(name) if place is None else each.slices[place].interval(name)
+        return f"{interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+
+    labels = {"NDCG@10": "ndcg_at_10", "MAP@10": "map_at_10"}
+    header, *rows = tables["mean, 95 % interval"]
+    assert header[1:] == ["als", "popularity"]
+    assert rows == [[label, *(shown(each, None, name) for each in rankers)] for label, name in labels.items()]
+    for label, name in labels.items():
+        for by, places in (("likes in the history", range(3)), ("popularity of what was held out", range(3, 6))):
+            assert tables[f"{label} by {by}"][1:] == [
+                [
+                    f"{rankers[0].slices[place].name} ({rankers[0].slices[place].users} users)",
+                    *(shown(each, place, name) for each in rankers),
+                ]
+                for place in places
+            ]
+
+
+def test_the_report_shows_the_gini_coefficient_and_the_cutoffs_asked_for() -> None:
+    found = evaluation("als", 3, cutoffs=(10, 15))
+    tables = tables_of(as_markdown([found], users=N_USERS, held_out=90, cutoffs=(10, 15)))
+    assert [name for name in tables if name.startswith("at ")] == ["at 10", "at 15"]
+    assert ["Gini coefficient of the listings", f"{found.overall['gini_at_15']:.4f}"] in tables["at 15"]
+
+
+def test_the_report_says_how_the_users_were_held_out() -> None:
+    found = [evaluation("als", 3)]
+    assert "latest likes (1,234 in all)" in as_markdown(found, users=9, held_out=1234)
+    strong = as_markdown(found, users=9, held_out=1234, protocol="strong-generalization")
+    assert "9 users that no ranker was fitted on" in strong
+    assert "latest" not in strong

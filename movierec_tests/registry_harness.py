@@ -1,0 +1,88 @@
+"""Registered versions for tests without training: small, but they load and answer.
+
+Belongs here: a platform of a module's own, emptied for each test, and versions in its registry.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from movierec_assets.recsys import als
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.decisions import Promotions
+from movierec_assets.resources.registry import CHAMPION, MODEL_FILE, MODEL_NAME
+from movierec_tests.defs.harness import Platform, empty
+
+MOVIES = list(range(101, 131))
+USERS = list(range(11, 23))
+
+
+def promotions_of(platform: Platform) -> Promotions:
+    return Promotions(platform.registry, platform.database)
+
+
+def reset(platform: Platform) -> None:
+    """Take everything out of the registry, its history, and the tables, and load a few ratings."""
+    client = platform.registry.client
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    database = platform.database
+    empty(database)
+    with database.transaction() as cursor:
+        cursor.execute(f"TRUNCATE {SCHEMA}.promotion_decisions RESTART IDENTITY")
+    with database.replace("movies") as table:
+        names = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
+        table.write_rows(names, [(movie, f"Film {movie}", 1999, ["Drama"], None, None) for movie in MOVIES])
+    with database.replace("ratings") as table:
+        rows = [
+            (user, MOVIES[(user * 7 + at * 3) % len(MOVIES)], 4.5, f"2001-01-0{at + 1}")
+            for user in USERS
+            for at in range(7)
+        ]
+        table.write_rows(("user_id", "movie_id", "rating", "rated_at"), rows)
+    with database.transaction() as cursor:
+        cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
+
+
+def register(platform: Platform, *, seed: int = 1, ndcg: float = 0.1, loads: bool = True) -> int:
+    """Register a version; one that does not load has no files."""
+    registry = platform.registry
+    client = registry.client
+    if not client.search_registered_models(f"name='{MODEL_NAME}'"):
+        client.create_registered_model(MODEL_NAME)
+    run = client.create_run(registry.ensure_experiment())
+    client.log_metric(run.info.run_id, "ndcg_at_10", ndcg)
+    client.set_terminated(run.info.run_id)
+    source = platform.settings.state / "versions" / run.info.run_id
+    recipe = Recipe(factors=4, iterations=1, seed=seed)
+    if loads:
+        file = source / "artifacts" / MODEL_FILE
+        file.parent.mkdir(parents=True)
+        np.savez(file, **_recommender(recipe).to_arrays())  # type: ignore[arg-type]
+    version = client.create_model_version(MODEL_NAME, source.as_uri(), run.info.run_id)
+    for name, value in {
+        "recipe": json.dumps(recipe.as_dict()),
+        "code_version": "0.1.0",
+        "positives_fingerprint": f"{seed}" * 8,
+    }.items():
+        client.set_model_version_tag(MODEL_NAME, str(version.version), name, value)
+    return int(version.version)
+
+
+def move_alias(platform: Platform, number: int) -> None:
+    """Move the champion's alias as somebody does in the MLflow UI."""
+    platform.registry.client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(number))
+
+
+def _recommender(recipe: Recipe) -> Recommender:
+    rng = np.random.default_rng(recipe.seed)
+    users, movies = np.nonzero(rng.random((len(USERS), len(MOVIES))) < 0.3)
+    stars, times = np.full(len(users), 4.5), np.arange(len(users))
+    positives = Interactions.from_triplets(users, movies, stars, times, (len(USERS), len(MOVIES)))
+    ids = IdMaps(np.array(USERS, dtype=np.int32), np.array(MOVIES, dtype=np.int32))
+    return Recommender.of(als.fit(positives, recipe), positives, ids, recipe)

@@ -1,0 +1,225 @@
+"""Artefacts through the IO managers, in real materializations on a real directory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from dagster import (
+    AssetsDefinition,
+    DagsterInstance,
+    ExecuteInProcessResult,
+    SourceAsset,
+    asset,
+    materialize,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.sparse import load_npz
+
+from movierec_assets.recsys import als
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.resources.challenger import Challenger, ProvenanceError
+from movierec_assets.resources.io_managers import ArtifactMissingError, NpzStorage, ParquetStorage
+
+_pairs = st.dictionaries(
+    st.tuples(st.integers(0, 4), st.integers(0, 6)),
+    st.tuples(st.integers(1, 10).map(lambda halves: halves / 2), st.integers(0, 2**40)),
+    max_size=20,
+)
+
+
+def _interactions(pairs: dict[tuple[int, int], tuple[float, int]]) -> Interactions:
+    users, movies = np.array(list(pairs), np.int32).reshape(-1, 2).T
+    stars, times = np.array(list(pairs.values())).reshape(-1, 2).T
+    return Interactions.from_triplets(users, movies, stars, times.astype(np.int64), (5, 7))
+
+
+@pytest.fixture(scope="module")
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def _through(
+    instance: DagsterInstance, base: Path, key: str, obj: Any, kind: type, *, raise_on_error: bool = True
+) -> tuple[ExecuteInProcessResult, list[Any]]:
+    """Materialize an asset that is the object, and one that reads it; gives what the second one got."""
+    got: list[Any] = []
+
+    def stored() -> Any:
+        return obj
+
+    def reading(stored: Any) -> None:
+        got.append(stored)
+
+    stored.__annotations__["return"] = kind
+    reading.__annotations__["stored"] = kind
+    result = materialize(
+        [asset(io_manager_key=key)(stored), asset(io_manager_key=key)(reading)],
+        instance=instance,
+        resources=_storages(base),
+        raise_on_error=raise_on_error,
+        selection=["stored", "reading"] if raise_on_error else ["stored"],
+    )
+    return result, got
+
+
+def _storages(base: Path) -> dict[str, Any]:
+    return {"npz": NpzStorage(base_path=str(base)), "parquet": ParquetStorage(base_path=str(base))}
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(pairs=_pairs)
+def test_a_matrix_comes_back_with_its_stars_and_times(
+    instance: DagsterInstance, pairs: dict[tuple[int, int], tuple[float, int]]
+) -> None:
+    part = _interactions(pairs)
+    with tempfile.TemporaryDirectory() as base:
+        _, (back,) = _through(instance, Path(base), "npz", part, Interactions)
+        assert back.fingerprint() == part.fingerprint()
+        assert back.shape == (5, 7)
+        np.testing.assert_array_equal(back.stars.toarray(), part.stars.toarray())
+        np.testing.assert_array_equal(back.rated_at, part.rated_at)
+        assert (load_npz(Path(base) / "stored.npz") != part.stars).nnz == 0, "scipy reads it as well"
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(-(2**31), 2**31 - 1),
+            st.floats(width=32),
+            st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.none(),
+        ),
+        max_size=8,
+    )
+)
+def test_a_table_comes_back_with_its_types_and_without_an_index(
+    instance: DagsterInstance, rows: list[tuple[Any, ...]]
+) -> None:
+    frame = pd.DataFrame(rows, columns=["id", "score", "title"], index=range(100, 100 + len(rows)))
+    frame = frame.astype({"id": "int32", "score": "float32", "title": "object"})
+    with tempfile.TemporaryDirectory() as base:
+        _, (back,) = _through(instance, Path(base), "parquet", frame, pd.DataFrame)
+    pd.testing.assert_frame_equal(back, frame.reset_index(drop=True))
+
+
+def _challenger() -> Challenger:
+    recipe = Recipe(alpha=2.5, factors=3, iterations=1)
+    fitted = als.fit(
+        _interactions({(user, movie): (4.0, movie) for user in range(5) for movie in range(user, 7)}), recipe
+    )
+    return Challenger(7, "run", recipe, fitted, {"history": "abc", "positives": "déf"})
+
+
+def test_a_challenger_comes_back_with_recipe_and_provenance(instance: DagsterInstance, tmp_path: Path) -> None:
+    _, (back,) = _through(instance, tmp_path, "npz", _challenger(), Challenger)
+    assert (back.version, back.run_id, back.recipe, back.provenance) == (
+        7,
+        "run",
+        _challenger().recipe,
+        {"history": "abc", "positives": "déf"},
+    )
+    np.testing.assert_array_equal(back.scored.movies, _challenger().scored.movies)
+
+
+def test_a_challenger_refuses_matrices_it_was_not_made_from_and_lists_each() -> None:
+    part, other = _interactions({(0, 0): (4.0, 1)}), _interactions({(1, 1): (4.0, 1)})
+    made = Challenger(7, "run", Recipe(), _challenger().scored, {"history": part.fingerprint()})
+    made.require_made_from(history=part)
+    with pytest.raises(ProvenanceError) as raised:
+        made.require_made_from(history=other, positives=part)
+    message = str(raised.value)
+    assert f"history: stored {part.fingerprint()[:16]} / expected {other.fingerprint()[:16]}" in message
+    assert f"positives: stored nothing / expected {part.fingerprint()[:16]}" in message
+    assert "job `train`" in message
+
+
+class _Breaks:
+    """Fails when half of it is written."""
+
+    def to_arrays(self) -> dict[str, Any]:
+        return {"first": np.arange(100_000), "second": _Unwritable()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Any) -> _Breaks:
+        return cls()
+
+
+class _Unwritable:
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise OSError("No space left on device")
+
+
+def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_other(
+    instance: DagsterInstance, tmp_path: Path
+) -> None:
+    _through(instance, tmp_path, "npz", _challenger(), Challenger)
+    before = (tmp_path / "stored.npz").read_bytes()
+    files = sorted(tmp_path.rglob("*"))
+    result, _ = _through(instance, tmp_path, "npz", _Breaks(), _Breaks, raise_on_error=False)
+    assert not result.success
+    assert (tmp_path / "stored.npz").read_bytes() == before
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_file_and_no_other(
+    instance: DagsterInstance, tmp_path: Path
+) -> None:
+    _through(instance, tmp_path, "parquet", pd.DataFrame({"a": [1]}), pd.DataFrame)
+    files = sorted(tmp_path.rglob("*"))
+    mixed = pd.DataFrame({"a": [1, "one", object()]})
+    result, _ = _through(instance, tmp_path, "parquet", mixed, pd.DataFrame, raise_on_error=False)
+    assert not result.success
+    assert pd.read_parquet(tmp_path / "stored.parquet")["a"].tolist() == [1]
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_a_new_object_replaces_the_old_file(instance: DagsterInstance, tmp_path: Path) -> None:
+    for value in (1, 2):
+        _, (back,) = _through(instance, tmp_path, "parquet", pd.DataFrame({"a": [value]}), pd.DataFrame)
+        assert back["a"].tolist() == [value]
+    assert [path.name for path in tmp_path.rglob("*.parquet")] == ["stored.parquet"]
+
+
+@pytest.mark.parametrize(("key", "kind"), [("npz", Interactions), ("parquet", pd.DataFrame)])
+def test_a_missing_artefact_is_named_with_what_to_materialize(
+    instance: DagsterInstance, tmp_path: Path, key: str, kind: type
+) -> None:
+    def reading(train_matrix: Any) -> None: ...
+
+    reading.__annotations__["train_matrix"] = kind
+    source = SourceAsset("train_matrix", io_manager_key=key)
+    consumer: AssetsDefinition = asset(io_manager_key=key)(reading)
+    with pytest.raises(ArtifactMissingError, match=r"materialize train_matrix first, or run `movierec run`") as raised:
+        materialize([source, consumer], instance=instance, resources=_storages(tmp_path), selection=["reading"])
+    assert str(tmp_path / "train_matrix") in str(raised.value)
+
+
+def test_sizes_and_row_counts_are_metadata(instance: DagsterInstance, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.arange(50_000)})
+    result, _ = _through(instance, tmp_path, "parquet", frame, pd.DataFrame)
+    event = result.asset_materializations_for_node("stored")[0]
+    assert event.metadata["dagster/row_count"].value == 50_000
+    assert event.metadata["size_mb"].value == pytest.approx(
+        (tmp_path / "stored.parquet").stat().st_size / 1e6, abs=1e-3
+    )
+
+
+def test_artefacts_go_where_the_settings_say(
+    instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOVIEREC_STORAGE_URL", f"file://{tmp_path / 'elsewhere'}")
+
+    def stored() -> pd.DataFrame:
+        return pd.DataFrame({"a": [1]})
+
+    materialize([asset(io_manager_key="parquet")(stored)], instance=instance, resources={"parquet": ParquetStorage()})
+    assert pd.read_parquet(tmp_path / "elsewhere" / "stored.parquet")["a"].tolist() == [1]
