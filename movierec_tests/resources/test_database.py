@@ -313,16 +313,18 @@ def test_the_app_cannot_store_a_rating_off_the_grid(database: Database, stars: f
 # Connections
 
 
-def test_a_database_that_does_not_answer_is_named_with_the_remedy() -> None:
-    with (
-        pytest.raises(DatabaseUnavailableError) as raised,
-        Database("postgresql://somebody:hidden@127.0.0.1:1/films").connect(),
-    ):
+@pytest.mark.parametrize("external", [True, False])
+def test_a_database_that_does_not_answer_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, external: bool
+) -> None:
+    url = "postgresql://somebody:hidden@127.0.0.1:1/films"
+    monkeypatch.setenv("MOVIEREC_DATABASE_URL" if external else "MOVIEREC_EMBEDDED_DATABASE_URL", url)
+    with pytest.raises(DatabaseUnavailableError) as raised, Database(url).connect():
         pass
     message = str(raised.value)
     assert "127.0.0.1:1/films" in message
-    assert "movierec db start" in message
-    assert "MOVIEREC_DATABASE_URL" in message
+    assert ("movierec db start" in message) is not external
+    assert ("correct MOVIEREC_DATABASE_URL" in message) is external
     assert "hidden" not in message
 
 
