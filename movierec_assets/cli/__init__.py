@@ -1,0 +1,277 @@
+"""The `movierec` command: arguments in, exit status out.
+
+Belongs here: options, help texts, and what is printed for small commands; groups of commands have modules of their
+own. What a command does is in `command`, `serving` and the rooms below, which are imported when a command runs, so
+that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from movierec_assets import __version__
+from movierec_assets.cli.data import data
+from movierec_assets.cli.db import db
+from movierec_assets.cli.model import model
+from movierec_assets.cli.shared import (
+    DATASET_OPTION,
+    console_for_people,
+    located_dataset,
+    progress_bar,
+    sayer,
+    settings_from,
+)
+
+if TYPE_CHECKING:
+    from movierec_assets.serving.recommendations import Answer
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="movierec")
+def cli() -> None:
+    """Movie recommendations from MovieLens ratings, as a Dagster asset graph.
+
+    `movierec run` loads ratings, trains, evaluates, and writes recommendations for every user. Without
+    MOVIEREC_DATABASE_URL a private Postgres is started and stopped as needed.
+    """
+
+
+@cli.command()
+@DATASET_OPTION
+@click.option(
+    "--job",
+    type=click.Choice(["everything", "refresh", "train", "publish"]),
+    default="everything",
+    show_default=True,
+    help="What to materialize: all assets, those that load ratings, those that learn from them, or only the "
+    "champion's recommendations.",
+)
+def run(dataset: str | None, job: str) -> None:
+    """Run a job through Dagster and show what it came to.
+
+    The run is recorded in the Dagster instance; `movierec up` shows it. The exit status is 1 when an asset or a
+    check failed, and the last lines say why.
+    """
+    from movierec_assets.command.environment import platform
+    from movierec_assets.command.run import run_job
+    from movierec_assets.command.summary import show_failure, show_success
+    from movierec_assets.resources.database import Database
+
+    console = console_for_people()
+    with platform(settings_from(dataset), sayer(console)) as settings:
+        if job in ("everything", "refresh"):
+            located = located_dataset(settings, console)
+            console.print(escape(located.reason), soft_wrap=True)
+            os.environ["MOVIEREC_DATASET"] = str(located.files.directory.resolve())  # all steps load this one
+        report = run_job(job, settings, console)
+        if not report.succeeded:
+            show_failure(report, console)
+            sys.exit(1)
+        show_success(report, settings, Database(settings.databases.ratings), console)
+
+
+@cli.command()
+@DATASET_OPTION
+def up(dataset: str | None) -> None:
+    """Start Postgres, MLflow, and Dagster's webserver and daemon; Ctrl-C stops all of them.
+
+    Ports: MOVIEREC_DAGSTER_PORT (3000) and MOVIEREC_MLFLOW_PORT (5000), on this machine only. The daily schedules
+    and the sensor that sees changed dataset files are on.
+    """
+    from movierec_assets.command.environment import platform
+    from movierec_assets.command.servers import serve
+
+    console = console_for_people()
+    with platform(settings_from(dataset), sayer(console)) as settings:
+        sys.exit(serve(settings, console))
+
+
+@cli.command()
+@click.option("--user", "user_id", type=click.IntRange(min=1), help="Recommend for this user of the data.")
+@click.option("--like", "liked", multiple=True, metavar="TITLE", help="Recommend for somebody who likes this movie.")
+@click.option("-k", "--count", type=click.IntRange(1, 100), default=10, show_default=True, help="How many movies.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: bool) -> None:
+    """Recommend movies from the champion.
+
+    For a user, from the ratings as they stand now; for liked movies, from their titles as you would type them
+    ("The Matrix", "matrix, the (1999)"); for nobody in particular, the movies that most users liked.
+    """
+    from movierec_assets.command.environment import platform
+    from movierec_assets.resources.database import Database
+    from movierec_assets.resources.registry import ModelRegistry
+    from movierec_assets.serving.recommendations import RecommendationService
+
+    if user_id is not None and liked:
+        raise click.UsageError("Give --user or --like, not both.")
+    with platform(settings_from(), sayer(Console(stderr=True))) as settings:
+        service = RecommendationService(
+            Database(settings.databases.ratings),
+            ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts"),
+            settings.positive_threshold,
+        )
+        if user_id is not None:
+            answer = service.for_user(user_id, count)
+        elif liked:
+            answer = service.for_liked(liked, count)
+        else:
+            answer = service.for_nobody(count)
+    if as_json:
+        from dataclasses import asdict
+
+        click.echo(json.dumps(asdict(answer), ensure_ascii=False, indent=2))
+        return
+    _show_answer(answer, console_for_people())
+
+
+@cli.command()
+@DATASET_OPTION
+@click.option(
+    "--protocol",
+    type=click.Choice(["leave-latest-out", "strong-generalization"]),
+    default="leave-latest-out",
+    show_default=True,
+    help="Hold out each user's latest likes, or whole users.",
+)
+@click.option(
+    "--search-trials",
+    type=click.IntRange(min=0),
+    default=80,
+    show_default=True,
+    help="Recipes to try on the validation part; 0 takes the built-in recipe.",
+)
+@click.option(
+    "--search-seconds", type=click.FloatRange(min=1), default=240, show_default=True, help="Stop trying after this."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of search, fits and split.")
+@click.option(
+    "--export",
+    "export_to",
+    type=click.Path(file_okay=False),
+    help="Write topk.parquet, heldout.parquet and train.parquet there, for scoring by others.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
+def evaluate(
+    dataset: str | None,
+    protocol: str,
+    search_trials: int,
+    search_seconds: float,
+    seed: int,
+    export_to: str | None,
+    as_json: bool,
+) -> None:
+    """Search, fit and score a recipe on any ratings, beside every baseline.
+
+    Touches no database and no champion; downloads nothing.
+    """
+    from pathlib import Path
+
+    from movierec_assets.command import evaluate as command
+    from movierec_assets.recsys import experiment, report, search
+    from movierec_assets.resources.configurable import locate
+
+    console = Console(stderr=True, highlight=False)
+    settings = settings_from(dataset)
+    located = locate(settings, None)
+    console.print(escape(located.reason), soft_wrap=True)
+    with progress_bar(console, "Reading ratings.csv") as reading:
+        positives = command.read_positives(located.files, settings.positive_threshold, reading)
+
+    def told(trial: search.Trial, best: float) -> None:
+        value = trial.state if trial.value is None else f"{trial.value:.4f}"
+        console.print(f"[dim]trial {trial.number}: {value} in {trial.seconds:.1f} s, best {best:.4f}[/]")
+
+    result = experiment.run(
+        positives.user_id,
+        positives.movie_id,
+        positives.rating,
+        positives.rated_at,
+        protocol=protocol,  # type: ignore[arg-type]
+        budget=search.Budget(search_trials, search_seconds) if search_trials else None,
+        seed=seed,
+        progress=told,
+        say=sayer(console),
+    )
+    if export_to is not None:
+        command.export(result, Path(export_to))
+    if as_json:
+        click.echo(json.dumps(command.as_json(result, located.name, seed), indent=2))
+        return
+    click.echo(report.as_markdown(result.evaluations, users=len(result.task.users), held_out=len(result.task.held_out)))
+
+
+for _group in (data, db, model):
+    cli.add_command(_group)
+
+
+def _show_answer(answer: Answer, console: Console) -> None:
+    if answer.liked:
+        console.print(f"[dim]Because of {escape('; '.join(answer.liked))}[/]", soft_wrap=True)
+    table = Table()
+    for heading, justify in (("rank", "right"), ("title", "left"), ("movie_id", "right"), ("score", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for movie in answer.movies:
+        table.add_row(str(movie.rank), escape(movie.title), str(movie.movie_id), f"{movie.score:.3f}")
+    console.print(table)
+    source = "the model" if answer.source == "model" else "popularity"
+    console.print(f"[dim]From {source}, version {answer.model_version}[/]")
+
+
+def _explained() -> tuple[type[Exception], ...]:
+    """Errors whose message is all a user needs."""
+    from pydantic import ValidationError
+
+    from movierec_assets.command import CommandError
+    from movierec_assets.datasets.errors import DatasetError
+    from movierec_assets.recsys.errors import RecsysError
+    from movierec_assets.resources.database import DatabaseUnavailableError
+    from movierec_assets.resources.decisions import PromotionError
+    from movierec_assets.resources.postgres_binaries import EmbeddedPostgresError
+    from movierec_assets.resources.registry import NoChampionError, NoSuchVersionError, RegistryUnavailableError
+    from movierec_assets.serving.recommendations import UnknownUserError
+    from movierec_assets.serving.titles import TitleError
+    from movierec_assets.settings import SettingsError
+
+    return (
+        CommandError,
+        DatabaseUnavailableError,
+        DatasetError,
+        EmbeddedPostgresError,
+        NoChampionError,
+        NoSuchVersionError,
+        PromotionError,
+        RecsysError,
+        RegistryUnavailableError,
+        SettingsError,
+        TitleError,
+        UnknownUserError,
+        ValidationError,
+    )
+
+
+def main() -> Any:
+    """Entry point: errors that explain themselves are printed without a traceback, with exit status 1."""
+    try:
+        return cli(standalone_mode=True)
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except _explained() as error:
+        from pydantic import ValidationError
+
+        if isinstance(error, ValidationError):
+            problems = [f"MOVIEREC_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+            click.echo("\n".join(problems), err=True)
+        else:
+            click.echo(str(error), err=True)
+        sys.exit(1)

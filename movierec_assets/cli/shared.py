@@ -1,0 +1,97 @@
+"""What commands share: options, settings, and ways to say something.
+
+Belongs here: helpers of the command line only. Anything that works without a terminal is in the rooms below.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from movierec_assets.datasets.locate import Located
+    from movierec_assets.datasets.releases import Release
+    from movierec_assets.settings import Settings
+
+DATASET_OPTION = click.option(
+    "--dataset",
+    metavar="NAME|DIR",
+    help="A release (see `movierec data list`), `demo`, or a directory in MovieLens layout. "
+    "Without it: MOVIEREC_DATASET, else a dataset in data/, else ml-latest-small is downloaded, else `demo`.",
+)
+
+
+def console_for_people() -> Console:
+    """Standard output, as wide as the terminal."""
+    # Wide enough for its tables where nobody looks: in a file or a pipe, a wrapped line is hard to search.
+    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+
+
+def settings_from(dataset: str | None = None) -> Settings:
+    """Read the settings; a dataset given as an option is put where child processes see it."""
+    from movierec_assets.command.environment import read_env_file
+    from movierec_assets.settings import PROJECT_ROOT, get_settings
+
+    if dataset is not None:
+        os.environ["MOVIEREC_DATASET"] = dataset
+    read_env_file(PROJECT_ROOT)
+    return get_settings()
+
+
+def embedded_settings() -> Settings:
+    """Settings of the embedded Postgres; an error where an external one is set."""
+    from movierec_assets.command import CommandError
+
+    settings = settings_from()
+    if settings.database_url is not None:
+        raise CommandError("MOVIEREC_DATABASE_URL names an external Postgres; this command is for the embedded one.")
+    return settings
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def located_dataset(settings: Settings, console: Console) -> Located:
+    """The dataset to use, downloaded if need be."""
+    from movierec_assets.resources.configurable import locate
+
+    return locate(settings, downloader(settings, console))
+
+
+def downloader(settings: Settings, console: Console) -> Callable[[Release], Path]:
+    """A function that downloads a release, showing how far it is."""
+    from movierec_assets.datasets.download import download
+
+    def fetch(release: Release) -> Path:
+        with progress_bar(console, f"Downloading {release.name}") as report:
+            return download(release, settings.data, report)
+
+    return fetch
+
+
+@contextmanager
+def progress_bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar over bytes."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def sayer(console: Console) -> Callable[[str], None]:
+    """A function that says what is going on, dimly."""
+    return lambda text: console.print(f"[dim]{escape(text)}[/]")
