@@ -45,6 +45,8 @@ from movierec_assets.resources.registry import MODEL_NAME
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
 from movierec_tests.registry_harness import move_alias, promotions_of, register, reset
 
+pytestmark = pytest.mark.slow  # a minute of real servers and runs, all told
+
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SERVED: dict[str, int | None] = {"user_recommendations": 1, "similar_movies": 1, "popular_movies": 1}
 

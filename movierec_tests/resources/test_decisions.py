@@ -22,6 +22,8 @@ from movierec_assets.resources.registry import (
 from movierec_tests.defs.harness import Platform, own_platform
 from movierec_tests.registry_harness import move_alias, promotions_of, register, reset
 
+pytestmark = pytest.mark.slow  # a minute of real servers and runs, all told
+
 FIRST = Decision(True, "first", "No champion yet.")
 BETTER = Decision(True, "improvement", "Better.", {"difference_low": 0.01})
 KEPT = Decision(False, "kept", "Not better.", {"difference_low": -0.01})

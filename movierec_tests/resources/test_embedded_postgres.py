@@ -34,6 +34,8 @@ AS_ROOT = os.geteuid() == 0
 PROJECT = Path(__file__).resolve().parents[2]
 INSTALLATIONS = list(installations())
 
+pytestmark = pytest.mark.slow  # half a minute of real servers, all told
+
 HOLD = """
 import subprocess, sys
 from pathlib import Path
