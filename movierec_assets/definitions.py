@@ -20,8 +20,10 @@ from dagster import definitions as code_location
 from movierec_assets.defs import (
     automation,
     checks,
+    evaluation,
     ingestion,
     preprocessing,
+    promotion,
     recommendations,
     registry_operations,
     training,
@@ -49,7 +51,9 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
     Definitions
     """
     return Definitions(
-        assets=load_assets_from_modules([ingestion, preprocessing, tuning, training, recommendations]),
+        assets=load_assets_from_modules(
+            [ingestion, preprocessing, tuning, training, evaluation, promotion, recommendations]
+        ),
         asset_checks=load_asset_checks_from_modules([checks]),
         jobs=[*automation.JOBS, *registry_operations.JOBS],
         schedules=automation.schedules(get_settings().timezone),

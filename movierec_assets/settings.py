@@ -56,6 +56,33 @@ class Settings(BaseSettings):
         default=4.0, ge=0.5, le=5.0, description="A rating of at least this many stars is liked."
     )
 
+    # Promotion
+    improvement_margin: float = Field(
+        default=0.0,
+        ge=0,
+        description="NDCG@10 by which a challenger must be better at the low end of the interval to be an improvement.",
+    )
+    refresh_margin: float = Field(
+        default=0.002,
+        ge=0,
+        description="NDCG@10 by which one on newer data may be worse at the low end of the interval.",
+    )
+    min_coverage: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Least catalogue coverage of a challenger, as a share of the champion's (else popularity's).",
+    )
+    max_popularity_share: float = Field(
+        default=0.8, gt=0, le=1, description="Largest share of the top 1 % of movies among a challenger's listings."
+    )
+    min_full_lists: float = Field(
+        default=0.99, ge=0, le=1, description="Least share of users for whom a challenger fills a list of 20."
+    )
+    git_commit: str | None = Field(
+        default=None, description="Commit to record with models where the code is no git repository."
+    )
+
     # Servers
     database_url: str | None = Field(
         default=None, description="libpq URL of the ratings database on an external Postgres [an embedded server]."

@@ -8,11 +8,19 @@ Dagster concept: asset checks, https://docs.dagster.io/guides/test/asset-checks
 
 import numpy as np
 import pandas as pd
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetIn, MetadataValue, asset_check
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetIn,
+    MetadataValue,
+    asset_check,
+)
 
+from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
 from movierec_assets.defs.preprocessing import ids_from
+from movierec_assets.defs.provenance import record
 from movierec_assets.defs.recommendations import PER_USER
-from movierec_assets.defs.training import CHALLENGER_LISTS, POPULARITY_LISTS
 from movierec_assets.recsys.comparison import paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.interactions import Interactions
@@ -21,6 +29,7 @@ from movierec_assets.resources.challenger import Challenger
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.database import SCHEMA
 from movierec_assets.resources.histories import titles_of
+from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 
 MOST_REJECTED = 0.10
@@ -147,6 +156,47 @@ def scores_are_sound(model_evaluation: pd.DataFrame) -> AssetCheckResult:
         passed=outside == 0 and same and len(scores) > 0,
         description=f"{outside} scores outside [0, 1]; rankers have {'the same' if same else 'different'} users",
         metadata={"scores": int(scores.size), "outside": outside},
+    )
+
+
+@asset_check(asset="model_evaluation", blocking=True)
+def coverage_has_not_collapsed(context: AssetCheckExecutionContext) -> AssetCheckResult:
+    """The challenger lists no much smaller part of the catalogue than the champion, or than popularity without one."""
+    found = record(context.instance, "model_evaluation")
+    own = found[f"{CHALLENGER_LISTS}_lists_coverage_at_10"]
+    beside = CHAMPION_LISTS if f"{CHAMPION_LISTS}_lists_coverage_at_10" in found else POPULARITY_LISTS
+    other, share = found[f"{beside}_lists_coverage_at_10"], get_settings().min_coverage
+    return AssetCheckResult(
+        passed=own >= share * other,
+        description=f"{own:.1%} of the movies are listed, {beside}: {other:.1%}; at least {share:g} times as much is "
+        "asked for (MOVIEREC_MIN_COVERAGE).",
+        metadata={"coverage_at_10": own, f"{beside}_coverage_at_10": other, "least_share": share},
+    )
+
+
+@asset_check(asset="model_evaluation", blocking=True)
+def not_only_popular_movies(context: AssetCheckExecutionContext) -> AssetCheckResult:
+    """The most popular hundredth of the movies does not take up nearly all places of the challenger's lists."""
+    share = record(context.instance, "model_evaluation")[f"{CHALLENGER_LISTS}_lists_popularity_share_at_10"]
+    most = get_settings().max_popularity_share
+    return AssetCheckResult(
+        passed=share <= most,
+        description=f"The top 1 % of the movies take {share:.1%} of the places; at most {most:.0%} is allowed "
+        "(MOVIEREC_MAX_POPULARITY_SHARE).",
+        metadata={"popularity_share_at_10": share, "most": most},
+    )
+
+
+@asset_check(asset="model_evaluation", blocking=True)
+def lists_are_full_and_unseen(context: AssetCheckExecutionContext) -> AssetCheckResult:
+    """Nearly every evaluated user gets 20 movies, or all there are, and none that is in the user's history."""
+    found = record(context.instance, "model_evaluation")
+    full, seen, least = found["full_lists"], found["seen_items"], get_settings().min_full_lists
+    return AssetCheckResult(
+        passed=full >= least and seen == 0,
+        description=f"{full:.1%} of the users have a full list, at least {least:.0%} is asked for "
+        f"(MOVIEREC_MIN_FULL_LISTS); {seen} listed movies are in the user's history.",
+        metadata={"full_lists": full, "seen_items": seen, "least": least},
     )
 
 

@@ -5,6 +5,8 @@ Belongs here: the assets of the group `preprocessing`. The division itself is in
 Dagster concept: multi-assets, https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from dagster import AssetExecutionContext, AssetOut, MetadataValue, Output, asset, multi_asset
@@ -18,6 +20,15 @@ from movierec_assets.defs.presentation import (
     rows,
     schema,
     table,
+)
+from movierec_assets.defs.provenance import (
+    FINGERPRINT,
+    SOURCES,
+    SPLIT,
+    SPLIT_PARTS,
+    fingerprint,
+    require_recorded,
+    split_of,
 )
 from movierec_assets.recsys.errors import RecsysError, no_positives
 from movierec_assets.recsys.interactions import IdMaps, Interactions
@@ -64,8 +75,18 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     movies, counts = np.unique(positives.movie_id, return_counts=True)
     best_liked = np.argsort(-counts, kind="stable")[:10]
     titles = titles_of(database, movies[best_liked])
+    frame = pd.DataFrame(
+        {
+            "user_id": positives.user_id,
+            "movie_id": positives.movie_id,
+            "rating": positives.rating,
+            "rated_at": positives.rated_at,
+        }
+    )
     context.add_output_metadata(
         {
+            FINGERPRINT: MetadataValue.text(fingerprint(frame)),
+            SOURCES: MetadataValue.json(_sources(database, threshold)),
             "threshold": MetadataValue.float(threshold),
             "users": MetadataValue.int(len(np.unique(positives.user_id))),
             "movies": MetadataValue.int(len(movies)),
@@ -76,14 +97,17 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
             ),
         }
     )
-    return pd.DataFrame(
-        {
-            "user_id": positives.user_id,
-            "movie_id": positives.movie_id,
-            "rating": positives.rating,
-            "rated_at": positives.rated_at,
-        }
-    )
+    return frame
+
+
+def _sources(database: Database, threshold: float) -> dict[str, Any]:
+    """What positives are made from: content hashes of the files, the last posted rating, and the threshold."""
+    loads = {table: database.last_load(table) for table in ("ratings", "movies")}
+    return {
+        **{table: load.version if load else None for table, load in loads.items()},
+        "app_ratings": database.scalar(f"SELECT max(rating_id) FROM {SCHEMA}.app_ratings"),
+        "positive_threshold": threshold,
+    }
 
 
 def _no_positives(database: Database, threshold: float) -> RecsysError:
@@ -122,6 +146,7 @@ def split_matrices(
     context: AssetExecutionContext, postgres: PostgresResource, positive_ratings: pd.DataFrame
 ) -> tuple[Output[Interactions], Output[Interactions], Output[Interactions], Output[pd.DataFrame]]:
     """Leave-latest-out: the latest positives of each user are test, of the rest the latest are validation."""
+    sources = require_recorded(context.instance, "split_matrices", "positive_ratings", positive_ratings)
     split, ids = leave_latest_out(
         *(positive_ratings[name].to_numpy() for name in ("user_id", "movie_id", "rating", "rated_at"))
     )
@@ -141,16 +166,27 @@ def split_matrices(
     ]
     context.log.info(", ".join(f"{name}: {count:,}" for name, count in steps if isinstance(count, int)))
 
+    maps = frame_of(ids)
+    parts: dict[str, Interactions | pd.DataFrame] = dict(
+        zip(SPLIT_PARTS, (split.train, split.validation, split.test, maps), strict=True)
+    )
+    fingerprints = {name: fingerprint(part) for name, part in parts.items()}
+    together = {
+        SPLIT: MetadataValue.text(split_of(fingerprints)),
+        SOURCES: MetadataValue.json({"protocol": "leave-latest-out", **sources}),
+    }
+
     def output(name: str, part: Interactions) -> Output[Interactions]:
         return Output(
             part,
             output_name=name,
             metadata={
+                FINGERPRINT: MetadataValue.text(fingerprints[name]),
+                **together,
                 **rows(len(part)),
                 "shape": MetadataValue.text(f"{part.shape[0]:,} users x {part.shape[1]:,} movies"),
                 "density": MetadataValue.float(len(part) / max(1, part.shape[0] * part.shape[1])),
                 "users": MetadataValue.int(int((part.per_user > 0).sum())),
-                "fingerprint": MetadataValue.text(part.fingerprint()),
                 "steps": table(["step", "rows"], steps),
                 "preview": _newest(part, ids, database),
             },
@@ -161,9 +197,11 @@ def split_matrices(
         output("validation_matrix", split.validation),
         output("test_matrix", split.test),
         Output(
-            frame_of(ids),
+            maps,
             output_name="id_maps",
             metadata={
+                FINGERPRINT: MetadataValue.text(fingerprints["id_maps"]),
+                **together,
                 "users": MetadataValue.int(ids.shape[0]),
                 "movies": MetadataValue.int(ids.shape[1]),
                 "evaluated_users": MetadataValue.int(len(evaluated)),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dagster import MetadataValue, TableColumn, TableSchema
 
+from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.search import Trial
 
@@ -23,7 +24,7 @@ DATA_TEAM = "team:data-platform"
 MODEL_TEAM = "team:recommendations"
 INGESTION, PREPROCESSING, TRAINING, SERVING = "ingestion", "preprocessing", "training", "serving"
 
-_INK, _ACCENT, _PALE = "#24292f", "#4f46e5", "#c7d2fe"
+_INK, _ACCENT, _PALE, _SOFT = "#24292f", "#4f46e5", "#c7d2fe", "#94a3b8"
 
 
 def schema(**columns: tuple[str, str]) -> dict[str, Any]:
@@ -86,11 +87,6 @@ def learning_curve(losses: Sequence[float]) -> MetadataValue[str]:
     return picture(draw)
 
 
-def metric_bars(rankers: Mapping[str, Mapping[str, float]], names: Sequence[str], title: str) -> MetadataValue[str]:
-    """Metrics of several rankers, the first one dark."""
-    return embedded(_encoded(metric_panels(rankers, names, title)))
-
-
 def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[str], title: str) -> "Figure":
     """A panel for each metric, on a scale of its own, with a bar for each ranker."""
     across = min(3, len(names))
@@ -115,6 +111,35 @@ def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[st
     return figure
 
 
+def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) -> "Figure":
+    """A panel for each part of an evaluation, with a mean and its interval for each ranker, the first one dark."""
+    across = min(3, len(panels))
+    down = -(-len(panels) // across)
+    rankers = list(dict.fromkeys(ranker for panel in panels.values() for ranker in panel))
+    figure = _figure(3.0 * across + 1.0, down * (0.24 * len(rankers) + 0.8) + 0.4)
+    figure.suptitle(title)
+    grid = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (name, intervals) in zip(grid, panels.items(), strict=False):
+        _tidy(axes)
+        for place, ranker in enumerate(rankers):
+            found = intervals.get(ranker)
+            if found is None:
+                continue
+            colour = _ACCENT if place == 0 else _SOFT
+            axes.plot([found.low, found.high], [place, place], color=colour, linewidth=2)
+            axes.plot(found.mean, place, "o", color=colour, markersize=4)
+        axes.set_yticks(range(len(rankers)), rankers)
+        axes.set_title(name.replace("_at_", "@").replace("_", " "), fontsize=8, loc="left")
+        axes.grid(axis="x", color="#e2e8f0", linewidth=0.6)
+        axes.set_xlim(left=0)
+        axes.tick_params(labelsize=8)
+        axes.tick_params(axis="y", length=0)
+    grid[0].invert_yaxis()  # of all, as they share it: the first ranker on top
+    return figure
+
+
 def search_history(trials: Sequence[Trial]) -> bytes:
     """PNG of the value of each trial and the best so far."""
     complete = [(trial.number, trial.value) for trial in trials if trial.value is not None]
@@ -124,7 +149,7 @@ def search_history(trials: Sequence[Trial]) -> bytes:
         axes.scatter(numbers, values, color=_PALE, edgecolor=_ACCENT, s=18, label="trial")
         axes.plot(numbers, np.maximum.accumulate(values), color=_ACCENT, label="best so far")
         pruned = [trial.number for trial in trials if trial.state == "pruned"]
-        axes.plot(pruned, np.full(len(pruned), values.min()), "|", color="#94a3b8", label="pruned")
+        axes.plot(pruned, np.full(len(pruned), values.min()), "|", color=_SOFT, label="pruned")
         axes.set(title="Search history", xlabel="trial", ylabel="validation NDCG@10")
         axes.legend(frameon=False)
 
@@ -185,7 +210,7 @@ def png(draw: Any) -> bytes:
     axes = figure.subplots()
     _tidy(axes)
     draw(axes)
-    return _encoded(figure)
+    return encoded(figure)
 
 
 def _figure(width: float, height: float) -> "Figure":
@@ -202,7 +227,8 @@ def _tidy(axes: "Axes") -> None:
     axes.tick_params(colors=_INK)
 
 
-def _encoded(figure: "Figure") -> bytes:
+def encoded(figure: "Figure") -> bytes:
+    """A figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()

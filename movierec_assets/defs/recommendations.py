@@ -10,7 +10,7 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ass
 
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, rows, schema, table
-from movierec_assets.defs.training import champion_model
+from movierec_assets.defs.promotion import champion_model
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.interactions import IntArray
 from movierec_assets.recsys.ranking import TopK

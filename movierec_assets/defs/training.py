@@ -7,58 +7,35 @@ Dagster concept: resources in assets, https://docs.dagster.io/guides/build/exter
 """
 
 import json
-from typing import Any
 
-import numpy as np
 import pandas as pd
 from dagster import (
     AssetExecutionContext,
-    DataVersion,
-    MaterializeResult,
     MetadataValue,
     Output,
     asset,
 )
 
-from movierec_assets import __version__
-from movierec_assets.defs.decision_metadata import compared_with, require_compared_with, shown_decision, shown_history
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.presentation import (
     MODEL_TEAM,
     TRAINING,
     learning_curve,
-    metric_bars,
-    schema,
 )
+from movierec_assets.defs.provenance import require_one_split
 from movierec_assets.defs.tuning import hyperparameters
-from movierec_assets.recsys import als, baselines
+from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Iteration
-from movierec_assets.recsys.comparison import Interval, paired_difference
-from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.evaluation import HEADLINE, Evaluation, evaluate
-from movierec_assets.recsys.experiment import NOBODY_TO_SCORE, rank
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.metrics import CUTOFFS
-from movierec_assets.recsys.promotion import decide
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.recsys.report import as_markdown
 from movierec_assets.recsys.split import Split
 from movierec_assets.resources.challenger import Challenger
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.decisions import Promotions
 from movierec_assets.resources.model_package import log_version
+from movierec_assets.resources.provenance import code, libraries
 from movierec_assets.resources.recipes import latest_recipe
-from movierec_assets.resources.registry import CHAMPION, MODEL_NAME
+from movierec_assets.resources.registry import MODEL_NAME
 from movierec_assets.resources.tracking import MlflowTrackingResource
-
-CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
-"""Names of the rankers in a report."""
-
-MOST_POSITIVES_FOR_BASELINES = 2_000_000
-MOST_MOVIES_FOR_EASE = 8_000
-"""Its work grows with the cube of the movies: seconds here, minutes at twice as many."""
-EASE_REGULARIZATION = 500.0
-"""`movierec evaluate` chooses it on validation; a daily report does without."""
 
 
 @asset(
@@ -84,6 +61,14 @@ def als_model(
     The first fit is stored, to be scored by `model_evaluation`. The second is registered in MLflow as a new version,
     to be served, and carries the alias `challenger`.
     """
+    split_id, sources = require_one_split(
+        context.instance,
+        "als_model",
+        train_matrix=train_matrix,
+        validation_matrix=validation_matrix,
+        test_matrix=test_matrix,
+        id_maps=id_maps,
+    )
     chosen = latest_recipe(postgres.open())
     recipe = chosen.recipe
     context.log.info(f"Recipe ({chosen.source}): {recipe.as_dict()}")
@@ -112,19 +97,24 @@ def als_model(
         scored = als.fit(history, recipe, progress, loss=True)
         context.log.info(f"Fit to be served: {len(positives):,} positives")
         served = als.fit(positives, recipe)
-        provenance = {"history": history.fingerprint(), "positives": positives.fingerprint()}
+        provenance = {"split": split_id, "positives": positives.fingerprint()}
+        tags = {
+            "dagster_run_id": context.run.run_id,
+            **code(),
+            **{f"{name}_fingerprint": value for name, value in provenance.items()},
+            "libraries": json.dumps(libraries()),
+            "made_from": json.dumps(sources),
+            "recipe": json.dumps(recipe.as_dict()),
+            "recipe_source": chosen.source,
+        }
+        mlflow.set_tags(tags)
         ids = ids_from(id_maps)
         recommender = Recommender.of(served, positives, ids, recipe)
         version = log_version(
             mlflow,
             recommender,
             id_maps,
-            tags={
-                "dagster_run_id": context.run.run_id,
-                "code_version": __version__,
-                **{f"{name}_fingerprint": value for name, value in provenance.items()},
-                "recipe": json.dumps(recipe.as_dict()),
-            },
+            tags=tags,
         )
         versions.name_challenger(version)
     context.log.info(f"Registered {MODEL_NAME} version {version}")
@@ -141,175 +131,5 @@ def als_model(
             "movies": MetadataValue.int(positives.shape[1]),
             "training_loss": MetadataValue.float(losses[-1]),
             "learning_curve": learning_curve(losses),
-        },
-    )
-
-
-@asset(
-    group_name=TRAINING,
-    io_manager_key="parquet",
-    kinds={"pandas", "parquet"},
-    owners=[MODEL_TEAM],
-    code_version="1",
-    metadata=schema(
-        ranker=("string", "als (the challenger), popularity, or champion (its recipe, refit on today's matrix)"),
-        user_id=("int32", "Evaluated user"),
-        held_out=("int32", "Held-out positives of the user"),
-        ndcg_at_10=("float64", "And precision, recall, truncated_recall, map, ndcg, hit_rate at 5, 10 and 20"),
-    ),
-)
-def model_evaluation(
-    context: AssetExecutionContext,
-    als_model: Challenger,
-    train_matrix: Interactions,
-    validation_matrix: Interactions,
-    test_matrix: Interactions,
-    id_maps: pd.DataFrame,
-    registry: RegistryResource,
-) -> pd.DataFrame:
-    """Scores of the challenger, of every baseline and of the champion's recipe, for the same users' latest likes.
-
-    No ranker has seen the test part: the champion is represented by its recipe, fitted again on the same history.
-    Baselines that would take longer than the training itself are left out of large data; the report says so.
-    """
-    task = Split(train_matrix, validation_matrix, test_matrix).task("test")
-    als_model.require_made_from(history=task.train)
-    if len(task.users) == 0:
-        raise RecsysError(NOBODY_TO_SCORE)
-    k = max(CUTOFFS)
-    ranked = {
-        CHALLENGER_LISTS: rank(task, als_model.scored, als_model.recipe, k),
-        POPULARITY_LISTS: baselines.popularity(task.train, task.histories, k),
-    }
-    left_out = []
-    if len(task.train) <= MOST_POSITIVES_FOR_BASELINES:
-        seed = als_model.recipe.seed
-        ranked["item-kNN"] = baselines.item_knn(task.train, task.histories, k)
-        ranked["original recipe"] = baselines.original_recipe(task.train, task.histories, k, seed, task.users)
-    else:
-        left_out += ["item-kNN", "original recipe"]
-    if baselines.ease_feasible(task.train, MOST_MOVIES_FOR_EASE):
-        ranked["EASE"] = baselines.ease(task.train, task.histories, k, EASE_REGULARIZATION)
-    else:
-        left_out.append("EASE")
-    versions = registry.open()
-    champion = versions.by_alias(CHAMPION)
-    if champion is not None:
-        recipe = champion.recipe
-        if recipe == als_model.recipe:
-            context.log.info(f"Champion {champion.number} has the challenger's recipe; its refit is the challenger")
-            refit = als_model.scored
-        else:
-            context.log.info(f"Refitting the recipe of champion {champion.number}")
-            refit = als.fit(task.train, recipe)
-        ranked[CHAMPION_LISTS] = rank(task, refit, recipe, k)
-    evaluations = [
-        evaluate(name, lists, task.held_out, task.train, histories=task.histories) for name, lists in ranked.items()
-    ]
-    for evaluation in evaluations:
-        interval = evaluation.interval()
-        context.log.info(
-            f"{evaluation.ranker}: NDCG@10 {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
-        )
-
-    users, held_out = task.users, task.held_out
-    report = as_markdown(evaluations, users=len(users), held_out=len(held_out))
-    if left_out:
-        report += f"\nLeft out of data of this size: {', '.join(left_out)}.\n"
-    challenger = evaluations[0]
-    for name, value in challenger.means().items():
-        versions.client.log_metric(als_model.run_id, name, value)
-    for name, value in evaluations[1].means().items():
-        versions.client.log_metric(als_model.run_id, f"popularity_{name}", value)
-    versions.client.log_text(als_model.run_id, report, "evaluation.md")
-    # champion_model refuses an evaluation beside another champion than the one of its day.
-    compared = {} if champion is None else {"champion_version": MetadataValue.int(champion.number)}
-    context.add_output_metadata(compared | _shown(evaluations, len(users), len(held_out), report, als_model.version))
-    user_ids = ids_from(id_maps).user_ids[users]
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "ranker": evaluation.ranker,
-                    "user_id": user_ids,
-                    "held_out": held_out.per_user.astype(np.int32),
-                    **evaluation.per_user,
-                }
-            )
-            for evaluation in evaluations
-        ],
-        ignore_index=True,
-    )
-
-
-def _shown(
-    evaluations: list[Evaluation], users: int, held_out: int, report: str, version: int
-) -> dict[str, MetadataValue[Any]]:
-    means = {evaluation.ranker: evaluation.means() for evaluation in evaluations}
-    best = means[CHALLENGER_LISTS]
-    popularity = means[POPULARITY_LISTS][HEADLINE]
-    return {
-        "model_version": MetadataValue.int(version),
-        "evaluated_users": MetadataValue.int(users),
-        "held_out_positives": MetadataValue.int(held_out),
-        **{name: MetadataValue.float(best[name]) for name in _HEADLINES},
-        **{f"popularity_{name}": MetadataValue.float(means[POPULARITY_LISTS][name]) for name in _HEADLINES},
-        "times_popularity": MetadataValue.float(best[HEADLINE] / popularity if popularity else float("inf")),
-        "report": MetadataValue.md(report),
-        "metrics": metric_bars(means, _HEADLINES, f"Held-out latest likes of {users:,} users"),
-    }
-
-
-_HEADLINES = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
-
-
-@asset(
-    group_name=TRAINING,
-    kinds={"mlflow"},
-    owners=[MODEL_TEAM],
-    code_version="1",
-)
-def champion_model(
-    context: AssetExecutionContext,
-    als_model: Challenger,
-    model_evaluation: pd.DataFrame,
-    registry: RegistryResource,
-    postgres: PostgresResource,
-) -> MaterializeResult[None]:
-    """The version that is served: carries the registry's alias `champion`.
-
-    The challenger takes the alias when there is no champion, when it is better on the same users, or when it is not
-    worse and was trained on newer data. The reason is metadata here, a tag on the version, and a row of the table
-    `promotion_decisions`. Nobody else changes the champion between the comparison's check and the decision.
-    """
-    versions = registry.open()
-    promotions = Promotions(versions, postgres.open())
-    compared = compared_with(context.instance)
-    scores = {ranker: frame[HEADLINE].to_numpy() for ranker, frame in model_evaluation.groupby("ranker", sort=False)}
-    with promotions.turn("champion_model", context.run.run_id) as turn:
-        champion = turn.champion
-        record = turn.latest()
-        # A step that is tried again after the alias moved finds its work done.
-        if champion is None or record is None or champion.number != als_model.version:
-            difference: Interval | None = None
-            if champion is not None:
-                require_compared_with(champion.number, compared, scored=CHAMPION_LISTS in scores)
-                difference = paired_difference(scores[CHALLENGER_LISTS], scores[CHAMPION_LISTS])
-            newer = (
-                champion is not None and champion.tags.get("positives_fingerprint") != als_model.provenance["positives"]
-            )
-            ndcg = float(scores[CHALLENGER_LISTS].mean())
-            decision = decide(challenger_ndcg=ndcg, difference=difference, newer_data=newer)
-            record = turn.carry_out(als_model.version, decision)
-    context.log.info(f"Version {als_model.version}: {record.outcome}. {record.reason}")
-    now = versions.champion()
-    return MaterializeResult(
-        data_version=DataVersion(str(now.number)),
-        metadata={
-            "champion_version": MetadataValue.int(now.number),
-            "challenger_version": MetadataValue.int(als_model.version),
-            "challenger_ndcg_at_10": MetadataValue.float(float(scores[CHALLENGER_LISTS].mean())),
-            **shown_decision(record),
-            "history": shown_history(promotions.history(10)),
         },
     )

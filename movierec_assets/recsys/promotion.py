@@ -7,15 +7,30 @@ history is done in `resources.decisions`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.comparison import Interval
 
 Outcome = Literal["first", "improvement", "refresh", "kept", "rejected", "manual", "rollback"]
 
-MARGIN = 0.002
-"""How much lower NDCG@10 may be, at the interval's low end, for a model on newer data to replace the champion."""
+
+@dataclass(frozen=True)
+class Margins:
+    """What counts as better and as not worse, in NDCG@10.
+
+    Attributes
+    ----------
+    improvement : float
+        The low end of the interval of a difference must be above this: of challenger and champion for an improvement,
+        of challenger and popularity for a first champion.
+    refresh : float
+        How much lower the low end may be for a model on newer data to replace the champion.
+    """
+
+    improvement: float = 0.0
+    refresh: float = 0.002
 
 
 @dataclass(frozen=True)
@@ -26,7 +41,8 @@ class Decision:
     ----------
     promoted : bool
     outcome : {"first", "improvement", "refresh", "kept", "rejected", "manual", "rollback"}
-        The first four are `decide`'s; the others are a failed check, a person, and a return to an earlier version.
+        `decide` gives the first five, a failed check `rejected`, a person `manual`, a return to an earlier version
+        `rollback`.
     reason : str
         A sentence with the numbers.
     numbers : mapping of str to float
@@ -39,45 +55,72 @@ class Decision:
     numbers: Mapping[str, float] = field(default_factory=dict)
 
 
+def opponent(champion: Recipe, challenger: Recipe) -> Recipe:
+    """The champion's recipe as a challenger is compared with it: from the same start values.
+
+    With start values of its own, one of two equal recipes would look better than the other, and a bootstrap over users
+    does not know of that chance.
+    """
+    return replace(champion, seed=challenger.seed)
+
+
 def decide(
-    *, challenger_ndcg: float, difference: Interval | None, newer_data: bool, margin: float = MARGIN
+    *,
+    challenger_ndcg: float,
+    over_popularity: Interval,
+    over_champion: Interval | None,
+    newer_data: bool,
+    margins: Margins | None = None,
 ) -> Decision:
-    """Apply the promotion rule.
+    """Apply the promotion rule to a challenger that no check has stopped.
 
     Parameters
     ----------
     challenger_ndcg : float
         Mean NDCG@10 of the challenger on the test users.
-    difference : Interval or None
-        Challenger minus champion on the same users; None when there is no champion.
+    over_popularity : Interval
+        Challenger minus the popularity baseline on the same users.
+    over_champion : Interval or None
+        Challenger minus the champion's recipe, refit on the same history, on the same users; None when there is no
+        champion.
     newer_data : bool
         Whether the challenger was trained on other data than the champion.
-    margin : float
-        Tolerated loss for a refresh.
+    margins : Margins, optional
 
     Returns
     -------
     Decision
     """
-    found = {"challenger_ndcg_at_10": challenger_ndcg}
-    if difference is None:
-        reached = f"No champion yet; the challenger reaches NDCG@10 {challenger_ndcg:.4f}."
-        return Decision(True, "first", reached, found)
-    found |= {
-        "champion_ndcg_at_10": challenger_ndcg - difference.mean,
-        "difference_mean": difference.mean,
-        "difference_low": difference.low,
-        "difference_high": difference.high,
-        "margin": margin,
+    margins = margins or Margins()
+    found = {
+        "challenger_ndcg_at_10": float(challenger_ndcg),
+        "improvement_margin": margins.improvement,
+        "refresh_margin": margins.refresh,
+        **_named("over_popularity", over_popularity),
     }
-    numbers = f"NDCG@10 differs by {difference.mean:+.4f}, 95 % {difference.low:+.4f} to {difference.high:+.4f}"
-    if difference.low > 0:
+    if over_champion is None:
+        numbers = f"NDCG@10 {challenger_ndcg:.4f} differs from popularity's by {_told(over_popularity)}"
+        if over_popularity.low > margins.improvement:
+            return Decision(True, "first", f"No champion yet, and clearly better than popularity: {numbers}.", found)
+        reason = f"Still no champion, for this one is not clearly better than popularity: {numbers}."
+        return Decision(False, "rejected", reason, found)
+    found |= {"champion_ndcg_at_10": float(challenger_ndcg - over_champion.mean), **_named("difference", over_champion)}
+    numbers = f"NDCG@10 differs by {_told(over_champion)}"
+    if over_champion.low > margins.improvement:
         return Decision(True, "improvement", f"Better than the champion's recipe: {numbers}.", found)
-    if newer_data and difference.low > -margin:
+    if newer_data and over_champion.low > -margins.refresh:
         reason = f"Not worse than the champion's recipe and trained on newer data: {numbers}."
         return Decision(True, "refresh", reason, found)
     on = "newer data, but not clearly as good" if newer_data else "the same data, not clearly better"
     return Decision(False, "kept", f"Champion kept ({on}): {numbers}.", found)
+
+
+def _told(interval: Interval) -> str:
+    return f"{interval.mean:+.4f}, 95 % {interval.low:+.4f} to {interval.high:+.4f}"
+
+
+def _named(name: str, interval: Interval) -> dict[str, float]:
+    return {f"{name}_mean": interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def standing(moves: Sequence[tuple[int, bool]]) -> list[int]:

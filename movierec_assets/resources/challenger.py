@@ -15,11 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from movierec_assets.recsys.als import Confidence, Factors, Recipe
-from movierec_assets.recsys.interactions import Arrays, Interactions
-
-
-class ProvenanceError(RuntimeError):
-    """Artefacts do not belong together; the message lists every mismatch and what to refresh."""
+from movierec_assets.recsys.interactions import Arrays
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,7 @@ class Challenger:
     scored : Factors
         Fit on everything before the test part; never saw a test pair.
     provenance : dict of str
-        Fingerprints of the parts it was made from: `history` (what `scored` was fitted on) and `positives` (what
-        the version was fitted on).
+        Fingerprints of what it was made from: `split`, and `positives` (all of it, what the version was fitted on).
     """
 
     version: int
@@ -45,30 +40,6 @@ class Challenger:
     recipe: Recipe
     scored: Factors
     provenance: dict[str, str]
-
-    def require_made_from(self, **parts: Interactions) -> None:
-        """Refuse parts that this challenger was not made from.
-
-        Parameters
-        ----------
-        **parts : Interactions
-            By their names in `provenance`.
-
-        Raises
-        ------
-        ProvenanceError
-        """
-        mismatches = [
-            f"  {name}: stored {self.provenance.get(name, 'nothing')[:16]} / expected {part.fingerprint()[:16]}"
-            for name, part in parts.items()
-            if self.provenance.get(name) != part.fingerprint()
-        ]
-        if mismatches:
-            raise ProvenanceError(
-                f"als_model (version {self.version}) was not trained on the matrices at hand:\n"
-                + "\n".join(mismatches)
-                + "\nMaterialize als_model and what follows it again (job `train`)."
-            )
 
     def to_arrays(self) -> Arrays:
         """Factors as they are, everything else as JSON."""

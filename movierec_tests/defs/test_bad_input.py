@@ -30,11 +30,12 @@ _DAY = 86_400
 _START = 1_000_000_000
 
 
-def _ratings(users: int = 25, each: int = 14, stars: tuple[float, ...] = (3.0, 4.0, 4.5, 5.0)) -> list[str]:
-    """Lines of users who rate some of forty films, one a day."""
+def _ratings(users: int = 25, each: int = 14, stars: tuple[float, ...] = (2.0, 3.0, 4.5, 5.0)) -> list[str]:
+    """Lines of users who rate some of forty films, one a day; two tastes, so that there is something to learn."""
     rng = random.Random(7)
+    low, high = stars[: len(stars) // 2] or stars, stars[len(stars) // 2 :]
     return [
-        f"{user},{movie},{rng.choice(stars)},{_START + day * _DAY}"
+        f"{user},{movie},{rng.choice(high if (user + movie) % 2 else low)},{_START + day * _DAY}"
         for user in range(1, users + 1)
         for day, movie in enumerate(rng.sample(range(1, 41), each))
     ]

@@ -6,7 +6,8 @@ from itertools import combinations
 
 from matplotlib.text import Text
 
-from movierec_assets.defs.presentation import metric_bars, metric_panels
+from movierec_assets.defs.presentation import encoded, interval_panels, metric_panels
+from movierec_assets.recsys.comparison import Interval
 
 NAMES = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
 RANKERS = {
@@ -29,4 +30,14 @@ def test_no_label_of_six_rankers_and_six_metrics_lies_on_another() -> None:
 
 
 def test_one_ranker_and_four_metrics_are_drawn_too() -> None:
-    assert metric_bars({"als": RANKERS["als"]}, NAMES[:4], "One").value.startswith("![plot](data:image/png;base64,")
+    assert encoded(metric_panels({"als": RANKERS["als"]}, NAMES[:4], "One")).startswith(b"\x89PNG")
+
+
+def test_intervals_of_slices_are_drawn_though_a_ranker_has_none_there() -> None:
+    found = Interval(0.3, 0.2, 0.4)
+    panels = {"likes:\nfew": {"als": found, "EASE": found}, "likes:\nmany": {"als": found}}
+    figure = interval_panels(panels, "By slice")
+    figure.canvas.draw()
+    first, second = figure.axes[:2]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["als", "EASE"]
+    assert (len(first.lines), len(second.lines)) == (4, 2), "a line and a dot for each interval"

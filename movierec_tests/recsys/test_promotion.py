@@ -5,15 +5,43 @@ from __future__ import annotations
 import pytest
 
 from movierec_assets.recsys.comparison import Interval
-from movierec_assets.recsys.promotion import MARGIN, Outcome, decide
+from movierec_assets.recsys.promotion import Decision, Margins, Outcome, decide
 
 STEP = 1e-9
+REFRESH = Margins().refresh
+ABOVE_POPULARITY = Interval(0.05, 0.04, 0.06)
 
 
-def test_without_a_champion_the_challenger_is_the_first() -> None:
-    decision = decide(challenger_ndcg=0.12345, difference=None, newer_data=False)
-    assert (decision.promoted, decision.outcome) == (True, "first")
+def _decide(
+    over_champion: Interval | None,
+    *,
+    newer_data: bool = False,
+    over_popularity: Interval = ABOVE_POPULARITY,
+    margins: Margins | None = None,
+) -> Decision:
+    return decide(
+        challenger_ndcg=0.12345,
+        over_popularity=over_popularity,
+        over_champion=over_champion,
+        newer_data=newer_data,
+        margins=margins,
+    )
+
+
+def _from(low: float) -> Interval:
+    return Interval(low + 0.01, low, low + 0.02)
+
+
+@pytest.mark.parametrize(
+    ("low", "promoted", "outcome"), [(STEP, True, "first"), (0.0, False, "rejected"), (-0.3, False, "rejected")]
+)
+def test_without_a_champion_the_challenger_must_be_clearly_better_than_popularity(
+    low: float, promoted: bool, outcome: Outcome
+) -> None:
+    decision = _decide(None, over_popularity=_from(low), newer_data=True)
+    assert (decision.promoted, decision.outcome) == (promoted, outcome)
     assert "0.1235" in decision.reason or "0.1234" in decision.reason
+    assert f"{low:+.4f}" in decision.reason
 
 
 @pytest.mark.parametrize(
@@ -23,38 +51,56 @@ def test_without_a_champion_the_challenger_is_the_first() -> None:
         (0.001, True, True, "improvement"),
         (STEP, False, True, "improvement"),
         (0.0, True, True, "refresh"),
-        (-MARGIN + STEP, True, True, "refresh"),
-        (-MARGIN, True, False, "kept"),
+        (-REFRESH + STEP, True, True, "refresh"),
+        (-REFRESH, True, False, "kept"),
         (-0.5, True, False, "kept"),
         (0.0, False, False, "kept"),
-        (-MARGIN + STEP, False, False, "kept"),
+        (-REFRESH + STEP, False, False, "kept"),
         (-0.5, False, False, "kept"),
     ],
 )
 def test_a_champion_gives_way_by_the_low_end_of_the_difference(
     low: float, newer_data: bool, promoted: bool, outcome: Outcome
 ) -> None:
-    decision = decide(challenger_ndcg=0.1, difference=Interval(low + 0.01, low, low + 0.02), newer_data=newer_data)
+    decision = _decide(_from(low), newer_data=newer_data)
     assert (decision.promoted, decision.outcome) == (promoted, outcome)
 
 
+def test_a_champion_is_compared_with_and_not_popularity() -> None:
+    assert _decide(_from(0.001), over_popularity=_from(-0.5)).outcome == "improvement"
+
+
 def test_a_better_mean_alone_does_not_promote() -> None:
-    assert not decide(challenger_ndcg=0.9, difference=Interval(0.3, -0.01, 0.6), newer_data=True).promoted
+    assert not _decide(Interval(0.3, -0.01, 0.6), newer_data=True).promoted
 
 
 def test_the_margin_of_a_refresh_can_be_set() -> None:
     difference = Interval(0.0, -0.05, 0.05)
-    assert decide(challenger_ndcg=0.1, difference=difference, newer_data=True, margin=0.06).outcome == "refresh"
-    assert decide(challenger_ndcg=0.1, difference=difference, newer_data=True, margin=0.04).outcome == "kept"
+    assert _decide(difference, newer_data=True, margins=Margins(refresh=0.06)).outcome == "refresh"
+    assert _decide(difference, newer_data=True, margins=Margins(refresh=0.04)).outcome == "kept"
+
+
+@pytest.mark.parametrize(("margin", "outcome"), [(0.02, "first"), (0.03, "rejected")])
+def test_the_margin_of_an_improvement_can_be_set(margin: float, outcome: Outcome) -> None:
+    margins = Margins(improvement=margin)
+    assert _decide(None, over_popularity=_from(0.025), margins=margins).outcome == outcome
+    assert _decide(_from(0.025), margins=margins).outcome == ("improvement" if outcome == "first" else "kept")
 
 
 @pytest.mark.parametrize(("low", "newer_data"), [(0.0123, False), (-0.0012, True), (-0.0123, True), (-0.0123, False)])
 def test_the_reason_gives_the_numbers(low: float, newer_data: bool) -> None:
-    reason = decide(challenger_ndcg=0.1, difference=Interval(0.0234, low, 0.0345), newer_data=newer_data).reason
+    reason = _decide(Interval(0.0234, low, 0.0345), newer_data=newer_data).reason
     assert f"differs by +0.0234, 95 % {low:+.4f} to +0.0345" in reason
 
 
 def test_a_kept_champion_says_whether_the_data_was_newer() -> None:
     worse = Interval(-0.1, -0.2, 0.0)
-    assert "newer data, but" in decide(challenger_ndcg=0.1, difference=worse, newer_data=True).reason
-    assert "the same data" in decide(challenger_ndcg=0.1, difference=worse, newer_data=False).reason
+    assert "newer data, but" in _decide(worse, newer_data=True).reason
+    assert "the same data" in _decide(worse, newer_data=False).reason
+
+
+def test_the_numbers_hold_what_the_decision_rests_on() -> None:
+    numbers = _decide(Interval(0.02, 0.01, 0.03)).numbers
+    assert numbers["champion_ndcg_at_10"] == pytest.approx(0.10345)
+    assert (numbers["difference_low"], numbers["over_popularity_low"]) == (0.01, 0.04)
+    assert (numbers["improvement_margin"], numbers["refresh_margin"]) == (0.0, REFRESH)

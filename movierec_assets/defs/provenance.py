@@ -1,0 +1,94 @@
+"""What Dagster knows of the artefacts at hand, and whether they belong together.
+
+Belongs here: the records that assets leave on their materializations, and the demands of their consumers. Comparing and
+refusing is `resources.provenance`'.
+
+Dagster concept: asset metadata, https://docs.dagster.io/guides/build/assets/metadata-and-tags
+"""
+
+from typing import Any
+
+import pandas as pd
+from dagster import AssetKey, DagsterInstance
+
+from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.resources.provenance import digest, joint, mismatches, refuse
+
+FINGERPRINT, SPLIT, SOURCES = "fingerprint", "split", "made_from"
+SPLIT_PARTS = ("train_matrix", "validation_matrix", "test_matrix", "id_maps")
+"""What is made together, and only to be used together."""
+_REFRESH_SPLIT = "Materialize split_matrices again and what follows it (job `train`)."
+
+
+def fingerprint(part: Interactions | pd.DataFrame) -> str:
+    """SHA-256 of the content of an artefact."""
+    if isinstance(part, Interactions):
+        return part.fingerprint()
+    columns = [part[name].to_numpy() for name in part.columns]
+    return digest(*(column.astype("U") if column.dtype == object else column for column in columns))
+
+
+def split_of(fingerprints: dict[str, str]) -> str:
+    """What tells a split from another: its four parts."""
+    return joint(fingerprints[name] for name in SPLIT_PARTS)
+
+
+def record(instance: DagsterInstance, asset: str) -> dict[str, Any]:
+    """Plain metadata of an asset's latest materialization; empty when there is none."""
+    event = instance.get_latest_materialization_event(AssetKey(asset))
+    materialization = event.asset_materialization if event else None
+    found = materialization.metadata if materialization else {}
+    return {name: value.value for name, value in found.items()}
+
+
+def require_recorded(
+    instance: DagsterInstance, consumer: str, asset: str, content: Interactions | pd.DataFrame
+) -> dict[str, Any]:
+    """Refuse content that is not what was recorded when the asset was materialized; returns what it was made from.
+
+    Raises
+    ------
+    ProvenanceError
+    """
+    found = record(instance, asset)
+    refuse(
+        f"{consumer} was handed another {asset} than was recorded",
+        mismatches({asset: found.get(FINGERPRINT)}, {asset: fingerprint(content)}),
+        f"Materialize {asset} again and what follows it (job `train`).",
+    )
+    return dict(found.get(SOURCES, {}))
+
+
+def require_one_split(
+    instance: DagsterInstance, consumer: str, **parts: Interactions | pd.DataFrame
+) -> tuple[str, dict[str, Any]]:
+    """Refuse parts that were not made together, or are not what was recorded when they were made.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+    consumer : str
+        The asset that asks.
+    **parts : Interactions or DataFrame
+        As they were read, by the names of their assets.
+
+    Returns
+    -------
+    split : str
+        What tells it from other splits.
+    sources : dict
+        What it was made from.
+
+    Raises
+    ------
+    ProvenanceError
+    """
+    records = {name: record(instance, name) for name in parts}
+    at_hand = {name: fingerprint(part) for name, part in parts.items()}
+    found = mismatches({name: each.get(FINGERPRINT) for name, each in records.items()}, at_hand)
+    splits = {f"split of {name}": each.get(SPLIT) for name, each in records.items()}
+    whole = set(SPLIT_PARTS) <= set(parts)
+    expected = split_of(at_hand) if whole else next(iter(splits.values())) or "one that is recorded"
+    found += mismatches(splits, dict.fromkeys(splits, expected))
+    refuse(f"{consumer} was handed matrices that do not belong together", found, _REFRESH_SPLIT)
+    return expected, dict(next(iter(records.values())).get(SOURCES, {}))

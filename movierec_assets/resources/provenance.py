@@ -1,0 +1,122 @@
+"""What an artefact was made from and by, and the refusal of artefacts that do not belong together.
+
+Belongs here: fingerprints, the code and the libraries of this process, and the comparison of what is stored with what
+is expected. Records of what Dagster materialized are read in `defs.provenance`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from movierec_assets import __version__
+from movierec_assets.settings import PROJECT_ROOT, get_settings
+
+LIBRARIES = ("dagster", "implicit", "mlflow", "numpy", "optuna", "pandas", "scipy")
+"""Libraries whose versions may change what is learned or how it is kept."""
+UNKNOWN = "unknown"
+_SHOWN = 16
+
+
+class ProvenanceError(RuntimeError):
+    """Artefacts do not belong together; the message lists every mismatch and what to refresh."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One thing that is not what it should be.
+
+    Attributes
+    ----------
+    what : str
+    stored, expected : str or None
+        None where nothing is known.
+    """
+
+    what: str
+    stored: str | None
+    expected: str | None
+
+    def __str__(self) -> str:
+        stored, expected = ("nothing" if value is None else value[:_SHOWN] for value in (self.stored, self.expected))
+        return f"  {self.what}: stored {stored} / expected {expected}"
+
+
+def mismatches(stored: Mapping[str, str | None], expected: Mapping[str, str | None]) -> list[Mismatch]:
+    """Everything expected that is not stored so."""
+    return [Mismatch(what, stored.get(what), value) for what, value in expected.items() if stored.get(what) != value]
+
+
+def refuse(subject: str, found: Iterable[Mismatch], remedy: str) -> None:
+    """Raise when there is a mismatch.
+
+    Parameters
+    ----------
+    subject : str
+        What does not belong together; begins the message.
+    found : iterable of Mismatch
+    remedy : str
+        What to refresh; ends the message.
+
+    Raises
+    ------
+    ProvenanceError
+    """
+    lines = list(map(str, found))
+    if lines:
+        raise ProvenanceError("\n".join([f"{subject}:", *lines, remedy]))
+
+
+def digest(*arrays: npt.NDArray[Any]) -> str:
+    """SHA-256 of arrays: of their values, types and lengths, in this order."""
+    found = hashlib.sha256()
+    for array in arrays:
+        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        found.update(f"{little.dtype.str}{little.shape}".encode())
+        found.update(little.data)
+    return found.hexdigest()
+
+
+def joint(fingerprints: Iterable[str]) -> str:
+    """One fingerprint for several, in this order."""
+    return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
+
+
+def code() -> dict[str, str]:
+    """Version and commit of the code that runs here."""
+    return {"code_version": __version__, "git_commit": get_settings().git_commit or _git_commit()}
+
+
+def libraries() -> dict[str, str]:
+    """Versions of Python and of the libraries that matter to a model."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = UNKNOWN
+    return found
+
+
+@cache
+def _git_commit() -> str:
+    """Commit of the working tree, marked when files differ from it."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.SubprocessError):
+        return UNKNOWN
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PROJECT_ROOT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
