@@ -105,7 +105,8 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
     """Recommend movies from the champion.
 
     For a user, from the ratings as they stand now; for liked movies, from their titles as you would type them
-    ("The Matrix", "matrix, the (1999)"); for nobody in particular, the movies that most users liked.
+    ("The Matrix", "matrix, the (1999)"); for nobody in particular, the movies that most users liked. Beside each movie
+    stand the likes that add most to its score.
     """
     from movierec_assets.command.environment import platform
     from movierec_assets.resources.database import Database
@@ -177,7 +178,7 @@ def evaluate(
     from pathlib import Path
 
     from movierec_assets.command import evaluate as command
-    from movierec_assets.recsys import experiment, report, search
+    from movierec_assets.recsys import experiment, search
     from movierec_assets.resources.configurable import locate
 
     console = Console(stderr=True, highlight=False)
@@ -207,7 +208,7 @@ def evaluate(
     if as_json:
         click.echo(json.dumps(command.as_json(result, located.name, seed), indent=2))
         return
-    click.echo(report.as_markdown(result.evaluations, users=len(result.task.users), held_out=len(result.task.held_out)))
+    click.echo(command.as_report(result))
 
 
 for _group in (data, db, model):
@@ -216,12 +217,15 @@ for _group in (data, db, model):
 
 def _show_answer(answer: Answer, console: Console) -> None:
     if answer.liked:
-        console.print(f"[dim]Because of {escape('; '.join(answer.liked))}[/]", soft_wrap=True)
+        console.print(f"[dim]Likes {escape('; '.join(answer.liked))}[/]", soft_wrap=True)
     table = Table()
-    for heading, justify in (("rank", "right"), ("title", "left"), ("movie_id", "right"), ("score", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    explained = any(movie.reasons for movie in answer.movies)
+    for heading in ("rank", "title", "movie_id", "score", *(["because of"] if explained else [])):
+        table.add_column(heading, justify="left" if heading in ("title", "because of") else "right", overflow="fold")
     for movie in answer.movies:
-        table.add_row(str(movie.rank), escape(movie.title), str(movie.movie_id), f"{movie.score:.3f}")
+        because = "; ".join(f"{escape(reason.title)} {reason.contribution:+.3f}" for reason in movie.reasons)
+        row = [str(movie.rank), escape(movie.title), str(movie.movie_id), f"{movie.score:.3f}"]
+        table.add_row(*row, *([f"[dim]{because}[/]"] if explained else []))
     console.print(table)
     source = "the model" if answer.source == "model" else "popularity"
     console.print(f"[dim]From {source}, version {answer.model_version}[/]")

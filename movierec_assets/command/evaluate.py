@@ -16,7 +16,8 @@ import pandas as pd
 
 from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
 from movierec_assets.recsys.errors import no_positives
-from movierec_assets.recsys.experiment import Experiment
+from movierec_assets.recsys.experiment import CUTOFFS_OF, HEADLINES_OF, Experiment
+from movierec_assets.recsys.report import as_markdown
 from movierec_assets.resources.histories import RatingColumns
 
 MORE_RATINGS_THAN = 5
@@ -112,10 +113,23 @@ def as_json(experiment: Experiment, dataset: str, seed: int) -> dict[str, Any]:
             "lead_over_built_in": asdict(found.lead),
         },
         "metrics": {each.ranker: each.means() for each in experiment.evaluations},
-        "ndcg_at_10_interval": {
-            each.ranker: asdict(each.interval()) for each in experiment.evaluations if "ndcg_at_10" in each.per_user
+        "intervals": {
+            name: {each.ranker: asdict(each.interval(name)) for each in experiment.evaluations}
+            for name in HEADLINES_OF[experiment.protocol]
         },
     }
+
+
+def as_report(experiment: Experiment) -> str:
+    """Markdown for people: metrics of the model and of every baseline, with intervals and slices."""
+    return as_markdown(
+        experiment.evaluations,
+        users=len(experiment.task.users),
+        held_out=len(experiment.task.held_out),
+        protocol=experiment.protocol,
+        cutoffs=CUTOFFS_OF[experiment.protocol],
+        headlines=HEADLINES_OF[experiment.protocol],
+    )
 
 
 def _pairs(user_id: Any, movie_id: Any) -> pd.DataFrame:

@@ -22,9 +22,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from movierec_assets.command import CommandError, guard
-from movierec_assets.resources.database import Database
+from movierec_assets.resources.database import Database, DatabaseUnavailableError
+from movierec_assets.resources.decisions import PromotionError, Promotions
 from movierec_assets.resources.exclusive import end_dead_runs
-from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.resources.registry import ModelRegistry, RegistryUnavailableError
 from movierec_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -102,9 +103,25 @@ def run_job(job: str, settings: Settings, console: Console) -> Report:
             cwd=logs,
         )
         try:
-            return _follow(process, instance, invocation, log, console)
+            report = _follow(process, instance, invocation, log, console)
         finally:
             _end(process)
+        if not report.succeeded:
+            _keep_rejection(report, instance, Promotions(registry, Database(settings.databases.ratings)), console)
+        return report
+
+
+def _keep_rejection(report: Report, instance: DagsterInstance, promotions: Promotions, console: Console) -> None:
+    """Keep the decision that a failed check in front of promotion was; under `movierec up` a sensor does so."""
+    from movierec_assets.defs.registry_operations import note_rejection  # noqa: PLC0415
+
+    try:
+        record = note_rejection(promotions, instance, report.run_id)
+    except (DatabaseUnavailableError, RegistryUnavailableError, PromotionError) as error:
+        console.print(f"[yellow]The decision about the challenger was not kept: {escape(str(error))}[/]")
+        return
+    if record is not None:
+        console.print(f"[yellow]Version {record.version} rejected: {escape(record.reason)}[/]")
 
 
 def _follow(

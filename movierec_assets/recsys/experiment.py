@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from movierec_assets.recsys import als, baselines, ranking
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.evaluation import Evaluation, evaluate
+from movierec_assets.recsys.evaluation import WITH_INTERVALS, Evaluation, evaluate
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.ranking import TopK
@@ -25,6 +25,17 @@ CUTOFFS_OF: dict[Protocol, tuple[int, ...]] = {
     "strong-generalization": (10, 20, 50, 100),
 }
 """List lengths that each protocol is reported at."""
+HEADLINES_OF: dict[Protocol, tuple[str, ...]] = {
+    "leave-latest-out": WITH_INTERVALS,
+    "strong-generalization": (
+        "ndcg_at_100",
+        "recall_at_20",
+        "recall_at_50",
+        "truncated_recall_at_20",
+        "truncated_recall_at_50",
+    ),
+}
+"""Metrics that are shown with their uncertainty."""
 
 
 NOBODY_TO_SCORE = (

@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 from movierec_assets.recsys import als, ranking
 from movierec_assets.recsys.als import Confidence, Factors, Recipe
 from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.explain import contributions
 from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 
@@ -109,6 +110,29 @@ class Recommender:
             lists.scores[strangers] = np.where(popular.items >= 0, 0.0, np.nan)
         return lists
 
+    def explain(self, history: Interactions, movie_ids: IntArray) -> FloatArray:
+        """Split the scores of movies for one user into what each like adds.
+
+        Parameters
+        ----------
+        history : Interactions, shape (1, n_movies)
+            Positives of the user, as `for_histories` takes them.
+        movie_ids : int array, shape (n,)
+            Movies of the model.
+
+        Returns
+        -------
+        float64 array, shape (n, likes)
+            Columns in the order of `history.stars.indices`; rows sum to the scores.
+        """
+        return contributions(
+            self.movie_factors,
+            history.stars.indices,
+            als.interaction_weights(history, self.recipe, self.confidence),
+            self.recipe.regularization,
+            self.ids.movies_at(movie_ids),
+        )
+
     def for_known(self, user_ids: IntArray, k: int) -> TopK:
         """Rank for users of the fit.
 
@@ -131,15 +155,25 @@ class Recommender:
         RecsysError
             When none of the movies is in the model.
         """
+        liked = self.history_of(movie_ids)
+        return self.for_histories(liked, liked.stars, k)
+
+    def history_of(self, movie_ids: IntArray) -> Interactions:
+        """A history of liked movies, all equally recent, shape (1, n_movies).
+
+        Raises
+        ------
+        RecsysError
+            When none of the movies is in the model.
+        """
         columns = np.unique(self.ids.movies_at(np.asarray(movie_ids)))
         columns = columns[columns >= 0]
         if len(columns) == 0:
             raise RecsysError("None of the liked movies is in the model; name one that somebody rated highly.")
         ones = np.ones(len(columns))
-        liked = Interactions.from_triplets(
+        return Interactions.from_triplets(
             np.zeros_like(columns), columns, ones, np.zeros_like(columns), (1, len(self.ids.movie_ids))
         )
-        return self.for_histories(liked, liked.stars, k)
 
     def for_nobody(self, k: int) -> TopK:
         """Rank the most liked movies; scores are the numbers of users who liked each."""

@@ -25,6 +25,8 @@ _ROWS = (
     ("Share of the top 1 % of movies", "popularity_share"),
 )
 
+_LABELS = {name: label for label, name in _ROWS}
+
 _HELD_OUT: dict[Protocol, str] = {
     "leave-latest-out": "Each of {users:,} users' latest likes ({held_out:,} in all) were held out; "
     "lists hold no earlier like.",
@@ -40,6 +42,7 @@ def as_markdown(
     held_out: int,
     protocol: Protocol = "leave-latest-out",
     cutoffs: Sequence[int] = CUTOFFS,
+    headlines: Sequence[str] = WITH_INTERVALS,
 ) -> str:
     """Tables with one column for each ranker: means with intervals, all metrics, and slices where there are any.
 
@@ -52,6 +55,8 @@ def as_markdown(
     protocol : {"leave-latest-out", "strong-generalization"}
     cutoffs : sequence of int
         Those of the evaluations to show.
+    headlines : sequence of str
+        Metrics to show with their intervals.
     """
     rankers = [evaluation.ranker for evaluation in evaluations]
     means = [evaluation.means() for evaluation in evaluations]
@@ -59,7 +64,7 @@ def as_markdown(
     lines += _table(
         "mean, 95 % interval",
         rankers,
-        ((_label(name), [_cell(each.interval(name)) for each in evaluations]) for name in WITH_INTERVALS),
+        ((_label(name), [_cell(each.interval(name)) for each in evaluations]) for name in headlines),
     )
     for k in cutoffs:
         rows = ((label, [f"{values[f'{name}_at_{k}']:.4f}" for values in means]) for label, name in _ROWS)
@@ -98,8 +103,9 @@ def _table(heading: str, rankers: Sequence[str], rows: Iterable[tuple[str, Seque
 
 
 def _label(name: str) -> str:
-    """NDCG@10 for ndcg_at_10."""
-    return name.upper().replace("_AT_", "@")
+    """NDCG@10 for ndcg_at_10, Recall, truncated@20 for truncated_recall_at_20."""
+    metric, _, k = name.partition("_at_")
+    return f"{_LABELS[metric]}@{k}"
 
 
 def _cell(interval: Interval) -> str:

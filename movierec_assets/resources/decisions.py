@@ -23,7 +23,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.recsys.promotion import Decision, standing
 from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.registry import CHAMPION, ModelRegistry, Version
+from movierec_assets.resources.registry import CHAMPION, ModelRegistry, RegistryUnavailableError, Version
 
 WAIT_SECONDS = 120.0
 """How long a promotion waits for another one; none takes longer than a few seconds."""
@@ -302,8 +302,8 @@ class Turn:
         try:
             self._registry.record(number, decision, self._dagster_run_id)
         except Exception:
-            # If MLflow is away for good, the row stays pending and the next turn looks again.
-            with suppress(Exception):
+            # While MLflow is away the row stays pending, and the next turn looks again.
+            with suppress(RegistryUnavailableError):
                 self._registry.require_reachable()
                 self.settle()
             raise

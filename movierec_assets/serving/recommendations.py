@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from movierec_assets.recsys.interactions import IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.champion import load_champion
@@ -19,6 +20,9 @@ from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.histories import histories_of, read_ratings, titles_of
 from movierec_assets.resources.registry import ModelRegistry, Version
 from movierec_assets.serving.titles import Movie, find_movie
+
+REASONS = 3
+"""Likes that are named for each recommended movie."""
 
 Source = Literal["model", "popular"]
 
@@ -28,13 +32,42 @@ class UnknownUserError(LookupError):
 
 
 @dataclass(frozen=True)
+class Reason:
+    """A like that speaks for a recommended movie.
+
+    Attributes
+    ----------
+    movie_id : int
+    title : str
+    contribution : float
+        What it adds to the score; those of all likes sum to it.
+    """
+
+    movie_id: int
+    title: str
+    contribution: float
+
+
+@dataclass(frozen=True)
 class Recommended:
-    """One place of a list."""
+    """One place of a list.
+
+    Attributes
+    ----------
+    rank : int
+        From 1.
+    movie_id : int
+    title : str
+    score : float
+    reasons : list of Reason
+        The likes that add most, the strongest first; empty where popularity decides.
+    """
 
     rank: int
     movie_id: int
     title: str
     score: float
+    reasons: list[Reason]
 
 
 @dataclass(frozen=True)
@@ -91,13 +124,14 @@ class RecommendationService:
         ratings = read_ratings(self._database, [user_id])
         if len(ratings) == 0:
             lowest, highest = self._database.rows(f"SELECT min(user_id), max(user_id) FROM {SCHEMA}.current_ratings")[0]
-            known = f"Users with ratings: {lowest} to {highest}." if lowest is not None else "No ratings are loaded."
-            raise UnknownUserError(f"User {user_id} has no ratings. {known} Or name liked movies with --like.")
+            others = f"Users with ratings: {lowest} to {highest}." if lowest is not None else "No ratings are loaded."
+            raise UnknownUserError(f"User {user_id} has no ratings. {others} Or name liked movies with --like.")
         histories = histories_of(ratings, self._recommender.ids.movie_ids, self._threshold)
         lists = self._recommender.for_histories(histories.liked, histories.seen, k)
         latest = np.argsort(-histories.liked.rated_at, kind="stable")[:5]
         liked = self._recommender.ids.movie_ids[histories.liked.stars.indices[latest]]
-        return self._answer(lists, "model" if len(histories.liked) else "popular", liked.tolist())
+        known = len(histories.liked) > 0
+        return self._answer(lists, "model" if known else "popular", liked.tolist(), histories.liked if known else None)
 
     def for_liked(self, titles: Sequence[str], k: int) -> Answer:
         """Recommend for somebody who likes these movies, named as people type them.
@@ -118,22 +152,45 @@ class RecommendationService:
             )
         ]
         movie_ids = [find_movie(title, catalogue).movie_id for title in titles]
-        return self._answer(self._recommender.for_liked(np.array(movie_ids), k), "model", movie_ids)
+        lists = self._recommender.for_liked(np.array(movie_ids), k)
+        return self._answer(lists, "model", movie_ids, self._recommender.history_of(np.array(movie_ids)))
 
     def for_nobody(self, k: int) -> Answer:
         """The movies that most users liked."""
         return self._answer(self._recommender.for_nobody(k), "popular", [])
 
-    def _answer(self, lists: TopK, source: Source, liked: Sequence[int]) -> Answer:
+    def _answer(self, lists: TopK, source: Source, liked: Sequence[int], history: Interactions | None = None) -> Answer:
         movie_ids = self._recommender.movie_ids_of(lists)[0]
-        titles = titles_of(self._database, [*movie_ids[movie_ids >= 0].tolist(), *liked])
+        listed = movie_ids[movie_ids >= 0]
+        reasons = self._reasons(listed, history)
+        mentioned = {movie_id for each in reasons for movie_id, _ in each}
+        titles = titles_of(self._database, [*listed.tolist(), *liked, *mentioned])
         return Answer(
             source=source,
             model_version=self._champion[0].number,
             liked=[titles.get(int(movie_id), "?") for movie_id in liked],
             movies=[
-                Recommended(rank, int(movie_id), titles.get(int(movie_id), "?"), float(score))
-                for rank, (movie_id, score) in enumerate(zip(movie_ids, lists.scores[0], strict=True), start=1)
-                if movie_id >= 0
+                Recommended(
+                    rank,
+                    int(movie_id),
+                    titles.get(int(movie_id), "?"),
+                    float(score),
+                    [Reason(of, titles.get(of, "?"), contribution) for of, contribution in why],
+                )
+                for rank, (movie_id, score, why) in enumerate(
+                    zip(listed, lists.scores[0][movie_ids >= 0], reasons, strict=True), start=1
+                )
             ],
         )
+
+    def _reasons(self, movie_ids: IntArray, history: Interactions | None) -> list[list[tuple[int, float]]]:
+        """For each movie the likes that add most to its score, as movie ids and what they add."""
+        if history is None or len(movie_ids) == 0:
+            return [[] for _ in movie_ids]
+        added = self._recommender.explain(history, movie_ids)
+        liked = self._recommender.ids.movie_ids[history.stars.indices]
+        strongest = np.argsort(-added, axis=1, kind="stable")[:, :REASONS]
+        return [
+            [(int(liked[at]), float(row[at])) for at in places if row[at] > 0]
+            for row, places in zip(added, strongest, strict=True)
+        ]

@@ -235,3 +235,17 @@ def test_factors_of_another_catalogue_do_not_make_a_model() -> None:
 def test_lists_are_those_of_ranking_over_the_same_vectors(recommender: Recommender) -> None:
     expected = ranking.recommend(recommender.user_vectors, FACTORS, likes().stars, 4)
     assert_same(recommender.for_known(USERS, 4), expected)
+
+
+@settings(deadline=None)
+@given(ratings(), st.integers(0, 100))
+def test_what_each_like_adds_sums_to_the_score_of_a_recommended_movie(drawn: Ratings, seed: int) -> None:
+    recommender = drawn_recommender(drawn, seed)
+    histories = drawn.interactions()
+    lists = recommender.for_histories(histories, histories.stars, 5)
+    for user in np.flatnonzero(histories.per_user):
+        shown = lists.items[user] >= 0
+        movie_ids = recommender.movie_ids_of(lists)[user][shown]
+        added = recommender.explain(histories.rows(np.array([user])), movie_ids)
+        assert added.shape == (shown.sum(), histories.per_user[user])
+        np.testing.assert_allclose(added.sum(axis=1), lists.scores[user][shown], rtol=1e-3, atol=1e-4)
