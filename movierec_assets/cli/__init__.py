@@ -24,6 +24,7 @@ from movierec_assets.cli.model import model
 from movierec_assets.cli.shared import (
     DATASET_OPTION,
     console_for_people,
+    keep_loaded_dataset,
     located_dataset,
     progress_bar,
     sayer,
@@ -50,11 +51,11 @@ def cli() -> None:
 @DATASET_OPTION
 @click.option(
     "--job",
-    type=click.Choice(["everything", "refresh", "train", "publish"]),
+    type=click.Choice(["everything", "refresh", "train", "search", "publish"]),
     default="everything",
     show_default=True,
-    help="What to materialize: all assets, those that load ratings, those that learn from them, or only the "
-    "champion's recommendations.",
+    help="What to materialize: everything but a search, what loads ratings, what learns from them, a search for a "
+    "recipe that the next training takes, or only the champion's recommendations.",
 )
 def run(dataset: str | None, job: str) -> None:
     """Run a job through Dagster and show what it came to.
@@ -86,13 +87,14 @@ def up(dataset: str | None) -> None:
     """Start Postgres, MLflow, and Dagster's webserver and daemon; Ctrl-C stops all of them.
 
     Ports: MOVIEREC_DAGSTER_PORT (3000) and MOVIEREC_MLFLOW_PORT (5000), on this machine only. The daily schedules
-    and the sensor that sees changed dataset files are on.
+    and the sensor that sees changed dataset files are on. Without a dataset, the one that is loaded is watched.
     """
     from movierec_assets.command.environment import platform
     from movierec_assets.command.servers import serve
 
     console = console_for_people()
     with platform(settings_from(dataset), sayer(console)) as settings:
+        keep_loaded_dataset(settings, console)
         sys.exit(serve(settings, console))
 
 

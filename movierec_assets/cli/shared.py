@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +18,6 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from movierec_assets.datasets.locate import Located
     from movierec_assets.datasets.releases import Release
     from movierec_assets.settings import Settings
@@ -68,6 +67,21 @@ def located_dataset(settings: Settings, console: Console) -> Located:
     from movierec_assets.resources.configurable import locate
 
     return locate(settings, downloader(settings, console))
+
+
+def keep_loaded_dataset(settings: Settings, console: Console) -> None:
+    """Stay with the dataset in the tables where none was chosen, so that no sensor loads another one over it."""
+    from movierec_assets.datasets.demo import DEMO_NAME
+    from movierec_assets.datasets.movielens import MovieLensFiles
+    from movierec_assets.resources.database import Database
+
+    load = Database(settings.databases.ratings).last_load("ratings")
+    directory = Path(load.source) if load else None
+    if settings.dataset or directory is None or directory.name == DEMO_NAME:
+        return
+    if MovieLensFiles.present_in(directory):
+        os.environ["MOVIEREC_DATASET"] = str(directory)
+        console.print(f"{directory.name}: no dataset was chosen, and it is the one that is loaded.", markup=False)
 
 
 def downloader(settings: Settings, console: Console) -> Callable[[Release], Path]:

@@ -55,6 +55,11 @@ def show_success(report: Report, settings: Settings, database: Database, console
             f"[bold]Learned[/]    from {positives['dagster/row_count']:,} likes of {positives['users']:,} users "
             f"for {positives['movies']:,} movies"
         )
+    if search := facts.get("hyperparameters", {}):
+        console.print(
+            f"[bold]Search[/]     {search['trials']} recipes, the best with NDCG@10 "
+            f"{search['best_validation_ndcg_at_10']:.4f} on validation: {search['outcome']}"
+        )
     if evaluation:
         console.print(_metrics(evaluation))
     if champion:

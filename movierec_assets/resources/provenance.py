@@ -47,8 +47,13 @@ class Mismatch:
     expected: str | None
 
     def __str__(self) -> str:
-        stored, expected = ("nothing" if value is None else value[:_SHOWN] for value in (self.stored, self.expected))
-        return f"  {self.what}: stored {stored} / expected {expected}"
+        return f"  {self.what}: stored {_short(self.stored)} / expected {_short(self.expected)}"
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "nothing"
+    return value[:_SHOWN] if len(value) == hashlib.sha256().digest_size * 2 else value
 
 
 def mismatches(stored: Mapping[str, str | None], expected: Mapping[str, str | None]) -> list[Mismatch]:
