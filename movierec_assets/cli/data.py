@@ -1,11 +1,17 @@
-"""`movierec data`: list, download and inspect datasets.
+"""`movierec data`: list, download, generate and inspect datasets.
 
-Belongs here: options and tables. Datasets are found, fetched and read in `datasets`.
+Belongs here: options and tables. Datasets are found, fetched, made up and read in `datasets`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,10 +23,13 @@ from movierec_assets.cli.shared import (
     settings_from,
 )
 
+if TYPE_CHECKING:
+    from movierec_assets.datasets.generator import Size
+
 
 @click.group()
 def data() -> None:
-    """List, download and inspect datasets."""
+    """List, download, generate and inspect datasets."""
 
 
 @data.command("list")
@@ -70,6 +79,68 @@ def download_dataset(name: str) -> None:
     console = console_for_people()
     console.print(f"[dim]Terms: {escape(RELEASES[name].licence)}[/]")
     console.print(f"{name} is in {downloader(settings, console)(RELEASES[name])}", soft_wrap=True)
+
+
+@data.command("generate")
+@click.argument("target", metavar="TARGET_DIR", type=click.Path(path_type=Path))
+@click.option("--like", metavar="NAME", help="As many users, movies and ratings as a release, such as ml-20m.")
+@click.option("--share", type=float, help="With --like: this share of its users, with their ratings of all its movies.")
+@click.option("--users", type=int, help="Number of users.")
+@click.option("--movies", type=int, help="Number of movies; about one in fifty has no ratings.")
+@click.option("--ratings", type=int, help="Number of ratings, at least 20 for each user.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same bytes.")
+def generate_dataset(
+    target: Path,
+    like: str | None,
+    share: float | None,
+    users: int | None,
+    movies: int | None,
+    ratings: int | None,
+    seed: int,
+) -> None:
+    """Make up a dataset in MovieLens layout, of the size of a release or of any other.
+
+    Give --like, or all of --users, --movies and --ratings; these numbers are met exactly. Ratings per user, per movie
+    and per star are spread as in MovieLens 20M. Films and users are synthetic and have tastes that can be learned. A
+    directory that was generated with the same arguments is left as it is; any other must be new or empty.
+    """
+    from movierec_assets.datasets.generator import generate
+
+    size = _size(like, share, users, movies, ratings)
+    console = console_for_people()
+    with _counting_bar(console) as report:
+        made = generate(target, size, seed=seed, progress=report)
+    if made:
+        console.print(f"{size}, seed {seed}, are in {escape(str(target))}", soft_wrap=True)
+        console.print(f"[dim]Next: movierec run --dataset {escape(str(target))}[/]", soft_wrap=True)
+    else:
+        console.print(f"{escape(str(target))} was generated with these arguments; left as it is.", soft_wrap=True)
+
+
+def _size(like: str | None, share: float | None, users: int | None, movies: int | None, ratings: int | None) -> Size:
+    from movierec_assets.datasets.generator import Size
+
+    numbers = (users, movies, ratings)
+    if like is not None:
+        if numbers != (None, None, None):
+            raise click.UsageError("Give --like, or --users, --movies and --ratings, not both.")
+        return Size.like(like, 1.0 if share is None else share)
+    if share is not None:
+        raise click.UsageError("--share goes with --like.")
+    if users is None or movies is None or ratings is None:
+        raise click.UsageError("Give --like NAME, or all of --users, --movies and --ratings.")
+    return Size(users, movies, ratings)
+
+
+@contextmanager
+def _counting_bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar over things that are counted, one stage after the other."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total)
 
 
 @data.command("info")

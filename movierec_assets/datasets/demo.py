@@ -11,11 +11,7 @@ a multiple of one half: the same arguments give the same bytes wherever NumPy ke
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -25,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import DatasetError
+from .generated import MOVIES_FILE, RATINGS_FILE, README_FILE, is_complete, marker_of, put_in_place
 
 DEMO_NAME = "demo"
 """Name under which the demo set goes wherever a data set has to be named."""
@@ -32,9 +29,6 @@ DEMO_NAME = "demo"
 DEMO_VERSION = 1
 """Raise it when the catalogue or the simulation changes: older demo sets are then made again."""
 
-MOVIES_FILE = "movies.csv"
-RATINGS_FILE = "ratings.csv"
-README_FILE = "README.txt"
 _MARKER_START = f"movierec {DEMO_NAME} set"
 
 FloatArray = npt.NDArray[np.float64]
@@ -148,38 +142,23 @@ def make_demo(target: Path, *, users: int = 600, seed: int = 2026) -> Path:
         If `target` holds anything but a demo set.
     ValueError
         If `users` is not positive.
-
-    Notes
-    -----
-    The files are written to a directory next to `target` and moved there as a whole, so that an
-    interrupted call leaves either the old directory or none. A killed process may also leave its
-    hidden scratch directory, which nothing reads.
     """
     if users < 1:
         raise ValueError(f"users must be at least 1, not {users}")
     marker = _marker(users, seed)
-    if _is_complete(target, marker):
+    if is_complete(target, marker):
         return target
     _refuse_foreign_files(target)
 
     films = load_catalogue()
     ratings = simulate_ratings(films, users=users, seed=seed)
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-        fresh = Path(scratch) / "new"
-        fresh.mkdir()
-        _write_movies(fresh / MOVIES_FILE, films)
-        _write_ratings(fresh / RATINGS_FILE, ratings)
-        _write_readme(fresh, marker, films=len(films), ratings=len(ratings.user))
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(target, Path(scratch) / "old")
-        try:
-            os.replace(fresh, target)
-        except OSError:
-            # Another process may have put its own there first; its bytes are ours.
-            if not _is_complete(target, marker):
-                raise
+    def write(directory: Path) -> str:
+        _write_movies(directory / MOVIES_FILE, films)
+        _write_ratings(directory / RATINGS_FILE, ratings)
+        return _about(films=len(films), ratings=len(ratings.user))
+
+    put_in_place(target, marker, write)
     return target
 
 
@@ -321,20 +300,6 @@ def _marker(users: int, seed: int) -> str:
     return f"{_MARKER_START}, version {DEMO_VERSION}, {users} users, seed {seed}"
 
 
-def _digest_line(file: Path) -> str:
-    return f"sha256 {hashlib.sha256(file.read_bytes()).hexdigest()} {file.name}"
-
-
-def _is_complete(target: Path, marker: str) -> bool:
-    """Whether `target` holds the marked demo set with every byte in place."""
-    try:
-        lines = (target / README_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
-        digests = [_digest_line(target / name) for name in (MOVIES_FILE, RATINGS_FILE)]
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return lines[:1] == [marker] and lines[-2:] == digests
-
-
 def _refuse_foreign_files(target: Path) -> None:
     """Raise if replacing `target` would delete something that is not a demo set."""
     if not target.exists():
@@ -343,7 +308,7 @@ def _refuse_foreign_files(target: Path) -> None:
         raise DatasetError(f"{target}: is a file; the demo set needs a directory of its own. Name another path.")
     names = {entry.name for entry in target.iterdir()}
     # Only whole demo sets are ever put there, so ratings without our README are somebody's own.
-    ours = README_FILE in names and (target / README_FILE).read_bytes().startswith(_MARKER_START.encode())
+    ours = marker_of(target).startswith(_MARKER_START)
     foreign = sorted(names - {MOVIES_FILE, RATINGS_FILE, README_FILE} if ours else names)
     if foreign:
         raise DatasetError(
@@ -370,17 +335,10 @@ def _write_ratings(file: Path, ratings: SimulatedRatings) -> None:
         writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _write_readme(directory: Path, marker: str, *, films: int, ratings: int) -> None:
-    """Write the marker, an explanation and the digests; last, since it vouches for the other files."""
-    text = f"""{marker}
-
-{films} films, {ratings} ratings.
+def _about(*, films: int, ratings: int) -> str:
+    return f"""{films} films, {ratings} ratings.
 
 The films are real: title, year and genres come from the catalogue in the movierec_assets package.
 The users and their ratings are SIMULATED. They follow made-up tastes in genres and eras and say
 nothing about what anyone thinks of a film. The layout is that of MovieLens; none of its data is here.
-
-{_digest_line(directory / MOVIES_FILE)}
-{_digest_line(directory / RATINGS_FILE)}
 """
-    (directory / README_FILE).write_text(text, encoding="utf-8", newline="\n")

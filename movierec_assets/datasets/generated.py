@@ -1,0 +1,80 @@
+"""Directories of generated data: recognized by their README.txt, and put in place whole or not at all.
+
+What belongs here: what the demo set and the generator have in common on disk. What does not: what they hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+MOVIES_FILE = "movies.csv"
+RATINGS_FILE = "ratings.csv"
+README_FILE = "README.txt"
+
+
+def marker_of(target: Path) -> str:
+    """First line of a directory's README.txt, in which a generated set says what it is; empty if there is none."""
+    try:
+        with (target / README_FILE).open(encoding="utf-8", errors="replace") as readme:
+            return readme.readline().rstrip("\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def is_complete(target: Path, marker: str) -> bool:
+    """Whether `target` holds the marked set with every byte in place."""
+    if marker_of(target) != marker:
+        return False
+    lines = (target / README_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        return lines[-2:] == _digests(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def put_in_place(target: Path, marker: str, write: Callable[[Path], str]) -> None:
+    """Make a set beside its place and move it there, in place of what is there.
+
+    Parameters
+    ----------
+    target : Path
+        Directory to appear; the caller has seen to it that nothing is lost with what is there.
+    marker : str
+        First line of README.txt: what the directory holds, for `is_complete`.
+    write : callable
+        Writes `movies.csv` and `ratings.csv` into the directory it is given, and returns what README.txt says.
+
+    Notes
+    -----
+    An interrupted call leaves either what was there or nothing. A killed process may also leave its hidden scratch
+    directory, which nothing reads.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        fresh = Path(scratch) / "new"
+        fresh.mkdir()
+        about = write(fresh)
+        # Last, since it vouches for the other files.
+        text = "\n".join((marker, "", about.strip("\n"), "", *_digests(fresh), ""))
+        (fresh / README_FILE).write_text(text, encoding="utf-8", newline="\n")
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(target, Path(scratch) / "old")
+        try:
+            os.replace(fresh, target)
+        except OSError:
+            # Another process may have put its own there first; its bytes are ours.
+            if not is_complete(target, marker):
+                raise
+
+
+def _digests(directory: Path) -> list[str]:
+    lines = []
+    for name in (MOVIES_FILE, RATINGS_FILE):
+        with (directory / name).open("rb") as stream:
+            lines.append(f"sha256 {hashlib.file_digest(stream, 'sha256').hexdigest()} {name}")
+    return lines

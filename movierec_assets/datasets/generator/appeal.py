@@ -1,0 +1,148 @@
+"""How likely each film is to be drawn, so that films become as popular as they should.
+
+What belongs here: the popularity that is wanted for each film, and finding the weights that lead to it. What does not:
+drawing films, which is in `watching`.
+
+A user who draws films with replacement until n different ones are found has seen film j with probability
+1 - exp(-D p_j) after D draws: popular films saturate, so weights in proportion to popularity would make the head of
+the list too flat. The weights are found by fixed-point iteration on a sample of users instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .sittings import FIRST_YEAR, LAST_YEAR
+from .tastes import Tastes
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.int64]
+
+_SAMPLE = 400
+_ROUNDS = 14
+_OLD_FILM, _AGEING = 0.45, 9.0  # share that is left of the interest in a new film, and years it takes to get there
+_PREMIERE = 0.8
+_UNKNOWN = 1.0 / 40  # interest in films from before sound falls by this for each year before 1980
+
+
+@dataclass(frozen=True)
+class Appeal:
+    """Odds of films.
+
+    Attributes
+    ----------
+    odds : float32 array, shape (TOPICS, n_films)
+        For each topic the odds of each film; rows add up to 1.
+    draws : float array, shape (n_sampled,)
+        Draws that users of the sample need for their ratings, and
+    ratings : float array, shape (n_sampled,)
+        how many ratings these are, in increasing order.
+    """
+
+    odds: FloatArray
+    draws: FloatArray
+    ratings: FloatArray
+
+    def draws_for(self, ratings: IntArray) -> FloatArray:
+        """Draws that users with so many ratings need on average."""
+        needed: FloatArray = np.interp(ratings, self.ratings, self.draws / self.ratings) * ratings
+        return needed
+
+
+def interest_by_age() -> FloatArray:
+    """Odds that a film is watched for its age: entry 0 for a film of next year or later, entry 1 for one of this year.
+
+    Years are counted up to those from the first film ever to `LAST_YEAR`.
+    """
+    age = np.arange(LAST_YEAR - 1890)
+    interest = _OLD_FILM + (1 - _OLD_FILM) * np.exp(-np.maximum(0, age - 1) / _AGEING)
+    interest[0] = _PREMIERE
+    return np.concatenate(([0.0], interest)).astype(np.float32)
+
+
+def age_index(sitting_year: npt.NDArray[Any], film_year: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Entry of `interest_by_age` for a film in a year."""
+    index: npt.NDArray[Any] = np.maximum(sitting_year - film_year + 1, 0)
+    return index
+
+
+def rank_films(year: IntArray, arrivals: IntArray, rng: np.random.Generator) -> IntArray:
+    """Order films by the popularity they are to have, the most popular first.
+
+    Chance decides, but old films have fewer friends, and who came too late for the users cannot have many either.
+
+    Parameters
+    ----------
+    year : int array, shape (n_films,)
+    arrivals : int array, shape (n_users,)
+        Year in which each user was first there.
+    rng : Generator
+    """
+    share = np.array([(arrivals >= each).mean() for each in range(FIRST_YEAR, LAST_YEAR + 1)])
+    available = np.where(year <= FIRST_YEAR, 1.0, share[np.clip(year - FIRST_YEAR, 0, LAST_YEAR - FIRST_YEAR)])
+    fame = rng.standard_normal(len(year)) + 1.2 * np.log(available + 1e-3) - _UNKNOWN * np.maximum(0, 1980 - year)
+    return np.argsort(-fame, kind="stable")
+
+
+def fit_appeal(
+    fit: FloatArray, year: IntArray, wanted: FloatArray, ratings: IntArray, tastes: Tastes, arrivals: IntArray
+) -> Appeal:
+    """Find odds with which films get about the ratings they should.
+
+    Parameters
+    ----------
+    fit : float array, shape (TOPICS, n_films)
+        Of films to topics, as logarithms.
+    year : int array, shape (n_films,)
+    wanted : float array, shape (n_films,)
+        Ratings that each film should get; they add up to those of all users.
+    ratings, arrivals : int array, shape (n_users,)
+        Number of ratings and first year of each user.
+    tastes : Tastes
+
+    Returns
+    -------
+    Appeal
+    """
+    order = np.argsort(ratings, kind="stable")
+    edges = np.linspace(0, len(order), min(_SAMPLE, len(order)) + 1).astype(np.int64)
+    sample = order[(edges[:-1] + edges[1:]) // 2]
+    mean_ratings = np.add.reduceat(ratings[order], edges[:-1]) / np.diff(edges)
+    per_user = (np.diff(edges)).astype(np.float32)
+
+    mixture = tastes.mixture(sample)
+    interest = interest_by_age()[age_index(arrivals[sample][:, None], year[None, :])]
+    affinity = np.exp(fit - fit.max(axis=1, keepdims=True)).astype(np.float32)
+    weight = wanted / wanted.sum()
+    draws: FloatArray = mean_ratings * 1.5
+    odds: FloatArray = affinity
+    for _ in range(_ROUNDS):
+        odds = affinity * weight.astype(np.float32)
+        odds /= odds.sum(axis=1, keepdims=True)
+        chance = (mixture @ odds) * interest
+        draws = _draws_needed(chance, mean_ratings, draws)
+        got = per_user @ (1 - np.exp(-chance * draws[:, None].astype(np.float32)))
+        weight *= np.clip(wanted / np.maximum(got, 1e-6), 0.3, 3.0)
+        weight = np.minimum(weight / weight.sum(), 0.2)
+    return Appeal(odds, np.maximum.accumulate(draws), np.maximum.accumulate(mean_ratings))
+
+
+def _draws_needed(chance: FloatArray, ratings: FloatArray, start: FloatArray) -> FloatArray:
+    """Newton's steps towards the number of draws after which users expect their ratings, in logarithms."""
+    log_draws = np.log(start)
+    most = (chance > 0).sum(axis=1) * 0.999
+    target = np.minimum(ratings, np.maximum(most, 1e-3))
+    for _ in range(3):
+        draws = np.exp(log_draws)
+        mean = chance * draws[:, None].astype(np.float32)
+        unseen = np.exp(-mean)
+        seen = (1 - unseen).sum(axis=1)
+        slope = (mean * unseen).sum(axis=1)
+        log_draws += np.clip((target - seen) / np.maximum(slope, 1e-9), -1.0, 1.0)
+        log_draws = np.minimum(log_draws, 25.0)
+    needed: FloatArray = np.exp(log_draws)
+    return needed

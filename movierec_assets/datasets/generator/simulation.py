@@ -1,0 +1,152 @@
+"""One simulation from beginning to end: films, users, and who rated what.
+
+What belongs here: the order of things, and work on several blocks of users at once. What does not: files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from .appeal import fit_appeal, rank_films
+from .films import Films, invent_films
+from .marginals import ratings_per_film, ratings_per_user
+from .sittings import HALF_STARS_SINCE, Sittings, arrange_sittings
+from .size import Size
+from .stars import give_stars
+from .tastes import draw_tastes, draw_topics
+from .watching import Watched, World, running_odds, watch
+
+IntArray = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+_BLOCK_RATINGS = 400_000
+_QUALITY_SPREAD, _QUALITY_OF_POPULAR = 0.3, 0.25
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Films, and ratings as columns of equal length in order of user, then film.
+
+    Attributes
+    ----------
+    films : Films
+    ratings_per_user : int array, shape (n_users,)
+        How many rows each user has.
+    film : int32 array, shape (n,)
+        Place in `films`.
+    half_stars : int8 array, shape (n,)
+        1 to 10.
+    rated_at : int32 array, shape (n,)
+        Unix seconds.
+    """
+
+    films: Films
+    ratings_per_user: IntArray
+    film: npt.NDArray[np.int32]
+    half_stars: npt.NDArray[np.int8]
+    rated_at: npt.NDArray[np.int32]
+
+
+def simulate(size: Size, seed: int, progress: Progress | None = None) -> Simulated:
+    """Simulate a dataset.
+
+    Parameters
+    ----------
+    size : Size
+    seed : int
+        The same seed gives the same dataset.
+    progress : callable, optional
+        Called with the ratings made so far, and all that will be.
+
+    Returns
+    -------
+    Simulated
+        Of exactly the size.
+    """
+    with threadpool_limits(1, "blas"):  # blocks are done side by side, and sums in another order are other bytes
+        return _simulate(size, seed, progress or (lambda _done, _total: None))
+
+
+def _simulate(size: Size, seed: int, report: Progress) -> Simulated:
+    report(0, size.ratings)
+    for_films, for_users = np.random.SeedSequence(seed).spawn(2)
+    films = invent_films(size.movies, np.random.Generator(np.random.PCG64(for_films)))
+    rated, world = _make_world(size, films, np.random.Generator(np.random.PCG64(for_users)))
+    blocks = list(_blocks(world.ratings))
+    for_blocks = for_users.spawn(len(blocks))
+
+    film = np.empty(size.ratings, dtype=np.int32)
+    rated_at = np.empty(size.ratings, dtype=np.int32)
+    pleasure = np.empty(size.ratings, dtype=np.float32)
+    done = 0
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+
+        def run(number: int) -> Watched:
+            start, stop = blocks[number]
+            return watch(world, start, stop, np.random.Generator(np.random.PCG64(for_blocks[number])))
+
+        for watched in pool.map(run, range(len(blocks))):
+            rows = slice(done, done + len(watched.film))
+            film[rows], rated_at[rows], pleasure[rows] = rated[watched.film], watched.rated_at, watched.pleasure
+            done = rows.stop
+            report(done, size.ratings)
+    return Simulated(films, world.ratings, film, give_stars(pleasure, rated_at >= HALF_STARS_SINCE), rated_at)
+
+
+def _make_world(size: Size, films: Films, rng: np.random.Generator) -> tuple[IntArray, World]:
+    """What there is before anybody rates; and the places, among all films, of those that will be rated."""
+    ratings = rng.permutation(ratings_per_user(size))
+    sittings = arrange_sittings(ratings, rng)
+    arrivals = sittings.year_of(sittings.first[:-1]).astype(np.int64)
+    by_fame = rank_films(films.year, arrivals, rng)[: size.rated]
+    rated = np.sort(by_fame)
+    wanted = np.empty(size.rated)
+    wanted[np.searchsorted(rated, by_fame)] = ratings_per_film(size)
+    year = films.year[rated]
+
+    fit = draw_topics(films, rng)[:, rated]
+    tastes = draw_tastes(size.users, rng)
+    appeal = fit_appeal(fit, year, wanted, ratings, tastes, arrivals)
+    fame = np.log(wanted)
+    quality = _QUALITY_SPREAD * rng.standard_normal(size.rated)
+    quality += _QUALITY_OF_POPULAR * (fame - fame.mean()) / max(float(fame.std()), 1e-9)
+    return rated, World(
+        ratings=ratings,
+        sittings=sittings,
+        tastes=tastes,
+        appeal=appeal,
+        cumulative=running_odds(appeal.odds),
+        fit=fit.astype(np.float32),
+        year=year.astype(np.int16),
+        quality=quality,
+        first_user=_first_users(ratings, sittings, year, rng),
+    )
+
+
+def _first_users(ratings: IntArray, sittings: Sittings, year: IntArray, rng: np.random.Generator) -> IntArray:
+    """One user for each film, nobody for more films than the user rates, and none gone before the release."""
+    user = np.repeat(np.arange(len(ratings)), ratings)
+    chosen = user[rng.choice(len(user), size=len(year), replace=False, shuffle=False)]
+    last_year = sittings.year_of(sittings.first[1:] - 1)
+    first_users = np.empty(len(year), dtype=np.int64)
+    # The latest films go to those who were there last; if anybody was late enough for all, it is these.
+    first_users[np.argsort(year, kind="stable")] = chosen[np.argsort(last_year[chosen], kind="stable")]
+    return first_users
+
+
+def _blocks(ratings: IntArray) -> Iterator[tuple[int, int]]:
+    """Ranges of users with about as many ratings each."""
+    cumulative = np.cumsum(ratings)
+    start = 0
+    while start < len(ratings):
+        before = cumulative[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(cumulative, before + _BLOCK_RATINGS, side="right")))
+        yield start, stop
+        start = stop

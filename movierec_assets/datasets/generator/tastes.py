@@ -1,0 +1,96 @@
+"""What users like: topics of films that go together, and each user's mixture of them.
+
+What belongs here: the structure that a recommender can find. A topic is a genre or two, an era, and something the
+catalogue does not say; a user follows a few topics, partly others later than at first. What does not: drawing films
+from the topics, which is in `watching`, and how popular films become, which is in `appeal`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .films import Films
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+TOPICS = 80
+"""The first is no topic at all: films by popularity alone."""
+
+SLOTS = 5
+"""Topics that a user follows."""
+
+_GENRE_WEIGHT, _ERA_WEIGHT, _HIDDEN_WEIGHT = 2.4, 1.9, 2.0
+_HIDDEN = 8
+_SLOT_CONCENTRATION = 0.9
+_TOPIC_SPREAD = 0.7  # of the logarithm of a topic's following
+_DRIFT = 0.8
+_CASUAL = (2.0, 8.0)  # of the beta distribution of the share of films a user watches for their popularity
+
+
+@dataclass(frozen=True)
+class Tastes:
+    """Mixtures of topics, one row for each user.
+
+    Attributes
+    ----------
+    topic : int array, shape (n_users, SLOTS)
+        The topics followed, none of them the first.
+    before, after : float array, shape (n_users, SLOTS)
+        Shares of these topics at the beginning and at the end of the user's history; rows add up to 1.
+    casual : float array, shape (n_users,)
+        Share of films that are watched for their popularity alone.
+    """
+
+    topic: npt.NDArray[np.int64]
+    before: FloatArray
+    after: FloatArray
+    casual: FloatArray
+
+    def mixture(self, users: npt.NDArray[np.int64]) -> FloatArray:
+        """Shares of all topics over the whole history, shape (len(users), TOPICS)."""
+        shares = np.zeros((len(users), TOPICS), dtype=np.float32)
+        mean = (self.before[users] + self.after[users]) / 2 * (1 - self.casual[users, None])
+        np.add.at(shares, (np.arange(len(users))[:, None], self.topic[users]), mean)
+        shares[:, 0] = self.casual[users]
+        return shares
+
+
+def draw_topics(films: Films, rng: np.random.Generator) -> FloatArray:
+    """How much better than others each film fits each topic, as logarithms.
+
+    Returns
+    -------
+    float array, shape (TOPICS, n_films)
+        Zeros for the first topic.
+    """
+    genres = sorted({genre for genres in films.genres for genre in genres}) or [""]
+    membership = np.array([[genre in each for genre in genres] for each in films.genres], dtype=np.float64)
+    membership /= np.sqrt(np.maximum(1.0, membership.sum(axis=1, keepdims=True)))
+    hidden = rng.standard_normal((len(films), _HIDDEN))
+    fit = np.zeros((TOPICS, len(films)))
+    for topic in range(1, TOPICS):
+        # Genres and years are taken from a film, so that no topic is about what hardly exists.
+        example = int(rng.integers(0, len(films)))
+        width = 4.0 + 10.0 * rng.random()
+        era = np.exp(-0.5 * ((films.year - films.year[example]) / width) ** 2)
+        direction = rng.standard_normal(_HIDDEN) / np.sqrt(_HIDDEN)
+        fit[topic] = (
+            _GENRE_WEIGHT * (membership @ membership[example])
+            + _ERA_WEIGHT * era
+            + _HIDDEN_WEIGHT * (hidden @ direction)
+        )
+    return fit
+
+
+def draw_tastes(users: int, rng: np.random.Generator) -> Tastes:
+    """Give each user topics, their shares, and how these change."""
+    following = np.exp(_TOPIC_SPREAD * rng.standard_normal(TOPICS - 1))
+    cumulative = np.cumsum(following) / following.sum()
+    topic = 1 + np.minimum(np.searchsorted(cumulative, rng.random((users, SLOTS))), TOPICS - 2)
+    before = rng.dirichlet(np.full(SLOTS, _SLOT_CONCENTRATION), size=users)
+    after = (1 - _DRIFT) * before + _DRIFT * rng.dirichlet(np.full(SLOTS, _SLOT_CONCENTRATION), size=users)
+    return Tastes(topic, before, after, rng.beta(*_CASUAL, size=users))

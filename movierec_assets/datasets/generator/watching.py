@@ -1,0 +1,275 @@
+"""Who rates which film, when, and how much it pleases: one block of users at a time.
+
+What belongs here: drawing films from users' topics, each film once for each user and none before its release. What
+does not: the odds (`appeal`), the days (`sittings`) and stars (`stars`).
+
+Users with few ratings draw films with replacement and drop what repeats, which costs in proportion to their ratings.
+Users with many, and the few whose draws did not suffice, are drawn against all films at once: film j is seen at a time
+with rate p_j, and the earliest n are taken. Both are the same model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .appeal import Appeal, age_index, interest_by_age
+from .sittings import LAST_SECOND, Sittings, cumulative_within, pages_of, pauses
+from .tastes import SLOTS, TOPICS, Tastes
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.floating[Any]]
+
+_MOST_BY_DRAWING = 800
+"""Ratings from which on a user is drawn against all films."""
+
+_SPARE_DRAWS = 1.25
+_MOOD = 0.75  # share of the films on a page that are of the page's topic
+_DENSE_CELLS = 1 << 22
+_NEVER = np.float32(1e-30)  # odds of films that are drawn only where nothing else is left
+
+# Pleasure in a film: of its topic, of the user, of the film and by chance, in units of one star or so.
+_PLEASURE_OF_FIT, _MILDNESS_SPREAD, _CHANCE_SPREAD = 0.28, 0.4, 0.75
+
+
+@dataclass(frozen=True)
+class World:
+    """What all blocks share.
+
+    Attributes
+    ----------
+    ratings : int array, shape (n_users,)
+        Number of ratings of each user.
+    sittings : Sittings
+    tastes : Tastes
+    appeal : Appeal
+    cumulative : float array, shape (TOPICS * n_films,)
+        Running sums of the odds; those of topic t run from t to t + 1.
+    fit : float32 array, shape (TOPICS, n_films)
+        How well films fit topics.
+    year : int16 array, shape (n_films,)
+    quality : float array, shape (n_films,)
+        What everybody thinks of a film, in stars.
+    first_user : int array, shape (n_films,)
+        One user who has seen the film in any case, so that no film that should have ratings is without.
+    """
+
+    ratings: IntArray
+    sittings: Sittings
+    tastes: Tastes
+    appeal: Appeal
+    cumulative: FloatArray
+    fit: FloatArray
+    year: npt.NDArray[np.int16]
+    quality: FloatArray
+    first_user: IntArray
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Ratings without stars, in order of user, then film.
+
+    Attributes
+    ----------
+    film : int32 array, shape (n,)
+    rated_at : int32 array, shape (n,)
+        Unix seconds.
+    pleasure : float32 array, shape (n,)
+        The higher, the more stars.
+    """
+
+    film: npt.NDArray[np.int32]
+    rated_at: npt.NDArray[np.int32]
+    pleasure: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Users of a block, and their pages one behind the other; users and pages are counted from 0 in the block."""
+
+    users: IntArray
+    ratings: IntArray
+    first_page: IntArray
+    page_topic: IntArray
+    page_sitting: IntArray
+    page_year: npt.NDArray[np.int16]
+    page_late: FloatArray
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Columns of equal length: user and page in the block, film, and how well the film fits."""
+
+    user: IntArray
+    film: IntArray
+    page: IntArray
+    fit: FloatArray
+
+    def take(self, places: npt.NDArray[Any]) -> _Seen:
+        return _Seen(self.user[places], self.film[places], self.page[places], self.fit[places])
+
+    def and_(self, other: _Seen) -> _Seen:
+        return _Seen(
+            np.concatenate((self.user, other.user)),
+            np.concatenate((self.film, other.film)),
+            np.concatenate((self.page, other.page)),
+            np.concatenate((self.fit, other.fit)),
+        )
+
+
+def watch(world: World, start: int, stop: int, rng: np.random.Generator) -> Watched:
+    """Let users `start` to `stop` watch and rate as many films as they want."""
+    block = _lay_out_pages(world, start, stop, rng)
+    seen = _unique(_given(world, block, rng).and_(_draw(world, block, rng)), block)
+    seen = seen.and_(_draw_against_all(world, block, seen, rng))
+    return _rate(world, block, seen, rng)
+
+
+def _lay_out_pages(world: World, start: int, stop: int, rng: np.random.Generator) -> _Block:
+    users = np.arange(start, stop)
+    ratings = world.ratings[start:stop]
+    pages = pages_of(ratings)
+    first_page = np.concatenate(([0], np.cumsum(pages)))
+    user = np.repeat(np.arange(stop - start), pages)
+    number = np.arange(len(user)) - first_page[user]
+    sittings = np.diff(world.sittings.first)[users]
+    sitting = (number * sittings[user]) // pages[user]
+    late = (number + 0.5) / pages[user]
+    start_of = world.sittings.first[users][user] + sitting
+    topic = _topics(world.tastes, users[user], late, rng)
+    year = world.sittings.year_of(start_of)
+    return _Block(users, ratings, first_page, topic, start_of, year, late.astype(np.float32))
+
+
+def _topics(tastes: Tastes, user: IntArray, late: FloatArray, rng: np.random.Generator) -> IntArray:
+    """Draw a topic of each user's, with the shares of the time."""
+    now = np.where((rng.random(len(user)) < late)[:, None], tastes.after[user], tastes.before[user])
+    slot = (rng.random(len(user))[:, None] > np.cumsum(now, axis=1)).sum(axis=1)
+    topic: IntArray = tastes.topic[user, np.minimum(slot, SLOTS - 1)]
+    return topic
+
+
+def _given(world: World, block: _Block, rng: np.random.Generator) -> _Seen:
+    """Films of which a user of the block is the sure one."""
+    film = np.flatnonzero((world.first_user >= block.users[0]) & (world.first_user <= block.users[-1]))
+    user = world.first_user[film] - block.users[0]
+    page = _page_after_release(block, user, world.year[film], rng)
+    return _Seen(user, film, page, world.fit[block.page_topic[page], film])
+
+
+def _page_after_release(
+    block: _Block, user: IntArray, year: npt.NDArray[np.int16], rng: np.random.Generator
+) -> IntArray:
+    """A random page of each user's not before a year; the last one where there is none."""
+    # Years increase within a user's pages, so one sorted key finds the first page that is late enough.
+    pages = np.repeat(np.arange(len(block.users)), np.diff(block.first_page))
+    earliest = np.searchsorted(pages * 10_000 + block.page_year, user * 10_000 + year)
+    last = block.first_page[user + 1] - 1
+    earliest = np.minimum(earliest, last)
+    page: IntArray = earliest + (rng.random(len(user)) * (last - earliest + 1)).astype(np.int64)
+    return page
+
+
+def _draw(world: World, block: _Block, rng: np.random.Generator) -> _Seen:
+    """Draw films with replacement for those with few ratings, somewhat more than they need."""
+    n_films = len(world.year)
+    by_drawing = block.ratings <= min(_MOST_BY_DRAWING, n_films // 2)
+    draws = np.where(by_drawing, np.ceil(_SPARE_DRAWS * world.appeal.draws_for(block.ratings)) + 4, 0)
+    draws = np.minimum(draws, 20 * block.ratings).astype(np.int64)
+    user = np.repeat(np.arange(len(draws), dtype=np.int32), draws)
+    count = len(user)
+    pages = np.diff(block.first_page).astype(np.float32)
+    page = block.first_page[user] + (rng.random(count, dtype=np.float32) * pages[user]).astype(np.int64)
+
+    topic = block.page_topic[page]
+    dice = rng.random(count, dtype=np.float32)
+    casual = world.tastes.casual[block.users].astype(np.float32)[user]
+    topic[dice < casual] = 0
+    other = np.flatnonzero(dice > casual + (1 - casual) * np.float32(_MOOD))
+    topic[other] = _topics(world.tastes, block.users[user[other]], block.page_late[page[other]], rng)
+
+    film = np.searchsorted(world.cumulative, topic + rng.random(count), side="right") - topic * n_films
+    film = np.clip(film, 0, n_films - 1)
+    interest = interest_by_age()[age_index(block.page_year[page], world.year[film])]
+    keep = np.flatnonzero(rng.random(count, dtype=np.float32) < interest)
+    film, topic = film[keep], topic[keep]
+    return _Seen(user[keep].astype(np.int64), film, page[keep], world.fit[topic, film])
+
+
+def _unique(seen: _Seen, block: _Block) -> _Seen:
+    """Drop what a user has seen before and what is more than the user wants, in the order of drawing."""
+    bits = max(1, len(seen.user).bit_length())
+    n_films = int(seen.film.max(initial=0)) + 1
+    place = np.arange(len(seen.user))
+    # Sorting packed keys takes a tenth of the time of sorting by two keys.
+    packed = np.sort(((seen.user * n_films + seen.film) << bits) | place)
+    pair = packed >> bits
+    first = np.ones(len(pair), dtype=np.bool_)
+    first[1:] = pair[1:] != pair[:-1]
+    place = packed[first] & ((1 << bits) - 1)
+    by_user = np.sort((seen.user[place] << bits) | place)
+    user, place = by_user >> bits, by_user & ((1 << bits) - 1)
+    rank = np.arange(len(user)) - np.searchsorted(user, np.arange(len(block.users)))[user]
+    return seen.take(place[rank < block.ratings[user]])
+
+
+def _draw_against_all(world: World, block: _Block, seen: _Seen, rng: np.random.Generator) -> _Seen:
+    """Complete the users who have too few films."""
+    missing = block.ratings - np.bincount(seen.user, minlength=len(block.users))
+    short = np.flatnonzero(missing)
+    first = np.searchsorted(seen.user, np.arange(len(block.users) + 1))
+    step = max(1, _DENSE_CELLS // len(world.year))
+    users, films = [], []
+    for begin in range(0, len(short), step):
+        part = short[begin : begin + step]
+        mixture = world.tastes.mixture(block.users[part])
+        rate = mixture @ world.appeal.odds
+        last_year = block.page_year[block.first_page[part + 1] - 1]
+        rate *= interest_by_age()[age_index(last_year[:, None], world.year[None, :])]
+        moment = rng.standard_exponential(rate.shape, dtype=np.float32) / np.maximum(rate, _NEVER)
+        for row, user in enumerate(part):
+            moment[row, seen.film[first[user] : first[user + 1]]] = np.inf
+            count = int(missing[user])
+            films.append(np.argpartition(moment[row], count - 1)[:count])
+            users.append(np.full(count, user))
+    if not users:
+        return seen.take(np.empty(0, dtype=np.int64))
+    user, film = np.concatenate(users), np.concatenate(films)
+    page = _page_after_release(block, user, world.year[film], rng)
+    return _Seen(user, film, page, world.fit[block.page_topic[page], film])
+
+
+def _rate(world: World, block: _Block, seen: _Seen, rng: np.random.Generator) -> Watched:
+    """Give every film its second and its pleasure."""
+    count = len(seen.user)
+    bits = max(1, count.bit_length())
+    shuffled = rng.permutation(count)
+    order = shuffled[np.sort((seen.page[shuffled] << bits) | np.arange(count)) & ((1 << bits) - 1)]
+    sitting = block.page_sitting[seen.page[order]]
+    first = np.flatnonzero(np.concatenate(([True], sitting[1:] != sitting[:-1])))
+    length = np.diff(np.concatenate((first, [count])))
+    waited = pauses(count, rng)
+    waited[first] = 0
+    rated_at = np.empty(count, dtype=np.int32)
+    rated_at[order] = np.minimum(world.sittings.start[sitting] + cumulative_within(waited, first, length), LAST_SECOND)
+
+    mildness = _MILDNESS_SPREAD * rng.standard_normal(len(block.users))
+    pleasure = (
+        _PLEASURE_OF_FIT * seen.fit
+        + mildness[seen.user]
+        + world.quality[seen.film]
+        + _CHANCE_SPREAD * rng.standard_normal(count, dtype=np.float32)
+    )
+    by_film = np.argsort(seen.user * len(world.year) + seen.film)
+    return Watched(seen.film[by_film].astype(np.int32), rated_at[by_film], pleasure[by_film].astype(np.float32))
+
+
+def running_odds(odds: FloatArray) -> FloatArray:
+    """Running sums of the odds of all topics in one increasing array, topic t from t to t + 1."""
+    sums = np.cumsum(odds.astype(np.float64), axis=1)
+    sums /= sums[:, -1:]
+    flat: FloatArray = (sums + np.arange(TOPICS)[:, None]).ravel()
+    return flat
