@@ -1,8 +1,9 @@
-"""MovieLens files: which releases there are, fetching them, finding them, reading them, making a demo set.
+"""MovieLens files: which releases there are, fetching them, finding them, reading them, making up others.
 
 What belongs here: everything about the files. What does not: Dagster, the database and the settings; a data
 directory or a choice is handed in as a value.
 
 `releases` lists what GroupLens publishes, `download` fetches one, `locate` decides which dataset is meant,
-`movielens` is the door to the layout and the readers, `demo` generates a small set.
+`movielens` is the door to the layout and the readers, `demo` simulates users of real films, `generator` makes up
+everything at any size, and `generated` is what the two have in common on disk.
 """

@@ -8,7 +8,7 @@ In the order of work: `size` says what is wanted and whether it can be had; `mar
 `simulation` puts these together and `files` writes them.
 
 Random numbers come from seeded PCG64 streams, one for each purpose and each block of users, so neither the number of
-threads nor their timing changes a byte.
+threads nor their timing changes a byte. Another processor may round a sum of floats differently, and then a rating.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from .appeal import fit_appeal, rank_films
 from .films import Films, invent_films
 from .marginals import ratings_per_film, ratings_per_user
-from .sittings import HALF_STARS_SINCE, Sittings, arrange_sittings
+from .sittings import FIRST_YEAR, HALF_STARS_SINCE, LAST_YEAR, Sittings, arrange_sittings
 from .size import Size
 from .stars import give_stars
 from .tastes import draw_tastes, draw_topics
@@ -27,6 +27,7 @@ IntArray = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 _BLOCK_RATINGS = 400_000
+_CHOICE = 1.3  # films that are out for each that a user rates
 _QUALITY_SPREAD, _QUALITY_OF_POPULAR = 0.3, 0.25
 
 
@@ -103,7 +104,7 @@ def _simulate(size: Size, seed: int, report: Progress) -> Simulated:
 def _make_world(size: Size, films: Films, rng: np.random.Generator) -> tuple[IntArray, World]:
     """What there is before anybody rates; and the places, among all films, of those that will be rated."""
     ratings = rng.permutation(ratings_per_user(size))
-    sittings = arrange_sittings(ratings, rng)
+    sittings = arrange_sittings(ratings, _enough_films(ratings / size.rated, films.year), rng)
     arrivals = sittings.year_of(sittings.first[:-1]).astype(np.int64)
     by_fame = rank_films(films.year, arrivals, rng)[: size.rated]
     rated = np.sort(by_fame)
@@ -128,6 +129,12 @@ def _make_world(size: Size, films: Films, rng: np.random.Generator) -> tuple[Int
         quality=quality,
         first_user=_first_users(ratings, sittings, year, rng),
     )
+
+
+def _enough_films(share: npt.NDArray[np.float64], year: IntArray) -> IntArray:
+    """Year in which enough films are out for users who rate a share of all, with some to choose from."""
+    wanted = np.minimum(len(year) - 1, _CHOICE * share * len(year)).astype(np.int64)
+    return np.clip(np.sort(year)[wanted], FIRST_YEAR, LAST_YEAR)
 
 
 def _first_users(ratings: IntArray, sittings: Sittings, year: IntArray, rng: np.random.Generator) -> IntArray:

@@ -62,13 +62,15 @@ class Sittings:
         )
 
 
-def arrange_sittings(ratings: IntArray, rng: np.random.Generator) -> Sittings:
+def arrange_sittings(ratings: IntArray, first_year: IntArray, rng: np.random.Generator) -> Sittings:
     """Decide how often and when each user sits down.
 
     Parameters
     ----------
     ratings : int array, shape (n_users,)
         Number of ratings of each user.
+    first_year : int array, shape (n_users,)
+        Year before which a user cannot come, but for one who is there on the first day.
     rng : Generator
 
     Returns
@@ -86,7 +88,7 @@ def arrange_sittings(ratings: IntArray, rng: np.random.Generator) -> Sittings:
     count = np.minimum(wanted, np.minimum(_MOST_SITTINGS, pages_of(ratings))).astype(np.int64)
     first = np.concatenate(([0], np.cumsum(count)))
 
-    start = _arrivals(users, rng)
+    start = np.maximum(_arrivals(users, rng), _new_year(first_year) + (rng.random(users) * 300 * DAY).astype(np.int64))
     last_day = LAST_SECOND - DAY
     start = np.minimum(start, last_day - np.ceil(_SHORTEST_BREAK * DAY * count).astype(np.int64))
     start[np.argmin(start)] = FIRST_SECOND
@@ -96,7 +98,7 @@ def arrange_sittings(ratings: IntArray, rng: np.random.Generator) -> Sittings:
     number = np.arange(first[-1]) - np.repeat(first[:-1], count)
     offset = cumulative_within(extra, first[:-1], count)
     longest = offset[first[1:] - 1]
-    room = last_day - start - _SHORTEST_BREAK * DAY * count
+    room = np.maximum(0, last_day - start - _SHORTEST_BREAK * DAY * count)
     squeeze = np.minimum(1.0, room / np.maximum(longest, 1.0))
     seconds = np.repeat(start, count) + (number * _SHORTEST_BREAK * DAY + offset * np.repeat(squeeze, count)).astype(
         np.int64
@@ -109,12 +111,15 @@ def arrange_sittings(ratings: IntArray, rng: np.random.Generator) -> Sittings:
 
 def _arrivals(users: int, rng: np.random.Generator) -> IntArray:
     """Seconds at which users come."""
-    edges = np.array(
-        [np.datetime64(f"{year}-01-01", "s").astype(np.int64) for year in range(FIRST_YEAR, LAST_YEAR + 2)]
-    )
+    edges = _new_year(np.arange(FIRST_YEAR, LAST_YEAR + 2))
     cumulative = np.concatenate(([0.0], np.cumsum(_ARRIVALS)))
     at = np.interp(rng.random(users), cumulative / cumulative[-1], edges.astype(np.float64))
     return np.clip(at.astype(np.int64), FIRST_SECOND + DAY, LAST_SECOND - DAY)
+
+
+def _new_year(year: IntArray) -> IntArray:
+    """First second of years."""
+    return (year - 1970).astype("datetime64[Y]").astype("datetime64[s]").astype(np.int64)
 
 
 def pages_of(ratings: IntArray) -> IntArray:

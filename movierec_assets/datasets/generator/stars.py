@@ -48,7 +48,7 @@ def give_stars(pleasure: npt.NDArray[np.float32], halves_offered: npt.NDArray[np
 def _ascending(values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """Order of finite values, of equal ones as they come."""
     # Bits of floats, with the negative ones turned round, sort like the floats; packed with the place, without ties.
-    bits = values.view(np.uint32)
+    bits = (values + np.float32(0)).view(np.uint32)  # minus nought becomes nought
     key = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
     packed = np.sort((key << np.uint64(32)) | np.arange(len(values), dtype=np.uint64))
     return (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)

@@ -23,7 +23,7 @@ TOPICS = 80
 SLOTS = 5
 """Topics that a user follows."""
 
-_GENRE_WEIGHT, _ERA_WEIGHT, _HIDDEN_WEIGHT = 2.4, 1.9, 2.0
+_GENRE_WEIGHT, _ERA_WEIGHT, _HIDDEN_WEIGHT = 4.0, 2.5, 1.4
 _HIDDEN = 8
 _SLOT_CONCENTRATION = 0.9
 _TOPIC_SPREAD = 0.7  # of the logarithm of a topic's following

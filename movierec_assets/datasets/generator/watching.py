@@ -229,7 +229,9 @@ def _draw_against_all(world: World, block: _Block, seen: _Seen, rng: np.random.G
         rate = mixture @ world.appeal.odds
         last_year = block.page_year[block.first_page[part + 1] - 1]
         rate *= interest_by_age()[age_index(last_year[:, None], world.year[None, :])]
-        moment = rng.standard_exponential(rate.shape, dtype=np.float32) / np.maximum(rate, _NEVER)
+        # A zero among the drawn times would come first whatever the rate.
+        waited = np.maximum(rng.standard_exponential(rate.shape, dtype=np.float32), np.float32(1e-9))
+        moment = waited / np.maximum(rate, _NEVER)
         for row, user in enumerate(part):
             moment[row, seen.film[first[user] : first[user + 1]]] = np.inf
             count = int(missing[user])
