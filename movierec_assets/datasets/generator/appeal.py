@@ -24,6 +24,9 @@ IntArray = npt.NDArray[np.int64]
 
 _SAMPLE = 400
 _ROUNDS = 14
+_HEAD, _HEAD_SAMPLE, _HEAD_ROUNDS = 300, 4_000, 5
+_MOODS = 1.03  # pages of one topic leave popular films so much less seen than a mixture of topics would
+_EVERY = 40  # of the films after the head, one in so many stands for the others
 _OLD_FILM, _AGEING = 0.45, 9.0  # share that is left of the interest in a new film, and years it takes to get there
 _PREMIERE = 0.8
 _UNKNOWN = 1.0 / 40  # interest in films from before sound falls by this for each year before 1980
@@ -47,7 +50,7 @@ class Appeal:
     draws: FloatArray
     ratings: FloatArray
 
-    def draws_for(self, ratings: IntArray) -> FloatArray:
+    def draws_for(self, ratings: npt.NDArray[Any]) -> FloatArray:
         """Draws that users with so many ratings need on average."""
         needed: FloatArray = np.interp(ratings, self.ratings, self.draws / self.ratings) * ratings
         return needed
@@ -108,12 +111,7 @@ def fit_appeal(
     -------
     Appeal
     """
-    order = np.argsort(ratings, kind="stable")
-    edges = np.linspace(0, len(order), min(_SAMPLE, len(order)) + 1).astype(np.int64)
-    sample = order[(edges[:-1] + edges[1:]) // 2]
-    mean_ratings = np.add.reduceat(ratings[order], edges[:-1]) / np.diff(edges)
-    per_user = (np.diff(edges)).astype(np.float32)
-
+    sample, mean_ratings, per_user = _spread_sample(ratings, _SAMPLE)
     mixture = tastes.mixture(sample)
     interest = interest_by_age()[age_index(arrivals[sample][:, None], year[None, :])]
     affinity = np.exp(fit - fit.max(axis=1, keepdims=True)).astype(np.float32)
@@ -124,24 +122,56 @@ def fit_appeal(
         odds = affinity * weight.astype(np.float32)
         odds /= odds.sum(axis=1, keepdims=True)
         chance = (mixture @ odds) * interest
-        draws = _draws_needed(chance, mean_ratings, draws)
+        draws = _draws_needed(chance, mean_ratings, draws, np.ones(len(year), dtype=np.float32))
         got = per_user @ (1 - np.exp(-chance * draws[:, None].astype(np.float32)))
         weight *= np.clip(wanted / np.maximum(got, 1e-6), 0.3, 3.0)
         weight = np.minimum(weight / weight.sum(), 0.2)
-    return Appeal(odds, np.maximum.accumulate(draws), np.maximum.accumulate(mean_ratings))
+    appeal = Appeal(odds, np.maximum.accumulate(draws), np.maximum.accumulate(mean_ratings))
+    _settle_head(appeal, year, wanted, ratings, tastes, arrivals)
+    return appeal
 
 
-def _draws_needed(chance: FloatArray, ratings: FloatArray, start: FloatArray) -> FloatArray:
+def _settle_head(
+    appeal: Appeal, year: IntArray, wanted: FloatArray, ratings: IntArray, tastes: Tastes, arrivals: IntArray
+) -> None:
+    """Correct the odds of the most popular films, in place, on more users than all films can be fitted on."""
+    by_wanted = np.argsort(-wanted, kind="stable")
+    films = np.concatenate((by_wanted[:_HEAD], by_wanted[_HEAD + _EVERY // 2 :: _EVERY]))
+    stands_for = np.ones(len(films), dtype=np.float32)
+    stands_for[_HEAD:] = max(0, len(wanted) - _HEAD) / max(1, len(films) - _HEAD)
+    head = films[:_HEAD]
+    sample, mean_ratings, per_user = _spread_sample(ratings, _HEAD_SAMPLE)
+    mixture = tastes.mixture(sample)
+    interest = interest_by_age()[age_index(arrivals[sample][:, None], year[films][None, :])]
+    draws = appeal.draws_for(mean_ratings)
+    for _ in range(_HEAD_ROUNDS):
+        chance = (mixture @ appeal.odds[:, films]) * interest
+        draws = _draws_needed(chance, mean_ratings, draws, stands_for)
+        got = per_user @ (1 - np.exp(-chance[:, :_HEAD] * draws[:, None].astype(np.float32)))
+        appeal.odds[:, head] *= np.clip(_MOODS * wanted[head] / np.maximum(got, 1e-6), 0.8, 1.25).astype(np.float32)
+        appeal.odds[:] /= appeal.odds.sum(axis=1, keepdims=True)
+
+
+def _spread_sample(ratings: IntArray, most: int) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Users spread evenly over the numbers of ratings; mean ratings and number of the users each stands for."""
+    order = np.argsort(ratings, kind="stable")
+    edges = np.linspace(0, len(order), min(most, len(order)) + 1).astype(np.int64)
+    per_user = np.diff(edges)
+    mean_ratings = np.add.reduceat(ratings[order], edges[:-1]) / per_user
+    return order[(edges[:-1] + edges[1:]) // 2], mean_ratings, per_user.astype(np.float32)
+
+
+def _draws_needed(chance: FloatArray, ratings: FloatArray, start: FloatArray, stands_for: FloatArray) -> FloatArray:
     """Newton's steps towards the number of draws after which users expect their ratings, in logarithms."""
     log_draws = np.log(start)
-    most = (chance > 0).sum(axis=1) * 0.999
+    most = ((chance > 0) @ stands_for) * 0.999
     target = np.minimum(ratings, np.maximum(most, 1e-3))
     for _ in range(3):
         draws = np.exp(log_draws)
         mean = chance * draws[:, None].astype(np.float32)
         unseen = np.exp(-mean)
-        seen = (1 - unseen).sum(axis=1)
-        slope = (mean * unseen).sum(axis=1)
+        seen = (1 - unseen) @ stands_for
+        slope = (mean * unseen) @ stands_for
         log_draws += np.clip((target - seen) / np.maximum(slope, 1e-9), -1.0, 1.0)
         log_draws = np.minimum(log_draws, 25.0)
     needed: FloatArray = np.exp(log_draws)

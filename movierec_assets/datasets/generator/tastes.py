@@ -23,12 +23,12 @@ TOPICS = 80
 SLOTS = 5
 """Topics that a user follows."""
 
-_GENRE_WEIGHT, _ERA_WEIGHT, _HIDDEN_WEIGHT = 4.0, 2.5, 1.4
+_GENRE_WEIGHT, _ERA_WEIGHT, _HIDDEN_WEIGHT = 4.2, 2.7, 1.7
 _HIDDEN = 8
 _SLOT_CONCENTRATION = 0.9
 _TOPIC_SPREAD = 0.7  # of the logarithm of a topic's following
 _DRIFT = 0.8
-_CASUAL = (2.0, 8.0)  # of the beta distribution of the share of films a user watches for their popularity
+_CASUAL = (1.5, 8.5)  # of the beta distribution of the share of films a user watches for their popularity
 
 
 @dataclass(frozen=True)
