@@ -29,7 +29,7 @@ _MOODS = 1.03  # pages of one topic leave popular films so much less seen than a
 _EVERY = 40  # of the films after the head, one in so many stands for the others
 _OLD_FILM, _AGEING = 0.45, 9.0  # share that is left of the interest in a new film, and years it takes to get there
 _PREMIERE = 0.8
-_UNKNOWN = 1.0 / 40  # interest in films from before sound falls by this for each year before 1980
+_UNKNOWN = 1.0 / 40  # logarithm by which interest falls for each year that a film is older than 1980
 
 
 @dataclass(frozen=True)
