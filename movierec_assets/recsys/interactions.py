@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 
 from movierec_assets.recsys.errors import RecsysError
 
@@ -45,7 +45,7 @@ class IdMaps:
     @classmethod
     def of(cls, user_ids: IntArray, movie_ids: IntArray) -> IdMaps:
         """Map the distinct ids of two columns of interactions."""
-        return cls(np.unique(user_ids).astype(np.int32), np.unique(movie_ids).astype(np.int32))
+        return cls(distinct(user_ids).astype(np.int32), distinct(movie_ids).astype(np.int32))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -59,6 +59,15 @@ class IdMaps:
     def movies_at(self, movie_ids: IntArray) -> IntArray:
         """Columns of movies; -1 for a movie that is not in the map."""
         return positions(self.movie_ids, movie_ids)
+
+
+def distinct(ids: IntArray) -> IntArray:
+    """The different ids among some, increasing: `numpy.unique`, without a sort where ids are dense."""
+    if not _dense(ids, len(ids)):
+        return np.unique(ids)
+    present = np.zeros(int(ids.max()) + 1, dtype=np.bool_)
+    present[ids] = True
+    return np.flatnonzero(present)
 
 
 def positions(sorted_ids: IntArray, wanted: IntArray) -> IntArray:
@@ -77,9 +86,19 @@ def positions(sorted_ids: IntArray, wanted: IntArray) -> IntArray:
     """
     if len(sorted_ids) == 0:
         return np.full(len(wanted), -1, dtype=np.int32)
+    if _dense(wanted, len(wanted)) and _dense(sorted_ids, len(wanted)):
+        table = np.full(max(int(sorted_ids[-1]), int(wanted.max())) + 1, -1, dtype=np.int32)
+        table[sorted_ids] = np.arange(len(sorted_ids), dtype=np.int32)
+        found: IntArray = table[wanted]
+        return found
     place = np.searchsorted(sorted_ids, wanted)
     place[place == len(sorted_ids)] = 0
     return np.where(sorted_ids[place] == wanted, place, -1).astype(np.int32)
+
+
+def _dense(ids: IntArray, entries: int) -> bool:
+    """Whether a table with a place for every id up to the highest is worth it for this many look-ups."""
+    return len(ids) > 0 and int(ids.min()) >= 0 and int(ids.max()) < 4 * entries
 
 
 @dataclass(frozen=True)
@@ -108,20 +127,16 @@ class Interactions:
         RecsysError
             When a pair of user and movie occurs twice.
         """
-        # A matrix of places instead of values: sorting it once orders values and times alike.
-        place = np.arange(len(users), dtype=np.int32)
-        layout = csr_matrix((place, (users, movies)), shape=shape)
-        if layout.nnz != len(users):
-            raise RecsysError(
-                f"{len(users) - layout.nnz} interactions repeat a pair of user and movie; keep the latest of each."
-            )
-        layout.sort_indices()
-        order = layout.data
-        matrix = csr_matrix(
-            (np.asarray(stars, dtype=np.float32)[order], layout.indices, layout.indptr), shape=shape, copy=False
-        )
-        matrix.has_sorted_indices = True
-        return cls(matrix, np.asarray(rated_at, dtype=np.int64)[order])
+        stars, rated_at = np.asarray(stars, dtype=np.float32), np.asarray(rated_at, dtype=np.int64)
+        if _in_order(users, movies, shape):  # as MovieLens' files are
+            indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=shape[0]))])
+            return cls(_csr(stars, movies, indptr, shape), rated_at)
+        # A matrix of places instead of values orders values and times alike; by way of columns, rows come out sorted.
+        layout = coo_matrix((np.arange(len(users)), (users, movies)), shape=shape)
+        layout.has_canonical_format = True  # else scipy adds up what repeats
+        rows = layout.tocsc().tocsr()
+        _refuse_repeats(int(np.sum(_repeats(rows))))
+        return cls(_csr(stars[rows.data], rows.indices, rows.indptr, shape), rated_at[rows.data])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -155,22 +170,54 @@ class Interactions:
         RecsysError
             When shapes differ or a pair occurs in two parts.
         """
-        parts = [part.triplets() for part in (self, *others)]
+        parts = (self, *others)
         if {part.shape for part in others} - {self.shape}:
-            raise RecsysError(
-                f"Parts of one matrix must have one shape, not {[self.shape, *(o.shape for o in others)]}."
-            )
-        users, movies, stars, rated_at = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Interactions.from_triplets(users, movies, stars, rated_at, self.shape)
+            raise RecsysError(f"Parts of one matrix must have one shape, not {[part.shape for part in parts]}.")
+        # Adding up matrices of places, counted from 1 because scipy drops zeros, merges sorted rows without a sort.
+        ends = np.cumsum([len(part) for part in parts])
+        layout = sum(
+            (
+                _csr(np.arange(end - len(part) + 1, end + 1), part.stars.indices, part.stars.indptr, self.shape)
+                for part, end in zip(others, ends[1:], strict=True)
+            ),
+            start=_csr(np.arange(1, ends[0] + 1), self.stars.indices, self.stars.indptr, self.shape),
+        )
+        _refuse_repeats(int(ends[-1]) - layout.nnz)
+        place = layout.data - 1
+        stars, rated_at = (
+            np.concatenate(columns)[place]
+            for columns in ([part.stars.data for part in parts], [part.rated_at for part in parts])
+        )
+        return Interactions(_csr(stars, layout.indices, layout.indptr, self.shape), rated_at)
+
+    def only(self, marked: BoolArray) -> Interactions:
+        """The marked interactions, in a matrix of the same shape.
+
+        Parameters
+        ----------
+        marked : bool array, shape (nnz,)
+            In the order of `stars.data`.
+        """
+        indptr = np.concatenate([[0], np.cumsum(marked)])[self.stars.indptr]
+        stars = _csr(self.stars.data[marked], self.stars.indices[marked], indptr, self.shape)
+        return Interactions(stars, self.rated_at[marked])
 
     def rows(self, chosen: IntArray) -> Interactions:
         """The matrix of some users, in the order given."""
-        picked = csr_matrix(
-            (np.arange(len(self), dtype=np.int64), self.stars.indices, self.stars.indptr), shape=self.shape
-        )[chosen]
-        stars = csr_matrix((self.stars.data[picked.data], picked.indices, picked.indptr), shape=picked.shape)
-        stars.has_sorted_indices = True
-        return Interactions(stars, self.rated_at[picked.data])
+        lengths = self.per_user[chosen]
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        place = np.arange(indptr[-1]) + np.repeat(self.stars.indptr[:-1][chosen] - indptr[:-1], lengths)
+        stars = _csr(self.stars.data[place], self.stars.indices[place], indptr, (len(lengths), self.shape[1]))
+        return Interactions(stars, self.rated_at[place])
+
+    def between(self, start: int, stop: int) -> Interactions:
+        """The matrix of the users from `start` to before `stop`, as a view."""
+        first, last = self.stars.indptr[start], self.stars.indptr[stop]
+        indptr = self.stars.indptr[start : stop + 1] - first
+        stars = _csr(
+            self.stars.data[first:last], self.stars.indices[first:last], indptr, (len(indptr) - 1, self.shape[1])
+        )
+        return Interactions(stars, self.rated_at[first:last])
 
     def recency_rank(self) -> IntArray:
         """How many interactions of the same user are later than each one.
@@ -182,15 +229,21 @@ class Interactions:
             of rows in a file never matters.
         """
         users = np.repeat(np.arange(self.shape[0], dtype=np.int64), self.per_user)
-        order = np.lexsort((-self.rated_at, users))
-        sorted_users, sorted_times = users[order], self.rated_at[order]
-        place = np.arange(len(self)) - self.stars.indptr[:-1][sorted_users]
-        starts = np.flatnonzero(
-            np.r_[True, (np.diff(sorted_users) != 0) | (np.diff(sorted_times) != 0)] if len(self) else []
-        )
-        sizes = np.diff(np.r_[starts, len(self)])
+        latest, earliest = (int(self.rated_at.max()), int(self.rated_at.min())) if len(self) else (0, 0)
+        span = latest - earliest + 1
+        if span * self.shape[0] < np.iinfo(np.int64).max:  # one key instead of two: a fifth of the time
+            key = users * span + (latest - self.rated_at)
+            order = np.argsort(key, kind="stable")
+            new = np.diff(key[order]) != 0
+        else:
+            order = np.lexsort((-self.rated_at, users))
+            new = (np.diff(users[order]) != 0) | (np.diff(self.rated_at[order]) != 0)
+        starts = np.flatnonzero(np.concatenate([[len(self) > 0], new]))
+        sizes = np.diff(np.append(starts, len(self)))
+        # Users stay where they are, so the place among a user's own is the place in all minus where the user begins.
+        place = starts - self.stars.indptr[:-1][users[starts]]
         rank = np.empty(len(self), dtype=np.int32)
-        rank[order] = np.repeat(place[starts] + (sizes - 1) // 2, sizes)
+        rank[order] = np.repeat((place + (sizes - 1) // 2).astype(np.int32), sizes)
         return rank
 
     def fingerprint(self) -> str:
@@ -217,3 +270,32 @@ class Interactions:
         stars = csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=tuple(arrays["shape"]))
         stars.has_sorted_indices = True
         return cls(stars, arrays["rated_at"])
+
+
+def _csr(values: npt.NDArray[Any], indices: IntArray, indptr: IntArray, shape: tuple[int, int]) -> csr_matrix:
+    """A matrix of what is known to be sorted and without repeats."""
+    matrix = csr_matrix((values, indices, indptr), shape=shape, copy=False)
+    matrix.has_canonical_format = True
+    return matrix
+
+
+def _in_order(users: IntArray, movies: IntArray, shape: tuple[int, int]) -> bool:
+    """Whether pairs increase, by user, then movie, and are all within the shape."""
+    if len(users) == 0:
+        return True
+    within = users[0] >= 0 and users[-1] < shape[0] and movies.min() >= 0 and movies.max() < shape[1]
+    same, step = users[1:] == users[:-1], users[1:] > users[:-1]
+    return bool(within and np.all(step | (same & (movies[1:] > movies[:-1]))))
+
+
+def _repeats(matrix: csr_matrix) -> BoolArray:
+    """Mark entries that have the row and column of the entry before them; rows must be sorted."""
+    again: BoolArray = matrix.indices[1:] == matrix.indices[:-1]
+    starts = matrix.indptr[1:-1]
+    again[starts[(starts > 0) & (starts < matrix.nnz)] - 1] = False
+    return again
+
+
+def _refuse_repeats(count: int) -> None:
+    if count:
+        raise RecsysError(f"{count} interactions repeat a pair of user and movie; keep the latest of each.")

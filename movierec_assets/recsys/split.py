@@ -6,7 +6,6 @@ built in `interactions`; scoring is in `metrics`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -160,10 +159,9 @@ def leave_latest_out(
         When there is no interaction at all, or a pair repeats.
     """
     together, ids = _together(user_ids, movie_ids, stars, rated_at)
-    users, _, _, times = together.triplets()
-    in_test = _is_latest(users, times, ids.shape[0], np.ones(len(users), dtype=np.bool_))
-    in_validation = _is_latest(users, times, ids.shape[0], ~in_test)
-    return Split(*_parts(together, ~in_test & ~in_validation, in_validation, in_test)), ids
+    earlier, test = latest_of_each_user(together)
+    train, validation = latest_of_each_user(earlier)
+    return Split(train, validation, test), ids
 
 
 def strong_generalization(
@@ -222,20 +220,24 @@ def strong_generalization(
         )
     role = np.full(ids.shape[0], _TRAIN)
     role[candidates[:count]], role[candidates[count : 2 * count]] = _TEST, _VALIDATION
-    users, _, _, _ = together.triplets()
-    is_target = _is_target(together, fold_in_share, random)
-    trained, validated, tested = (role[users] == each for each in (_TRAIN, _VALIDATION, _TEST))
-    masks = (trained, validated & ~is_target, validated & is_target, tested & ~is_target, tested & is_target)
-    return StrongSplit(*_parts(together, *masks)), ids
+    role_of = np.repeat(role, together.per_user)
+    luck = random.random(len(together))
+
+    def divided(part: int) -> tuple[Interactions, Interactions]:
+        own = together.only(role_of == part)
+        is_target = _is_target(own, luck[role_of == part], fold_in_share)
+        return own.only(~is_target), own.only(is_target)
+
+    return StrongSplit(together.only(role_of == _TRAIN), *divided(_VALIDATION), *divided(_TEST)), ids
 
 
-def _is_target(together: Interactions, fold_in_share: float, random: np.random.Generator) -> BoolArray:
-    """Mark a random share of each user's interactions: at least one, and not all."""
-    users, _, _, _ = together.triplets()
-    order = np.lexsort((random.random(len(users)), users))
+def _is_target(interactions: Interactions, luck: FloatArray, fold_in_share: float) -> BoolArray:
+    """Mark the unluckiest interactions of each user, a share of them: at least one, and not all."""
+    users, _, _, _ = interactions.triplets()
+    order = np.lexsort((luck, users))
     place = np.empty(len(users), dtype=np.int64)
-    place[order] = np.arange(len(users)) - together.stars.indptr[:-1][users]
-    wanted = np.clip(np.rint((1 - fold_in_share) * together.per_user), 1, together.per_user - 1)
+    place[order] = np.arange(len(users)) - interactions.stars.indptr[:-1][users]
+    wanted = np.clip(np.rint((1 - fold_in_share) * interactions.per_user), 1, interactions.per_user - 1)
     marked: BoolArray = place < wanted[users]
     return marked
 
@@ -251,12 +253,6 @@ def _together(
     return Interactions.from_triplets(rows, columns, stars, rated_at, ids.shape), ids
 
 
-def _parts(together: Interactions, *masks: BoolArray) -> Iterator[Interactions]:
-    users, movies, stars, rated_at = together.triplets()
-    for mask in masks:
-        yield Interactions.from_triplets(users[mask], movies[mask], stars[mask], rated_at[mask], together.shape)
-
-
 def latest_of_each_user(interactions: Interactions) -> tuple[Interactions, Interactions]:
     """Divide interactions into those before each user's latest time, and those at it.
 
@@ -265,19 +261,9 @@ def latest_of_each_user(interactions: Interactions) -> tuple[Interactions, Inter
     earlier, latest : Interactions
         Of the same shape; disjoint, and together the whole.
     """
-    users, movies, stars, rated_at = interactions.triplets()
-    everything = np.ones(len(users), dtype=np.bool_)
-    latest = _is_latest(users, rated_at, interactions.shape[0], everything)
-    earlier, last = (
-        Interactions.from_triplets(users[mask], movies[mask], stars[mask], rated_at[mask], interactions.shape)
-        for mask in (~latest, latest)
-    )
-    return earlier, last
-
-
-def _is_latest(users: IntArray, times: IntArray, n_users: int, among: BoolArray) -> BoolArray:
-    """Mark the interactions at each user's latest time, looking only at those in `among`."""
-    latest = np.full(n_users, np.iinfo(np.int64).min)
-    np.maximum.at(latest, users[among], times[among])
-    marked: BoolArray = among & (times == latest[users])
-    return marked
+    has_any = interactions.per_user > 0
+    latest = np.zeros(interactions.shape[0], dtype=np.int64)
+    if len(interactions):
+        latest[has_any] = np.maximum.reduceat(interactions.rated_at, interactions.stars.indptr[:-1][has_any])
+    is_latest = interactions.rated_at == np.repeat(latest, interactions.per_user)
+    return interactions.only(~is_latest), interactions.only(is_latest)

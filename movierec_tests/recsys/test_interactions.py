@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.sparse import load_npz
 
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.interactions import IdMaps, Interactions, positions
+from movierec_assets.recsys.interactions import IdMaps, Interactions, distinct, positions
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
 ROWS: list[Row] = [(0, 2, 4.0, 30), (0, 0, 5.0, 10), (2, 1, 4.5, 20), (2, 2, 4.0, 20), (2, 0, 5.0, 25)]
@@ -46,6 +46,13 @@ def test_ids_come_back_from_their_rows_and_columns(pairs: list[tuple[int, int]])
     assert ids.shape == (len(set(users.tolist())), len(set(movies.tolist())))
     assert np.array_equal(ids.user_ids[ids.users_at(users)], users)
     assert np.array_equal(ids.movie_ids[ids.movies_at(movies)], movies)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1), st.lists(st.integers(0, 10**6), min_size=1))
+def test_distinct_ids_are_the_sorted_set_be_they_dense_or_far_apart(dense: list[int], sparse: list[int]) -> None:
+    for ids in (dense, sparse):
+        assert distinct(np.array(ids, dtype=np.int32)).tolist() == sorted(set(ids))
 
 
 def test_an_id_that_is_not_in_the_map_has_no_place() -> None:
@@ -127,6 +134,34 @@ def test_rows_are_those_of_the_users_in_the_order_asked_for(drawn: Ratings, data
     assert rows_of(picked) == expected
 
 
+@settings(deadline=None)
+@given(ratings(), st.data())
+def test_what_is_marked_stays_in_a_matrix_of_the_same_shape(drawn: Ratings, data: st.DataObject) -> None:
+    marked = data.draw(st.lists(st.booleans(), min_size=len(drawn.rows), max_size=len(drawn.rows)))
+    kept = drawn.interactions().only(np.array(marked, dtype=np.bool_))
+    expected = [row for row, mark in zip(sorted(drawn.rows), marked, strict=True) if mark]
+    assert kept.fingerprint() == interactions_of(expected, drawn.shape).fingerprint()
+
+
+@settings(deadline=None)
+@given(ratings(), st.data())
+def test_between_two_users_are_the_rows_of_those_from_the_first_to_before_the_second(
+    drawn: Ratings, data: st.DataObject
+) -> None:
+    start, stop = sorted(data.draw(st.tuples(*[st.integers(0, drawn.shape[0])] * 2)))
+    matrix = drawn.interactions()
+    part = matrix.between(start, stop)
+    assert part.fingerprint() == matrix.rows(np.arange(start, stop)).fingerprint()
+
+
+@pytest.mark.parametrize("pair", [(-1, 0), (4, 0), (0, -1), (0, 3)], ids=str)
+def test_a_place_outside_the_matrix_is_an_error(pair: tuple[int, int]) -> None:
+    # In order and not: rows that come sorted take a shorter way.
+    for rows in ([*ROWS, (*pair, 4.0, 1)], [(*pair, 4.0, 1)]):
+        with pytest.raises(ValueError, match="index"):
+            interactions_of(rows, SHAPE)
+
+
 def plain_recency_rank(rows: list[Row]) -> dict[tuple[int, int], int]:
     """Places 0, 1, 2, ... from each user's latest on; interactions of one time share their mean place, floored."""
     ranks = {}
@@ -145,6 +180,11 @@ def test_recency_rank_counts_later_interactions_of_the_same_user(drawn: Ratings,
     users, movies, _, _ = matrix.triplets()
     ranks = dict(zip(zip(users.tolist(), movies.tolist(), strict=True), matrix.recency_rank().tolist(), strict=True))
     assert ranks == plain_recency_rank(drawn.rows)
+
+
+def test_recency_rank_of_times_that_are_ages_apart() -> None:
+    rows: list[Row] = [(0, 0, 4.0, -(2**62)), (0, 1, 4.0, 2**62), (1, 0, 4.0, 2**62), (1, 1, 4.0, 2**62)]
+    assert interactions_of(rows, (4, 2)).recency_rank().tolist() == [1, 0, 0, 0]
 
 
 def test_equal_times_share_the_mean_of_their_places_rounded_down() -> None:
