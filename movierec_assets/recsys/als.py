@@ -16,6 +16,8 @@ from implicit.recommender_base import ModelFitError
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from movierec_assets.recsys import batches, least_squares
+from movierec_assets.recsys.batches import BATCH_BYTES
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
 
@@ -270,9 +272,15 @@ def fit(positives: Interactions, recipe: Recipe, progress: Progress | None = Non
 
 
 def fold_in(
-    movie_factors: FloatArray, histories: Interactions, recipe: Recipe, confidence: Confidence | None = None
+    movie_factors: FloatArray,
+    histories: Interactions,
+    recipe: Recipe,
+    confidence: Confidence | None = None,
+    *,
+    batch_bytes: int = BATCH_BYTES,
+    progress: batches.Progress | None = None,
 ) -> FloatArray:
-    """Solve user vectors exactly from their histories, the latest interactions counting most.
+    """Solve user vectors from their histories, the latest interactions counting most.
 
     Parameters
     ----------
@@ -283,6 +291,10 @@ def fold_in(
         Its `confidence`, `alpha`, `regularization` and `fold_in` are used.
     confidence : Confidence, optional
         Of the fit; only `bm25` cannot do without.
+    batch_bytes : int
+        Bounds the memory beside arguments and result.
+    progress : callable, optional
+        Told the number of users done, and of all.
 
     Returns
     -------
@@ -292,19 +304,22 @@ def fold_in(
     Raises
     ------
     RecsysError
-        When the movie factors are not for these movies, or not of this recipe, or the confidence is missing.
+        When the movie factors are not for these movies, or not of this recipe, the confidence is missing, or the
+        regularization is too small for a solution.
     """
     expected = (histories.shape[1], recipe.factors)
     if movie_factors.shape != expected:  # the solver reads past the end instead of complaining
         raise RecsysError(
             f"Movie factors of shape {movie_factors.shape} do not fit this history and recipe, which need {expected}."
         )
-    weights = interaction_weights(histories, recipe, confidence)
-    weighted = csr_matrix((weights, histories.stars.indices, histories.stars.indptr), shape=histories.shape)
-    with threadpool_limits(1, user_api="blas"):
-        model = _solver(recipe)
-        model.item_factors = movie_factors
-        vectors: FloatArray = model.recalculate_user(np.arange(histories.shape[0]), weighted)
+    confidence = confidence or _confidence_of(histories, recipe)
+    solve = least_squares.solver(movie_factors, recipe.regularization, len(histories))
+    vectors = np.zeros((histories.shape[0], recipe.factors), dtype=np.float32)
+    needed = 24 * recipe.factors * np.arange(1, len(vectors) + 1) + 64 * histories.stars.indptr[1:].astype(np.int64)
+    for batch in batches.batches(needed, batch_bytes, progress):
+        some = histories.between(batch.start, batch.stop)
+        weights = interaction_weights(some, recipe, confidence)
+        vectors[batch] = solve(csr_matrix((weights, some.stars.indices, some.stars.indptr), shape=some.shape))
     return vectors
 
 
@@ -321,10 +336,13 @@ def interaction_weights(histories: Interactions, recipe: Recipe, confidence: Con
     RecsysError
         When the recipe needs the confidence of the fit and does not get it.
     """
-    if confidence is None:
-        if recipe.confidence == "bm25":
-            raise RecsysError("A bm25 recipe folds in with the confidence of its fit; pass `Factors.confidence`.")
-        confidence = Confidence.of(histories, recipe.confidence)
+    confidence = confidence or _confidence_of(histories, recipe)
     recency = recipe.fold_in.weights(histories.recency_rank())
     weights: FloatArray = np.float32(recipe.alpha) * confidence.weights(histories) * recency
     return weights
+
+
+def _confidence_of(histories: Interactions, recipe: Recipe) -> Confidence:
+    if recipe.confidence == "bm25":
+        raise RecsysError("A bm25 recipe folds in with the confidence of its fit; pass `Factors.confidence`.")
+    return Confidence.of(histories, recipe.confidence)

@@ -8,17 +8,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
+from movierec_assets.recsys.batches import BATCH_BYTES, Progress, batches
 from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.selection import NOTHING, highest
 
 EMPTY = -1
 """Marks an empty place at the end of a list that could not be filled."""
 
-_CUT = np.finfo(np.float32).min / 2
-"""`implicit` pads short lists with filtered items at about -3.4e38; nothing real is anywhere near."""
+_FIRST, _MANY_USERS = 512, 256
+"""Movies that users are ranked among first, and how many users make that worth while."""
+
+_ROUNDING = 1.0001
+"""Products in single precision may exceed the product of lengths by less than this."""
+
+_CELLS = 2**20
+"""Scores at a time: the fastest number, small enough for a processor's cache."""
+
+_CELL_BYTES, _LIKE_BYTES = 16, 64
+"""What ranking needs for a score, and for an entry of what was seen."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,20 @@ class TopK:
     scores: FloatArray
 
 
-def recommend(user_vectors: FloatArray, movie_factors: FloatArray, seen: csr_matrix, k: int, batch: int = 4096) -> TopK:
-    """Rank the k best movies that each user has not seen.
+def recommend(
+    user_vectors: FloatArray,
+    movie_factors: FloatArray,
+    seen: csr_matrix,
+    k: int,
+    *,
+    batch_bytes: int = BATCH_BYTES,
+    progress: Progress | None = None,
+) -> TopK:
+    """Rank the k best movies that each user has not seen; equal scores keep the order of columns.
+
+    A score is at most the product of the lengths of two vectors, so most movies are out of reach of most users. Where
+    there are many users, each is first ranked among the movies with the longest vectors, and the k-th best score there
+    tells among how many to rank again. The lists are those of ranking among all.
 
     Parameters
     ----------
@@ -47,36 +68,99 @@ def recommend(user_vectors: FloatArray, movie_factors: FloatArray, seen: csr_mat
     seen : csr_matrix, shape (n_users, n_movies)
         Entries are left out of the user's list.
     k : int
-    batch : int
-        Users at a time; bounds the memory.
+    batch_bytes : int
+        Bounds the memory beside arguments and result.
+    progress : callable, optional
+        Told the number of users done, and of all.
 
     Returns
     -------
     TopK, shape (n_users, k)
     """
-    with threadpool_limits(1, user_api="blas"):
-        model = AlternatingLeastSquares(factors=movie_factors.shape[1])
-    model.user_factors, model.item_factors = user_vectors, movie_factors
-    n_users, n_movies = len(user_vectors), len(movie_factors)
-    wanted = min(k, n_movies)
-    items = np.full((n_users, k), EMPTY, dtype=np.int32)
-    scores = np.full((n_users, k), np.nan, dtype=np.float32)
-    for start in range(0, n_users if wanted else 0, batch):
-        rows = np.arange(start, min(start + batch, n_users))
-        ids, values = model.recommend(rows, seen[rows[0] : rows[-1] + 1], N=wanted, filter_already_liked_items=True)
-        real = values > _CUT
-        items[rows, :wanted] = np.where(real, ids, EMPTY)
-        scores[rows, :wanted] = np.where(real, values, np.nan)
-    return TopK(items, scores)
+    n_movies = len(movie_factors)
+    lists = _empty(len(user_vectors), k)
+    if k == 0 or n_movies == 0:
+        return lists
+    first, longest, lengths = n_movies, np.arange(n_movies), np.empty(0)
+    if len(user_vectors) >= _MANY_USERS:
+        first = min(max(_FIRST, 8 * k), n_movies)
+        lengths = np.linalg.norm(movie_factors, axis=1)
+        longest = np.argsort(-lengths, kind="stable")
+    for batch in batches(_LIKE_BYTES * seen.indptr[1:].astype(np.int64), batch_bytes, progress):
+        rows = np.arange(batch.start, batch.stop)
+        _rank(lists, rows, user_vectors, movie_factors, seen, longest[:first], batch_bytes)
+        if first < n_movies:
+            sizes = _within_reach(user_vectors[batch], lists.scores[batch, -1], lengths[longest], first)
+            for size in np.unique(sizes[sizes > first]):
+                _rank(lists, rows[sizes == size], user_vectors, movie_factors, seen, longest[:size], batch_bytes)
+    return lists
 
 
-def similar(movie_factors: FloatArray, k: int, batch: int = 4096) -> TopK:
+def _within_reach(user_vectors: FloatArray, enough: FloatArray, lengths: FloatArray, first: int) -> IntArray:
+    """Among how many of the longest movie vectors are all that can reach a score with a user's vector.
+
+    Parameters
+    ----------
+    user_vectors : float32 array, shape (n_users, factors)
+    enough : float32 array, shape (n_users,)
+        A score, or not a number, which every movie can reach.
+    lengths : float32 array, shape (n_movies,)
+        Falling.
+    first : int
+        The least of interest.
+
+    Returns
+    -------
+    int array, shape (n_users,)
+        Rounded up to one of a few sizes, so that users can be ranked together.
+    """
+    longest = np.linalg.norm(user_vectors, axis=1).astype(np.float64) * _ROUNDING
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shortest = np.where(enough > 0, enough / longest, 0.0)
+    count = np.searchsorted(-lengths.astype(np.float64), -shortest, side="right")
+    doubled = first * 2 ** np.arange(np.ceil(np.log2(len(lengths) / first)))
+    sizes = np.append(doubled, len(lengths)).astype(np.int64)
+    rounded: IntArray = sizes[np.searchsorted(sizes, count)]
+    return rounded
+
+
+def _rank(
+    lists: TopK,
+    rows: IntArray,
+    user_vectors: FloatArray,
+    movie_factors: FloatArray,
+    seen: csr_matrix,
+    among: IntArray,
+    batch_bytes: int,
+) -> None:
+    """Fill the lists of some users with the best of some movies; what they hold already tells what is good enough."""
+    among = np.sort(among)
+    factors = movie_factors if len(among) == len(movie_factors) else movie_factors[among]
+    at_a_time = max(1, min(batch_bytes // _CELL_BYTES, _CELLS) // len(among))
+    for start in range(0, len(rows), at_a_time):
+        some = rows[start : start + at_a_time]
+        scores = user_vectors[some] @ factors.T
+        known = seen[some] if len(among) == seen.shape[1] else seen[some][:, among]
+        scores[np.repeat(np.arange(len(some)), np.diff(known.indptr)), known.indices] = NOTHING
+        columns, values = highest(scores, lists.items.shape[1], floor=lists.scores[some, -1])
+        lists.items[some], lists.scores[some] = np.where(columns >= 0, among[columns], EMPTY), values
+
+
+def _empty(n: int, k: int) -> TopK:
+    return TopK(np.full((n, k), EMPTY, dtype=np.int32), np.full((n, k), np.nan, dtype=np.float32))
+
+
+def similar(
+    movie_factors: FloatArray, k: int, *, batch_bytes: int = BATCH_BYTES, progress: Progress | None = None
+) -> TopK:
     """Rank the k nearest other movies of each movie by cosine of their factors.
 
     Parameters
     ----------
     movie_factors : float32 array, shape (n_movies, factors)
     k : int
+    batch_bytes, progress
+        As for `recommend`.
 
     Returns
     -------
@@ -87,15 +171,20 @@ def similar(movie_factors: FloatArray, k: int, batch: int = 4096) -> TopK:
     norms = np.linalg.norm(movie_factors, axis=1, keepdims=True)
     unit = np.divide(movie_factors, norms, out=np.zeros_like(movie_factors), where=norms > 0)
     itself = csr_matrix((np.ones(n_movies, dtype=np.float32), (np.arange(n_movies),) * 2), shape=(n_movies, n_movies))
-    found = recommend(unit, unit, itself, k, batch)
+    lists = _empty(n_movies, k)
+    for batch in batches(_LIKE_BYTES * np.arange(1, n_movies + 1), batch_bytes, progress):
+        rows = np.arange(batch.start, batch.stop)
+        _rank(lists, rows, unit, unit, itself, np.arange(n_movies), batch_bytes)
     nothing = (norms == 0).ravel()
-    found.items[nothing], found.scores[nothing] = EMPTY, np.nan
+    lists.items[nothing], lists.scores[nothing] = EMPTY, np.nan
     # Of unit vectors in single precision the product may be 1.0000004.
-    np.clip(found.scores, -1.0, 1.0, out=found.scores)
-    return found
+    np.clip(lists.scores, -1.0, 1.0, out=lists.scores)
+    return lists
 
 
-def popular(counts: IntArray, seen: csr_matrix, k: int) -> TopK:
+def popular(
+    counts: IntArray, seen: csr_matrix, k: int, *, batch_bytes: int = BATCH_BYTES, progress: Progress | None = None
+) -> TopK:
     """Rank the k movies with the most positives that each user has not seen.
 
     Parameters
@@ -104,21 +193,33 @@ def popular(counts: IntArray, seen: csr_matrix, k: int) -> TopK:
         Positives of each movie; equal counts keep the order of columns.
     seen : csr_matrix, shape (n_users, n_movies)
     k : int
+    batch_bytes, progress
+        As for `recommend`.
 
     Returns
     -------
     TopK, shape (n_users, k)
         Scores are the counts.
     """
-    order = np.argsort(-counts, kind="stable").astype(np.int32)
-    n_users = seen.shape[0]
-    items = np.full((n_users, k), EMPTY, dtype=np.int32)
-    for user in range(n_users):
-        row = seen.indices[seen.indptr[user] : seen.indptr[user + 1]]
-        # The k best unseen are within the first k + seen of the order.
-        candidates = order[: k + len(row)]
-        unseen = candidates[~np.isin(candidates, row)][:k]
-        items[user, : len(unseen)] = unseen
-    scores = np.full(items.shape, np.nan, dtype=np.float32)
-    scores[items != EMPTY] = counts[items[items != EMPTY]]
-    return TopK(items, scores)
+    lists = _empty(seen.shape[0], k)
+    order = np.argsort(-counts, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    first = 4 * k + 64
+    needed = 8 * first * np.arange(1, seen.shape[0] + 1) + 64 * seen.indptr[1:].astype(np.int64)
+    for batch in batches(needed, batch_bytes, progress):
+        # Look at the head of the order, and further down only for who has seen nearly all of that.
+        rows, width = np.arange(batch.start, batch.stop), min(first, len(order))
+        while len(rows) and width:
+            own = seen[rows]
+            users, places = np.repeat(np.arange(len(rows)), np.diff(own.indptr)), place[own.indices]
+            unseen = np.ones((len(rows), width), dtype=np.bool_)
+            unseen[users[places < width], places[places < width]] = False
+            rank = np.cumsum(unseen, axis=1, dtype=np.int32)
+            at, column = np.nonzero(unseen & (rank <= k))
+            lists.items[rows[at], rank[at, column] - 1] = order[column]
+            rows = rows[rank[:, -1] < k]
+            width = min(4 * width, len(order)) if width < len(order) else 0
+    listed = lists.items != EMPTY
+    lists.scores[listed] = counts[lists.items[listed]]
+    return lists

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -42,7 +44,7 @@ def filled(lists: TopK, row: int) -> tuple[list[int], list[float]]:
 
 
 def check_against_brute_force(lists: TopK, values: FloatArray, allowed: list[set[int]], k: int) -> None:
-    """Each list holds the k best allowed columns of its row of `values`; equal values may come in any order."""
+    """Each list holds the k best allowed columns of its row of `values`."""
     assert lists.items.shape == lists.scores.shape == (len(values), k)
     for row, columns in enumerate(allowed):
         items, scores = filled(lists, row)
@@ -67,15 +69,66 @@ def test_lists_are_the_brute_force_order_of_unseen_movies(
 
 @settings(deadline=None)
 @given(vectors(min_rows=2), vectors(), st.integers(1, 10), st.data())
-def test_the_size_of_batches_does_not_change_a_list(
+def test_the_memory_for_batches_does_not_change_a_list(
     users: FloatArray, movies: FloatArray, k: int, data: st.DataObject
 ) -> None:
     seen = data.draw(seen_by(len(users), len(movies)))
-    whole = ranking.recommend(users, movies, seen, k)
-    for batch in (1, 2, 3):
-        parts = ranking.recommend(users, movies, seen, k, batch=batch)
-        assert np.array_equal(parts.items, whole.items)
-        assert np.array_equal(parts.scores, whole.scores, equal_nan=True)
+    rankers: list[Callable[[int], TopK]] = [
+        lambda size: ranking.recommend(users, movies, seen, k, batch_bytes=size),
+        lambda size: ranking.popular(np.arange(len(movies)), seen, k, batch_bytes=size),
+    ]
+    for rank in rankers:
+        whole = rank(2**28)
+        for size in (1, 300, 600):
+            parts = rank(size)
+            assert np.array_equal(parts.items, whole.items)
+            assert np.array_equal(parts.scores, whole.scores, equal_nan=True)
+    nearest, by_one = ranking.similar(movies, k), ranking.similar(movies, k, batch_bytes=1)
+    assert by_one.scores == pytest.approx(nearest.scores, abs=1e-6, nan_ok=True)
+
+
+def plain_lists(values: FloatArray, seen: csr_matrix, k: int) -> tuple[list[list[int]], list[list[float]]]:
+    """The k best unseen columns of each row and their values, equal ones in the order of columns."""
+    values = np.where(seen.toarray() != 0, -np.inf, values)
+    order = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    best = np.take_along_axis(values, order, axis=1)
+    return np.where(best > -np.inf, order, EMPTY).tolist(), np.where(best > -np.inf, best, np.nan).tolist()
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 2.0], ids=["of one length", "of many lengths", "most out of reach"])
+@pytest.mark.parametrize("k", [1, 20, 120])
+def test_many_users_get_the_lists_of_looking_at_all_movies(spread: float, k: int) -> None:
+    """Whole numbers, so that ties are common and exact; more users and movies than are looked at directly."""
+    rng = np.random.default_rng(3)
+    n_users, n_movies = 300, 2500
+    users = rng.integers(-3, 4, (n_users, FACTORS)).astype(np.float32)
+    users[7] = 0
+    scale = np.rint(100 * (1 + np.arange(n_movies)) ** -spread)
+    movies = (rng.integers(-3, 4, (n_movies, FACTORS)) * rng.permutation(scale)[:, None]).astype(np.float32)
+    dense = rng.random((n_users, n_movies)) < 0.02
+    longest = np.argsort(-np.linalg.norm(movies, axis=1), kind="stable")
+    dense[11, longest[:1500]] = True  # nothing left where others find their best
+    dense[12], dense[13, 5:] = True, True
+    seen = csr_matrix(dense.astype(np.float32))
+    lists = ranking.recommend(users, movies, seen, k)
+    items, scores = plain_lists(users @ movies.T, seen, k)
+    assert lists.items.tolist() == items
+    assert np.array_equal(lists.scores, np.array(scores, dtype=np.float32), equal_nan=True)
+
+
+def test_progress_of_ranking_is_told_up_to_the_last_user() -> None:
+    movies = np.ones((4, FACTORS), dtype=np.float32)
+    told: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+
+    users, seen = np.ones((9, FACTORS), dtype=np.float32), csr_matrix(np.eye(9, 4, dtype=np.float32))
+    ranking.recommend(users, movies, seen, 2, progress=progress, batch_bytes=1)
+    ranking.similar(movies, 2, progress=progress)
+    ranking.popular(np.ones(4, dtype=int), seen, 2, progress=progress)
+    # Who has seen nothing needs no memory for it.
+    assert told == [(1, 9), (2, 9), (3, 9), (4, 9), (9, 9), (4, 4), (9, 9)]
 
 
 def test_distinct_scores_come_best_first_without_the_seen_ones() -> None:
@@ -104,14 +157,14 @@ def test_no_movies_or_no_users_give_empty_lists() -> None:
 
 
 @settings(deadline=None)
-@given(vectors(), st.integers(1, 9), st.sampled_from([2, 4096]))
-def test_similar_movies_are_the_brute_force_order_of_cosines(movies: FloatArray, k: int, batch: int) -> None:
+@given(vectors(), st.integers(1, 9))
+def test_similar_movies_are_the_brute_force_order_of_cosines(movies: FloatArray, k: int) -> None:
     assume((movies != 0).any(axis=1).all())
     exact = movies.astype(np.float64)
     norms = np.linalg.norm(exact, axis=1)
     cosines = exact @ exact.T / np.outer(norms, norms)
     others = [set(range(len(movies))) - {movie} for movie in range(len(movies))]
-    check_against_brute_force(ranking.similar(movies, k, batch), cosines, others, k)
+    check_against_brute_force(ranking.similar(movies, k), cosines, others, k)
 
 
 def test_a_movie_is_not_its_own_neighbour_even_beside_its_twin() -> None:
@@ -153,3 +206,17 @@ def test_popular_lists_unseen_movies_by_count_then_column(counts: list[int], k: 
         unseen = [movie for movie in range(len(counts)) if not row[movie]]
         best = sorted(unseen, key=lambda movie: (-counts[movie], movie))[:k]
         assert filled(lists, user) == (best, [counts[movie] for movie in best])
+
+
+def test_popular_lists_of_who_has_seen_nearly_everything_go_down_to_the_end() -> None:
+    counts = np.random.default_rng(5).integers(0, 50, 3000)
+    order = np.argsort(-counts, kind="stable")
+    dense = np.zeros((4, 3000), dtype=np.float32)
+    dense[1, order[:700]] = dense[2, order[:-3]] = dense[3] = 1
+    lists = ranking.popular(counts, csr_matrix(dense), 5)
+    assert lists.items.tolist() == [
+        order[:5].tolist(),
+        order[700:705].tolist(),
+        [*order[-3:].tolist(), EMPTY, EMPTY],
+        [EMPTY] * 5,
+    ]
