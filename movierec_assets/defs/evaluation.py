@@ -24,7 +24,7 @@ from movierec_assets.defs.presentation import (
 from movierec_assets.defs.provenance import SPLIT, require_one_split
 from movierec_assets.recsys import als, baselines
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate
+from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.experiment import NOBODY_TO_SCORE, rank
 from movierec_assets.recsys.guardrails import full_lists, seen_items
 from movierec_assets.recsys.interactions import Interactions
@@ -100,9 +100,9 @@ def model_evaluation(
     ranked = {CHALLENGER_LISTS: rank(task, als_model.scored, als_model.recipe, max(CUTOFFS)), **ranked}
     if champion is not None:
         ranked[CHAMPION_LISTS] = _refit(context, champion, als_model, task, ranked[CHALLENGER_LISTS])
-    evaluations = [
-        evaluate(name, lists, task.held_out, task.train, histories=task.histories) for name, lists in ranked.items()
-    ]
+    evaluations = with_intervals(
+        [evaluate(name, lists, task.held_out, task.train, histories=task.histories) for name, lists in ranked.items()]
+    )
     for evaluation in evaluations:
         interval = evaluation.interval()
         context.log.info(

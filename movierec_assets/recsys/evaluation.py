@@ -6,14 +6,14 @@ the catalogue. Which rankers there are, and where the result goes, is the caller
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import metrics
-from movierec_assets.recsys.comparison import Interval, mean_interval
+from movierec_assets.recsys.comparison import Interval, mean_interval, mean_intervals
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 
@@ -38,11 +38,20 @@ class Slice:
         Which of them these are.
     per_user : dict of float array, each of shape (n_users of the slice,)
         The metrics `WITH_INTERVALS`.
+    rows : int array, shape (n_users of the slice,)
+        Which of the evaluated users are scored in it.
+    among : int
+        How many users are evaluated.
+    intervals : mapping of str to Interval
+        Those that are known already, see `with_intervals`.
     """
 
     by: str
     name: str
     per_user: dict[str, FloatArray]
+    rows: IntArray
+    among: int
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def users(self) -> int:
@@ -50,8 +59,14 @@ class Slice:
         return len(self.per_user[HEADLINE])
 
     def interval(self, name: str = HEADLINE) -> Interval:
-        """Bootstrap interval of the mean of one metric."""
-        return mean_interval(self.per_user[name])
+        """Bootstrap interval of the mean of one metric; evaluated users are drawn, not those of the slice alone."""
+        return self.intervals.get(name) or mean_intervals(self.column(name)[:, None])[0]
+
+    def column(self, name: str) -> FloatArray:
+        """One metric of all evaluated users, shape (among,); not a number for those outside the slice."""
+        values = np.full(self.among, np.nan)
+        values[self.rows] = self.per_user[name]
+        return values
 
 
 @dataclass(frozen=True)
@@ -67,12 +82,15 @@ class Evaluation:
         Coverage, Gini coefficient, novelty and popularity share, named alike.
     slices : tuple of Slice
         Empty unless asked for.
+    intervals : mapping of str to Interval
+        Those that are known already, see `with_intervals`.
     """
 
     ranker: str
     per_user: dict[str, FloatArray]
     overall: dict[str, float]
     slices: tuple[Slice, ...] = ()
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
         """Mean over users of each per-user metric, and the overall ones."""
@@ -80,7 +98,42 @@ class Evaluation:
 
     def interval(self, name: str = HEADLINE) -> Interval:
         """Bootstrap interval of the mean of one per-user metric."""
-        return mean_interval(self.per_user[name])
+        return self.intervals.get(name) or mean_interval(self.per_user[name])
+
+
+def with_intervals(evaluations: Sequence[Evaluation], names: Sequence[str] = WITH_INTERVALS) -> list[Evaluation]:
+    """The same evaluations, knowing the intervals that a report shows.
+
+    All are found together, for about the cost of one. Evaluations that know theirs are returned as they are.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        Of the same users.
+    names : sequence of str
+        Metrics; those of slices are always `WITH_INTERVALS`.
+    """
+    if all(each.intervals.keys() >= set(names) for each in evaluations):
+        return list(evaluations)
+    columns = [
+        column
+        for each in evaluations
+        for column in (
+            *(each.per_user[name] for name in names),
+            *(part.column(name) for part in each.slices for name in WITH_INTERVALS),
+        )
+    ]
+    found = iter(mean_intervals(np.column_stack(columns)))
+    return [
+        replace(
+            each,
+            intervals={name: next(found) for name in names},
+            slices=tuple(
+                replace(part, intervals={name: next(found) for name in WITH_INTERVALS}) for part in each.slices
+            ),
+        )
+        for each in evaluations
+    ]
 
 
 def evaluate(
@@ -200,4 +253,4 @@ def popularity_thirds(counts: IntArray) -> IntArray:
 def _slice(by: str, name: str, lists: TopK, held_out: csr_matrix, users: IntArray) -> Slice:
     scores = metrics.score(lists.items[users], held_out[users], _SLICED_AT)
     named = {f"{metric}_at_{_SLICED_AT}": values for metric, values in scores.items()}
-    return Slice(by, name, {metric: named[metric] for metric in WITH_INTERVALS})
+    return Slice(by, name, {metric: named[metric] for metric in WITH_INTERVALS}, users, len(lists.items))

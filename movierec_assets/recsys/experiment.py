@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from movierec_assets.recsys import als, baselines, ranking
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.evaluation import WITH_INTERVALS, Evaluation, evaluate
+from movierec_assets.recsys.evaluation import WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.ranking import TopK
@@ -150,6 +150,7 @@ def run(
         evaluate(name, each, task.held_out, task.train, cutoffs, histories=task.histories)
         for name, each in ranked.items()
     ]
+    evaluations = with_intervals(evaluations, HEADLINES_OF[protocol])
     return Experiment(protocol, recipe, found, task, ids, lists, evaluations)
 
 

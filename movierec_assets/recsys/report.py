@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from movierec_assets.recsys.comparison import Interval
-from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation
+from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, with_intervals
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.split import Protocol
 
@@ -58,6 +58,7 @@ def as_markdown(
     headlines : sequence of str
         Metrics to show with their intervals.
     """
+    evaluations = with_intervals(evaluations, headlines)
     rankers = [evaluation.ranker for evaluation in evaluations]
     means = [evaluation.means() for evaluation in evaluations]
     lines = ["# Evaluation", "", _HELD_OUT[protocol].format(users=users, held_out=held_out)]

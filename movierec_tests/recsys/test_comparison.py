@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from movierec_assets.recsys.comparison import Interval, mean_interval, paired_difference
+from movierec_assets.recsys import comparison
+from movierec_assets.recsys.comparison import Interval, mean_interval, mean_intervals, paired_difference
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray
 
@@ -31,6 +32,69 @@ def test_the_interval_is_that_of_plain_resampling() -> None:
     interval = mean_interval(values, resamples=4000)
     assert interval.low == pytest.approx(means[100], abs=0.01)
     assert interval.high == pytest.approx(means[3900], abs=0.01)
+
+
+COLUMNS = arrays(
+    np.float64,
+    st.tuples(st.integers(1, 12), st.integers(1, 5)),
+    elements=st.sampled_from([0.0, 0.1, 0.63, 1.0, np.nan]),
+)
+
+
+def plain_intervals(columns: FloatArray, resamples: int, seed: int) -> list[Interval]:
+    """Draw as many users as there are, and take the mean over those that a column is about."""
+    random = np.random.default_rng(seed)
+    means: list[list[float]] = [[] for _ in columns.T]
+    for _ in range(resamples):
+        drawn = columns[random.integers(0, len(columns), len(columns))]
+        for column, kept in zip(drawn.T, means, strict=True):
+            if not np.isnan(column).all():
+                kept.append(float(np.mean(column[~np.isnan(column)])))
+    return [
+        Interval(float(np.nanmean(column)), *map(float, np.quantile(kept, [0.025, 0.975])))
+        for column, kept in zip(columns.T, means, strict=True)
+    ]
+
+
+@settings(deadline=None)
+@given(COLUMNS, st.integers(0, 99))
+def test_intervals_of_columns_are_those_of_drawing_users_one_by_one(columns: FloatArray, seed: int) -> None:
+    assume(not np.isnan(columns).all(axis=0).any())
+    found = mean_intervals(columns, resamples=60, seed=seed)
+    for each, plain in zip(found, plain_intervals(columns, 60, seed), strict=True):
+        assert (each.mean, each.low, each.high) == pytest.approx((plain.mean, plain.low, plain.high), abs=1e-12)
+
+
+def test_a_column_has_the_same_interval_alone_and_beside_others() -> None:
+    columns = np.random.default_rng(3).random((500, 6))
+    columns[::3, 1:3], columns[::2, 4] = np.nan, np.nan
+    together = mean_intervals(columns, resamples=300)
+    for column, each in zip(columns.T, together, strict=True):
+        (alone,) = mean_intervals(column[:, None], resamples=300)
+        assert (each.mean, each.low, each.high) == pytest.approx((alone.mean, alone.low, alone.high), abs=1e-12)
+
+
+def test_the_size_of_blocks_does_not_change_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = np.random.default_rng(3).random((50, 2))
+    whole = mean_intervals(columns, resamples=100)
+    for block in (1, 120, 1000):
+        monkeypatch.setattr(comparison, "_BLOCK", block)
+        for each, one in zip(mean_intervals(columns, resamples=100), whole, strict=True):
+            assert (each.low, each.high) == pytest.approx((one.low, one.high), abs=1e-12)
+
+
+def test_a_column_about_one_user_is_as_sure_as_it_can_be() -> None:
+    columns = np.full((30, 2), np.nan)
+    columns[4, 0], columns[:, 1] = 0.75, 0.5
+    assert mean_intervals(columns) == [Interval(0.75, 0.75, 0.75), Interval(0.5, 0.5, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("column", "problem"), [([np.nan, np.nan], "no user"), ([np.inf, 0.0], "not a number"), ([], "no user")]
+)
+def test_a_column_about_nobody_or_without_a_mean_is_an_error(column: list[float], problem: str) -> None:
+    with pytest.raises(RecsysError, match=problem):
+        mean_intervals(np.column_stack([np.ones(len(column)), column]))
 
 
 def test_four_times_the_users_halve_the_interval() -> None:

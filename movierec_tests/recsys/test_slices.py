@@ -18,6 +18,7 @@ from movierec_assets.recsys.evaluation import (
     by_popularity,
     evaluate,
     popularity_thirds,
+    with_intervals,
 )
 from movierec_assets.recsys.interactions import IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
@@ -210,6 +211,35 @@ def test_the_report_shows_intervals_of_every_ranker_and_every_slice() -> None:
                 ]
                 for place in places
             ]
+
+
+def test_intervals_found_together_are_those_found_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rankers = [evaluation("als", 3), evaluation("popularity", 4), evaluation("unsliced", 5, sliced=False)]
+    alone = intervals_of(rankers)
+    known = with_intervals(rankers)
+    monkeypatch.setattr("movierec_assets.recsys.evaluation.mean_intervals", None)  # nothing is left to be found
+    monkeypatch.setattr("movierec_assets.recsys.evaluation.mean_interval", None)
+    assert intervals_of(known) == pytest.approx(alone, abs=1e-12)
+    assert with_intervals(known) == known
+    assert "als" in as_markdown(known, users=N_USERS, held_out=90)
+    assert [each.slices for each in known][2] == ()
+
+
+def intervals_of(rankers: list[Evaluation]) -> list[float]:
+    found = [each.interval(name) for each in rankers for name in WITH_INTERVALS]
+    found += [part.interval(name) for each in rankers for part in each.slices for name in WITH_INTERVALS]
+    return [value for each in found for value in (each.mean, each.low, each.high)]
+
+
+def test_intervals_of_other_metrics_are_found_when_a_report_asks_for_them() -> None:
+    found = evaluation("als", 3)
+    (known,) = with_intervals([found], ["recall_at_5"])
+    assert set(known.intervals) == {"recall_at_5"}
+    (more,) = with_intervals([known], ["hit_rate_at_5"])
+    interval = more.interval("hit_rate_at_5")
+    assert (interval.low, interval.high) == pytest.approx(
+        (found.interval("hit_rate_at_5").low, found.interval("hit_rate_at_5").high)
+    )
 
 
 def test_the_report_shows_the_gini_coefficient_and_the_cutoffs_asked_for() -> None:
