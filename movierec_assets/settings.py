@@ -56,7 +56,10 @@ class Settings(BaseSettings):
         default=4.0, ge=0.5, le=5.0, description="A rating of at least this many stars is liked."
     )
 
-    # Promotion
+    # Training and promotion
+    warm_start: bool = Field(
+        default=True, description="Train on newer data from the champion's factors while the recipe stays the same."
+    )
     improvement_margin: float = Field(
         default=0.0,
         ge=0,

@@ -87,6 +87,19 @@ def learning_curve(losses: Sequence[float]) -> MetadataValue[str]:
     return picture(draw)
 
 
+def courses(named: Mapping[str, Sequence[float]]) -> MetadataValue[str]:
+    """Validation NDCG@10 after each iteration of several fits, the first one dark."""
+
+    def draw(axes: "Axes") -> None:
+        for place, (name, values) in enumerate(named.items()):
+            numbers = np.arange(1, len(values) + 1)
+            axes.plot(numbers, values, color=_SOFT if place else _ACCENT, marker="o", markersize=3, label=name)
+        axes.set(title="Validation NDCG@10", xlabel="iteration", ylabel="NDCG@10")
+        axes.legend(frameon=False)
+
+    return picture(draw)
+
+
 def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[str], title: str) -> "Figure":
     """A panel for each metric, on a scale of its own, with a bar for each ranker."""
     across = min(3, len(names))

@@ -1,41 +1,37 @@
-"""From matrices to a champion: fit, score, decide.
+"""From matrices to a registered version.
 
-Belongs here: the assets of the group `training`. The recipe is in `recsys.als`, the metrics in `recsys.metrics`, the
-rule in `recsys.promotion`; MLflow is spoken to through `resources`.
+Belongs here: the asset `als_model`. What a recipe is, is in `recsys.als`; where a fit starts from, in
+`recsys.warm_start`; MLflow is spoken to through `resources`.
 
 Dagster concept: resources in assets, https://docs.dagster.io/guides/build/external-resources
 """
 
 import json
+from collections import defaultdict
+from typing import Any
 
 import pandas as pd
-from dagster import (
-    AssetExecutionContext,
-    MetadataValue,
-    Output,
-    asset,
-)
+from dagster import AssetExecutionContext, MetadataValue, Output, asset
 
 from movierec_assets.defs.preprocessing import ids_from
-from movierec_assets.defs.presentation import (
-    MODEL_TEAM,
-    TRAINING,
-    learning_curve,
-)
+from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
 from movierec_assets.defs.provenance import require_one_split
 from movierec_assets.defs.tuning import hyperparameters
-from movierec_assets.recsys import als
+from movierec_assets.recsys import warm_start
 from movierec_assets.recsys.als import Iteration
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.recsys.split import Split
+from movierec_assets.recsys.warm_start import Fits, Predecessor
 from movierec_assets.resources.challenger import Challenger
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.model_package import log_version
+from movierec_assets.resources.predecessor import log_legacy, predecessor_of
 from movierec_assets.resources.provenance import code, libraries
 from movierec_assets.resources.recipes import latest_recipe
-from movierec_assets.resources.registry import MODEL_NAME
+from movierec_assets.resources.registry import CHAMPION, MODEL_NAME, ModelRegistry
 from movierec_assets.resources.tracking import MlflowTrackingResource
+from movierec_assets.settings import get_settings
 
 
 @asset(
@@ -59,7 +55,8 @@ def als_model(
     """The recipe of the last search, or the built-in one, fitted without the test part and on all positives.
 
     The first fit is stored, to be scored by `model_evaluation`. The second is registered in MLflow as a new version,
-    to be served, and carries the alias `challenger`.
+    to be served, and carries the alias `challenger`. When the data is newer and the recipe is still the champion's,
+    both go on from the champion's training, and a fit on the training part alone says when to stop.
     """
     split_id, sources = require_one_split(
         context.instance,
@@ -72,7 +69,7 @@ def als_model(
     chosen = latest_recipe(postgres.open())
     recipe = chosen.recipe
     context.log.info(f"Recipe ({chosen.source}): {recipe.as_dict()}")
-    split = Split(train_matrix, validation_matrix, test_matrix)
+    split, ids = Split(train_matrix, validation_matrix, test_matrix), ids_from(id_maps)
     history = split.before("test")
     positives = history.union(test_matrix)
     versions = registry.open()
@@ -84,20 +81,28 @@ def als_model(
             | {"split": "leave-latest-out", "positives": len(positives), "recipe_source": chosen.source}
         )
         losses: list[float] = []
+        seconds: dict[str, float] = defaultdict(float)
 
-        def progress(iteration: Iteration) -> None:
-            loss = "" if iteration.loss is None else f", loss {iteration.loss:.6f}"
-            context.log.info(f"Iteration {iteration.number} of {iteration.of}: {iteration.seconds:.2f} s{loss}")
-            mlflow.log_metric("iteration_seconds", iteration.seconds, step=iteration.number)
+        def report(which: warm_start.Fit, iteration: Iteration, ndcg: float | None) -> None:
+            seconds[which] += iteration.seconds
+            noted = "" if iteration.loss is None else f", loss {iteration.loss:.6f}"
+            noted += "" if ndcg is None else f", validation NDCG@10 {ndcg:.4f}"
+            context.log.info(
+                f"{which} fit, iteration {iteration.number} of {iteration.of}: {iteration.seconds:.2f} s{noted}"
+            )
+            if ndcg is not None:
+                mlflow.log_metric("validation_ndcg_at_10", ndcg, step=iteration.number)
+            if which == "scored":
+                mlflow.log_metric("iteration_seconds", iteration.seconds, step=iteration.number)
             if iteration.loss is not None:
                 losses.append(iteration.loss)
                 mlflow.log_metric("training_loss", iteration.loss, step=iteration.number)
 
-        context.log.info(f"Fit to be scored: {len(history):,} positives before the test")
-        scored = als.fit(history, recipe, progress, loss=True)
-        context.log.info(f"Fit to be served: {len(positives):,} positives")
-        served = als.fit(positives, recipe)
         provenance = {"split": split_id, "positives": positives.fingerprint()}
+        predecessor = _predecessor(versions, provenance["positives"])
+        context.log.info(f"Fitting {len(history):,} positives before the test, and all {len(positives):,}")
+        fits = warm_start.train(split, ids, recipe, predecessor, report, loss=True)
+        context.log.info(f"Started {'warm' if fits.warm else 'cold'}: {fits.why}")
         tags = {
             "dagster_run_id": context.run.run_id,
             **code(),
@@ -106,20 +111,15 @@ def als_model(
             "made_from": json.dumps(sources),
             "recipe": json.dumps(recipe.as_dict()),
             "recipe_source": chosen.source,
+            "start": f"{'warm' if fits.warm else 'cold'}: {fits.why}",
         }
         mlflow.set_tags(tags)
-        ids = ids_from(id_maps)
-        recommender = Recommender.of(served, positives, ids, recipe)
-        version = log_version(
-            mlflow,
-            recommender,
-            id_maps,
-            tags=tags,
-        )
+        log_legacy(mlflow, fits.legacy)
+        version = log_version(mlflow, Recommender.of(fits.served, positives, ids, recipe), id_maps, tags=tags)
         versions.name_challenger(version)
     context.log.info(f"Registered {MODEL_NAME} version {version}")
     return Output(
-        Challenger(version, run_id, recipe, scored, provenance),
+        Challenger(version, run_id, recipe, fits.scored, provenance),
         metadata={
             "model": MetadataValue.text(MODEL_NAME),
             "model_version": MetadataValue.int(version),
@@ -131,5 +131,32 @@ def als_model(
             "movies": MetadataValue.int(positives.shape[1]),
             "training_loss": MetadataValue.float(losses[-1]),
             "learning_curve": learning_curve(losses),
+            "start": MetadataValue.text(tags["start"]),
+            "iterations": MetadataValue.int(len(losses)),
+            "fit_seconds": MetadataValue.json({name: round(value, 3) for name, value in seconds.items()}),
+            **_course(fits),
         },
     )
+
+
+def _predecessor(versions: ModelRegistry, positives: str) -> Predecessor | None:
+    """The champion's training, unless it was on the same data."""
+    champion = versions.by_alias(CHAMPION) if get_settings().warm_start else None
+    if champion is None or champion.tags.get("positives_fingerprint") == positives:
+        return None
+    return predecessor_of(versions, champion)
+
+
+def _course(fits: Fits) -> dict[str, MetadataValue[Any]]:
+    """Validation NDCG@10 of a warm start beside that of the last cold one."""
+    if fits.course is None:
+        return {}
+    shown: dict[str, MetadataValue[Any]] = {"validation_ndcg_at_10": MetadataValue.float(fits.course.ndcg[-1])}
+    cold = fits.legacy.cold
+    if cold is None:
+        return shown
+    rows = [["this one", fits.course.iterations, fits.course.ndcg[-1]], ["cold start", cold.iterations, cold.ndcg[-1]]]
+    return shown | {
+        "warm_and_cold": table(["fit on the training part", "iterations", "validation NDCG@10"], rows),
+        "courses": courses({"this one": fits.course.ndcg, "cold start": cold.ndcg}),
+    }

@@ -223,7 +223,18 @@ def _solver(recipe: Recipe, *, loss: bool = False) -> AlternatingLeastSquares:
     )
 
 
-def fit(positives: Interactions, recipe: Recipe, progress: Progress | None = None, *, loss: bool = False) -> Factors:
+class EnoughIterations(Exception):  # noqa: N818
+    """Raised by a progress callback to end a fit after the iteration it was told of."""
+
+
+def fit(
+    positives: Interactions,
+    recipe: Recipe,
+    progress: Progress | None = None,
+    *,
+    loss: bool = False,
+    start: FloatArray | None = None,
+) -> Factors:
     """Factorize positives by alternating least squares.
 
     Parameters
@@ -231,9 +242,11 @@ def fit(positives: Interactions, recipe: Recipe, progress: Progress | None = Non
     positives : Interactions, shape (n_users, n_movies)
     recipe : Recipe
     progress : callable, optional
-        Called with an `Iteration` after each pass.
+        Called with an `Iteration` after each pass; may raise `EnoughIterations`.
     loss : bool
         Compute the training loss after each pass, which costs about a tenth of the pass.
+    start : float32 array, shape (n_movies, factors), optional
+        Movie factors to go on from; random ones, by the recipe's seed, without.
 
     Returns
     -------
@@ -262,8 +275,15 @@ def fit(positives: Interactions, recipe: Recipe, progress: Progress | None = Non
                     number + 1, recipe.iterations, seconds, None if value is None else float(value), model.item_factors
                 )
             )
+        if start is not None:
+            model.item_factors = np.array(start, dtype=np.float32)
+            # The solver improves on the vectors it finds, so users start where these movies put them.
+            solve = least_squares.solver(model.item_factors, recipe.regularization, len(positives))
+            model.user_factors = solve(weighted)
         try:
             model.fit(weighted, show_progress=False)
+        except EnoughIterations:
+            pass
         except ModelFitError as error:
             raise RecsysError(f"{error}; raise the regularization or lower alpha ({recipe.alpha:g}).") from error
     factors = Factors(np.asarray(model.user_factors), np.asarray(model.item_factors), confidence)

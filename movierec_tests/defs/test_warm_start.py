@@ -1,0 +1,48 @@
+"""A daily retrain on newer ratings goes on from the champion; on the same ratings it changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from movierec_tests.defs.harness import failures_of, metadata_of, own_platform, run
+
+pytestmark = pytest.mark.slow
+
+
+def _append(dataset: Path, films: list[int], at: int) -> None:
+    lines = [f"{user},{film},4.5,{at + user}" for user in (1, 2, 3) for film in films]
+    with (dataset / "ratings.csv").open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def test_training_goes_on_from_the_champion_while_ratings_come_in(
+    server_url: str, tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = tmp_path / "growing"
+    shutil.copytree(demo, dataset)
+    rated = {tuple(line.split(",")[:2]) for line in (dataset / "ratings.csv").read_text().splitlines()}
+    new = [film for film in range(1, 500) if not any((str(user), str(film)) in rated for user in (1, 2, 3))]
+    with own_platform(server_url, tmp_path, dataset):
+        first = metadata_of(run())["als_model"]
+        assert first["start"].startswith("cold: there is no champion")
+        _append(dataset, new[:2], 1_770_000_000)
+        result = run()
+        assert result.success, failures_of(result)
+        second = metadata_of(result)
+        assert second["als_model"]["start"].startswith("warm")
+        assert second["champion_model"]["outcome"] == "refresh"
+        assert second["als_model"]["iterations"] < first["iterations"]
+        _append(dataset, new[2:4], 1_770_100_000)
+        third = metadata_of(run())["als_model"]
+        assert third["start"].startswith("warm")
+        assert "cold start" in third["warm_and_cold"]
+        assert third["courses"].startswith("![plot]")
+        again = metadata_of(run())
+        assert again["als_model"]["start"].startswith("cold: there is no champion to go on from, or its data")
+        assert again["champion_model"]["outcome"] == "kept"
+        _append(dataset, new[4:6], 1_770_200_000)
+        monkeypatch.setenv("MOVIEREC_WARM_START", "false")
+        assert metadata_of(run())["als_model"]["start"].startswith("cold")
