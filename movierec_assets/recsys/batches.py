@@ -63,3 +63,19 @@ def batches(
         if progress is not None:
             progress(stop, len(ends))
         start = stop
+
+
+def stage(progress: Progress | None, number: int, of: int) -> Progress | None:
+    """What to tell in one of several stages, each over the same rows, so that the whole is told once.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Of the whole; told rows times stages.
+    number, of : int
+        Which stage, counted from 0, and how many there are.
+    """
+    if progress is None:
+        return None
+    told = progress
+    return lambda done, total: told(number * total + done, of * total)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from movierec_assets.recsys.batches import Progress, batches
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import BoolArray, FloatArray
 
@@ -30,7 +31,12 @@ class Interval:
 
 
 def mean_intervals(
-    columns: FloatArray, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    columns: FloatArray,
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> list[Interval]:
     """Percentile bootstrap of the means of several scores over the same users.
 
@@ -45,6 +51,8 @@ def mean_intervals(
     resamples : int
     seed : int
         Decides on the draws, together with the number of users.
+    progress : callable, optional
+        Told the number of draws done, and of all.
 
     Returns
     -------
@@ -72,13 +80,12 @@ def mean_intervals(
     weighed = np.hstack([values, part[:, groups]])
     totals = np.empty((resamples, weighed.shape[1]))
     random = np.random.default_rng(seed)
-    block = max(1, _BLOCK // n_users)
-    for start in range(0, resamples, block):
+    for block in batches(n_users * np.arange(1, resamples + 1), _BLOCK, progress):
         # How often each user is drawn: a sum over draws is a product with that.
-        times = np.empty((min(block, resamples - start), n_users))
+        times = np.empty((block.stop - block.start, n_users))
         for row in times:
             row[:] = np.bincount(random.integers(0, n_users, n_users), minlength=n_users)
-        totals[start : start + len(times)] = times @ weighed
+        totals[block] = times @ weighed
     drawn = totals[:, n_columns:][:, group_of]
     means = np.divide(totals[:, :n_columns], drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
     low, high = np.nanquantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)

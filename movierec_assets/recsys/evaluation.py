@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import metrics
+from movierec_assets.recsys.batches import Progress
 from movierec_assets.recsys.comparison import Interval, mean_interval, mean_intervals
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
@@ -101,7 +102,9 @@ class Evaluation:
         return self.intervals.get(name) or mean_interval(self.per_user[name])
 
 
-def with_intervals(evaluations: Sequence[Evaluation], names: Sequence[str] = WITH_INTERVALS) -> list[Evaluation]:
+def with_intervals(
+    evaluations: Sequence[Evaluation], names: Sequence[str] = WITH_INTERVALS, progress: Progress | None = None
+) -> list[Evaluation]:
     """The same evaluations, knowing the intervals that a report shows.
 
     All are found together, for about the cost of one. Evaluations that know theirs are returned as they are.
@@ -112,6 +115,8 @@ def with_intervals(evaluations: Sequence[Evaluation], names: Sequence[str] = WIT
         Of the same users.
     names : sequence of str
         Metrics; those of slices are always `WITH_INTERVALS`.
+    progress : callable, optional
+        Told the number of draws of users done, and of all.
     """
     if all(each.intervals.keys() >= set(names) for each in evaluations):
         return list(evaluations)
@@ -123,7 +128,7 @@ def with_intervals(evaluations: Sequence[Evaluation], names: Sequence[str] = WIT
             *(part.column(name) for part in each.slices for name in WITH_INTERVALS),
         )
     ]
-    found = iter(mean_intervals(np.column_stack(columns)))
+    found = iter(mean_intervals(np.column_stack(columns), progress=progress))
     return [
         replace(
             each,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from movierec_assets.recsys import als, baselines, ranking
 from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.batches import BATCH_BYTES, Progress, stage
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.evaluation import WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray
@@ -154,7 +155,27 @@ def run(
     return Experiment(protocol, recipe, found, task, ids, lists, evaluations)
 
 
-def rank(task: Task, factors: als.Factors, recipe: Recipe, k: int) -> TopK:
-    """Lists of a fit for the scored users of a task, folded in from their histories."""
-    vectors = als.fold_in(factors.movies, task.histories, recipe, factors.confidence)
-    return ranking.recommend(vectors, factors.movies, task.histories.stars, k)
+def rank(
+    task: Task,
+    factors: als.Factors,
+    recipe: Recipe,
+    k: int,
+    *,
+    batch_bytes: int = BATCH_BYTES,
+    progress: Progress | None = None,
+) -> TopK:
+    """Lists of a fit for the scored users of a task, folded in from their histories.
+
+    `batch_bytes` and `progress` are as for `ranking.recommend`; progress counts each user twice, once for each step.
+    """
+    vectors = als.fold_in(
+        factors.movies,
+        task.histories,
+        recipe,
+        factors.confidence,
+        batch_bytes=batch_bytes,
+        progress=stage(progress, 0, 2),
+    )
+    return ranking.recommend(
+        vectors, factors.movies, task.histories.stars, k, batch_bytes=batch_bytes, progress=stage(progress, 1, 2)
+    )

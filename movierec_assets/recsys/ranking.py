@@ -69,7 +69,7 @@ def recommend(
         Entries are left out of the user's list.
     k : int
     batch_bytes : int
-        Bounds the memory beside arguments and result.
+        Memory for the temporary arrays of one batch of users.
     progress : callable, optional
         Told the number of users done, and of all.
 

@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import als, ranking
 from movierec_assets.recsys.als import Confidence, Factors, Recipe
+from movierec_assets.recsys.batches import BATCH_BYTES, Progress, stage
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.explain import contributions
 from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray, Interactions
@@ -49,9 +50,20 @@ class Recommender:
     confidence: Confidence
 
     @classmethod
-    def of(cls, factors: Factors, positives: Interactions, ids: IdMaps, recipe: Recipe) -> Self:
-        """Assemble from a fit and the positives of the users to know."""
-        vectors = als.fold_in(factors.movies, positives, recipe, factors.confidence)
+    def of(
+        cls,
+        factors: Factors,
+        positives: Interactions,
+        ids: IdMaps,
+        recipe: Recipe,
+        *,
+        batch_bytes: int = BATCH_BYTES,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Assemble from a fit and the positives of the users to know, folded in as by `als.fold_in`."""
+        vectors = als.fold_in(
+            factors.movies, positives, recipe, factors.confidence, batch_bytes=batch_bytes, progress=progress
+        )
         return cls(ids, vectors, factors.movies, positives.stars, recipe, factors.confidence)
 
     @property
@@ -86,7 +98,15 @@ class Recommender:
         ids[listed] = self.ids.movie_ids[lists.items[listed]]
         return ids
 
-    def for_histories(self, histories: Interactions, seen: csr_matrix, k: int) -> TopK:
+    def for_histories(
+        self,
+        histories: Interactions,
+        seen: csr_matrix,
+        k: int,
+        *,
+        batch_bytes: int = BATCH_BYTES,
+        progress: Progress | None = None,
+    ) -> TopK:
         """Rank for users with these positives, known to the fit or not.
 
         Parameters
@@ -96,13 +116,26 @@ class Recommender:
         seen : csr_matrix, shape (n, n_movies)
             What is left out; should hold the histories, and what was rated low.
         k : int
+        batch_bytes : int
+            Memory for the temporary arrays of one batch of users.
+        progress : callable, optional
+            Told the number of users done, and of all, counting each twice: vectors are solved first, then ranked with.
 
         Returns
         -------
         TopK, shape (n, k)
         """
-        vectors = als.fold_in(self.movie_factors, histories, self.recipe, self.confidence)
-        lists = ranking.recommend(vectors, self.movie_factors, seen, k)
+        vectors = als.fold_in(
+            self.movie_factors,
+            histories,
+            self.recipe,
+            self.confidence,
+            batch_bytes=batch_bytes,
+            progress=stage(progress, 0, 2),
+        )
+        lists = ranking.recommend(
+            vectors, self.movie_factors, seen, k, batch_bytes=batch_bytes, progress=stage(progress, 1, 2)
+        )
         strangers = np.flatnonzero(histories.per_user == 0)
         if len(strangers):
             popular = ranking.popular(self.likes, seen[strangers], k)

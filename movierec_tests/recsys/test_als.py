@@ -188,6 +188,21 @@ def test_no_users_at_all_fold_in_to_no_vectors() -> None:
     assert als.fold_in(np.ones((3, 4), dtype=np.float32), interactions_of([], (0, 3)), SMALL).shape == (0, 4)
 
 
+@settings(deadline=None)
+@given(ratings(max_users=12), st.integers(0, 1000), st.sampled_from(["binary", "rating", "bm25"]))
+def test_the_memory_for_batches_changes_no_vector(drawn: Ratings, seed: int, kind: als.ConfidenceKind) -> None:
+    histories, recipe = drawn.interactions(), replace(SMALL, confidence=kind)
+    movies = np.random.default_rng(seed).uniform(-1, 1, (drawn.shape[1], recipe.factors)).astype(np.float32)
+    confidence = Confidence.of(histories, kind)
+    whole = als.fold_in(movies, histories, recipe, confidence)
+    told: list[tuple[int, int]] = []
+    parts = als.fold_in(
+        movies, histories, recipe, confidence, batch_bytes=1, progress=lambda done, total: told.append((done, total))
+    )
+    assert parts == pytest.approx(whole, rel=1e-4, abs=1e-5)
+    assert told == [(user + 1, drawn.shape[0]) for user in range(drawn.shape[0])]
+
+
 def test_fold_in_leaves_the_movie_factors_alone() -> None:
     board, _ = checker_board()
     movies = als.fit(board, SMALL).movies

@@ -249,3 +249,12 @@ def test_what_each_like_adds_sums_to_the_score_of_a_recommended_movie(drawn: Rat
         added = recommender.explain(histories.rows(np.array([user])), movie_ids)
         assert added.shape == (shown.sum(), histories.per_user[user])
         np.testing.assert_allclose(added.sum(axis=1), lists.scores[user][shown], rtol=1e-3, atol=1e-4)
+
+
+def test_progress_counts_users_once_for_their_vector_and_once_for_their_list(recommender: Recommender) -> None:
+    told: list[tuple[int, int]] = []
+    histories = likes().rows(np.arange(2))
+    recommender.for_histories(
+        histories, histories.stars, 2, batch_bytes=1, progress=lambda done, total: told.append((done, total))
+    )
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
