@@ -189,7 +189,7 @@ def test_no_users_at_all_fold_in_to_no_vectors() -> None:
 
 
 @settings(deadline=None)
-@given(ratings(max_users=12), st.integers(0, 1000), st.sampled_from(["binary", "rating", "bm25"]))
+@given(ratings(min_size=1, max_users=12), st.integers(0, 1000), st.sampled_from(["binary", "rating", "bm25"]))
 def test_the_memory_for_batches_changes_no_vector(drawn: Ratings, seed: int, kind: als.ConfidenceKind) -> None:
     histories, recipe = drawn.interactions(), replace(SMALL, confidence=kind)
     movies = np.random.default_rng(seed).uniform(-1, 1, (drawn.shape[1], recipe.factors)).astype(np.float32)
