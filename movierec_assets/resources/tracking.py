@@ -2,8 +2,9 @@
 
 Belongs here: `mlflow_tracking` of dagster-mlflow at the platform's experiment, and the end of its run. That resource
 starts a run as soon as it is initialized, finds it again by the Dagster run id, and never ends it. Initialized for a
-whole job, as Dagster does when steps share a process, it would leave runs behind of jobs that failed before
-training; so it is initialized here, around the training itself, and exactly one asset does that.
+whole job, as Dagster does when steps share a process, it would leave runs behind of jobs that failed before training;
+so it is initialized here, around the training itself, and exactly one asset does that. It is imported there, too,
+because MLflow takes over a second.
 
 Dagster concept: https://docs.dagster.io/api/libraries/dagster-mlflow
 """
@@ -15,7 +16,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from dagster import AssetExecutionContext, ConfigurableResource, DagsterExecutionInterruptedError, build_resources
-from dagster_mlflow import mlflow_tracking
 
 from movierec_assets.resources.registry import EXPERIMENT, ModelRegistry
 from movierec_assets.settings import get_settings
@@ -38,6 +38,8 @@ class MlflowTrackingResource(ConfigurableResource[None]):
         dagster_mlflow.resources.MlFlow
             The module `mlflow` with the run active.
         """
+        from dagster_mlflow import mlflow_tracking  # noqa: PLC0415
+
         settings = get_settings()
         uri = self.uri or settings.mlflow_uri
         ModelRegistry(uri, settings.state / "mlartifacts").ensure_experiment()
