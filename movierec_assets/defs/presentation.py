@@ -77,11 +77,11 @@ def long_tail(counts: IntArray) -> MetadataValue[str]:
     return picture(draw)
 
 
-def learning_curve(losses: Sequence[float]) -> MetadataValue[str]:
-    """Training loss after each iteration."""
+def learning_curve(losses: Mapping[int, float]) -> MetadataValue[str]:
+    """Training loss by iteration."""
 
     def draw(axes: "Axes") -> None:
-        axes.plot(np.arange(1, len(losses) + 1), losses, color=_ACCENT, marker="o")
+        axes.plot(list(losses), list(losses.values()), color=_ACCENT, marker="o")
         axes.set(title="Training loss", xlabel="iteration", ylabel="loss")
 
     return picture(draw)

@@ -33,6 +33,9 @@ from movierec_assets.resources.registry import CHAMPION, MODEL_NAME, ModelRegist
 from movierec_assets.resources.tracking import MlflowTrackingResource
 from movierec_assets.settings import get_settings
 
+MOST_POSITIVES_FOR_EVERY_LOSS = 1_000_000
+"""Beyond, a loss after each pass would make training noticeably longer."""
+
 
 @asset(
     group_name=TRAINING,
@@ -80,7 +83,7 @@ def als_model(
             recipe.as_dict()
             | {"split": "leave-latest-out", "positives": len(positives), "recipe_source": chosen.source}
         )
-        losses: list[float] = []
+        losses: dict[int, float] = {}
         seconds: dict[str, float] = defaultdict(float)
 
         def report(which: warm_start.Fit, iteration: Iteration, ndcg: float | None) -> None:
@@ -95,13 +98,14 @@ def als_model(
             if which == "scored":
                 mlflow.log_metric("iteration_seconds", iteration.seconds, step=iteration.number)
             if iteration.loss is not None:
-                losses.append(iteration.loss)
+                losses[iteration.number] = iteration.loss
                 mlflow.log_metric("training_loss", iteration.loss, step=iteration.number)
 
         provenance = {"split": split_id, "positives": positives.fingerprint()}
         predecessor = _predecessor(versions, provenance["positives"])
         context.log.info(f"Fitting {len(history):,} positives before the test, and all {len(positives):,}")
-        fits = warm_start.train(split, ids, recipe, predecessor, report, loss=True)
+        loss_every = 1 if len(positives) < MOST_POSITIVES_FOR_EVERY_LOSS else 5
+        fits = warm_start.train(split, ids, recipe, predecessor, report, loss_every=loss_every)
         context.log.info(f"Started {'warm' if fits.warm else 'cold'}: {fits.why}")
         tags = {
             "dagster_run_id": context.run.run_id,
@@ -129,10 +133,10 @@ def als_model(
             "positives": MetadataValue.int(len(positives)),
             "users": MetadataValue.int(positives.shape[0]),
             "movies": MetadataValue.int(positives.shape[1]),
-            "training_loss": MetadataValue.float(losses[-1]),
+            "training_loss": MetadataValue.float(losses[max(losses)]),
             "learning_curve": learning_curve(losses),
             "start": MetadataValue.text(tags["start"]),
-            "iterations": MetadataValue.int(len(losses)),
+            "iterations": MetadataValue.int(max(losses)),
             "fit_seconds": MetadataValue.json({name: round(value, 3) for name, value in seconds.items()}),
             **_course(fits),
         },

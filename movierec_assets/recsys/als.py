@@ -143,13 +143,12 @@ class Factors:
                 raise RecsysError(f"{broken} of {len(matrix)} {name} vectors are not finite; raise the regularization.")
 
 
-def _solver(recipe: Recipe, *, loss: bool = False) -> AlternatingLeastSquares:
+def _solver(recipe: Recipe) -> AlternatingLeastSquares:
     return AlternatingLeastSquares(
         factors=recipe.factors,
         regularization=recipe.regularization,
         iterations=recipe.iterations,
         random_state=recipe.seed,
-        calculate_training_loss=loss,
     )
 
 
@@ -162,7 +161,7 @@ def fit(
     recipe: Recipe,
     progress: Progress | None = None,
     *,
-    loss: bool = False,
+    loss_every: int = 0,
     start: FloatArray | None = None,
 ) -> Factors:
     """Factorize positives by alternating least squares.
@@ -173,8 +172,9 @@ def fit(
     recipe : Recipe
     progress : callable, optional
         Called with an `Iteration` after each pass; may raise `EnoughIterations`.
-    loss : bool
-        Compute the training loss after each pass, which costs about a tenth of the pass.
+    loss_every : int
+        Compute the training loss after the first and the last pass and after each so many, which costs about a tenth of
+        a pass; 0 for never.
     start : float32 array, shape (n_movies, factors), optional
         Movie factors to go on from; random ones, by the recipe's seed, without.
 
@@ -197,14 +197,17 @@ def fit(
     weights = np.float32(recipe.alpha) * confidence.weights(positives)
     weighted = csr_matrix((weights, positives.stars.indices, positives.stars.indptr), shape=positives.shape)
     with threadpool_limits(1, user_api="blas"):  # `implicit` has threads of its own; BLAS threads on top slow it down
-        model = _solver(recipe, loss=loss)
-        if progress is not None:
-            report = progress
-            model.fit_callback = lambda number, seconds, value: report(
-                Iteration(
-                    number + 1, recipe.iterations, seconds, None if value is None else float(value), model.item_factors
-                )
-            )
+        model = _solver(recipe)
+        model.calculate_training_loss = loss_every > 0
+
+        def after(number: int, seconds: float, value: float | None) -> None:
+            known = None if value is None or not model.calculate_training_loss else float(value)
+            ahead = number + 2
+            model.calculate_training_loss = loss_every > 0 and (ahead == recipe.iterations or ahead % loss_every == 0)
+            if progress is not None:
+                progress(Iteration(number + 1, recipe.iterations, seconds, known, model.item_factors))
+
+        model.fit_callback = after
         if start is not None:
             model.item_factors = np.array(start, dtype=np.float32)
             # The solver improves on the vectors it finds, so users start where these movies put them.

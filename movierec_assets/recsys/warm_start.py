@@ -171,7 +171,7 @@ def train(
     predecessor: Predecessor | None,
     report: Report | None = None,
     *,
-    loss: bool = False,
+    loss_every: int = 0,
 ) -> Fits:
     """Fit what is scored and what is served, from the predecessor where that is right.
 
@@ -183,8 +183,8 @@ def train(
     recipe : Recipe
     predecessor : Predecessor or None
     report : callable, optional
-    loss : bool
-        Compute the training loss of the scored fit.
+    loss_every : int
+        As for `als.fit`, of the scored fit.
 
     Returns
     -------
@@ -223,7 +223,7 @@ def train(
     def told(which: Fit) -> Callable[[Iteration], None] | None:
         return None if report is None else lambda iteration: report(which, iteration, None)
 
-    scored = als.fit(history, recipe_for, told("scored"), loss=loss, start=begin["scored"])
+    scored = als.fit(history, recipe_for, told("scored"), loss_every=loss_every, start=begin["scored"])
     served = als.fit(positives, recipe_for, told("served"), start=begin["served"])
     left = Legacy(
         movie_ids=ids.movie_ids,

@@ -73,13 +73,19 @@ def test_confidence_does_not_depend_on_the_stars() -> None:
 def test_progress_is_told_after_each_iteration_and_the_loss_does_not_rise() -> None:
     board, _ = checker_board()
     told: list[Iteration] = []
-    als.fit(board, SMALL, told.append, loss=True)
+    als.fit(board, SMALL, told.append, loss_every=1)
     assert [each.number for each in told] == list(range(1, SMALL.iterations + 1))
     assert {each.of for each in told} == {SMALL.iterations}
     assert all(each.seconds >= 0 for each in told)
     losses = np.array([each.loss for each in told], dtype=np.float64)
     assert np.all(np.diff(losses) <= 1e-3 * losses[:-1])
     assert losses[-1] < losses[0]
+
+
+def test_the_loss_is_told_after_the_first_the_last_and_every_so_many_passes() -> None:
+    told: list[Iteration] = []
+    als.fit(checker_board()[0], replace(SMALL, iterations=8), told.append, loss_every=3)
+    assert [each.number for each in told if each.loss is not None] == [1, 3, 6, 8]
 
 
 def test_the_loss_is_only_computed_when_asked_for() -> None:
