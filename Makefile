@@ -44,8 +44,8 @@ lint: $(READY) ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY) ## the figures of the README: this graph and the original recipe, in one run
-	$(BIN)/python -m movierec_assets.bench $(ARGS)
+bench: $(READY) ## what the graph costs, beside the original recipe and a bare fit (ARGS="--scale ml-20m")
+	$(BIN)/movierec bench $(ARGS)
 
 lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra serving --extra app --universal --python-version 3.11 --no-strip-extras \

@@ -1,5 +1,5 @@
-"""Measuring the platform: the figures of the README, each from one run of `make bench`.
+"""Measuring the platform: what a run costs, beside the original recipe and a bare fit, in one run of `movierec bench`.
 
-Belongs here: running what users run in a throw-away state directory, measuring it, and writing a report. Nothing
-else in the package imports this room.
+Belongs here: running what users run in a throw-away state directory, what it is measured against, and the report.
+Nothing else in the package imports this room, but for the command line.
 """

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from movierec_assets import __version__
+from movierec_assets.cli.bench import bench
 from movierec_assets.cli.data import data
 from movierec_assets.cli.db import db
 from movierec_assets.cli.model import model
@@ -213,7 +214,7 @@ def evaluate(
     click.echo(command.as_report(result))
 
 
-for _group in (data, db, model):
+for _group in (bench, data, db, model):
     cli.add_command(_group)
 
 

@@ -5,19 +5,17 @@ Belongs here: options and tables. Datasets are found, fetched, made up and read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from movierec_assets.cli.shared import (
     DATASET_OPTION,
     console_for_people,
+    counting_bar,
     downloader,
     progress_bar,
     settings_from,
@@ -108,7 +106,7 @@ def generate_dataset(
 
     size = _size(like, share, users, movies, ratings)
     console = console_for_people()
-    with _counting_bar(console) as report:
+    with counting_bar(console) as report:
         made = generate(target, size, seed=seed, progress=report)
     if made:
         console.print(f"{size}, seed {seed}, are in {escape(str(target))}", soft_wrap=True)
@@ -130,17 +128,6 @@ def _size(like: str | None, share: float | None, users: int | None, movies: int 
     if users is None or movies is None or ratings is None:
         raise click.UsageError("Give --like NAME, or all of --users, --movies and --ratings.")
     return Size(users, movies, ratings)
-
-
-@contextmanager
-def _counting_bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar over things that are counted, one stage after the other."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("", total=None)
-        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total)
 
 
 @data.command("info")

@@ -106,6 +106,17 @@ def progress_bar(console: Console, what: str) -> Iterator[Callable[[int, int], N
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
+@contextmanager
+def counting_bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar over things that are counted, one stage after the other."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total)
+
+
 def sayer(console: Console) -> Callable[[str], None]:
     """A function that says what is going on, dimly."""
     return lambda text: console.print(f"[dim]{escape(text)}[/]")

@@ -4,6 +4,7 @@ Belongs here: the asset `model_evaluation`. The metrics are in `recsys.metrics`,
 `recsys.guardrails`, the decision in `promotion`.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,7 +97,9 @@ def model_evaluation(
         raise RecsysError(NOBODY_TO_SCORE)
     versions = registry.open()
     champion = versions.by_alias(CHAMPION)
+    baselines_started = time.perf_counter()
     ranked, left_out = _baselines(task, als_model.recipe.seed)
+    baselines_seconds = time.perf_counter() - baselines_started
     ranked = {CHALLENGER_LISTS: rank(task, als_model.scored, als_model.recipe, max(CUTOFFS)), **ranked}
     if champion is not None:
         ranked[CHAMPION_LISTS] = _refit(context, champion, als_model, task, ranked[CHALLENGER_LISTS])
@@ -130,6 +133,7 @@ def model_evaluation(
             **({} if champion is None else {"champion_version": MetadataValue.int(champion.number)}),
             "evaluated_users": MetadataValue.int(len(task.users)),
             "held_out_positives": MetadataValue.int(len(task.held_out)),
+            "baselines_seconds": MetadataValue.float(baselines_seconds),
             **{name: MetadataValue.float(means[CHALLENGER_LISTS][name]) for name in _SHOWN},
             **{f"popularity_{name}": MetadataValue.float(means[POPULARITY_LISTS][name]) for name in _SHOWN},
             **{

@@ -12,6 +12,7 @@ to what it should find, as long as what is held out today was not trained on yes
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
@@ -154,6 +155,8 @@ class Fits:
         Why it started warm or cold.
     course : Course or None
         Of the fit on the training part, when there was one.
+    seconds : dict of float
+        That each fit took.
     """
 
     scored: Factors
@@ -162,6 +165,7 @@ class Fits:
     warm: bool
     why: str
     course: Course | None
+    seconds: dict[Fit, float]
 
 
 def train(
@@ -223,8 +227,11 @@ def train(
     def told(which: Fit) -> Callable[[Iteration], None] | None:
         return None if report is None else lambda iteration: report(which, iteration, None)
 
+    started = time.perf_counter()
     scored = als.fit(history, recipe_for, told("scored"), loss_every=loss_every, start=begin["scored"])
+    between = time.perf_counter()
     served = als.fit(positives, recipe_for, told("served"), start=begin["served"])
+    seconds: dict[Fit, float] = {"scored": between - started, "served": time.perf_counter() - between}
     left = Legacy(
         movie_ids=ids.movie_ids,
         scored=scored.movies,
@@ -235,7 +242,7 @@ def train(
         cold=cold,
         in_a_row=in_a_row,
     )
-    return Fits(scored, served, left, warm, why_cold or "the champion's recipe on newer data", course)
+    return Fits(scored, served, left, warm, why_cold or "the champion's recipe on newer data", course, seconds)
 
 
 def why_not(predecessor: Predecessor | None, recipe: Recipe, ids: IdMaps, split: Split) -> str | None:

@@ -1,0 +1,235 @@
+"""A whole benchmark: the graph, the original recipe and the bare fit, one after the other in the same run.
+
+Belongs here: the order of things, throw-away state directories, and what comes out. The report is in `report`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from movierec_assets.bench import graph, machine, measure, sampling, stages
+from movierec_assets.bench.bare_fit import BareFit
+from movierec_assets.bench.measure import Cost, Peaks
+from movierec_assets.bench.original import Original
+from movierec_assets.bench.quality import Quality
+from movierec_assets.bench.stages import Stage
+from movierec_assets.bench.targets import Target, targets
+from movierec_assets.command import CommandError
+from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
+
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""Of the users, beside all of them."""
+
+COMMAND, ORIGINAL, BARE = "movierec run", "original recipe", "bare fit"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The graph, and the bare fit on the matrix that it fitted.
+
+    Attributes
+    ----------
+    share : float
+        Of the dataset's users.
+    ratings, users : int
+        In the tables; 0 when the run did not come so far.
+    seconds, prepare_seconds : float
+        Of the run, and of making the databases before it.
+    stages : list of Stage
+    peaks : dict of float
+        MB, of the whole run.
+    bare : BareFit or None
+        None when there was no matrix.
+    failures : list of str
+        Why the run did not come to its end.
+    """
+
+    share: float
+    ratings: int
+    users: int
+    seconds: float
+    prepare_seconds: float
+    stages: list[Stage]
+    peaks: Peaks
+    bare: BareFit | None
+    bare_peak_mb: float
+    failures: list[str]
+    recipe: dict[str, object]
+    postgres: str
+
+    @property
+    def peak_mb(self) -> float:
+        """Memory of the largest process; Postgres' processes count one by one."""
+        return max(value for name, value in self.peaks.items() if name != measure.SERVER)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that was measured.
+
+    Attributes
+    ----------
+    scale, dataset : str
+    graph : Measured
+    original : Original
+    original_peak_mb, original_postgres_mb : float
+        Of the recipe's process, and of the largest backend that served it.
+    targets : list of Target
+    growth : list of Measured
+        At the shares of users, fewest first, and at full size; empty when not asked for.
+    quality : Quality or None
+    machine : dict of str
+    """
+
+    scale: str
+    dataset: str
+    graph: Measured
+    original: Original
+    original_peak_mb: float
+    original_postgres_mb: float
+    targets: list[Target]
+    machine: dict[str, str]
+    growth: list[Measured] = field(default_factory=list)
+    quality: Quality | None = None
+
+
+def bench(
+    scale: str, dataset: str, files: MovieLensFiles, *, home: Path, growth: bool, say: Say, quality: Quality | None
+) -> Bench:
+    """Measure everything.
+
+    Parameters
+    ----------
+    scale, dataset : str
+        Names for the report.
+    files : MovieLensFiles
+    home : Path
+        The project's directory, which holds dagster.yaml.
+    growth : bool
+        Whether to run the graph on shares of the users as well.
+    say : callable
+        Told what is going on.
+    quality : Quality or None
+        Found before, for the report.
+
+    Raises
+    ------
+    CommandError
+        When a process fails, or the graph does not come to its end.
+    """
+    with _platform(home, files) as place:
+        say(f"{dataset}: the asset graph")
+        full = _graph(place, 1.0)
+        if full.failures or full.bare is None:
+            raise CommandError("The run to be measured failed:\n" + "\n".join(full.failures))
+        say(f"{dataset}: the original recipe")
+        result = place.scratch / "original.json"
+        cost = place.run("original", str(files.directory), str(result), name=ORIGINAL)
+        original = Original(**json.loads(result.read_text(encoding="utf-8")))
+    measured: list[Measured] = []
+    for share in SHARES if growth else ():
+        with tempfile.TemporaryDirectory(prefix="movierec-bench-users-") as directory:
+            say(f"{dataset}: the asset graph at {share_text(share)} of the users")
+            part = sampling.share_of_users(files, share, Path(directory) / "dataset")
+            with _platform(home, part) as place:
+                measured.append(_graph(place, share))
+    return Bench(
+        scale=scale,
+        dataset=dataset,
+        graph=full,
+        original=original,
+        original_peak_mb=cost.peaks[ORIGINAL],
+        original_postgres_mb=cost.peaks.get(measure.BACKEND, 0.0),
+        targets=targets(
+            full.stages,
+            ratings=full.ratings,
+            whole_seconds=full.seconds,
+            bare_seconds=full.bare.seconds,
+            peak_mb=full.peak_mb,
+            original=stages.original_stages(original),
+            original_peak_mb=cost.peaks[ORIGINAL],
+        ),
+        machine=machine.describe(full.postgres),
+        growth=[*measured, full] if growth else [],
+        quality=quality,
+    )
+
+
+def share_text(share: float) -> str:
+    """A share as a fraction."""
+    return "all" if share == 1 else f"1/{round(1 / share)}"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A platform of its own, for as long as something is measured on it."""
+
+    scratch: Path
+    environment: Mapping[str, str]
+    postmaster: int | None
+
+    def run(self, module: str, *arguments: str, name: str) -> Cost:
+        command = [sys.executable, "-m", f"movierec_assets.bench.{module}", *arguments]
+        return measure.run(command, self.environment, name=name, postmaster=self.postmaster)
+
+
+@contextmanager
+def _platform(home: Path, files: MovieLensFiles) -> Iterator[_Place]:
+    with tempfile.TemporaryDirectory(prefix="movierec-bench-") as directory:
+        scratch = Path(directory)
+        server = EmbeddedPostgres(scratch)
+        try:
+            with server.lease() as url:
+                yield _Place(scratch, environment(scratch, home, files, url), server.status().pid)
+        finally:
+            # Run by root, the data is elsewhere: Postgres does not run as root, and only root may enter the directory.
+            server.destroy(force=True)
+
+
+def environment(scratch: Path, home: Path, files: MovieLensFiles, url: str) -> dict[str, str]:
+    """Variables of a platform that has nothing in common with the user's own."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_"))
+    }
+    return kept | {
+        "MOVIEREC_STATE_DIR": str(scratch),
+        "MOVIEREC_HOME": str(home),
+        "MOVIEREC_DATASET": str(files.directory.resolve()),
+        "MOVIEREC_EMBEDDED_DATABASE_URL": url,
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def _graph(place: _Place, share: float) -> Measured:
+    result = place.scratch / "graph.json"
+    cost = place.run("graph", str(result), name=COMMAND)
+    run = graph.read(result)
+    bare, bare_peak_mb = None, 0.0
+    if "als_model" in run.steps:
+        fitted = place.scratch / "bare_fit.json"
+        bare_cost = place.run("bare_fit", str(place.scratch / "storage"), str(fitted), name=BARE)
+        bare, bare_peak_mb = BareFit(**json.loads(fitted.read_text(encoding="utf-8"))), bare_cost.peaks[BARE]
+    loaded = run.facts.get("raw_ratings", {})
+    return Measured(
+        share=share,
+        ratings=int(loaded.get("dagster/row_count", 0)),
+        users=int(run.facts.get("eligible_users", {}).get("dagster/row_count", 0)),
+        seconds=run.seconds,
+        prepare_seconds=run.prepare_seconds,
+        stages=stages.stages_of(run, cost),
+        peaks=cost.peaks,
+        bare=bare,
+        bare_peak_mb=bare_peak_mb,
+        failures=run.failures,
+        recipe=run.recipe,
+        postgres=run.postgres,
+    )

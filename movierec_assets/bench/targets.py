@@ -1,0 +1,130 @@
+"""What a run at the size of MovieLens 20M may cost, and whether it did.
+
+Belongs here: the limits and the arithmetic. Measuring is in `measure`, the stages in `stages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from movierec_assets.bench.stages import (
+    BESIDE_THE_ORIGINAL,
+    DESCRIPTIONS,
+    EVALUATE,
+    FITTING,
+    LOAD,
+    PREPARE,
+    RECOMMEND,
+    REFRESH,
+    SCORED_FIT,
+    Stage,
+)
+
+FULL_SIZE = 19_000_000
+"""Ratings from which a run is of the size that the targets are for."""
+
+SECONDS = {LOAD: 25.0, REFRESH: 4.0, PREPARE: 12.0, EVALUATE: 10.0, RECOMMEND: 12.0}
+FIT_TIMES_BARE, WHOLE_TIMES_BARE, TIMES_FASTER = 1.1, 5.0, 5.0
+MEMORY_MB, MEMORY_SHARE = 3000.0, 1 / 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target, and what was measured.
+
+    Attributes
+    ----------
+    name, limit, measured : str
+        As the report shows them.
+    met : bool or None
+        None where the data is too small for the target to mean anything.
+    off_by : float
+        How many times the limit was missed by; at most 1 when it was met.
+    """
+
+    name: str
+    limit: str
+    measured: str
+    met: bool | None
+    off_by: float
+
+    @property
+    def verdict(self) -> str:
+        """Met or not, and by how much not."""
+        if self.met is None:
+            return "not judged"
+        return "met" if self.met else f"not met: off by {self.off_by:.2f} times"
+
+
+def targets(
+    stages: Sequence[Stage],
+    *,
+    ratings: int,
+    whole_seconds: float,
+    bare_seconds: float,
+    peak_mb: float,
+    original: dict[str, float],
+    original_peak_mb: float,
+) -> list[Target]:
+    """Every target beside what was measured.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        Of the graph.
+    ratings : int
+        Of the dataset; fewer than `FULL_SIZE` are not judged.
+    whole_seconds, bare_seconds : float
+        Of the whole run and of the bare fit.
+    peak_mb, original_peak_mb : float
+        Of the largest process of the graph, and of the original recipe's process.
+    original : dict of float
+        Seconds of the original's stages, by the names of the graph's.
+    """
+    judged = ratings >= FULL_SIZE
+    seconds = {stage.name: stage.seconds for stage in stages}
+    found: list[Target] = []
+
+    def add(name: str, limit: str, measured: str, off_by: float) -> None:
+        found.append(Target(name, limit, measured, off_by <= 1 if judged else None, off_by))
+
+    def in_seconds(stage: str) -> None:
+        limit, measured = SECONDS[stage], seconds[stage]
+        add(DESCRIPTIONS[stage], f"≤ {limit:g} s", f"{measured:.1f} s", measured / limit)
+
+    for stage in (LOAD, REFRESH, PREPARE):
+        in_seconds(stage)
+    fit = seconds[SCORED_FIT] / bare_seconds
+    add("fit, 64 factors, 15 iterations", f"≤ {FIT_TIMES_BARE:g} x bare fit", _times(fit), fit / FIT_TIMES_BARE)
+    for stage in (EVALUATE, RECOMMEND):
+        in_seconds(stage)
+    whole = whole_seconds / bare_seconds
+    add(
+        "whole refresh without search, cold, both fits included",
+        f"≤ {WHOLE_TIMES_BARE:g} x one bare fit",
+        f"{_times(whole)} ({whole_seconds:.1f} s)",
+        whole / WHOLE_TIMES_BARE,
+    )
+    shared = [stage for stage in BESIDE_THE_ORIGINAL if stage not in FITTING]
+    theirs = sum(original[stage] for stage in shared)
+    faster = theirs / sum(seconds[stage] for stage in shared)
+    strictly = theirs / sum(stage.seconds for stage in stages if stage.name not in FITTING)
+    add(
+        "all stages other than fitting, together",
+        f"≥ {TIMES_FASTER:g} x faster than the original's same stages",
+        f"{_times(faster)} ({_times(strictly)} with what the original does not do)",
+        TIMES_FASTER / faster,
+    )
+    share = peak_mb / original_peak_mb
+    add(
+        "peak RSS of any one process",
+        f"≤ {MEMORY_MB / 1000:g} GB and ≤ 1/3 of the original's",
+        f"{peak_mb / 1000:.2f} GB, {share:.2f} of the original's {original_peak_mb / 1000:.2f} GB",
+        max(peak_mb / MEMORY_MB, share / MEMORY_SHARE),
+    )
+    return found
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f} x"

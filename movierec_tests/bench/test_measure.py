@@ -1,0 +1,61 @@
+"""Watching processes, and cutting datasets to size."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import random as random_matrix
+
+from movierec_assets.bench import bare_fit, measure, sampling
+from movierec_assets.command import CommandError
+from movierec_assets.datasets.demo import make_demo
+from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.recsys.interactions import Interactions
+
+
+def test_memory_of_a_process_and_of_its_children_is_told_apart() -> None:
+    child = "import time; held = bytearray(150_000_000); time.sleep(1.5)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    cost = measure.run([sys.executable, "-c", parent], os.environ, name="parent")
+    (name,) = set(cost.peaks) - {"parent"}
+    assert cost.peaks[name] > 150 > cost.peaks["parent"]
+    assert cost.between(0, 1) == {}
+    assert cost.between(cost.samples[0].at, cost.samples[-1].at)["parent"] <= cost.peaks["parent"]
+
+
+def test_a_process_that_fails_stops_the_benchmark() -> None:
+    with pytest.raises(CommandError, match="the graph ended with exit status 3"):
+        measure.run([sys.executable, "-c", "raise SystemExit(3)"], os.environ, name="the graph")
+
+
+def test_a_share_of_the_users_keeps_all_of_their_ratings(tmp_path: Path) -> None:
+    whole = MovieLensFiles.at(make_demo(tmp_path / "demo", users=40))
+    half = sampling.share_of_users(whole, 1 / 2, tmp_path / "half")
+    quarter = sampling.share_of_users(whole, 1 / 4, tmp_path / "quarter")
+    lines = {
+        name: files.ratings.read_text().splitlines() for name, files in (("w", whole), ("h", half), ("q", quarter))
+    }
+    users = {name: {line.split(",")[0] for line in each[1:]} for name, each in lines.items()}
+    assert (len(users["w"]), len(users["h"]), len(users["q"])) == (40, 20, 10)
+    assert users["q"] < users["h"] < users["w"]
+    assert lines["h"] == [lines["w"][0], *(line for line in lines["w"][1:] if line.split(",")[0] in users["h"])]
+    assert half.movies.read_bytes() == whole.movies.read_bytes()
+
+
+def test_the_bare_fit_is_of_what_the_graph_fitted(tmp_path: Path) -> None:
+    everything = random_matrix(30, 20, 0.3, format="csr", dtype=np.float32, random_state=1)
+    users, movies = everything.nonzero()
+    part = np.arange(len(users)) % 3
+    for place, name in enumerate(("train_matrix", "validation_matrix", "test_matrix")):
+        chosen = part == place
+        stars, times = np.full(chosen.sum(), 4.0, dtype=np.float32), np.arange(chosen.sum())
+        matrix = Interactions.from_triplets(users[chosen], movies[chosen], stars, times, everything.shape)
+        np.savez(tmp_path / f"{name}.npz", **matrix.to_arrays())  # type: ignore[arg-type]
+    fitted = bare_fit.fitted_matrix(tmp_path)
+    assert len(fitted) == (part < 2).sum()
+    found = bare_fit.fit(fitted)
+    assert (found.positives, len(found.fits)) == (len(fitted), 5)

@@ -1,0 +1,102 @@
+"""The original recipe, by hand and beside the same recipe on matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from movierec_assets.bench import original
+from movierec_assets.bench.original import SCHEMA
+from movierec_assets.datasets.demo import make_demo
+from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.recsys import metrics
+from movierec_assets.recsys.baselines import original_recipe
+from movierec_assets.recsys.split import leave_latest_out
+from movierec_assets.resources.database import Database
+
+
+def frame(*rows: tuple[int, int, float, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["user_id", "movie_id", "rating", "rated_at"])
+
+
+def pairs(matrices: original.Matrices, part: str) -> set[tuple[int, int]]:
+    rows, columns = getattr(matrices, part).nonzero()
+    return set(zip(matrices.user_ids[rows].tolist(), matrices.movie_ids[columns].tolist(), strict=True))
+
+
+def test_the_latest_likes_of_each_user_are_held_out() -> None:
+    found = original.split(
+        frame(
+            (1, 10, 4.0, 100),
+            (1, 11, 5.0, 200),
+            (1, 12, 4.5, 200),
+            (1, 13, 3.5, 300),  # no like
+            (2, 10, 4.0, 50),
+            (2, 11, 4.0, 50),  # all at one time: nothing to learn from
+            (3, 12, 5.0, 7),
+            (3, 10, 5.0, 8),
+        )
+    )
+    assert pairs(found, "train") == {(1, 10), (3, 12)}
+    assert pairs(found, "test") == {(1, 11), (1, 12), (3, 10)}
+
+
+def test_users_with_few_likes_are_not_scored() -> None:
+    enough = [(1, movie, 4.0, movie) for movie in range(5)]
+    found = original.split(frame(*enough, *[(2, movie, 4.0, movie) for movie in range(4)]))
+    assert found.user_ids[found.evaluated].tolist() == [1]
+
+
+def test_metrics_by_hand() -> None:
+    likes = [(1, movie, 4.0, 1) for movie in range(4)] + [(1, 4, 4.0, 2), (1, 5, 4.0, 2)]
+    matrices = original.split(frame(*likes, *[(2, movie, 5.0, 0) for movie in range(6, 20)], (2, 0, 5.0, 1)))
+    column = {int(movie): place for place, movie in enumerate(matrices.movie_ids)}
+    one = [column[8], column[4], *[-1] * 8]
+    two = [column[0], *[-1] * 9]
+    found = original.score(np.array([one, two]), matrices)
+    assert found["ndcg_at_10"] == pytest.approx(((1 / np.log2(3)) / (1 + 1 / np.log2(3)) + 1) / 2)
+    assert found["map_at_10"] == pytest.approx((0.25 + 1) / 2)
+    assert found["truncated_recall_at_10"] == pytest.approx(0.75)
+
+
+def test_tables_carry_keys_and_indexes_before_they_are_filled(
+    database: Database, make_dataset: Callable[..., Path]
+) -> None:
+    lines = [f"{user},{movie},{movie % 10 / 2 + 0.5},{movie}" for user in (1, 2) for movie in range(1, 4 + 2 * user)]
+    files = MovieLensFiles.at(make_dataset(lines))
+    original.create_tables(database.url)
+    indexes = database.scalar(
+        "SELECT count(*) FROM pg_indexes WHERE schemaname = %s AND tablename = 'ratings'", [SCHEMA]
+    )
+    keys = database.rows(
+        "SELECT contype FROM pg_constraint WHERE conrelid = %s::regclass AND contype IN ('p', 'f') ORDER BY 1",
+        [f"{SCHEMA}.ratings"],
+    )
+    assert (indexes, keys) == (4, [("f",), ("p",)])
+    original.load(files, database.url)
+    original.refresh(database.url)
+    read = original.read(database.url)
+    assert set(read["user_id"]) == {2}  # more than five ratings
+    assert read["rating"].dtype == np.float64
+    original.create_tables(database.url)
+    assert database.scalar(f"SELECT count(*) FROM {SCHEMA}.ratings") == 0
+
+
+def test_the_recipe_is_that_of_the_baseline(database: Database, tmp_path: Path) -> None:
+    files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=80))
+    found = original.run(files, database.url)
+    assert [*found.seconds] == ["load", "refresh", "read", "split", "bm25", "fit", "rank", "score"]
+    ratings = original.read(database.url)
+    liked = ratings[ratings["rating"] >= 4]
+    split, _ = leave_latest_out(*(liked[name].to_numpy() for name in ("user_id", "movie_id", "rating", "rated_at")))
+    history = split.before("test")
+    users = split.evaluated_users("test", history)
+    assert found.users == len(users)
+    lists = [original_recipe(history, history.rows(users), 10, seed, users) for seed in (1, 2, 3)]
+    baseline = [metrics.score(each.items, split.test.stars[users], 10).ndcg.mean() for each in lists]
+    # Columns are in another order, which start values depend on.
+    assert found.metrics["ndcg_at_10"] == pytest.approx(np.mean(baseline), rel=0.35)
