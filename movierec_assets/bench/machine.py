@@ -15,11 +15,20 @@ from movierec_assets import __version__
 _LIBRARIES = ("dagster", "mlflow", "implicit", "numpy", "scipy", "pandas", "polars", "psycopg2-binary", "sqlalchemy")
 
 
-def describe(postgres: str) -> dict[str, str]:
-    """Names and values, as the report shows them."""
+def describe(postgres: str, load: float) -> dict[str, str]:
+    """Names and values, as the report shows them.
+
+    Parameters
+    ----------
+    postgres : str
+        Version of the server.
+    load : float
+        Load average before the benchmark: more than a few tenths, and others took part of the cores.
+    """
     return {
         "cores": str(psutil.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "load before": f"{load:.1f}",
         "system": f"{platform.system()} {platform.machine()}",
         "movierec-assets": __version__,
         "Python": platform.python_version(),

@@ -23,6 +23,7 @@ _PATIENCE_SECONDS = 60
 
 BACKEND = "Postgres, largest backend"
 SERVER = "Postgres, all processes"
+HELPER = "helper, largest"
 
 Peaks = dict[str, float]
 """Highest memory in MB by what the process is."""
@@ -163,7 +164,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def _kind(process: psutil.Process) -> str:
-    return "Dagster run" if "job execute" in " ".join(process.cmdline()) else process.name()
+    return "Dagster run" if "job execute" in " ".join(process.cmdline()) else HELPER
 
 
 def _recorded_peak(pid: int) -> float:

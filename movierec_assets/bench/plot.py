@@ -53,7 +53,7 @@ def _seconds(axes: Any, bench: Bench) -> None:
     axes.set_yticks(list(places), names)
     axes.invert_yaxis()
     axes.set_title("Seconds of each stage", fontsize=10, loc="left")
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="best")
 
 
 def _memory(axes: Any, bench: Bench) -> None:
@@ -67,6 +67,8 @@ def _memory(axes: Any, bench: Bench) -> None:
 
 
 def _growth(axes: Any, bench: Bench) -> None:
+    from matplotlib.ticker import NullFormatter  # noqa: PLC0415
+
     done = [each for each in bench.growth if not each.failures and each.bare]
     sizes = [each.ratings for each in done]
     lines = {
@@ -90,6 +92,8 @@ def _growth(axes: Any, bench: Bench) -> None:
         axes.loglog(
             sizes, [last * size / sizes[-1] for size in sizes], "--", color=_THEIRS, linewidth=1, label="proportional"
         )
+        axes.set_xticks(sizes, [f"{size / 1e6:.3g} M" for size in sizes])
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("ratings", fontsize=8)
     axes.set_title("Seconds by size", fontsize=10, loc="left")
-    axes.legend(frameon=False, fontsize=7)
+    axes.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from movierec_assets.bench import graph, machine, measure, sampling, stages
 from movierec_assets.bench.bare_fit import BareFit
 from movierec_assets.bench.measure import Cost, Peaks
@@ -126,6 +128,7 @@ def bench(
     CommandError
         When a process fails, or the graph does not come to its end.
     """
+    load = psutil.getloadavg()[0]
     with _platform(home, files) as place:
         say(f"{dataset}: the asset graph")
         full = _graph(place, 1.0)
@@ -158,7 +161,7 @@ def bench(
             original=stages.original_stages(original),
             original_peak_mb=cost.peaks[ORIGINAL],
         ),
-        machine=machine.describe(full.postgres),
+        machine=machine.describe(full.postgres, load),
         growth=[*measured, full] if growth else [],
         quality=quality,
     )

@@ -125,7 +125,7 @@ def _rows(run: GraphRun, stage: str) -> tuple[int | None, str]:
     count = run.facts.get(asset, {}).get(fact)
     if count is None:
         return None, ""
-    if stage == SCORED_FIT:  # it leaves the test out; only what is scored of that is known, so the split says
+    if stage == SCORED_FIT:  # it leaves the test out
         count -= run.facts.get("test_matrix", {}).get("dagster/row_count", 0)
     return int(count), unit
 

@@ -22,7 +22,8 @@ from movierec_assets.cli.shared import counting_bar, sayer, settings_from
     type=click.Choice(["small", "ml-20m"]),
     default="small",
     show_default=True,
-    help="How many ratings to make up: as many as ml-latest-small (100,836) or as ml-20m (20,000,263).",
+    help="How many ratings to make up: as many as ml-latest-small (100,836) or as ml-20m (20,000,263). With --dataset, "
+    "no more than a name.",
 )
 @click.option(
     "--dataset",
