@@ -19,6 +19,11 @@ from movierec_assets.bench.run import Bench, Measured, share_text
 from movierec_assets.bench.stages import DESCRIPTIONS, Stage
 from movierec_assets.recsys.experiment import MODEL, ORIGINAL
 
+IDLE_LOAD = 0.5
+BUSY = (
+    "The machine was busy with other work when this was measured (see the load before): seconds are too many, and "
+    "stages and sizes cannot be compared closely."
+)
 MARKDOWN, JSON, PLOT = "report.md", "report.json", "plot.png"
 
 
@@ -43,6 +48,7 @@ def as_markdown(bench: Bench) -> str:
         f"{graph.ratings:,} ratings of {graph.users:,} users. "
         + ", ".join(f"{name} {value}" for name, value in bench.machine.items())
         + ".",
+        *([BUSY] if float(bench.machine["load before"]) > IDLE_LOAD else []),
         f"![Seconds, memory and growth]({PLOT})",
         *_targets(bench),
         *_graph(graph),

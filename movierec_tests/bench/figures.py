@@ -88,6 +88,6 @@ def bench() -> Bench:
             original=stages.original_stages(ORIGINAL),
             original_peak_mb=7500.0,
         ),
-        machine={"cores": "2", "memory": "24 GiB"},
+        machine={"cores": "2", "memory": "24 GiB", "load before": "0.1"},
         growth=[measured(1 / 4, ("champion_model: nothing is\nserved",)), measured(1 / 2), full],
     )

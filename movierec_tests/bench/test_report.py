@@ -52,6 +52,12 @@ def test_tables_are_as_wide_in_every_line() -> None:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
+def test_a_busy_machine_is_no_secret() -> None:
+    quiet = bench()
+    assert report.BUSY not in report.as_markdown(quiet)
+    assert report.BUSY in report.as_markdown(replace(quiet, machine=quiet.machine | {"load before": "3.4"}))
+
+
 def test_the_largest_process_is_no_sum_of_processes() -> None:
     assert measured().peak_mb == 2400.0
 
