@@ -92,7 +92,7 @@ def _growth(axes: Any, bench: Bench) -> None:
         axes.loglog(
             sizes, [last * size / sizes[-1] for size in sizes], "--", color=_THEIRS, linewidth=1, label="proportional"
         )
-        axes.set_xticks(sizes, [f"{size / 1e6:.3g} M" for size in sizes])
+        axes.set_xticks(sizes, [f"{size / 1e6:.1f} M" if size >= 1e6 else f"{size / 1e3:.0f} k" for size in sizes])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("ratings", fontsize=8)
     axes.set_title("Seconds by size", fontsize=10, loc="left")

@@ -95,7 +95,9 @@ def test_lists_are_those_of_the_baseline_on_the_same_matrix(tmp_path: Path) -> N
     lists = original.rank(original.fit(weighted, 1), weighted, matrices.evaluated)
     rows, columns = matrices.train.nonzero()
     likes = np.full(len(rows), 4.0, dtype=np.float32)
-    history = Interactions.from_triplets(rows, columns, likes, np.zeros(len(rows)), matrices.train.shape)
+    history = Interactions.from_triplets(
+        rows, columns, likes, np.zeros(len(rows), dtype=np.int64), matrices.train.shape
+    )
     known = history.rows(matrices.evaluated)
     baseline = original_recipe(history, known, original.K, 1, matrices.evaluated)
     # Sums in another order now and then swap neighbours.
