@@ -117,13 +117,10 @@ def model_evaluation(
         report += f"\nLeft out of data of this size: {', '.join(left_out)}.\n"
     pictures = _pictures(evaluations, len(task.users))
     means = {evaluation.ranker: evaluation.means() for evaluation in evaluations}
-    for name, value in means[CHALLENGER_LISTS].items():
-        versions.client.log_metric(als_model.run_id, name, value)
-    for name, value in means[POPULARITY_LISTS].items():
-        versions.client.log_metric(als_model.run_id, f"popularity_{name}", value)
-    versions.client.log_text(als_model.run_id, report, "evaluation/report.md")
-    for name, figure in pictures.items():
-        versions.client.log_figure(als_model.run_id, figure, f"evaluation/{name}.png")
+    beside = {f"popularity_{name}": value for name, value in means[POPULARITY_LISTS].items()}
+    versions.log_metrics(als_model.run_id, means[CHALLENGER_LISTS] | beside)
+    files = {f"{name}.png": image for name, image in pictures.items()} | {"report.md": report.encode()}
+    versions.log_files(als_model.run_id, "evaluation", files)
     popularity = means[POPULARITY_LISTS][HEADLINE]
     context.add_output_metadata(
         {
@@ -148,7 +145,7 @@ def model_evaluation(
                 means[CHALLENGER_LISTS][HEADLINE] / popularity if popularity else float("inf")
             ),
             "report": MetadataValue.md(report),
-            **{name: embedded(encoded(figure)) for name, figure in pictures.items()},
+            **{name: embedded(image) for name, image in pictures.items()},
         }
     )
     return _scores(evaluations, task, ids_from(id_maps).user_ids[task.users])
@@ -200,8 +197,8 @@ def _scores(evaluations: Sequence[Evaluation], task: Task, user_ids: Any) -> pd.
     )
 
 
-def _pictures(evaluations: Sequence[Evaluation], users: int) -> dict[str, Any]:
-    """Figures by name: all metrics, the headline metrics with their intervals, and NDCG by slice."""
+def _pictures(evaluations: Sequence[Evaluation], users: int) -> dict[str, bytes]:
+    """PNG by name: all metrics, the headline metrics with their intervals, and NDCG by slice."""
     means = {evaluation.ranker: evaluation.means() for evaluation in evaluations}
     title = f"Held-out latest likes of {users:,} users"
     pictures = {
@@ -219,4 +216,4 @@ def _pictures(evaluations: Sequence[Evaluation], users: int) -> dict[str, Any]:
     }
     if slices:
         pictures["slices"] = interval_panels(slices, "NDCG@10 by user activity and by popularity of what was held out")
-    return pictures
+    return {name: encoded(figure) for name, figure in pictures.items()}

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -248,6 +249,20 @@ class ModelRegistry:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             return {}
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Log metrics of a run, all at once: one by one they take seconds."""
+        from mlflow.entities import Metric  # noqa: PLC0415
+
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        self.client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
+
+    def log_files(self, run_id: str, directory: str, files: Mapping[str, bytes]) -> None:
+        """Keep files, by name, as artifacts of a run."""
+        with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
+            for name, content in files.items():
+                (Path(scratch) / name).write_bytes(content)
+            self.client.log_artifacts(run_id, scratch, directory)
 
     def name_challenger(self, number: int) -> None:
         """Let a version carry the challenger alias."""

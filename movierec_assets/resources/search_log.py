@@ -6,9 +6,7 @@ is in `recipes`.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.search import Trial
@@ -52,9 +50,6 @@ def log_search(
         },
         "trials.json",
     )
-    with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
-        for name, image in pictures.items():
-            (Path(scratch) / f"{name}.png").write_bytes(image)
-        client.log_artifacts(run_id, scratch, "search")
+    registry.log_files(run_id, "search", {f"{name}.png": image for name, image in pictures.items()})
     client.set_terminated(run_id, status="FINISHED")
     return run_id
