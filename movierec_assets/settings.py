@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import ByteSize, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     warm_start: bool = Field(
         default=True, description="Train on newer data from the champion's factors while the recipe stays the same."
     )
+    memory_limit: ByteSize = Field(
+        default=ByteSize(2_000_000_000),
+        ge=64_000_000,
+        description="Working memory of a stage, as in 512MB or 3GB: sizes the blocks it reads, writes and ranks in.",
+    )
+
+    # Promotion
     improvement_margin: float = Field(
         default=0.0,
         ge=0,

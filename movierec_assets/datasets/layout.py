@@ -22,6 +22,7 @@ LINK_COLUMNS = ("movieId", "imdbId", "tmdbId")
 BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _LONGEST_HEADER = 1 << 16
+_HASHED_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,24 @@ def content_hash(*paths: Path) -> str:
     Each file enters as its own digest, so moving bytes from the end of one file to the start of the next
     changes the result.
     """
-    combined = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as stream:
-            combined.update(hashlib.file_digest(stream, "sha256").digest())
-    return combined.hexdigest()
+    return combined_hash(*(file_digests(path, 0)[1] for path in paths))
+
+
+def file_digests(path: Path, prefix: int) -> tuple[bytes | None, bytes, int]:
+    """SHA-256 digests of the first `prefix` bytes of a file, None where it is shorter, and of all of it; its length."""
+    whole, length, first = hashlib.sha256(), 0, None
+    with open_file(path) as stream:
+        while block := stream.read(min(_HASHED_BYTES, prefix - length) if length < prefix else _HASHED_BYTES):
+            whole.update(block)
+            length += len(block)
+            if length == prefix:
+                first = whole.digest()
+    return first, whole.digest(), length
+
+
+def combined_hash(*digests: bytes) -> str:
+    """The content hash of files with these digests."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 @dataclass(frozen=True)

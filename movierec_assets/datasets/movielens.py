@@ -8,7 +8,8 @@ from __future__ import annotations
 from .errors import DatasetError
 from .layout import LINK_COLUMNS, MOVIE_COLUMNS, RATING_COLUMNS, MovieLensFiles, content_hash
 from .movies import Movies, parse_year, read_movies
-from .ratings import Progress, Ratings, read_ratings
+from .rating_scan import Progress
+from .ratings import Ratings, check_ratings, read_ratings
 from .rejects import FIRST_APP_USER_ID, MAX_ID, Reason, Rejects
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Ratings",
     "Reason",
     "Rejects",
+    "check_ratings",
     "content_hash",
     "parse_year",
     "read_movies",

@@ -54,7 +54,8 @@ _TYPES = (pl.Int64, pl.Int64, pl.Float64, pl.Int64)
 class Block:
     """Whole lines of a file: where they are and their bytes, the last line end included.
 
-    `unended` says that the file has no line end there, as a file that was cut off.
+    `open` says that the file has no line feed there, `unended` that it has not even half of a Windows line end, as a
+    file that was cut off.
     """
 
     offset: int
@@ -62,6 +63,7 @@ class Block:
     first_line: int
     lines: int
     unended: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,16 +109,16 @@ def read_blocks(stream: BinaryIO, path: Path, first_line: int, block_bytes: int 
                 f"{path}, line {first_line}: no line end within {block_bytes:,} bytes (from byte {offset:,}); "
                 "this is not a CSV of ratings. Fetch the release again."
             )
-        unended = False
+        unended = is_open = False
         if len(data) < block_bytes and cut < len(data):
             unended = not data.endswith(b"\r")  # half of a Windows line end is enough to know that the line is whole
-            size, data = len(data), data + b"\n"
+            size, data, is_open = len(data), data + b"\n", True
         else:
             size = cut
             data = data[:cut] if cut < len(data) else data
             stream.seek(offset + cut)
         lines = data.count(b"\n")
-        yield Block(offset, data, first_line, lines, unended)
+        yield Block(offset, data, first_line, lines, unended, is_open)
         offset += size
         first_line += lines
 

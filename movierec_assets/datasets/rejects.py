@@ -154,7 +154,12 @@ class Rejects:
         """Count the rows of each compact reason, most frequent first."""
         codes, counts = np.unique(self.code, return_counts=True)
         order = np.argsort(-counts, kind="stable")
-        return {_WORDING[Reason(int(codes[i]))][0]: int(counts[i]) for i in order}
+        return {self.compact(Reason(int(codes[i]))): int(counts[i]) for i in order}
+
+    @staticmethod
+    def compact(reason: Reason) -> str:
+        """The reason without what is said about one row."""
+        return _WORDING[reason][0]
 
     def summary(self, examples: int = 3) -> str:
         """Say in a sentence or two how many rows were rejected for what, with the first few lines."""

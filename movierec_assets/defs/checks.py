@@ -228,16 +228,7 @@ def recommendations_are_sound(postgres: PostgresResource) -> AssetCheckResult:
 @asset_check(asset="user_recommendations")
 def everybody_has_a_full_list(postgres: PostgresResource) -> AssetCheckResult:
     """Every user with a rating has 20 recommendations."""
-    users, full = postgres.open().rows(
-        f"""
-        SELECT count(*), count(*) FILTER (WHERE listed = %s)
-        FROM (SELECT DISTINCT user_id FROM {SCHEMA}.current_ratings) u
-        LEFT JOIN (
-            SELECT user_id, count(*) AS listed FROM {SCHEMA}.user_recommendations GROUP BY user_id
-        ) l USING (user_id)
-        """,
-        [PER_USER],
-    )[0]
+    users, full = postgres.open().rows(read_sql("full_lists"), {"per_user": PER_USER})[0]
     return AssetCheckResult(
         passed=users == full,
         severity=AssetCheckSeverity.WARN,

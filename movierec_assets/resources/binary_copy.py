@@ -10,7 +10,7 @@ PostgreSQL documentation, COPY, "Binary Format".
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -33,45 +33,94 @@ def _row_type(kinds: Mapping[str, Kind]) -> np.dtype[Any]:
     return np.dtype(fields)
 
 
-def decode(data: bytes | memoryview, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[Any]]:
-    """Columns of a binary COPY stream.
+class RowDecoder(io.RawIOBase):
+    """A writable file that turns a binary COPY stream into columns as it arrives, so that the stream is never held.
+
+    Wrap it in `io.BufferedWriter`: each write costs a Python call, and a driver may write every row.
 
     Parameters
     ----------
-    data : bytes
-        A whole stream, header and trailer included; no value may be null.
     kinds : mapping of column name to type, in the order of the query
-
-    Returns
-    -------
-    dict of arrays, each of shape (rows,)
-        In native byte order; `timestamptz` as int64 Unix seconds.
-
-    Raises
-    ------
-    ValueError
-        When the stream does not consist of rows of these types without nulls.
+    rows_read : callable, optional
+        Called with the number of rows so far, after each write.
     """
-    row = _row_type(kinds)
-    body = len(data) - len(_HEADER) - len(_TRAILER)
-    if body % row.itemsize:
-        raise ValueError(f"The COPY stream is not made of rows of {dict(kinds)} without nulls.")
-    rows = np.frombuffer(data, dtype=row, count=body // row.itemsize, offset=len(_HEADER))
-    columns = {}
-    for name, kind in kinds.items():
-        if (rows[f"{name} length"] != row[name].itemsize).any():
-            raise ValueError(f"Column {name} of the COPY stream is not {kind}, or holds nulls.")
-        values = rows[name].astype(row[name].newbyteorder("="))
-        columns[name] = values // 1_000_000 + _POSTGRES_EPOCH if kind == "timestamptz" else values
-    return columns
+
+    def __init__(self, kinds: Mapping[str, Kind], rows_read: Callable[[int], None] | None = None) -> None:
+        self._kinds = kinds
+        self._rows_read = rows_read
+        self._rows = 0
+        self._row = _row_type(kinds)
+        self._rest = b""
+        self._skip = len(_HEADER)
+        self._parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in kinds}
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Take the next bytes of the stream."""
+        block = self._rest + bytes(data) if self._rest else bytes(data)
+        skipped = min(self._skip, len(block))
+        self._skip -= skipped
+        count = (len(block) - skipped) // self._row.itemsize
+        rows = np.frombuffer(block, dtype=self._row, count=count, offset=skipped)
+        self._rest = block[skipped + count * self._row.itemsize :]
+        if count and (rows["fields"] != len(self._kinds)).any():
+            raise ValueError(f"The COPY stream is not made of rows of {dict(self._kinds)} without nulls.")
+        for name, kind in self._kinds.items():
+            if (rows[f"{name} length"] != self._row[name].itemsize).any():
+                raise ValueError(f"Column {name} of the COPY stream is not {kind}, or holds nulls.")
+            values = rows[name].astype(self._row[name].newbyteorder("="))
+            if kind == "timestamptz":
+                values //= 1_000_000
+                values += _POSTGRES_EPOCH
+            self._parts[name].append(values)
+        self._rows += count
+        if self._rows_read:
+            self._rows_read(self._rows)
+        return len(data)
+
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Columns of the whole stream, given away: one at a time, so that only one is held twice.
+
+        Returns
+        -------
+        dict of arrays, each of shape (rows,)
+            In native byte order; `timestamptz` as int64 Unix seconds.
+
+        Raises
+        ------
+        ValueError
+            When the stream did not consist of rows of these types without nulls.
+        """
+        if self._rest != _TRAILER:
+            raise ValueError(f"The COPY stream is not made of rows of {dict(self._kinds)} without nulls.")
+        found = {}
+        for name in self._kinds:
+            empty = np.empty(0, self._row[name].newbyteorder("="))
+            found[name] = np.concatenate([empty, *self._parts.pop(name)])
+        return found
+
+
+def decode(data: bytes | memoryview, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[Any]]:
+    """Columns of a whole binary COPY stream, header and trailer included; see `RowDecoder`."""
+    decoder = RowDecoder(kinds)
+    decoder.write(data)
+    return decoder.columns()
 
 
 def encode(columns: Columns, kinds: Mapping[str, Kind], batch: int = 500_000) -> Iterator[bytes]:
-    """Blocks of a binary COPY stream of columns, `batch` rows at a time.
+    """Blocks of a binary COPY stream of columns, `batch` rows at a time; see `encode_parts`."""
+    return encode_parts([columns], kinds, batch)
+
+
+def encode_parts(parts: Iterable[Columns], kinds: Mapping[str, Kind], batch: int = 500_000) -> Iterator[bytes]:
+    """Blocks of a binary COPY stream of a table that comes in parts, at most `batch` rows at a time.
 
     Parameters
     ----------
-    columns : mapping of column name to array, each of shape (rows,)
+    parts : iterable of mappings of column name to array, each of shape (rows of the part,)
         `timestamptz` as Unix seconds.
     kinds : mapping of column name to type, in the order of the COPY command
 
@@ -81,26 +130,32 @@ def encode(columns: Columns, kinds: Mapping[str, Kind], batch: int = 500_000) ->
         When columns differ in length, or a value does not fit its column; numpy would let it wrap around.
     """
     row = _row_type(kinds)
-    lengths = {len(columns[name]) for name in kinds}
-    if len(lengths) != 1:
-        raise ValueError(f"Columns of one table have one length, not {sorted(lengths)}.")
-    (total,) = lengths
     yield _HEADER
-    for start in range(0, total, batch):
-        stop = min(start + batch, total)
-        rows = np.empty(stop - start, dtype=row)
-        rows["fields"] = len(kinds)
-        for name, kind in kinds.items():
-            values = columns[name][start:stop]
-            rows[f"{name} length"] = row[name].itemsize
-            with np.errstate(invalid="ignore"):
-                rows[name] = (
-                    (values.astype(np.int64) - _POSTGRES_EPOCH) * 1_000_000 if kind == "timestamptz" else values
-                )
-            if kind in ("smallint", "integer", "bigint") and not np.array_equal(rows[name], values):
-                raise ValueError(f"A value of column {name} does not fit {kind}.")
-        yield rows.tobytes()
+    for columns in parts:
+        lengths = {len(columns[name]) for name in kinds}
+        if len(lengths) != 1:
+            raise ValueError(f"Columns of one table have one length, not {sorted(lengths)}.")
+        (total,) = lengths
+        frame = np.empty(min(batch, total), dtype=row)
+        frame["fields"] = len(kinds)
+        for name in kinds:
+            frame[f"{name} length"] = row[name].itemsize
+        for start in range(0, total, batch):
+            rows = frame[: min(batch, total - start)]
+            for name, kind in kinds.items():
+                _set(rows[name], columns[name][start : start + batch], name, kind)
+            yield rows.tobytes()
     yield _TRAILER
+
+
+def _set(target: npt.NDArray[Any], values: npt.NDArray[Any], name: str, kind: Kind) -> None:
+    if kind == "timestamptz":
+        values = (values.astype(np.int64) - _POSTGRES_EPOCH) * 1_000_000
+    with np.errstate(invalid="ignore"):
+        target[:] = values
+    whole = kind in ("smallint", "integer", "bigint")
+    if whole and not np.can_cast(values.dtype, target.dtype) and not np.array_equal(target, values):
+        raise ValueError(f"A value of column {name} does not fit {kind}.")
 
 
 class BlockReader(io.RawIOBase):
@@ -109,6 +164,8 @@ class BlockReader(io.RawIOBase):
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
         self._rest = memoryview(b"")
+        self.error: BaseException | None = None
+        """What making a block raised; a driver that reads may report it as something else."""
 
     def readable(self) -> bool:
         """Always."""
@@ -117,7 +174,11 @@ class BlockReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer as far as the current block reaches; 0 at the end."""
         while not self._rest:
-            block = next(self._blocks, None)
+            try:
+                block = next(self._blocks, None)
+            except BaseException as error:
+                self.error = error
+                raise
             if block is None:
                 return 0
             self._rest = memoryview(block)

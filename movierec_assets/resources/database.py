@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,11 +20,13 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.resources.binary_copy import BlockReader, Columns, Kind, decode, encode
+from movierec_assets.resources.binary_copy import BlockReader, Columns, Kind, RowDecoder, encode_parts
+from movierec_assets.resources.read_ahead import ahead
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 
 SCHEMA = "movierec"
+_READ_BYTES = 4 << 20
 
 
 class DatabaseUnavailableError(RuntimeError):
@@ -59,23 +61,62 @@ class Replacement:
 
     def write(self, columns: Columns, kinds: Mapping[str, Kind]) -> int:
         """COPY arrays in, binary; returns the number of rows."""
-        return _copy(self.cursor, self._name, kinds, BlockReader(encode(columns, kinds)), "BINARY")
+        return self.write_parts([columns], kinds)
+
+    def write_parts(self, parts: Iterable[Columns], kinds: Mapping[str, Kind]) -> int:
+        """COPY a table in that comes in parts, one after the other; returns the number of rows.
+
+        The parts are made ahead in a thread of their own, while the server takes in those before.
+        """
+        # Frozen: no other transaction sees the table yet, and the first to read it need not mark every row.
+        stream = BlockReader(ahead(encode_parts(parts, kinds)))
+        return _copy(self.cursor, self.relation, kinds, stream, "BINARY, FREEZE")
+
+    @property
+    def relation(self) -> sql.Identifier:
+        """The new table, to be named in statements."""
+        return sql.Identifier(SCHEMA, self._name)
 
     def write_rows(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
         """COPY rows of text, numbers, None and lists of text in; returns the number of rows."""
         return copy_rows(self.cursor, self._name, names, rows)
 
 
-def copy_rows(cursor: Cursor, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
-    """COPY rows of text, numbers, None and lists of text into a table; returns the number of rows."""
-    return _copy(cursor, table, names, BlockReader(_as_csv(rows)), "CSV")
+def copy_in(cursor: Cursor, relation: sql.Identifier, columns: Columns, kinds: Mapping[str, Kind]) -> int:
+    """COPY arrays into a table that exists, binary; returns the number of rows."""
+    return _copy(cursor, relation, kinds, BlockReader(encode_parts([columns], kinds)), "BINARY")
 
 
-def _copy(cursor: Cursor, table: str, names: Iterable[str], stream: BlockReader, form: str) -> int:
+def copy_out(
+    cursor: Cursor, query: str, kinds: Mapping[str, Kind], rows_read: Callable[[int], None] | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """COPY the rows of a query out, binary, into arrays; see `Database.columns`."""
+    decoder = RowDecoder(kinds, rows_read)
+    with io.BufferedWriter(decoder, _READ_BYTES) as stream:
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", stream)
+        stream.flush()
+        return decoder.columns()
+
+
+def copy_rows(cursor: Cursor, table: str | sql.Identifier, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """COPY rows of text, numbers, None and lists of text into a table; returns the number of rows.
+
+    A table that is given as text is one of the schema.
+    """
+    relation = sql.Identifier(SCHEMA, table) if isinstance(table, str) else table
+    return _copy(cursor, relation, names, BlockReader(_as_csv(rows)), "CSV")
+
+
+def _copy(cursor: Cursor, relation: sql.Identifier, names: Iterable[str], stream: BlockReader, form: str) -> int:
     command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
-        sql.Identifier(SCHEMA, table), sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(form)
+        relation, sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(form)
     )
-    cursor.copy_expert(command, io.BufferedReader(stream, 1 << 20), size=1 << 20)
+    try:
+        cursor.copy_expert(command, io.BufferedReader(stream, 1 << 20), size=1 << 20)
+    except psycopg2.Error:
+        if stream.error is not None:
+            raise stream.error from None  # what went wrong, rather than that COPY was cancelled
+        raise
     return cursor.rowcount
 
 
@@ -149,7 +190,7 @@ class Database:
     def create_schema(self) -> None:
         """Create what is missing of the schema; safe to call at any time, from several processes."""
         with self.transaction() as cursor:
-            _lock(cursor, "schema")
+            lock(cursor, "schema")
             cursor.execute(read_sql("schema"))
 
     def rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
@@ -163,7 +204,11 @@ class Database:
         return self.rows(query, parameters)[0][0]
 
     def columns(
-        self, query: str, kinds: Mapping[str, Kind], parameters: Sequence[Any] = ()
+        self,
+        query: str,
+        kinds: Mapping[str, Kind],
+        parameters: Sequence[Any] = (),
+        rows_read: Callable[[int], None] | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
         """Columns of a large query without nulls, through binary COPY.
 
@@ -174,19 +219,19 @@ class Database:
         kinds : mapping of column name to type
         parameters : sequence
             Bound into the query.
+        rows_read : callable, optional
+            Called with the number of rows so far, now and then.
 
         Returns
         -------
-        dict of arrays, as `binary_copy.decode` gives them
+        dict of arrays, as `binary_copy.RowDecoder` gives them
         """
         with self.transaction() as cursor:
             bound = cursor.mogrify(query, parameters or None).decode()
             # COPY takes its snapshot before it waits for locks: after a swap it would find the new table and see none
             # of its rows. A query that is planned first holds the locks already.
             cursor.execute(sql.SQL("SELECT FROM ({}) planned LIMIT 0").format(sql.SQL(bound)))
-            stream = io.BytesIO()
-            cursor.copy_expert(f"COPY ({bound}) TO STDOUT (FORMAT BINARY)", stream)
-        return decode(stream.getbuffer(), kinds)
+            return copy_out(cursor, bound, kinds, rows_read)
 
     @contextmanager
     def replace(self, table: str) -> Iterator[Replacement]:
@@ -197,7 +242,7 @@ class Database:
         each other.
         """
         with self.transaction() as cursor:
-            _lock(cursor, table)
+            lock(cursor, table)
             cursor.execute("SELECT txid_current()")
             fresh = f"{table}_{_first(cursor)}"
             parent, child = sql.Identifier(SCHEMA, table), sql.Identifier(SCHEMA, fresh)
@@ -248,6 +293,6 @@ def _first(cursor: Cursor) -> Any:
     return row[0]
 
 
-def _lock(cursor: Cursor, what: str) -> None:
+def lock(cursor: Cursor, what: str) -> None:
     """Wait for every other transaction that holds the same lock; released at the end of the transaction."""
     cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{SCHEMA}.{what}"])

@@ -12,18 +12,19 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from movierec_assets.datasets.layout import combined_hash, file_digests
 from movierec_assets.datasets.movielens import (
     MovieLensFiles,
     Progress,
     Rejects,
+    check_ratings,
     content_hash,
     read_movies,
-    read_ratings,
 )
 from movierec_assets.resources.database import SCHEMA, Database, Load, copy_rows, record_load
-from movierec_assets.resources.histories import RATING_COLUMNS
+from movierec_assets.resources.rating_load import Say, append, load_all, may_append, state_of
 
-LOADER_VERSION = "2"
+LOADER_VERSION = "3"
 """Raised when the same files would give other rows."""
 
 
@@ -39,11 +40,14 @@ class Loaded:
         False when the table already held exactly this.
     details : dict
         `rows`, `rejected` (by reason) and other counts.
+    appended : int or None
+        Rows of the file that were merged, where it had only grown.
     """
 
     content_hash: str
     reloaded: bool
     details: dict[str, Any]
+    appended: int | None = None
 
 
 def is_loaded(database: Database, files: MovieLensFiles) -> bool:
@@ -64,8 +68,12 @@ def _movies_version(files: MovieLensFiles) -> tuple[str, str]:
 
 def _ratings_version(files: MovieLensFiles, movies: Load | None) -> tuple[str, str]:
     digest = content_hash(files.ratings)
+    return digest, _version_of_ratings(digest, movies)
+
+
+def _version_of_ratings(digest: str, movies: Load | None) -> str:
     # Other movies make other ratings unknown.
-    return digest, f"{LOADER_VERSION}:{digest}:{movies.version if movies else 'no movies'}"
+    return f"{LOADER_VERSION}:{digest}:{movies.version if movies else 'no movies'}"
 
 
 def load_movies(database: Database, files: MovieLensFiles, progress: Progress | None = None) -> Loaded:
@@ -100,7 +108,7 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
     load = Load(version, str(files.directory), details)
     ratings = database.last_load("ratings")
     if ratings is None or ratings.version != _ratings_version(files, load)[1]:
-        read_ratings(files, movies.movie_id, progress=progress)  # for its errors
+        check_ratings(files, movies.movie_id, progress=progress)
     with database.replace("movies") as table:
         table.write_rows(
             ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id"),
@@ -120,8 +128,12 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
     return Loaded(digest, True, details)
 
 
-def load_ratings(database: Database, files: MovieLensFiles, progress: Progress | None = None) -> Loaded:
+def load_ratings(
+    database: Database, files: MovieLensFiles, progress: Progress | None = None, say: Say = lambda _: None
+) -> Loaded:
     """Fill `ratings` from ratings.csv; rows that do not load go to `rejected_ratings`.
+
+    A file that only grew since it was loaded is not loaded again: its new lines are merged, with the same outcome.
 
     Parameters
     ----------
@@ -129,30 +141,35 @@ def load_ratings(database: Database, files: MovieLensFiles, progress: Progress |
         With `movies` loaded: a rating of a movie it does not hold is rejected.
     files : MovieLensFiles
     progress : callable, optional
-        Called with bytes read and bytes in all.
+        Called with bytes read and bytes in all, from another thread.
+    say : callable, optional
+        Called with what is being done when nothing is read.
 
     Raises
     ------
     DatasetError
         When the file cannot be read as ratings, or not one row of it loads; the tables stay as they were.
     """
-    digest, version = _ratings_version(files, database.last_load("movies"))
-    last = database.last_load("ratings")
+    movies, last = database.last_load("movies"), database.last_load("ratings")
+    state = state_of(last)
+    say(f"Comparing {files.ratings.name} with what was loaded")
+    first, whole, length = file_digests(files.ratings, state.bytes if state else 0)
+    digest = combined_hash(whole)
+    version = _version_of_ratings(digest, movies)
     if last is not None and last.version == version:
         return Loaded(digest, False, last.details)
     known = database.columns(f"SELECT movie_id FROM {SCHEMA}.movies", {"movie_id": "integer"})["movie_id"]
-    ratings = read_ratings(files, known, progress=progress)
-    details = {
-        "rows": len(ratings),
-        "rows_read": ratings.rows_read,
-        "rows_complete": ratings.rows_complete,
-        "rejected": ratings.rejects.by_reason(),
-    }
-    with database.replace("ratings") as table:
-        table.write({name: getattr(ratings, name) for name in RATING_COLUMNS}, RATING_COLUMNS)
-        _replace_rejects(table.cursor, "ratings.csv", ratings.rejects)
-        record_load(table.cursor, "ratings", Load(version, str(files.directory), details))
-    return Loaded(digest, True, details)
+
+    def load(details: dict[str, Any]) -> Load:
+        return Load(version, str(files.directory), details)
+
+    before = None if first is None else _version_of_ratings(combined_hash(first), movies)
+    if last is not None and state is not None and last.version == before and may_append(files, state, length):
+        details = append(database, files, known, last, load, whole, length, progress, say)
+        if details is not None:
+            appended = details["rows_read"] - last.details["rows_read"]
+            return Loaded(digest, True, details, appended)
+    return Loaded(digest, True, load_all(database, files, known, load, whole, length, progress, say))
 
 
 def _replace_rejects(cursor: Cursor, file: str, rejects: Rejects) -> None:

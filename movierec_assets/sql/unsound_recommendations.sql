@@ -1,14 +1,23 @@
 -- Rows of user_recommendations that must not be there, by what is wrong with them.
-SELECT 'movie rated by the user' AS problem, count(*) AS rows
-FROM movierec.user_recommendations u
-JOIN movierec.current_ratings r USING (user_id, movie_id)
+SELECT 'movie rated by the user' AS problem, (
+    SELECT count(*)
+    FROM movierec.user_recommendations u
+    WHERE EXISTS (SELECT FROM movierec.ratings r WHERE r.user_id = u.user_id AND r.movie_id = u.movie_id)
+) + (
+    SELECT count(*)
+    FROM movierec.user_recommendations u
+    JOIN (SELECT DISTINCT user_id, movie_id FROM movierec.app_ratings) a USING (user_id, movie_id)
+    WHERE NOT EXISTS (SELECT FROM movierec.ratings r WHERE r.user_id = u.user_id AND r.movie_id = u.movie_id)
+) AS rows
 UNION ALL
 SELECT 'movie outside the catalogue', count(*)
 FROM movierec.user_recommendations u
 WHERE NOT EXISTS (SELECT FROM movierec.movies m WHERE m.movie_id = u.movie_id)
 UNION ALL
-SELECT 'movie twice in a list', count(*) - count(DISTINCT (user_id, movie_id))
-FROM movierec.user_recommendations
+SELECT 'movie twice in a list', coalesce(sum(places - 1), 0)
+FROM (
+    SELECT count(*) AS places FROM movierec.user_recommendations GROUP BY user_id, movie_id HAVING count(*) > 1
+) twice
 UNION ALL
 SELECT 'score not a number', count(*)
 FROM movierec.user_recommendations

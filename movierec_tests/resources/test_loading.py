@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.movielens import MovieLensFiles
-from movierec_assets.resources import loading
+from movierec_assets.resources import loading, rating_load
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.loading import load_movies, load_ratings, rejected_examples
 from movierec_tests.conftest import Dataset
@@ -56,13 +57,17 @@ def test_titles_years_genres_and_links_arrive_as_they_are_in_the_files(
 
 
 def test_ratings_arrive_with_their_stars_and_utc_times(database: Database, make_dataset: Dataset) -> None:
-    _, ratings = _load(database, make_dataset(GOOD, MOVIES))
+    directory = make_dataset(GOOD, MOVIES)
+    _, ratings = _load(database, directory)
     rows = database.rows(
         f"SELECT user_id, movie_id, rating, rated_at AT TIME ZONE 'UTC' FROM {SCHEMA}.ratings ORDER BY 1, 2"
     )
     assert [row[:3] for row in rows] == [(1, 1, 4.0), (1, 11, 4.5), (2, 1, 0.5), (2, 77, 5.0)]
     assert str(rows[0][3]) == "2000-07-30 18:45:03"
+    file = ratings.details.pop("file")
     assert ratings.details == {"rows": 4, "rows_read": 4, "rows_complete": 4, "rejected": {}}
+    assert (file["bytes"], file["lines"]) == (106, 5)
+    assert file["sha256"] == hashlib.sha256((directory / "ratings.csv").read_bytes()).hexdigest()
 
 
 def test_a_dataset_without_links_has_no_external_ids(database: Database, make_dataset: Dataset) -> None:
@@ -230,7 +235,7 @@ def test_a_load_that_breaks_off_in_the_database_leaves_everything_as_it_was(
     def breaks(*_: Any) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(loading, "record_load", breaks)
+    monkeypatch.setattr(rating_load, "record_load", breaks)
     with pytest.raises(ConnectionError):
         load_ratings(database, MovieLensFiles.at(make_dataset([*GOOD[:1], "worse"], MOVIES)))
     assert _everything(database) == before

@@ -1,0 +1,28 @@
+"""The text of single lines of a file of any size.
+
+What belongs here: finding lines by their numbers. What does not: what they mean (`rating_rows`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from .layout import open_file
+from .rating_rows import lines_of, read_blocks
+from .rejects import clean_text
+
+
+def text_of_lines(path: Path, lines: npt.NDArray[np.int64]) -> pl.Series:
+    """Read lines with these physical numbers, 1-based and ascending, as they are kept of rejected rows."""
+    texts: list[str] = []
+    with open_file(path) as stream:
+        for block in read_blocks(stream, path, 1):
+            if len(texts) == len(lines):
+                break
+            first, last = np.searchsorted(lines, [block.first_line, block.first_line + block.lines])
+            texts += [clean_text(raw) for raw in lines_of(block, lines[first:last])]
+    return pl.Series("text", texts, pl.String)

@@ -1,0 +1,304 @@
+"""ratings.csv into its table: all of it, or what was appended since.
+
+Belongs here: the two ways, each in one transaction, and the record that the second one goes by. Whether anything needs
+loading is decided in `loading`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from time import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from movierec_assets.datasets.duplicates import Losers, find_losers, pair_key
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.rating_rows import BLOCK_BYTES
+from movierec_assets.datasets.rating_scan import Accepted, Place, Progress, RatingScan, counted
+from movierec_assets.datasets.ratings import refuse
+from movierec_assets.datasets.rejects import INCOMPLETE, Reason, Rejects
+from movierec_assets.datasets.texts import text_of_lines
+from movierec_assets.datasets.totals import Totals
+from movierec_assets.resources.binary_copy import Columns, Kind
+from movierec_assets.resources.database import SCHEMA, Database, Load, copy_in, copy_out, copy_rows, lock, record_load
+from movierec_assets.settings import get_settings
+from movierec_assets.sql import read_sql
+
+COLUMNS: dict[str, Kind] = {
+    "user_id": "integer",
+    "movie_id": "integer",
+    "rating": "real",
+    "rated_at": "timestamptz",
+    "line": "integer",
+}
+TOTALS: dict[str, Kind] = {"movie_id": "integer", "rating": "real", "ratings": "bigint"}
+SMALLEST_BLOCK = 1 << 20
+LARGEST_TAIL = 0.25
+"""Share of a file above which what was appended is not merged: loading everything anew is quicker then."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What is known of ratings.csv as it was read: enough to tell whether it only grew, and to go on from there.
+
+    Attributes
+    ----------
+    bytes : int
+    sha256 : str
+        Of the content.
+    lines : int
+        Lines read, the header included.
+    place : dict
+        A `Place`.
+    acceptable_from : int or None
+        Unix time from which a row that was rejected as of the future no longer would be.
+    """
+
+    bytes: int
+    sha256: str
+    lines: int
+    place: dict[str, Any]
+    acceptable_from: int | None
+
+
+def block_bytes() -> int:
+    """Bytes of the file to read at a time; parsed, checked and encoded, a block takes up to thirty times as much."""
+    return int(np.clip(get_settings().memory_limit // 30, SMALLEST_BLOCK, BLOCK_BYTES))
+
+
+def load_all(
+    database: Database,
+    files: MovieLensFiles,
+    known: npt.NDArray[np.int32],
+    load: Callable[[dict[str, Any]], Load],
+    digest: bytes,
+    length: int,
+    progress: Progress | None,
+    say: Say,
+) -> dict[str, Any]:
+    """Replace the table by what is in the file; returns the details of the load.
+
+    Raises
+    ------
+    DatasetError
+    """
+    totals, keys, times, lines = Totals(), [], [], []
+
+    def parts(scan: RatingScan) -> Iterator[Columns]:
+        for rows in scan.blocks():
+            totals.add(rows)
+            keys.append(pair_key(rows.user_id, rows.movie_id))
+            times.append(rows.rated_at)
+            lines.append(rows.line)
+            yield _columns(rows)
+
+    with (
+        RatingScan(files, known, progress=progress, block_bytes=block_bytes()) as scan,
+        database.replace("ratings") as table,
+    ):
+        if scan.size != length:
+            raise scan.changed()
+        written = table.write_parts(parts(scan), COLUMNS)
+        say(f"Looking for repeated pairs in {written:,} ratings")
+        losers = find_losers(_emptied(keys, np.int64), _emptied(times, np.int64), _emptied(lines, np.int32))
+        rejects = scan.rejects(losers)
+        if written == 0:
+            refuse(files, rejects)
+        if len(losers):
+            totals.add(_take_out(table.cursor, table.relation, losers), sign=-1)
+        rows = written - len(losers)
+        details = {
+            "rows": rows,
+            "rows_read": rows + len(rejects),
+            "rows_complete": rows + counted(rejects),
+            "rejected": rejects.by_reason(),
+            "file": asdict(_state(scan, rejects, digest)),
+        }
+        _store_rejects(table.cursor, rejects)
+        table.cursor.execute(f"DELETE FROM {SCHEMA}.rating_totals")
+        _add_totals(table.cursor, totals)
+        record_load(table.cursor, "ratings", load(details))
+        say(f"Indexing {rows:,} ratings")
+    return details
+
+
+def state_of(last: Load | None) -> FileState | None:
+    """What the record of a load says of the file."""
+    found = last.details.get("file") if last else None
+    return FileState(**found) if found else None
+
+
+def may_append(files: MovieLensFiles, state: FileState, length: int) -> bool:
+    """Whether the rest of a file that grew can be merged; its beginning is known to be the same."""
+    place = Place(**state.place)
+    if length - state.bytes > max(BLOCK_BYTES, LARGEST_TAIL * state.bytes):
+        return False
+    if state.acceptable_from is not None and time() >= state.acceptable_from:
+        return False
+    with files.ratings.open("rb") as stream:
+        stream.seek(place.byte)
+        return not place.open or stream.read(2).startswith((b"\n", b"\r\n"))
+
+
+def append(
+    database: Database,
+    files: MovieLensFiles,
+    known: npt.NDArray[np.int32],
+    last: Load,
+    load: Callable[[dict[str, Any]], Load],
+    digest: bytes,
+    length: int,
+    progress: Progress | None,
+    say: Say,
+) -> dict[str, Any] | None:
+    """Merge what was appended to the file; returns the details of the load, which are those of a full one.
+
+    None when the table meanwhile is that of another load.
+
+    Raises
+    ------
+    DatasetError
+    """
+    state = state_of(last)
+    assert state is not None
+    place = Place(**state.place)
+    with (
+        RatingScan(files, known, start=place, progress=progress, block_bytes=block_bytes()) as scan,
+        database.transaction() as cursor,
+    ):
+        lock(cursor, "ratings")
+        cursor.execute(f"SELECT version FROM {SCHEMA}.loads WHERE table_name = 'ratings'")
+        if cursor.fetchone() != (last.version,):
+            return None
+        if scan.size != length:
+            raise scan.changed()
+        tail = Accepted.joined(list(scan.blocks()))
+        say(f"Merging {len(tail):,} ratings")
+        old = _stage(cursor, tail)
+        both = Accepted.joined([old, tail])
+        losers = find_losers(pair_key(both.user_id, both.movie_id), both.rated_at, both.line)
+        is_old = losers.position < len(old)
+        ousted = Losers(losers.position[is_old], losers.line[is_old], losers.winner[is_old])
+        beaten = Losers(losers.position[~is_old], losers.line[~is_old], losers.winner[~is_old])
+        rejects = scan.rejects(beaten)
+        _merge(cursor, beaten)
+        totals = Totals()
+        totals.add(tail)
+        totals.add(both.chosen(losers.position), sign=-1)
+        _add_totals(cursor, totals)
+        if place.again:  # half a line then, read again as a whole
+            cursor.execute(
+                f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file = 'ratings.csv' AND line = %s", [place.line]
+            )
+        _copy_rejects(cursor, rejects)
+        _oust(cursor, files, ousted)
+        details = _added_up(last.details, rejects, len(ousted), len(tail) - len(losers), place)
+        details["file"] = asdict(_state(scan, rejects, digest, state.acceptable_from))
+        record_load(cursor, "ratings", load(details))
+    return details
+
+
+def _columns(rows: Accepted) -> Columns:
+    return {name: getattr(rows, name) for name in COLUMNS}
+
+
+def _emptied(parts: list[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    whole = np.concatenate([np.empty(0, dtype), *parts])
+    parts.clear()
+    return whole
+
+
+def _state(scan: RatingScan, rejects: Rejects, digest: bytes, earlier: int | None = None) -> FileState:
+    times = [at for at in (earlier, scan.acceptable_from(rejects)) if at is not None]
+    return FileState(scan.size, digest.hex(), scan.lines, asdict(scan.end), min(times, default=None))
+
+
+def _take_out(cursor: Cursor, relation: sql.Identifier, losers: Losers) -> Accepted:
+    """Delete the rows of these lines, and return them."""
+    cursor.execute("CREATE TEMPORARY TABLE loser (line integer) ON COMMIT DROP")
+    copy_in(cursor, sql.Identifier("loser"), {"line": losers.line}, {"line": "integer"})
+    cursor.execute("ANALYZE loser")
+    names = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+    found = sql.SQL("SELECT {} FROM {} WHERE line IN (SELECT line FROM loser)").format(names, relation)
+    taken = copy_out(cursor, found.as_string(cursor), COLUMNS)
+    cursor.execute(sql.SQL("DELETE FROM {} WHERE line IN (SELECT line FROM loser)").format(relation))
+    return Accepted(**taken)
+
+
+def _store_rejects(cursor: Cursor, rejects: Rejects) -> None:
+    cursor.execute(f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file = %s", [rejects.file])
+    _copy_rejects(cursor, rejects)
+
+
+def _copy_rejects(cursor: Cursor, rejects: Rejects) -> None:
+    copy_rows(cursor, "rejected_ratings", ("file", "line", "raw_text", "reason"), rejects.rows())
+
+
+def _add_totals(cursor: Cursor, totals: Totals) -> None:
+    frame = totals.frame()
+    cursor.execute("CREATE TEMPORARY TABLE more_totals (movie_id integer, rating real, ratings bigint) ON COMMIT DROP")
+    copy_in(cursor, sql.Identifier("more_totals"), {name: frame[name].to_numpy() for name in TOTALS}, TOTALS)
+    cursor.execute(read_sql("add_totals"))
+
+
+def _stage(cursor: Cursor, tail: Accepted) -> Accepted:
+    """Put new rows into the temporary table `tail`; returns the rows there are of the same pairs."""
+    cursor.execute(read_sql("stage_tail"))
+    copy_in(cursor, sql.Identifier("tail"), _columns(tail), COLUMNS)
+    cursor.execute("ANALYZE tail")
+    return Accepted(**copy_out(cursor, read_sql("known_pairs").strip().rstrip(";"), COLUMNS))
+
+
+def _merge(cursor: Cursor, beaten: Losers) -> None:
+    if len(beaten):
+        cursor.execute("CREATE TEMPORARY TABLE beaten (line integer) ON COMMIT DROP")
+        copy_in(cursor, sql.Identifier("beaten"), {"line": beaten.line}, {"line": "integer"})
+        cursor.execute("DELETE FROM tail t USING beaten b WHERE b.line = t.line")
+    cursor.execute(read_sql("merge_tail"))
+
+
+def _oust(cursor: Cursor, files: MovieLensFiles, ousted: Losers) -> None:
+    """Reject rows that were in the table until now, and what they had won against points to the new winner."""
+    if not len(ousted):
+        return
+    order = np.argsort(ousted.line)
+    line, winner = ousted.line[order], ousted.winner[order]
+    code = np.full(len(line), Reason.DUPLICATE_RATING, np.uint8)
+    rejects = Rejects(files.ratings.name, line, code, winner, text_of_lines(files.ratings, line), 0)
+    before = Rejects(rejects.file, line, code, line, rejects.text, 0)
+    cursor.execute("CREATE TEMPORARY TABLE renamed (before text, after text) ON COMMIT DROP")
+    copy_rows(cursor, sql.Identifier("renamed"), ("before", "after"), zip(before.reason, rejects.reason, strict=True))
+    cursor.execute(
+        f"UPDATE {SCHEMA}.rejected_ratings t SET reason = n.after FROM renamed n "
+        "WHERE t.file = %s AND t.reason = n.before",
+        [rejects.file],
+    )
+    _copy_rejects(cursor, rejects)
+
+
+def _added_up(last: dict[str, Any], rejects: Rejects, ousted: int, rows: int, place: Place) -> dict[str, Any]:
+    """Details of the last load and of the rest of the file together."""
+    rejected = dict(last["rejected"])
+    again = Rejects.compact(Reason(place.again)) if place.again else None
+    for reason, count in [
+        *rejects.by_reason().items(),
+        (Rejects.compact(Reason.DUPLICATE_RATING), ousted),
+        (again, -1),
+    ]:
+        if reason is not None and count:
+            rejected[reason] = rejected.get(reason, 0) + count
+    was_complete = bool(place.again) and Reason(place.again) not in INCOMPLETE
+    return {
+        # An ousted row made room for the one that ousted it.
+        "rows": last["rows"] + rows,
+        "rows_read": last["rows_read"] + rows + ousted + len(rejects) - bool(place.again),
+        "rows_complete": last["rows_complete"] + rows + ousted + counted(rejects) - was_complete,
+        "rejected": {reason: count for reason, count in rejected.items() if count},
+    }
