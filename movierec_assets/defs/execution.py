@@ -15,6 +15,7 @@ from dagster._core.executor.in_process import InProcessExecutor
 
 from movierec_assets.resources.database import Database
 from movierec_assets.resources.exclusive import turn
+from movierec_assets.resources.memory import reset_peak
 from movierec_assets.settings import get_settings
 
 
@@ -32,7 +33,10 @@ class OneRunAtATime(InProcessExecutor):
             plan_context.log.info("Waiting for another run to end")
 
         with turn(database, plan_context.run_id, wait):
-            yield from super().execute(plan_context, execution_plan)
+            for event in super().execute(plan_context, execution_plan):
+                if event.is_step_start:
+                    reset_peak()
+                yield event
 
 
 @executor(name="one_run_at_a_time")

@@ -5,26 +5,24 @@ Belongs here: the assets of the group `ingestion`. Reading files is in `datasets
 Dagster concept: software-defined assets, https://docs.dagster.io/guides/build/assets
 """
 
-import time
-
+import numpy as np
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
-from movierec_assets.datasets.movielens import Progress
 from movierec_assets.defs.presentation import (
     DATA_TEAM,
     INGESTION,
     long_tail,
+    peak_memory,
     rating_histogram,
     rows,
     schema,
     table,
 )
+from movierec_assets.defs.progress import megabytes, telling
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource
 from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.loading import load_movies, load_ratings, rejected_examples
+from movierec_assets.resources.loading import Loaded, load_movies, load_ratings, rejected_examples
 from movierec_assets.sql import read_sql
-
-SECONDS_BETWEEN_MESSAGES = 2.0
 
 
 @asset(
@@ -49,8 +47,12 @@ def raw_movies(
     located = dataset.locate()
     context.log.info(located.reason)
     database = postgres.open()
-    loaded = load_movies(database, located.files, _progress(context, "Validated"))
-    context.log.info(_told("movies", loaded.details["rows"], loaded.reloaded))
+    loaded = telling(
+        context.log,
+        "Comparing movies.csv with what was loaded",
+        lambda say: load_movies(database, located.files, megabytes(say, "Looked over")),
+    )
+    context.log.info(_told("movies", loaded))
     preview = database.rows(
         f"SELECT movie_id, title, array_to_string(genres, ', '), imdb_id FROM {SCHEMA}.movies ORDER BY movie_id LIMIT 8"
     )
@@ -66,6 +68,7 @@ def raw_movies(
             "with_year": MetadataValue.int(loaded.details["with_year"]),
             "with_imdb_id": MetadataValue.int(loaded.details["with_imdb_id"]),
             "preview": table(["movie_id", "title", "genres", "imdb_id"], [[str(row[0]), *row[1:]] for row in preview]),
+            **peak_memory(),
         },
     )
 
@@ -90,15 +93,21 @@ def raw_ratings(
     """Every valid rating of ratings.csv, one per user and movie; the rest is kept in `rejected_ratings`."""
     located = dataset.locate()
     database = postgres.open()
-    loaded = load_ratings(database, located.files, _progress(context, "Read"))
-    context.log.info(_told("ratings", loaded.details["rows"], loaded.reloaded))
+    loaded = telling(
+        context.log,
+        "Comparing ratings.csv with what was loaded",
+        lambda say: load_ratings(database, located.files, megabytes(say, "Read"), say),
+    )
+    context.log.info(_told("ratings", loaded))
     rejected = loaded.details["rejected"]
     if rejected:
         context.log.warning(f"{sum(rejected.values()):,} rows did not load, see {SCHEMA}.rejected_ratings: {rejected}")
-    stars = database.columns(f"SELECT rating FROM {SCHEMA}.ratings", {"rating": "real"})["rating"]
-    per_movie = database.columns(
-        f"SELECT count(*) AS ratings FROM {SCHEMA}.ratings GROUP BY movie_id", {"ratings": "bigint"}
-    )["ratings"]
+    totals = database.columns(
+        f"SELECT movie_id, rating, ratings FROM {SCHEMA}.rating_totals",
+        {"movie_id": "integer", "rating": "real", "ratings": "bigint"},
+    )
+    stars, counts = totals["rating"], totals["ratings"]
+    per_movie = np.bincount(np.unique(totals["movie_id"], return_inverse=True)[1], counts).astype(np.int64)
     most_rated = database.rows(read_sql("most_rated"))
     return MaterializeResult(
         data_version=DataVersion(loaded.content_hash),
@@ -107,16 +116,18 @@ def raw_ratings(
             "dataset": MetadataValue.text(located.name),
             "file": MetadataValue.path(str(located.files.ratings)),
             "reloaded": MetadataValue.bool(loaded.reloaded),
+            "appended_rows": MetadataValue.int(loaded.appended or 0),
             "rows_read": MetadataValue.int(loaded.details["rows_read"]),
             "rows_without_missing_values": MetadataValue.int(loaded.details["rows_complete"]),
             "rejected_rows": MetadataValue.int(sum(rejected.values())),
             "rejected_by_reason": MetadataValue.json(rejected),
             "rejected_examples": table(["line", "reason", "text"], list(rejected_examples(database, "ratings.csv"))),
-            "mean_rating": MetadataValue.float(float(stars.mean())),
+            "mean_rating": MetadataValue.float(float(np.average(stars, weights=counts))),
             "rated_movies": MetadataValue.int(len(per_movie)),
-            "histogram": rating_histogram(stars),
+            "histogram": rating_histogram(stars, counts),
             "long_tail": long_tail(per_movie),
             "preview": table(["title", "ratings", "mean rating"], most_rated),
+            **peak_memory(),
         },
     )
 
@@ -140,15 +151,16 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     """
     database = postgres.open()
     before = database.scalar(f"SELECT count(*) FROM {SCHEMA}.eligible_users")
-    with database.transaction() as cursor:
-        # A refresh that had to wait for a load would see the new table as empty; see `Database.columns`.
-        cursor.execute(f"LOCK TABLE {SCHEMA}.ratings IN ACCESS SHARE MODE")
-        cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
-    count, fewest, median, most = database.rows(
-        f"""SELECT count(*), min(ratings), percentile_disc(0.5) WITHIN GROUP (ORDER BY ratings), max(ratings)
-            FROM {SCHEMA}.eligible_users"""
-    )[0]
-    users = database.scalar(f"SELECT count(DISTINCT user_id) FROM {SCHEMA}.current_ratings")
+
+    def refresh() -> None:
+        with database.transaction() as cursor:
+            # A refresh that had to wait for a load would see the new table as empty; see `Database.columns`.
+            cursor.execute(f"LOCK TABLE {SCHEMA}.ratings IN ACCESS SHARE MODE")
+            cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
+
+    telling(context.log, "Counting ratings of each user", lambda _: refresh())
+    count, fewest, median, most = database.rows(read_sql("users_by_ratings"))[0]
+    users = database.scalar(f"SELECT count(*) FROM {SCHEMA}.rating_users")
     context.log.info(f"{count:,} of {users:,} users have more than five ratings")
     preview = database.rows(
         f"SELECT user_id, ratings FROM {SCHEMA}.eligible_users ORDER BY ratings DESC, user_id LIMIT 5"
@@ -160,22 +172,13 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
             "users_with_any_rating": MetadataValue.int(users),
             "ratings_per_user": MetadataValue.json({"fewest": fewest, "median": median, "most": most}),
             "preview": table(["user_id", "ratings"], [[str(user), ratings] for user, ratings in preview]),
+            **peak_memory(),
         }
     )
 
 
-def _progress(context: AssetExecutionContext, done_so_far: str) -> Progress:
-    """Log how much of ratings.csv is done, every few seconds."""
-    last_message = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last_message
-        if time.monotonic() - last_message >= SECONDS_BETWEEN_MESSAGES:
-            last_message = time.monotonic()
-            context.log.info(f"{done_so_far} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB of ratings.csv")
-
-    return progress
-
-
-def _told(what: str, count: int, reloaded: bool) -> str:
-    return f"Loaded {count:,} {what}" if reloaded else f"Unchanged file: {count:,} {what} stay as they are"
+def _told(what: str, loaded: Loaded) -> str:
+    count = loaded.details["rows"]
+    if loaded.appended is not None:
+        return f"Merged {loaded.appended:,} new rows: {count:,} {what} now"
+    return f"Loaded {count:,} {what}" if loaded.reloaded else f"Unchanged file: {count:,} {what} stay as they are"

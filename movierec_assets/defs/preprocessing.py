@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 from dagster import AssetExecutionContext, AssetOut, MetadataValue, Output, asset, multi_asset
 
 from movierec_assets.defs.ingestion import eligible_users
@@ -21,6 +22,7 @@ from movierec_assets.defs.presentation import (
     schema,
     table,
 )
+from movierec_assets.defs.progress import telling
 from movierec_assets.defs.provenance import (
     FINGERPRINT,
     SOURCES,
@@ -35,7 +37,7 @@ from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.split import leave_latest_out
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.histories import read_positives, titles_of
+from movierec_assets.resources.histories import counts_of, read_positives, titles_of
 from movierec_assets.settings import get_settings
 
 
@@ -68,11 +70,16 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     """What eligible users liked: ratings of at least four stars; of a pair rated twice the latest counts."""
     threshold = get_settings().positive_threshold
     database = postgres.open()
-    positives = read_positives(database, threshold)
+    positives = telling(
+        context.log,
+        "Reading positives",
+        lambda say: read_positives(database, threshold, lambda count: say(f"Read {count:,} positives")),
+    )
     if len(positives) == 0:
         raise _no_positives(database, threshold)
-    context.log.info(f"{len(positives):,} positives of {len(np.unique(positives.user_id)):,} users")
-    movies, counts = np.unique(positives.movie_id, return_counts=True)
+    users = pl.Series(positives.user_id).n_unique()
+    context.log.info(f"{len(positives):,} positives of {users:,} users")
+    movies, counts = counts_of(positives.movie_id)
     best_liked = np.argsort(-counts, kind="stable")[:10]
     titles = titles_of(database, movies[best_liked])
     frame = pd.DataFrame(
@@ -88,9 +95,9 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
             FINGERPRINT: MetadataValue.text(fingerprint(frame)),
             SOURCES: MetadataValue.json(_sources(database, threshold)),
             "threshold": MetadataValue.float(threshold),
-            "users": MetadataValue.int(len(np.unique(positives.user_id))),
+            "users": MetadataValue.int(users),
             "movies": MetadataValue.int(len(movies)),
-            "histogram": rating_histogram(positives.rating),
+            "histogram": rating_histogram(*counts_of(positives.rating)),
             "long_tail": long_tail(counts),
             "preview": table(
                 ["title", "likes"], [[titles.get(int(movies[at]), "?"), int(counts[at])] for at in best_liked]
@@ -226,7 +233,10 @@ def _first_places(ids: IdMaps, database: Database) -> MetadataValue[str]:
 
 def _newest(part: Interactions, ids: IdMaps, database: Database) -> MetadataValue[str]:
     users, movies, stars, rated_at = part.triplets()
-    newest = np.argsort(-rated_at, kind="stable")[:8]
+    # The latest few without sorting ten million.
+    latest = np.partition(rated_at, -8)[-8] if len(rated_at) > 8 else 0
+    newest = np.flatnonzero(rated_at >= latest)
+    newest = newest[np.argsort(-rated_at[newest], kind="stable")][:8]
     titles = titles_of(database, ids.movie_ids[movies[newest]])
     return table(
         ["user_id", "title", "stars", "rated at"],

@@ -15,6 +15,7 @@ from dagster import MetadataValue, TableColumn, TableSchema
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.search import Trial
+from movierec_assets.resources.memory import peak_rss_mb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,10 +55,15 @@ def _cell(value: Any) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def rating_histogram(stars: FloatArray) -> MetadataValue[str]:
-    """How many ratings have each number of stars."""
+def peak_memory() -> dict[str, Any]:
+    """Most memory that the process took during the step, in MB; all steps of a run share one process."""
+    return {"peak_rss_mb": MetadataValue.float(round(peak_rss_mb(), 1))}
+
+
+def rating_histogram(stars: FloatArray, ratings: IntArray | None = None) -> MetadataValue[str]:
+    """How many ratings have each number of stars; with `ratings`, each entry stands for that many."""
     grid = np.arange(0.5, 5.5, 0.5)
-    counts = np.bincount(np.round(stars * 2).astype(int), minlength=11)[1:11]
+    counts = np.bincount(np.round(stars * 2).astype(int), ratings, minlength=11)[1:11]
 
     def draw(axes: "Axes") -> None:
         axes.bar([f"{star:g}" for star in grid], counts, color=[_ACCENT if star >= 4 else _PALE for star in grid])

@@ -9,7 +9,8 @@ import numpy as np
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
 from movierec_assets.defs.ingestion import eligible_users
-from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, rows, schema, table
+from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, peak_memory, rows, schema, table
+from movierec_assets.defs.progress import Say, telling
 from movierec_assets.defs.promotion import champion_model
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.interactions import IntArray
@@ -17,8 +18,8 @@ from movierec_assets.recsys.ranking import TopK
 from movierec_assets.resources.binary_copy import Kind
 from movierec_assets.resources.champion import load_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.histories import histories_of, read_ratings, titles_of
+from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.resources.histories import Histories, histories_of, read_ratings, titles_of
 from movierec_assets.resources.registry import Version
 from movierec_assets.settings import get_settings
 
@@ -53,9 +54,19 @@ def user_recommendations(
     """
     database = postgres.open()
     champion, recommender = load_champion(registry.open(), database)
-    histories = histories_of(read_ratings(database), recommender.ids.movie_ids, get_settings().positive_threshold)
-    context.log.info(f"Ranking for {len(histories.user_ids):,} users with version {champion.number}")
-    lists = recommender.for_histories(histories.liked, histories.seen, PER_USER)
+    threshold = get_settings().positive_threshold
+
+    def arranged(say: Say) -> Histories:
+        ratings = read_ratings(database, rows_read=lambda count: say(f"Read {count:,} ratings"))
+        say(f"Arranging {len(ratings):,} ratings")
+        return histories_of(ratings, recommender.ids.movie_ids, threshold)
+
+    histories = telling(context.log, "Reading ratings", arranged)
+    ranking_now = f"Ranking for {len(histories.user_ids):,} users with version {champion.number}"
+    context.log.info(ranking_now)
+    lists = telling(
+        context.log, ranking_now, lambda _: recommender.for_histories(histories.liked, histories.seen, PER_USER)
+    )
     movie_ids = recommender.movie_ids_of(lists)
     columns = _long(histories.user_ids, lists, movie_ids, champion, "user_id", "movie_id")
     kinds: dict[str, Kind] = {
@@ -65,8 +76,7 @@ def user_recommendations(
         "score": "real",
         "model_version": "integer",
     }
-    with database.replace("user_recommendations") as replacement:
-        written = replacement.write(columns, kinds)
+    written = telling(context.log, "Writing recommendations", lambda _: _swap_in(database, columns, kinds))
     full = int((movie_ids >= 0).all(axis=1).sum())
     strangers = int((histories.liked.per_user == 0).sum())
     context.log.info(f"Wrote {written:,} recommendations")
@@ -75,6 +85,7 @@ def user_recommendations(
     return MaterializeResult(
         metadata={
             **rows(written),
+            **peak_memory(),
             "model_version": MetadataValue.int(champion.number),
             "users": MetadataValue.int(len(histories.user_ids)),
             "users_with_full_lists": MetadataValue.int(full),
@@ -133,6 +144,7 @@ def similar_movies(
     return MaterializeResult(
         metadata={
             **rows(written),
+            **peak_memory(),
             "model_version": MetadataValue.int(champion.number),
             "movies": MetadataValue.int(len(movie_ids)),
             "preview": table(
@@ -184,6 +196,7 @@ def popular_movies(
     return MaterializeResult(
         metadata={
             **rows(written),
+            **peak_memory(),
             "model_version": MetadataValue.int(champion.number),
             "preview": table(
                 ["rank", "title", "likes"],
@@ -194,6 +207,11 @@ def popular_movies(
             ),
         }
     )
+
+
+def _swap_in(database: Database, columns: dict[str, Any], kinds: dict[str, Kind]) -> int:
+    with database.replace("user_recommendations") as replacement:
+        return replacement.write(columns, kinds)
 
 
 def _long(

@@ -241,11 +241,12 @@ class Database:
         its place. An exception in the block leaves everything as it was. Two replacements of one table wait for
         each other.
         """
+        parent = sql.Identifier(SCHEMA, table)
         with self.transaction() as cursor:
             lock(cursor, table)
             cursor.execute("SELECT txid_current()")
             fresh = f"{table}_{_first(cursor)}"
-            parent, child = sql.Identifier(SCHEMA, table), sql.Identifier(SCHEMA, fresh)
+            child = sql.Identifier(SCHEMA, fresh)
             cursor.execute(
                 sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)").format(child, parent)
             )
@@ -255,7 +256,6 @@ class Database:
                 [f"{SCHEMA}.{table}"],
             )
             cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(_first(cursor))))
-            cursor.execute(sql.SQL("ANALYZE {}").format(child))
             cursor.execute(
                 "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
                 [f"{SCHEMA}.{table}"],
@@ -268,6 +268,10 @@ class Database:
                     parent, child
                 )
             )
+        # Of the table itself as well as of its partition: joins are planned by the former. Afterwards, because readers
+        # wait from the swap to the end of the transaction.
+        with self.transaction() as cursor:
+            cursor.execute(sql.SQL("ANALYZE {}").format(parent))
 
     def last_load(self, table: str) -> Load | None:
         """What a table was last loaded from, or None when it never was."""

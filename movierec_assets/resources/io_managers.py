@@ -19,6 +19,7 @@ from dagster import ConfigurableIOManagerFactory, InputContext, MetadataValue, O
 from upath import UPath
 
 from movierec_assets.recsys.interactions import Arrays
+from movierec_assets.resources.memory import peak_rss_mb
 from movierec_assets.settings import get_settings
 
 
@@ -54,7 +55,9 @@ class _AtomicIOManager(UPathIOManager):
                 beside.rename(path)
         finally:
             beside.unlink(missing_ok=True)
-        context.add_output_metadata({"size_mb": round(path.stat().st_size / 1e6, 3)})
+        context.add_output_metadata(
+            {"size_mb": round(path.stat().st_size / 1e6, 3), "peak_rss_mb": round(peak_rss_mb(), 1)}
+        )
 
     def load_from_path(self, context: InputContext, path: UPath) -> Any:
         """Read the object, as the type the asset annotates.

@@ -14,10 +14,10 @@ SELECT 'movie outside the catalogue', count(*)
 FROM movierec.user_recommendations u
 WHERE NOT EXISTS (SELECT FROM movierec.movies m WHERE m.movie_id = u.movie_id)
 UNION ALL
-SELECT 'movie twice in a list', coalesce(sum(places - 1), 0)
+SELECT 'movie twice in a list', coalesce(sum(again), 0)
 FROM (
-    SELECT count(*) AS places FROM movierec.user_recommendations GROUP BY user_id, movie_id HAVING count(*) > 1
-) twice
+    SELECT count(*) - count(DISTINCT movie_id) AS again FROM movierec.user_recommendations GROUP BY user_id
+) lists
 UNION ALL
 SELECT 'score not a number', count(*)
 FROM movierec.user_recommendations

@@ -1,0 +1,59 @@
+"""Telling how far a long step is.
+
+Belongs here: what an asset says while it waits for the database or for a file. The terminal shows it as a moving line.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+
+SECONDS_BETWEEN_MESSAGES = 2.0
+
+
+def telling(log: Any, text: str, work: Callable[[Say], T]) -> T:
+    """Do some work, logging every few seconds what it is at.
+
+    The work runs in a thread of its own, so that there is something to say even while the database is busy. It ends
+    with the process when the run is interrupted.
+
+    Parameters
+    ----------
+    log : Dagster's log of the step
+    text : str
+        What is being done.
+    work : callable
+        Given a function that takes what is being done from now on.
+    """
+    now = text
+
+    def say(next_text: str) -> None:
+        nonlocal now
+        now = next_text
+
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work(say))
+        except BaseException as error:  # noqa: BLE001
+            future.set_exception(error)
+
+    started = time.monotonic()
+    threading.Thread(target=run, name="movierec-work", daemon=True).start()
+    while not wait([future], timeout=SECONDS_BETWEEN_MESSAGES).done:
+        log.info(f"{now} ({time.monotonic() - started:.0f} s)")
+    return future.result()
+
+
+def megabytes(say: Say, done_so_far: str) -> Callable[[int, int], None]:
+    """Make a function that says how much of ratings.csv is done."""
+
+    def progress(done: int, total: int) -> None:
+        say(f"{done_so_far} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB of ratings.csv")
+
+    return progress

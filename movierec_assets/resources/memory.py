@@ -1,0 +1,31 @@
+"""How much memory this process has taken at most.
+
+Belongs here: asking the system. Steps of a run share one process, so the mark is reset where a step begins; where the
+system cannot reset it (elsewhere than on Linux), it is that of the process since its start.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_PROCESS = Path("/proc/self")
+_RESET_PEAK = "5"
+
+
+def reset_peak() -> None:
+    """Begin a new high-water mark, where the system can."""
+    with suppress(OSError):
+        (_PROCESS / "clear_refs").write_text(_RESET_PEAK)
+
+
+def peak_rss_mb() -> float:
+    """Largest resident set since the last reset, in MB of a million bytes; shared libraries are part of it."""
+    with suppress(OSError):
+        for line in (_PROCESS / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
