@@ -160,3 +160,19 @@ def test_nothing_is_read_or_made_when_settings_are_imported(tmp_path: Path) -> N
     result = CliRunner().invoke(cli.cli, ["--help"], env={"MOVIEREC_STATE_DIR": str(tmp_path / "never")})
     assert result.exit_code == 0
     assert not (tmp_path / "never").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"), [("3GB", 3 * 10**9), ("512MB", 512 * 10**6), ("1GiB", 2**30), ("99000000", 99_000_000)]
+)
+def test_the_memory_limit_is_read_as_people_write_it(monkeypatch: pytest.MonkeyPatch, text: str, limit: int) -> None:
+    assert get_settings().memory_limit == 2 * 10**9
+    monkeypatch.setenv("MOVIEREC_MEMORY_LIMIT", text)
+    assert get_settings().memory_limit == limit
+
+
+@pytest.mark.parametrize("text", ["1KB", "much", "-3GB"])
+def test_a_memory_limit_too_small_to_work_with_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("MOVIEREC_MEMORY_LIMIT", text)
+    with pytest.raises(ValidationError, match="memory_limit"):
+        get_settings()

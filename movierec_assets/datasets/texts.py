@@ -19,6 +19,8 @@ from .rejects import clean_text
 def text_of_lines(path: Path, lines: npt.NDArray[np.int64]) -> pl.Series:
     """Read lines with these physical numbers, 1-based and ascending, as they are kept of rejected rows."""
     texts: list[str] = []
+    if not len(lines):
+        return pl.Series("text", texts, pl.String)
     with open_file(path) as stream:
         for block in read_blocks(stream, path, 1):
             if len(texts) == len(lines):

@@ -83,6 +83,7 @@ def raw_movies(
         user_id=("integer", "MovieLens id; primary key with movie_id"),
         movie_id=("integer", "In raw_movies"),
         rating=("real", "0.5 to 5.0 stars in half stars"),
+        line=("integer", "Of ratings.csv, from 1; 0 where the row did not come from a file"),
         rated_at=("timestamptz", "UTC"),
     )
     | {"table": f"{SCHEMA}.ratings"},

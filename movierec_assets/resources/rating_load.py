@@ -7,12 +7,14 @@ loading is decided in `loading`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from time import time
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
@@ -171,6 +173,7 @@ def append(
     place = Place(**state.place)
     with (
         RatingScan(files, known, start=place, progress=progress, block_bytes=block_bytes()) as scan,
+        ThreadPoolExecutor(1) as pool,
         database.transaction() as cursor,
     ):
         lock(cursor, "ratings")
@@ -188,6 +191,7 @@ def append(
         ousted = Losers(losers.position[is_old], losers.line[is_old], losers.winner[is_old])
         beaten = Losers(losers.position[~is_old], losers.line[~is_old], losers.winner[~is_old])
         rejects = scan.rejects(beaten)
+        texts = pool.submit(text_of_lines, files.ratings, np.sort(ousted.line))  # while Postgres is at work
         _merge(cursor, beaten)
         totals = Totals()
         totals.add(tail)
@@ -198,7 +202,7 @@ def append(
                 f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file = 'ratings.csv' AND line = %s", [place.line]
             )
         _copy_rejects(cursor, rejects)
-        _oust(cursor, files, ousted)
+        _oust(cursor, files.ratings.name, ousted, texts.result())
         details = _added_up(last.details, rejects, len(ousted), len(tail) - len(losers), place)
         details["file"] = asdict(_state(scan, rejects, digest, state.acceptable_from))
         record_load(cursor, "ratings", load(details))
@@ -264,14 +268,14 @@ def _merge(cursor: Cursor, beaten: Losers) -> None:
     cursor.execute(read_sql("merge_tail"))
 
 
-def _oust(cursor: Cursor, files: MovieLensFiles, ousted: Losers) -> None:
+def _oust(cursor: Cursor, file: str, ousted: Losers, texts: pl.Series) -> None:
     """Reject rows that were in the table until now, and what they had won against points to the new winner."""
     if not len(ousted):
         return
     order = np.argsort(ousted.line)
     line, winner = ousted.line[order], ousted.winner[order]
     code = np.full(len(line), Reason.DUPLICATE_RATING, np.uint8)
-    rejects = Rejects(files.ratings.name, line, code, winner, text_of_lines(files.ratings, line), 0)
+    rejects = Rejects(file, line, code, winner, texts, 0)
     before = Rejects(rejects.file, line, code, line, rejects.text, 0)
     cursor.execute("CREATE TEMPORARY TABLE renamed (before text, after text) ON COMMIT DROP")
     copy_rows(cursor, sql.Identifier("renamed"), ("before", "after"), zip(before.reason, rejects.reason, strict=True))
