@@ -55,18 +55,16 @@ class Settings(BaseSettings):
     positive_threshold: float = Field(
         default=4.0, ge=0.5, le=5.0, description="A rating of at least this many stars is liked."
     )
-
-    # Training and promotion
-    warm_start: bool = Field(
-        default=True, description="Train on newer data from the champion's factors while the recipe stays the same."
-    )
     memory_limit: ByteSize = Field(
         default=ByteSize(2_000_000_000),
         ge=64_000_000,
         description="Working memory of a stage, as in 512MB or 3GB: sizes the blocks it reads, writes and ranks in.",
     )
 
-    # Promotion
+    # Training and promotion
+    warm_start: bool = Field(
+        default=True, description="Train on newer data from the champion's factors while the recipe stays the same."
+    )
     improvement_margin: float = Field(
         default=0.0,
         ge=0,
@@ -128,6 +126,11 @@ class Settings(BaseSettings):
         if not url.database:
             raise ValueError("names no database; end it with one, as in postgresql://user@host:5432/movierec")
         return value
+
+    @property
+    def batch_bytes(self) -> int:
+        """Memory for the temporary arrays of a batch of users: there are others beside it."""
+        return self.memory_limit // 8
 
     @property
     def state(self) -> Path:

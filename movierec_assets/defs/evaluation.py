@@ -6,6 +6,7 @@ Belongs here: the asset `model_evaluation`. The metrics are in `recsys.metrics`,
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from movierec_assets.defs.presentation import (
     metric_panels,
     schema,
 )
+from movierec_assets.defs.progress import telling
 from movierec_assets.defs.provenance import SPLIT, require_one_split
 from movierec_assets.recsys import als, baselines
 from movierec_assets.recsys.errors import RecsysError
@@ -38,6 +40,7 @@ from movierec_assets.resources.challenger import Challenger
 from movierec_assets.resources.configurable import RegistryResource
 from movierec_assets.resources.provenance import mismatches, refuse
 from movierec_assets.resources.registry import CHAMPION, Version
+from movierec_assets.settings import get_settings
 
 CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
 """Names of the rankers in a report."""
@@ -100,7 +103,7 @@ def model_evaluation(
     baselines_started = time.perf_counter()
     ranked, left_out = _baselines(task, als_model.recipe.seed)
     baselines_seconds = time.perf_counter() - baselines_started
-    ranked = {CHALLENGER_LISTS: rank(task, als_model.scored, als_model.recipe, max(CUTOFFS)), **ranked}
+    ranked = {CHALLENGER_LISTS: _lists(context, task, als_model.scored, als_model.recipe), **ranked}
     if champion is not None:
         ranked[CHAMPION_LISTS] = _refit(context, champion, als_model, task, ranked[CHALLENGER_LISTS])
     evaluations = with_intervals(
@@ -177,7 +180,12 @@ def _refit(
         context.log.info(f"Champion {champion.number} has the challenger's recipe; its refit is the challenger")
         return challenger
     context.log.info(f"Refitting the recipe of champion {champion.number}")
-    return rank(task, als.fit(task.train, recipe), recipe, max(CUTOFFS))
+    return _lists(context, task, als.fit(task.train, recipe), recipe)
+
+
+def _lists(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:
+    work = partial(rank, task, factors, recipe, max(CUTOFFS), batch_bytes=get_settings().batch_bytes)
+    return telling(context.log, f"Ranking for {len(task.users):,} users", lambda _: work())
 
 
 def _scores(evaluations: Sequence[Evaluation], task: Task, user_ids: Any) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResu
 
 from movierec_assets.defs.decision_metadata import compared_with, require_compared_with, shown_decision, shown_history
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
-from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING
+from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
 from movierec_assets.defs.provenance import SPLIT, record
 from movierec_assets.recsys.comparison import paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
@@ -86,7 +86,7 @@ def champion_model(
         )
     return MaterializeResult(
         data_version=DataVersion(str(now.number)),
-        metadata={"champion_version": MetadataValue.int(now.number), **shown},
+        metadata={"champion_version": MetadataValue.int(now.number), **shown, **peak_memory()},
     )
 
 

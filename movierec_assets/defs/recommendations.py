@@ -65,7 +65,11 @@ def user_recommendations(
     ranking_now = f"Ranking for {len(histories.user_ids):,} users with version {champion.number}"
     context.log.info(ranking_now)
     lists = telling(
-        context.log, ranking_now, lambda _: recommender.for_histories(histories.liked, histories.seen, PER_USER)
+        context.log,
+        ranking_now,
+        lambda _: recommender.for_histories(
+            histories.liked, histories.seen, PER_USER, batch_bytes=get_settings().batch_bytes
+        ),
     )
     movie_ids = recommender.movie_ids_of(lists)
     columns = _long(histories.user_ids, lists, movie_ids, champion, "user_id", "movie_id")
@@ -126,7 +130,7 @@ def similar_movies(
     """The 20 movies nearest to each movie, by the champion's factors."""
     database = postgres.open()
     champion, recommender = load_champion(registry.open(), database)
-    lists = ranking.similar(recommender.movie_factors, PER_MOVIE)
+    lists = ranking.similar(recommender.movie_factors, PER_MOVIE, batch_bytes=get_settings().batch_bytes)
     movie_ids = recommender.ids.movie_ids
     neighbours = recommender.movie_ids_of(lists)
     columns = _long(movie_ids, lists, neighbours, champion, "movie_id", "similar_movie_id")

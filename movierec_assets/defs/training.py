@@ -116,7 +116,8 @@ def als_model(
         }
         mlflow.set_tags(tags)
         log_legacy(mlflow, fits.legacy)
-        version = log_version(mlflow, Recommender.of(fits.served, positives, ids, recipe), id_maps, tags=tags)
+        recommender = Recommender.of(fits.served, positives, ids, recipe, batch_bytes=get_settings().batch_bytes)
+        version = log_version(mlflow, recommender, id_maps, tags=tags)
         versions.name_challenger(version)
     context.log.info(f"Registered {MODEL_NAME} version {version}")
     return Output(

@@ -18,6 +18,7 @@ from movierec_assets.defs.presentation import (
     TRAINING,
     embedded,
     parallel_coordinates,
+    peak_memory,
     search_history,
     table,
 )
@@ -111,6 +112,7 @@ def hyperparameters(
             "pruned": MetadataValue.int(sum(trial.state == "pruned" for trial in found.trials)),
             "mlflow_run_id": MetadataValue.text(mlflow_run_id),
             **{name: embedded(image) for name, image in pictures.items()},
+            **peak_memory(),
             "best_trials": table(*_best_trials(found.trials)),
         },
     )
