@@ -75,6 +75,9 @@ class Settings(BaseSettings):
         ge=0,
         description="NDCG@10 by which one on newer data may be worse at the low end of the interval.",
     )
+    min_evaluated_users: int = Field(
+        default=10, ge=1, description="Least number of users to score a challenger on; with fewer nothing is trained."
+    )
     min_coverage: float = Field(
         default=0.5,
         ge=0,

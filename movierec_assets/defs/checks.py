@@ -79,13 +79,14 @@ def no_future_in_the_past(
 def somebody_can_be_evaluated(
     train_matrix: Interactions, validation_matrix: Interactions, test_matrix: Interactions
 ) -> AssetCheckResult:
-    """At least one user has enough positives before the held-out ones to be scored."""
+    """Enough users have enough positives before the held-out ones to be scored."""
     split = Split(train_matrix, validation_matrix, test_matrix)
-    users = len(split.evaluated_users("test"))
+    users, least = len(split.evaluated_users("test")), get_settings().min_evaluated_users
     return AssetCheckResult(
-        passed=users > 0,
-        description=f"{users:,} users have {MIN_TRAIN_TO_EVALUATE} positives or more before their latest ones. "
-        + ("" if users else "Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."),
+        passed=users >= least,
+        description=f"{users:,} users have {MIN_TRAIN_TO_EVALUATE} positives or more before their latest ones; "
+        f"at least {least} are asked for (MOVIEREC_MIN_EVALUATED_USERS). "
+        + ("" if users >= least else "Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."),
         metadata={"evaluated_users": users},
     )
 

@@ -24,22 +24,24 @@ from movierec_assets.defs.presentation import (
     schema,
 )
 from movierec_assets.defs.progress import telling
-from movierec_assets.defs.provenance import SPLIT, require_one_split
+from movierec_assets.defs.provenance import FINGERPRINT, SPLIT, fingerprint, require_one_split, require_recorded
 from movierec_assets.recsys import als, baselines
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.experiment import NOBODY_TO_SCORE, rank
 from movierec_assets.recsys.guardrails import full_lists, seen_items
-from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.report import as_markdown
 from movierec_assets.recsys.split import Split, Task
+from movierec_assets.recsys.warm_start import leaks, matched
 from movierec_assets.resources.challenger import Challenger
 from movierec_assets.resources.configurable import RegistryResource
+from movierec_assets.resources.predecessor import predecessor_of
 from movierec_assets.resources.provenance import mismatches, refuse
-from movierec_assets.resources.registry import CHAMPION, Version
+from movierec_assets.resources.registry import CHAMPION, ModelRegistry, Version
 from movierec_assets.settings import get_settings
 
 CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
@@ -90,6 +92,7 @@ def model_evaluation(
         test_matrix=test_matrix,
         id_maps=id_maps,
     )
+    require_recorded(context.instance, "model_evaluation", "als_model", als_model)
     refuse(
         f"als_model (version {als_model.version}) was not trained on the matrices at hand",
         mismatches(als_model.provenance, {"split": split_id}),
@@ -105,7 +108,8 @@ def model_evaluation(
     baselines_seconds = time.perf_counter() - baselines_started
     ranked = {CHALLENGER_LISTS: _lists(context, task, als_model.scored, als_model.recipe), **ranked}
     if champion is not None:
-        ranked[CHAMPION_LISTS] = _refit(context, champion, als_model, task, ranked[CHALLENGER_LISTS])
+        split = Split(train_matrix, validation_matrix, test_matrix)
+        ranked[CHAMPION_LISTS] = _champion_lists(context, versions, champion, als_model, split, task, ids_from(id_maps))
     evaluations = with_intervals(
         [evaluate(name, lists, task.held_out, task.train, histories=task.histories) for name, lists in ranked.items()]
     )
@@ -125,10 +129,12 @@ def model_evaluation(
     files = {f"{name}.png": image for name, image in pictures.items()} | {"report.md": report.encode()}
     versions.log_files(als_model.run_id, "evaluation", files)
     popularity = means[POPULARITY_LISTS][HEADLINE]
+    scores = _scores(evaluations, task, ids_from(id_maps).user_ids[task.users])
     context.add_output_metadata(
         {
             "model_version": MetadataValue.int(als_model.version),
             SPLIT: MetadataValue.text(split_id),
+            FINGERPRINT: MetadataValue.text(fingerprint(scores)),
             # champion_model refuses an evaluation beside another champion than the one of its day.
             **({} if champion is None else {"champion_version": MetadataValue.int(champion.number)}),
             "evaluated_users": MetadataValue.int(len(task.users)),
@@ -151,7 +157,7 @@ def model_evaluation(
             **{name: embedded(image) for name, image in pictures.items()},
         }
     )
-    return _scores(evaluations, task, ids_from(id_maps).user_ids[task.users])
+    return scores
 
 
 def _baselines(task: Task, seed: int) -> tuple[dict[str, TopK], list[str]]:
@@ -171,14 +177,30 @@ def _baselines(task: Task, seed: int) -> tuple[dict[str, TopK], list[str]]:
     return ranked, left_out
 
 
-def _refit(
-    context: AssetExecutionContext, champion: Version, als_model: Challenger, task: Task, challenger: TopK
+def _champion_lists(
+    context: AssetExecutionContext,
+    versions: ModelRegistry,
+    champion: Version,
+    als_model: Challenger,
+    split: Split,
+    task: Task,
+    ids: IdMaps,
 ) -> TopK:
-    """Lists of the champion's recipe, fitted on the same history."""
+    """Lists of the champion's recipe, which has not seen the test either.
+
+    Another recipe than the challenger's is fitted again on the same history. The same recipe would give the challenger
+    again; what is asked then is whether the newer fit is worse than the champion's own scored fit.
+    """
     recipe = opponent(champion.recipe, als_model.recipe)
     if recipe == als_model.recipe:
-        context.log.info(f"Champion {champion.number} has the challenger's recipe; its refit is the challenger")
-        return challenger
+        before = predecessor_of(versions, champion)
+        if before is not None and not leaks(before, split, ids):
+            context.log.info(
+                f"Champion {champion.number} has the challenger's recipe; comparing with its own scored fit"
+            )
+            movies = matched(before.legacy, before.legacy.scored, ids, recipe)
+            confidence = als.Confidence.of(task.train, recipe.confidence)
+            return _lists(context, task, als.Factors(movies[:0], movies, confidence), recipe)
     context.log.info(f"Refitting the recipe of champion {champion.number}")
     return _lists(context, task, als.fit(task.train, recipe), recipe)
 

@@ -10,15 +10,15 @@ from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResu
 from movierec_assets.defs.decision_metadata import compared_with, require_compared_with, shown_decision, shown_history
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
-from movierec_assets.defs.provenance import SPLIT, record
+from movierec_assets.defs.provenance import SPLIT, record, require_recorded
 from movierec_assets.recsys.comparison import paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
-from movierec_assets.recsys.promotion import Margins, decide
+from movierec_assets.recsys.promotion import Margins, decide, opponent
 from movierec_assets.resources.challenger import Challenger
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.decisions import Promotions
 from movierec_assets.resources.provenance import mismatches, refuse
-from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.resources.registry import ModelRegistry, Version
 from movierec_assets.settings import get_settings
 
 
@@ -44,7 +44,7 @@ def champion_model(
     """
     versions = registry.open()
     promotions = Promotions(versions, postgres.open())
-    _require_together(context, als_model, versions)
+    _require_together(context, als_model, model_evaluation, versions)
     compared = compared_with(context.instance)
     scores = {ranker: frame[HEADLINE].to_numpy() for ranker, frame in model_evaluation.groupby("ranker", sort=False)}
     ndcg = float(scores[CHALLENGER_LISTS].mean())
@@ -57,15 +57,13 @@ def champion_model(
             if champion is not None:
                 require_compared_with(champion.number, compared, scored=CHAMPION_LISTS in scores)
                 difference = paired_difference(scores[CHALLENGER_LISTS], scores[CHAMPION_LISTS])
-            newer = (
-                champion is not None and champion.tags.get("positives_fingerprint") != als_model.provenance["positives"]
-            )
             settings = get_settings()
             decision = decide(
                 challenger_ndcg=ndcg,
                 over_popularity=paired_difference(scores[CHALLENGER_LISTS], scores[POPULARITY_LISTS]),
                 over_champion=difference,
-                newer_data=newer,
+                same_recipe=champion is not None and _same_recipe(champion, als_model),
+                newer_data=champion is not None and _is_newer(versions.version(als_model.version), champion),
                 margins=Margins(settings.improvement_margin, settings.refresh_margin),
             )
             decided = turn.carry_out(als_model.version, decision)
@@ -90,8 +88,26 @@ def champion_model(
     )
 
 
-def _require_together(context: AssetExecutionContext, als_model: Challenger, versions: ModelRegistry) -> None:
+def _same_recipe(champion: Version, challenger: Challenger) -> bool:
+    return opponent(champion.recipe, challenger.recipe) == challenger.recipe
+
+
+def _is_newer(challenger: Version, champion: Version) -> bool:
+    """Whether a version was trained on a later like than another, or on more of them until the same one."""
+    if challenger.tags.get("positives_fingerprint") == champion.tags.get("positives_fingerprint"):
+        return False
+    ours, theirs = (
+        (int(each.tags.get("latest_like", 0)), int(each.tags.get("positives", 0))) for each in (challenger, champion)
+    )
+    return ours > theirs
+
+
+def _require_together(
+    context: AssetExecutionContext, als_model: Challenger, evaluation: pd.DataFrame, versions: ModelRegistry
+) -> None:
     """Refuse an evaluation of another challenger, and a registry that holds another version by this number."""
+    require_recorded(context.instance, "champion_model", "als_model", als_model)
+    require_recorded(context.instance, "champion_model", "model_evaluation", evaluation)
     evaluated = record(context.instance, "model_evaluation")
     registered = versions.version(als_model.version)
     refuse(

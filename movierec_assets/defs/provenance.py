@@ -12,6 +12,7 @@ import pandas as pd
 from dagster import AssetKey, DagsterInstance
 
 from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.resources.challenger import Challenger
 from movierec_assets.resources.provenance import digest, joint, mismatches, refuse
 
 FINGERPRINT, SPLIT, SOURCES = "fingerprint", "split", "made_from"
@@ -20,10 +21,12 @@ SPLIT_PARTS = ("train_matrix", "validation_matrix", "test_matrix", "id_maps")
 _REFRESH_SPLIT = "Materialize split_matrices again and what follows it (job `train`)."
 
 
-def fingerprint(part: Interactions | pd.DataFrame) -> str:
+def fingerprint(part: Interactions | Challenger | pd.DataFrame) -> str:
     """SHA-256 of the content of an artefact."""
     if isinstance(part, Interactions):
         return part.fingerprint()
+    if isinstance(part, Challenger):
+        return digest(*part.to_arrays().values())
     columns = [part[name].to_numpy() for name in part.columns]
     return digest(*(column.astype("U") if column.dtype == object else column for column in columns))
 
@@ -42,7 +45,7 @@ def record(instance: DagsterInstance, asset: str) -> dict[str, Any]:
 
 
 def require_recorded(
-    instance: DagsterInstance, consumer: str, asset: str, content: Interactions | pd.DataFrame
+    instance: DagsterInstance, consumer: str, asset: str, content: Interactions | Challenger | pd.DataFrame
 ) -> dict[str, Any]:
     """Refuse content that is not what was recorded when the asset was materialized; returns what it was made from.
 
@@ -53,7 +56,7 @@ def require_recorded(
     found = record(instance, asset)
     refuse(
         f"{consumer} was handed another {asset} than was recorded",
-        mismatches({asset: found.get(FINGERPRINT)}, {asset: fingerprint(content)}),
+        mismatches({asset: fingerprint(content)}, {asset: found.get(FINGERPRINT)}),
         f"Materialize {asset} again and what follows it (job `train`).",
     )
     return dict(found.get(SOURCES, {}))
@@ -85,10 +88,9 @@ def require_one_split(
     """
     records = {name: record(instance, name) for name in parts}
     at_hand = {name: fingerprint(part) for name, part in parts.items()}
-    found = mismatches({name: each.get(FINGERPRINT) for name, each in records.items()}, at_hand)
+    found = mismatches(at_hand, {name: each.get(FINGERPRINT) for name, each in records.items()})
     splits = {f"split of {name}": each.get(SPLIT) for name, each in records.items()}
-    whole = set(SPLIT_PARTS) <= set(parts)
-    expected = split_of(at_hand) if whole else next(iter(splits.values())) or "one that is recorded"
+    expected = next(iter(splits.values())) or "one that is recorded"
     found += mismatches(splits, dict.fromkeys(splits, expected))
     refuse(f"{consumer} was handed matrices that do not belong together", found, _REFRESH_SPLIT)
     return expected, dict(next(iter(records.values())).get(SOURCES, {}))

@@ -14,7 +14,7 @@ from dagster import AssetExecutionContext, MetadataValue, Output, asset
 
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
-from movierec_assets.defs.provenance import require_one_split
+from movierec_assets.defs.provenance import FINGERPRINT, fingerprint, require_one_split
 from movierec_assets.defs.tuning import hyperparameters
 from movierec_assets.recsys import warm_start
 from movierec_assets.recsys.als import Iteration
@@ -112,6 +112,8 @@ def als_model(
             "made_from": json.dumps(sources),
             "recipe": json.dumps(recipe.as_dict()),
             "recipe_source": chosen.source,
+            "positives": str(len(positives)),
+            "latest_like": str(int(positives.rated_at.max())),
             "start": f"{'warm' if fits.warm else 'cold'}: {fits.why}",
         }
         mlflow.set_tags(tags)
@@ -120,9 +122,11 @@ def als_model(
         version = log_version(mlflow, recommender, id_maps, tags=tags)
         versions.name_challenger(version)
     context.log.info(f"Registered {MODEL_NAME} version {version}")
+    challenger = Challenger(version, run_id, recipe, fits.scored, provenance)
     return Output(
-        Challenger(version, run_id, recipe, fits.scored, provenance),
+        challenger,
         metadata={
+            FINGERPRINT: MetadataValue.text(fingerprint(challenger)),
             "model": MetadataValue.text(MODEL_NAME),
             "model_version": MetadataValue.int(version),
             "mlflow_run_id": MetadataValue.text(run_id),

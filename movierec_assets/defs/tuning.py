@@ -65,7 +65,7 @@ def hyperparameters(
     A recipe replaces the built-in one only when it is better for the same users beyond chance. A search that was
     interrupted goes on where it was; its trials are in Postgres.
     """
-    database = postgres.open()
+    database, versions = postgres.open(), registry.open()
     require_one_split(
         context.instance, "hyperparameters", train_matrix=train_matrix, validation_matrix=validation_matrix
     )
@@ -92,14 +92,13 @@ def hyperparameters(
         "study": study,
         "seed": config.seed,
     }
-    number = record_search(database, found.recipe, details, context.run.run_id)
     best = max(trial.value for trial in found.trials if trial.value is not None)
     won = "better than the built-in recipe" if found.lead.low > 0 else "not clearly better; the built-in recipe stays"
-    context.log.info(f"Search {number}: best {best:.4f} is {won}")
     pictures = {"history": search_history(found.trials), "parallel_coordinates": parallel_coordinates(found.trials)}
-    mlflow_run_id = log_search(
-        registry.open(), number, found.recipe, found.trials, pictures, dagster_run_id=context.run.run_id
-    )
+    mlflow_run_id = log_search(versions, found.recipe, found.trials, pictures, dagster_run_id=context.run.run_id)
+    # Last, because the next training takes what is recorded.
+    number = record_search(database, found.recipe, details, context.run.run_id)
+    context.log.info(f"Search {number}: best {best:.4f} is {won}")
     return MaterializeResult(
         data_version=DataVersion(str(number)),
         metadata={

@@ -69,6 +69,7 @@ def decide(
     challenger_ndcg: float,
     over_popularity: Interval,
     over_champion: Interval | None,
+    same_recipe: bool = False,
     newer_data: bool,
     margins: Margins | None = None,
 ) -> Decision:
@@ -83,8 +84,11 @@ def decide(
     over_champion : Interval or None
         Challenger minus the champion's recipe, refit on the same history, on the same users; None when there is no
         champion.
+    same_recipe : bool
+        Whether the challenger has the champion's recipe. A refit of that is the challenger again, so `over_champion` is
+        about the champion's own scored fit then: never an improvement, and a refresh unless it became clearly worse.
     newer_data : bool
-        Whether the challenger was trained on other data than the champion.
+        Whether the challenger was trained on newer data than the champion.
     margins : Margins, optional
 
     Returns
@@ -106,9 +110,12 @@ def decide(
         return Decision(False, "rejected", reason, found)
     found |= {"champion_ndcg_at_10": float(challenger_ndcg - over_champion.mean), **_named("difference", over_champion)}
     numbers = f"NDCG@10 differs by {_told(over_champion)}"
-    if over_champion.low > margins.improvement:
+    if over_champion.low > margins.improvement and not same_recipe:
         return Decision(True, "improvement", f"Better than the champion's recipe: {numbers}.", found)
-    if newer_data and over_champion.low > -margins.refresh:
+    if newer_data and over_popularity.low <= margins.improvement:
+        against = f"NDCG@10 differs from popularity's by {_told(over_popularity)}"
+        return Decision(False, "kept", f"Champion kept (not clearly better than popularity): {against}.", found)
+    if newer_data and (over_champion.high if same_recipe else over_champion.low) > -margins.refresh:
         reason = f"Not worse than the champion's recipe and trained on newer data: {numbers}."
         return Decision(True, "refresh", reason, found)
     on = "newer data, but not clearly as good" if newer_data else "the same data, not clearly better"

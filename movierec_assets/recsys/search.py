@@ -7,13 +7,15 @@ storage URL, or memory.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_args
 
 import numpy as np
 import optuna
+from optuna.trial import TrialState
 
 from movierec_assets.recsys import als, metrics, ranking
 from movierec_assets.recsys.als import FoldIn, Iteration, Recipe
@@ -22,8 +24,12 @@ from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, StrongSplit, Task, latest_of_each_user
 
+_ABANDONED = "abandoned trial "
 _REPORTED = (6, 12)
 """Iterations after which a trial may be pruned; before the first, factors say little."""
+
+
+_RANGES = ("alpha", "regularization", "iterations", "fold_in_floor", "fold_in_boost", "fold_in_tau")
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,26 @@ class Space:
         for name in ("confidence", "factors"):
             if not getattr(self, name):
                 raise RecsysError(f"The search space leaves no choice for {name}; name at least one.")
-        for name in ("alpha", "regularization", "iterations", "fold_in_floor", "fold_in_boost", "fold_in_tau"):
+        for name in _RANGES:
             low, high = getattr(self, name)
-            if not 0 < low <= high:
+            if not 0 < low <= high < math.inf:
                 raise RecsysError(f"The search space of {name} is {low} to {high}; give 0 < lowest <= highest.")
+
+        unknown = set(self.confidence) - set(get_args(als.ConfidenceKind))
+        if unknown:
+            raise RecsysError(f"The search space names confidence {', '.join(map(str, unknown))}, which is none.")
+        whole = (*self.factors, *self.iterations)
+        if any(value != int(value) or value < 1 for value in whole):
+            raise RecsysError(f"Factors and iterations are whole numbers from 1, not {', '.join(map(str, whole))}.")
+
+    def holds(self, recipe: Recipe) -> bool:
+        """Whether a recipe is one that could be drawn."""
+        values = recipe.as_dict()
+        return (
+            recipe.confidence in self.confidence
+            and recipe.factors in self.factors
+            and all(low <= float(values[name]) <= high for name in _RANGES for low, high in [getattr(self, name)])
+        )
 
     def suggest(self, trial: optuna.Trial, seed: int) -> Recipe:
         """Draw a recipe."""
@@ -79,7 +101,7 @@ class Budget:
     seconds: float = 240.0
 
     def __post_init__(self) -> None:
-        if self.trials < 1 or self.seconds <= 0:
+        if self.trials < 1 or not self.seconds > 0:
             raise RecsysError(
                 f"A search of {self.trials} trials in {self.seconds:g} s finds nothing; allow at least one trial."
             )
@@ -134,7 +156,7 @@ class Exam:
         if not any(len(moment.users) for moment in moments):
             raise RecsysError(
                 f"There is nothing to choose a recipe on: nobody has {MIN_TRAIN_TO_EVALUATE} likes before the "
-                "validation part. Load more ratings, or train with the built-in recipe."
+                "validation part. Load more ratings, or take the built-in recipe (--search-trials 0)."
             )
         self.train = train
         self.moments = [moment for moment in moments if len(moment.users)]
@@ -257,34 +279,36 @@ def search(
         marks[recipe] = mark
         return float(np.nanmean(mark))
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # progress is told by the caller
     study = optuna.create_study(
         study_name=name,
         storage=storage,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, n_startup_trials=12, warn_independent_sampling=False
-        ),
         pruner=optuna.pruners.PercentilePruner(50.0, n_startup_trials=8),
         load_if_exists=True,
     )
-    if not study.trials:
+    for trial in study.get_trials(states=[TrialState.RUNNING]):  # of a search that was killed; it is made again
+        study.set_user_attr(f"{_ABANDONED}{trial.number}", True)
+        study.tell(trial.number, state=TrialState.FAIL)
+    abandoned = sum(name.startswith(_ABANDONED) for name in study.user_attrs)
+    done = sum(trial.state.is_finished() for trial in study.trials) - abandoned
+    if done == 0 and space.holds(built_in) and not study.get_trials(states=[TrialState.WAITING]):
         first = built_in.as_dict()
         first.pop("seed")
         study.enqueue_trial(first)
-    done = sum(trial.state.is_finished() for trial in study.trials)
 
     def tell(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> None:
         if progress:
             progress(_told(frozen), _best_value(study))
 
-    study.optimize(
-        objective,
-        n_trials=max(0, budget.trials - done),
-        timeout=max(0.001, budget.seconds - (time.monotonic() - started)),
-        callbacks=[tell],
-        catch=(RecsysError,),
-    )
-    finished = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    for number in range(done, budget.trials):
+        if time.monotonic() - started > budget.seconds and number > done:
+            break
+        # Seeded for each trial, so that a search that was interrupted goes on as it would have.
+        of_this_trial = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        study.sampler = optuna.samplers.TPESampler(seed=of_this_trial, multivariate=True, n_startup_trials=12)
+        study.optimize(objective, n_trials=1, callbacks=[tell], catch=(RecsysError,))
+    finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     if not finished:
         raise RecsysError(f"Not one of {len(study.trials)} trials gave a recipe; widen the search space or the budget.")
     best = _recipe(study.best_trial.params, built_in.seed)
@@ -301,14 +325,12 @@ def _recipe(parameters: dict[str, Any], seed: int) -> Recipe:
 
 def _told(frozen: optuna.trial.FrozenTrial) -> Trial:
     seconds = frozen.duration.total_seconds() if frozen.duration else 0.0
-    complete = frozen.state == optuna.trial.TrialState.COMPLETE
+    complete = frozen.state == TrialState.COMPLETE
     return Trial(frozen.number, frozen.state.name.lower(), frozen.params, frozen.value if complete else None, seconds)
 
 
 def _best_value(study: optuna.Study) -> float:
     values: Sequence[float] = [
-        trial.value
-        for trial in study.trials
-        if trial.state == optuna.trial.TrialState.COMPLETE and trial.value is not None
+        trial.value for trial in study.trials if trial.state == TrialState.COMPLETE and trial.value is not None
     ]
     return max(values, default=float("nan"))

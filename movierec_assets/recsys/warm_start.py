@@ -23,7 +23,7 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import als, metrics, ranking
 from movierec_assets.recsys.als import EnoughIterations, Factors, Iteration, Recipe
-from movierec_assets.recsys.interactions import Arrays, BoolArray, FloatArray, IdMaps, IntArray, Interactions
+from movierec_assets.recsys.interactions import Arrays, BoolArray, FloatArray, IdMaps, IntArray, Interactions, positions
 from movierec_assets.recsys.split import Split, Task
 
 MOST_SCORED_USERS = 10_000
@@ -35,6 +35,7 @@ MOST_IN_A_ROW = 30
 LOST = 0.02
 """Share of the cold start's validation NDCG by which a warm one may fall behind before a cold one is due."""
 _LEAST_COMMON = 0.5
+_NEVER = np.iinfo(np.int64).min
 
 Fit = Literal["validation", "scored", "served"]
 Report = Callable[[Fit, Iteration, float | None], None]
@@ -77,6 +78,13 @@ class Legacy:
         Of the fit on the training part alone; a cold training makes none.
     validation_pairs, test_pairs : int array, shape (n, 2)
         User and movie ids that were held out from `trained`, and from `trained` and `scored`.
+    user_ids : int array, shape (n_users,)
+        Rows of the next two.
+    latest_scored, latest_trained : int64 array, shape (n_users,)
+        Unix seconds of the latest like of each user that `scored`, or `trained`, or what either goes back to, was
+        fitted to; the smallest integer where there is none.
+    withdrawn : int array, shape (n, 2)
+        User and movie ids of likes that a fit it goes back to had, and that were no likes any more later.
     cold : Course or None
         Of the last fit on the training part that started cold.
     in_a_row : int
@@ -89,6 +97,10 @@ class Legacy:
     trained: FloatArray | None
     validation_pairs: IntArray
     test_pairs: IntArray
+    user_ids: IntArray
+    latest_scored: IntArray
+    latest_trained: IntArray
+    withdrawn: IntArray
     cold: Course | None
     in_a_row: int
 
@@ -103,6 +115,10 @@ class Legacy:
             "trained": nothing if self.trained is None else self.trained,
             "validation_pairs": self.validation_pairs,
             "test_pairs": self.test_pairs,
+            "user_ids": self.user_ids,
+            "latest_scored": self.latest_scored,
+            "latest_trained": self.latest_trained,
+            "withdrawn": self.withdrawn,
             "about": np.array(json.dumps(about)),
         }
 
@@ -117,6 +133,10 @@ class Legacy:
             trained=arrays["trained"] if len(arrays["trained"]) else None,
             validation_pairs=arrays["validation_pairs"],
             test_pairs=arrays["test_pairs"],
+            user_ids=arrays["user_ids"],
+            latest_scored=arrays["latest_scored"],
+            latest_trained=arrays["latest_trained"],
+            withdrawn=arrays["withdrawn"],
             cold=Course(tuple(about["cold"])) if about["cold"] else None,
             in_a_row=int(about["in_a_row"]),
         )
@@ -222,6 +242,7 @@ def train(
                 "served": matched(legacy, legacy.served, ids, recipe),
             }
     warm = why_cold is None
+    goes_on = predecessor if warm else None
     recipe_for = replace(recipe, iterations=iterations)
 
     def told(which: Fit) -> Callable[[Iteration], None] | None:
@@ -239,6 +260,10 @@ def train(
         trained=trained,
         validation_pairs=_pairs(split.validation, ids),
         test_pairs=_pairs(split.test, ids),
+        user_ids=ids.user_ids,
+        latest_scored=_latest(history, ids, goes_on, "latest_scored"),
+        latest_trained=_latest(split.train, ids, goes_on, "latest_trained"),
+        withdrawn=np.empty((0, 2), dtype=np.int64) if goes_on is None else withdrawn(goes_on, positives, ids),
         cold=cold,
         in_a_row=in_a_row,
     )
@@ -259,21 +284,69 @@ def why_not(predecessor: Predecessor | None, recipe: Recipe, ids: IdMaps, split:
         return f"the champion knows only {common:.0%} of the movies"
     if len(split.evaluated_users("validation")) == 0:
         return "there is no validation to stop by"
-    seen = int(was_trained_on(predecessor, _pairs(split.test, ids), legacy.test_pairs).sum())
+    return leaks(predecessor, split, ids)
+
+
+def leaks(predecessor: Predecessor, split: Split, ids: IdMaps) -> str | None:
+    """Why the predecessor's fits must not be scored on what is held out now; None when they may.
+
+    They must not when they, or what they go back to, were fitted to a like that is held out now, or to a later one of
+    the same user.
+    """
+    legacy = predecessor.legacy
+    test, validation = _pairs(split.test, ids), _pairs(split.validation, ids)
+    seen = int(was_trained_on(predecessor, test, legacy.test_pairs).sum())
+    early = int(_not_later(split.test, ids, legacy.user_ids, legacy.latest_scored).sum())
     if legacy.trained is not None:
         held_out = np.concatenate([legacy.test_pairs, legacy.validation_pairs])
-        seen += int(was_trained_on(predecessor, _pairs(split.validation, ids), held_out).sum())
-    return f"{seen} likes that are held out now were trained on before" if seen else None
+        seen += int(was_trained_on(predecessor, validation, held_out).sum())
+        early += int(_not_later(split.validation, ids, legacy.user_ids, legacy.latest_trained).sum())
+    if seen:
+        return f"{seen} likes that are held out now were trained on before"
+    return f"{early} likes that are held out now are not later than what was trained on before" if early else None
+
+
+def withdrawn(predecessor: Predecessor, positives: Interactions, ids: IdMaps) -> IntArray:
+    """Likes that the predecessor or what it goes back to had, and that are none now, shape (n, 2)."""
+    rows = np.repeat(np.arange(len(predecessor.ids.user_ids)), np.diff(predecessor.positives.indptr))
+    columns = predecessor.positives.indices
+    had = np.stack([predecessor.ids.user_ids[rows], predecessor.ids.movie_ids[columns]], axis=1)
+    gone = had[~np.isin(_keys(had), _keys(_pairs(positives, ids)))]
+    return np.unique(np.concatenate([predecessor.legacy.withdrawn, gone]), axis=0)
+
+
+def _latest(part: Interactions, ids: IdMaps, predecessor: Predecessor | None, name: str) -> IntArray:
+    """Latest time of each user in a part, or in what the predecessor goes back to."""
+    users, _, _, rated_at = part.triplets()
+    latest = np.full(len(ids.user_ids), _NEVER)
+    np.maximum.at(latest, users, rated_at)
+    if predecessor is not None:
+        places = positions(predecessor.legacy.user_ids, ids.user_ids)
+        known = places >= 0
+        latest[known] = np.maximum(latest[known], getattr(predecessor.legacy, name)[places[known]])
+    return latest
+
+
+def _not_later(part: Interactions, ids: IdMaps, user_ids: IntArray, latest: IntArray) -> BoolArray:
+    """Mark interactions of users that are not later than a time for each user."""
+    users, _, _, rated_at = part.triplets()
+    places = positions(user_ids, ids.user_ids)[users]
+    marked: BoolArray = (places >= 0) & (rated_at <= latest[places])
+    return marked
 
 
 def was_trained_on(predecessor: Predecessor, pairs: IntArray, held_out: IntArray) -> BoolArray:
-    """Mark pairs of user and movie id that the predecessor had, other than those it held out, shape (n,)."""
+    """Mark pairs of user and movie id that the predecessor had, other than those it held out, shape (n,).
+
+    Those that were withdrawn before count as well.
+    """
     users, movies = predecessor.ids.users_at(pairs[:, 0]), predecessor.ids.movies_at(pairs[:, 1])
     marked = (users >= 0) & (movies >= 0)
     known = np.flatnonzero(marked)
     if len(known):
         marked[known] = np.asarray(predecessor.positives[users[known], movies[known]]).ravel() != 0
     marked &= ~np.isin(_keys(pairs), _keys(held_out))
+    marked |= np.isin(_keys(pairs), _keys(predecessor.legacy.withdrawn))
     return marked
 
 

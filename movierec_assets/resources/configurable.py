@@ -56,9 +56,16 @@ class RegistryResource(ConfigurableResource[None]):
     """MLflow registry; MOVIEREC_MLFLOW_TRACKING_URI, or MLflow's database, when None."""
 
     def open(self) -> ModelRegistry:
-        """The registry."""
+        """The registry, which answers.
+
+        Raises
+        ------
+        RegistryUnavailableError
+        """
         settings = get_settings()
-        return ModelRegistry(self.uri or settings.mlflow_uri, settings.state / "mlartifacts")
+        registry = ModelRegistry(self.uri or settings.mlflow_uri, settings.state / "mlartifacts")
+        registry.require_reachable()
+        return registry
 
 
 class DatasetResource(ConfigurableResource[None]):

@@ -12,6 +12,7 @@ import os
 import uuid
 from abc import abstractmethod
 from typing import Any, Protocol, cast, runtime_checkable
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,10 @@ class ArtifactMissingError(FileNotFoundError):
     """An upstream artefact was never stored, or was removed; the message says what to materialize."""
 
 
+class ArtifactDamagedError(RuntimeError):
+    """A stored artefact cannot be read; the message says what to materialize."""
+
+
 class _AtomicIOManager(UPathIOManager):
     """Writes beside the target and moves it there, so that a reader or a crash never meets half a file."""
 
@@ -64,12 +69,16 @@ class _AtomicIOManager(UPathIOManager):
 
         Raises
         ------
-        ArtifactMissingError
+        ArtifactMissingError, ArtifactDamagedError
         """
         if not path.exists():
             name = context.asset_key.to_user_string() if context.has_asset_key else path.name
             raise ArtifactMissingError(f"{path} does not exist; materialize {name} first, or run `movierec run`.")
-        return self._read(path, context.dagster_type.typing_type)
+        try:
+            return self._read(path, context.dagster_type.typing_type)
+        except (BadZipFile, EOFError, KeyError, ValueError) as error:  # pyarrow's errors are ValueErrors
+            name = context.asset_key.to_user_string() if context.has_asset_key else path.name
+            raise ArtifactDamagedError(f"{path} is damaged ({error}); materialize {name} again.") from error
 
     @abstractmethod
     def _write(self, obj: Any, path: UPath) -> None: ...

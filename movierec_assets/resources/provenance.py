@@ -58,7 +58,11 @@ def _short(value: str | None) -> str:
 
 def mismatches(stored: Mapping[str, str | None], expected: Mapping[str, str | None]) -> list[Mismatch]:
     """Everything expected that is not stored so."""
-    return [Mismatch(what, stored.get(what), value) for what, value in expected.items() if stored.get(what) != value]
+    return [
+        Mismatch(what, stored.get(what), value)
+        for what, value in expected.items()
+        if value is None or stored.get(what) != value
+    ]
 
 
 def refuse(subject: str, found: Iterable[Mismatch], remedy: str) -> None:

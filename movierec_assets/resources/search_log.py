@@ -15,7 +15,6 @@ from movierec_assets.resources.registry import ModelRegistry
 
 def log_search(
     registry: ModelRegistry,
-    number: int,
     recipe: Recipe,
     trials: Sequence[Trial],
     pictures: Mapping[str, bytes],
@@ -30,8 +29,8 @@ def log_search(
     run_id = str(
         client.create_run(
             registry.ensure_experiment(),
-            run_name=f"search-{number}",
-            tags={"movierec_search": str(number), "searched_by_dagster_run_id": dagster_run_id},
+            run_name=f"search-{dagster_run_id[:8]}",
+            tags={"searched_by_dagster_run_id": dagster_run_id},
         ).info.run_id
     )
     for name, value in recipe.as_dict().items():

@@ -16,6 +16,7 @@ def _decide(
     over_champion: Interval | None,
     *,
     newer_data: bool = False,
+    same_recipe: bool = False,
     over_popularity: Interval = ABOVE_POPULARITY,
     margins: Margins | None = None,
 ) -> Decision:
@@ -24,6 +25,7 @@ def _decide(
         over_popularity=over_popularity,
         over_champion=over_champion,
         newer_data=newer_data,
+        same_recipe=same_recipe,
         margins=margins,
     )
 
@@ -68,6 +70,22 @@ def test_a_champion_gives_way_by_the_low_end_of_the_difference(
 
 def test_a_champion_is_compared_with_and_not_popularity() -> None:
     assert _decide(_from(0.001), over_popularity=_from(-0.5)).outcome == "improvement"
+
+
+@pytest.mark.parametrize(
+    ("low", "newer_data", "outcome"),
+    [(0.1, True, "refresh"), (-0.015, True, "refresh"), (-0.1, True, "kept"), (0.1, False, "kept")],
+)
+def test_the_champions_recipe_is_never_an_improvement_and_a_refresh_unless_it_got_clearly_worse(
+    low: float, newer_data: bool, outcome: Outcome
+) -> None:
+    assert _decide(_from(low), newer_data=newer_data, same_recipe=True).outcome == outcome
+
+
+def test_a_refresh_must_still_be_clearly_better_than_popularity() -> None:
+    decision = _decide(_from(0.0), newer_data=True, over_popularity=_from(0.0))
+    assert (decision.promoted, decision.outcome) == (False, "kept")
+    assert "popularity" in decision.reason
 
 
 def test_a_better_mean_alone_does_not_promote() -> None:

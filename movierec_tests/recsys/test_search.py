@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from movierec_assets.recsys.als import Confidence, FoldIn, Recipe
@@ -98,9 +100,28 @@ def test_a_search_that_was_interrupted_goes_on_with_the_trials_it_has(exam: Exam
         search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, storage=storage, name="s", progress=crash)
     found = search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, storage=storage, name="s")
     assert [trial.number for trial in found.trials] == list(range(6))
+    straight = search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN)
+    assert [trial.recipe for trial in found.trials] == [trial.recipe for trial in straight.trials]
     again = search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, storage=storage, name="s")
     assert len(again.trials) == 6
     assert again.recipe == found.recipe
+
+
+def test_a_trial_that_was_killed_is_made_again(exam: Exam, tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'trials.db'}"
+    search(exam, space=SMALL, budget=Budget(2, 120), built_in=BUILT_IN, storage=storage, name="s")
+    killed = optuna.load_study(study_name="s", storage=storage).ask()
+    found = search(exam, space=SMALL, budget=Budget(5, 120), built_in=BUILT_IN, storage=storage, name="s")
+    assert [trial.state for trial in found.trials].count("fail") == 1
+    assert found.trials[killed.number].state == "fail"
+    straight = search(exam, space=SMALL, budget=Budget(5, 120), built_in=BUILT_IN)
+    made = [trial.recipe for trial in found.trials if trial.state != "fail"]
+    assert made == [trial.recipe for trial in straight.trials]
+
+
+def test_a_space_without_the_built_in_recipe_is_searched_without_it(exam: Exam) -> None:
+    found = search(exam, space=replace(SMALL, factors=(5,)), budget=Budget(2, 120), built_in=BUILT_IN)
+    assert {trial.recipe["factors"] for trial in found.trials} == {5}
 
 
 def test_a_recipe_that_is_no_better_beyond_chance_does_not_replace_the_built_in_one(exam: Exam) -> None:
@@ -134,7 +155,7 @@ def test_users_outside_the_exam_have_no_mark(exam: Exam) -> None:
     assert ((mark[asked] >= 0) & (mark[asked] <= 1)).all()
 
 
-@pytest.mark.parametrize("budget", [(0, 10.0), (5, 0.0), (-1, 10.0)])
+@pytest.mark.parametrize("budget", [(0, 10.0), (5, 0.0), (-1, 10.0), (5, float("nan"))])
 def test_a_budget_of_nothing_is_refused(budget: tuple[int, float]) -> None:
     with pytest.raises(RecsysError, match="allow at least one trial"):
         Budget(*budget)
@@ -147,6 +168,12 @@ def test_an_impossible_space_is_refused_by_the_name_of_what_is_wrong() -> None:
         Space(alpha=(0, 1))
     with pytest.raises(RecsysError, match="no choice for factors"):
         Space(factors=())
+    with pytest.raises(RecsysError, match="confidence nonsense"):
+        Space(confidence=("nonsense",))  # type: ignore[arg-type]
+    with pytest.raises(RecsysError, match="whole numbers from 1"):
+        Space(factors=(0, 8))
+    with pytest.raises(RecsysError, match="alpha is 1 to inf"):
+        Space(alpha=(1, float("inf")))
 
 
 def test_an_empty_validation_part_is_a_clear_error(split: Split) -> None:

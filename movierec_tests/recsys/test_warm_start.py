@@ -98,6 +98,37 @@ def test_a_held_out_like_that_was_trained_on_makes_the_start_cold(columns: Colum
     assert not train(split, ids, RECIPE, yesterday).warm
 
 
+def test_a_like_that_was_withdrawn_and_comes_back_makes_the_start_cold(
+    columns: Columns, yesterday: Predecessor
+) -> None:
+    oldest = int(np.argmin(columns[3]))
+    rest = np.arange(len(columns[3])) != oldest
+    without = (columns[0][rest], columns[1][rest], columns[2][rest], columns[3][rest])
+    _, _, second, predecessor = _trained(_until(without, 0.995), yesterday)
+    assert second.warm, second.why
+    assert [columns[0][oldest], columns[1][oldest]] in second.legacy.withdrawn.tolist()
+    again = columns[3].copy()
+    again[oldest] = columns[3].max() + 1
+    split, ids = leave_latest_out(*columns[:3], again)
+    assert "were trained on before" in str(why_not(predecessor, RECIPE, ids, split))
+
+
+def test_a_held_out_like_before_one_that_was_trained_on_makes_the_start_cold(
+    columns: Columns, yesterday: Predecessor
+) -> None:
+    user = columns[0][0]
+    own = np.flatnonzero(columns[0] == user)
+    early = own[np.argsort(columns[3][own])[: len(own) // 3]]
+    kept = (columns[0] != user) | np.isin(np.arange(len(columns[0])), early)
+    new = [column[kept] for column in columns]
+    # All later likes are gone, and a new one lies before them.
+    unseen = np.setdiff1d(np.unique(columns[1]), columns[1][own])[:1]
+    time = columns[3][early].max() + 1
+    added = [np.append(new[0], user), np.append(new[1], unseen), np.append(new[2], 5.0), np.append(new[3], time)]
+    split, ids = leave_latest_out(*added)
+    assert "not later than what was trained on" in str(why_not(yesterday, RECIPE, ids, split))
+
+
 def test_the_start_is_cold_without_a_predecessor_with_another_recipe_or_after_many_warm_ones(
     columns: Columns, yesterday: Predecessor
 ) -> None:
@@ -132,5 +163,5 @@ def test_what_is_left_for_the_next_training_comes_back_from_a_file(columns: Colu
             back = Legacy.from_arrays(arrays)
         assert (back.cold, back.in_a_row) == (legacy.cold, legacy.in_a_row)
         assert (back.trained is None) == (legacy.trained is None)
-        for name in ("movie_ids", "scored", "served", "validation_pairs", "test_pairs"):
+        for name in ("movie_ids", "scored", "served", "validation_pairs", "test_pairs", "user_ids", "withdrawn"):
             np.testing.assert_array_equal(getattr(back, name), getattr(legacy, name))
