@@ -189,7 +189,7 @@ def evaluate(
     located = locate(settings, None)
     console.print(escape(located.reason), soft_wrap=True)
     with progress_bar(console, "Reading ratings.csv") as reading:
-        positives = command.read_positives(located.files, settings.positive_threshold, reading)
+        positives = command.read_positives(located.files, settings.positive_threshold, reading, sayer(console))
 
     def told(trial: search.Trial, best: float) -> None:
         value = trial.state if trial.value is None else f"{trial.value:.4f}"

@@ -24,7 +24,12 @@ MORE_RATINGS_THAN = 5
 """A user counts with more ratings than this, as in the view `eligible_users`."""
 
 
-def read_positives(files: MovieLensFiles, threshold: float, progress: Callable[[int, int], None]) -> RatingColumns:
+def read_positives(
+    files: MovieLensFiles,
+    threshold: float,
+    progress: Callable[[int, int], None],
+    say: Callable[[str], None] = lambda _: None,
+) -> RatingColumns:
     """Positives of the eligible users, as the assets would give them.
 
     Parameters
@@ -34,6 +39,8 @@ def read_positives(files: MovieLensFiles, threshold: float, progress: Callable[[
         Stars from which a rating is a positive.
     progress : callable
         Called with bytes read and bytes in all.
+    say : callable
+        Told of rows that do not load.
 
     Raises
     ------
@@ -43,6 +50,8 @@ def read_positives(files: MovieLensFiles, threshold: float, progress: Callable[[
         When there is no positive among them.
     """
     ratings = read_ratings(files, read_movies(files).movie_id, progress=progress)
+    if len(ratings.rejects):
+        say(f"{len(ratings.rejects):,} rows of {files.ratings} do not load: {ratings.rejects.summary()}")
     users, counts = np.unique(ratings.user_id, return_counts=True)
     eligible_users = users[counts > MORE_RATINGS_THAN]
     eligible = np.isin(ratings.user_id, eligible_users)

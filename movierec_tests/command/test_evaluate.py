@@ -13,7 +13,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from movierec_assets.command.evaluate import read_positives
 from movierec_assets.datasets.demo import make_demo
+from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_tests.conftest import Dataset
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +75,12 @@ def test_the_printed_ndcg_is_that_of_the_exported_lists(demo: Path, tmp_path: Pa
 def test_the_same_seed_gives_the_same_figures(demo: Path, tmp_path: Path) -> None:
     arguments = ("--dataset", str(demo), "--search-trials", "0", "--seed", "7")
     assert evaluate(*arguments, state=tmp_path) == evaluate(*arguments, state=tmp_path)
+
+
+def test_rows_that_do_not_load_are_told(make_dataset: Dataset) -> None:
+    lines = [f"1,{movie},4.5,{10**9 + movie}" for movie in range(1, 9)]
+    files = MovieLensFiles.at(make_dataset([*lines, "1,20,NaN,1000000000"]))
+    told: list[str] = []
+    assert len(read_positives(files, 4.0, lambda *_: None, told.append)) == 8
+    assert "1 rows of" in told[0]
+    assert "line 10" in told[0]
