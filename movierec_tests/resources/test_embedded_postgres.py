@@ -78,7 +78,8 @@ class Holder:
 @contextmanager
 def open_directory() -> Iterator[Path]:
     """Make a directory that every account can enter, with a name that breaks careless quoting."""
-    with tempfile.TemporaryDirectory(prefix="movierec ") as directory:
+    # A server that is ending may still write while the directory is removed.
+    with tempfile.TemporaryDirectory(prefix="movierec ", ignore_cleanup_errors=True) as directory:
         Path(directory).chmod(0o755)
         yield Path(directory) / "Zustände $HOME `é`"
 
