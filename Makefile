@@ -49,7 +49,7 @@ bench: $(READY) ## what the graph costs, beside the original recipe and a bare f
 
 lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra serving --extra app --universal --python-version 3.11 --no-strip-extras \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
+	  --generate-hashes --no-annotate --no-header --quiet -o requirements.lock
 
 clean: ## stop the embedded database and remove everything made here: environment, state, caches
 	@if [ -x $(BIN)/movierec ]; then MOVIEREC_DATABASE_URL= $(BIN)/movierec db destroy --yes; fi

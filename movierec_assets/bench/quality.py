@@ -16,19 +16,10 @@ from statistics import mean
 from typing import Any
 
 from movierec_assets.command import CommandError
-from movierec_assets.recsys.experiment import EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
+from movierec_assets.recsys.experiment import EASE, HEADLINES_OF, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
 
 SEEDS = (1, 2, 3)
-METRICS = {
-    "leave-latest-out": ("ndcg_at_10", "map_at_10"),
-    "strong-generalization": (
-        "ndcg_at_100",
-        "recall_at_20",
-        "recall_at_50",
-        "truncated_recall_at_20",
-        "truncated_recall_at_50",
-    ),
-}
+METRICS = HEADLINES_OF
 """What is reported of each protocol."""
 RANKERS = (MODEL, ORIGINAL, EASE, ITEM_KNN, POPULARITY)
 

@@ -57,7 +57,7 @@ def bench(scale: str, dataset: str | None, growth: bool, quality: bool, output: 
     server, and `implicit` alone on the same matrix. Reports seconds, rows per second and peak memory of each stage,
     the ratios, how cost grows with the number of users, and which targets are met.
 
-    Without --quality, `small` takes about 4 minutes; `ml-20m` about 20 minutes, 9 GB of memory (for the original
+    Without --quality, `small` takes about 4 minutes; `ml-20m` about 20 minutes, 11 GB of memory (for the original
     recipe) and 12 GB of disk.
     """
     from movierec_assets.bench import quality as qualities

@@ -251,6 +251,7 @@ def _unpack(release: Release, archive: Path, target: Path) -> None:
         MovieLensFiles.at(temporary)
         temporary.chmod(0o755)
         os.replace(temporary, target)
+    # NotImplementedError is what zipfile raises for a way of compressing that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, DatasetError) as error:
         archive.unlink()
         raise DatasetError(

@@ -302,6 +302,7 @@ class Turn:
         try:
             self._registry.record(number, decision, self._dagster_run_id)
         except Exception:
+            # Whatever it was is raised again: the alias may have moved before it, so the row is settled by looking.
             # While MLflow is away the row stays pending, and the next turn looks again.
             with suppress(RegistryUnavailableError):
                 self._registry.require_reachable()
