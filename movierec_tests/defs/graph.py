@@ -1,0 +1,69 @@
+"""The graph as it should be, for claims about what is declared and about what a run does."""
+
+from __future__ import annotations
+
+from dagster import AssetSpec
+
+from movierec_assets.definitions import build
+
+# asset: what it depends on
+GRAPH = {
+    "raw_movies": set[str](),
+    "raw_ratings": {"raw_movies"},
+    "eligible_users": {"raw_ratings"},
+    "positive_ratings": {"eligible_users"},
+    "train_matrix": {"positive_ratings"},
+    "validation_matrix": {"positive_ratings"},
+    "test_matrix": {"positive_ratings"},
+    "id_maps": {"positive_ratings"},
+    "hyperparameters": {"train_matrix", "validation_matrix"},
+    "als_model": {"hyperparameters", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "model_evaluation": {"als_model", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "champion_model": {"als_model", "model_evaluation"},
+    "user_recommendations": {"champion_model", "eligible_users"},
+    "similar_movies": {"champion_model"},
+    "popular_movies": {"champion_model"},
+}
+SEARCHED = {"hyperparameters"}
+"""On a cadence of its own, in no daily job."""
+GROUPS = {
+    "ingestion": {"raw_movies", "raw_ratings", "eligible_users"},
+    "preprocessing": {"positive_ratings", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "training": {"hyperparameters", "als_model", "model_evaluation", "champion_model"},
+    "serving": {"user_recommendations", "similar_movies", "popular_movies"},
+}
+KINDS = {
+    "raw_movies": {"postgres", "csv"},
+    "raw_ratings": {"postgres", "csv"},
+    "eligible_users": {"postgres", "view"},
+    "positive_ratings": {"postgres", "parquet", "pandas"},
+    "train_matrix": {"scipy"},
+    "validation_matrix": {"scipy"},
+    "test_matrix": {"scipy"},
+    "id_maps": {"parquet"},
+    "hyperparameters": {"optuna", "postgres"},
+    "als_model": {"mlflow", "implicit"},
+    "model_evaluation": {"pandas", "parquet"},
+    "champion_model": {"mlflow"},
+    "user_recommendations": {"postgres"},
+    "similar_movies": {"postgres"},
+    "popular_movies": {"postgres"},
+}
+BLOCKING = {
+    "most_rows_loaded",
+    "no_future_in_the_past",
+    "somebody_can_be_evaluated",
+    "factors_are_finite",
+    "registered_version_answers",
+    "scores_are_sound",
+    "coverage_has_not_collapsed",
+    "not_only_popular_movies",
+    "lists_are_full_and_unseen",
+}
+NOT_BLOCKING = {"better_than_popularity", "recommendations_are_sound", "everybody_has_a_full_list"}
+TABLES = ("raw_movies", "raw_ratings", "eligible_users", "positive_ratings", "id_maps", "model_evaluation")
+SERVED = ("user_recommendations", "similar_movies", "popular_movies")
+
+
+def specs() -> dict[str, AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in build().resolve_all_asset_specs()}

@@ -1,0 +1,339 @@
+"""What a whole run on the demo set leaves behind."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import json
+import re
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from dagster import DagsterInstance, execute_job, reconstructable
+
+from movierec_assets.recsys.evaluation import HEADLINE
+from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.registry import CHALLENGER, MODEL_NAME
+from movierec_tests.defs import multiprocess_jobs
+from movierec_tests.defs.conftest import USERS, Ran
+from movierec_tests.defs.graph import BLOCKING, GRAPH, NOT_BLOCKING, SEARCHED, SERVED, specs
+from movierec_tests.defs.harness import failed_checks, metadata_of, run
+
+slow = pytest.mark.slow
+
+
+@slow
+def test_both_runs_succeed_with_every_check_evaluated(ran: Ran) -> None:
+    for result in (ran.first, ran.second):
+        assert result.success
+        checks = {evaluation.check_name for evaluation in result.get_asset_check_evaluations()}
+        assert checks == BLOCKING | NOT_BLOCKING
+        assert not set(failed_checks(result)) & BLOCKING
+        assert set(metadata_of(result)) == set(GRAPH) - SEARCHED
+
+
+@slow
+@pytest.mark.parametrize("name", sorted(set(GRAPH) - SEARCHED - {"als_model", "champion_model"}))
+def test_every_table_and_matrix_reports_its_rows(ran: Ran, name: str) -> None:
+    assert metadata_of(ran.first)[name]["dagster/row_count"] > 0
+
+
+@slow
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("raw_movies", "movies"),
+        ("raw_ratings", "ratings"),
+        ("eligible_users", "eligible_users"),
+        *((name, name) for name in SERVED),
+    ],
+)
+def test_reported_rows_and_columns_are_those_of_the_table(ran: Ran, name: str, table: str) -> None:
+    shown = metadata_of(ran.first)[name]["dagster/row_count"]
+    assert shown == ran.database.scalar(f"SELECT count(*) FROM {SCHEMA}.{table}")
+    columns = ran.database.rows(
+        """SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a
+           WHERE a.attrelid = %s::regclass AND a.attnum > 0 ORDER BY a.attnum""",
+        [f"{SCHEMA}.{table}"],
+    )
+    declared = [(column.name, column.type) for column in specs()[name].metadata["dagster/column_schema"].columns]
+    long_names = {"timestamptz": "timestamp with time zone"}
+    assert [(column, long_names.get(kind, kind)) for column, kind in declared] == columns
+
+
+@slow
+@pytest.mark.parametrize("name", ["positive_ratings", "id_maps", "model_evaluation"])
+def test_stored_tables_have_the_columns_that_are_declared(ran: Ran, name: str) -> None:
+    frame = pd.read_parquet(f"{ran.platform.settings.storage}/{name}.parquet")
+    for column in specs()[name].metadata["dagster/column_schema"].columns:
+        kind = str(frame[column.name].dtype)
+        assert kind == {"string": "object"}.get(column.type, column.type)
+
+
+@slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "raw_movies",
+        "raw_ratings",
+        "positive_ratings",
+        "train_matrix",
+        "validation_matrix",
+        "test_matrix",
+        "user_recommendations",
+        "similar_movies",
+        "popular_movies",
+    ],
+)
+def test_previews_are_tables_with_film_titles(ran: Ran, name: str) -> None:
+    titles = [title for (title,) in ran.database.rows(f"SELECT title FROM {SCHEMA}.movies")]
+    header, rule, *body = metadata_of(ran.first)[name]["preview"].splitlines()
+    assert len(body) >= 5
+    assert all(line.count(" | ") == header.count(" | ") == rule.count(" | ") for line in body)
+    assert all(any(title in line for title in titles) for line in body)
+    assert not any("?" in line and "; ?" in line for line in body)
+
+
+@slow
+def test_id_maps_show_the_first_users_and_the_titles_of_the_first_movies(ran: Ran) -> None:
+    titles = dict(ran.database.rows(f"SELECT movie_id::text, title FROM {SCHEMA}.movies"))
+    lines = metadata_of(ran.first)["id_maps"]["preview"].splitlines()[2:]
+    body = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    assert [line[:2] for line in body] == [
+        *(["user", str(position)] for position in range(3)),
+        *(["movie", str(position)] for position in range(5)),
+    ]
+    assert [titles[movie_id] for _, _, movie_id, _ in body[3:]] == [title for *_, title in body[3:]]
+
+
+@slow
+@pytest.mark.parametrize(
+    ("name", "plot"),
+    [
+        ("raw_ratings", "histogram"),
+        ("raw_ratings", "long_tail"),
+        ("positive_ratings", "histogram"),
+        ("positive_ratings", "long_tail"),
+        ("als_model", "learning_curve"),
+        ("model_evaluation", "metrics"),
+        ("model_evaluation", "intervals"),
+        ("model_evaluation", "slices"),
+    ],
+)
+def test_plots_are_embedded_pictures(ran: Ran, name: str, plot: str) -> None:
+    found = re.fullmatch(r"!\[plot\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", metadata_of(ran.first)[name][plot])
+    assert found is not None
+    assert base64.b64decode(found[1]).startswith(b"\x89PNG\r\n\x1a\n")
+
+
+@slow
+def test_the_steps_of_the_original_are_counts_that_add_up(ran: Ran) -> None:
+    shown = metadata_of(ran.first)
+    steps = {}
+    for line in shown["train_matrix"]["steps"].splitlines()[2:]:
+        name, count = (cell.strip() for cell in line.strip("| ").split("|"))
+        steps[name] = int(count.replace(",", ""))
+    evaluated = f"evaluated test ({shown['id_maps']['evaluated_users']:,} users)"
+    assert list(steps) == ["rows read", "without missing values", "positives", "train", "validation", "test", evaluated]
+    assert steps["rows read"] == shown["raw_ratings"]["rows_read"]
+    assert steps["rows read"] >= steps["without missing values"] >= steps["positives"]
+    assert steps["train"] + steps["validation"] + steps["test"] == steps["positives"]
+    assert steps["positives"] == ran.database.scalar(
+        f"""SELECT count(*) FROM {SCHEMA}.current_ratings JOIN {SCHEMA}.eligible_users USING (user_id)
+            WHERE rating >= 4"""
+    )
+    assert steps[evaluated] == shown["model_evaluation"]["held_out_positives"] <= steps["test"]
+
+
+@slow
+def test_data_versions_of_the_loaded_tables_are_content_hashes_and_stay(ran: Ran) -> None:
+    tags: list[dict[str, Any]] = []
+    for result in (ran.first, ran.second):
+        events = result.get_asset_materialization_events()
+        tags.append(
+            {
+                event.asset_key.to_user_string(): event.step_materialization_data.materialization.tags or {}
+                for event in events
+                if event.asset_key is not None
+            }
+        )
+    for name in ("raw_movies", "raw_ratings"):
+        first, second = (each[name]["dagster/data_version"] for each in tags)
+        assert re.fullmatch("[0-9a-f]{64}", first)
+        assert first == second
+
+
+@slow
+def test_a_second_run_reloads_nothing_and_keeps_the_champion(ran: Ran) -> None:
+    first, second = metadata_of(ran.first), metadata_of(ran.second)
+    for name in ("raw_movies", "raw_ratings"):
+        assert (first[name]["reloaded"], second[name]["reloaded"]) == (True, False)
+        assert first[name]["dagster/row_count"] == second[name]["dagster/row_count"]
+    assert (first["champion_model"]["outcome"], second["champion_model"]["outcome"]) == ("first", "kept")
+    assert second["champion_model"]["champion_version"] == first["champion_model"]["champion_version"]
+    assert second["champion_model"]["challenger_version"] > first["champion_model"]["challenger_version"]
+    assert second["user_recommendations"]["model_version"] == first["champion_model"]["champion_version"]
+
+
+@slow
+def test_the_same_ratings_give_the_same_scores(ran: Ran) -> None:
+    first, second = (metadata_of(result)["model_evaluation"][HEADLINE] for result in (ran.first, ran.second))
+    assert first == pytest.approx(second)
+
+
+# What is served
+
+
+@slow
+def test_every_user_has_twenty_ranked_movies_of_the_catalogue_that_they_have_not_rated(ran: Ran) -> None:
+    champion = ran.platform.registry.champion().number
+    lists = pd.DataFrame(
+        ran.database.rows(
+            f"""SELECT user_id, rank, movie_id, score, model_version FROM {SCHEMA}.user_recommendations
+                ORDER BY user_id, rank"""
+        ),
+        columns=["user_id", "rank", "movie_id", "score", "model_version"],
+    )
+    assert lists["user_id"].nunique() == USERS
+    rated = set(ran.database.rows(f"SELECT user_id, movie_id FROM {SCHEMA}.ratings"))
+    catalogue = {movie for (movie,) in ran.database.rows(f"SELECT movie_id FROM {SCHEMA}.movies")}
+    for _, one in lists.groupby("user_id"):
+        assert one["rank"].tolist() == list(range(1, 21))
+        assert one["movie_id"].nunique() == 20
+        assert (np.diff(one["score"]) <= 0).all()
+    assert not set(lists[["user_id", "movie_id"]].itertuples(index=False, name=None)) & rated
+    assert set(lists["movie_id"]) <= catalogue
+    assert set(lists["model_version"]) == {champion}
+    assert np.isfinite(lists["score"]).all()
+
+
+@slow
+def test_similar_movies_are_twenty_others_nearest_first(ran: Ran) -> None:
+    rows = ran.database.rows(
+        f"SELECT movie_id, rank, similar_movie_id, score, model_version FROM {SCHEMA}.similar_movies ORDER BY 1, 2"
+    )
+    lists = pd.DataFrame(rows, columns=["movie_id", "rank", "similar", "score", "model_version"])
+    liked = ran.database.rows(f"SELECT DISTINCT movie_id FROM {SCHEMA}.ratings WHERE rating >= 4")
+    assert set(lists["movie_id"]) == {movie for (movie,) in liked}
+    assert (lists["movie_id"] != lists["similar"]).all()
+    assert lists["score"].between(-1, 1 + 1e-5).all()
+    for _, one in lists.groupby("movie_id"):
+        assert one["rank"].tolist() == list(range(1, 21))
+        assert one["similar"].nunique() == 20
+        assert (np.diff(one["score"]) <= 1e-6).all()
+    assert set(lists["model_version"]) == {ran.platform.registry.champion().number}
+
+
+@slow
+def test_popular_movies_are_ordered_by_the_users_who_liked_them(ran: Ran) -> None:
+    likes = dict(
+        ran.database.rows(
+            f"""SELECT movie_id, count(*) FROM {SCHEMA}.current_ratings JOIN {SCHEMA}.eligible_users USING (user_id)
+                WHERE rating >= 4 GROUP BY 1"""
+        )
+    )
+    rows = ran.database.rows(f"SELECT rank, movie_id, score FROM {SCHEMA}.popular_movies ORDER BY rank")
+    assert [rank for rank, _, _ in rows] == list(range(1, len(likes) + 1))
+    assert [score for _, _, score in rows] == sorted(likes.values(), reverse=True)
+    assert {movie: score for _, movie, score in rows} == likes
+
+
+# What is in MLflow
+
+
+@slow
+def test_each_run_left_one_finished_mlflow_run_with_what_a_scientist_looks_for(ran: Ran) -> None:
+    client = ran.platform.registry.client
+    for result in (ran.first, ran.second):
+        (run_id,) = ran.platform.registry.runs_of(result.run_id)
+        found = client.get_run(run_id)
+        assert found.info.status == "FINISHED"
+        assert {"alpha", "factors", "regularization", "iterations", "seed", "fold_in_tau"} <= set(found.data.params)
+        assert {HEADLINE, f"popularity_{HEADLINE}", "training_loss"} <= set(found.data.metrics)
+        losses = [metric.value for metric in client.get_metric_history(run_id, "training_loss")]
+        assert len(losses) == int(found.data.params["iterations"])
+        assert losses[-1] < losses[0]
+        assert {item.path for item in client.list_artifacts(run_id)} >= {
+            "factors.npz",
+            "id_maps.parquet",
+            "evaluation",
+        }
+        assert {item.path for item in client.list_artifacts(run_id, "evaluation")} == {
+            f"evaluation/{name}" for name in ("report.md", "metrics.png", "intervals.png", "slices.png")
+        }
+        assert found.data.metrics[HEADLINE] == metadata_of(result)["model_evaluation"][HEADLINE]
+
+
+@slow
+def test_versions_know_their_run_recipe_data_and_decision(ran: Ran) -> None:
+    newest, oldest = ran.platform.registry.versions()
+    assert ran.platform.registry.champion().number == oldest.number
+    challenger = ran.platform.registry.by_alias(CHALLENGER)
+    assert challenger is not None
+    assert challenger.number == newest.number
+    for version, result in ((oldest, ran.first), (newest, ran.second)):
+        assert version.tags["dagster_run_id"] == result.run_id
+        assert version.recipe.as_dict() == metadata_of(result)["als_model"]["recipe"]
+        assert version.tags["promotion_reason"] == metadata_of(result)["champion_model"]["reason"]
+        for part in ("split", "positives"):
+            assert re.fullmatch("[0-9a-f]{64}", version.tags[f"{part}_fingerprint"])
+        assert re.fullmatch("[0-9a-f]{40}(-dirty)?|unknown", version.tags["git_commit"])
+        assert json.loads(version.tags["libraries"])["implicit"] == importlib.metadata.version("implicit")
+        made_from = json.loads(version.tags["made_from"])
+        assert made_from["ratings"] == ran.database.last_load("ratings").version  # type: ignore[union-attr]
+        assert (made_from["protocol"], made_from["positive_threshold"]) == ("leave-latest-out", 4.0)
+        run_tags = ran.platform.registry.client.get_run(version.run_id).data.tags
+        assert {run_tags[name] for name in ("code_version", "split_fingerprint")} == {
+            version.tags[name] for name in ("code_version", "split_fingerprint")
+        }
+    assert json.loads(newest.tags["recipe"])
+
+
+@slow
+def test_the_champions_pyfunc_answers_for_a_user_of_the_data(ran: Ran) -> None:
+    mlflow.set_tracking_uri(ran.platform.settings.mlflow_uri)
+    mlflow.set_registry_uri(ran.platform.settings.mlflow_uri)
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}@champion")
+    user = ran.database.scalar(f"SELECT min(user_id) FROM {SCHEMA}.eligible_users")
+    answers = model.predict(pd.DataFrame({"user_id": [user]}, dtype=object), params={"k": 5})
+    liked = ran.database.rows(f"SELECT movie_id FROM {SCHEMA}.ratings WHERE user_id = %s AND rating >= 4", [user])
+    assert len(answers) == 5
+    assert not set(answers["movie_id"]) & {movie for (movie,) in liked}
+
+
+# Other ways to run it
+
+
+@slow
+def test_training_alone_in_a_process_of_its_own_finishes_its_one_mlflow_run(ran: Ran) -> None:
+    with (
+        DagsterInstance.get() as instance,
+        execute_job(reconstructable(multiprocess_jobs.fitting), instance=instance, raise_on_error=False) as result,
+    ):
+        assert result.success
+        runs = ran.platform.registry.runs_of(result.run_id)
+        version = result.asset_materializations_for_node("als_model")[0].metadata["model_version"].value
+    assert len(runs) == 1
+    assert ran.platform.registry.client.get_run(runs[0]).info.status == "FINISHED"
+    # Back to two versions, as the other claims about these runs expect.
+    ran.platform.registry.client.delete_model_version(MODEL_NAME, str(version))
+    ran.platform.registry.name_challenger(ran.platform.registry.versions()[0].number)
+
+
+@slow
+def test_a_fit_that_raises_ends_its_mlflow_run_as_failed_and_registers_nothing(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverges(*_: Any, **__: Any) -> None:
+        raise FloatingPointError("the factors diverged")
+
+    before = [version.number for version in ran.platform.registry.versions()]
+    monkeypatch.setattr("movierec_assets.recsys.als.fit", diverges)
+    result = run("everything", "als_model")
+    assert not result.success
+    (run_id,) = ran.platform.registry.runs_of(result.run_id)
+    assert ran.platform.registry.client.get_run(run_id).info.status == "FAILED"
+    assert [version.number for version in ran.platform.registry.versions()] == before
