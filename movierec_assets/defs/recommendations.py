@@ -3,6 +3,7 @@
 Belongs here: the assets of the group `serving`. Ranking is in `recsys`, the swap in `resources.database`.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,14 @@ from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, peak_memory, 
 from movierec_assets.defs.progress import Say, telling
 from movierec_assets.defs.promotion import champion_model
 from movierec_assets.recsys import ranking
-from movierec_assets.recsys.interactions import IntArray
-from movierec_assets.recsys.ranking import TopK
-from movierec_assets.resources.binary_copy import Kind
+from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.resources.binary_copy import Columns, Kind
 from movierec_assets.resources.champion import load_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.histories import Histories, histories_of, read_ratings, titles_of
+from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.histories import titles_of
 from movierec_assets.resources.registry import Version
+from movierec_assets.serving.everybody import Tally, for_everybody
 from movierec_assets.settings import get_settings
 
 PER_USER = 20
@@ -34,7 +35,7 @@ _VERSION = ("integer", "Version of movierec-als that made the row")
     deps=[champion_model, eligible_users],
     kinds={"postgres"},
     owners=[MODEL_TEAM],
-    code_version="1",
+    code_version="2",
     metadata=schema(
         user_id=("integer", "Everybody with a rating; primary key with rank"),
         rank=("smallint", "From 1, best first"),
@@ -54,25 +55,23 @@ def user_recommendations(
     """
     database = postgres.open()
     champion, recommender = load_champion(registry.open(), database)
-    threshold = get_settings().positive_threshold
+    counted = Tally()
 
-    def arranged(say: Say) -> Histories:
-        ratings = read_ratings(database, rows_read=lambda count: say(f"Read {count:,} ratings"))
-        say(f"Arranging {len(ratings):,} ratings")
-        return histories_of(ratings, recommender.ids.movie_ids, threshold)
+    def write(say: Say) -> int:
+        say(f"Ranking for everybody with version {champion.number}")
 
-    histories = telling(context.log, "Reading ratings", arranged)
-    ranking_now = f"Ranking for {len(histories.user_ids):,} users with version {champion.number}"
-    context.log.info(ranking_now)
-    lists = telling(
-        context.log,
-        ranking_now,
-        lambda _: recommender.for_histories(
-            histories.liked, histories.seen, PER_USER, batch_bytes=get_settings().batch_bytes
-        ),
-    )
-    movie_ids = recommender.movie_ids_of(lists)
-    columns = _long(histories.user_ids, lists, movie_ids, champion, "user_id", "movie_id")
+        def parts() -> Iterator[Columns]:
+            for lists in for_everybody(
+                database, recommender, get_settings().positive_threshold, PER_USER, get_settings().batch_bytes
+            ):
+                counted.add(lists)
+                say(f"Ranked for {counted.users:,} users with version {champion.number}")
+                yield _long(lists.user_ids, lists.movie_ids, lists.scores, champion, "user_id", "movie_id")
+            say("Indexing recommendations")
+
+        with database.replace("user_recommendations") as replacement:
+            return replacement.write_parts(parts(), kinds)
+
     kinds: dict[str, Kind] = {
         "user_id": "integer",
         "rank": "smallint",
@@ -80,29 +79,23 @@ def user_recommendations(
         "score": "real",
         "model_version": "integer",
     }
-    written = telling(context.log, "Writing recommendations", lambda _: _swap_in(database, columns, kinds))
-    full = int((movie_ids >= 0).all(axis=1).sum())
-    strangers = int((histories.liked.per_user == 0).sum())
+    written = telling(context.log, "Reading ratings", write)
     context.log.info(f"Wrote {written:,} recommendations")
-    examples = np.argsort(-histories.liked.per_user, kind="stable")[:5]
-    titles = titles_of(database, np.unique(movie_ids[examples]))
+    titles = titles_of(database, sorted({movie for example in counted.examples for movie in example.movie_ids}))
     return MaterializeResult(
         metadata={
             **rows(written),
             **peak_memory(),
             "model_version": MetadataValue.int(champion.number),
-            "users": MetadataValue.int(len(histories.user_ids)),
-            "users_with_full_lists": MetadataValue.int(full),
-            "users_without_likes": MetadataValue.int(strangers),
-            "distinct_movies": MetadataValue.int(len(np.unique(movie_ids[movie_ids >= 0]))),
+            "users": MetadataValue.int(counted.users),
+            "users_with_full_lists": MetadataValue.int(counted.with_full_lists),
+            "users_without_likes": MetadataValue.int(counted.without_likes),
+            "distinct_movies": MetadataValue.int(len(counted.movie_ids)),
             "preview": table(
                 ["user_id", "recommended"],
                 [
-                    [
-                        str(histories.user_ids[at]),
-                        "; ".join(titles.get(int(movie), "?") for movie in movie_ids[at, :5] if movie >= 0),
-                    ]
-                    for at in examples
+                    [str(example.user_id), "; ".join(titles.get(movie, "?") for movie in example.movie_ids)]
+                    for example in counted.examples
                 ],
             ),
         }
@@ -133,7 +126,7 @@ def similar_movies(
     lists = ranking.similar(recommender.movie_factors, PER_MOVIE, batch_bytes=get_settings().batch_bytes)
     movie_ids = recommender.ids.movie_ids
     neighbours = recommender.movie_ids_of(lists)
-    columns = _long(movie_ids, lists, neighbours, champion, "movie_id", "similar_movie_id")
+    columns = _long(movie_ids, neighbours, lists.scores, champion, "movie_id", "similar_movie_id")
     kinds: dict[str, Kind] = {
         "movie_id": "integer",
         "rank": "smallint",
@@ -213,13 +206,8 @@ def popular_movies(
     )
 
 
-def _swap_in(database: Database, columns: dict[str, Any], kinds: dict[str, Kind]) -> int:
-    with database.replace("user_recommendations") as replacement:
-        return replacement.write(columns, kinds)
-
-
 def _long(
-    owners: IntArray, lists: TopK, found: IntArray, champion: Version, owner_name: str, found_name: str
+    owners: IntArray, found: IntArray, scores: FloatArray, champion: Version, owner_name: str, found_name: str
 ) -> dict[str, Any]:
     """Lists as columns of a table, empty places left out."""
     filled = found >= 0
@@ -228,6 +216,6 @@ def _long(
         owner_name: np.repeat(owners, k).reshape(n, k)[filled],
         "rank": np.broadcast_to(np.arange(1, k + 1), (n, k))[filled],
         found_name: found[filled],
-        "score": lists.scores[filled],
+        "score": scores[filled],
         "model_version": np.full(int(filled.sum()), champion.number),
     }

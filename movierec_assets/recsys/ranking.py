@@ -20,8 +20,9 @@ EMPTY = -1
 _FIRST, _MANY_USERS = 512, 256
 """Movies that users are ranked among first, and how many users make that worth while."""
 
-_ROUNDING = 1.0001
-"""Products in single precision may exceed the product of lengths by less than this."""
+_ROUNDING = 1e-4
+"""Products in single precision differ from exact ones, and from those of another batch, by less than this share of the
+product of lengths."""
 
 _CELLS = 2**20
 """Scores at a time: the fastest number, small enough for a processor's cache."""
@@ -114,7 +115,7 @@ def _within_reach(user_vectors: FloatArray, enough: FloatArray, lengths: FloatAr
     int array, shape (n_users,)
         Rounded up to one of a few sizes, so that users can be ranked together.
     """
-    longest = np.linalg.norm(user_vectors, axis=1).astype(np.float64) * _ROUNDING
+    longest = np.linalg.norm(user_vectors, axis=1).astype(np.float64) * (1 + _ROUNDING)
     with np.errstate(divide="ignore", invalid="ignore"):
         shortest = np.where(enough > 0, enough / longest, 0.0)
     count = np.searchsorted(-lengths.astype(np.float64), -shortest, side="right")
@@ -136,13 +137,16 @@ def _rank(
     """Fill the lists of some users with the best of some movies; what they hold already tells what is good enough."""
     among = np.sort(among)
     factors = movie_factors if len(among) == len(movie_factors) else movie_factors[among]
+    # What was good enough when it was multiplied among fewer movies may come out a little lower now.
+    slack = _ROUNDING * np.linalg.norm(user_vectors[rows], axis=1) * np.linalg.norm(factors, axis=1).max(initial=0.0)
+    floor = lists.scores[rows, -1] - slack.astype(np.float32)
     at_a_time = max(1, min(batch_bytes // _CELL_BYTES, _CELLS) // len(among))
     for start in range(0, len(rows), at_a_time):
         some = rows[start : start + at_a_time]
         scores = user_vectors[some] @ factors.T
         known = seen[some] if len(among) == seen.shape[1] else seen[some][:, among]
         scores[np.repeat(np.arange(len(some)), np.diff(known.indptr)), known.indices] = NOTHING
-        columns, values = highest(scores, lists.items.shape[1], floor=lists.scores[some, -1])
+        columns, values = highest(scores, lists.items.shape[1], floor=floor[start : start + at_a_time])
         lists.items[some], lists.scores[some] = np.where(columns >= 0, among[columns], EMPTY), values
 
 

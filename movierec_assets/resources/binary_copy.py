@@ -20,9 +20,9 @@ Kind = Literal["smallint", "integer", "bigint", "real", "timestamptz"]
 Columns = Mapping[str, npt.NDArray[Any]]
 
 _WIRE: dict[Kind, str] = {"smallint": ">i2", "integer": ">i4", "bigint": ">i8", "real": ">f4", "timestamptz": ">i8"}
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
-_POSTGRES_EPOCH = 946_684_800
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+POSTGRES_EPOCH = 946_684_800
 """2000-01-01 in Unix seconds; a timestamptz counts microseconds from there."""
 
 
@@ -51,7 +51,7 @@ class RowDecoder(io.RawIOBase):
         self._rows = 0
         self._row = _row_type(kinds)
         self._rest = b""
-        self._skip = len(_HEADER)
+        self._skip = len(HEADER)
         self._parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in kinds}
 
     def writable(self) -> bool:
@@ -74,7 +74,7 @@ class RowDecoder(io.RawIOBase):
             values = rows[name].astype(self._row[name].newbyteorder("="))
             if kind == "timestamptz":
                 values //= 1_000_000
-                values += _POSTGRES_EPOCH
+                values += POSTGRES_EPOCH
             self._parts[name].append(values)
         self._rows += count
         if self._rows_read:
@@ -94,7 +94,7 @@ class RowDecoder(io.RawIOBase):
         ValueError
             When the stream did not consist of rows of these types without nulls.
         """
-        if self._rest != _TRAILER:
+        if self._rest != TRAILER:
             raise ValueError(f"The COPY stream is not made of rows of {dict(self._kinds)} without nulls.")
         found = {}
         for name in self._kinds:
@@ -130,7 +130,7 @@ def encode_parts(parts: Iterable[Columns], kinds: Mapping[str, Kind], batch: int
         When columns differ in length, or a value does not fit its column; numpy would let it wrap around.
     """
     row = _row_type(kinds)
-    yield _HEADER
+    yield HEADER
     for columns in parts:
         lengths = {len(columns[name]) for name in kinds}
         if len(lengths) != 1:
@@ -145,12 +145,12 @@ def encode_parts(parts: Iterable[Columns], kinds: Mapping[str, Kind], batch: int
             for name, kind in kinds.items():
                 _set(rows[name], columns[name][start : start + batch], name, kind)
             yield rows.tobytes()
-    yield _TRAILER
+    yield TRAILER
 
 
 def _set(target: npt.NDArray[Any], values: npt.NDArray[Any], name: str, kind: Kind) -> None:
     if kind == "timestamptz":
-        values = (values.astype(np.int64) - _POSTGRES_EPOCH) * 1_000_000
+        values = (values.astype(np.int64) - POSTGRES_EPOCH) * 1_000_000
     with np.errstate(invalid="ignore"):
         target[:] = values
     whole = kind in ("smallint", "integer", "bigint")

@@ -226,12 +226,24 @@ class Database:
         -------
         dict of arrays, as `binary_copy.RowDecoder` gives them
         """
+        with self._ready_to_copy(query, parameters) as (cursor, bound):
+            return copy_out(cursor, bound, kinds, rows_read)
+
+    def copy_to(
+        self, file: io.RawIOBase | io.BytesIO, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> None:
+        """Write the rows of a query to a file in binary COPY format, as they arrive."""
+        with self._ready_to_copy(query, parameters) as (cursor, bound):
+            cursor.copy_expert(f"COPY ({bound}) TO STDOUT (FORMAT BINARY)", file)
+
+    @contextmanager
+    def _ready_to_copy(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Iterator[tuple[Cursor, str]]:
         with self.transaction() as cursor:
             bound = cursor.mogrify(query, parameters or None).decode()
             # COPY takes its snapshot before it waits for locks: after a swap it would find the new table and see none
             # of its rows. A query that is planned first holds the locks already.
             cursor.execute(sql.SQL("SELECT FROM ({}) planned LIMIT 0").format(sql.SQL(bound)))
-            return copy_out(cursor, bound, kinds, rows_read)
+            yield cursor, bound
 
     @contextmanager
     def replace(self, table: str) -> Iterator[Replacement]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -21,10 +21,35 @@ class _End:
         self.error = error
 
 
+class _Unwanted(BaseException):
+    """Raised where something is made that nobody takes any more."""
+
+
 def ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
     """Run an iterator in a thread, at most `depth` items ahead; what it raises is raised here.
 
     Whoever stops early closes the result, as garbage collection does.
+    """
+
+    def make(put: Callable[[T], None]) -> None:
+        for item in items:
+            put(item)
+
+    return handed_on(make, depth)
+
+
+def handed_on(make: Callable[[Callable[[T], None]], None], depth: int = 1) -> Iterator[T]:
+    """What a function hands on one by one while it runs in a thread, at most `depth` items ahead.
+
+    Parameters
+    ----------
+    make : callable
+        Given a function that takes an item, and waits while there are too many. What it raises is raised here.
+    depth : int
+
+    Yields
+    ------
+    The items. Whoever stops early closes the result; then the function is ended by an exception where it hands on.
     """
     made: queue.Queue[T | _End] = queue.Queue(depth)
     wanted = threading.Event()
@@ -35,19 +60,18 @@ def ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
             with suppress(queue.Full):
                 made.put(item, timeout=0.2)
                 return
+        raise _Unwanted
 
-    def make() -> None:
+    def run() -> None:
         error: BaseException | None = None
         try:
-            for item in items:
-                put(item)
-                if not wanted.is_set():
-                    break
+            make(put)
         except BaseException as raised:  # noqa: BLE001
             error = raised
-        put(_End(error))
+        with suppress(_Unwanted):
+            put(_End(error))
 
-    thread = threading.Thread(target=make, name="movierec-ahead", daemon=True)
+    thread = threading.Thread(target=run, name="movierec-ahead", daemon=True)
     thread.start()
     try:
         while True:

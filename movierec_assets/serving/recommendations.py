@@ -17,7 +17,7 @@ from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.champion import load_champion
 from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.histories import histories_of, read_ratings, titles_of
+from movierec_assets.resources.histories import histories_of, read_users, titles_of
 from movierec_assets.resources.registry import ModelRegistry, Version
 from movierec_assets.serving.titles import Movie, find_movie
 
@@ -121,12 +121,12 @@ class RecommendationService:
         UnknownUserError
             When the user has no rating.
         """
-        ratings = read_ratings(self._database, [user_id])
-        if len(ratings) == 0:
+        ratings = next(read_users(self._database, self._threshold, [user_id]), None)
+        if ratings is None:
             lowest, highest = self._database.rows(f"SELECT min(user_id), max(user_id) FROM {SCHEMA}.current_ratings")[0]
             others = f"Users with ratings: {lowest} to {highest}." if lowest is not None else "No ratings are loaded."
             raise UnknownUserError(f"User {user_id} has no ratings. {others} Or name liked movies with --like.")
-        histories = histories_of(ratings, self._recommender.ids.movie_ids, self._threshold)
+        histories = histories_of(ratings, self._recommender.ids.movie_ids)
         lists = self._recommender.for_histories(histories.liked, histories.seen, k)
         latest = np.argsort(-histories.liked.rated_at, kind="stable")[:5]
         liked = self._recommender.ids.movie_ids[histories.liked.stars.indices[latest]]

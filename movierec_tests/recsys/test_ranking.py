@@ -116,6 +116,14 @@ def test_many_users_get_the_lists_of_looking_at_all_movies(spread: float, k: int
     assert np.array_equal(lists.scores, np.array(scores, dtype=np.float32), equal_nan=True)
 
 
+def test_rounding_between_batches_leaves_no_place_of_a_list_empty() -> None:
+    """A score that was just good enough among a few movies may come out lower when multiplied among more."""
+    random = np.random.default_rng(3)
+    users, movies = random.normal(size=(3000, 64)), random.normal(size=(4000, 64)) * random.gamma(2, size=(4000, 1))
+    lists = ranking.recommend(users.astype(np.float32), movies.astype(np.float32), nothing_seen(3000, 4000), 20)
+    assert (lists.items != EMPTY).all()
+
+
 def test_progress_of_ranking_is_told_up_to_the_last_user() -> None:
     movies = np.ones((4, FACTORS), dtype=np.float32)
     told: list[tuple[int, int]] = []

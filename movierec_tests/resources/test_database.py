@@ -24,7 +24,7 @@ from movierec_assets.resources.database import (
     copy_rows,
     record_load,
 )
-from movierec_assets.resources.histories import RATING_COLUMNS, read_positives
+from movierec_assets.resources.histories import RATING_COLUMNS, RatedByUsers, read_positives, read_users
 
 POPULAR: dict[str, Kind] = {"rank": "integer", "movie_id": "integer", "score": "real", "model_version": "integer"}
 MOVIE_COLUMNS = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
@@ -294,6 +294,14 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
         (user, movie, stars) for (user, movie), (stars, _) in expected.items() if user in eligible and stars >= 4
     )
 
+    for chosen in (None, [3, 1]):
+        blocks = list(read_users(shared_database, 4.0, chosen))
+        assert sorted(_rows_of(blocks)) == sorted(
+            (user, movie, stars, day if stars >= 4 else None)
+            for (user, movie), (stars, day) in expected.items()
+            if chosen is None or user in chosen
+        )
+
 
 @pytest.mark.parametrize(("count", "eligible"), [(5, False), (6, True)])
 def test_six_rated_movies_make_a_user_eligible_and_five_do_not(database: Database, count: int, eligible: bool) -> None:
@@ -365,6 +373,22 @@ def _rating_columns(rows: list[tuple[int, int, float, int]]) -> dict[str, Any]:
         "rating": np.array(stars, np.float32),
         "rated_at": np.array([int((_START + timedelta(days=day)).timestamp()) for day in days], np.int64),
     }
+
+
+def _rows_of(blocks: list[RatedByUsers]) -> list[tuple[int, int, float, int | None]]:
+    """User, movie, stars, and the day of a like."""
+    rows: list[tuple[int, int, float, int | None]] = []
+    for block in blocks:
+        users = np.repeat(block.user_ids, block.per_user).tolist()
+        liked_at = iter(block.liked_at.tolist())
+        rows += [
+            (user, movie, stars, (datetime.fromtimestamp(next(liked_at), UTC) - _START).days if liked else None)
+            for user, movie, stars, liked in zip(
+                users, block.movie_id.tolist(), block.rating.tolist(), block.liked.tolist(), strict=True
+            )
+        ]
+        assert next(liked_at, None) is None
+    return rows
 
 
 def _load_ratings(database: Database, rows: list[tuple[int, int, float, int]]) -> None:

@@ -1,0 +1,115 @@
+"""Lists for every user there is, some users at a time: however many they are, only a block of them is held.
+
+Belongs here: the way from ratings in the database to lists, and what is counted on it. Where the lists go is the
+caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.resources.database import Database
+from movierec_assets.resources.histories import histories_of, read_users
+
+_EXAMPLES, _SHOWN = 5, 5
+
+
+@dataclass(frozen=True)
+class UserLists:
+    """Lists of some users.
+
+    Attributes
+    ----------
+    user_ids : int32 array, shape (n,)
+    likes : int array, shape (n,)
+        Positives of each user that the model could go by.
+    movie_ids : int32 array, shape (n, k)
+        Best first; -1 where fewer than k could be had.
+    scores : float32 array, shape (n, k)
+    """
+
+    user_ids: IntArray
+    likes: IntArray
+    movie_ids: IntArray
+    scores: FloatArray
+
+
+def for_everybody(
+    database: Database, recommender: Recommender, threshold: float, k: int, batch_bytes: int
+) -> Iterator[UserLists]:
+    """Rank for everybody with a rating, from the ratings as they stood when it began.
+
+    Parameters
+    ----------
+    database : Database
+    recommender : Recommender
+    threshold : float
+        Stars from which a rating is a like.
+    k : int
+        Movies for each user, none of which the user has rated.
+    batch_bytes : int
+        Memory for what one block of users needs: their ratings, and beside those, the arrays of ranking.
+
+    Yields
+    ------
+    UserLists
+        Each user once. Whoever has liked nothing gets the most popular movies, with score 0.
+    """
+    for ratings in read_users(database, threshold, memory=batch_bytes):
+        histories = histories_of(ratings, recommender.ids.movie_ids)
+        lists = recommender.for_histories(histories.liked, histories.seen, k, batch_bytes=batch_bytes)
+        yield UserLists(
+            histories.user_ids, histories.liked.per_user, recommender.movie_ids_of(lists), np.asarray(lists.scores)
+        )
+
+
+@dataclass(frozen=True)
+class Example:
+    """The head of one user's list."""
+
+    user_id: int
+    likes: int
+    movie_ids: list[int]
+
+
+@dataclass
+class Tally:
+    """What is told of all lists together.
+
+    Attributes
+    ----------
+    users, with_full_lists, without_likes : int
+    movie_ids : set of int
+        Movies that are in any list.
+    examples : list of Example
+        Of the users with the most likes.
+    """
+
+    users: int = 0
+    with_full_lists: int = 0
+    without_likes: int = 0
+    movie_ids: set[int] = field(default_factory=set)
+    examples: list[Example] = field(default_factory=list)
+
+    def add(self, lists: UserLists) -> None:
+        """Count some more."""
+        self.users += len(lists.user_ids)
+        self.with_full_lists += int((lists.movie_ids >= 0).all(axis=1).sum())
+        self.without_likes += int((lists.likes == 0).sum())
+        self.movie_ids.update(np.unique(lists.movie_ids[lists.movie_ids >= 0]).tolist())
+        best_known = np.argsort(-lists.likes, kind="stable")[:_EXAMPLES]
+        self.examples += [
+            Example(
+                int(lists.user_ids[at]),
+                int(lists.likes[at]),
+                [movie for movie in lists.movie_ids[at, :_SHOWN].tolist() if movie >= 0],
+            )
+            for at in best_known
+        ]
+        self.examples.sort(key=lambda example: (-example.likes, example.user_id))
+        del self.examples[_EXAMPLES:]

@@ -1,0 +1,86 @@
+"""Claims about lists for everybody: those of one user at a time, however few users are held at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from movierec_assets.recsys import als
+from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.resources import histories
+from movierec_assets.resources.database import Database
+from movierec_assets.resources.histories import RATING_COLUMNS, histories_of, read_users
+from movierec_assets.serving.everybody import Tally, UserLists, for_everybody
+
+USERS, MOVIES, K = 60, 50, 8
+
+
+@pytest.fixture
+def rated(database: Database) -> Recommender:
+    """Ratings in the database, the last user's low ones only; the model knows neither the last ten movies nor them."""
+    random = np.random.default_rng(4)
+    users, movies = np.nonzero(random.random((USERS, MOVIES)) < 0.4)
+    stars = random.integers(1, 11, len(users)) / 2
+    stars[users == USERS - 1] = 1.0
+    times = random.integers(10**9, 2 * 10**9, len(users))
+    with database.replace("ratings") as table:
+        columns = {"user_id": users * 3 + 7, "movie_id": movies * 2 + 1, "rating": stars, "rated_at": times}
+        table.write(columns, RATING_COLUMNS)
+    with database.transaction() as cursor:
+        cursor.execute("INSERT INTO movierec.app_ratings (user_id, movie_id, rating) VALUES (7, 3, 5), (1000, 5, 4.5)")
+    recipe = Recipe(factors=4, iterations=3)
+    known = (stars >= 4) & (movies < MOVIES - 10)
+    positives = Interactions.from_triplets(
+        users[known], movies[known], stars[known], times[known], (USERS, MOVIES - 10)
+    )
+    ids = IdMaps(np.arange(USERS) * 3 + 7, np.arange(MOVIES - 10) * 2 + 1)
+    return Recommender.of(als.fit(positives, recipe), positives, ids, recipe)
+
+
+def _by_user(blocks: list[UserLists]) -> dict[int, tuple[list[int], list[float]]]:
+    found: dict[int, tuple[list[int], list[float]]] = {}
+    for block in blocks:
+        for user, movies, scores in zip(block.user_ids.tolist(), block.movie_ids, block.scores, strict=True):
+            assert user not in found
+            found[user] = (movies.tolist(), scores.tolist())
+    return found
+
+
+def test_blocks_of_users_change_no_list(
+    database: Database, rated: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(for_everybody(database, rated, 4.0, K, 10**8))
+    assert len(whole) == 1
+    monkeypatch.setattr(histories, "_SMALLEST_BLOCK", 1)
+    blocks = list(for_everybody(database, rated, 4.0, K, 256 * 30))
+    assert len(blocks) > 20
+    lists, together = _by_user(blocks), _by_user(whole)
+    assert {user: movies for user, (movies, _) in lists.items()} == {
+        user: movies for user, (movies, _) in together.items()
+    }
+    assert sorted(lists) == [*range(7, 7 + 3 * USERS, 3), 1000]
+    for user, (movies, scores) in lists.items():
+        (ratings,) = read_users(database, 4.0, [user])
+        alone = histories_of(ratings, rated.ids.movie_ids)
+        expected = rated.for_histories(alone.liked, alone.seen, K)
+        assert np.isin(movies, ratings.movie_id).sum() == 0
+        assert scores == pytest.approx(together[user][1], abs=1e-4)
+        assert scores == pytest.approx(expected.scores[0].tolist(), abs=1e-3)
+        assert all(movie in rated.ids.movie_ids for movie in movies)
+
+
+def test_what_is_told_of_all_lists_is_that_of_each(database: Database, rated: Recommender) -> None:
+    (lists,) = for_everybody(database, rated, 4.0, K, 10**8)
+    whole, parts = Tally(), Tally()
+    whole.add(lists)
+    for start in range(0, len(lists.user_ids), 7):
+        chosen = slice(start, start + 7)
+        parts.add(UserLists(lists.user_ids[chosen], lists.likes[chosen], lists.movie_ids[chosen], lists.scores[chosen]))
+    assert parts.movie_ids == whole.movie_ids == set(lists.movie_ids.ravel().tolist())
+    assert (parts.users, parts.with_full_lists, parts.without_likes) == (USERS + 1, USERS + 1, 1)
+    assert [example.likes for example in parts.examples] == sorted(lists.likes.tolist(), reverse=True)[:5]
+    assert [example.likes for example in whole.examples] == [example.likes for example in parts.examples]
+    at = lists.user_ids.tolist().index(parts.examples[0].user_id)
+    assert parts.examples[0].movie_ids == lists.movie_ids[at, :5].tolist()
