@@ -52,6 +52,7 @@ def as_markdown(bench: Bench) -> str:
         f"![Seconds, memory and growth]({PLOT})",
         *_targets(bench),
         *_graph(graph),
+        *_floor(bench),
         *_original(bench),
         *(_growth(bench.growth) if bench.growth else ()),
         *(_quality(bench.quality) if bench.quality else ()),
@@ -109,6 +110,24 @@ def _graph(graph: Measured) -> Iterable[str]:
             f"{recipe.get('factors')} factors and {recipe.get('iterations')} iterations; the fit that is scored also "
             "computes the training loss of each iteration."
         )
+
+
+def _floor(bench: Bench) -> Iterable[str]:
+    floor, ours = bench.floor, {stage.name: stage.seconds for stage in bench.graph.stages}
+    yield "## Floor"
+    yield (
+        "Postgres alone, in the same run: the same ratings from a file in its own format, and thrown away as they are "
+        "read. No way of loading or reading the table can be quicker on this machine."
+    )
+    yield _table(
+        ["Postgres alone", "seconds", "part of the stage", "its seconds"],
+        [
+            ["COPY in", f"{floor.copy_in:.2f}", "", ""],
+            ["primary key", f"{floor.primary_key:.2f}", "", ""],
+            ["both", f"{floor.load:.2f}", DESCRIPTIONS[stages.LOAD], f"{ours[stages.LOAD]:.2f}"],
+            ["COPY out", f"{floor.copy_out:.2f}", DESCRIPTIONS[stages.RECOMMEND], f"{ours[stages.RECOMMEND]:.2f}"],
+        ],
+    )
 
 
 def _original(bench: Bench) -> Iterable[str]:

@@ -18,6 +18,7 @@ import psutil
 
 from movierec_assets.bench import graph, machine, measure, sampling, stages
 from movierec_assets.bench.bare_fit import BareFit
+from movierec_assets.bench.floor import Floor
 from movierec_assets.bench.measure import Cost, Peaks
 from movierec_assets.bench.original import Original
 from movierec_assets.bench.quality import Quality
@@ -30,7 +31,7 @@ from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Of the users, beside all of them."""
 
-COMMAND, ORIGINAL, BARE = "movierec run", "original recipe", "bare fit"
+COMMAND, ORIGINAL, BARE, FLOOR = "movierec run", "original recipe", "bare fit", "Postgres alone"
 Say = Callable[[str], None]
 
 
@@ -86,6 +87,7 @@ class Bench:
     original_peak_mb, original_postgres_mb : float
         Of the recipe's process, and of the largest backend that served it.
     targets : list of Target
+    floor : Floor
     growth : list of Measured
         At the shares of users, fewest first, and at full size; empty when not asked for.
     quality : Quality or None
@@ -99,6 +101,7 @@ class Bench:
     original_peak_mb: float
     original_postgres_mb: float
     targets: list[Target]
+    floor: Floor
     machine: dict[str, str]
     growth: list[Measured] = field(default_factory=list)
     quality: Quality | None = None
@@ -134,6 +137,10 @@ def bench(
         full = _graph(place, 1.0)
         if full.failures or full.bare is None:
             raise CommandError("The run to be measured failed:\n" + "\n".join(full.failures))
+        say(f"{dataset}: Postgres alone")
+        result = place.scratch / "floor.json"
+        place.run("floor", str(result), name=FLOOR)
+        floor = Floor(**json.loads(result.read_text(encoding="utf-8")))
         say(f"{dataset}: the original recipe")
         result = place.scratch / "original.json"
         cost = place.run("original", str(files.directory), str(result), name=ORIGINAL)
@@ -161,6 +168,7 @@ def bench(
             original=stages.original_stages(original),
             original_peak_mb=cost.peaks[ORIGINAL],
         ),
+        floor=floor,
         machine=machine.describe(full.postgres, load),
         growth=[*measured, full] if growth else [],
         quality=quality,

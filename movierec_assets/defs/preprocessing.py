@@ -154,8 +154,9 @@ def split_matrices(
 ) -> tuple[Output[Interactions], Output[Interactions], Output[Interactions], Output[pd.DataFrame]]:
     """Leave-latest-out: the latest positives of each user are test, of the rest the latest are validation."""
     sources = require_recorded(context.instance, "split_matrices", "positive_ratings", positive_ratings)
-    split, ids = leave_latest_out(
-        *(positive_ratings[name].to_numpy() for name in ("user_id", "movie_id", "rating", "rated_at"))
+    columns = [positive_ratings[name].to_numpy() for name in ("user_id", "movie_id", "rating", "rated_at")]
+    split, ids = telling(
+        context.log, f"Dividing {len(positive_ratings):,} positives in time", lambda _: leave_latest_out(*columns)
     )
     history = split.before("test")
     evaluated = split.evaluated_users("test", history)

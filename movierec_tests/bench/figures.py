@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from movierec_assets.bench import stages
 from movierec_assets.bench.bare_fit import BareFit
+from movierec_assets.bench.floor import Floor
 from movierec_assets.bench.graph import GraphRun
 from movierec_assets.bench.measure import BACKEND, SERVER, Cost, Sample
 from movierec_assets.bench.original import Original
@@ -88,6 +89,7 @@ def bench() -> Bench:
             original=stages.original_stages(ORIGINAL),
             original_peak_mb=7500.0,
         ),
+        floor=Floor(copy_out=5.0, copy_in=8.0, primary_key=4.5),
         machine={"cores": "2", "memory": "24 GiB", "load before": "0.1"},
         growth=[measured(1 / 4, ("champion_model: nothing is\nserved",)), measured(1 / 2), full],
     )

@@ -71,6 +71,7 @@ def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
     assert sum(stage["seconds"] for stage in figures["graph"]["stages"]) == pytest.approx(figures["graph"]["seconds"])
     assert {"movierec run", "Dagster run", measure.BACKEND, measure.SERVER} <= set(figures["graph"]["peaks"])
     assert figures["graph"]["bare"]["positives"] > 0
+    assert all(seconds > 0 for seconds in figures["floor"].values())
     assert figures["original"]["ratings"] == figures["graph"]["ratings"]
     report = (output / "report.md").read_text()
     assert "not judged" in report

@@ -39,6 +39,7 @@ def test_markdown_has_stages_ratios_targets_and_growth() -> None:
     assert "| refresh of eligible_users | ≤ 4 s | 5.0 s | not met: off by 1.25 times |" in text
     assert "| CSV to validated, indexed Postgres tables | 20.00 | 20% | 1,000,000 ratings | 900 |" in text
     assert "| CSV to validated, indexed Postgres tables | 20.00 | 240.00 | 12.0 |" in text
+    assert "| both | 12.50 | CSV to validated, indexed Postgres tables | 20.00 |" in text
     assert "| users | 1/4 | 1/2 | all |" in text
     assert "For 2.0 times the ratings: 2.0 times the time" in text
     assert "At 1/4 the run stopped before its end: champion_model: nothing is served" in text
@@ -47,7 +48,7 @@ def test_markdown_has_stages_ratios_targets_and_growth() -> None:
 
 def test_tables_are_as_wide_in_every_line() -> None:
     tables = [block for block in report.as_markdown(bench()).split("\n\n") if block.startswith("|")]
-    assert len(tables) == 4
+    assert len(tables) == 5
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
