@@ -54,8 +54,8 @@ def bench(scale: str, dataset: str | None, growth: bool, quality: bool, output: 
 
     Runs the asset graph on a database and a state directory of its own, which are removed afterwards; nothing of
     yours is touched, MOVIEREC_DATABASE_URL included. Then `implicit` alone on the same matrix, Postgres alone with the
-    same ratings, and the recipe that this project began with, on the same server. Reports seconds, rows per second and peak memory of each stage,
-    the ratios, how cost grows with the number of users, and which targets are met.
+    same ratings, and the recipe that this project began with, on the same server. Reports seconds, rows per second and
+    peak memory of each stage, the ratios, how cost grows with the number of users, and which targets are met.
 
     Without --quality, `small` takes about 4 minutes; `ml-20m` about 20 minutes, 11 GB of memory (for the original
     recipe) and 12 GB of disk.

@@ -19,6 +19,7 @@ from dagster import (
 
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
 from movierec_assets.defs.preprocessing import ids_from
+from movierec_assets.defs.progress import telling
 from movierec_assets.defs.provenance import record
 from movierec_assets.defs.recommendations import PER_USER
 from movierec_assets.recsys.comparison import paired_difference
@@ -202,10 +203,14 @@ def lists_are_full_and_unseen(context: AssetCheckExecutionContext) -> AssetCheck
 
 
 @asset_check(asset="model_evaluation")
-def better_than_popularity(model_evaluation: pd.DataFrame) -> AssetCheckResult:
+def better_than_popularity(context: AssetCheckExecutionContext, model_evaluation: pd.DataFrame) -> AssetCheckResult:
     """The challenger's NDCG@10 is above popularity's for the same users, beyond chance."""
     of = {ranker: frame[HEADLINE].to_numpy() for ranker, frame in model_evaluation.groupby("ranker")}
-    difference = paired_difference(of[CHALLENGER_LISTS], of[POPULARITY_LISTS])
+    difference = telling(
+        context.log,
+        "Comparing with popularity",
+        lambda _: paired_difference(of[CHALLENGER_LISTS], of[POPULARITY_LISTS]),
+    )
     return AssetCheckResult(
         passed=difference.low > 0,
         severity=AssetCheckSeverity.WARN,
@@ -216,9 +221,14 @@ def better_than_popularity(model_evaluation: pd.DataFrame) -> AssetCheckResult:
 
 
 @asset_check(asset="user_recommendations")
-def recommendations_are_sound(postgres: PostgresResource) -> AssetCheckResult:
+def recommendations_are_sound(context: AssetCheckExecutionContext, postgres: PostgresResource) -> AssetCheckResult:
     """No list holds a movie the user has rated, a movie twice, or a movie outside the catalogue."""
-    problems = {problem: int(count) for problem, count in postgres.open().rows(read_sql("unsound_recommendations"))}
+    found = telling(
+        context.log,
+        "Looking up every recommendation among the user's ratings",
+        lambda _: postgres.open().rows(read_sql("unsound_recommendations")),
+    )
+    problems = {problem: int(count) for problem, count in found}
     return AssetCheckResult(
         passed=not any(problems.values()),
         description=", ".join(f"{problem}: {count}" for problem, count in problems.items()),
@@ -227,9 +237,13 @@ def recommendations_are_sound(postgres: PostgresResource) -> AssetCheckResult:
 
 
 @asset_check(asset="user_recommendations")
-def everybody_has_a_full_list(postgres: PostgresResource) -> AssetCheckResult:
+def everybody_has_a_full_list(context: AssetCheckExecutionContext, postgres: PostgresResource) -> AssetCheckResult:
     """Every user with a rating has 20 recommendations."""
-    users, full = postgres.open().rows(read_sql("full_lists"), {"per_user": PER_USER})[0]
+    users, full = telling(
+        context.log,
+        "Counting recommendations of each user",
+        lambda _: postgres.open().rows(read_sql("full_lists"), {"per_user": PER_USER})[0],
+    )
     return AssetCheckResult(
         passed=users == full,
         severity=AssetCheckSeverity.WARN,

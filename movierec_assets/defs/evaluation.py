@@ -23,7 +23,7 @@ from movierec_assets.defs.presentation import (
     metric_panels,
     schema,
 )
-from movierec_assets.defs.progress import telling
+from movierec_assets.defs.progress import Say, telling
 from movierec_assets.defs.provenance import FINGERPRINT, SPLIT, fingerprint, require_one_split, require_recorded
 from movierec_assets.recsys import als, baselines
 from movierec_assets.recsys.errors import RecsysError
@@ -110,9 +110,7 @@ def model_evaluation(
     if champion is not None:
         split = Split(train_matrix, validation_matrix, test_matrix)
         ranked[CHAMPION_LISTS] = _champion_lists(context, versions, champion, als_model, split, task, ids_from(id_maps))
-    evaluations = with_intervals(
-        [evaluate(name, lists, task.held_out, task.train, histories=task.histories) for name, lists in ranked.items()]
-    )
+    evaluations = telling(context.log, "Scoring", lambda say: _scored(say, ranked, task))
     for evaluation in evaluations:
         interval = evaluation.interval()
         context.log.info(
@@ -208,6 +206,16 @@ def _champion_lists(
 def _lists(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:
     work = partial(rank, task, factors, recipe, max(CUTOFFS), batch_bytes=get_settings().batch_bytes)
     return telling(context.log, f"Ranking for {len(task.users):,} users", lambda _: work())
+
+
+def _scored(say: Say, ranked: dict[str, TopK], task: Task) -> list[Evaluation]:
+    evaluations = []
+    for name, lists in ranked.items():
+        say(f"Scoring {name}")
+        evaluations.append(evaluate(name, lists, task.held_out, task.train, histories=task.histories))
+    return with_intervals(
+        evaluations, progress=lambda done, of: say(f"Interval of each mean: {done:,} of {of:,} draws")
+    )
 
 
 def _scores(evaluations: Sequence[Evaluation], task: Task, user_ids: Any) -> pd.DataFrame:

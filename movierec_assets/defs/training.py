@@ -14,6 +14,7 @@ from dagster import AssetExecutionContext, MetadataValue, Output, asset
 
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
+from movierec_assets.defs.progress import telling
 from movierec_assets.defs.provenance import FINGERPRINT, fingerprint, require_one_split
 from movierec_assets.defs.tuning import hyperparameters
 from movierec_assets.recsys import warm_start
@@ -118,7 +119,11 @@ def als_model(
         }
         mlflow.set_tags(tags)
         log_legacy(mlflow, fits.legacy)
-        recommender = Recommender.of(fits.served, positives, ids, recipe, batch_bytes=get_settings().batch_bytes)
+        recommender = telling(
+            context.log,
+            f"Folding in {positives.shape[0]:,} users",
+            lambda _: Recommender.of(fits.served, positives, ids, recipe, batch_bytes=get_settings().batch_bytes),
+        )
         version = log_version(mlflow, recommender, id_maps, tags=tags)
         versions.name_challenger(version)
     context.log.info(f"Registered {MODEL_NAME} version {version}")

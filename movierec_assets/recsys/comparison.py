@@ -6,10 +6,13 @@ decided in `promotion`.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import poisson
 
 from movierec_assets.recsys.batches import Progress, batches
 from movierec_assets.recsys.errors import RecsysError
@@ -19,6 +22,12 @@ RESAMPLES = 2000
 
 _BLOCK = 4_000_000
 """Counts at a time: 32 MB whatever the number of users, and enough for a fast product."""
+
+_MANY_USERS = 10_000
+"""From so many on, how often a user is drawn is as good as independent of how often others are."""
+_CHUNK_USERS, _CHUNK_RESAMPLES = 8192, 64
+_TIMES_DRAWN = np.searchsorted(poisson.cdf(np.arange(12), 1.0), (np.arange(2**16) + 0.5) / 2**16).astype(np.uint8)
+"""How often something is drawn that is drawn once on average, for each of 65,536 equally likely cases."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,8 @@ def mean_intervals(
 ) -> list[Interval]:
     """Percentile bootstrap of the means of several scores over the same users.
 
-    Users are drawn once for all columns, so the resampled means of any two of them are paired.
+    Users are drawn once for all columns, so the resampled means of any two of them are paired. Of many users, each is
+    drawn a Poisson number of times instead of so many from all in turn, which comes to the same and is far quicker.
 
     Parameters
     ----------
@@ -67,6 +77,7 @@ def mean_intervals(
     References
     ----------
     Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+    Hanley and MacGibbon (2006), Creating non-parametric bootstrap samples using Poisson frequencies.
     """
     n_users, n_columns = columns.shape
     part = ~np.isnan(columns)
@@ -75,10 +86,22 @@ def mean_intervals(
     values = np.where(part, columns, 0.0)
     if not np.isfinite(values).all():
         raise RecsysError("A score is not a number; compare on users with something held out.")
-    # Columns about the same users share one count of them.
+    mean = values.sum(axis=0) / part.sum(axis=0)
+    # Columns about the same users share one count of them. Differences from the mean lose nothing in single precision.
     groups, group_of = _different(part)
-    weighed = np.hstack([values, part[:, groups]])
-    totals = np.empty((resamples, weighed.shape[1]))
+    weighed = np.hstack([np.where(part, values - mean, 0.0), part[:, groups]])
+    draw = _poisson_totals if n_users >= _MANY_USERS else _totals
+    totals = draw(weighed, resamples, seed, progress)
+    drawn = totals[:, n_columns:][:, group_of]
+    means = mean + np.divide(totals[:, :n_columns], drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
+    low, high = np.nanquantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return [Interval(*map(float, each)) for each in zip(mean, low, high, strict=True)]
+
+
+def _totals(weighed: FloatArray, resamples: int, seed: int, progress: Progress | None) -> FloatArray:
+    """Sums over users drawn with replacement, shape (resamples, n_columns)."""
+    n_users, n_columns = weighed.shape
+    totals = np.empty((resamples, n_columns))
     random = np.random.default_rng(seed)
     for block in batches(n_users * np.arange(1, resamples + 1), _BLOCK, progress):
         # How often each user is drawn: a sum over draws is a product with that.
@@ -86,11 +109,34 @@ def mean_intervals(
         for row in times:
             row[:] = np.bincount(random.integers(0, n_users, n_users), minlength=n_users)
         totals[block] = times @ weighed
-    drawn = totals[:, n_columns:][:, group_of]
-    means = np.divide(totals[:, :n_columns], drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
-    low, high = np.nanquantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    mean = values.sum(axis=0) / part.sum(axis=0)
-    return [Interval(*map(float, each)) for each in zip(mean, low, high, strict=True)]
+    return totals
+
+
+def _poisson_totals(weighed: FloatArray, resamples: int, seed: int, progress: Progress | None) -> FloatArray:
+    """Sums over users, each drawn a Poisson number of times, shape (resamples, n_columns).
+
+    Chunks of users have random numbers of their own, so the sums are the same however many threads work on them.
+    """
+    starts = range(0, len(weighed), _CHUNK_USERS)
+
+    def of_chunk(start: int, sequence: np.random.SeedSequence) -> FloatArray:
+        some = weighed[start : start + _CHUNK_USERS].astype(np.float32)
+        random = np.random.Generator(np.random.SFC64(sequence))
+        sums = np.empty((resamples, weighed.shape[1]))
+        for first in range(0, resamples, _CHUNK_RESAMPLES):
+            rows = slice(first, min(first + _CHUNK_RESAMPLES, resamples))
+            cases = random.integers(0, 2**16, (rows.stop - rows.start, len(some)), dtype=np.uint16)
+            sums[rows] = np.take(_TIMES_DRAWN, cases).astype(np.float32) @ some
+        return sums
+
+    totals = np.zeros((resamples, weighed.shape[1]))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sequences = np.random.SeedSequence(seed).spawn(len(starts))
+        for done, sums in enumerate(pool.map(of_chunk, starts, sequences), start=1):
+            totals += sums
+            if progress is not None:
+                progress(resamples * done // len(starts), resamples)
+    return totals
 
 
 def _different(columns: BoolArray) -> tuple[list[int], list[int]]:

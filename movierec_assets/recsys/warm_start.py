@@ -308,11 +308,28 @@ def leaks(predecessor: Predecessor, split: Split, ids: IdMaps) -> str | None:
 
 def withdrawn(predecessor: Predecessor, positives: Interactions, ids: IdMaps) -> IntArray:
     """Likes that the predecessor or what it goes back to had, and that are none now, shape (n, 2)."""
-    rows = np.repeat(np.arange(len(predecessor.ids.user_ids)), np.diff(predecessor.positives.indptr))
-    columns = predecessor.positives.indices
-    had = np.stack([predecessor.ids.user_ids[rows], predecessor.ids.movie_ids[columns]], axis=1)
-    gone = had[~np.isin(_keys(had), _keys(_pairs(positives, ids)))]
-    return np.unique(np.concatenate([predecessor.legacy.withdrawn, gone]), axis=0)
+    had = predecessor.positives
+    before = np.repeat(np.arange(had.shape[0], dtype=np.int32), np.diff(had.indptr))
+    users = ids.users_at(predecessor.ids.user_ids)[before]
+    movies = ids.movies_at(predecessor.ids.movie_ids)[had.indices]
+    known = (users >= 0) & (movies >= 0)
+    # Ids increase with places on either side, so what is known is in order already: matrices are merged, not sorted.
+    ends = np.cumsum(np.bincount(users[known], minlength=ids.shape[0]))
+    shape = positives.shape
+    had_of_known = csr_matrix((np.ones(int(known.sum())), movies[known], np.concatenate([[0], ends])), shape=shape)
+    has = csr_matrix((np.ones(len(positives)), positives.stars.indices, positives.stars.indptr), shape=shape)
+    lost_users, lost_movies = (had_of_known > has).nonzero()
+    unknown = np.flatnonzero(~known)
+    gone = np.concatenate(
+        [
+            predecessor.legacy.withdrawn,
+            np.stack([ids.user_ids[lost_users], ids.movie_ids[lost_movies]], axis=1),
+            np.stack(
+                [predecessor.ids.user_ids[before[unknown]], predecessor.ids.movie_ids[had.indices[unknown]]], axis=1
+            ),
+        ]
+    )
+    return np.unique(gone, axis=0)
 
 
 def _latest(part: Interactions, ids: IdMaps, predecessor: Predecessor | None, name: str) -> IntArray:

@@ -26,7 +26,7 @@ def test_every_asset_has_an_owner_a_description_and_a_code_version(name: str) ->
     assert list(spec.owners) in (["team:data-platform"], ["team:recommendations"])
     assert spec.description
     assert len(spec.description) > 30
-    assert spec.code_version == "1"
+    assert (spec.code_version or "").isdigit()
 
 
 @pytest.mark.parametrize("name", [*TABLES, *SERVED])

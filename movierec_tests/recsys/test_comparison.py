@@ -129,6 +129,37 @@ def test_many_users_are_resampled_in_blocks_to_the_same_precision() -> None:
     assert interval.low < interval.mean < interval.high
 
 
+def test_many_users_get_the_intervals_of_drawing_users_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(5)
+    columns = random.random((20_000, 3)) ** 6
+    columns[::2, 1] = np.nan
+    columns[5:, 2] = np.nan  # about five users: how many of them are drawn differs much from draw to draw
+    quick = comparison.mean_intervals(columns)
+    monkeypatch.setattr(comparison, "_MANY_USERS", 10**9)
+    plain = comparison.mean_intervals(columns)
+    for one, other in zip(quick, plain, strict=True):
+        assert one.mean == other.mean
+        width = other.high - other.low
+        assert one.low == pytest.approx(other.low, abs=0.1 * width)
+        assert one.high == pytest.approx(other.high, abs=0.1 * width)
+
+
+def test_the_number_of_threads_does_not_change_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = np.random.default_rng(6).random((30_000, 2))
+    found = []
+    for threads in (1, 5):
+        monkeypatch.setattr("os.cpu_count", lambda threads=threads: threads)
+        found.append(comparison.mean_intervals(columns, resamples=200))
+    assert found[0] == found[1]
+
+
+def test_progress_of_many_draws_ends_with_all_of_them() -> None:
+    told: list[tuple[int, int]] = []
+    comparison.mean_intervals(np.ones((20_000, 1)), resamples=100, progress=lambda *done: told.append(done))
+    assert told[-1] == (100, 100)
+    assert told == sorted(told)
+
+
 @pytest.mark.parametrize("kind", ["even", "skewed"])
 def test_about_95_of_100_intervals_hold_the_true_mean(kind: str) -> None:
     random = np.random.default_rng(7)

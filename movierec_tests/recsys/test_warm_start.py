@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
 from movierec_assets.recsys.als import Recipe
-from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray
+from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.split import Split, leave_latest_out
 from movierec_assets.recsys.warm_start import (
     MOST_IN_A_ROW,
@@ -24,6 +26,7 @@ from movierec_assets.recsys.warm_start import (
     train,
     was_trained_on,
     why_not,
+    withdrawn,
 )
 
 RECIPE = Recipe(factors=16, iterations=12)
@@ -165,3 +168,33 @@ def test_what_is_left_for_the_next_training_comes_back_from_a_file(columns: Colu
         assert (back.trained is None) == (legacy.trained is None)
         for name in ("movie_ids", "scored", "served", "validation_pairs", "test_pairs", "user_ids", "withdrawn"):
             np.testing.assert_array_equal(getattr(back, name), getattr(legacy, name))
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_what_was_withdrawn_is_what_a_predecessor_had_and_nobody_has_now(seed: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def some() -> tuple[Interactions, IdMaps]:
+        ids = IdMaps(*(np.sort(random.choice(12, random.integers(1, 9), replace=False)) for _ in range(2)))
+        users, movies = np.nonzero(random.random(ids.shape) < 0.4)
+        return Interactions.from_triplets(users, movies, np.ones(len(users)), np.ones_like(users), ids.shape), ids
+
+    def pairs(positives: Interactions, ids: IdMaps) -> set[tuple[int, int]]:
+        users, movies, _, _ = positives.triplets()
+        return set(zip(ids.user_ids[users].tolist(), ids.movie_ids[movies].tolist(), strict=True))
+
+    (had, ids_then), (has, ids) = some(), some()
+    nobody = np.empty(0, dtype=np.int64)
+    before = random.integers(20, 30, (3, 2))
+    legacy = Legacy(
+        *(nobody, np.empty((0, 2)), np.empty((0, 2)), None, before[:0], before[:0], nobody, nobody, nobody),
+        withdrawn=before,
+        cold=None,
+        in_a_row=1,
+    )
+    found = withdrawn(Predecessor(Recipe(), ids_then, had.stars, legacy), has, ids)
+    assert {(user, movie) for user, movie in found.tolist()} == (
+        pairs(had, ids_then) - pairs(has, ids) | set(map(tuple, before.tolist()))
+    )
+    assert len(found) == len(np.unique(found, axis=0))
