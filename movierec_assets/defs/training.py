@@ -103,7 +103,9 @@ def als_model(
         predecessor = _predecessor(versions, provenance["positives"])
         context.log.info(f"Fitting {len(history):,} positives before the test, and all {len(positives):,}")
         loss_every = 1 if len(positives) < MOST_POSITIVES_FOR_EVERY_LOSS else 5
-        fits = warm_start.train(split, ids, recipe, predecessor, report, loss_every=loss_every)
+        fits = warm_start.train(
+            split, ids, recipe, predecessor, report, loss_every=loss_every, history=history, positives=positives
+        )
         context.log.info(f"Started {'warm' if fits.warm else 'cold'}: {fits.why}")
         tags = {
             "dagster_run_id": context.run.run_id,

@@ -22,6 +22,7 @@ from movierec_assets.recsys.warm_start import (
     Predecessor,
     fit_and_watch,
     matched,
+    sampled,
     third,
     train,
     was_trained_on,
@@ -67,9 +68,9 @@ def test_with_half_a_percent_of_new_ratings_a_third_of_the_iterations_is_enough(
     _, _, second, predecessor = _trained(_until(columns, 0.995), yesterday)
     assert (second.warm, second.legacy.in_a_row) == (True, 1)
     assert second.course == second.legacy.cold, "the first of its kind is cold, and later ones are held against it"
-    split, _, third_, _ = _trained(columns, predecessor)
+    split, ids, third_, _ = _trained(columns, predecessor)
     assert third_.warm
-    _, cold = fit_and_watch(split.task("validation"), RECIPE, None)
+    _, cold = fit_and_watch(split.task("validation"), ids, RECIPE, None)
     assert third_.course is not None
     reached = third_.course.reaches(cold.ndcg[-1] * 0.98)
     assert reached is not None
@@ -198,3 +199,17 @@ def test_what_was_withdrawn_is_what_a_predecessor_had_and_nobody_has_now(seed: i
         pairs(had, ids_then) - pairs(has, ids) | set(map(tuple, before.tolist()))
     )
     assert len(found) == len(np.unique(found, axis=0))
+
+
+@settings(deadline=None)
+@given(
+    ids=st.sets(st.integers(1, 2**31 - 1), min_size=1, max_size=60),
+    newcomers=st.sets(st.integers(1, 2**31 - 1), max_size=5),
+    most=st.integers(1, 40),
+)
+def test_the_sample_of_users_stays_when_others_join(ids: set[int], newcomers: set[int], most: int) -> None:
+    today, tomorrow = np.array(sorted(ids)), np.array(sorted(ids | newcomers))
+    before, after = today[sampled(today, most)], tomorrow[sampled(tomorrow, most)]
+    assert len(before) == len(set(before.tolist())) == min(len(today), most)
+    assert len(set(before.tolist()) - set(after.tolist())) <= len(newcomers - ids)
+    assert (np.diff(sampled(today, most)) > 0).all()
