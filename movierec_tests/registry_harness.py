@@ -16,7 +16,7 @@ from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.database import SCHEMA
 from movierec_assets.resources.decisions import Promotions
 from movierec_assets.resources.registry import CHAMPION, MODEL_FILE, MODEL_NAME
-from movierec_tests.defs.harness import Platform, empty
+from movierec_tests.defs.harness import Platform, count_users, empty
 
 MOVIES = list(range(101, 131))
 USERS = list(range(11, 23))
@@ -45,6 +45,7 @@ def reset(platform: Platform) -> None:
             for at in range(7)
         ]
         table.write_rows(("user_id", "movie_id", "rating", "rated_at"), rows)
+        count_users(table)
     with database.transaction() as cursor:
         cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
 

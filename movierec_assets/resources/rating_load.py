@@ -38,7 +38,8 @@ COLUMNS: dict[str, Kind] = {
     "rated_at": "timestamptz",
     "line": "integer",
 }
-TOTALS: dict[str, Kind] = {"movie_id": "integer", "rating": "real", "ratings": "bigint"}
+STAR_TOTALS: dict[str, Kind] = {"movie_id": "integer", "rating": "real", "ratings": "bigint"}
+USER_TOTALS: dict[str, Kind] = {"user_id": "integer", "ratings": "bigint"}
 SMALLEST_BLOCK = 1 << 20
 LARGEST_TAIL = 0.25
 """Share of a file above which what was appended is not merged: loading everything anew is quicker then."""
@@ -124,7 +125,7 @@ def load_all(
             "file": asdict(_state(scan, rejects, digest)),
         }
         _store_rejects(table.cursor, rejects)
-        table.cursor.execute(f"DELETE FROM {SCHEMA}.rating_totals")
+        table.cursor.execute(f"DELETE FROM {SCHEMA}.rating_totals; DELETE FROM {SCHEMA}.user_totals")
         _add_totals(table.cursor, totals)
         record_load(table.cursor, "ratings", load(details))
         say(f"Indexing {rows:,} ratings")
@@ -246,9 +247,12 @@ def _copy_rejects(cursor: Cursor, rejects: Rejects) -> None:
 
 
 def _add_totals(cursor: Cursor, totals: Totals) -> None:
-    frame = totals.frame()
-    cursor.execute("CREATE TEMPORARY TABLE more_totals (movie_id integer, rating real, ratings bigint) ON COMMIT DROP")
-    copy_in(cursor, sql.Identifier("more_totals"), {name: frame[name].to_numpy() for name in TOTALS}, TOTALS)
+    cursor.execute(read_sql("stage_totals"))
+    for name, frame, kinds in (
+        ("more_stars", totals.of_stars(), STAR_TOTALS),
+        ("more_users", totals.of_users(), USER_TOTALS),
+    ):
+        copy_in(cursor, sql.Identifier(name), {column: frame[column].to_numpy() for column in kinds}, kinds)
     cursor.execute(read_sql("add_totals"))
 
 

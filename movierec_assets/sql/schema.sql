@@ -31,6 +31,22 @@ CREATE TABLE IF NOT EXISTS movierec.rating_totals (
     PRIMARY KEY (movie_id, rating)
 );
 
+-- How many ratings each user has in the file; written with `ratings`, too. A database of an earlier version is counted
+-- once, after a load that may still be at work there.
+DO $$
+BEGIN
+    IF to_regclass('movierec.user_totals') IS NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtext('movierec.ratings'));
+        CREATE TABLE movierec.user_totals (
+            user_id integer NOT NULL PRIMARY KEY,
+            ratings integer NOT NULL
+        );
+        LOCK TABLE movierec.ratings IN ACCESS SHARE MODE;
+        INSERT INTO movierec.user_totals SELECT user_id, count(*) FROM movierec.ratings GROUP BY user_id;
+    END IF;
+END
+$$;
+
 -- Ratings posted by users, append-only; rating_id is the watermark of incremental refreshes.
 CREATE TABLE IF NOT EXISTS movierec.app_ratings (
     rating_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -71,7 +87,7 @@ BEGIN
     END IF;
     IF EXISTS (
         SELECT FROM pg_matviews
-        WHERE schemaname = 'movierec' AND matviewname = 'eligible_users' AND definition LIKE '%current_ratings%'
+        WHERE schemaname = 'movierec' AND matviewname = 'eligible_users' AND definition NOT LIKE '%user_totals%'
     ) THEN
         DROP MATERIALIZED VIEW movierec.eligible_users;
     END IF;
@@ -100,27 +116,20 @@ WHERE NOT EXISTS (
     WHERE r.user_id = a.user_id AND r.movie_id = a.movie_id AND r.rated_at > a.rated_at
 );
 
--- Everybody with a rating. Steps from user to user in the primary key instead of reading every rating.
+-- Everybody with a rating, in the file or in the app.
 CREATE OR REPLACE VIEW movierec.rating_users AS
-WITH RECURSIVE step AS (
-    (SELECT user_id FROM movierec.ratings ORDER BY user_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT r.user_id FROM movierec.ratings r WHERE r.user_id > step.user_id ORDER BY r.user_id LIMIT 1)
-    FROM step
-    WHERE step.user_id IS NOT NULL
-)
-SELECT user_id FROM step WHERE user_id IS NOT NULL
+SELECT user_id FROM movierec.user_totals
 UNION
 SELECT user_id FROM movierec.app_ratings;
 
--- Users with more than five ratings: those of the file, and movies rated in the app only. Counts need the primary key
--- alone, and no comparison of every rating with those of the app.
+-- Users with more than five ratings: those of the file, and movies rated in the app only. Nothing but the totals is
+-- read, and the primary key of `ratings` for each rating of the app. In order, because a concurrent refresh sorts whole
+-- rows, slowly, unless they are in order already.
 CREATE MATERIALIZED VIEW IF NOT EXISTS movierec.eligible_users AS
 SELECT user_id, sum(ratings)::integer AS ratings
 FROM (
-    SELECT user_id, count(*) AS ratings
-    FROM movierec.ratings
-    GROUP BY user_id
+    SELECT user_id, ratings
+    FROM movierec.user_totals
     UNION ALL
     SELECT a.user_id, count(DISTINCT a.movie_id)
     FROM movierec.app_ratings a
@@ -130,7 +139,8 @@ FROM (
     GROUP BY a.user_id
 ) counted
 GROUP BY user_id
-HAVING sum(ratings) > 5;
+HAVING sum(ratings) > 5
+ORDER BY user_id;
 CREATE UNIQUE INDEX IF NOT EXISTS eligible_users_user ON movierec.eligible_users (user_id);
 
 CREATE TABLE IF NOT EXISTS movierec.user_recommendations (

@@ -20,7 +20,7 @@ from psycopg2 import sql
 
 from movierec_assets.command.environment import variables
 from movierec_assets.definitions import build
-from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.resources.database import SCHEMA, Database, Replacement
 from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.settings import DatabaseUrls, Settings, get_settings
 
@@ -150,7 +150,15 @@ def _execute(url: str, statements: list[sql.Composed]) -> None:
 def empty(database: Database) -> None:
     """Take all rows out of a ratings database."""
     replaced = ("movies", "ratings", "user_recommendations", "similar_movies", "popular_movies")
-    tables = ", ".join(f"{SCHEMA}.{table}" for table in (*replaced, "app_ratings", "rejected_ratings", "loads"))
+    others = ("rating_totals", "user_totals", "app_ratings", "rejected_ratings", "loads")
+    tables = ", ".join(f"{SCHEMA}.{table}" for table in (*replaced, *others))
     with database.transaction() as cursor:
         cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY")
         cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
+
+
+def count_users(ratings: Replacement) -> None:
+    """Write the totals of users that belong to new ratings, for tests that write ratings without a file."""
+    ratings.cursor.execute(f"DELETE FROM {SCHEMA}.user_totals")
+    counted = "INSERT INTO {}.user_totals SELECT user_id, count(*) FROM {} GROUP BY user_id"
+    ratings.cursor.execute(sql.SQL(counted).format(sql.Identifier(SCHEMA), ratings.relation))

@@ -24,7 +24,15 @@ from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.histories import RATING_COLUMNS, read_positives
 from movierec_assets.resources.loading import load_movies, load_ratings
 from movierec_tests.conftest import Dataset
-from movierec_tests.defs.harness import Platform, failed_checks, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import (
+    Platform,
+    count_users,
+    failed_checks,
+    failures_of,
+    metadata_of,
+    own_platform,
+    run,
+)
 
 _DAY = 86_400
 _START = 1_000_000_000
@@ -64,7 +72,7 @@ def _state(platform: Platform) -> State:
         platform.registry.champion().number,
         len(platform.registry.versions()),
         digest("user_recommendations", "similar_movies", "popular_movies"),
-        digest("movies", "ratings", "rejected_ratings", "loads", "eligible_users"),
+        digest("movies", "ratings", "rejected_ratings", "loads", "user_totals", "eligible_users"),
     )
 
 
@@ -225,9 +233,11 @@ def test_users_counted_while_ratings_are_swapped_are_those_of_the_new_ratings(da
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with database.replace("ratings") as table:
         table.write(ratings_of(1), RATING_COLUMNS)
+        count_users(table)
     with ThreadPoolExecutor() as pool:
         with database.replace("ratings") as table:
             table.write(ratings_of(2), RATING_COLUMNS)
+            count_users(table)
             # What the load holds from the swap to its commit; taken here so that the refresh is sure to wait.
             table.cursor.execute(f"LOCK TABLE {SCHEMA}.ratings IN ACCESS EXCLUSIVE MODE")
             resource = PostgresResource(url=database.url)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ def _state(database: Database) -> dict[str, Any]:
         ),
         "rejects": database.rows(f"SELECT file, line, reason, raw_text FROM {SCHEMA}.rejected_ratings ORDER BY 1, 2"),
         "totals": database.rows(f"SELECT movie_id, rating, ratings FROM {SCHEMA}.rating_totals ORDER BY 1, 2"),
+        "users": database.rows(f"SELECT user_id, ratings FROM {SCHEMA}.user_totals ORDER BY 1"),
         "load": database.rows(f"SELECT version, details FROM {SCHEMA}.loads WHERE table_name = 'ratings'"),
     }
 
@@ -38,14 +41,23 @@ def _forget(database: Database) -> None:
         cursor.execute(f"DELETE FROM {SCHEMA}.loads WHERE table_name = 'ratings'")
 
 
+def _assert_totals(database: Database) -> None:
+    """Totals are what counting the ratings gives."""
+    for totals, keys in (("rating_totals", "movie_id, rating"), ("user_totals", "user_id")):
+        kept = database.rows(f"SELECT {keys}, ratings FROM {SCHEMA}.{totals} ORDER BY {keys}")
+        assert kept == database.rows(f"SELECT {keys}, count(*) FROM {SCHEMA}.ratings GROUP BY {keys} ORDER BY {keys}")
+
+
 def _grow(database: Database, directory: Path, before: bytes, behind: bytes) -> Loaded:
-    """Load a file, append to it, and load again; the tables then hold what loading it anew gives."""
+    """Load a file, append to it, and load again; the tables then hold what loading it anew gives, and totals of it."""
     files = MovieLensFiles.at(directory)
     files.ratings.write_bytes(before)
     _forget(database)
     load_ratings(database, files)
+    _assert_totals(database)
     files.ratings.write_bytes(before + behind)
     loaded = load_ratings(database, files)
+    _assert_totals(database)
     merged = _state(database)
     _forget(database)
     anew = load_ratings(database, files)
@@ -180,6 +192,53 @@ def test_a_merge_that_breaks_off_leaves_everything_as_it_was(
             load_ratings(database, files)
     assert _state(database) == before
     assert load_ratings(database, files).appended == 3
+
+
+def test_readers_see_the_old_or_the_new_rows_while_a_file_that_grew_is_merged(
+    database: Database, make_dataset: Dataset
+) -> None:
+    start = 1_000_000_000
+    files = _directory(make_dataset, database, [f"{user},{user % 40 + 1},4.0,{start}" for user in range(1, 301)])
+    # One query has one snapshot: what differs in it was written by different transactions.
+    look = f"""
+        SELECT (SELECT count(*) FROM {SCHEMA}.ratings), (SELECT sum(ratings) FROM {SCHEMA}.user_totals),
+               (SELECT sum(ratings) FROM {SCHEMA}.rating_totals), (SELECT count(*) FROM {SCHEMA}.rating_users),
+               (SELECT details ->> 'rows' FROM {SCHEMA}.loads WHERE table_name = 'ratings')::integer
+    """
+    eligible = f"SELECT count(*), sum(ratings) FROM {SCHEMA}.eligible_users"
+    seen: set[tuple[Any, ...]] = set()
+    counted: set[tuple[Any, ...]] = set()
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.update(database.rows(look))
+            counted.update(database.rows(eligible))
+
+    with ThreadPoolExecutor() as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        try:
+            for step in range(1, 11):
+                # A movie more for each user, and the one before rated anew.
+                _append(
+                    files,
+                    "".join(
+                        f"{user},{(user + step) % 40 + 1},4.0,{start + step}\n"
+                        f"{user},{(user + step - 1) % 40 + 1},3.0,{start + step}\n"
+                        for user in range(1, 301)
+                    ),
+                )
+                assert load_ratings(database, files).appended == 600
+                with database.transaction() as cursor:
+                    cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
+        finally:
+            done.set()
+        for reader in readers:
+            reader.result()
+    assert seen <= {(rows, rows, rows, 300, rows) for rows in range(300, 3301, 300)}
+    assert len(seen) > 1, "the readers never saw a merge"
+    assert counted <= {(0, None), *((300, rows) for rows in range(1800, 3301, 300))}
+    _assert_totals(database)
 
 
 def test_the_error_of_a_file_that_cannot_be_read_is_its_own_and_not_the_databases(

@@ -25,6 +25,7 @@ from movierec_assets.resources.database import (
     record_load,
 )
 from movierec_assets.resources.histories import RATING_COLUMNS, RatedByUsers, read_positives, read_users
+from movierec_tests.defs.harness import count_users
 
 POPULAR: dict[str, Kind] = {"rank": "integer", "movie_id": "integer", "score": "real", "model_version": "integer"}
 MOVIE_COLUMNS = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
@@ -288,6 +289,8 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
     pairs = [sum(pair[0] == user for pair in expected) for user in (1, 2, 3)]
     eligible = {user: count for user, count in zip((1, 2, 3), pairs, strict=True) if count > 5}
     assert dict(shared_database.rows(f"SELECT user_id, ratings FROM {SCHEMA}.eligible_users")) == eligible
+    users = shared_database.rows(f"SELECT user_id FROM {SCHEMA}.rating_users ORDER BY 1")
+    assert users == [(user,) for user, count in zip((1, 2, 3), pairs, strict=True) if count]
 
     positives = read_positives(shared_database, 4.0)
     assert sorted(zip(positives.user_id, positives.movie_id, positives.rating, strict=True)) == sorted(
@@ -394,6 +397,7 @@ def _rows_of(blocks: list[RatedByUsers]) -> list[tuple[int, int, float, int | No
 def _load_ratings(database: Database, rows: list[tuple[int, int, float, int]]) -> None:
     with database.replace("ratings") as table:
         table.write(_rating_columns(rows), RATING_COLUMNS)
+        count_users(table)
 
 
 def _post(cursor: Any, ratings: list[tuple[int, int, float, int]]) -> None:

@@ -38,7 +38,7 @@ def _everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     """All that loading writes, the times of writing included."""
     return {
         table: database.rows(f"SELECT * FROM {SCHEMA}.{table} ORDER BY 1, 2")
-        for table in ("movies", "ratings", "rejected_ratings", "loads")
+        for table in ("movies", "ratings", "rating_totals", "user_totals", "rejected_ratings", "loads")
     }
 
 

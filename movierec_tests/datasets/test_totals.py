@@ -1,0 +1,46 @@
+"""Counts that are added up block by block: what counting everything at once gives."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from movierec_assets.datasets import totals as module
+from movierec_assets.datasets.rating_scan import Accepted
+from movierec_assets.datasets.totals import Totals
+
+_row = st.tuples(st.integers(1, 6) | st.just(2**31 - 1), st.integers(1, 4), st.sampled_from([0.5, 4.0, 5.0]))
+
+
+def _accepted(rows: list[tuple[int, int, float]]) -> Accepted:
+    users, movies, stars = zip(*rows, strict=True) if rows else ((), (), ())
+    return Accepted(
+        np.array(users, np.int32),
+        np.array(movies, np.int32),
+        np.array(stars, np.float32),
+        np.zeros(len(rows), np.int64),
+        np.zeros(len(rows), np.int32),
+    )
+
+
+@pytest.mark.parametrize("few_groups", [0, 3, module._FEW_GROUPS])
+@given(blocks=st.lists(st.lists(_row, max_size=12), max_size=6), taken_back=st.integers(0, 12))
+def test_blocks_add_up_and_what_is_taken_back_does_not_count(
+    few_groups: int, blocks: list[list[tuple[int, int, float]]], taken_back: int
+) -> None:
+    rows = [row for block in blocks for row in block]
+    totals = Totals()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "_FEW_GROUPS", few_groups)
+        for block in blocks:
+            totals.add(_accepted(block))
+        totals.add(_accepted(rows[:taken_back]), sign=-1)
+    left = rows[taken_back:]
+    users = Counter(user for user, _, _ in left)
+    stars = Counter((movie, rating) for _, movie, rating in left)
+    assert totals.of_users().rows() == sorted(users.items())
+    assert totals.of_stars().rows() == [(*key, count) for key, count in sorted(stars.items())]

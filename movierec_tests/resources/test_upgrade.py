@@ -1,0 +1,139 @@
+"""Databases that earlier versions made, opened by this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from psycopg2 import sql
+
+from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.resources.loading import load_movies, load_ratings
+from movierec_tests.conftest import Dataset
+
+LINES = [f"{user},{movie},4.0,{1_000_000_000 + movie}" for user in (1, 2, 5) for movie in range(1, user + 5)]
+LINES.append("7,1,3.5,1000000000")
+USERS = [(1, 5), (2, 6), (5, 9), (7, 1)]
+ELIGIBLE = [(2, 6), (5, 9)]
+_BEFORE_TOTALS_OF_USERS = Path(__file__).with_name("schema_before_user_totals.sql")
+_BEFORE_LINES = Path(__file__).with_name("schema_before_lines.sql")
+
+
+@pytest.fixture
+def empty_database(database: Database) -> Iterator[Database]:
+    """The room's database without the schema, which is back in place at the end."""
+    drop = f"DROP SCHEMA {SCHEMA} CASCADE"
+    with database.transaction() as cursor:
+        cursor.execute(drop)
+    yield database
+    with database.transaction() as cursor:
+        cursor.execute(drop)
+    database.create_schema()
+
+
+def _make(database: Database, schema: Path) -> None:
+    with database.transaction() as cursor:
+        cursor.execute(schema.read_text(encoding="utf-8"))
+
+
+def _loaded_before(database: Database, files: MovieLensFiles) -> None:
+    """Leave what the version before totals of users left after it loaded files, and nothing newer."""
+    database.create_schema()
+    load_movies(database, files)
+    load_ratings(database, files)
+    tables = ("movies", "ratings", "rating_totals", "loads")
+    with database.transaction() as cursor:
+        for table in tables:
+            cursor.execute(f"CREATE TEMPORARY TABLE kept_{table} ON COMMIT DROP AS SELECT * FROM {SCHEMA}.{table}")
+        cursor.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+        cursor.execute(_BEFORE_TOTALS_OF_USERS.read_text(encoding="utf-8"))
+        for table in ("movies", "ratings"):
+            whole = f"CREATE TABLE {SCHEMA}.{table}_1 PARTITION OF {SCHEMA}.{table} FOR VALUES FROM (MINVALUE) TO "
+            cursor.execute(f"{whole} (MAXVALUE)")
+        for table in tables:
+            cursor.execute(f"INSERT INTO {SCHEMA}.{table} SELECT * FROM kept_{table}")
+
+
+def _users(database: Database) -> list[tuple[int, int]]:
+    return database.rows(f"SELECT user_id, ratings FROM {SCHEMA}.user_totals ORDER BY 1")
+
+
+def _eligible(database: Database) -> list[tuple[int, int]]:
+    query = f"SELECT user_id, ratings FROM {SCHEMA}.eligible_users ORDER BY 1"
+    return database.rows(query)
+
+
+def test_users_of_a_database_without_their_totals_are_counted_and_nothing_is_loaded_again(
+    empty_database: Database, make_dataset: Dataset
+) -> None:
+    database, files = empty_database, MovieLensFiles.at(make_dataset(LINES))
+    _loaded_before(database, files)
+    assert database.scalar("SELECT to_regclass('movierec.user_totals')") is None
+    with database.transaction() as cursor:
+        cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
+    before = _eligible(database), database.rows(f"SELECT user_id FROM {SCHEMA}.rating_users ORDER BY 1")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: database.create_schema(), range(4)))
+    after = _eligible(database), database.rows(f"SELECT user_id FROM {SCHEMA}.rating_users ORDER BY 1")
+    assert before == after == (ELIGIBLE, [(user,) for user, _ in USERS])
+    assert _users(database) == USERS
+    assert not load_ratings(database, files).reloaded
+    with files.ratings.open("a") as stream:
+        stream.write("7,2,3.5,1000000000\n")
+    assert load_ratings(database, files).appended == 1
+    assert _users(database) == [*USERS[:-1], (7, 2)]
+
+
+def test_totals_of_users_are_counted_once_and_then_left_to_the_loads(
+    empty_database: Database, make_dataset: Dataset
+) -> None:
+    database = empty_database
+    _loaded_before(database, MovieLensFiles.at(make_dataset(LINES)))
+    database.create_schema()
+    oid = database.scalar(f"SELECT '{SCHEMA}.eligible_users'::regclass::oid")
+    with database.transaction() as cursor:
+        cursor.execute(f"DELETE FROM {SCHEMA}.user_totals")
+    database.create_schema()
+    assert _users(database) == []
+    assert database.scalar(f"SELECT '{SCHEMA}.eligible_users'::regclass::oid") == oid
+
+
+def test_a_load_that_is_at_work_is_waited_for_and_counted(empty_database: Database) -> None:
+    database = empty_database
+    _make(database, _BEFORE_TOTALS_OF_USERS)
+    with ThreadPoolExecutor(1) as pool:
+        with database.replace("ratings") as table:
+            table.write_rows(("user_id", "movie_id", "rating", "rated_at"), [(1, 1, 4.0, "2001-01-01")])
+            opened = pool.submit(database.create_schema)
+            with pytest.raises(TimeoutError):
+                opened.result(timeout=0.5)
+        opened.result(timeout=30)
+    assert _users(database) == [(1, 1)]
+
+
+def test_a_database_without_lines_has_its_users_counted_and_loads_its_file_again(
+    empty_database: Database, make_dataset: Dataset
+) -> None:
+    database, files = empty_database, MovieLensFiles.at(make_dataset(LINES))
+    _make(database, _BEFORE_LINES)
+    with database.replace("ratings") as table:
+        columns = ("user_id", "movie_id", "rating", "rated_at")
+        table.write_rows(columns, [(3, movie, 4.0, "2001-01-01") for movie in range(1, 8)])
+        table.cursor.execute(
+            sql.SQL("INSERT INTO {}.loads (table_name, version, source, details) VALUES (%s, %s, %s, %s)").format(
+                sql.Identifier(SCHEMA)
+            ),
+            ["ratings", "2:of another version", "/somewhere", '{"rows": 7, "rows_read": 7, "rejected": {}}'],
+        )
+    database.create_schema()
+    assert _users(database) == _eligible(database) == [(3, 7)]
+    load_movies(database, files)
+    loaded = load_ratings(database, files)
+    assert (loaded.reloaded, loaded.appended) == (True, None)
+    with database.transaction() as cursor:
+        cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
+    assert (_users(database), _eligible(database)) == (USERS, ELIGIBLE)
+    assert database.scalar(f"SELECT sum(ratings) FROM {SCHEMA}.rating_totals") == len(LINES)
