@@ -123,9 +123,17 @@ def als_model(
         log_legacy(mlflow, fits.legacy)
         recommender = telling(
             context.log,
-            f"Folding in {positives.shape[0]:,} users",
-            lambda _: Recommender.of(fits.served, positives, ids, recipe, batch_bytes=get_settings().batch_bytes),
+            "Solving the vectors of users",
+            lambda say: Recommender.of(
+                fits.served,
+                positives,
+                ids,
+                recipe,
+                batch_bytes=get_settings().batch_bytes,
+                progress=lambda done, of: say(f"Solved the vectors of {done:,} of {of:,} users"),
+            ),
         )
+        context.log.info(f"Registering the next version of {MODEL_NAME}")
         version = log_version(mlflow, recommender, id_maps, tags=tags)
         versions.name_challenger(version)
     context.log.info(f"Registered {MODEL_NAME} version {version}")

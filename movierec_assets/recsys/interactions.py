@@ -173,12 +173,10 @@ class Interactions:
         parts = (self, *others)
         if {part.shape for part in others} - {self.shape}:
             raise RecsysError(f"Parts of one matrix must have one shape, not {[part.shape for part in parts]}.")
-        whole, repeats = self, 0
+        whole = Interactions(self.stars, self.rated_at)
         for part in others:
-            whole, again = _merged(whole, part)
-            repeats += again
-        _refuse_repeats(repeats)
-        return Interactions(whole.stars, whole.rated_at)
+            whole = _merged(whole, part)
+        return whole
 
     def only(self, marked: BoolArray) -> Interactions:
         """The marked interactions, in a matrix of the same shape.
@@ -269,12 +267,13 @@ def _csr(values: npt.NDArray[Any], indices: IntArray, indptr: IntArray, shape: t
     return matrix
 
 
-def _merged(some: Interactions, others: Interactions) -> tuple[Interactions, int]:
-    """Two parts of one matrix as one, and how many pairs are in both; with any, what comes back is of no use."""
+def _merged(some: Interactions, others: Interactions) -> Interactions:
+    """Two parts of one matrix as one: the pairs of the smaller are put where they belong among those of the larger."""
     larger, smaller = (some, others) if len(some) >= len(others) else (others, some)
     keys, new = _pair_keys(larger), _pair_keys(smaller)
     place = np.searchsorted(keys, new)
-    repeats = int(np.sum(keys[place[place < len(keys)]] == new[place < len(keys)]))
+    within = place < len(keys)
+    _refuse_repeats(int(np.sum(keys[place[within]] == new[within])))
     is_new = np.zeros(len(keys) + len(new), dtype=np.bool_)
     is_new[place + np.arange(len(new))] = True
 
@@ -284,8 +283,8 @@ def _merged(some: Interactions, others: Interactions) -> tuple[Interactions, int
         return joined
 
     stars, indices = (both(getattr(larger.stars, name), getattr(smaller.stars, name)) for name in ("data", "indices"))
-    whole = _csr(stars, indices, larger.stars.indptr + smaller.stars.indptr, some.shape)
-    return Interactions(whole, both(larger.rated_at, smaller.rated_at)), repeats
+    indptr = np.add(larger.stars.indptr, smaller.stars.indptr, dtype=np.int64)
+    return Interactions(_csr(stars, indices, indptr, some.shape), both(larger.rated_at, smaller.rated_at))
 
 
 def _pair_keys(part: Interactions) -> IntArray:
