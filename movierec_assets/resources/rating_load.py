@@ -253,15 +253,20 @@ def _add_totals(cursor: Cursor, totals: Totals) -> None:
         ("more_users", totals.of_users(), USER_TOTALS),
     ):
         copy_in(cursor, sql.Identifier(name), {column: frame[column].to_numpy() for column in kinds}, kinds)
+        cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(name)))
     cursor.execute(read_sql("add_totals"))
 
 
 def _stage(cursor: Cursor, tail: Accepted) -> Accepted:
-    """Put new rows into the temporary table `tail`; returns the rows there are of the same pairs."""
+    """Put new rows into the temporary table `tail`, and into `known` the rows there are of the same pairs.
+
+    Returns the latter.
+    """
     cursor.execute(read_sql("stage_tail"))
     copy_in(cursor, sql.Identifier("tail"), _columns(tail), COLUMNS)
     cursor.execute("ANALYZE tail")
-    return Accepted(**copy_out(cursor, read_sql("known_pairs").strip().rstrip(";"), COLUMNS))
+    cursor.execute(read_sql("known_pairs"))
+    return Accepted(**copy_out(cursor, f"SELECT {', '.join(COLUMNS)} FROM known", COLUMNS))
 
 
 def _merge(cursor: Cursor, beaten: Losers) -> None:
