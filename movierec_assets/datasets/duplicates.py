@@ -6,6 +6,7 @@ What belongs here: the rule, over columns. What does not: where the rows come fr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,13 @@ def pair_key(user: npt.NDArray[np.int32], movie: npt.NDArray[np.int32]) -> IntAr
     key <<= 32
     key |= movie
     return key
+
+
+def rising(keys: list[IntArray]) -> bool:
+    """Whether every key is above the one before, from part to part too: in a sorted file no pair comes twice."""
+    parts = [part for part in keys if len(part)]
+    within = all(bool((part[1:] > part[:-1]).all()) for part in parts)
+    return within and all(after[0] > before[-1] for before, after in pairwise(parts))
 
 
 def find_losers(key: IntArray, rated_at: IntArray, line: npt.NDArray[np.int32]) -> Losers:

@@ -24,7 +24,7 @@ from .errors import DatasetError
 from .layout import Header
 from .rejects import Reason
 
-BLOCK_BYTES = 64 << 20
+BLOCK_BYTES = 16 << 20
 _LINE_BY_LINE = 128
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "\\n"})

@@ -6,6 +6,7 @@ Belongs here: the asset `model_evaluation`. The metrics are in `recsys.metrics`,
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -205,14 +206,21 @@ def _champion_lists(
 
 def _lists(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:
     work = partial(rank, task, factors, recipe, max(CUTOFFS), batch_bytes=get_settings().batch_bytes)
-    return telling(context.log, f"Ranking for {len(task.users):,} users", lambda _: work())
+    return telling(
+        context.log,
+        f"Ranking for {len(task.users):,} users",
+        # Each is counted twice: once when its vector is solved, once when it has its list.
+        lambda say: work(progress=lambda done, of: say(f"Ranked for {done // 2:,} of {of // 2:,} users")),
+    )
 
 
 def _scored(say: Say, ranked: dict[str, TopK], task: Task) -> list[Evaluation]:
-    evaluations = []
-    for name, lists in ranked.items():
+    def score(name: str) -> Evaluation:
         say(f"Scoring {name}")
-        evaluations.append(evaluate(name, lists, task.held_out, task.train, histories=task.histories))
+        return evaluate(name, ranked[name], task.held_out, task.train, histories=task.histories)
+
+    with ThreadPoolExecutor() as pool:
+        evaluations = list(pool.map(score, ranked))
     return with_intervals(
         evaluations, progress=lambda done, of: say(f"Interval of each mean: {done:,} of {of:,} draws")
     )

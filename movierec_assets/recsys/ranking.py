@@ -5,10 +5,15 @@ Belongs here: selecting and ordering. Solving the vectors is in `als`, scoring t
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from movierec_assets.recsys.batches import BATCH_BYTES, Progress, batches
 from movierec_assets.recsys.interactions import FloatArray, IntArray
@@ -87,14 +92,25 @@ def recommend(
         first = min(max(_FIRST, 8 * k), n_movies)
         lengths = np.linalg.norm(movie_factors, axis=1)
         longest = np.argsort(-lengths, kind="stable")
-    for batch in batches(_LIKE_BYTES * seen.indptr[1:].astype(np.int64), batch_bytes, progress):
-        rows = np.arange(batch.start, batch.stop)
-        _rank(lists, rows, user_vectors, movie_factors, seen, longest[:first], batch_bytes)
-        if first < n_movies:
-            sizes = _within_reach(user_vectors[batch], lists.scores[batch, -1], lengths[longest], first)
-            for size in np.unique(sizes[sizes > first]):
-                _rank(lists, rows[sizes == size], user_vectors, movie_factors, seen, longest[:size], batch_bytes)
+    with _threads_of_our_own(len(user_vectors)):
+        for batch in batches(_LIKE_BYTES * seen.indptr[1:].astype(np.int64), batch_bytes, progress):
+            rows = np.arange(batch.start, batch.stop)
+            _rank(lists, rows, user_vectors, movie_factors, seen, longest[:first], batch_bytes)
+            if first < n_movies:
+                sizes = _within_reach(user_vectors[batch], lists.scores[batch, -1], lengths[longest], first)
+                for size in np.unique(sizes[sizes > first]):
+                    _rank(lists, rows[sizes == size], user_vectors, movie_factors, seen, longest[:size], batch_bytes)
     return lists
+
+
+@contextmanager
+def _threads_of_our_own(rows: int) -> Iterator[None]:
+    """Keep BLAS to one thread where there is work for several that select and multiply; telling it takes a while."""
+    if rows < _MANY_USERS:
+        yield
+        return
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def _within_reach(user_vectors: FloatArray, enough: FloatArray, lengths: FloatArray, first: int) -> IntArray:
@@ -140,14 +156,24 @@ def _rank(
     # What was good enough when it was multiplied among fewer movies may come out a little lower now.
     slack = _ROUNDING * np.linalg.norm(user_vectors[rows], axis=1) * np.linalg.norm(factors, axis=1).max(initial=0.0)
     floor = lists.scores[rows, -1] - slack.astype(np.float32)
-    at_a_time = max(1, min(batch_bytes // _CELL_BYTES, _CELLS) // len(among))
-    for start in range(0, len(rows), at_a_time):
+    threads = os.cpu_count() or 1
+    at_a_time = max(1, min(batch_bytes // threads // _CELL_BYTES, _CELLS) // len(among))
+
+    def rank_from(start: int) -> None:
         some = rows[start : start + at_a_time]
         scores = user_vectors[some] @ factors.T
         known = seen[some] if len(among) == seen.shape[1] else seen[some][:, among]
         scores[np.repeat(np.arange(len(some)), np.diff(known.indptr)), known.indices] = NOTHING
         columns, values = highest(scores, lists.items.shape[1], floor=floor[start : start + at_a_time])
         lists.items[some], lists.scores[some] = np.where(columns >= 0, among[columns], EMPTY), values
+
+    starts = range(0, len(rows), at_a_time)
+    if len(starts) == 1:
+        rank_from(0)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(rank_from, starts):
+            pass
 
 
 def _empty(n: int, k: int) -> TopK:
@@ -176,9 +202,10 @@ def similar(
     unit = np.divide(movie_factors, norms, out=np.zeros_like(movie_factors), where=norms > 0)
     itself = csr_matrix((np.ones(n_movies, dtype=np.float32), (np.arange(n_movies),) * 2), shape=(n_movies, n_movies))
     lists = _empty(n_movies, k)
-    for batch in batches(_LIKE_BYTES * np.arange(1, n_movies + 1), batch_bytes, progress):
-        rows = np.arange(batch.start, batch.stop)
-        _rank(lists, rows, unit, unit, itself, np.arange(n_movies), batch_bytes)
+    with _threads_of_our_own(n_movies):
+        for batch in batches(_LIKE_BYTES * np.arange(1, n_movies + 1), batch_bytes, progress):
+            rows = np.arange(batch.start, batch.stop)
+            _rank(lists, rows, unit, unit, itself, np.arange(n_movies), batch_bytes)
     nothing = (norms == 0).ravel()
     lists.items[nothing], lists.scores[nothing] = EMPTY, np.nan
     # Of unit vectors in single precision the product may be 1.0000004.

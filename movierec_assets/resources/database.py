@@ -27,6 +27,7 @@ from movierec_assets.sql import read_sql
 
 SCHEMA = "movierec"
 _READ_BYTES = 4 << 20
+_SENT_BYTES = 4 << 20
 
 
 class DatabaseUnavailableError(RuntimeError):
@@ -112,7 +113,7 @@ def _copy(cursor: Cursor, relation: sql.Identifier, names: Iterable[str], stream
         relation, sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(form)
     )
     try:
-        cursor.copy_expert(command, io.BufferedReader(stream, 1 << 20), size=1 << 20)
+        cursor.copy_expert(command, stream, size=_SENT_BYTES)
     except psycopg2.Error:
         if stream.error is not None:
             raise stream.error from None  # what went wrong, rather than that COPY was cancelled

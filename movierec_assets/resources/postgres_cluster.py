@@ -37,7 +37,7 @@ SERVER_SETTINGS = {
     "password_encryption": "scram-sha-256",
     "shared_buffers": "256MB",
     "work_mem": "64MB",
-    "maintenance_work_mem": "512MB",
+    "maintenance_work_mem": "1GB",
     "random_page_cost": "1.1",
     "effective_cache_size": "2GB",
     "jit": "off",

@@ -18,7 +18,7 @@ import polars as pl
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.datasets.duplicates import Losers, find_losers, pair_key
+from movierec_assets.datasets.duplicates import Losers, find_losers, pair_key, rising
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.rating_rows import BLOCK_BYTES
 from movierec_assets.datasets.rating_scan import Accepted, Place, Progress, RatingScan, counted
@@ -39,7 +39,7 @@ COLUMNS: dict[str, Kind] = {
     "line": "integer",
 }
 STAR_TOTALS: dict[str, Kind] = {"movie_id": "integer", "rating": "real", "ratings": "bigint"}
-USER_TOTALS: dict[str, Kind] = {"user_id": "integer", "ratings": "bigint"}
+USER_TOTALS: dict[str, Kind] = {"user_id": "integer", "ratings": "integer"}
 SMALLEST_BLOCK = 1 << 20
 LARGEST_TAIL = 0.25
 """Share of a file above which what was appended is not merged: loading everything anew is quicker then."""
@@ -110,7 +110,11 @@ def load_all(
             raise scan.changed()
         written = table.write_parts(parts(scan), COLUMNS)
         say(f"Looking for repeated pairs in {written:,} ratings")
-        losers = find_losers(_emptied(keys, np.int64), _emptied(times, np.int64), _emptied(lines, np.int32))
+        losers = (
+            Losers.none()
+            if rising(keys)
+            else find_losers(_emptied(keys, np.int64), _emptied(times, np.int64), _emptied(lines, np.int32))
+        )
         rejects = scan.rejects(losers)
         if written == 0:
             refuse(files, rejects)
@@ -125,8 +129,9 @@ def load_all(
             "file": asdict(_state(scan, rejects, digest)),
         }
         _store_rejects(table.cursor, rejects)
-        table.cursor.execute(f"DELETE FROM {SCHEMA}.rating_totals; DELETE FROM {SCHEMA}.user_totals")
-        _add_totals(table.cursor, totals)
+        for name, frame, kinds in _by_table(totals):
+            table.cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(SCHEMA, name)))
+            copy_in(table.cursor, sql.Identifier(SCHEMA, name), _arrays(frame), kinds)
         record_load(table.cursor, "ratings", load(details))
         say(f"Indexing {rows:,} ratings")
     return details
@@ -248,13 +253,19 @@ def _copy_rejects(cursor: Cursor, rejects: Rejects) -> None:
 
 def _add_totals(cursor: Cursor, totals: Totals) -> None:
     cursor.execute(read_sql("stage_totals"))
-    for name, frame, kinds in (
-        ("more_stars", totals.of_stars(), STAR_TOTALS),
-        ("more_users", totals.of_users(), USER_TOTALS),
-    ):
-        copy_in(cursor, sql.Identifier(name), {column: frame[column].to_numpy() for column in kinds}, kinds)
-        cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(name)))
+    for name, frame, kinds in _by_table(totals):
+        staged = sql.Identifier(f"more_{name}")
+        copy_in(cursor, staged, _arrays(frame), kinds)
+        cursor.execute(sql.SQL("ANALYZE {}").format(staged))
     cursor.execute(read_sql("add_totals"))
+
+
+def _by_table(totals: Totals) -> tuple[tuple[str, pl.DataFrame, dict[str, Kind]], ...]:
+    return ("rating_totals", totals.of_stars(), STAR_TOTALS), ("user_totals", totals.of_users(), USER_TOTALS)
+
+
+def _arrays(frame: pl.DataFrame) -> Columns:
+    return {name: frame[name].to_numpy() for name in frame.columns}
 
 
 def _stage(cursor: Cursor, tail: Accepted) -> Accepted:

@@ -200,7 +200,7 @@ def test_a_lease_gives_a_utf8_database_made_for_bulk_loads_that_keeps_what_it_is
     with server.lease() as url:
         names = ["server_encoding", "TimeZone", "fsync", "synchronous_commit", "wal_level", "maintenance_work_mem"]
         found = query(url, "SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
-        assert found == ("UTF8", "UTC", "on", "on", "minimal", "512MB")
+        assert found == ("UTF8", "UTC", "on", "on", "minimal", "1GB")
         assert query(url, "SELECT current_database(), lower('ÄÖ')") == ("movierec", "äö")
         status = server.status()
         assert status.running
