@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance, EventLogEntry
 
 POLL_SECONDS = 0.3
+FOLLOW_SECONDS = 1.0
+"""Between two looks at the run's events; each costs a connection, and the run needs the processors."""
 _INVOCATION_TAG = "movierec/invocation"
 
 
@@ -150,8 +152,9 @@ def _follow(
                     status.update(escape(message))
             if ended and not batch.records:
                 break
-            if not batch.has_more:
-                time.sleep(POLL_SECONDS)
+            if not ended and not batch.has_more:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(FOLLOW_SECONDS)
         run = instance.get_run_by_id(teller.report.run_id)
     report = teller.report
     report.succeeded = bool(run and run.is_success) and process.returncode == 0 and not report.failures
