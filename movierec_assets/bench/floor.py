@@ -39,7 +39,7 @@ class Floor:
 
     @property
     def load(self) -> float:
-        """What no way of loading the table can be quicker than."""
+        """Both that loading the table cannot do without."""
         return self.copy_in + self.primary_key
 
 

@@ -76,7 +76,7 @@ def test_targets_that_were_met_and_missed() -> None:
     found = judged()
     assert len(found) == 9
     load, refresh = found[stages.DESCRIPTIONS[stages.LOAD]], found[stages.DESCRIPTIONS[stages.REFRESH]]
-    assert (load.met, load.measured, load.verdict) == (True, "20.0 s", "met")
+    assert (load.met, load.measured, load.verdict) == (True, "20.0 s, 1.00 bare fits", "met")
     assert (refresh.met, refresh.verdict) == (False, "not met: off by 1.25 times")
     fit = found["fit, 64 factors, 15 iterations"]
     assert (fit.met, fit.measured) == (True, "1.05 x")
