@@ -58,7 +58,7 @@ def _matrix(description: str) -> AssetOut:
     io_manager_key="parquet",
     kinds={"postgres", "parquet", "pandas"},
     owners=[DATA_TEAM],
-    code_version="1",
+    code_version="2",
     metadata=schema(
         user_id=("int32", "In eligible_users"),
         movie_id=("int32", "In raw_movies"),

@@ -186,9 +186,11 @@ class Interactions:
         marked : bool array, shape (nnz,)
             In the order of `stars.data`.
         """
-        indptr = np.concatenate([[0], np.cumsum(marked)])[self.stars.indptr]
-        stars = _csr(self.stars.data[marked], self.stars.indices[marked], indptr, self.shape)
-        return Interactions(stars, self.rated_at[marked])
+        kept = np.flatnonzero(marked)
+        indptr = np.searchsorted(kept, self.stars.indptr)
+        return Interactions(
+            _csr(self.stars.data[kept], self.stars.indices[kept], indptr, self.shape), self.rated_at[kept]
+        )
 
     def rows(self, chosen: IntArray) -> Interactions:
         """The matrix of some users, in the order given."""

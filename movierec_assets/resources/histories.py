@@ -16,17 +16,10 @@ import polars as pl
 from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions, positions
-from movierec_assets.resources.binary_copy import POSTGRES_EPOCH, Kind
+from movierec_assets.resources.binary_copy import POSTGRES_EPOCH
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.read_ahead import handed_on
 from movierec_assets.resources.user_rows import UserRowDecoder, UserRows
-
-RATING_COLUMNS: dict[str, Kind] = {
-    "user_id": "integer",
-    "movie_id": "integer",
-    "rating": "real",
-    "rated_at": "timestamptz",
-}
 
 _BYTES_OF_A_RATING = 256
 """Of working memory, for a rating whose user is being ranked for: as it was read, as a history, and their copies."""
@@ -107,7 +100,7 @@ class Histories:
 def read_positives(
     database: Database, threshold: float, rows_read: Callable[[int], None] | None = None
 ) -> RatingColumns:
-    """Positives of the eligible users, the latest rating of each pair.
+    """Positives of the eligible users, the latest rating of each pair; by user, so that equal ratings come out equal.
 
     Parameters
     ----------
@@ -118,20 +111,29 @@ def read_positives(
     """
     query = f"""SELECT liked.* FROM ({_of_everybody("rating >= %(threshold)s::real")}) liked
                 WHERE user_id IN (SELECT user_id FROM {SCHEMA}.eligible_users)"""
-    parts: list[RatingColumns] = []
+    blocks: list[RatedByUsers] = []
     rows = 0
     for block in _blocks(database, query, {"threshold": threshold}, _LARGEST_BLOCK):
+        blocks.append(block)
         rows += len(block.movie_id)
-        parts.append(
-            RatingColumns(np.repeat(block.user_ids, block.per_user), block.movie_id, block.rating, block.liked_at)
-        )
         if rows_read is not None:
             rows_read(rows)
-    empty = RatingColumns(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64))
+    user_ids, per_user = _joined(blocks, "user_ids", np.int32), _joined(blocks, "per_user", np.int64)
+    order = np.argsort(user_ids)
+    lengths = per_user[order]
+    starts = (np.cumsum(per_user) - per_user)[order]
+    place = np.arange(rows) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
     # One column at a time, so that only one is held twice.
-    columns = {name: [getattr(part, name) for part in (empty, *parts)] for name in RATING_COLUMNS}
-    parts.clear()
-    return RatingColumns(**{name: np.concatenate(columns.pop(name)) for name in RATING_COLUMNS})
+    return RatingColumns(
+        np.repeat(user_ids[order], lengths),
+        _joined(blocks, "movie_id", np.int32)[place],
+        _joined(blocks, "rating", np.float32)[place],
+        _joined(blocks, "liked_at", np.int64)[place],
+    )
+
+
+def _joined(blocks: list[RatedByUsers], name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    return np.concatenate([np.empty(0, dtype), *(getattr(block, name) for block in blocks)])
 
 
 def read_users(

@@ -20,6 +20,7 @@ from psycopg2 import sql
 
 from movierec_assets.command.environment import variables
 from movierec_assets.definitions import build
+from movierec_assets.resources.binary_copy import Kind
 from movierec_assets.resources.database import SCHEMA, Database, Replacement
 from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.settings import DatabaseUrls, Settings, get_settings
@@ -155,6 +156,15 @@ def empty(database: Database) -> None:
     with database.transaction() as cursor:
         cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY")
         cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
+
+
+RATING_COLUMNS: dict[str, Kind] = {
+    "user_id": "integer",
+    "movie_id": "integer",
+    "rating": "real",
+    "rated_at": "timestamptz",
+}
+"""What a test writes into `ratings`."""
 
 
 def count_users(ratings: Replacement) -> None:

@@ -21,10 +21,11 @@ from movierec_assets.defs.preprocessing import positive_ratings
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.histories import RATING_COLUMNS, read_positives
+from movierec_assets.resources.histories import read_positives
 from movierec_assets.resources.loading import load_movies, load_ratings
 from movierec_tests.conftest import Dataset
 from movierec_tests.defs.harness import (
+    RATING_COLUMNS,
     Platform,
     count_users,
     failed_checks,

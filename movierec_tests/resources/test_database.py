@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import psycopg2
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg2.extras import execute_values
 
+from movierec_assets.resources import histories
 from movierec_assets.resources.binary_copy import Kind
 from movierec_assets.resources.database import (
     SCHEMA,
@@ -24,8 +26,8 @@ from movierec_assets.resources.database import (
     copy_rows,
     record_load,
 )
-from movierec_assets.resources.histories import RATING_COLUMNS, RatedByUsers, read_positives, read_users
-from movierec_tests.defs.harness import count_users
+from movierec_assets.resources.histories import RatedByUsers, read_positives, read_users
+from movierec_tests.defs.harness import RATING_COLUMNS, count_users
 
 POPULAR: dict[str, Kind] = {"rank": "integer", "movie_id": "integer", "score": "real", "model_version": "integer"}
 MOVIE_COLUMNS = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
@@ -292,9 +294,12 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
     users = shared_database.rows(f"SELECT user_id FROM {SCHEMA}.rating_users ORDER BY 1")
     assert users == [(user,) for user, count in zip((1, 2, 3), pairs, strict=True) if count]
 
-    positives = read_positives(shared_database, 4.0)
-    assert sorted(zip(positives.user_id, positives.movie_id, positives.rating, strict=True)) == sorted(
-        (user, movie, stars) for (user, movie), (stars, _) in expected.items() if user in eligible and stars >= 4
+    with patch.object(histories, "_LARGEST_BLOCK", 1):  # a block a user
+        positives = read_positives(shared_database, 4.0)
+    assert positives.user_id.tolist() == sorted(positives.user_id.tolist())
+    days = (positives.rated_at - int(_START.timestamp())) // 86_400
+    assert sorted(zip(positives.user_id, positives.movie_id, positives.rating, days, strict=True)) == sorted(
+        (user, movie, stars, day) for (user, movie), (stars, day) in expected.items() if user in eligible and stars >= 4
     )
 
     for chosen in (None, [3, 1]):

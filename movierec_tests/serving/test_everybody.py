@@ -11,8 +11,9 @@ from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources import histories
 from movierec_assets.resources.database import Database
-from movierec_assets.resources.histories import RATING_COLUMNS, histories_of, read_users
+from movierec_assets.resources.histories import histories_of, read_users
 from movierec_assets.serving.everybody import Tally, UserLists, for_everybody
+from movierec_tests.defs.harness import RATING_COLUMNS
 
 USERS, MOVIES, K = 60, 50, 8
 
