@@ -62,18 +62,18 @@ def fit(positives: Interactions) -> BareFit:
     return BareFit(statistics.median(fits), fits, len(positives))
 
 
-def fitted_matrix(storage: Path) -> Interactions:
-    """What `als_model` fitted first: everything before the test."""
+def stored_split(storage: Path) -> Split:
+    """The matrices that the last run left."""
     parts = []
     for name in ("train_matrix", "validation_matrix", "test_matrix"):
         with np.load(storage / f"{name}.npz", allow_pickle=False) as arrays:
             parts.append(Interactions.from_arrays(arrays))
-    return Split(*parts).before("test")
+    return Split(*parts)
 
 
 def main(storage: str, result: str) -> None:
-    """Fit and write how long it took."""
-    Path(result).write_text(json.dumps(asdict(fit(fitted_matrix(Path(storage))))), encoding="utf-8")
+    """Fit what `als_model` fitted first, everything before the test, and write how long it took."""
+    Path(result).write_text(json.dumps(asdict(fit(stored_split(Path(storage)).before("test")))), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from rich.markup import escape
 from movierec_assets.command.environment import platform
 from movierec_assets.command.run import run_job
 from movierec_assets.resources.database import Database
-from movierec_assets.settings import get_settings
+from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.settings import Settings, get_settings
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,14 @@ class GraphRun:
         Numbers in the metadata of each asset.
     failures : list of str
         Empty when the run succeeded.
+    postgres : str
+        Version of the server.
+    recipe : dict
+        As `als_model` tells it.
+    start : str
+        Whether training started warm or cold, and why.
+    course : list of float
+        Validation NDCG@10 after each iteration, where it was watched.
     """
 
     prepare_seconds: float
@@ -50,6 +59,8 @@ class GraphRun:
     failures: list[str]
     postgres: str
     recipe: dict[str, Any]
+    start: str = ""
+    course: list[float] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
@@ -65,6 +76,7 @@ def run(console: Console) -> GraphRun:
         started = time.time()
         report = run_job("everything", settings, console)
         ended = time.time()
+        trained = report.metadata.get("als_model", {})
         return GraphRun(
             prepare_seconds=prepare_seconds,
             started=started,
@@ -76,8 +88,16 @@ def run(console: Console) -> GraphRun:
             },
             failures=[] if report.succeeded else report.failures,
             postgres=str(Database(settings.databases.ratings).scalar("SHOW server_version")).split()[0],
-            recipe=report.metadata.get("als_model", {}).get("recipe", {}),
+            recipe=trained.get("recipe", {}),
+            start=trained.get("start", ""),
+            course=_course(settings, trained["mlflow_run_id"]) if trained else [],
         )
+
+
+def _course(settings: Settings, mlflow_run_id: str) -> list[float]:
+    client = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts").client
+    measured = client.get_metric_history(mlflow_run_id, "validation_ndcg_at_10")
+    return [metric.value for metric in sorted(measured, key=lambda metric: metric.step)]
 
 
 def _steps(run_id: str) -> dict[str, tuple[float, float]]:

@@ -13,13 +13,16 @@ from typing import Any
 
 from movierec_assets.bench import stages
 from movierec_assets.bench.bare_fit import FACTORS, ITERATIONS
+from movierec_assets.bench.days import SHARE, Days
 from movierec_assets.bench.plot import draw
 from movierec_assets.bench.quality import RANKERS, Quality
 from movierec_assets.bench.run import Bench, Measured, share_text
 from movierec_assets.bench.stages import DESCRIPTIONS, Stage
 from movierec_assets.recsys.experiment import MODEL, ORIGINAL
+from movierec_assets.recsys.warm_start import Course
 
 IDLE_LOAD = 0.5
+_SHOWN_OF_A_COURSE = 3
 BUSY = (
     "The machine was busy with other work when this was measured (see the load before): seconds are too many, and "
     "stages and sizes cannot be compared closely."
@@ -55,6 +58,7 @@ def as_markdown(bench: Bench) -> str:
         *_floor(bench),
         *_original(bench),
         *(_growth(bench.growth) if bench.growth else ()),
+        *(_days(bench.days) if bench.days else ()),
         *(_quality(bench.quality) if bench.quality else ()),
     ]
     return "\n\n".join(sections) + "\n"
@@ -192,6 +196,39 @@ def _growth(growth: Sequence[Measured]) -> Iterable[str]:
         if each.failures:
             reasons = "; ".join(" ".join(failure.split()) for failure in each.failures)
             yield f"At {share_text(each.share)} the run stopped before its end: {reasons}"
+
+
+def _days(days: Days) -> Iterable[str]:
+    yield "## The days after"
+    yield (
+        f"{days.first_ratings:,} ratings were loaded and trained on in {days.first_seconds:.1f} s. Then the latest "
+        f"ones, held back until now, were appended to ratings.csv, {SHARE:.1%} of all on each day, and the job "
+        "`everything` ran again: new rows are merged, what depends on them is made anew, and training goes on from the "
+        "champion's factors. A fit on the training part alone is watched on validation and says after how many "
+        "iterations to stop. The first day's starts cold, because a first training makes none; from the second day on "
+        "it goes on, too."
+    )
+    yield _table(
+        ["", "new ratings", "loaded in, s", "whole run, s", "watched iterations", "validation NDCG@10", "fits of"],
+        [
+            [
+                f"day {number}",
+                f"{day.new_ratings:,}",
+                f"{day.load_seconds:.2f}",
+                f"{day.seconds:.1f}",
+                len(day.course),
+                " ".join(f"{value:.4f}" for value in day.course[-_SHOWN_OF_A_COURSE:]),
+                f"{day.iterations} iterations",
+            ]
+            for number, day in enumerate(days.days, start=1)
+        ],
+    )
+    cold, needed = Course(tuple(days.cold)), days.iterations_to_cold
+    yield (
+        f"A cold start on the last day's training part has {cold.ndcg[-1]:.4f} after {cold.iterations} iterations. "
+        f"The warm one of that day, {len(days.days[-1].course)} iterations from where the last ended, "
+        + ("never has." if needed is None else f"is as good after {needed}.")
+    )
 
 
 def _quality(quality: Quality) -> Iterable[str]:

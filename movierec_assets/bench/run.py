@@ -1,16 +1,13 @@
 """A whole benchmark: the graph, the original recipe and the bare fit, one after the other in the same run.
 
-Belongs here: the order of things, throw-away state directories, and what comes out. The report is in `report`.
+Belongs here: the order of things, and what comes out. Where things run is in `place`, the report in `report`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,15 +15,16 @@ import psutil
 
 from movierec_assets.bench import graph, machine, measure, sampling, stages
 from movierec_assets.bench.bare_fit import BareFit
+from movierec_assets.bench.days import Days, measure_days
 from movierec_assets.bench.floor import Floor
-from movierec_assets.bench.measure import Cost, Peaks
+from movierec_assets.bench.measure import Peaks
 from movierec_assets.bench.original import Original
+from movierec_assets.bench.place import Place, platform
 from movierec_assets.bench.quality import Quality
 from movierec_assets.bench.stages import Stage
-from movierec_assets.bench.targets import Target, targets
+from movierec_assets.bench.targets import Target, day_targets, targets
 from movierec_assets.command import CommandError
 from movierec_assets.datasets.movielens import MovieLensFiles
-from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Of the users, beside all of them."""
@@ -90,6 +88,7 @@ class Bench:
     floor : Floor
     growth : list of Measured
         At the shares of users, fewest first, and at full size; empty when not asked for.
+    days : Days or None
     quality : Quality or None
     machine : dict of str
     """
@@ -104,11 +103,20 @@ class Bench:
     floor: Floor
     machine: dict[str, str]
     growth: list[Measured] = field(default_factory=list)
+    days: Days | None = None
     quality: Quality | None = None
 
 
 def bench(
-    scale: str, dataset: str, files: MovieLensFiles, *, home: Path, growth: bool, say: Say, quality: Quality | None
+    scale: str,
+    dataset: str,
+    files: MovieLensFiles,
+    *,
+    home: Path,
+    growth: bool,
+    days: bool,
+    say: Say,
+    quality: Quality | None,
 ) -> Bench:
     """Measure everything.
 
@@ -121,6 +129,8 @@ def bench(
         The project's directory, which holds dagster.yaml.
     growth : bool
         Whether to run the graph on shares of the users as well.
+    days : bool
+        Whether to run it without the latest ratings as well, and again as they come.
     say : callable
         Told what is going on.
     quality : Quality or None
@@ -132,7 +142,7 @@ def bench(
         When a process fails, or the graph does not come to its end.
     """
     load = psutil.getloadavg()[0]
-    with _platform(home, files) as place:
+    with platform(home, files) as place:
         say(f"{dataset}: the asset graph")
         full = _graph(place, 1.0)
         if full.failures or full.bare is None:
@@ -150,8 +160,22 @@ def bench(
         with tempfile.TemporaryDirectory(prefix="movierec-bench-users-") as directory:
             say(f"{dataset}: the asset graph at {share_text(share)} of the users")
             part = sampling.share_of_users(files, share, Path(directory) / "dataset")
-            with _platform(home, part) as place:
+            with platform(home, part) as place:
                 measured.append(_graph(place, share))
+    about_days = (
+        measure_days(files, home=home, say=lambda text: say(f"{dataset}: {text[0].lower()}{text[1:]}"))
+        if days
+        else None
+    )
+    judged = targets(
+        full.stages,
+        ratings=full.ratings,
+        whole_seconds=full.seconds,
+        bare_seconds=full.bare.seconds,
+        peak_mb=full.peak_mb,
+        original=stages.original_stages(original),
+        original_peak_mb=cost.peaks[ORIGINAL],
+    )
     return Bench(
         scale=scale,
         dataset=dataset,
@@ -159,18 +183,11 @@ def bench(
         original=original,
         original_peak_mb=cost.peaks[ORIGINAL],
         original_postgres_mb=cost.peaks.get(measure.BACKEND, 0.0),
-        targets=targets(
-            full.stages,
-            ratings=full.ratings,
-            whole_seconds=full.seconds,
-            bare_seconds=full.bare.seconds,
-            peak_mb=full.peak_mb,
-            original=stages.original_stages(original),
-            original_peak_mb=cost.peaks[ORIGINAL],
-        ),
+        targets=[*judged, *(day_targets(about_days, judged=judged[0].met is not None) if about_days else ())],
         floor=floor,
         machine=machine.describe(full.postgres, load),
         growth=[*measured, full] if growth else [],
+        days=about_days,
         quality=quality,
     )
 
@@ -180,47 +197,7 @@ def share_text(share: float) -> str:
     return "all" if share == 1 else f"1/{round(1 / share)}"
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A platform of its own, for as long as something is measured on it."""
-
-    scratch: Path
-    environment: Mapping[str, str]
-    postmaster: int | None
-
-    def run(self, module: str, *arguments: str, name: str) -> Cost:
-        command = [sys.executable, "-m", f"movierec_assets.bench.{module}", *arguments]
-        return measure.run(command, self.environment, name=name, postmaster=self.postmaster)
-
-
-@contextmanager
-def _platform(home: Path, files: MovieLensFiles) -> Iterator[_Place]:
-    with tempfile.TemporaryDirectory(prefix="movierec-bench-") as directory:
-        scratch = Path(directory)
-        server = EmbeddedPostgres(scratch)
-        try:
-            with server.lease() as url:
-                yield _Place(scratch, environment(scratch, home, files, url), server.status().pid)
-        finally:
-            # Run by root, the data is elsewhere: Postgres does not run as root, and only root may enter the directory.
-            server.destroy(force=True)
-
-
-def environment(scratch: Path, home: Path, files: MovieLensFiles, url: str) -> dict[str, str]:
-    """Variables of a platform that has nothing in common with the user's own."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_"))
-    }
-    return kept | {
-        "MOVIEREC_STATE_DIR": str(scratch),
-        "MOVIEREC_HOME": str(home),
-        "MOVIEREC_DATASET": str(files.directory.resolve()),
-        "MOVIEREC_EMBEDDED_DATABASE_URL": url,
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-
-
-def _graph(place: _Place, share: float) -> Measured:
+def _graph(place: Place, share: float) -> Measured:
     result = place.scratch / "graph.json"
     cost = place.run("graph", str(result), name=COMMAND)
     run = graph.read(result)

@@ -34,7 +34,7 @@ FITTING = (SCORED_FIT, SERVED_FIT)
 BESIDE_THE_ORIGINAL = (LOAD, REFRESH, PREPARE, SCORED_FIT, EVALUATE)
 """Stages that the original has as well."""
 
-_STEPS = {
+STEPS = {
     LOAD: ("raw_movies", "raw_ratings"),
     REFRESH: ("eligible_users",),
     PREPARE: ("positive_ratings", "split_matrices"),
@@ -44,6 +44,7 @@ _STEPS = {
     RECOMMEND: ("user_recommendations",),
     OTHER_TABLES: ("similar_movies", "popular_movies"),
 }
+"""Assets of each stage."""
 _WITHIN = {
     SCORED_FIT: (REGISTER, "als_model", "evaluation_fit_seconds"),
     SERVED_FIT: (REGISTER, "als_model", "serving_fit_seconds"),
@@ -98,8 +99,8 @@ class Stage:
 
 def stages_of(run: GraphRun, cost: Cost) -> list[Stage]:
     """The stages of a run of the graph, in the order they are reported; together they are the whole run."""
-    named = {step for steps in _STEPS.values() for step in steps}
-    steps = _STEPS | {CHECKS: tuple(step for step in run.steps if step not in named)}
+    named = {step for steps in STEPS.values() for step in steps}
+    steps = STEPS | {CHECKS: tuple(step for step in run.steps if step not in named)}
     seconds: dict[str, float] = {}
     peaks: dict[str, Peaks] = {}
     for stage, members in steps.items():

@@ -37,6 +37,12 @@ from movierec_assets.cli.shared import counting_bar, sayer, settings_from
     help="Run the graph at 1/16, 1/8, 1/4 and 1/2 of the users as well.",
 )
 @click.option(
+    "--days/--no-days",
+    default=True,
+    show_default=True,
+    help="Run the graph without the latest 1 % of the ratings as well, and again as they are appended in two parts.",
+)
+@click.option(
     "--quality/--no-quality",
     default=False,
     show_default=True,
@@ -49,13 +55,16 @@ from movierec_assets.cli.shared import counting_bar, sayer, settings_from
     help="Where report.md, report.json and plot.png go [default: STATE_DIR/bench/SCALE].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON; the files are written all the same.")
-def bench(scale: str, dataset: str | None, growth: bool, quality: bool, output: Path | None, as_json: bool) -> None:
+def bench(
+    scale: str, dataset: str | None, growth: bool, days: bool, quality: bool, output: Path | None, as_json: bool
+) -> None:
     """Measure a whole run, beside the original recipe and a bare ALS fit.
 
     Runs the asset graph on a database and a state directory of its own, which are removed afterwards; nothing of
     yours is touched, MOVIEREC_DATABASE_URL included. Then `implicit` alone on the same matrix, Postgres alone with the
     same ratings, and the recipe that this project began with, on the same server. Reports seconds, rows per second and
-    peak memory of each stage, the ratios, how cost grows with the number of users, and which targets are met.
+    peak memory of each stage, the ratios, how cost grows with the number of users, what a day with new ratings takes
+    after that, and which targets are met.
 
     Without --quality, `small` takes about 4 minutes; `ml-20m` about 20 minutes, 11 GB of memory (for the original
     recipe) and 12 GB of disk.
@@ -79,7 +88,7 @@ def bench(scale: str, dataset: str | None, growth: bool, quality: bool, output: 
         name, files = located.name, located.files
         console.print(escape(located.reason), soft_wrap=True)
     found = qualities.compare(files.directory, name, say) if quality else None
-    measured = runs.bench(scale, name, files, home=settings.home, growth=growth, say=say, quality=found)
+    measured = runs.bench(scale, name, files, home=settings.home, growth=growth, days=days, say=say, quality=found)
     report.write(measured, place)
     if as_json:
         click.echo(report.as_json(measured))

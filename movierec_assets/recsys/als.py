@@ -14,13 +14,14 @@ import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from implicit.recommender_base import ModelFitError
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from movierec_assets.recsys import batches, least_squares
 from movierec_assets.recsys.batches import BATCH_BYTES
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
+from movierec_assets.recsys.least_squares import Solve
 from movierec_assets.recsys.recipe import ConfidenceKind, FoldIn, Recipe
+from movierec_assets.recsys.threads import one_blas_thread
 
 __all__ = [
     "Confidence",
@@ -196,7 +197,7 @@ def fit(
     confidence = Confidence.of(positives, recipe.confidence)
     weights = np.float32(recipe.alpha) * confidence.weights(positives)
     weighted = csr_matrix((weights, positives.stars.indices, positives.stars.indptr), shape=positives.shape)
-    with threadpool_limits(1, user_api="blas"):  # `implicit` has threads of its own; BLAS threads on top slow it down
+    with one_blas_thread():  # `implicit` has threads of its own; BLAS threads on top slow it down
         model = _solver(recipe)
         model.calculate_training_loss = loss_every > 0
 
@@ -230,6 +231,8 @@ def fold_in(
     recipe: Recipe,
     confidence: Confidence | None = None,
     *,
+    start: FloatArray | None = None,
+    solve: Solve | None = None,
     batch_bytes: int = BATCH_BYTES,
     progress: batches.Progress | None = None,
 ) -> FloatArray:
@@ -244,6 +247,10 @@ def fold_in(
         Its `confidence`, `alpha`, `regularization` and `fold_in` are used.
     confidence : Confidence, optional
         Of the fit; only `bm25` cannot do without.
+    start : float32 array, shape (n_users, factors), optional
+        Vectors of the same users for nearly the same histories: what is solved for is found sooner from there.
+    solve : callable, optional
+        Made before for these movie factors and this recipe; preparing it for large histories takes a while.
     batch_bytes : int
         Memory for the temporary arrays of one batch of users.
     progress : callable, optional
@@ -266,13 +273,14 @@ def fold_in(
             f"Movie factors of shape {movie_factors.shape} do not fit this history and recipe, which need {expected}."
         )
     confidence = confidence or _confidence_of(histories, recipe)
-    solve = least_squares.solver(movie_factors, recipe.regularization, len(histories))
+    solve = solve or least_squares.solver(movie_factors, recipe.regularization, len(histories))
     vectors = np.zeros((histories.shape[0], recipe.factors), dtype=np.float32)
     needed = 24 * recipe.factors * np.arange(1, len(vectors) + 1) + 64 * histories.stars.indptr[1:].astype(np.int64)
     for batch in batches.batches(needed, batch_bytes, progress):
         some = histories.between(batch.start, batch.stop)
         weights = interaction_weights(some, recipe, confidence)
-        vectors[batch] = solve(csr_matrix((weights, some.stars.indices, some.stars.indptr), shape=some.shape))
+        weighted = csr_matrix((weights, some.stars.indices, some.stars.indptr), shape=some.shape)
+        vectors[batch] = solve(weighted, None if start is None else start[batch])
     return vectors
 
 

@@ -15,12 +15,12 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight, normalize, tfidf_weight
 from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from movierec_assets.recsys import metrics, ranking
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions, positions
 from movierec_assets.recsys.ranking import EMPTY, TopK
+from movierec_assets.recsys.threads import one_blas_thread
 
 EASE_LIMIT = 20_000
 """Movies up to which `ease` is tried whatever the number of users: two float32 matrices over them are 3.2 GB."""
@@ -66,7 +66,7 @@ def original_recipe(
     likes = _likes(train.rows(fitted))
     rows = positions(fitted, users) if users is not None else np.full(histories.shape[0], -1)
     known, strangers = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         model = AlternatingLeastSquares(factors=128, regularization=0.1, iterations=25, random_state=seed)
         model.fit(bm25_weight(likes, K1=_K1, B=_B).tocsr(), show_progress=False)
         vectors = np.empty((histories.shape[0], 128), dtype=np.float32)

@@ -5,19 +5,36 @@ Belongs here: solving the users' normal equations. Where the confidences come fr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.threads import one_blas_thread
 
-Solve = Callable[[csr_matrix], FloatArray]
-"""From confidences, shape (n_users, n_movies), to float32 vectors, shape (n_users, factors); 0 for an empty row."""
+
+class Solve(Protocol):
+    """A way to solve."""
+
+    def __call__(self, confidences: csr_matrix, start: FloatArray | None = None) -> FloatArray:
+        """Solve for some users.
+
+        Parameters
+        ----------
+        confidences : csr_matrix, shape (n_users, n_movies)
+        start : float32 array, shape (n_users, factors), optional
+            Vectors that may be near the solution, which saves steps; it is the same from any start.
+
+        Returns
+        -------
+        float32 array, shape (n_users, factors)
+            0 for an empty row.
+        """
+
 
 _UNIT = 1e-4
 """`implicit` ends when the squared residual is below 1e-20; in this unit that is a residual of 1e-6."""
@@ -46,15 +63,19 @@ def solver(movie_factors: FloatArray, regularization: float, entries: int) -> So
     ----------
     Hu, Koren and Volinsky (2008), Collaborative filtering for implicit feedback datasets.
     """
-    # Preparing the movies costs about as much as eliminating one interaction each.
-    return (iterative if entries > len(movie_factors) else direct)(movie_factors, regularization)
+    return (iterative if are_many(entries, movie_factors) else direct)(movie_factors, regularization)
+
+
+def are_many(entries: int, movie_factors: FloatArray) -> bool:
+    """Whether there are so many interactions that preparing the movies pays, which costs about as much as one each."""
+    return entries > len(movie_factors)
 
 
 def direct(movie_factors: FloatArray, regularization: float) -> Solve:
     """Solve by elimination, one matrix for each user."""
 
-    def solve(confidences: csr_matrix) -> FloatArray:
-        with threadpool_limits(1, user_api="blas"):  # `implicit` has threads of its own
+    def solve(confidences: csr_matrix, start: FloatArray | None = None) -> FloatArray:
+        with one_blas_thread():  # `implicit` has threads of its own
             # It hands out eight users at a time: with fewer, a second thread would only be waited for.
             threads = 1 if confidences.shape[0] <= 8 else 0
             model = AlternatingLeastSquares(movie_factors.shape[1], regularization, num_threads=threads)
@@ -89,9 +110,11 @@ def iterative(movie_factors: FloatArray, regularization: float) -> Solve:
         raise RecsysError(f"User vectors are not determined ({error}); raise the regularization.") from error
     white = np.ascontiguousarray(_UNIT * solve_triangular(lower, known.T, lower=True).T, dtype=np.float32)
 
-    def solve(confidences: csr_matrix) -> FloatArray:
+    def solve(confidences: csr_matrix, start: FloatArray | None = None) -> FloatArray:
         found = np.zeros((confidences.shape[0], factors), dtype=np.float32)
-        with threadpool_limits(1, user_api="blas"):
+        if start is not None:
+            found[:] = start @ lower / _UNIT
+        with one_blas_thread():
             model = AlternatingLeastSquares(factors=factors)
             model.cg_steps = 2 * factors + 20
             model.solver(confidences, found, white, 0.0, num_threads=model.num_threads)

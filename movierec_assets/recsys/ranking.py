@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from movierec_assets.recsys.batches import BATCH_BYTES, Progress, batches
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.selection import NOTHING, highest
+from movierec_assets.recsys.threads import one_blas_thread
 
 EMPTY = -1
 """Marks an empty place at the end of a list that could not be filled."""
@@ -109,7 +109,7 @@ def _threads_of_our_own(rows: int) -> Iterator[None]:
     if rows < _MANY_USERS:
         yield
         return
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         yield
 
 

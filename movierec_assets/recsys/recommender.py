@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from movierec_assets.recsys import als, ranking
+from movierec_assets.recsys import als, least_squares, ranking
 from movierec_assets.recsys.als import Confidence, Factors, Recipe
 from movierec_assets.recsys.batches import BATCH_BYTES, Progress, stage
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.explain import contributions
 from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray, Interactions
+from movierec_assets.recsys.least_squares import Solve
 from movierec_assets.recsys.ranking import TopK
 
 
@@ -66,7 +68,11 @@ class Recommender:
         )
         return cls(ids, vectors, factors.movies, positives.stars, recipe, factors.confidence)
 
-    @property
+    @cached_property
+    def _solve_many(self) -> Solve:
+        return least_squares.iterative(self.movie_factors, self.recipe.regularization)
+
+    @cached_property
     def likes(self) -> IntArray:
         """Users who liked each movie, shape (n_movies,)."""
         return np.bincount(self.seen.indices, minlength=len(self.ids.movie_ids))
@@ -104,6 +110,7 @@ class Recommender:
         seen: csr_matrix,
         k: int,
         *,
+        user_ids: IntArray | None = None,
         batch_bytes: int = BATCH_BYTES,
         progress: Progress | None = None,
     ) -> TopK:
@@ -116,6 +123,8 @@ class Recommender:
         seen : csr_matrix, shape (n, n_movies)
             What is left out; should hold the histories, and what was rated low.
         k : int
+        user_ids : int array, shape (n,), optional
+            Who they are: the vectors of users of the fit are solved for sooner, and come out the same.
         batch_bytes : int
             Memory for the temporary arrays of one batch of users.
         progress : callable, optional
@@ -130,6 +139,8 @@ class Recommender:
             histories,
             self.recipe,
             self.confidence,
+            start=None if user_ids is None else self._vectors_of(user_ids),
+            solve=self._solve_many if least_squares.are_many(len(histories), self.movie_factors) else None,
             batch_bytes=batch_bytes,
             progress=stage(progress, 0, 2),
         )
@@ -142,6 +153,13 @@ class Recommender:
             lists.items[strangers] = popular.items
             lists.scores[strangers] = np.where(popular.items >= 0, 0.0, np.nan)
         return lists
+
+    def _vectors_of(self, user_ids: IntArray) -> FloatArray:
+        """Vectors of users as the fit knew them, 0 for those it did not know."""
+        places = self.ids.users_at(user_ids)
+        vectors = np.zeros((len(places), self.movie_factors.shape[1]), dtype=np.float32)
+        vectors[places >= 0] = self.user_vectors[places[places >= 0]]
+        return vectors
 
     def explain(self, history: Interactions, movie_ids: IntArray) -> FloatArray:
         """Split the scores of movies for one user into what each like adds.

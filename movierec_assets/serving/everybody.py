@@ -62,7 +62,9 @@ def for_everybody(
     """
     for ratings in read_users(database, threshold, memory=batch_bytes):
         histories = histories_of(ratings, recommender.ids.movie_ids)
-        lists = recommender.for_histories(histories.liked, histories.seen, k, batch_bytes=batch_bytes)
+        lists = recommender.for_histories(
+            histories.liked, histories.seen, k, user_ids=histories.user_ids, batch_bytes=batch_bytes
+        )
         yield UserLists(
             histories.user_ids, histories.liked.per_user, recommender.movie_ids_of(lists), np.asarray(lists.scores)
         )

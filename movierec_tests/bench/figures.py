@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from movierec_assets.bench import stages
 from movierec_assets.bench.bare_fit import BareFit
+from movierec_assets.bench.days import Day, Days
 from movierec_assets.bench.floor import Floor
 from movierec_assets.bench.graph import GraphRun
 from movierec_assets.bench.measure import BACKEND, SERVER, Cost, Sample
@@ -51,6 +52,17 @@ ORIGINAL_SECONDS = {
 ORIGINAL = Original(ORIGINAL_SECONDS, {}, {}, 20_000_000, 9_000_000, 120_000, {"ndcg_at_10": 0.05})
 
 
+DAYS = Days(
+    first_ratings=19_800_000,
+    first_seconds=99.0,
+    days=[
+        Day(100_000, 4.0, 80.0, "warm: the champion's recipe on newer data", [0.05, 0.09, 0.1], 1),
+        Day(100_001, 4.5, 60.0, "warm: the champion's recipe on newer data", [0.1, 0.102], 2),
+    ],
+    cold=[0.05, 0.08, 0.1, 0.101, 0.102, 0.1015],
+)
+
+
 def measured(share: float = 1.0, failures: tuple[str, ...] = ()) -> Measured:
     cost = Cost(
         101.0, {"Dagster run": 2400.0, BACKEND: 300.0, SERVER: 3500.0}, (Sample(1010.0, {"Dagster run": 900.0}),)
@@ -91,5 +103,6 @@ def bench() -> Bench:
         ),
         floor=Floor(copy_out=5.0, copy_in=8.0, primary_key=4.5),
         machine={"cores": "2", "memory": "24 GiB", "load before": "0.1"},
+        days=DAYS,
         growth=[measured(1 / 4, ("champion_model: nothing is\nserved",)), measured(1 / 2), full],
     )

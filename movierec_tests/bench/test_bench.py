@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from movierec_assets.bench import measure
+from movierec_assets.bench import measure, place
 from movierec_assets.bench import run as runs
 from movierec_assets.cli import cli
 from movierec_assets.command import CommandError
@@ -22,7 +22,14 @@ from movierec_assets.settings import PROJECT_ROOT
 
 def test_help_says_what_is_measured_and_how_long_it_takes() -> None:
     text = " ".join(CliRunner().invoke(cli, ["bench", "--help"]).output.split())
-    for said in ("--scale [small|ml-20m]", "--no-growth", "--no-quality", "original recipe", "about 20 minutes"):
+    for said in (
+        "--scale [small|ml-20m]",
+        "--no-growth",
+        "--no-days",
+        "--no-quality",
+        "original recipe",
+        "about 20 minutes",
+    ):
         assert said in text
 
 
@@ -30,7 +37,7 @@ def test_the_platform_that_is_measured_is_not_the_users_own(tmp_path: Path, monk
     monkeypatch.setenv("MOVIEREC_DATABASE_URL", "postgresql://somebody@example.org/precious")
     monkeypatch.setenv("DAGSTER_HOME", "/elsewhere")
     files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
-    found = runs.environment(tmp_path / "scratch", PROJECT_ROOT, files, "postgresql://x@127.0.0.1/movierec")
+    found = place.environment(tmp_path / "scratch", PROJECT_ROOT, files, "postgresql://x@127.0.0.1/movierec")
     assert "MOVIEREC_DATABASE_URL" not in found
     assert "DAGSTER_HOME" not in found
     assert found["MOVIEREC_STATE_DIR"] == str(tmp_path / "scratch")
@@ -48,7 +55,9 @@ def test_a_bench_that_fails_leaves_no_database_behind(tmp_path: Path, monkeypatc
     monkeypatch.setattr(measure, "run", fails)
     files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
     with pytest.raises(CommandError):
-        runs.bench("small", "demo", files, home=PROJECT_ROOT, growth=False, say=lambda _: None, quality=None)
+        runs.bench(
+            "small", "demo", files, home=PROJECT_ROOT, growth=False, days=False, say=lambda _: None, quality=None
+        )
     assert not places[0].exists()
 
 
@@ -73,6 +82,9 @@ def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
     assert figures["graph"]["bare"]["positives"] > 0
     assert all(seconds > 0 for seconds in figures["floor"].values())
     assert figures["original"]["ratings"] == figures["graph"]["ratings"]
+    first, *days = (figures["days"][name] for name in ("first_ratings", "days"))
+    assert first + sum(day["new_ratings"] for day in days[0]) == figures["graph"]["ratings"]
+    assert all(day["start"].startswith("warm") and day["course"] for day in days[0])
     report = (output / "report.md").read_text()
     assert "not judged" in report
     assert str(tmp_path) not in report + done.stdout

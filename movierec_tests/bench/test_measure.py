@@ -46,6 +46,18 @@ def test_a_share_of_the_users_keeps_all_of_their_ratings(tmp_path: Path) -> None
     assert half.movies.read_bytes() == whole.movies.read_bytes()
 
 
+def test_the_latest_ratings_come_in_parts_and_none_is_lost(tmp_path: Path) -> None:
+    whole = MovieLensFiles.at(make_demo(tmp_path / "demo", users=40))
+    rest, tails = sampling.without_latest(whole, 0.05, 2, tmp_path / "growing")
+    header, *all_lines = whole.ratings.read_text().splitlines()
+    begin, *parts = rest.ratings.read_text().splitlines(), *(tail.read_text().splitlines() for tail in tails)
+    assert begin[0] == header
+    assert sorted([*begin[1:], *parts[0], *parts[1]]) == sorted(all_lines)
+    times = [[int(line.rsplit(",", 1)[1]) for line in lines] for lines in (begin[1:], *parts)]
+    assert max(times[0]) < min(times[1]) <= max(times[1]) < min(times[2])
+    assert [len(part) for part in parts] == pytest.approx([0.05 * len(all_lines)] * 2, rel=0.2)
+
+
 def test_the_bare_fit_is_of_what_the_graph_fitted(tmp_path: Path) -> None:
     everything = random_matrix(30, 20, 0.3, format="csr", dtype=np.float32, random_state=1)
     users, movies = everything.nonzero()
@@ -55,7 +67,7 @@ def test_the_bare_fit_is_of_what_the_graph_fitted(tmp_path: Path) -> None:
         stars, times = np.full(chosen.sum(), 4.0, dtype=np.float32), np.arange(chosen.sum())
         matrix = Interactions.from_triplets(users[chosen], movies[chosen], stars, times, everything.shape)
         np.savez(tmp_path / f"{name}.npz", **matrix.to_arrays())  # type: ignore[arg-type]
-    fitted = bare_fit.fitted_matrix(tmp_path)
+    fitted = bare_fit.stored_split(tmp_path).before("test")
     assert len(fitted) == (part < 2).sum()
     found = bare_fit.fit(fitted)
     assert (found.positives, len(found.fits)) == (len(fitted), 5)

@@ -11,7 +11,7 @@ import pytest
 from movierec_assets.bench import report
 from movierec_assets.bench.quality import METRICS, Quality, summarize
 from movierec_assets.recsys.experiment import EASE, MODEL, ORIGINAL
-from movierec_tests.bench.figures import bench, measured
+from movierec_tests.bench.figures import DAYS, bench, measured
 
 
 def test_a_report_is_three_files(tmp_path: Path) -> None:
@@ -42,13 +42,21 @@ def test_markdown_has_stages_ratios_targets_and_growth() -> None:
     assert "| both | 12.50 | CSV to validated, indexed Postgres tables | 20.00 |" in text
     assert "| users | 1/4 | 1/2 | all |" in text
     assert "For 2.0 times the ratings: 2.0 times the time" in text
+
+
+def test_markdown_tells_what_a_day_with_new_ratings_takes() -> None:
+    text = report.as_markdown(bench())
+    assert "| day 2 | 100,001 | 4.50 | 60.0 | 2 | 0.1000 0.1020 | 2 iterations |" in text
+    assert "has 0.1015 after 6 iterations" in text
+    assert "is as good after 2." in text
+    assert "never has" in report.as_markdown(replace(bench(), days=replace(DAYS, cold=[0.2])))
     assert "At 1/4 the run stopped before its end: champion_model: nothing is served" in text
     assert "## Quality" not in text
 
 
 def test_tables_are_as_wide_in_every_line() -> None:
     tables = [block for block in report.as_markdown(bench()).split("\n\n") if block.startswith("|")]
-    assert len(tables) == 5
+    assert len(tables) == 6
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 

@@ -10,7 +10,7 @@ from movierec_assets.bench import stages, targets
 from movierec_assets.bench.graph import GraphRun
 from movierec_assets.bench.measure import Cost, Sample, highest
 from movierec_assets.bench.stages import Stage
-from movierec_tests.bench.figures import ORIGINAL, ORIGINAL_SECONDS, RUN
+from movierec_tests.bench.figures import DAYS, ORIGINAL, ORIGINAL_SECONDS, RUN
 
 
 def by_name(run: GraphRun = RUN, cost: Cost | None = None) -> dict[str, Stage]:
@@ -97,6 +97,15 @@ def test_memory_has_to_meet_both_limits(peak_mb: float, off_by: float) -> None:
     target = judged(peak_mb=peak_mb)["peak RSS of any one process"]
     assert target.off_by == pytest.approx(off_by)
     assert target.met is (off_by <= 1)
+
+
+def test_appending_and_going_on_have_limits_of_their_own() -> None:
+    append, warm = targets.day_targets(DAYS, judged=True)
+    assert (append.name, append.met) == ("100,001 appended ratings into Postgres", True)
+    assert (warm.limit, warm.measured, warm.met) == ("≤ 2 of 6", "2", True)
+    _, never = targets.day_targets(replace(DAYS, cold=[0.1, 0.2, 0.3]), judged=True)
+    assert (never.measured, never.met) == ("never, 0.1020 of 0.3000", False)
+    assert [each.met for each in targets.day_targets(DAYS, judged=False)] == [None, None]
 
 
 def test_small_data_is_not_judged() -> None:

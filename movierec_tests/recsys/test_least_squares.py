@@ -63,10 +63,25 @@ def test_vectors_are_the_closed_form(
 
 
 @WAYS
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 1e-3, 1.0, 100.0]))
+def test_the_solution_is_the_same_from_any_start(way: Way, seed: int, distance: float) -> None:
+    vectors, confidences = drawn(seed, 12, 30, 6, 20.0)
+    solve = way(vectors, 1.0)
+    found = solve(confidences)
+    elsewhere = np.random.default_rng(seed).normal(size=found.shape).astype(np.float32)
+    again = solve(confidences, found + np.float32(distance) * elsewhere)
+    assert not again[0].any()  # nothing in the history, whatever was known before
+    assert again @ vectors.T == pytest.approx(found @ vectors.T, rel=1e-3, abs=1e-3)
+
+
+@WAYS
 def test_what_is_given_is_left_alone(way: Way) -> None:
     vectors, confidences = drawn(1, 5, 9, 3, 20.0)
     before, weights = vectors.copy(), confidences.copy()
-    way(vectors, 1.0)(confidences)
+    start = np.ones((5, 3), dtype=np.float32)
+    way(vectors, 1.0)(confidences, start)
+    assert (start == 1).all()
     assert np.array_equal(vectors, before)
     assert np.array_equal(confidences.toarray(), weights.toarray())
 

@@ -140,6 +140,16 @@ def test_histories_of_the_fit_give_the_lists_of_the_known_users(recommender: Rec
     assert_same(recommender.for_histories(histories, histories.stars, 4), recommender.for_known(with_likes, 4))
 
 
+@pytest.mark.parametrize("who", [USERS, USERS[[3, 2, 1, 0, 4]], USERS + 1000], ids=["right", "others", "unknown"])
+def test_who_they_are_changes_no_list(recommender: Recommender, who: IntArray) -> None:
+    histories = likes()
+    assert len(histories) > len(MOVIES)  # enough to be solved for together
+    expected = recommender.for_histories(histories, histories.stars, 4)
+    found = recommender.for_histories(histories, histories.stars, 4, user_ids=who)
+    assert np.array_equal(found.items, expected.items)
+    assert found.scores == pytest.approx(expected.scores, abs=1e-5, nan_ok=True)
+
+
 def test_movies_like_the_later_one_gain_and_movies_like_the_older_one_lose(recommender: Recommender) -> None:
     unsure = replace(recommender, recipe=replace(RECIPE, alpha=1.0))
 
