@@ -22,7 +22,7 @@ from movierec_assets.bench.original import Original
 from movierec_assets.bench.place import Place, platform
 from movierec_assets.bench.quality import Quality
 from movierec_assets.bench.stages import Stage
-from movierec_assets.bench.targets import Target, day_targets, targets
+from movierec_assets.bench.targets import Pace, Target, day_targets, targets
 from movierec_assets.command import CommandError
 from movierec_assets.datasets.movielens import MovieLensFiles
 
@@ -86,6 +86,7 @@ class Bench:
         Of the recipe's process, and of the largest backend that served it.
     targets : list of Target
     floor : Floor
+    pace : Pace
     growth : list of Measured
         At the shares of users, fewest first, and at full size; empty when not asked for.
     days : Days or None
@@ -101,6 +102,7 @@ class Bench:
     original_postgres_mb: float
     targets: list[Target]
     floor: Floor
+    pace: Pace
     machine: dict[str, str]
     growth: list[Measured] = field(default_factory=list)
     days: Days | None = None
@@ -167,11 +169,13 @@ def bench(
         if days
         else None
     )
+    pace = Pace.of(full.bare, floor, full.ratings)
     judged = targets(
         full.stages,
         ratings=full.ratings,
         whole_seconds=full.seconds,
         bare_seconds=full.bare.seconds,
+        pace=pace,
         peak_mb=full.peak_mb,
         original=stages.original_stages(original),
         original_peak_mb=cost.peaks[ORIGINAL],
@@ -183,8 +187,9 @@ def bench(
         original=original,
         original_peak_mb=cost.peaks[ORIGINAL],
         original_postgres_mb=cost.peaks.get(measure.BACKEND, 0.0),
-        targets=[*judged, *(day_targets(about_days, judged=judged[0].met is not None) if about_days else ())],
+        targets=[*judged, *(day_targets(about_days, pace, judged=judged[0].met is not None) if about_days else ())],
         floor=floor,
+        pace=pace,
         machine=machine.describe(full.postgres, load),
         growth=[*measured, full] if growth else [],
         days=about_days,

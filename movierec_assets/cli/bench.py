@@ -5,6 +5,8 @@ Belongs here: options, and what is printed. Measuring is in `bench`.
 
 from __future__ import annotations
 
+import signal
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -74,6 +76,8 @@ def bench(
     from movierec_assets.bench import run as runs
     from movierec_assets.resources.configurable import locate
 
+    # As Ctrl-C does, so that nothing is left behind: neither processes nor gigabytes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(stderr=True, highlight=False)
     say = sayer(console)
     settings = settings_from(dataset)

@@ -10,7 +10,7 @@ from movierec_assets.bench.graph import GraphRun
 from movierec_assets.bench.measure import BACKEND, SERVER, Cost, Sample
 from movierec_assets.bench.original import Original
 from movierec_assets.bench.run import Bench, Measured
-from movierec_assets.bench.targets import targets
+from movierec_assets.bench.targets import Pace, targets
 
 RUN = GraphRun(
     prepare_seconds=9.0,
@@ -52,6 +52,8 @@ ORIGINAL_SECONDS = {
 ORIGINAL = Original(ORIGINAL_SECONDS, {}, {}, 20_000_000, 9_000_000, 120_000, {"ndcg_at_10": 0.05})
 
 
+FLOOR = Floor(copy_out=5.0, copy_in=8.0, primary_key=4.0)
+PACE = Pace(fit=1.5, copy=1.8, key=1.1)
 DAYS = Days(
     first_ratings=19_800_000,
     first_seconds=99.0,
@@ -97,11 +99,13 @@ def bench() -> Bench:
             ratings=full.ratings,
             whole_seconds=full.seconds,
             bare_seconds=20.0,
+            pace=PACE,
             peak_mb=full.peak_mb,
             original=stages.original_stages(ORIGINAL),
             original_peak_mb=7500.0,
         ),
-        floor=Floor(copy_out=5.0, copy_in=8.0, primary_key=4.5),
+        floor=FLOOR,
+        pace=PACE,
         machine={"cores": "2", "memory": "24 GiB", "load before": "0.1"},
         days=DAYS,
         growth=[measured(1 / 4, ("champion_model: nothing is\nserved",)), measured(1 / 2), full],

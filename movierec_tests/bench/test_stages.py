@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from movierec_assets.bench import stages, targets
+from movierec_assets.bench.bare_fit import BareFit
 from movierec_assets.bench.graph import GraphRun
 from movierec_assets.bench.measure import Cost, Sample, highest
 from movierec_assets.bench.stages import Stage
-from movierec_tests.bench.figures import DAYS, ORIGINAL, ORIGINAL_SECONDS, RUN
+from movierec_tests.bench.figures import DAYS, FLOOR, ORIGINAL, ORIGINAL_SECONDS, PACE, RUN
 
 
 def by_name(run: GraphRun = RUN, cost: Cost | None = None) -> dict[str, Stage]:
@@ -65,6 +66,7 @@ def judged(ratings: int = 20_000_000, peak_mb: float = 2400.0) -> dict[str, targ
         ratings=ratings,
         whole_seconds=100.0,
         bare_seconds=20.0,
+        pace=PACE,
         peak_mb=peak_mb,
         original=stages.original_stages(ORIGINAL),
         original_peak_mb=7500.0,
@@ -100,12 +102,26 @@ def test_memory_has_to_meet_both_limits(peak_mb: float, off_by: float) -> None:
 
 
 def test_appending_and_going_on_have_limits_of_their_own() -> None:
-    append, warm = targets.day_targets(DAYS, judged=True)
+    append, warm = targets.day_targets(DAYS, PACE, judged=True)
     assert (append.name, append.met) == ("100,001 appended ratings into Postgres", True)
     assert (warm.limit, warm.measured, warm.met) == ("≤ 2 of 6", "2", True)
-    _, never = targets.day_targets(replace(DAYS, cold=[0.1, 0.2, 0.3]), judged=True)
+    _, never = targets.day_targets(replace(DAYS, cold=[0.1, 0.2, 0.3]), PACE, judged=True)
     assert (never.measured, never.met) == ("never, 0.1020 of 0.3000", False)
-    assert [each.met for each in targets.day_targets(DAYS, judged=False)] == [None, None]
+    assert [each.met for each in targets.day_targets(DAYS, PACE, judged=False)] == [None, None]
+
+
+def test_a_slower_machine_may_take_longer_by_the_least_that_it_is_slower() -> None:
+    assert PACE.allowed == 1.1
+    assert targets.Pace(0.5, 3.0, 2.0).allowed == 1
+    bare = BareFit(2 * 15 * 1.3, [], 9_300_000)
+    pace = targets.Pace.of(bare, FLOOR, 19_000_000)
+    assert (pace.fit, pace.copy, pace.key) == pytest.approx((2.0, 8 * 4.5 / 19, 4 / 3.5))
+    slow = targets.Target("load", "≤ 25 s", "30.0 s", True, 1.2, 1.3)
+    assert slow.verdict == "met at this machine's pace: 1.20 times the seconds"
+    refresh = judged()[stages.DESCRIPTIONS[stages.REFRESH]]
+    assert (refresh.off_by, refresh.allowed, refresh.met) == (1.25, 1.1, False)
+    append, warm = targets.day_targets(DAYS, pace, judged=True)
+    assert (append.allowed, warm.allowed) == (pace.key, 1.0)
 
 
 def test_small_data_is_not_judged() -> None:
