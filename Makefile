@@ -36,8 +36,9 @@ run: $(READY) ## load the ratings, train, evaluate, promote and recommend (ARGS=
 up: $(READY) ## Postgres, MLflow, Dagster webserver and daemon; one Ctrl-C stops all
 	$(BIN)/movierec up $(ARGS)
 
+# In order and a few at a time, so that fast tests come first on every worker.
 test: lint ## lint, types and every test (ARGS='-m "not slow"' for the fast ones)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --maxschedchunk 4 $(ARGS)
 
 lint: $(READY) ## ruff and mypy --strict
 	$(BIN)/ruff check .

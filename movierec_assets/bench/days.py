@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from movierec_assets.bench import graph, sampling, stages
+from movierec_assets.bench.courses import Courses
 from movierec_assets.bench.graph import GraphRun
 from movierec_assets.bench.place import Place, platform
 from movierec_assets.command import CommandError
 from movierec_assets.datasets.movielens import MovieLensFiles
-from movierec_assets.recsys.warm_start import Course
 
 SHARE, DAYS = 0.005, 2
 """Of all ratings, the latest so many come on each day. The first day's fit on the training part alone still starts
@@ -37,7 +37,7 @@ class Day:
     start : str
         Whether training started warm, and why.
     course : list of float
-        Validation NDCG@10 after each iteration of the fit on the training part alone.
+        Validation NDCG@10 of a sample of the users, after each iteration of the fit on the training part alone.
     iterations : int
         Of the fits that are scored and served.
     """
@@ -59,19 +59,14 @@ class Days:
     first_ratings : int
     first_seconds : float
     days : list of Day
-    cold : list of float
-        Course of a cold start on the last day's training part.
+    courses : Courses
+        Of the last day.
     """
 
     first_ratings: int
     first_seconds: float
     days: list[Day]
-    cold: list[float]
-
-    @property
-    def iterations_to_cold(self) -> int | None:
-        """Iterations after which the last day's warm fit was as good as the cold one after all of its own."""
-        return Course(tuple(self.days[-1].course)).reaches(self.cold[-1])
+    courses: Courses
 
 
 def measure_days(files: MovieLensFiles, *, home: Path, say: Callable[[str], None]) -> Days:
@@ -95,10 +90,10 @@ def measure_days(files: MovieLensFiles, *, home: Path, say: Callable[[str], None
                     ratings.write(tail.read_bytes())
                 days.append(_day(_run(place)))
             say("A cold start on the last day's ratings")
-            result = place.scratch / "cold_course.json"
-            place.run("cold_course", str(place.scratch / "storage"), str(result), name="cold start")
-            cold = json.loads(result.read_text(encoding="utf-8"))
-    return Days(int(first.facts["raw_ratings"]["dagster/row_count"]), first.seconds, days, cold)
+            result = place.scratch / "courses.json"
+            place.run("courses", str(place.scratch / "storage"), str(result), name="cold start")
+            courses = Courses(**json.loads(result.read_text(encoding="utf-8")))
+    return Days(int(first.facts["raw_ratings"]["dagster/row_count"]), first.seconds, days, courses)
 
 
 def _run(place: Place) -> GraphRun:

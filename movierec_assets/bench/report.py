@@ -19,7 +19,6 @@ from movierec_assets.bench.quality import RANKERS, Quality
 from movierec_assets.bench.run import Bench, Measured, share_text
 from movierec_assets.bench.stages import DESCRIPTIONS, Stage
 from movierec_assets.recsys.experiment import MODEL, ORIGINAL
-from movierec_assets.recsys.warm_start import Course
 
 IDLE_LOAD = 0.5
 _SHOWN_OF_A_COURSE = 3
@@ -218,7 +217,7 @@ def _days(days: Days) -> Iterable[str]:
         "it goes on, too."
     )
     yield _table(
-        ["", "new ratings", "loaded in, s", "whole run, s", "watched iterations", "validation NDCG@10", "fits of"],
+        ["", "new ratings", "loaded in, s", "whole run, s", "watched iterations", "NDCG@10 of a sample", "fits of"],
         [
             [
                 f"day {number}",
@@ -232,11 +231,13 @@ def _days(days: Days) -> Iterable[str]:
             for number, day in enumerate(days.days, start=1)
         ],
     )
-    cold, needed = Course(tuple(days.cold)), days.iterations_to_cold
+    courses = days.courses
+    needed = courses.iterations_to_cold
     yield (
-        f"A cold start on the last day's training part has {cold.ndcg[-1]:.4f} after {cold.iterations} iterations. "
-        f"The warm one of that day, {len(days.days[-1].course)} iterations from where the last ended, "
-        + ("never has." if needed is None else f"is as good after {needed}.")
+        "For all users of the last day's validation, a cold start on the training part reaches an NDCG@10 of "
+        f"{courses.cold:.4f} after {courses.cold_iterations} iterations. Going on from the day before, it is "
+        f"{', '.join(f'{value:.4f}' for value in courses.warm)}, "
+        + ("never as high." if needed is None else f"as high after {needed}.")
     )
 
 

@@ -186,8 +186,8 @@ def day_targets(days: Days, pace: Pace, *, judged: bool) -> list[Target]:
     judged : bool
         Whether the dataset is of the size that the targets are for.
     """
-    last, most = days.days[-1], int(WARM_SHARE * len(days.cold))
-    needed = days.iterations_to_cold
+    last, courses = days.days[-1], days.courses
+    most, needed = int(WARM_SHARE * courses.cold_iterations), courses.iterations_to_cold
     slow = last.load_seconds / APPEND_SECONDS
     off_by = float("inf") if needed is None else needed / most
     return [
@@ -201,8 +201,8 @@ def day_targets(days: Days, pace: Pace, *, judged: bool) -> list[Target]:
         ),
         Target(
             "warm start: iterations to a cold start's validation NDCG@10",
-            f"≤ {most} of {len(days.cold)}",
-            f"never, {max(last.course):.4f} of {days.cold[-1]:.4f}" if needed is None else f"{needed}",
+            f"≤ {most} of {courses.cold_iterations}",
+            f"never, {max(courses.warm):.4f} of {courses.cold:.4f}" if needed is None else f"{needed}",
             off_by <= 1 if judged else None,
             off_by,
         ),

@@ -384,18 +384,27 @@ def matched(legacy: Legacy, factors: FloatArray, ids: IdMaps, recipe: Recipe) ->
 
 
 def fit_and_watch(
-    task: Task, ids: IdMaps, recipe: Recipe, start: FloatArray | None, report: Report | None = None
+    task: Task,
+    ids: IdMaps,
+    recipe: Recipe,
+    start: FloatArray | None,
+    report: Report | None = None,
+    *,
+    most: int = MOST_SCORED_USERS,
 ) -> tuple[Factors, Course]:
-    """Fit, and score validation after each iteration; a warm fit ends when there is nothing more to gain."""
+    """Fit, and score validation after each iteration; a warm fit ends when there is nothing more to gain.
+
+    At most so many users are scored, the same ones as on other days.
+    """
     ndcg: list[float] = []
-    place = sampled(ids.user_ids[task.users], MOST_SCORED_USERS)
-    histories, held_out = task.histories.rows(place), task.held_out.rows(place)
+    place = sampled(ids.user_ids[task.users], most)
+    watched = replace(
+        task, users=task.users[place], histories=task.histories.rows(place), held_out=task.held_out.rows(place)
+    )
     confidence = als.Confidence.of(task.train, recipe.confidence)
 
     def watch(iteration: Iteration) -> None:
-        vectors = als.fold_in(iteration.movies, histories, recipe, confidence)
-        lists = ranking.recommend(vectors, iteration.movies, histories.stars, 10)
-        ndcg.append(float(metrics.score(lists.items, held_out.stars, 10).ndcg.mean()))
+        ndcg.append(validation_ndcg(iteration.movies, watched, recipe, confidence))
         if report is not None:
             report("validation", iteration, ndcg[-1])
         if start is not None and len(ndcg) > 1 and ndcg[-1] < max(ndcg[:-1]) * (1 + LEAST_GAIN):
@@ -403,6 +412,13 @@ def fit_and_watch(
 
     factors = als.fit(task.train, recipe, watch, start=start)
     return factors, Course(tuple(ndcg))
+
+
+def validation_ndcg(movies: FloatArray, task: Task, recipe: Recipe, confidence: als.Confidence) -> float:
+    """NDCG@10 that movie factors reach, mean over the users of a task."""
+    vectors = als.fold_in(movies, task.histories, recipe, confidence)
+    lists = ranking.recommend(vectors, movies, task.histories.stars, 10)
+    return float(metrics.score(lists.items, task.held_out.stars, 10).ndcg.mean())
 
 
 def sampled(user_ids: IntArray, most: int) -> IntArray:

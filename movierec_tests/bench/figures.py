@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from movierec_assets.bench import stages
 from movierec_assets.bench.bare_fit import BareFit
+from movierec_assets.bench.courses import Courses
 from movierec_assets.bench.days import Day, Days
 from movierec_assets.bench.floor import Floor
 from movierec_assets.bench.graph import GraphRun
@@ -61,7 +62,7 @@ DAYS = Days(
         Day(100_000, 4.0, 80.0, "warm: the champion's recipe on newer data", [0.05, 0.09, 0.1], 1),
         Day(100_001, 4.5, 60.0, "warm: the champion's recipe on newer data", [0.1, 0.102], 2),
     ],
-    cold=[0.05, 0.08, 0.1, 0.101, 0.102, 0.1015],
+    courses=Courses(warm=[0.1005, 0.1025], cold=0.1015, cold_iterations=6),
 )
 
 

@@ -85,6 +85,7 @@ def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
     first, *days = (figures["days"][name] for name in ("first_ratings", "days"))
     assert first + sum(day["new_ratings"] for day in days[0]) == figures["graph"]["ratings"]
     assert all(day["start"].startswith("warm") and day["course"] for day in days[0])
+    assert figures["days"]["courses"]["warm"]
     report = (output / "report.md").read_text()
     assert "not judged" in report
     assert str(tmp_path) not in report + done.stdout

@@ -48,9 +48,10 @@ def test_markdown_has_stages_ratios_targets_and_growth() -> None:
 def test_markdown_tells_what_a_day_with_new_ratings_takes() -> None:
     text = report.as_markdown(bench())
     assert "| day 2 | 100,001 | 4.50 | 60.0 | 2 | 0.1000 0.1020 | 2 iterations |" in text
-    assert "has 0.1015 after 6 iterations" in text
-    assert "is as good after 2." in text
-    assert "never has" in report.as_markdown(replace(bench(), days=replace(DAYS, cold=[0.2])))
+    assert "an NDCG@10 of 0.1015 after 6 iterations" in text
+    assert "it is 0.1005, 0.1025, as high after 2." in text
+    never = replace(DAYS, courses=replace(DAYS.courses, cold=0.2))
+    assert "never as high" in report.as_markdown(replace(bench(), days=never))
     assert "At 1/4 the run stopped before its end: champion_model: nothing is served" in text
     assert "## Quality" not in text
 

@@ -105,8 +105,8 @@ def test_appending_and_going_on_have_limits_of_their_own() -> None:
     append, warm = targets.day_targets(DAYS, PACE, judged=True)
     assert (append.name, append.met) == ("100,001 appended ratings into Postgres", True)
     assert (warm.limit, warm.measured, warm.met) == ("≤ 2 of 6", "2", True)
-    _, never = targets.day_targets(replace(DAYS, cold=[0.1, 0.2, 0.3]), PACE, judged=True)
-    assert (never.measured, never.met) == ("never, 0.1020 of 0.3000", False)
+    _, never = targets.day_targets(replace(DAYS, courses=replace(DAYS.courses, cold=0.3)), PACE, judged=True)
+    assert (never.measured, never.met) == ("never, 0.1025 of 0.3000", False)
     assert [each.met for each in targets.day_targets(DAYS, PACE, judged=False)] == [None, None]
 
 

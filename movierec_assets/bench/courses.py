@@ -1,0 +1,77 @@
+"""The last warm start and a cold start on the same ratings, scored on the validation of all users.
+
+Belongs here: the yardstick for training that goes on. Training itself watches a sample of the users: enough to see
+whether another iteration gains anything, but two fits that went different ways can be told apart only by all of them.
+
+    python -m movierec_assets.bench.courses STORAGE_DIR RESULT_JSON
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from movierec_assets.bench.bare_fit import stored_split
+from movierec_assets.command.environment import platform
+from movierec_assets.defs.preprocessing import ids_from
+from movierec_assets.recsys import als
+from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.warm_start import Course, fit_and_watch, matched, validation_ndcg
+from movierec_assets.resources.predecessor import predecessor_of
+from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.settings import get_settings
+
+
+@dataclass(frozen=True)
+class Courses:
+    """Validation NDCG@10 of all users, of fits on the training part alone.
+
+    Attributes
+    ----------
+    warm : list of float
+        After each iteration from where the training before ended, until there is nothing more to gain.
+    cold : float
+        After all iterations of a cold start.
+    cold_iterations : int
+    """
+
+    warm: list[float]
+    cold: float
+    cold_iterations: int
+
+    @property
+    def iterations_to_cold(self) -> int | None:
+        """Iterations after which the warm fit was as good as the cold one at its end; None when it never was."""
+        return Course(tuple(self.warm)).reaches(self.cold)
+
+
+def _start(storage: Path) -> tuple[als.Recipe, FloatArray]:
+    """Recipe of the last training, and the factors that its fit on the training part went on from."""
+    ids = ids_from(pd.read_parquet(storage / "id_maps.parquet"))
+    with platform(get_settings()) as settings:
+        registry = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts")
+        last = max(version.number for version in registry.versions())
+        before = predecessor_of(registry, registry.version(last - 1))
+    assert before is not None
+    assert before.legacy.trained is not None
+    return before.recipe, matched(before.legacy, before.legacy.trained, ids, before.recipe)
+
+
+def main(storage: str, result: str) -> None:
+    """Fit both and write how good they were."""
+    place = Path(storage)
+    recipe, start = _start(place)
+    ids = ids_from(pd.read_parquet(place / "id_maps.parquet"))
+    task = stored_split(place).task("validation")
+    _, warm = fit_and_watch(task, ids, recipe, start, most=len(task.users))
+    cold = als.fit(task.train, recipe)
+    courses = Courses([*warm.ndcg], validation_ndcg(cold.movies, task, recipe, cold.confidence), recipe.iterations)
+    Path(result).write_text(json.dumps(asdict(courses)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
