@@ -19,8 +19,10 @@ from movierec_assets.bench.bare_fit import stored_split
 from movierec_assets.command.environment import platform
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.recsys import als
-from movierec_assets.recsys.interactions import FloatArray
-from movierec_assets.recsys.warm_start import Course, fit_and_watch, matched, validation_ndcg
+from movierec_assets.recsys.interactions import IdMaps
+from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.split import Split
+from movierec_assets.recsys.warm_start import Course, Legacy, fit_and_watch, matched, validation_ndcg
 from movierec_assets.resources.predecessor import predecessor_of
 from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.settings import get_settings
@@ -49,28 +51,47 @@ class Courses:
         return Course(tuple(self.warm)).reaches(self.cold)
 
 
-def _start(storage: Path) -> tuple[als.Recipe, FloatArray]:
-    """Recipe of the last training, and the factors that its fit on the training part went on from."""
-    ids = ids_from(pd.read_parquet(storage / "id_maps.parquet"))
+def compare(split: Split, ids: IdMaps, recipe: Recipe, before: Legacy, last: Legacy) -> Courses | None:
+    """Repeat the last training's fit on the training part, and make a cold one beside it.
+
+    Parameters
+    ----------
+    split : Split
+        Of the last training.
+    ids : IdMaps
+    recipe : Recipe
+    before, last : Legacy
+        Of the training before and of the last one.
+
+    Returns
+    -------
+    Courses or None
+        None where the last training did not go on from the one before, or that made no such fit itself.
+    """
+    if before.trained is None or last.in_a_row != before.in_a_row + 1:
+        return None
+    task = split.task("validation")
+    _, warm = fit_and_watch(task, ids, recipe, matched(before, before.trained, ids, recipe), most=len(task.users))
+    cold = als.fit(task.train, recipe)
+    return Courses([*warm.ndcg], validation_ndcg(cold.movies, task, recipe, cold.confidence), recipe.iterations)
+
+
+def _last_two() -> tuple[Recipe, Legacy, Legacy]:
     with platform(get_settings()) as settings:
         registry = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts")
-        last = max(version.number for version in registry.versions())
-        before = predecessor_of(registry, registry.version(last - 1))
+        number = max(version.number for version in registry.versions())
+        before, last = (predecessor_of(registry, registry.version(each)) for each in (number - 1, number))
     assert before is not None
-    assert before.legacy.trained is not None
-    return before.recipe, matched(before.legacy, before.legacy.trained, ids, before.recipe)
+    assert last is not None
+    return last.recipe, before.legacy, last.legacy
 
 
 def main(storage: str, result: str) -> None:
-    """Fit both and write how good they were."""
+    """Fit both and write how good they were, or null."""
     place = Path(storage)
-    recipe, start = _start(place)
     ids = ids_from(pd.read_parquet(place / "id_maps.parquet"))
-    task = stored_split(place).task("validation")
-    _, warm = fit_and_watch(task, ids, recipe, start, most=len(task.users))
-    cold = als.fit(task.train, recipe)
-    courses = Courses([*warm.ndcg], validation_ndcg(cold.movies, task, recipe, cold.confidence), recipe.iterations)
-    Path(result).write_text(json.dumps(asdict(courses)), encoding="utf-8")
+    courses = compare(stored_split(place), ids, *_last_two())
+    Path(result).write_text(json.dumps(courses and asdict(courses)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -59,14 +59,14 @@ class Days:
     first_ratings : int
     first_seconds : float
     days : list of Day
-    courses : Courses
-        Of the last day.
+    courses : Courses or None
+        Of the last day; None where training did not go on from the day before.
     """
 
     first_ratings: int
     first_seconds: float
     days: list[Day]
-    courses: Courses
+    courses: Courses | None
 
 
 def measure_days(files: MovieLensFiles, *, home: Path, say: Callable[[str], None]) -> Days:
@@ -92,7 +92,8 @@ def measure_days(files: MovieLensFiles, *, home: Path, say: Callable[[str], None
             say("A cold start on the last day's ratings")
             result = place.scratch / "courses.json"
             place.run("courses", str(place.scratch / "storage"), str(result), name="cold start")
-            courses = Courses(**json.loads(result.read_text(encoding="utf-8")))
+            found = json.loads(result.read_text(encoding="utf-8"))
+            courses = None if found is None else Courses(**found)
     return Days(int(first.facts["raw_ratings"]["dagster/row_count"]), first.seconds, days, courses)
 
 

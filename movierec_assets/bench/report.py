@@ -217,28 +217,38 @@ def _days(days: Days) -> Iterable[str]:
         "it goes on, too."
     )
     yield _table(
-        ["", "new ratings", "loaded in, s", "whole run, s", "watched iterations", "NDCG@10 of a sample", "fits of"],
+        [
+            "",
+            "new ratings",
+            "loaded in, s",
+            "whole run, s",
+            "training",
+            "watched",
+            "NDCG@10 of a sample",
+            "fits of",
+        ],
         [
             [
                 f"day {number}",
                 f"{day.new_ratings:,}",
                 f"{day.load_seconds:.2f}",
                 f"{day.seconds:.1f}",
-                len(day.course),
+                day.start,
+                f"{len(day.course)} iterations",
                 " ".join(f"{value:.4f}" for value in day.course[-_SHOWN_OF_A_COURSE:]),
                 f"{day.iterations} iterations",
             ]
             for number, day in enumerate(days.days, start=1)
         ],
     )
-    courses = days.courses
-    needed = courses.iterations_to_cold
-    yield (
-        "For all users of the last day's validation, a cold start on the training part reaches an NDCG@10 of "
-        f"{courses.cold:.4f} after {courses.cold_iterations} iterations. Going on from the day before, it is "
-        f"{', '.join(f'{value:.4f}' for value in courses.warm)}, "
-        + ("never as high." if needed is None else f"as high after {needed}.")
-    )
+    if (courses := days.courses) is not None:
+        needed = courses.iterations_to_cold
+        yield (
+            "For all users of the last day's validation, a cold start on the training part reaches an NDCG@10 of "
+            f"{courses.cold:.4f} after {courses.cold_iterations} iterations. Going on from the day before, it is "
+            f"{', '.join(f'{value:.4f}' for value in courses.warm)}, "
+            + ("never as high." if needed is None else f"as high after {needed}.")
+        )
 
 
 def _quality(quality: Quality) -> Iterable[str]:

@@ -55,6 +55,7 @@ ORIGINAL = Original(ORIGINAL_SECONDS, {}, {}, 20_000_000, 9_000_000, 120_000, {"
 
 FLOOR = Floor(copy_out=5.0, copy_in=8.0, primary_key=4.0)
 PACE = Pace(fit=1.5, copy=1.8, key=1.1)
+COURSES = Courses(warm=[0.1005, 0.1025], cold=0.1015, cold_iterations=6)
 DAYS = Days(
     first_ratings=19_800_000,
     first_seconds=99.0,
@@ -62,7 +63,7 @@ DAYS = Days(
         Day(100_000, 4.0, 80.0, "warm: the champion's recipe on newer data", [0.05, 0.09, 0.1], 1),
         Day(100_001, 4.5, 60.0, "warm: the champion's recipe on newer data", [0.1, 0.102], 2),
     ],
-    courses=Courses(warm=[0.1005, 0.1025], cold=0.1015, cold_iterations=6),
+    courses=COURSES,
 )
 
 

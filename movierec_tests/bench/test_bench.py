@@ -28,7 +28,7 @@ def test_help_says_what_is_measured_and_how_long_it_takes() -> None:
         "--no-days",
         "--no-quality",
         "original recipe",
-        "about 20 minutes",
+        "about 40 minutes",
     ):
         assert said in text
 
@@ -66,7 +66,7 @@ def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
     demo, output = make_demo(tmp_path / "demo", users=120), tmp_path / "output"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "movierec_assets.cli", "bench", "--no-growth", "--json"),
+            *(sys.executable, "-m", "movierec_assets.cli", "bench", "--no-growth", "--no-days", "--json"),
             *("--dataset", str(demo), "--output", str(output)),
         ],
         capture_output=True,
@@ -82,10 +82,6 @@ def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
     assert figures["graph"]["bare"]["positives"] > 0
     assert all(seconds > 0 for seconds in figures["floor"].values())
     assert figures["original"]["ratings"] == figures["graph"]["ratings"]
-    first, *days = (figures["days"][name] for name in ("first_ratings", "days"))
-    assert first + sum(day["new_ratings"] for day in days[0]) == figures["graph"]["ratings"]
-    assert all(day["start"].startswith("warm") and day["course"] for day in days[0])
-    assert figures["days"]["courses"]["warm"]
     report = (output / "report.md").read_text()
     assert "not judged" in report
     assert str(tmp_path) not in report + done.stdout

@@ -11,7 +11,7 @@ import pytest
 from movierec_assets.bench import report
 from movierec_assets.bench.quality import METRICS, Quality, summarize
 from movierec_assets.recsys.experiment import EASE, MODEL, ORIGINAL
-from movierec_tests.bench.figures import DAYS, bench, measured
+from movierec_tests.bench.figures import COURSES, DAYS, bench, measured
 
 
 def test_a_report_is_three_files(tmp_path: Path) -> None:
@@ -47,11 +47,13 @@ def test_markdown_has_stages_ratios_targets_and_growth() -> None:
 
 def test_markdown_tells_what_a_day_with_new_ratings_takes() -> None:
     text = report.as_markdown(bench())
-    assert "| day 2 | 100,001 | 4.50 | 60.0 | 2 | 0.1000 0.1020 | 2 iterations |" in text
+    start = "warm: the champion's recipe on newer data"
+    assert f"| day 2 | 100,001 | 4.50 | 60.0 | {start} | 2 iterations | 0.1000 0.1020 | 2 iterations |" in text
     assert "an NDCG@10 of 0.1015 after 6 iterations" in text
     assert "it is 0.1005, 0.1025, as high after 2." in text
-    never = replace(DAYS, courses=replace(DAYS.courses, cold=0.2))
+    never = replace(DAYS, courses=replace(COURSES, cold=0.2))
     assert "never as high" in report.as_markdown(replace(bench(), days=never))
+    assert "Going on" not in report.as_markdown(replace(bench(), days=replace(DAYS, courses=None)))
     assert "At 1/4 the run stopped before its end: champion_model: nothing is served" in text
     assert "## Quality" not in text
 

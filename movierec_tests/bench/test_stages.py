@@ -11,7 +11,7 @@ from movierec_assets.bench.bare_fit import BareFit
 from movierec_assets.bench.graph import GraphRun
 from movierec_assets.bench.measure import Cost, Sample, highest
 from movierec_assets.bench.stages import Stage
-from movierec_tests.bench.figures import DAYS, FLOOR, ORIGINAL, ORIGINAL_SECONDS, PACE, RUN
+from movierec_tests.bench.figures import COURSES, DAYS, FLOOR, ORIGINAL, ORIGINAL_SECONDS, PACE, RUN
 
 
 def by_name(run: GraphRun = RUN, cost: Cost | None = None) -> dict[str, Stage]:
@@ -105,8 +105,10 @@ def test_appending_and_going_on_have_limits_of_their_own() -> None:
     append, warm = targets.day_targets(DAYS, PACE, judged=True)
     assert (append.name, append.met) == ("100,001 appended ratings into Postgres", True)
     assert (warm.limit, warm.measured, warm.met) == ("≤ 2 of 6", "2", True)
-    _, never = targets.day_targets(replace(DAYS, courses=replace(DAYS.courses, cold=0.3)), PACE, judged=True)
-    assert (never.measured, never.met) == ("never, 0.1025 of 0.3000", False)
+    _, never = targets.day_targets(replace(DAYS, courses=replace(COURSES, cold=0.3)), PACE, judged=True)
+    assert (never.measured, never.verdict) == ("never, 0.1025 of 0.3000", "not met")
+    _, other = targets.day_targets(replace(DAYS, courses=None), PACE, judged=True)
+    assert (other.measured, other.met) == (f"did not go on: {DAYS.days[-1].start}", False)
     assert [each.met for each in targets.day_targets(DAYS, PACE, judged=False)] == [None, None]
 
 

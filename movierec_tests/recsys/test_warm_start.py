@@ -42,6 +42,15 @@ def columns(tmp_path_factory: pytest.TempPathFactory) -> Columns:
     return ratings.user_id[liked], ratings.movie_id[liked], ratings.rating[liked], ratings.rated_at[liked]
 
 
+def _legacies(columns: Columns) -> tuple[Split, IdMaps, list[Legacy]]:
+    """Three trainings, each on newer data; split and ids of the last."""
+    predecessor, legacies = None, []
+    for share in (0.985, 0.99, 0.995):
+        split, ids, _, predecessor = _trained(_until(columns, share), predecessor)
+        legacies.append(predecessor.legacy)
+    return split, ids, legacies
+
+
 def _until(columns: Columns, share: float) -> Columns:
     earlier = columns[3] <= np.quantile(columns[3], share)
     return columns[0][earlier], columns[1][earlier], columns[2][earlier], columns[3][earlier]
