@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     memory_limit: ByteSize = Field(
         default=ByteSize(2_000_000_000),
         ge=64_000_000,
-        description="Working memory of a stage, as in 512MB or 3GB: sizes the blocks it reads, writes and ranks in.",
+        description="Working memory of a stage, as in 512MB or 3GB: sizes the blocks it reads, writes and ranks in; at "
+        "least 64MB.",
     )
 
     # Training and promotion

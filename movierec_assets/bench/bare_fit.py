@@ -25,7 +25,7 @@ from movierec_assets.recsys.split import Split
 
 FACTORS, ITERATIONS = 64, 15
 _REPEAT_UNDER_SECONDS = 10.0
-_REPEATS = 5
+_LEAST, _REPEATS = 2, 5
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class BareFit:
     Attributes
     ----------
     seconds : float
-        Median of several fits where one is short.
+        Median of several fits, more of them where one is short.
     fits : list of float
     positives : int
     """
@@ -52,7 +52,7 @@ def fit(positives: Interactions) -> BareFit:
     weighted = csr_matrix((weights, positives.stars.indices, positives.stars.indptr), shape=positives.shape)
     fits: list[float] = []
     with threadpool_limits(1, user_api="blas"):
-        while not fits or (sum(fits) < _REPEAT_UNDER_SECONDS and len(fits) < _REPEATS):
+        while len(fits) < _LEAST or (sum(fits) < _REPEAT_UNDER_SECONDS and len(fits) < _REPEATS):
             model = AlternatingLeastSquares(
                 factors=FACTORS, regularization=recipe.regularization, iterations=ITERATIONS, random_state=recipe.seed
             )

@@ -73,16 +73,21 @@ def _targets(bench: Bench) -> Iterable[str]:
             "MLflow) outweighs the rest, so they are shown, not judged."
         )
     else:
-        yield (
-            f"{len(missed)} of {len(bench.targets)} targets are not met."
-            if missed
-            else f"All {len(bench.targets)} targets are met."
-        )
+        counts = [
+            (sum(target.off_by <= 1 for target in bench.targets), "met"),
+            (
+                sum(bool(target.met) and target.off_by > 1 for target in bench.targets),
+                "over, within this machine's pace",
+            ),
+            (len(missed), "not met"),
+        ]
+        yield f"Of {len(bench.targets)} targets: {', '.join(f'{count} {what}' for count, what in counts)}."
         yield (
             "Limits in seconds are those of the machine on which they were seen to be feasible. Beside it, this one "
             f"took {pace.fit:.2f} times as long for the bare fit, {pace.copy:.2f} times for COPY into Postgres and "
-            f"{pace.key:.2f} times for a primary key, so a stage may take {pace.allowed:.2f} times the seconds here; "
-            "it is said where it did."
+            f"{pace.key:.2f} times for a primary key, each measured once in this run. What is over its seconds by less "
+            f"than the least of these, {pace.allowed:.2f} times, is within the machine's pace; that says what the "
+            "machine costs only as far as a stage's work is like one of the three."
         )
     yield _table(
         ["target", "limit", "measured", ""],
@@ -118,7 +123,8 @@ def _graph(graph: Measured) -> Iterable[str]:
         recipe = graph.recipe
         yield (
             f"Bare fit ({FACTORS} factors, {ITERATIONS} iterations, {graph.bare.positives:,} positives, nothing "
-            f"around it): {graph.bare.seconds:.2f} s, {graph.bare_peak_mb:,.0f} MB. The graph's recipe has "
+            f"around it): {graph.bare.seconds:.2f} s (of {len(graph.bare.fits)}: {min(graph.bare.fits):.2f} to "
+            f"{max(graph.bare.fits):.2f} s), {graph.bare_peak_mb:,.0f} MB. The graph's recipe has "
             f"{recipe.get('factors')} factors and {recipe.get('iterations')} iterations; the fit that is scored also "
             "computes the training loss of each iteration."
         )
@@ -196,9 +202,15 @@ def _growth(growth: Sequence[Measured]) -> Iterable[str]:
     yield _table(header, rows)
     if len(done) > 1:
         first, last = done[0], done[-1]
+        without = [
+            each.seconds - sum(stage.seconds for stage in each.stages if stage.name == stages.BASELINES)
+            for each in (first, last)
+        ]
         yield (
             f"For {last.ratings / first.ratings:.1f} times the ratings: {last.seconds / first.seconds:.1f} times the "
-            f"time, {last.peak_mb / first.peak_mb:.1f} times the memory of the largest process."
+            f"time, {last.peak_mb / first.peak_mb:.1f} times the memory of the largest process. Baselines that would "
+            "take longer than the training are left out of large data; without any, it is "
+            f"{without[1] / without[0]:.1f} times the time."
         )
     for each in growth:
         if each.failures:

@@ -100,7 +100,7 @@ class Target:
             return "not judged"
         if not self.met:
             return "not met" + (f": off by {self.off_by:.2f} times" if isfinite(self.off_by) else "")
-        return "met" if self.off_by <= 1 else f"met at this machine's pace: {self.off_by:.2f} times the seconds"
+        return "met" if self.off_by <= 1 else f"over by {self.off_by:.2f} times, within this machine's pace"
 
 
 def targets(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -85,7 +84,7 @@ def bench(
     if dataset is None:
         name = f"made up like {sampling.RELEASE_OF[scale]}"
         say(f"Ratings {name}")
-        with counting_bar(console) if console.is_terminal else nullcontext(lambda *_: None) as progress:
+        with counting_bar(console) as progress:
             files = sampling.made_up(scale, settings.state / "bench" / "datasets" / scale, progress)
     else:
         located = locate(settings, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from movierec_assets.datasets.locate import Located
     from movierec_assets.datasets.releases import Release
     from movierec_assets.settings import Settings
+
+QUIET_SECONDS = 10.0
+"""Between two lines of progress in a file or a pipe."""
 
 DATASET_OPTION = click.option(
     "--dataset",
@@ -108,13 +112,28 @@ def progress_bar(console: Console, what: str) -> Iterator[Callable[[int, int], N
 
 @contextmanager
 def counting_bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar over things that are counted, one stage after the other."""
+    """A progress bar over things that are counted, one stage after the other; or else a line now and then."""
+    if not console.is_terminal:
+        yield _lines_of_progress(console)
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None)
         yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total)
+
+
+def _lines_of_progress(console: Console) -> Callable[[str, int, int], None]:
+    told = time.monotonic()
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() >= told + QUIET_SECONDS:
+            told = time.monotonic()
+            console.print(f"[dim]{escape(what)}: {done:,} of {total:,}[/]")
+
+    return tell
 
 
 def sayer(console: Console) -> Callable[[str], None]:

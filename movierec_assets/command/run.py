@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.3
 FOLLOW_SECONDS = 1.0
 """Between two looks at the run's events; each costs a connection, and the run needs the processors."""
+QUIET_SECONDS = 10.0
+"""Between two lines about one asset in a file or a pipe."""
 _INVOCATION_TAG = "movierec/invocation"
 
 
@@ -142,6 +144,7 @@ def _follow(
                 time.sleep(POLL_SECONDS)
         teller = _Teller(Report(records[0].dagster_run.run_id, log), console)
         cursor: str | None = None
+        told = time.monotonic()
         while True:
             ended = process.poll() is not None
             batch = instance.get_records_for_run(teller.report.run_id, cursor=cursor)
@@ -150,6 +153,7 @@ def _follow(
                 message = teller.tell(record.event_log_entry)
                 if message:
                     status.update(escape(message))
+                    told = _tell_now_and_then(console, message, told)
             if ended and not batch.records:
                 break
             if not ended and not batch.has_more:
@@ -161,6 +165,14 @@ def _follow(
     if not report.succeeded and not report.failures:
         report.failures.append(f"The run ended as {run.status.value if run else 'unknown'}:\n{_tail(log)}")
     return report
+
+
+def _tell_now_and_then(console: Console, message: str, told: float) -> float:
+    """Print what is going on where no moving line can show it; returns when that was done last."""
+    if console.is_terminal or time.monotonic() < told + QUIET_SECONDS:
+        return told
+    console.print(f"[dim]{escape(message)}[/]")
+    return time.monotonic()
 
 
 class _Teller:
@@ -208,6 +220,10 @@ class _Teller:
         notes = [f"{rows:,} rows"] if rows is not None else []
         if "model_version" in values:
             notes.append(f"version {values['model_version']}")
+        if values.get("appended_rows"):
+            notes.append(f"{values['appended_rows']:,} new")
+        if "start" in values:
+            notes.append(f"{str(values['start']).split(':', maxsplit=1)[0]} start, {values['iterations']} iterations")
         if values.get("reloaded") is False:
             notes.append("unchanged, not reloaded")
         self._written.setdefault(step, []).append(f"[bold]{escape(name):<22}[/] {', '.join(notes):<34}")

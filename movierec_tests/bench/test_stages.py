@@ -119,7 +119,7 @@ def test_a_slower_machine_may_take_longer_by_the_least_that_it_is_slower() -> No
     pace = targets.Pace.of(bare, FLOOR, 19_000_000)
     assert (pace.fit, pace.copy, pace.key) == pytest.approx((2.0, 8 * 4.5 / 19, 4 / 3.5))
     slow = targets.Target("load", "≤ 25 s", "30.0 s", True, 1.2, 1.3)
-    assert slow.verdict == "met at this machine's pace: 1.20 times the seconds"
+    assert slow.verdict == "over by 1.20 times, within this machine's pace"
     refresh = judged()[stages.DESCRIPTIONS[stages.REFRESH]]
     assert (refresh.off_by, refresh.allowed, refresh.met) == (1.25, 1.1, False)
     append, warm = targets.day_targets(DAYS, pace, judged=True)
