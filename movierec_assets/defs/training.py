@@ -170,15 +170,16 @@ def _predecessor(versions: ModelRegistry, positives: str) -> Predecessor | None:
 
 
 def _course(fits: Fits) -> dict[str, MetadataValue[Any]]:
-    """Validation NDCG@10 of a warm start beside that of the last cold one."""
+    """Validation NDCG@10 of a warm start beside that of the last cold one, which was scored on its own day's data."""
     if fits.course is None:
         return {}
     shown: dict[str, MetadataValue[Any]] = {"validation_ndcg_at_10": MetadataValue.float(fits.course.ndcg[-1])}
     cold = fits.legacy.cold
-    if cold is None:
+    if cold is None or cold == fits.course:  # the first one after a cold training is a cold start itself
         return shown
-    rows = [["this one", fits.course.iterations, fits.course.ndcg[-1]], ["cold start", cold.iterations, cold.ndcg[-1]]]
+    name = "the last cold start"
+    rows = [["this one", fits.course.iterations, fits.course.ndcg[-1]], [name, cold.iterations, cold.ndcg[-1]]]
     return shown | {
         "warm_and_cold": table(["fit on the training part", "iterations", "validation NDCG@10"], rows),
-        "courses": courses({"this one": fits.course.ndcg, "cold start": cold.ndcg}),
+        "courses": courses({"this one": fits.course.ndcg, name: cold.ndcg}),
     }

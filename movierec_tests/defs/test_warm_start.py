@@ -35,10 +35,11 @@ def test_training_goes_on_from_the_champion_while_ratings_come_in(
         assert second["als_model"]["start"].startswith("warm")
         assert second["champion_model"]["outcome"] == "refresh"
         assert second["als_model"]["iterations"] < first["iterations"]
+        assert "warm_and_cold" not in second["als_model"]  # its watched fit is a cold one itself
         _append(dataset, new[2:4], 1_770_100_000)
         third = metadata_of(run())["als_model"]
         assert third["start"].startswith("warm")
-        assert "cold start" in third["warm_and_cold"]
+        assert "the last cold start" in third["warm_and_cold"]
         assert third["courses"].startswith("![plot]")
         again = metadata_of(run())
         assert again["als_model"]["start"].startswith("cold: there is no champion to go on from, or its data")
