@@ -67,7 +67,7 @@ def bench(
     peak memory of each stage, the ratios, how cost grows with the number of users, what a day with new ratings takes
     after that, and which targets are met.
 
-    Without --quality, `small` takes about 4 minutes; `ml-20m` about 40 minutes, 11 GB of memory (for the original
+    Without --quality, `small` takes about 8 minutes; `ml-20m` about 40 minutes, 11 GB of memory (for the original
     recipe) and 12 GB of disk.
     """
     from movierec_assets.bench import quality as qualities
