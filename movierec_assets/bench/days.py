@@ -78,18 +78,18 @@ def measure_days(files: MovieLensFiles, *, home: Path, say: Callable[[str], None
         When a run fails.
     """
     with tempfile.TemporaryDirectory(prefix="movierec-bench-days-") as directory:
-        say("Holding back the latest ratings")
+        say("holding back the latest ratings")
         growing, tails = sampling.without_latest(files, SHARE, DAYS, Path(directory) / "dataset")
         with platform(home, growing) as place:
-            say(f"The asset graph without the latest {SHARE * DAYS:.0%} of the ratings")
+            say(f"the asset graph without the latest {SHARE * DAYS:.0%} of the ratings")
             first = _run(place)
             days = []
             for number, tail in enumerate(tails, start=1):
-                say(f"Day {number}: the next {SHARE:.1%} of the ratings")
+                say(f"day {number}: the next {SHARE:.1%} of the ratings")
                 with growing.ratings.open("ab") as ratings:
                     ratings.write(tail.read_bytes())
                 days.append(_day(_run(place)))
-            say("A cold start on the last day's ratings")
+            say("a cold start on the last day's ratings")
             result = place.scratch / "courses.json"
             place.run("courses", str(place.scratch / "storage"), str(result), name="cold start")
             found = json.loads(result.read_text(encoding="utf-8"))

@@ -164,11 +164,7 @@ def bench(
             part = sampling.share_of_users(files, share, Path(directory) / "dataset")
             with platform(home, part) as place:
                 measured.append(_graph(place, share))
-    about_days = (
-        measure_days(files, home=home, say=lambda text: say(f"{dataset}: {text[0].lower()}{text[1:]}"))
-        if days
-        else None
-    )
+    about_days = _days(files, home, lambda text: say(f"{dataset}: {text}")) if days else None
     pace = Pace.of(full.bare, floor, full.ratings)
     judged = targets(
         full.stages,
@@ -195,6 +191,14 @@ def bench(
         days=about_days,
         quality=quality,
     )
+
+
+def _days(files: MovieLensFiles, home: Path, say: Say) -> Days | None:
+    try:
+        return measure_days(files, home=home, say=say)
+    except CommandError as error:  # what was measured before, in more than half an hour, is not lost for it
+        say(f"the days after are left out of the report. {error}")
+        return None
 
 
 def share_text(share: float) -> str:

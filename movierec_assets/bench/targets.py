@@ -83,7 +83,7 @@ class Target:
     off_by : float
         How many times the limit was missed by; at most 1 when it was met.
     allowed : float
-        How many times the limit still is as much as the limit was where it was set.
+        How many times the limit is within this machine's pace.
     """
 
     name: str

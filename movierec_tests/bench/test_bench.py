@@ -43,6 +43,17 @@ def test_the_platform_that_is_measured_is_not_the_users_own(tmp_path: Path, monk
     assert found["MOVIEREC_STATE_DIR"] == str(tmp_path / "scratch")
 
 
+def test_days_that_cannot_be_measured_lose_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise CommandError("no disk")
+
+    monkeypatch.setattr(runs, "measure_days", fails)
+    said: list[str] = []
+    files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
+    assert runs._days(files, PROJECT_ROOT, said.append) is None
+    assert said == ["the days after are left out of the report. no disk"]
+
+
 @pytest.mark.slow
 def test_a_bench_that_fails_leaves_no_database_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places: list[Path] = []

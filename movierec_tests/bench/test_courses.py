@@ -8,13 +8,13 @@ import pytest
 
 from movierec_assets.bench.courses import Courses, compare
 from movierec_assets.recsys.warm_start import fit_and_watch, matched
-from movierec_tests.recsys.test_warm_start import RECIPE, Columns, _legacies, columns
+from movierec_tests.recsys.test_warm_start import RECIPE, Columns, columns, three_trainings
 
 __all__ = ["columns"]
 
 
 def test_the_last_training_is_repeated_beside_a_cold_one_where_it_went_on(columns: Columns) -> None:
-    split, ids, (first, before, last) = _legacies(columns)
+    split, ids, (first, before, last) = three_trainings(columns)
     found = compare(split, ids, RECIPE, before, last)
     assert found is not None
     assert before.trained is not None

@@ -42,7 +42,7 @@ def columns(tmp_path_factory: pytest.TempPathFactory) -> Columns:
     return ratings.user_id[liked], ratings.movie_id[liked], ratings.rating[liked], ratings.rated_at[liked]
 
 
-def _legacies(columns: Columns) -> tuple[Split, IdMaps, list[Legacy]]:
+def three_trainings(columns: Columns) -> tuple[Split, IdMaps, list[Legacy]]:
     """Three trainings, each on newer data; split and ids of the last."""
     predecessor, legacies = None, []
     for share in (0.985, 0.99, 0.995):
