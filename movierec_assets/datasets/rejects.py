@@ -17,7 +17,7 @@ import polars as pl
 MAX_ID = 2**31 - 1
 """Largest id that a 4-byte integer column holds."""
 
-FIRST_APP_USER_ID = 2_000_000_000
+FIRST_APP_USER_ID = 1_000_000_000
 """User ids from here up belong to accounts created in the app, never to a dataset."""
 
 LONGEST_TEXT = 2_000

@@ -292,15 +292,16 @@ class Database:
         return Load(*found[0]) if found else None
 
 
-def record_load(cursor: Cursor, table: str, load: Load) -> None:
-    """Note, in the transaction that loads a table, what it is loaded from."""
+def record_load(cursor: Cursor, table: str, load: Load, dataset_id: int | None = None) -> None:
+    """Note, in the transaction that loads a table, what it is loaded from, and which dataset that is."""
     cursor.execute(
         f"""
-        INSERT INTO {SCHEMA}.loads (table_name, version, source, details) VALUES (%s, %s, %s, %s)
+        INSERT INTO {SCHEMA}.loads (table_name, version, source, details, dataset_id) VALUES (%s, %s, %s, %s, %s)
         ON CONFLICT (table_name) DO UPDATE
-        SET version = excluded.version, source = excluded.source, details = excluded.details, loaded_at = now()
+        SET version = excluded.version, source = excluded.source, details = excluded.details,
+            dataset_id = excluded.dataset_id, loaded_at = now()
         """,
-        [table, load.version, load.source, json.dumps(load.details)],
+        [table, load.version, load.source, json.dumps(load.details), dataset_id],
     )
 
 

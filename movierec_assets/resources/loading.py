@@ -22,6 +22,7 @@ from movierec_assets.datasets.movielens import (
     read_movies,
 )
 from movierec_assets.resources.database import SCHEMA, Database, Load, copy_rows, record_load
+from movierec_assets.resources.known_datasets import recognize_loaded
 from movierec_assets.resources.rating_load import Say, append, load_all, may_append, state_of
 
 LOADER_VERSION = "3"
@@ -95,6 +96,7 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
         When the files cannot be read as movies and ratings of them; the tables stay as they were.
     """
     digest, version = _movies_version(files)
+    recognize_loaded(database)  # while the movies they belong to are still there
     last = database.last_load("movies")
     if last is not None and last.version == version:
         return Loaded(digest, False, last.details)
@@ -150,6 +152,7 @@ def load_ratings(
     DatasetError
         When the file cannot be read as ratings, or not one row of it loads; the tables stay as they were.
     """
+    recognize_loaded(database)
     movies, last = database.last_load("movies"), database.last_load("ratings")
     state = state_of(last)
     say(f"Comparing {files.ratings.name} with what was loaded")

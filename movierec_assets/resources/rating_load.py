@@ -19,6 +19,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.datasets.duplicates import Losers, find_losers, pair_key, rising
+from movierec_assets.datasets.identity import PairSample
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.rating_rows import BLOCK_BYTES
 from movierec_assets.datasets.rating_scan import Accepted, Place, Progress, RatingScan, counted
@@ -28,6 +29,7 @@ from movierec_assets.datasets.texts import text_of_lines
 from movierec_assets.datasets.totals import Totals
 from movierec_assets.resources.binary_copy import Columns, Kind
 from movierec_assets.resources.database import SCHEMA, Database, Load, copy_in, copy_out, copy_rows, lock, record_load
+from movierec_assets.resources.known_datasets import recognize
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 
@@ -92,12 +94,13 @@ def load_all(
     ------
     DatasetError
     """
-    totals, keys, times, lines = Totals(), [], [], []
+    totals, pairs, keys, times, lines = Totals(), PairSample(), [], [], []
 
     def parts(scan: RatingScan) -> Iterator[Columns]:
         for rows in scan.blocks():
             totals.add(rows)
             keys.append(pair_key(rows.user_id, rows.movie_id))
+            pairs.add(keys[-1])
             times.append(rows.rated_at)
             lines.append(rows.line)
             yield _columns(rows)
@@ -132,7 +135,8 @@ def load_all(
         for name, frame, kinds in _by_table(totals):
             table.cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(SCHEMA, name)))
             copy_in(table.cursor, sql.Identifier(SCHEMA, name), _arrays(frame), kinds)
-        record_load(table.cursor, "ratings", load(details))
+        dataset = recognize(table.cursor, files.directory.name, pairs)
+        record_load(table.cursor, "ratings", load(details), dataset.id)
         say(f"Indexing {rows:,} ratings")
     return details
 
@@ -183,8 +187,9 @@ def append(
         database.transaction() as cursor,
     ):
         lock(cursor, "ratings")
-        cursor.execute(f"SELECT version FROM {SCHEMA}.loads WHERE table_name = 'ratings'")
-        if cursor.fetchone() != (last.version,):
+        cursor.execute(f"SELECT version, dataset_id FROM {SCHEMA}.loads WHERE table_name = 'ratings'")
+        found = cursor.fetchone()
+        if found is None or found[0] != last.version:
             return None
         if scan.size != length:
             raise scan.changed()
@@ -211,7 +216,10 @@ def append(
         _oust(cursor, files.ratings.name, ousted, texts.result())
         details = _added_up(last.details, rejects, len(ousted), len(tail) - len(losers), place)
         details["file"] = asdict(_state(scan, rejects, digest, state.acceptable_from))
-        record_load(cursor, "ratings", load(details))
+        pairs = PairSample()
+        pairs.add(pair_key(tail.user_id, tail.movie_id))
+        dataset = recognize(cursor, files.directory.name, pairs, continues=found[1])
+        record_load(cursor, "ratings", load(details), dataset.id)
     return details
 
 

@@ -26,6 +26,7 @@ from sqlalchemy.engine import make_url
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.resources.known_datasets import DatasetRef
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,6 +35,8 @@ MODEL_NAME = "movierec-als"
 EXPERIMENT = "movierec"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+DATASET_ID, DATASET, POSITIVE_THRESHOLD = "dataset_id", "dataset", "positive_threshold"
+"""Tags of a version: number and name of its dataset, and the stars from which a rating was a like."""
 MODEL_FILE = "recommender.npz"
 """Name of the recommender's arrays inside the artifacts of a version."""
 
@@ -87,6 +90,19 @@ class Version:
     def recipe(self) -> Recipe:
         """The recipe it was trained with."""
         return Recipe.from_dict(json.loads(self.tags.get("recipe", "{}")))
+
+    @property
+    def dataset(self) -> DatasetRef | None:
+        """The dataset it was trained on; None for a version that was registered before datasets were told apart."""
+        number = self.tags.get(DATASET_ID, "")
+        return DatasetRef(int(number), self.tags.get(DATASET, "?")) if number else None
+
+    @property
+    def positive_threshold(self) -> float | None:
+        """Stars from which a rating was a like when it was trained; None where that was not recorded."""
+        recorded = json.loads(self.tags.get("made_from", "{}")).get("positive_threshold")
+        stars = self.tags.get(POSITIVE_THRESHOLD, recorded)
+        return None if stars is None else float(stars)
 
 
 class ModelRegistry:

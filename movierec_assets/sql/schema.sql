@@ -76,6 +76,17 @@ CREATE TABLE IF NOT EXISTS movierec.loads (
     loaded_at  timestamptz NOT NULL DEFAULT now()
 );
 
+-- Datasets that were loaded here, told apart by what is in them: ids and hashed titles of the movies, and a sample of the
+-- hashed pairs of user and movie. See datasets/identity.py.
+CREATE TABLE IF NOT EXISTS movierec.datasets (
+    dataset_id integer     GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name       text        NOT NULL,
+    movie_ids  bigint[]    NOT NULL,
+    titles     bigint[]    NOT NULL,
+    pairs      bigint[]    NOT NULL,
+    loaded_at  timestamptz NOT NULL DEFAULT now()
+);
+
 -- Databases of earlier versions. Asked first, because altering a table locks it even where there is nothing to do.
 DO $$
 BEGIN
@@ -85,6 +96,12 @@ BEGIN
     ) THEN
         ALTER TABLE movierec.ratings ADD COLUMN line integer NOT NULL DEFAULT 0;
     END IF;
+    IF NOT EXISTS (
+        SELECT FROM information_schema.columns
+        WHERE table_schema = 'movierec' AND table_name = 'loads' AND column_name = 'dataset_id'
+    ) THEN
+        ALTER TABLE movierec.loads ADD COLUMN dataset_id integer REFERENCES movierec.datasets;
+    END IF;
     IF EXISTS (
         SELECT FROM pg_matviews
         WHERE schemaname = 'movierec' AND matviewname = 'eligible_users' AND definition NOT LIKE '%user_totals%'
@@ -93,6 +110,13 @@ BEGIN
     END IF;
 END
 $$;
+
+-- The dataset in the tables; no row before anything was loaded.
+CREATE OR REPLACE VIEW movierec.loaded_dataset AS
+SELECT d.dataset_id, d.name
+FROM movierec.loads l
+JOIN movierec.datasets d USING (dataset_id)
+WHERE l.table_name = 'ratings';
 
 -- A pair rated both in the file and in the app, or twice in the app, counts once: the latest rating wins.
 -- Grouped, the ratings of the app are known to be few for each pair: as NOT EXISTS, the planner may choose to hash the 20

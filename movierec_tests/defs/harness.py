@@ -151,7 +151,7 @@ def _execute(url: str, statements: list[sql.Composed]) -> None:
 def empty(database: Database) -> None:
     """Take all rows out of a ratings database."""
     replaced = ("movies", "ratings", "user_recommendations", "similar_movies", "popular_movies")
-    others = ("rating_totals", "user_totals", "app_ratings", "rejected_ratings", "loads")
+    others = ("rating_totals", "user_totals", "app_ratings", "rejected_ratings", "loads", "datasets")
     tables = ", ".join(f"{SCHEMA}.{table}" for table in (*replaced, *others))
     with database.transaction() as cursor:
         cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY")

@@ -88,7 +88,7 @@ def test_a_dataset_without_links_has_no_external_ids(database: Database, make_da
         ("3,1,good,964982703", "rating is not a number"),
         ("-3,1,4.0,964982703", "user id outside 1 to 2147483647"),
         ("2147483648,1,4.0,964982703", "user id outside 1 to 2147483647"),
-        ("2000000000,1,4.0,964982703", "user id from 2000000000 up is reserved for accounts created in the app"),
+        ("1000000000,1,4.0,964982703", "user id from 1000000000 up is reserved for accounts created in the app"),
         ("3,2147483648,4.0,964982703", "movie id outside 1 to 2147483647"),
         ("3,1,4.0,0", "impossible timestamp: 0 is not between 1970 and tomorrow in seconds"),
         ("1,1,2.0,900000000", "duplicate (user, movie) pair: line 2 wins"),

@@ -48,6 +48,7 @@ def _loaded_before(database: Database, files: MovieLensFiles) -> None:
     with database.transaction() as cursor:
         for table in tables:
             cursor.execute(f"CREATE TEMPORARY TABLE kept_{table} ON COMMIT DROP AS SELECT * FROM {SCHEMA}.{table}")
+        cursor.execute("ALTER TABLE kept_loads DROP COLUMN dataset_id")
         cursor.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
         cursor.execute(_BEFORE_TOTALS_OF_USERS.read_text(encoding="utf-8"))
         for table in ("movies", "ratings"):
