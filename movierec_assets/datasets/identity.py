@@ -1,8 +1,8 @@
 """Which dataset ratings belong to, told from what is in them.
 
-Belongs here: a small sample of what a dataset holds, and the comparison of two samples. Names, paths and hashes of files
-do not count: appended, corrected or downloaded again, a dataset stays the same; another one stays another, even when it
-numbers its movies alike. Samples are kept by `resources.known_datasets`.
+Belongs here: a small sample of what a dataset holds, and the comparison of two samples. Names, paths and hashes of
+files do not count. A dataset stays the same when it is appended, corrected or downloaded again; another dataset stays
+another when it numbers its movies alike. Samples are kept by `resources.known_datasets`.
 """
 
 from __future__ import annotations

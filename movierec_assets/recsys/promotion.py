@@ -13,7 +13,7 @@ from typing import Literal
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.comparison import Interval
 
-Outcome = Literal["first", "improvement", "refresh", "kept", "rejected", "manual", "rollback"]
+Outcome = Literal["first", "improvement", "refresh", "kept", "rejected", "returned", "manual", "rollback", "lost"]
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class Decision:
     Attributes
     ----------
     promoted : bool
-    outcome : {"first", "improvement", "refresh", "kept", "rejected", "manual", "rollback"}
-        `decide` gives the first five, a failed check `rejected`, a person `manual`, a return to an earlier version
-        `rollback`.
+    outcome : {"first", "improvement", "refresh", "kept", "rejected", "returned", "manual", "rollback", "lost"}
+        `decide` gives the first five, a failed check `rejected`. `returned` is an earlier champion of a dataset that is
+        loaded again, `manual` a person's choice, `rollback` a return to an earlier version, `lost` an alias that was
+        removed in MLflow.
     reason : str
         A sentence with the numbers.
     numbers : mapping of str to float

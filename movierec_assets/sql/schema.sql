@@ -200,7 +200,9 @@ CREATE TABLE IF NOT EXISTS movierec.promotion_decisions (
     model_version     integer     NOT NULL,
     previous_champion integer,
     outcome           text        NOT NULL CHECK (
-        outcome IN ('first', 'improvement', 'refresh', 'kept', 'rejected', 'manual', 'rollback')
+        outcome IN (
+            'first', 'improvement', 'refresh', 'kept', 'rejected', 'returned', 'manual', 'rollback', 'lost'
+        )
     ),
     promoted          boolean     NOT NULL,
     reason            text        NOT NULL,
@@ -209,6 +211,21 @@ CREATE TABLE IF NOT EXISTS movierec.promotion_decisions (
     decided_by        text        NOT NULL,
     state             text        NOT NULL CHECK (state IN ('pending', 'done', 'abandoned'))
 );
+DO $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_constraint
+        WHERE conname = 'promotion_decisions_outcome_check' AND pg_get_constraintdef(oid) NOT LIKE '%lost%'
+    ) THEN
+        ALTER TABLE movierec.promotion_decisions DROP CONSTRAINT promotion_decisions_outcome_check;
+        ALTER TABLE movierec.promotion_decisions ADD CONSTRAINT promotion_decisions_outcome_check CHECK (
+            outcome IN (
+                'first', 'improvement', 'refresh', 'kept', 'rejected', 'returned', 'manual', 'rollback', 'lost'
+            )
+        );
+    END IF;
+END
+$$;
 CREATE UNIQUE INDEX IF NOT EXISTS promotion_decisions_one_pending
     ON movierec.promotion_decisions (state) WHERE state = 'pending';
 
