@@ -16,6 +16,14 @@ from movierec_assets.recsys.comparison import Interval
 Outcome = Literal["first", "improvement", "refresh", "kept", "rejected", "returned", "manual", "rollback", "lost"]
 
 
+IMPROVEMENT_MARGIN = 0.005
+"""Share of the champion's NDCG@10 that a measured lead must reach; see `is_improvement`."""
+
+
+HELD = "held"
+"""Among the numbers of a decision that rests on a hold and not on the scores."""
+
+
 @dataclass(frozen=True)
 class Margins:
     """What counts as better and as not worse.
@@ -23,13 +31,12 @@ class Margins:
     Attributes
     ----------
     improvement : float
-        Least lead of another recipe over the champion's, as a share of the champion's NDCG@10. A smaller lead changes
-        hardly a list, so no user would notice it, and it is not worth another recipe.
+        Least mean lead of another recipe over the champion's, as a share of the champion's NDCG@10.
     refresh : float
         NDCG@10 by which a model of changed data may be worse than the champion.
     """
 
-    improvement: float = 0.01
+    improvement: float = IMPROVEMENT_MARGIN
     refresh: float = 0.002
 
 
@@ -39,6 +46,8 @@ class Comparison:
 
     Attributes
     ----------
+    champion_ndcg : float
+        Mean NDCG@10 of the champion; not a number where there is no lead.
     lead : Interval or None
         NDCG@10 of the challenger minus the champion's; None where there are too few users whose held-out likes the
         champion has not seen.
@@ -48,6 +57,7 @@ class Comparison:
         Whether the challenger was trained on other likes than the champion: more, fewer or corrected ones.
     """
 
+    champion_ndcg: float
     lead: Interval | None
     same_recipe: bool
     changed_data: bool
@@ -77,25 +87,31 @@ class Decision:
 
 
 def opponent(champion: Recipe, challenger: Recipe) -> Recipe:
-    """The champion's recipe as a challenger is compared with it: from the same start values.
-
-    With start values of its own, one of two equal recipes would look better than the other, and a bootstrap over users
-    does not know of that chance.
-    """
+    """The champion's recipe as a challenger is compared with it: from the same start values."""
     return replace(champion, seed=challenger.seed)
 
 
-def is_improvement(lead: Interval, champion_ndcg: float, margin: float) -> bool:
-    """Whether a lead is beyond chance, and large enough to matter.
+def same_recipe(one: Recipe, other: Recipe) -> bool:
+    """Whether two recipes differ by their start values at most."""
+    return opponent(one, other) == other
+
+
+def is_improvement(lead: Interval, champion_ndcg: float, margin: float = IMPROVEMENT_MARGIN) -> bool:
+    """Whether a lead is both certain and large enough to matter.
+
+    A lead of 1 % of NDCG@10 is about the least that is worth a change: recipes that differ by less list nearly the same
+    movies, and every change of the champion changes the lists of all users. A measured lead lies above or below the
+    true one by chance. So the margin is half of that: with a margin of 1 %, a true lead of 1 % would be found every
+    other time only.
 
     Parameters
     ----------
     lead : Interval
-        Of another recipe over the champion's; its width includes the spread between fits.
+        Of `comparison.lead`: challenger minus champion, for other users and other fits.
     champion_ndcg : float
-        Mean NDCG@10 of the champion's recipe on the same users.
+        Mean NDCG@10 of the champion for the same users.
     margin : float
-        Least mean lead, as a share of `champion_ndcg`.
+        Least mean lead, relative to that.
     """
     return lead.low > 0 and lead.mean >= margin * champion_ndcg
 
@@ -139,7 +155,7 @@ def decide(
         **_named("over_popularity", over_popularity),
     }
     if held is not None:
-        return Decision(False, "kept", f"Champion kept ({held}).", found)
+        return Decision(False, "kept", f"Champion kept ({held}).", found | {HELD: 1.0})
     if champion is None:
         numbers = f"NDCG@10 {challenger_ndcg:.4f} differs from popularity's by {_text(over_popularity)}"
         if over_popularity.low > 0:
@@ -147,11 +163,10 @@ def decide(
         return Decision(False, "rejected", f"{why_none}, and not clearly better than popularity: {numbers}.", found)
     if champion.lead is None:
         return _uncompared(champion, over_popularity, found)
-    champion_ndcg = float(challenger_ndcg - champion.lead.mean)
-    found |= {"champion_ndcg_at_10": champion_ndcg, **_named("difference", champion.lead)}
+    found |= {"champion_ndcg_at_10": champion.champion_ndcg, **_named("difference", champion.lead)}
     numbers = f"NDCG@10 differs by {_text(champion.lead)}"
-    if not champion.same_recipe and is_improvement(champion.lead, champion_ndcg, margins.improvement):
-        share = f", {champion.lead.mean / champion_ndcg:+.1%}" if champion_ndcg else ""
+    if not champion.same_recipe and is_improvement(champion.lead, champion.champion_ndcg, margins.improvement):
+        share = f", {champion.lead.mean / champion.champion_ndcg:+.1%}" if champion.champion_ndcg else ""
         return Decision(True, "improvement", f"Better than the champion's recipe: {numbers}{share}.", found)
     if not champion.changed_data:
         small = champion.lead.low > 0 and not champion.same_recipe
