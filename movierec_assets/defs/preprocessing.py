@@ -38,6 +38,8 @@ from movierec_assets.recsys.split import leave_latest_out
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.histories import counts_of, read_positives, titles_of
+from movierec_assets.resources.known_datasets import loaded_dataset
+from movierec_assets.resources.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD
 from movierec_assets.settings import get_settings
 
 
@@ -108,12 +110,14 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
 
 
 def _sources(database: Database, threshold: float) -> dict[str, Any]:
-    """What positives are made from: content hashes of the files, the last posted rating, and the threshold."""
+    """What positives are made from: the dataset, hashes of its files, the last posted rating, and the threshold."""
+    dataset = loaded_dataset(database)
     loads = {table: database.last_load(table) for table in ("ratings", "movies")}
     return {
         **{table: load.version if load else None for table, load in loads.items()},
         "app_ratings": database.scalar(f"SELECT max(rating_id) FROM {SCHEMA}.app_ratings"),
-        "positive_threshold": threshold,
+        POSITIVE_THRESHOLD: threshold,
+        **({} if dataset is None else {DATASET_ID: dataset.id, DATASET: dataset.name}),
     }
 
 

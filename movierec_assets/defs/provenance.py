@@ -12,7 +12,7 @@ import pandas as pd
 from dagster import AssetKey, DagsterInstance
 
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.resources.challenger import Challenger
+from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.provenance import digest, joint, mismatches, refuse
 
 FINGERPRINT, SPLIT, SOURCES = "fingerprint", "split", "made_from"
@@ -21,11 +21,14 @@ SPLIT_PARTS = ("train_matrix", "validation_matrix", "test_matrix", "id_maps")
 _REFRESH_SPLIT = "Materialize split_matrices again and what follows it (job `train`)."
 
 
-def fingerprint(part: Interactions | Challenger | pd.DataFrame) -> str:
+Artefact = Interactions | Challenger | ChampionFit | pd.DataFrame
+
+
+def fingerprint(part: Artefact) -> str:
     """SHA-256 of the content of an artefact."""
     if isinstance(part, Interactions):
         return part.fingerprint()
-    if isinstance(part, Challenger):
+    if isinstance(part, Challenger | ChampionFit):
         return digest(*part.to_arrays().values())
     columns = [part[name].to_numpy() for name in part.columns]
     return digest(*(column.astype("U") if column.dtype == object else column for column in columns))
@@ -45,7 +48,10 @@ def record(instance: DagsterInstance, asset: str) -> dict[str, Any]:
 
 
 def require_recorded(
-    instance: DagsterInstance, consumer: str, asset: str, content: Interactions | Challenger | pd.DataFrame
+    instance: DagsterInstance,
+    consumer: str,
+    asset: str,
+    content: Artefact,
 ) -> dict[str, Any]:
     """Refuse content that is not what was recorded when the asset was materialized; returns what it was made from.
 

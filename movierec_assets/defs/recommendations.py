@@ -54,7 +54,8 @@ def user_recommendations(
     with score 0.
     """
     database = postgres.open()
-    champion, recommender = load_champion(registry.open(), database)
+    served = load_champion(registry.open(), database)
+    champion, recommender = served.version, served.recommender
     counted = Tally()
 
     def write(say: Say) -> int:
@@ -62,7 +63,7 @@ def user_recommendations(
 
         def parts() -> Iterator[Columns]:
             for lists in for_everybody(
-                database, recommender, get_settings().positive_threshold, PER_USER, get_settings().batch_bytes
+                database, recommender, served.positive_threshold, PER_USER, get_settings().batch_bytes
             ):
                 counted.add(lists)
                 say(f"Ranked for {counted.users:,} users with version {champion.number}")
@@ -86,7 +87,7 @@ def user_recommendations(
         metadata={
             **rows(written),
             **peak_memory(),
-            "model_version": MetadataValue.int(champion.number),
+            **_about(champion),
             "users": MetadataValue.int(counted.users),
             "users_with_full_lists": MetadataValue.int(counted.with_full_lists),
             "users_without_likes": MetadataValue.int(counted.without_likes),
@@ -122,7 +123,8 @@ def similar_movies(
 ) -> MaterializeResult[None]:
     """The 20 movies nearest to each movie, by the champion's factors."""
     database = postgres.open()
-    champion, recommender = load_champion(registry.open(), database)
+    served = load_champion(registry.open(), database)
+    champion, recommender = served.version, served.recommender
     lists = ranking.similar(recommender.movie_factors, PER_MOVIE, batch_bytes=get_settings().batch_bytes)
     movie_ids = recommender.ids.movie_ids
     neighbours = recommender.movie_ids_of(lists)
@@ -142,7 +144,7 @@ def similar_movies(
         metadata={
             **rows(written),
             **peak_memory(),
-            "model_version": MetadataValue.int(champion.number),
+            **_about(champion),
             "movies": MetadataValue.int(len(movie_ids)),
             "preview": table(
                 ["movie", "similar"],
@@ -177,7 +179,8 @@ def popular_movies(
 ) -> MaterializeResult[None]:
     """The movies that most users liked, for people of whom nothing is known."""
     database = postgres.open()
-    champion, recommender = load_champion(registry.open(), database)
+    served = load_champion(registry.open(), database)
+    champion, recommender = served.version, served.recommender
     lists = recommender.for_nobody(min(POPULAR, len(recommender.ids.movie_ids)))
     movie_ids = recommender.movie_ids_of(lists)[0]
     kinds: dict[str, Kind] = {"rank": "integer", "movie_id": "integer", "score": "real", "model_version": "integer"}
@@ -194,7 +197,7 @@ def popular_movies(
         metadata={
             **rows(written),
             **peak_memory(),
-            "model_version": MetadataValue.int(champion.number),
+            **_about(champion),
             "preview": table(
                 ["rank", "title", "likes"],
                 [
@@ -204,6 +207,14 @@ def popular_movies(
             ),
         }
     )
+
+
+def _about(champion: Version) -> dict[str, Any]:
+    """Which version made the rows, and of which dataset that is."""
+    return {
+        "model_version": MetadataValue.int(champion.number),
+        "dataset": MetadataValue.text(str(champion.dataset or "unknown")),
+    }
 
 
 def _long(

@@ -157,10 +157,12 @@ def decide(
     if held is not None:
         return Decision(False, "kept", f"Champion kept ({held}).", found | {HELD: 1.0})
     if champion is None:
-        numbers = f"NDCG@10 {challenger_ndcg:.4f} differs from popularity's by {_text(over_popularity)}"
-        if over_popularity.low > 0:
-            return Decision(True, "first", f"{why_none}, and clearly better than popularity: {numbers}.", found)
-        return Decision(False, "rejected", f"{why_none}, and not clearly better than popularity: {numbers}.", found)
+        better = over_popularity.low > 0
+        reason = (
+            f"{why_none}, and {'' if better else 'not '}clearly better than popularity: NDCG@10 {challenger_ndcg:.4f} "
+            f"differs from its by {_text(over_popularity)}."
+        )
+        return Decision(better, "first" if better else "rejected", reason, found)
     if champion.lead is None:
         return _uncompared(champion, over_popularity, found)
     found |= {"champion_ndcg_at_10": champion.champion_ndcg, **_named("difference", champion.lead)}
@@ -172,9 +174,17 @@ def decide(
         small = champion.lead.low > 0 and not champion.same_recipe
         why = f"a lead below the {margins.improvement:.1%} that matter" if small else "not clearly better"
         return Decision(False, "kept", f"Champion kept (the same data, {why}): {numbers}.", found)
+    return _on_changed_data(champion, champion.lead, over_popularity, margins, found)
+
+
+def _on_changed_data(
+    champion: Comparison, lead: Interval, over_popularity: Interval, margins: Margins, found: dict[str, float]
+) -> Decision:
+    """Refresh the champion unless the challenger is worse."""
+    numbers = f"NDCG@10 differs by {_text(lead)}"
     if over_popularity.mean <= 0:
         return _behind_popularity(over_popularity, found)
-    if (champion.lead.high if champion.same_recipe else champion.lead.low) > -margins.refresh:
+    if (lead.high if champion.same_recipe else lead.low) > -margins.refresh:
         reason = f"Not worse than the champion's recipe and trained on changed data: {numbers}."
         return Decision(True, "refresh", reason, found)
     why = "clearly worse" if champion.same_recipe else "another recipe, not clearly as good"

@@ -81,6 +81,8 @@ class ChampionFit:
     ----------
     champion : int or None
         Version of the champion of the same dataset and definition of a like; None when there is none.
+    recipe : Recipe or None
+        The champion's, which `scored` is folded in with.
     same_recipe : bool
         Whether the challenger has the champion's recipe.
     changed_data : bool
@@ -95,6 +97,7 @@ class ChampionFit:
     """
 
     champion: int | None
+    recipe: Recipe | None
     same_recipe: bool
     changed_data: bool
     scored: Factors | None
@@ -104,11 +107,16 @@ class ChampionFit:
     @classmethod
     def none(cls, users: int) -> Self:
         """There is no champion to compare with."""
-        return cls(None, False, False, None, np.zeros(users, dtype=bool), None)
+        return cls(None, None, False, False, None, np.zeros(users, dtype=bool), None)
 
     def to_arrays(self) -> Arrays:
         """Factors as they are, everything else as JSON; what is not there is left out."""
-        about = {"champion": self.champion, "same_recipe": self.same_recipe, "changed_data": self.changed_data}
+        about = {
+            "champion": self.champion,
+            "recipe": None if self.recipe is None else self.recipe.as_dict(),
+            "same_recipe": self.same_recipe,
+            "changed_data": self.changed_data,
+        }
         arrays = {"about": np.array(json.dumps(about)), "unseen": self.unseen}
         if self.scored is not None:
             arrays |= {
@@ -134,9 +142,9 @@ class ChampionFit:
             scored = Factors(arrays["user_factors"], arrays["movie_factors"], confidence)
         of_refit = {name.removeprefix(_REFIT): arrays[name] for name in arrays if name.startswith(_REFIT)}
         refit = Challenger.from_arrays(of_refit) if of_refit else None
-        return cls(
-            about["champion"], about["same_recipe"], about["changed_data"], scored, arrays["unseen"], refit
-        )
+        recipe = None if about["recipe"] is None else Recipe.from_dict(about["recipe"])
+        same, changed = about["same_recipe"], about["changed_data"]
+        return cls(about["champion"], recipe, same, changed, scored, arrays["unseen"], refit)
 
 
 _REFIT = "refit_"

@@ -17,6 +17,7 @@ from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.champion import load_champion
 from movierec_assets.resources.database import Database
+from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.model_package import log_version
 from movierec_assets.resources.registry import CHALLENGER, CHAMPION, MODEL_NAME, NoChampionError
 from movierec_tests.defs.harness import Platform, empty, own_platform
@@ -35,6 +36,7 @@ def _recommender() -> Recommender:
     return Recommender.of(als.fit(positives, recipe), positives, ids, recipe)
 
 
+DATASET = DatasetRef(7, "films")
 RECOMMENDER = _recommender()
 
 
@@ -62,7 +64,9 @@ def source(_platform: Platform) -> tuple[int, str]:
     mlflow.set_registry_uri(_platform.settings.mlflow_uri)
     experiment = _platform.registry.ensure_experiment()
     with mlflow.start_run(experiment_id=experiment) as run:
-        number = log_version(mlflow, RECOMMENDER, frame_of(RECOMMENDER.ids), {"recipe": "{}", "code_version": "x"})
+        number = log_version(
+            mlflow, RECOMMENDER, frame_of(RECOMMENDER.ids), DATASET, {"recipe": "{}", "code_version": "x"}
+        )
     return number, str(run.info.run_id)
 
 
@@ -141,7 +145,7 @@ def test_the_champion_offers_only_movies_of_todays_catalogue(registered: Platfor
         names = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
         table.write_rows(names, [(movie, f"Film {movie}", None, [], None, None) for movie in [*left, 999]])
     registry.record(registry.versions()[0].number, PROMOTED, "run")
-    _, recommender = load_champion(registry, database)
+    recommender = load_champion(registry, database).recommender
     assert recommender.ids.movie_ids.tolist() == left
     listed = recommender.movie_ids_of(recommender.for_known(RECOMMENDER.ids.user_ids, 30))
     assert set(np.unique(listed)) <= {-1, *left}
