@@ -119,6 +119,7 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
     stand the likes that add most to its score.
     """
     from movierec_assets.command.environment import platform
+    from movierec_assets.command.loaded import require_anything_loaded
     from movierec_assets.resources.database import Database
     from movierec_assets.resources.registry import ModelRegistry
     from movierec_assets.serving.recommendations import RecommendationService
@@ -126,8 +127,10 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
     if user_id is not None and liked:
         raise click.UsageError("Give --user or --like, not both.")
     with platform(settings_from(), sayer(Console(stderr=True))) as settings:
+        database = Database(settings.databases.ratings)
+        require_anything_loaded(database, "recommendations come from a model of loaded ratings")
         service = RecommendationService(
-            Database(settings.databases.ratings),
+            database,
             ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts"),
         )
         if user_id is not None:

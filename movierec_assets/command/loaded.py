@@ -13,6 +13,20 @@ from movierec_assets.resources.loading import is_loaded
 from movierec_assets.settings import Settings
 
 
+def require_anything_loaded(database: Database, why: str) -> None:
+    """Refuse to go on before the first ratings were loaded.
+
+    Raises
+    ------
+    CommandError
+    """
+    if database.last_load("ratings") is None:
+        raise CommandError(
+            f"Nothing is loaded yet, and {why}. `movierec run` loads a dataset, trains and recommends; "
+            "`movierec run --job refresh` only loads."
+        )
+
+
 def require_loaded(database: Database, settings: Settings, job: str, dataset: str | None) -> None:
     """Refuse a job that works on loaded ratings when there are none, or others than the dataset that was asked for.
 
@@ -29,11 +43,7 @@ def require_loaded(database: Database, settings: Settings, job: str, dataset: st
     ------
     CommandError
     """
-    if database.last_load("ratings") is None:
-        raise CommandError(
-            f"Nothing is loaded yet, and the job {job} works on loaded ratings. `movierec run` loads a dataset and "
-            "does everything; `movierec run --job refresh` only loads."
-        )
+    require_anything_loaded(database, f"the job {job} works on loaded ratings")
     if dataset is None:
         return
     located = locate(settings, None)
