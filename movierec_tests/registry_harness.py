@@ -34,7 +34,7 @@ def reset(platform: Platform) -> None:
     database = platform.database
     empty(database)
     with database.transaction() as cursor:
-        cursor.execute(f"TRUNCATE {SCHEMA}.promotion_decisions RESTART IDENTITY")
+        cursor.execute(f"TRUNCATE {SCHEMA}.promotion_decisions, {SCHEMA}.promotion_holds RESTART IDENTITY")
     with database.replace("movies") as table:
         names = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
         table.write_rows(names, [(movie, f"Film {movie}", 1999, ["Drama"], None, None) for movie in MOVIES])

@@ -14,26 +14,47 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
+import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.recsys.promotion import Decision, standing
+from movierec_assets.recsys.promotion import Decision
+from movierec_assets.resources import holds
 from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.registry import CHAMPION, ModelRegistry, RegistryUnavailableError, Version
+from movierec_assets.resources.decision_history import (
+    COLUMNS,
+    EVENTS,
+    LAST_EVENT,
+    MODEL_DELETED,
+    TABLE,
+    History,
+    Loss,
+    Problem,
+    Record,
+    data_mismatch,
+    tags_to_keep,
+)
+from movierec_assets.resources.holds import Hold
+from movierec_assets.resources.known_datasets import DatasetRef, loaded_dataset
+from movierec_assets.resources.registry import (
+    CHAMPION,
+    ModelRegistry,
+    NoChampionError,
+    RegistryUnavailableError,
+    Version,
+)
+from movierec_assets.settings import get_settings
+
+__all__ = ["Hold", "Loss", "PromotionBusyError", "PromotionError", "Promotions", "Record", "Turn", "data_mismatch"]
 
 WAIT_SECONDS = 120.0
 """How long a promotion waits for another one; none takes longer than a few seconds."""
 SERVED_TABLES = ("user_recommendations", "similar_movies", "popular_movies")
 
-_COLUMNS = (
-    "decision_id, decided_at, model_version, previous_champion, outcome, promoted, reason, numbers, dagster_run_id, "
-    "decided_by, state"
-)
-_TABLE = f"{SCHEMA}.promotion_decisions"
+_SEEN_BY = "noticed afterwards"
 
 
 class PromotionError(RuntimeError):
@@ -45,58 +66,6 @@ class PromotionBusyError(PromotionError):
 
     def __init__(self, waited: float) -> None:
         super().__init__(f"Another promotion or rollback is under way, for more than {waited:g} s. Try again.")
-
-
-@dataclass(frozen=True)
-class Record:
-    """A decision as it is kept.
-
-    Attributes
-    ----------
-    id : int
-    decided_at : datetime
-    version : int
-        What was decided about.
-    previous : int or None
-        Champion at that moment.
-    outcome : str
-        See `recsys.promotion.Decision`.
-    promoted : bool
-    reason : str
-    numbers : dict of str to float
-    dagster_run_id : str or None
-    decided_by : str
-    state : {"pending", "done", "abandoned"}
-        Abandoned: the alias never moved, because MLflow or the process went away.
-    """
-
-    id: int
-    decided_at: datetime
-    version: int
-    previous: int | None
-    outcome: str
-    promoted: bool
-    reason: str
-    numbers: dict[str, float]
-    dagster_run_id: str | None
-    decided_by: str
-    state: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values under the table's names."""
-        return {
-            "decision_id": self.id,
-            "decided_at": self.decided_at.isoformat(),
-            "model_version": self.version,
-            "previous_champion": self.previous,
-            "outcome": self.outcome,
-            "promoted": self.promoted,
-            "reason": self.reason,
-            "numbers": self.numbers,
-            "dagster_run_id": self.dagster_run_id,
-            "decided_by": self.decided_by,
-            "state": self.state,
-        }
 
 
 class Promotions:
@@ -114,26 +83,95 @@ class Promotions:
         self._database = database
 
     def history(self, limit: int | None = None, *, version: int | None = None) -> list[Record]:
-        """Decisions, newest first; those about one version when it is given."""
-        where = "" if version is None else "WHERE model_version = %(version)s OR previous_champion = %(version)s"
+        """Decisions, newest first; those about one version when it is given.
+
+        A version has the decisions since the registered model was deleted last: earlier ones are about another version
+        of its number.
+        """
+        about = (
+            "WHERE (model_version = %(version)s OR previous_champion = %(version)s) AND decision_id > "
+            f"coalesce((SELECT max(decision_id) FROM {TABLE} WHERE numbers ? '{MODEL_DELETED}'), 0)"
+        )
+        where = "" if version is None else about
         rows = self._database.rows(
-            f"SELECT {_COLUMNS} FROM {_TABLE} {where} ORDER BY decision_id DESC LIMIT %(limit)s",
+            f"SELECT {COLUMNS} FROM {TABLE} {where} ORDER BY decision_id DESC LIMIT %(limit)s",
             {"version": version, "limit": limit},
         )
         return [Record(*row) for row in rows]
 
     def latest(self) -> Record | None:
-        """The decision that made the champion, as far as the history knows."""
-        rows = self._database.rows(_LATEST)
-        return Record(*rows[0]) if rows else None
+        """The decision that made the champion, as far as the history knows; None when the champion was lost."""
+        return _promotion(self._last_event())
+
+    def champion(self) -> Version:
+        """The champion.
+
+        Raises
+        ------
+        NoChampionError
+            With the way to get one again when it was lost.
+        RegistryUnavailableError
+        """
+        with self.registry.reachable():
+            found = self.registry.by_alias(CHAMPION)
+            if found is None:
+                loss = self.loss()
+                raise NoChampionError(None if loss is None else str(loss))
+            return found
+
+    def loss(self) -> Loss | None:
+        """How the champion was lost; None when there is one, or never was one. A look without a lock."""
+        event = self._last_event()
+        with self.registry.reachable():
+            if event is None or self.registry.by_alias(CHAMPION) is not None:
+                return None
+            problem = _problem_of(loaded_dataset(self._database))
+            return self._history().loss(event, problem, model_exists=self.registry.exists())
+
+    def incumbent(self, dataset_id: int | None, threshold: float | None) -> Version | None:
+        """The version that a challenger has to beat, see `Turn.incumbent`; a look without a lock."""
+        with self.registry.reachable():
+            history = self._history()
+            return history.incumbent(self.registry.by_alias(CHAMPION), Problem(dataset_id, threshold))
+
+    def holds(self, dataset_id: int | None = None) -> list[Hold]:
+        """Holds that nobody released, oldest first; those on one dataset when it is given."""
+        with self._database.transaction() as cursor:
+            return holds.unreleased(cursor, dataset_id)
+
+    def release(self, who: str, version: int | None = None) -> list[Hold]:
+        """End all holds, or those that hold a version back; returns what was ended.
+
+        Raises
+        ------
+        NoSuchVersionError, RegistryUnavailableError
+            When no hold names the version, and the registry does not have it or does not answer.
+        """
+        found = self.holds()
+        if version is not None and not any(hold.version == version for hold in found):
+            with self.registry.reachable():
+                asked = self.registry.version(version)
+            found = [hold for hold in found if hold.covers_version(asked)]
+        elif version is not None:
+            found = [hold for hold in found if hold.version == version]
+        with self._database.transaction() as cursor:
+            holds.release(cursor, found, who)
+        return found
 
     def settled(self) -> bool:
         """Whether the history explains the alias as it stands; a look without a lock."""
         with self.registry.reachable():
             champion = self.registry.by_alias(CHAMPION)
-        latest = self.latest()
-        pending = self._database.scalar(f"SELECT count(*) FROM {_TABLE} WHERE state = 'pending'")
-        return not pending and (champion is None or (latest is not None and latest.version == champion.number))
+        pending = self._database.scalar(f"SELECT count(*) FROM {TABLE} WHERE state = 'pending'")
+        return not pending and _explains(self.latest(), champion)
+
+    def _last_event(self) -> Record | None:
+        rows = self._database.rows(LAST_EVENT)
+        return Record(*rows[0]) if rows else None
+
+    def _history(self) -> History:
+        events = [Record(*row) for row in self._database.rows(EVENTS)]
+        return History(events, self.registry.versions())
 
     def served(self) -> dict[str, int | None]:
         """Model version of the rows in each serving table; None where there are no rows."""
@@ -174,12 +212,22 @@ class Promotions:
                 except errors.LockNotAvailable as error:
                     raise PromotionBusyError(wait) from error
                 # The lock is of this connection, and so is what is written: no lock, no decision.
-                turn = Turn(self.registry, cursor, decided_by, dagster_run_id)
+                turn = Turn(self.registry, cursor, decided_by, dagster_run_id, loaded_dataset(self._database))
                 turn.settle()
                 yield turn
 
-    def promote(self, number: int, reason: str, decided_by: str, dagster_run_id: str | None = None) -> Record:
+    def promote(
+        self, number: int, reason: str, decided_by: str, dagster_run_id: str | None = None, *, force: bool = False
+    ) -> Record:
         """Make a version the champion because somebody says so.
+
+        Parameters
+        ----------
+        number : int
+        reason, decided_by : str
+        dagster_run_id : str, optional
+        force : bool
+            Promote a version of other data than is loaded, too.
 
         Raises
         ------
@@ -190,20 +238,31 @@ class Promotions:
         with self.turn(decided_by, dagster_run_id) as turn:
             if turn.champion is not None and turn.champion.number == number:
                 raise PromotionError(f"Version {number} is the champion already.")
-            self.registry.version(number)
-            return turn.carry_out(number, Decision(True, "manual", reason))
+            remarks = _remarks(self.registry.version(number), turn.loaded, force=force)
+            return turn.carry_out(number, Decision(True, "manual", _sentences(reason, remarks)))
 
-    def rollback(self, reason: str, decided_by: str, dagster_run_id: str | None = None) -> Record:
-        """Make the previous champion the champion again; the one before it when it was deleted.
+    def rollback(
+        self, reason: str, decided_by: str, dagster_run_id: str | None = None, *, force: bool = False
+    ) -> Record:
+        """Make the previous champion of the loaded data the champion again; the one before it when it was deleted.
+
+        Parameters
+        ----------
+        reason, decided_by : str
+        dagster_run_id : str, optional
+        force : bool
+            Return to a version of other data when there is none of the loaded data.
 
         Raises
         ------
         PromotionError, RegistryUnavailableError
         """
         with self.turn(decided_by, dagster_run_id) as turn:
-            target = turn.previous()
-            self._require_usable(self.registry.version(target))
-            return turn.carry_out(target, Decision(True, "rollback", reason))
+            target, passed_over = turn.previous()
+            remarks = [f"Passed over: version {each.number}, trained on {each.dataset}." for each in passed_over]
+            remarks += _remarks(target, turn.loaded, force=force)
+            self._require_usable(target)
+            return turn.carry_out(target.number, Decision(True, "rollback", _sentences(reason, remarks)))
 
     def note_outside_changes(self, decided_by: str, wait: float = WAIT_SECONDS) -> Record | None:
         """Bring the history in line with the alias; returns the decision when one had to be added."""
@@ -231,74 +290,109 @@ class Turn:
     ----------
     champion : Version or None
         Champion now.
+    loaded : DatasetRef or None
+        The dataset in the tables.
     noticed : Record or None
         A change made by other means, noted at the beginning of this turn.
     """
 
-    def __init__(self, registry: ModelRegistry, cursor: Cursor, decided_by: str, dagster_run_id: str | None) -> None:
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        cursor: Cursor,
+        decided_by: str,
+        dagster_run_id: str | None,
+        loaded: DatasetRef | None,
+    ) -> None:
         self._registry = registry
         self._cursor = cursor
         self._decided_by = decided_by
         self._dagster_run_id = dagster_run_id
+        self.loaded = loaded
         self.champion: Version | None = None
         self.noticed: Record | None = None
 
     def settle(self) -> None:
         """Finish or abandon what broke off, and note a change made by other means."""
         self.champion = self._registry.by_alias(CHAMPION)
-        number = self.champion.number if self.champion else None
-        for pending in self._records(f"SELECT {_COLUMNS} FROM {_TABLE} WHERE state = 'pending'"):
-            if pending.version == number:
-                self._registry.note(pending.version, pending.outcome, pending.reason, pending.dagster_run_id)
-            self._mark(pending.id, "done" if pending.version == number else "abandoned")
+        for pending in self._records(f"SELECT {COLUMNS} FROM {TABLE} WHERE state = 'pending'"):
+            self._settle_pending(pending)
         latest = self.latest()
-        if number is None or (latest is not None and latest.version == number):
+        if _explains(latest, self.champion):
             return
-        before = f"from version {latest.version}" if latest else "before there was a history"
-        reason = f"The alias {CHAMPION} was moved to version {number} in MLflow, {before}; no decision says why."
-        self._registry.note(number, "manual", reason, None)
-        previous = latest.version if latest else None
-        self.noticed = self._add(number, previous, Decision(True, "manual", reason), "done", f"MLflow ({_SEEN_BY})")
+        if latest is not None and (self.champion is None or latest.version == self.champion.number):
+            self.noticed, latest = self._note_loss(latest), None
+        if self.champion is not None:
+            self.noticed = self._note_move(self.champion, latest)
 
     def latest(self) -> Record | None:
-        """The decision that made the champion."""
-        found = self._records(_LATEST)
-        return found[0] if found else None
+        """The decision that made the champion; None when the champion was lost."""
+        return _promotion(next(iter(self._records(LAST_EVENT)), None))
 
-    def previous(self) -> int:
-        """Version that a rollback returns to.
+    def incumbent(self, dataset_id: int | None, threshold: float | None) -> Version | None:
+        """The version that a challenger has to beat.
+
+        Parameters
+        ----------
+        dataset_id : int or None
+        threshold : float or None
+            Stars from which a rating is a like. None, here or on a version, agrees with everything.
+
+        Returns
+        -------
+        Version or None
+            The champion when it was trained on this dataset with this threshold. Otherwise the last champion that was,
+            unless it was rolled back, is deleted, or was lost in MLflow.
+        """
+        return self._history().incumbent(self.champion, Problem(dataset_id, threshold))
+
+    def holds(self, dataset_id: int | None = None) -> list[Hold]:
+        """Holds that nobody released, oldest first; those on one dataset when it is given."""
+        return holds.unreleased(self._cursor, dataset_id)
+
+    def previous(self) -> tuple[Version, list[Version]]:
+        """Version that a rollback returns to, and later champions of other data that it passes over.
+
+        The version is of the loaded data when there is one, else of other data.
 
         Raises
         ------
         PromotionError
             When there is none.
         """
-        self._cursor.execute(
-            f"SELECT model_version, outcome = 'rollback' FROM {_TABLE} WHERE promoted AND state = 'done' "
-            "ORDER BY decision_id"
+        history, now = self._history(), self.champion.number if self.champion else None
+        anything, ours = (
+            [version for version in history.returnable(problem) if version.number != now]
+            for problem in (Problem(), _problem_of(self.loaded))
         )
-        now = self.champion.number if self.champion else None
-        earlier = [version for version in reversed(standing(self._cursor.fetchall())) if version != now]
-        for version in earlier:
-            if self._registry.has(version):
-                return version
-        gone = f" (deleted from the registry: {', '.join(map(str, dict.fromkeys(earlier)))})" if earlier else ""
+        if ours:
+            target = ours[0]
+            passed = [each for each in anything if data_mismatch(each, self.loaded) is not None]
+            return target, [each for each in passed if history.promoted_after(each.number, target.number)]
+        if anything:
+            return anything[0], []
+        deleted = [number for number in dict.fromkeys(history.standing(Problem())) if number != now]
+        gone = f" (deleted from the registry: {', '.join(map(str, deleted))})" if deleted else ""
         champion = "No version is the champion" if now is None else f"Version {now} is the champion"
         raise PromotionError(f"Nothing to roll back to: {champion}, and there is no earlier one{gone}.")
 
     def carry_out(self, number: int, decision: Decision) -> Record:
         """Do what was decided about a version, and keep the decision.
 
+        A promotion by hand and a rollback hold back the champion that they replace, see `Hold`.
+
         Raises
         ------
+        NoSuchVersionError
         RegistryUnavailableError
             When MLflow goes away; the champion is the old one or the new one, and the next turn settles which.
         """
-        previous = self.champion.number if self.champion else None
+        version, replaced = self._registry.version(number), self.champion
+        previous, tags = replaced.number if replaced else None, tags_to_keep(version)
         if not decision.promoted:
             self._registry.record(number, decision, self._dagster_run_id)
-            return self._add(number, previous, decision, "done", self._decided_by)
-        record = self._add(number, previous, decision, "pending", self._decided_by)
+            return self._add(number, previous, decision, "done", self._decided_by, tags)
+        record = self._add(number, previous, decision, "pending", self._decided_by, tags)
         try:
             self._registry.record(number, decision, self._dagster_run_id)
         except Exception:
@@ -308,31 +402,151 @@ class Turn:
                 self._registry.require_reachable()
                 self.settle()
             raise
-        self._mark(record.id, "done")
+        with self._at_once():
+            self._mark(record.id, "done")
+            self._hold(record, version, replaced)
         self.champion = self._registry.by_alias(CHAMPION)
-        return self._records(f"SELECT {_COLUMNS} FROM {_TABLE} WHERE decision_id = %s", [record.id])[0]
+        return replace(record, state="done")
 
-    def _add(self, number: int, previous: int | None, decision: Decision, state: str, decided_by: str) -> Record:
+    def _settle_pending(self, pending: Record) -> None:
+        """Finish a promotion whose alias moved; abandon one whose alias did not."""
+        champion = self.champion
+        if champion is None or champion.number != pending.version:
+            self._mark(pending.id, "abandoned")
+            return
+        self._registry.note(pending.version, pending.outcome, pending.reason, pending.dagster_run_id)
+        latest = self.latest()
+        with self._at_once():
+            self._mark(pending.id, "done")
+            self._hold(pending, champion, self._trained(latest) if latest else None)
+
+    def _note_loss(self, latest: Record) -> Record:
+        """Note that the champion of the latest decision was lost, and how to get one again."""
+        model_exists = self._registry.exists()
+        loss = self._history().loss(latest, _problem_of(self.loaded), model_exists=model_exists)
+        numbers = {MODEL_DELETED: 1.0} if loss.cause == "model" else {}
+        if loss.cause == "alias":
+            self._registry.note(latest.version, "lost", str(loss), None)
+        decision = Decision(False, "lost", str(loss), numbers)
+        return self._add(latest.version, latest.version, decision, "done", f"MLflow ({_SEEN_BY})", latest.version_tags)
+
+    def _note_move(self, champion: Version, latest: Record | None) -> Record:
+        """Note that somebody moved the alias in MLflow, as a promotion by hand."""
+        before = f"from version {latest.version}" if latest else "where no version had it"
+        reason = (
+            f"The alias {CHAMPION} was moved to version {champion.number} in MLflow, {before}; no decision says why."
+        )
+        replaced = self._trained(latest) if latest else None
+        self._registry.note(champion.number, "manual", reason, None)
+        decision, by = Decision(True, "manual", reason), f"MLflow ({_SEEN_BY})"
+        with self._at_once():
+            previous = latest.version if latest else None
+            record = self._add(champion.number, previous, decision, "done", by, tags_to_keep(champion))
+            self._hold(record, champion, replaced)
+        return record
+
+    def _hold(self, record: Record, promoted: Version, replaced: Version | None) -> None:
+        """Hold back the champion that a person replaced, and release what the person promoted.
+
+        A champion of other data is not held back: it was not replaced because it is bad.
+        """
+        if record.outcome not in ("manual", "rollback"):
+            return
+        released = [hold for hold in self.holds() if hold.covers_version(promoted)]
+        holds.release(self._cursor, released, record.decided_by)
+        if replaced is not None and data_mismatch(replaced, promoted.dataset) is None:
+            holds.add(self._cursor, replaced, record.id, record.reason, record.decided_by)
+
+    def _trained(self, record: Record) -> Version:
+        """The version of a decision, with its tags as the registry or the history has them."""
+        known = record.version_tags or not self._registry.has(record.version)
+        return record.remembered() if known else self._registry.version(record.version)
+
+    def _history(self) -> History:
+        return History(self._records(EVENTS), self._registry.versions())
+
+    def _add(
+        self,
+        number: int,
+        previous: int | None,
+        decision: Decision,
+        state: str,
+        decided_by: str,
+        version_tags: dict[str, str],
+    ) -> Record:
         values = [number, previous, decision.outcome, decision.promoted, decision.reason]
         values += [json.dumps(dict(decision.numbers)), self._dagster_run_id, decided_by, state]
         return self._records(
             f"""
-            INSERT INTO {_TABLE} (
-                model_version, previous_champion, outcome, promoted, reason, numbers, dagster_run_id, decided_by, state
+            INSERT INTO {TABLE} (
+                model_version, previous_champion, outcome, promoted, reason, numbers, dagster_run_id, decided_by, state,
+                version_tags
             )
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-            RETURNING {_COLUMNS}
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            RETURNING {COLUMNS}
             """,
-            values,
+            [*values, json.dumps(version_tags)],
         )[0]
 
     def _mark(self, decision_id: int, state: str) -> None:
-        self._cursor.execute(f"UPDATE {_TABLE} SET state = %s WHERE decision_id = %s", [state, decision_id])
+        self._cursor.execute(f"UPDATE {TABLE} SET state = %s WHERE decision_id = %s", [state, decision_id])
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """A transaction on the connection of the lock, which commits each statement otherwise."""
+        self._cursor.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            with suppress(psycopg2.Error):
+                self._cursor.execute("ROLLBACK")
+            raise
+        self._cursor.execute("COMMIT")
 
     def _records(self, query: str, parameters: Sequence[Any] = ()) -> list[Record]:
         self._cursor.execute(query, parameters)
         return [Record(*row) for row in self._cursor.fetchall()]
 
 
-_LATEST = f"SELECT {_COLUMNS} FROM {_TABLE} WHERE promoted AND state = 'done' ORDER BY decision_id DESC LIMIT 1"
-_SEEN_BY = "noticed afterwards"
+def _promotion(event: Record | None) -> Record | None:
+    return event if event is not None and event.promoted else None
+
+
+def _explains(latest: Record | None, champion: Version | None) -> bool:
+    """Whether the latest promotion accounts for the alias."""
+    if latest is None or champion is None:
+        return latest is None and champion is None
+    return latest.is_about(champion)
+
+
+def _problem_of(loaded: DatasetRef | None) -> Problem:
+    return Problem(loaded.id if loaded else None)
+
+
+def _remarks(version: Version, loaded: DatasetRef | None, *, force: bool) -> list[str]:
+    """Sentences to keep with a promotion by hand.
+
+    Raises
+    ------
+    PromotionError
+        When the version is of other data than is loaded, unless forced.
+    """
+    mismatch = data_mismatch(version, loaded)
+    if mismatch is not None and version.dataset is not None:
+        name = version.dataset.name
+        if not force:
+            raise PromotionError(
+                f"{mismatch} Load {name} first (`movierec run --dataset {name} --job refresh`), or use --force: then "
+                "the alias moves, the tables of recommendations stay as they are, and nothing is served until "
+                f"{name} is loaded again."
+            )
+        return [mismatch]
+    ours, now = version.positive_threshold, get_settings().positive_threshold
+    return [f"It counts {ours:g} stars and more as likes; the setting is {now:g}."] if ours not in (None, now) else []
+
+
+def _sentences(reason: str, remarks: Sequence[str]) -> str:
+    """A person's reason and remarks as one text."""
+    if not remarks:
+        return reason
+    return " ".join([reason if reason.rstrip().endswith((".", "!", "?")) else f"{reason.rstrip()}.", *remarks])

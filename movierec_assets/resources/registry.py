@@ -37,6 +37,8 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 DATASET_ID, DATASET, POSITIVE_THRESHOLD = "dataset_id", "dataset", "positive_threshold"
 """Tags of a version: number and name of its dataset, and the stars from which a rating was a like."""
+POSITIVES_FINGERPRINT = "positives_fingerprint"
+"""Tag of a version: hash of the likes it was trained on."""
 MODEL_FILE = "recommender.npz"
 """Name of the recommender's arrays inside the artifacts of a version."""
 
@@ -55,11 +57,18 @@ class NoSuchVersionError(LookupError):
 
 
 class NoChampionError(RuntimeError):
-    """No version carries the champion alias yet; the message says how to get one."""
+    """No version carries the champion alias; the message says how to get one.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    why : str, optional
+        How the champion was lost and what to do, when the history knows.
+    """
+
+    def __init__(self, why: str | None = None) -> None:
         super().__init__(
-            f"No version of {MODEL_NAME} is the champion yet. Train one with `movierec run`, "
+            why
+            or f"No version of {MODEL_NAME} is the champion yet. Train one with `movierec run`, "
             "or by materializing champion_model and what is in front of it."
         )
 
@@ -246,6 +255,10 @@ class ModelRegistry:
         """All versions, newest first."""
         found = self.client.search_model_versions(f"name='{MODEL_NAME}'")
         return sorted(map(_version, found), key=lambda version: -version.number)
+
+    def exists(self) -> bool:
+        """Whether the registered model is there, with versions or without."""
+        return bool(self.client.search_registered_models(f"name='{MODEL_NAME}'"))
 
     def aliases(self) -> dict[int, list[str]]:
         """Aliases of each version that has one."""

@@ -209,10 +209,17 @@ CREATE TABLE IF NOT EXISTS movierec.promotion_decisions (
     numbers           jsonb       NOT NULL,
     dagster_run_id    text,
     decided_by        text        NOT NULL,
-    state             text        NOT NULL CHECK (state IN ('pending', 'done', 'abandoned'))
+    state             text        NOT NULL CHECK (state IN ('pending', 'done', 'abandoned')),
+    version_tags      jsonb       NOT NULL DEFAULT '{}' -- for the day the version is deleted in MLflow
 );
 DO $$
 BEGIN
+    IF NOT EXISTS (
+        SELECT FROM information_schema.columns
+        WHERE table_schema = 'movierec' AND table_name = 'promotion_decisions' AND column_name = 'version_tags'
+    ) THEN
+        ALTER TABLE movierec.promotion_decisions ADD COLUMN version_tags jsonb NOT NULL DEFAULT '{}';
+    END IF;
     IF EXISTS (
         SELECT FROM pg_constraint
         WHERE conname = 'promotion_decisions_outcome_check' AND pg_get_constraintdef(oid) NOT LIKE '%lost%'
@@ -228,6 +235,22 @@ END
 $$;
 CREATE UNIQUE INDEX IF NOT EXISTS promotion_decisions_one_pending
     ON movierec.promotion_decisions (state) WHERE state = 'pending';
+
+-- Champions that a person replaced: their recipe is not promoted on their data again by itself, until the hold is
+-- released.
+CREATE TABLE IF NOT EXISTS movierec.promotion_holds (
+    hold_id               bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    created_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
+    decision_id           bigint      NOT NULL REFERENCES movierec.promotion_decisions,
+    model_version         integer     NOT NULL,
+    recipe                jsonb       NOT NULL,
+    positives_fingerprint text        NOT NULL,
+    dataset_id            integer,
+    reason                text        NOT NULL,
+    held_by               text        NOT NULL,
+    released_at           timestamptz,
+    released_by           text
+);
 
 -- Winners of searches; training takes the latest.
 CREATE TABLE IF NOT EXISTS movierec.searches (
