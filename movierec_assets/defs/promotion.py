@@ -5,7 +5,7 @@ done by `resources.decisions`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -20,7 +20,9 @@ from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.promotion import Comparison, Decision, Margins, decide, decide_refit
 from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.decisions import Promotions, Record, Turn
+from movierec_assets.resources.decision_history import Record
+from movierec_assets.resources.decisions import Promotions, Turn
+from movierec_assets.resources.holds import Hold
 from movierec_assets.resources.provenance import mismatches, refuse
 from movierec_assets.resources.registry import ModelRegistry, Version
 from movierec_assets.settings import get_settings
@@ -144,7 +146,7 @@ def _decide(turn: Turn, promotions: Promotions, candidates: Candidates, run_id: 
     about = done.get(challenger.version)
     if about is None:
         require_compared_with(None if champion is None else champion.number, fit.champion)
-        about = turn.carry_out(challenger.version, _about_challenger(turn, candidates))
+        about = turn.carry_out(challenger.version, _about_challenger(turn, promotions, candidates))
     decided = [about]
     if fit.refit is not None:
         about_refit = done.get(fit.refit.version)
@@ -160,32 +162,34 @@ def _decide(turn: Turn, promotions: Promotions, candidates: Candidates, run_id: 
     return decided
 
 
-def _about_challenger(turn: Turn, candidates: Candidates) -> Decision:
+def _about_challenger(turn: Turn, promotions: Promotions, candidates: Candidates) -> Decision:
     settings = get_settings()
     fingerprint = candidates.challenger.provenance["positives"]
     recipe = candidates.challenger.recipe
     same = candidates.champion_fit.champion is None or candidates.champion_fit.same_recipe
-    held = next(
-        (
-            hold
-            for hold in turn.holds()
-            if hold.covers(recipe, fingerprint) or (hold.covers_recipe(recipe) and not same)
-        ),
-        None,
-    )
+    dataset = candidates.registered.dataset
+    holds = [hold for hold in turn.holds(dataset.id if dataset else None) if hold.covers_recipe(recipe)]
+    # A recipe that the champion has too was not taken away for being what it is, but for its data.
+    held = next((hold for hold in holds if hold.covers(recipe, fingerprint) or not same), None)
     decision = decide(
         challenger_ndcg=candidates.ndcg,
         over_popularity=candidates.over_popularity(CHALLENGER_LISTS),
         champion=candidates.comparison(),
-        why_none=_why_no_champion(turn, candidates.registered),
-        held=None if held is None else held.sentence(),
+        why_none=_why_no_champion(turn, promotions, candidates.registered),
+        held=None if held is None else _sentence(held),
         margins=Margins(settings.improvement_margin, settings.refresh_margin),
     )
-    earlier = next((hold for hold in turn.holds() if hold.covers_recipe(recipe)), None)
-    if held is None and earlier is not None and decision.promoted:
-        note = f"Version {earlier.version} of the same recipe is held back; the data has changed since."
-        return Decision(True, decision.outcome, f"{decision.reason} {note}", decision.numbers)
+    if held is None and holds and decision.promoted:
+        note = f"Version {holds[-1].version} of the same recipe is held back, but the data has changed since."
+        return replace(decision, reason=f"{decision.reason} {note}")
     return decision
+
+
+def _sentence(hold: Hold) -> str:
+    return (
+        f"version {hold.version}, of the same recipe, is held back since {hold.created_at:%Y-%m-%d} by {hold.held_by}: "
+        f"{hold.reason.rstrip('.')}; `movierec model release {hold.version}` ends that"
+    )
 
 
 def _about_refit(about: Record, candidates: Candidates) -> Decision:
@@ -197,11 +201,12 @@ def _about_refit(about: Record, candidates: Candidates) -> Decision:
     return decide_refit(candidates.over_popularity(CHAMPION_LISTS), about.version)
 
 
-def _why_no_champion(turn: Turn, challenger: Version) -> str:
+def _why_no_champion(turn: Turn, promotions: Promotions, challenger: Version) -> str:
     """Why there is nothing to compare with, as the beginning of a reason."""
     other = turn.champion
     if other is None:
-        return turn.why_no_champion()
+        loss = promotions.loss()
+        return "No champion yet" if loss is None else f"No champion any more ({loss.happened})"
     if other.dataset != challenger.dataset and other.dataset is not None:
         return f"The first champion of {challenger.dataset}; version {other.number} is of {other.dataset}"
     return (

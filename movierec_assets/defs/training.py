@@ -22,6 +22,7 @@ from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.promotion import opponent, same_recipe
 from movierec_assets.recsys.warm_start import Fits, leaking_users, matched
 from movierec_assets.resources.challenger import Challenger, ChampionFit
+from movierec_assets.resources.champion import recognize_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.decisions import Promotions
 from movierec_assets.resources.predecessor import predecessor_of
@@ -56,6 +57,7 @@ def als_model(
     """
     data = TrainingData.of(context, "als_model", train_matrix, validation_matrix, test_matrix, id_maps)
     database, versions = postgres.open(), registry.open()
+    recognize_champion(versions, database)
     promotions = Promotions(versions, database)
     champion = promotions.incumbent(data.dataset.id if data.dataset else None, data.positive_threshold)
     chosen = recipe_to_try(database, promotions, champion, data.dataset, data.positive_threshold)

@@ -14,8 +14,8 @@ from movierec_assets.datasets.identity import SAME_PAIRS, Catalogue, PairSample
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.decisions import Promotions
-from movierec_assets.resources.known_datasets import contents_of, loaded_dataset
-from movierec_assets.resources.registry import DATASET, DATASET_ID, ModelRegistry, Version
+from movierec_assets.resources.known_datasets import UNKNOWN_DATASET, datasets_of, loaded_dataset
+from movierec_assets.resources.registry import CHAMPION, DATASET, DATASET_ID, ModelRegistry, Version
 from movierec_assets.settings import get_settings
 
 
@@ -51,14 +51,13 @@ def load_champion(registry: ModelRegistry, database: Database) -> ServedChampion
     OtherDatasetError
         When its movies or users are those of another dataset.
     """
+    recognize_champion(registry, database)
     champion = Promotions(registry, database).champion()
     _require_loaded(champion, database)
     recommender = registry.load(champion)
     movies = database.rows(f"SELECT movie_id, title FROM {SCHEMA}.movies ORDER BY movie_id")
     catalogue = np.array([movie_id for movie_id, _ in movies], dtype=np.int64)
     _require_same_movies(champion, recommender, Catalogue.of(catalogue, [title for _, title in movies]), database)
-    if champion.dataset is None:
-        champion = _adopt(registry, champion, recommender, database)
     stars = champion.positive_threshold
     threshold = get_settings().positive_threshold if stars is None else stars
     return ServedChampion(champion, recommender.within(catalogue), threshold)
@@ -78,19 +77,25 @@ def _require_same_movies(champion: Version, recommender: Recommender, catalogue:
         raise _refusal(champion, database)
 
 
-def _adopt(registry: ModelRegistry, champion: Version, recommender: Recommender, database: Database) -> Version:
-    """Find the dataset of a version that was registered before datasets were told apart, and write it on it."""
-    loaded = loaded_dataset(database)
-    if loaded is None or (contents := contents_of(database, loaded.id)) is None:
-        return champion
+def recognize_champion(registry: ModelRegistry, database: Database) -> None:
+    """Find the dataset of a champion that was registered before datasets were told apart, and write it on it.
+
+    Its likes are compared with all datasets that were loaded here. When none of them holds its likes, it gets the
+    number 0, which no dataset has.
+    """
+    champion = registry.by_alias(CHAMPION)
+    known = datasets_of(database)
+    if champion is None or champion.dataset is not None or not known:
+        return
+    recommender = registry.load(champion)
     likes = PairSample()
-    users = np.repeat(recommender.ids.user_ids, np.diff(recommender.seen.indptr))
-    likes.add(pair_key(users, recommender.ids.movie_ids[recommender.seen.indices]))
-    if likes.share_of_smaller(contents.pairs) < SAME_PAIRS:
-        raise _refusal(champion, database)
-    for name, value in ((DATASET_ID, str(loaded.id)), (DATASET, loaded.name)):
-        registry.set_tag(champion.number, name, value)
-    return registry.version(champion.number)
+    users = np.repeat(recommender.ids.user_ids.astype(np.int32), np.diff(recommender.seen.indptr))
+    likes.add(pair_key(users, recommender.ids.movie_ids.astype(np.int32)[recommender.seen.indices]))
+    shares = [likes.share_of_smaller(contents.pairs) for _, contents in known]
+    best = int(np.argmax(shares))
+    found = known[best][0] if shares[best] >= SAME_PAIRS else UNKNOWN_DATASET
+    registry.set_tag(champion.number, DATASET_ID, str(found.id))
+    registry.set_tag(champion.number, DATASET, found.name)
 
 
 def _refusal(champion: Version, database: Database) -> OtherDatasetError:

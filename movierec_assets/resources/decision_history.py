@@ -149,12 +149,16 @@ class Loss:
     cause: Literal["alias", "version", "model"]
     remedy: int | None
 
-    def __str__(self) -> str:
-        happened = {
-            "alias": f"The alias {CHAMPION} was removed from version {self.version} in MLflow.",
-            "version": f"Version {self.version}, the champion, was deleted in MLflow.",
-            "model": f"The model {MODEL_NAME} was deleted in MLflow, with champion {self.version} and all others.",
+    @property
+    def happened(self) -> str:
+        """What was removed, without a full stop."""
+        return {
+            "alias": f"The alias {CHAMPION} was removed from version {self.version} in MLflow",
+            "version": f"Version {self.version}, the champion, was deleted in MLflow",
+            "model": f"The model {MODEL_NAME} was deleted in MLflow, with champion {self.version} and all others",
         }[self.cause]
+
+    def __str__(self) -> str:
         consequence = "No version is the champion now, and the tables of recommendations stay as they are."
         again = " again" if self.remedy == self.version else ""
         remedy = (
@@ -162,7 +166,7 @@ class Loss:
             if self.remedy is None
             else f"`movierec model promote {self.remedy}` makes version {self.remedy} the champion{again}."
         )
-        return f"{happened} {consequence} {remedy}"
+        return f"{self.happened}. {consequence} {remedy}"
 
 
 class History:

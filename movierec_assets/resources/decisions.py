@@ -21,7 +21,7 @@ import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.recsys.promotion import Decision
+from movierec_assets.recsys.promotion import HELD, Decision
 from movierec_assets.resources import holds
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.decision_history import (
@@ -157,6 +157,16 @@ class Promotions:
         with self._database.transaction() as cursor:
             holds.release(cursor, found, who)
         return found
+
+    def kept_by_score(self) -> dict[int, int | None]:
+        """Versions that were scored and not promoted, each with the champion at that moment; holds do not count."""
+        rows = self._database.rows(
+            f"""SELECT model_version, previous_champion FROM {TABLE}
+                WHERE outcome IN ('kept', 'rejected') AND NOT numbers ? '{HELD}' AND decision_id >
+                    coalesce((SELECT max(decision_id) FROM {TABLE} WHERE numbers ? '{MODEL_DELETED}'), 0)
+                ORDER BY decision_id"""
+        )
+        return dict(rows)
 
     def settled(self) -> bool:
         """Whether the history explains the alias as it stands; a look without a lock."""

@@ -68,9 +68,9 @@ def recipe_to_try(
     chosen = latest_recipe(database, dataset, threshold)
     if champion is None or same_recipe(champion.recipe, chosen.recipe):
         return chosen
-    if any(hold.covers_recipe(chosen.recipe) for hold in promotions.holds()):
+    if any(hold.covers_recipe(chosen.recipe) for hold in promotions.holds(dataset.id if dataset else None)):
         return ChosenRecipe(champion.recipe, f"champion {champion.number}, for the recipe of {chosen.source} is held")
-    kept = promotions.kept_after_scoring()
+    kept = promotions.kept_by_score()
     for version in promotions.registry.versions():
         tried = version.number in kept and same_recipe(version.recipe, chosen.recipe)
         against = kept.get(version.number)

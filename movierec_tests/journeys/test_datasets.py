@@ -28,7 +28,8 @@ def _new_ratings(dataset: Path, count: int, *, day: int, seed: int = 0) -> list[
     lines = (dataset / "ratings.csv").read_text().splitlines()[1:]
     taken = {tuple(line.split(",")[:2]) for line in lines}
     users, films = ({line.split(",")[at] for line in lines} for at in (0, 1))
-    start, found = _latest(dataset) + DAY, []
+    start = _latest(dataset) + DAY
+    found: list[str] = []
     while len(found) < count:
         pair = (str(random.choice(sorted(users))), str(random.choice(sorted(films))))
         if pair not in taken:
