@@ -15,7 +15,7 @@ from dagster import AssetExecutionContext, MetadataValue, Output, asset
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
 from movierec_assets.defs.progress import telling
-from movierec_assets.defs.provenance import FINGERPRINT, fingerprint, require_one_split
+from movierec_assets.defs.provenance import FINGERPRINT, SOURCES, SPLIT, fingerprint, require_one_split
 from movierec_assets.defs.tuning import hyperparameters
 from movierec_assets.recsys import warm_start
 from movierec_assets.recsys.als import Iteration
@@ -142,6 +142,8 @@ def als_model(
         challenger,
         metadata={
             FINGERPRINT: MetadataValue.text(fingerprint(challenger)),
+            SPLIT: MetadataValue.text(split_id),
+            SOURCES: MetadataValue.json(sources),
             "model": MetadataValue.text(MODEL_NAME),
             "model_version": MetadataValue.int(version),
             "mlflow_run_id": MetadataValue.text(run_id),
