@@ -13,9 +13,14 @@ from dagster import AssetKey, DagsterInstance
 
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.resources.challenger import Challenger, ChampionFit
+from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.resources.known_datasets import loaded_dataset
 from movierec_assets.resources.provenance import digest, joint, mismatches, refuse
+from movierec_assets.resources.registry import DATASET, DATASET_ID
 
 FINGERPRINT, SPLIT, SOURCES = "fingerprint", "split", "made_from"
+POSITIVES = "positive_ratings_fingerprint"
+"""Metadata of each part of a split: the FINGERPRINT of the positives that were divided."""
 SPLIT_PARTS = ("train_matrix", "validation_matrix", "test_matrix", "id_maps")
 """What is made together, and only to be used together."""
 _REFRESH_SPLIT = "Materialize split_matrices again and what follows it (job `train`)."
@@ -37,6 +42,20 @@ def fingerprint(part: Artefact) -> str:
 def split_of(fingerprints: dict[str, str]) -> str:
     """What tells a split from another: its four parts."""
     return joint(fingerprints[name] for name in SPLIT_PARTS)
+
+
+def sources_of(database: Database) -> dict[str, Any]:
+    """What is in the tables: the dataset, versions of the loads of ratings and movies, and the last posted rating.
+
+    To be asked before the tables are read: what comes in meanwhile then looks newer than what was made.
+    """
+    dataset = loaded_dataset(database)
+    loads = {table: database.last_load(table) for table in ("ratings", "movies")}
+    return {
+        **({} if dataset is None else {DATASET_ID: dataset.id, DATASET: dataset.name}),
+        **{table: load.version if load else None for table, load in loads.items()},
+        "app_ratings": database.scalar(f"SELECT max(rating_id) FROM {SCHEMA}.app_ratings"),
+    }
 
 
 def record(instance: DagsterInstance, asset: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, peak_memory, rows, schema, table
 from movierec_assets.defs.progress import Say, telling
 from movierec_assets.defs.promotion import champion_model
+from movierec_assets.defs.provenance import SOURCES, sources_of
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.resources.binary_copy import Columns, Kind
@@ -20,7 +21,7 @@ from movierec_assets.resources.champion import load_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.database import SCHEMA
 from movierec_assets.resources.histories import titles_of
-from movierec_assets.resources.registry import Version
+from movierec_assets.resources.registry import POSITIVE_THRESHOLD, Version
 from movierec_assets.serving.everybody import Tally, for_everybody
 from movierec_assets.settings import get_settings
 
@@ -55,16 +56,15 @@ def user_recommendations(
     """
     database = postgres.open()
     served = load_champion(registry.open(), database)
-    champion, recommender = served.version, served.recommender
+    champion, recommender, threshold = served.version, served.recommender, served.positive_threshold
+    sources = {**sources_of(database), POSITIVE_THRESHOLD: threshold}
     counted = Tally()
 
     def write(say: Say) -> int:
         say(f"Ranking for everybody with version {champion.number}")
 
         def parts() -> Iterator[Columns]:
-            for lists in for_everybody(
-                database, recommender, served.positive_threshold, PER_USER, get_settings().batch_bytes
-            ):
+            for lists in for_everybody(database, recommender, threshold, PER_USER, get_settings().batch_bytes):
                 counted.add(lists)
                 say(f"Ranked for {counted.users:,} users with version {champion.number}")
                 yield _long(lists.user_ids, lists.movie_ids, lists.scores, champion, "user_id", "movie_id")
@@ -88,6 +88,7 @@ def user_recommendations(
             **rows(written),
             **peak_memory(),
             **_about(champion),
+            SOURCES: MetadataValue.json(sources),
             "users": MetadataValue.int(counted.users),
             "users_with_full_lists": MetadataValue.int(counted.with_full_lists),
             "users_without_likes": MetadataValue.int(counted.without_likes),

@@ -13,7 +13,7 @@ import pandas as pd
 from dagster import AssetExecutionContext, MetadataValue, Output, asset
 
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
-from movierec_assets.defs.provenance import FINGERPRINT, SOURCES, fingerprint, require_recorded
+from movierec_assets.defs.provenance import FINGERPRINT, SOURCES, SPLIT, fingerprint, require_recorded
 from movierec_assets.defs.tuning import hyperparameters
 from movierec_assets.defs.versions import TrainedVersion, TrainingData, train_version
 from movierec_assets.recsys import als
@@ -165,6 +165,7 @@ def _shown(data: TrainingData, chosen: ChosenRecipe, trained: TrainedVersion) ->
     challenger, fits, losses = trained.challenger, trained.fits, trained.losses
     return {
         FINGERPRINT: MetadataValue.text(fingerprint(challenger)),
+        SPLIT: MetadataValue.text(data.split_id),
         SOURCES: MetadataValue.json(data.sources),
         "dataset": MetadataValue.text(str(data.dataset)),
         "model": MetadataValue.text(MODEL_NAME),

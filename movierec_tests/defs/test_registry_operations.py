@@ -26,13 +26,11 @@ from dagster import (
 )
 
 from movierec_assets.definitions import build
+from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, Attempt
 from movierec_assets.defs.decision_metadata import require_compared_with
 from movierec_assets.defs.registry_operations import (
-    ATTEMPTS,
     DECISION_TAG,
     FORGOTTEN,
-    PAUSE,
-    Attempt,
     champion_sensor,
     next_step,
     note_rejection,

@@ -113,7 +113,7 @@ def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Films with the demo's numbers and other titles, rated by users with the demo's numbers."""
     directory = tmp_path_factory.mktemp("other") / "other"
-    generate(directory, Size(users=150, movies=400, ratings=9000), seed=3)
+    generate(directory, Size(users=250, movies=300, ratings=20_000), seed=3)
     return directory
 
 
