@@ -183,7 +183,8 @@ def _user_recommendations(facts: Facts) -> _Finding | None:
     carried = {version for version in facts.served.values() if version is not None}
     if facts.champion is None or carried != {facts.champion}:
         return None  # nothing to publish, or champion_sensor publishes it
-    return _made_from_others(facts, "user_recommendations", "ratings", "movies", "positive_threshold")
+    # Not by the threshold: a version is served by the definition of a like that it was trained with.
+    return _made_from_others(facts, "user_recommendations", "ratings", "movies")
 
 
 _FINDERS: dict[str, Callable[[Facts], _Finding | None]] = {
