@@ -6,9 +6,11 @@ rows multiplied at a time decide on the last bits of a score, and so on which of
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.interactions import FloatArray
 from movierec_assets.recsys.ranking import EMPTY, TopK
 
 TIES = 1e-4
@@ -38,4 +40,4 @@ def assert_same_lists(found: TopK, expected: TopK, ties: float = TIES) -> None:
 def _groups_of_ties(scores: FloatArray, ties: float) -> list[slice]:
     """Runs of places whose neighbours tie; scores fall."""
     bounds = [0, *(np.flatnonzero(np.diff(scores) < -ties) + 1).tolist(), len(scores)]
-    return [slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False) if start < stop]
+    return [slice(start, stop) for start, stop in pairwise(bounds) if start < stop]
