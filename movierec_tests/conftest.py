@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg2
 import pytest
 from psycopg2 import sql
@@ -24,6 +25,10 @@ from movierec_assets.settings import DatabaseUrls, Settings, get_settings
 TEMPLATE = "template_movierec"
 
 Dataset = Callable[..., Path]
+
+# A loaded machine takes its time over an example, and over making one up.
+hypothesis.settings.register_profile("movierec", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("movierec")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

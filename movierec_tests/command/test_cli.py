@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from movierec_assets.cli import cli
 from movierec_assets.datasets.demo import load_catalogue, make_demo
 from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
 from movierec_tests.conftest import Dataset
+from movierec_tests.waiting import PATIENCE, wait_until
 
 USERS = 120
 Movierec = Callable[..., subprocess.CompletedProcess[str]]
@@ -92,7 +92,7 @@ def _movierec(state: Path, *arguments: str, **variables: str) -> subprocess.Comp
         env=environment | variables,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=10 * PATIENCE,
         check=False,
     )
 
@@ -117,13 +117,8 @@ def _servers_of(state: Path) -> list[psutil.Process]:
     return found
 
 
-def _stops(state: Path, seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while _servers_of(state):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
+def _wait_for_the_end_of_servers(state: Path) -> None:
+    wait_until(lambda: not _servers_of(state), "the end of Postgres")
 
 
 @pytest.fixture
@@ -171,7 +166,7 @@ def test_a_run_ends_with_dataset_metrics_champion_five_users_and_what_is_next(
 
 @pytest.mark.slow
 def test_after_a_run_no_postgres_of_it_is_left(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    assert _stops(trained[0])
+    _wait_for_the_end_of_servers(trained[0])
 
 
 @pytest.mark.slow
@@ -246,7 +241,7 @@ def test_a_broken_dataset_ends_with_its_reason_and_leaves_the_champion(
     assert "userId,movieId,rating,timestamp" in last
     assert "Traceback" not in result.stdout + result.stderr
     assert json.loads(_movierec(directory, "recommend", "--json").stdout)["model_version"] == 1
-    assert _stops(directory)
+    _wait_for_the_end_of_servers(directory)
 
 
 @pytest.mark.slow
@@ -274,7 +269,7 @@ def test_the_embedded_database_is_started_found_and_stopped(movierec: Movierec, 
     finally:
         stopped = movierec("db", "stop")
     assert stopped.stdout == "Stopped.\n"
-    assert _stops(tmp_path)
+    _wait_for_the_end_of_servers(tmp_path)
     assert movierec("db", "stop").stdout == "Nothing was running.\n"
 
 

@@ -54,7 +54,18 @@ def plain_ndcg(directory: Path, k: int) -> float:
 def test_the_printed_ndcg_is_that_of_the_exported_lists(demo: Path, tmp_path: Path, protocol: str, k: int) -> None:
     exported = tmp_path / "export"
     answer = evaluate(
-        *("--dataset", str(demo), "--protocol", protocol, "--search-trials", "2", "--seed", "4"),
+        *(
+            "--dataset",
+            str(demo),
+            "--protocol",
+            protocol,
+            "--search-trials",
+            "2",
+            "--search-seconds",
+            "1e9",
+            "--seed",
+            "4",
+        ),
         *("--export", str(exported)),
         state=tmp_path / "state",
     )

@@ -5,19 +5,20 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
+
+from movierec_tests.waiting import wait_until
 
 OWNER = """
 import os, subprocess, sys, time
 from movierec_assets.command import guard
 environment = os.environ | {guard.VARIABLE: guard.start()}
-server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=environment)
-stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], env=environment)
+stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
 print(server.pid, stranger.pid, flush=True)
-time.sleep(600)
+time.sleep(3600)
 """
 
 
@@ -32,10 +33,7 @@ def test_servers_of_a_killed_command_end_and_strangers_do_not(number: signal.Sig
         server, stranger = (psutil.Process(int(pid)) for pid in owner.stdout.readline().split())
         try:
             owner.send_signal(number)
-            deadline = time.monotonic() + 20
-            while is_alive(server) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            assert not is_alive(server)
+            wait_until(lambda: not is_alive(server), "the end of the server")
             assert is_alive(stranger)
         finally:
             stranger.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from movierec_tests.defs.harness import (
     own_platform,
     run,
 )
+from movierec_tests.waiting import PATIENCE, until_somebody_waits
 
 _DAY = 86_400
 _START = 1_000_000_000
@@ -231,7 +231,6 @@ def test_users_counted_while_ratings_are_swapped_are_those_of_the_new_ratings(da
             "rated_at": np.full(7, _START),
         }
 
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with database.replace("ratings") as table:
         table.write(ratings_of(1), RATING_COLUMNS)
         count_users(table)
@@ -243,13 +242,8 @@ def test_users_counted_while_ratings_are_swapped_are_those_of_the_new_ratings(da
             table.cursor.execute(f"LOCK TABLE {SCHEMA}.ratings IN ACCESS EXCLUSIVE MODE")
             resource = PostgresResource(url=database.url)
             refreshed = pool.submit(_refresh_after_opening, resource)
-            for _ in range(200):
-                if database.scalar(waiting):
-                    break
-                threading.Event().wait(0.05)
-            else:
-                pytest.fail("the refresh did not wait")
-        refreshed.result(timeout=30)
+            until_somebody_waits(database)
+        refreshed.result(timeout=PATIENCE)
     assert database.rows(f"SELECT user_id, ratings FROM {SCHEMA}.eligible_users") == [(2, 7)]
 
 

@@ -1,4 +1,4 @@
-"""Claims about the recipe: it learns structure, repeats bit for bit, and folds in by the closed form."""
+"""Claims about the recipe: it learns structure, repeats itself, and folds in by the closed form."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_missing_cells_of_a_checker_board_come_before_those_of_the_other_colour(
             assert predicted[user, movie] > other_colour.max() + 0.8
 
 
-def test_the_same_seed_gives_the_same_factors_bit_for_bit() -> None:
+def test_the_same_seed_gives_the_same_factors_and_another_seed_others() -> None:
     board, _ = checker_board()
-    one, other = als.fit(board, SMALL), als.fit(board, SMALL)
-    assert one.users.tobytes() == other.users.tobytes()
-    assert one.movies.tobytes() == other.movies.tobytes()
-    assert not np.array_equal(als.fit(board, replace(SMALL, seed=2)).movies, one.movies)
+    one, again, other = (als.fit(board, replace(SMALL, seed=seed)) for seed in (1, 1, 2))
+    np.testing.assert_allclose(again.users, one.users, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(again.movies, one.movies, rtol=0, atol=1e-3)
+    assert np.abs(other.movies - one.movies).max() > 0.1
 
 
 def test_factors_have_the_shape_of_the_matrix_fit_after_fit() -> None:
@@ -60,14 +60,17 @@ def test_factors_have_the_shape_of_the_matrix_fit_after_fit() -> None:
 )
 def test_every_number_of_the_recipe_reaches_the_fit(other: dict[str, Any]) -> None:
     board, _ = checker_board()
-    assert not np.allclose(als.fit(board, replace(SMALL, **other)).movies, als.fit(board, SMALL).movies, atol=1e-4)
+    assert not np.allclose(als.fit(board, replace(SMALL, **other)).movies, als.fit(board, SMALL).movies, atol=0.05)
 
 
 def test_confidence_does_not_depend_on_the_stars() -> None:
     rows: list[Row] = [(0, 0, 4.0, 1), (0, 1, 4.0, 2), (1, 1, 4.0, 3)]
     better: list[Row] = [(user, movie, 5.0, time) for user, movie, _, time in rows]
-    one, other = (als.fit(interactions_of(each, (2, 2)), SMALL) for each in (rows, better))
-    assert np.array_equal(one.movies, other.movies)
+    fitted = [interactions_of(each, (2, 2)) for each in (rows, better)]
+    one, other = (als.fit(each, SMALL).movies for each in fitted)
+    np.testing.assert_allclose(other, one, rtol=0, atol=1e-3)
+    one, other = (als.fit(each, replace(SMALL, confidence="rating")).movies for each in fitted)
+    assert np.abs(other - one).max() > 0.01
 
 
 def test_progress_is_told_after_each_iteration_and_the_loss_does_not_rise() -> None:
@@ -174,9 +177,9 @@ def test_a_later_interaction_moves_the_vector_more_than_an_older_one() -> None:
 
     older, newer = vector(100, 200)
     assert newer > older + 0.01
-    assert vector(200, 100) == [newer, older]
+    assert vector(200, 100) == pytest.approx([newer, older], rel=1e-4)
     same = vector(100, 100)
-    assert same[0] == same[1]
+    assert same[0] == pytest.approx(same[1], rel=1e-4)
 
 
 def test_weights_fall_from_floor_plus_boost_to_the_floor() -> None:
@@ -205,7 +208,8 @@ def test_the_memory_for_batches_changes_no_vector(drawn: Ratings, seed: int, kin
     parts = als.fold_in(
         movies, histories, recipe, confidence, batch_bytes=1, progress=lambda done, total: told.append((done, total))
     )
-    assert parts == pytest.approx(whole, rel=1e-4, abs=1e-5)
+    # What counts are scores; of vectors that hardly count, single precision leaves little.
+    assert parts @ movies.T == pytest.approx(whole @ movies.T, rel=1e-3, abs=1e-3)
     assert told == [(user + 1, drawn.shape[0]) for user in range(drawn.shape[0])]
 
 

@@ -18,6 +18,7 @@ from movierec_assets.recsys import baselines, metrics, ranking
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_assets.recsys.ranking import TopK
+from movierec_tests.ranked_lists import assert_same_lists
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
 BASELINES: dict[str, Callable[[Interactions, Interactions, int], TopK]] = {
@@ -110,6 +111,9 @@ def test_popularity_counts_the_likes_of_the_training_part_only() -> None:
 
 # The original recipe
 
+CLOSE = 2e-5
+"""Unseen movies score about 0.01, and rounding in single precision grows to about a thousandth over 25 iterations."""
+
 
 def plain_original(train: Interactions, seed: int) -> tuple[AlternatingLeastSquares, csr_matrix]:
     """As the original writes it."""
@@ -124,19 +128,19 @@ def test_users_of_the_fit_get_the_lists_of_the_plain_original() -> None:
     train, seed = tastes(30, 40, seed=1), 2
     users = np.array([7, 3, 20])
     model, weighted = plain_original(train, seed)
+    # To the end of the catalogue: `implicit` has no empty places, and what it puts there is below every score.
+    expected = ranking.recommend(model.user_factors[users], model.item_factors, train.rows(users).stars, 40)
     items, scores = model.recommend(users, weighted[users], N=6)
-    found = baselines.original_recipe(train, train.rows(users), 6, seed, users)
-    assert np.array_equal(found.items, items)
-    assert found.scores == pytest.approx(scores, rel=5e-3)  # 25 iterations in float32: rounding grows to about 1e-3
+    assert_same_lists(TopK(items, scores), TopK(expected.items[:, :6], expected.scores[:, :6]), CLOSE)
+    assert_same_lists(baselines.original_recipe(train, train.rows(users), 40, seed, users), expected, CLOSE)
 
 
 def test_strangers_are_folded_in_with_the_weights_of_the_fit() -> None:
     train = tastes(30, 40, seed=1)
     model, weighted = plain_original(train, 1)
     vectors = model.recalculate_user(np.arange(30), weighted)
-    expected = ranking.recommend(vectors, model.item_factors, train.stars, 6)
-    found = baselines.original_recipe(train, train, 6, 1)
-    np.testing.assert_allclose(scores_of(found, 40), scores_of(expected, 40), rtol=5e-3)
+    expected = ranking.recommend(vectors, model.item_factors, train.stars, 40)
+    assert_same_lists(baselines.original_recipe(train, train, 40, 1), expected, CLOSE)
 
 
 def test_users_without_a_row_to_train_on_are_folded_in_and_change_nothing_for_the_others() -> None:
@@ -144,12 +148,12 @@ def test_users_without_a_row_to_train_on_are_folded_in_and_change_nothing_for_th
     strangers = tastes(2, 40, seed=5)
     users, movies, stars, times = train.triplets()
     wider = Interactions.from_triplets(users + 1, movies, stars, times, (32, 40))  # rows 0 and 31 are empty
-    known = baselines.original_recipe(train, train, 6, 1, np.arange(30))
-    assert np.array_equal(baselines.original_recipe(wider, train, 6, 1, np.arange(1, 31)).items, known.items)
-    folded = baselines.original_recipe(train, strangers, 6, 1)
-    found = baselines.original_recipe(wider, strangers, 6, 1, np.array([0, 31]))
-    assert np.array_equal(found.items, folded.items)
-    assert not np.array_equal(known.scores, baselines.original_recipe(train, train, 6, 1).scores)
+    known = baselines.original_recipe(train, train, 40, 1, np.arange(30))
+    assert_same_lists(baselines.original_recipe(wider, train, 40, 1, np.arange(1, 31)), known, CLOSE)
+    folded = baselines.original_recipe(train, strangers, 40, 1)
+    assert_same_lists(baselines.original_recipe(wider, strangers, 40, 1, np.array([0, 31])), folded, CLOSE)
+    as_strangers = baselines.original_recipe(train, train, 40, 1)
+    assert np.nanmax(np.abs(scores_of(known, 40) - scores_of(as_strangers, 40))) > 100 * CLOSE
 
 
 # Item-kNN
@@ -252,9 +256,13 @@ def test_the_chosen_lambda_is_the_first_best_on_the_held_out_part() -> None:
     for regularization in grid:
         lists = baselines.ease(likes, likes, 10, regularization)
         ndcg.append(metrics.score(lists.items, held_out.stars, 10).ndcg.mean())
-    assert baselines.choose_ease_lambda(likes, likes, held_out, grid) == grid[int(np.argmax(ndcg))]
-    assert baselines.choose_ease_lambda(likes, likes, held_out, (7.0, 7.0)) == 7.0
-    assert len(set(ndcg)) > 1
+    assert max(ndcg) - min(ndcg) > 0.05
+    chosen = baselines.choose_ease_lambda(likes, likes, held_out, grid)
+    assert ndcg[grid.index(chosen)] == pytest.approx(max(ndcg), abs=1e-3)
+    # Where only one movie is left, all are equally good.
+    told, left = (interactions_of([(0, movie, 4.0, 1) for movie in movies], (1, 30)) for movies in (range(29), [29]))
+    for equal in ((1.0, 10.0, 100.0), (100.0, 1.0, 10.0)):
+        assert baselines.choose_ease_lambda(likes, told, left, equal) == equal[0]
 
 
 def test_a_lambda_cannot_be_chosen_from_nothing() -> None:

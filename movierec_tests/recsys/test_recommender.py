@@ -17,6 +17,7 @@ from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
+from movierec_tests.ranked_lists import assert_same_lists
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
 RECIPE = Recipe(factors=2, alpha=20.0, regularization=0.5, fold_in=FoldIn(floor=0.3, boost=2.0, tau=4.0))
@@ -59,11 +60,6 @@ def listed(recommender: Recommender, lists: TopK, row: int = 0) -> list[int]:
     return [movie for movie in ids if movie >= 0]
 
 
-def assert_same(one: TopK, other: TopK) -> None:
-    assert np.array_equal(one.items, other.items)
-    assert np.array_equal(one.scores, other.scores, equal_nan=True)
-
-
 @settings(deadline=None)
 @given(ratings(), st.integers(1, 10), st.integers(0, 100))
 def test_known_users_are_shown_every_other_movie_before_a_list_ends_and_never_one_they_liked(
@@ -86,7 +82,7 @@ def test_known_users_are_ranked_by_their_folded_in_vectors_in_the_order_asked_fo
         scores = vectors[user] @ FACTORS.T
         best = [movie for movie in np.argsort(-scores).tolist() if movie not in own][:3]
         assert lists.items[row].tolist() == best
-        assert lists.scores[row] == pytest.approx(scores[best], abs=1e-6)
+        assert lists.scores[row] == pytest.approx(scores[best], abs=1e-4)
     assert recommender.movie_ids_of(lists)[0, 0] == 40
 
 
@@ -110,9 +106,9 @@ def test_liked_movies_count_alike_whatever_their_order_and_repeats_and_unknown_o
     recommender: Recommender,
 ) -> None:
     together = likes([(0, 0, 4.0, 1), (0, 4, 4.0, 1)], users=1)
-    expected = recommender.for_histories(together, together.stars, 4)
+    expected = recommender.for_histories(together, together.stars, 6)
     for movie_ids in ([10, 50], [50, 10], [50, 10, 50, 999, -1]):
-        assert_same(recommender.for_liked(np.array(movie_ids), 4), expected)
+        assert_same_lists(recommender.for_liked(np.array(movie_ids), 6), expected)
 
 
 @pytest.mark.parametrize("movie_ids", [[], [999], [-1, 0, 61]])
@@ -137,17 +133,15 @@ def test_movies_that_nobody_likes_come_last_for_nobody_and_are_not_forgotten() -
 def test_histories_of_the_fit_give_the_lists_of_the_known_users(recommender: Recommender) -> None:
     with_likes = USERS[:4]
     histories = likes().rows(np.arange(4))
-    assert_same(recommender.for_histories(histories, histories.stars, 4), recommender.for_known(with_likes, 4))
+    assert_same_lists(recommender.for_histories(histories, histories.stars, 6), recommender.for_known(with_likes, 6))
 
 
 @pytest.mark.parametrize("who", [USERS, USERS[[3, 2, 1, 0, 4]], USERS + 1000], ids=["right", "others", "unknown"])
 def test_who_they_are_changes_no_list(recommender: Recommender, who: IntArray) -> None:
     histories = likes()
     assert len(histories) > len(MOVIES)  # enough to be solved for together
-    expected = recommender.for_histories(histories, histories.stars, 4)
-    found = recommender.for_histories(histories, histories.stars, 4, user_ids=who)
-    assert np.array_equal(found.items, expected.items)
-    assert found.scores == pytest.approx(expected.scores, abs=1e-5, nan_ok=True)
+    expected = recommender.for_histories(histories, histories.stars, 6)
+    assert_same_lists(recommender.for_histories(histories, histories.stars, 6, user_ids=who), expected)
 
 
 def test_movies_like_the_later_one_gain_and_movies_like_the_older_one_lose(recommender: Recommender) -> None:
@@ -175,7 +169,7 @@ def test_strangers_get_popular_movies_they_have_not_rated_with_score_zero(recomm
     assert np.isnan(lists.scores[0, 4])
     assert lists.scores[2].tolist() == [0] * 5
     alone = histories.rows(np.array([1]))
-    assert_same(TopK(lists.items[[1]], lists.scores[[1]]), recommender.for_histories(alone, rated_low[[1]], 5))
+    assert_same_lists(TopK(lists.items[[1]], lists.scores[[1]]), recommender.for_histories(alone, rated_low[[1]], 5))
     assert lists.scores[1, 0] > 0
     assert set(ids[1, :2].tolist()) == {20, 30}
 
@@ -231,10 +225,12 @@ def test_a_stored_model_gives_the_same_answers(drawn: Ratings, seed: int) -> Non
     assert np.array_equal(back.ids.user_ids, recommender.ids.user_ids)
     assert np.array_equal(back.ids.movie_ids, recommender.ids.movie_ids)
     users: IntArray = recommender.ids.user_ids
-    assert_same(back.for_known(users, 5), recommender.for_known(users, 5))
-    assert_same(back.for_nobody(5), recommender.for_nobody(5))
+    assert_same_lists(back.for_known(users, 9), recommender.for_known(users, 9))
+    assert_same_lists(back.for_nobody(9), recommender.for_nobody(9))
     movie = recommender.ids.movie_ids[:1]
-    assert_same(back.for_liked(movie, 5), recommender.for_liked(movie, 5))
+    assert_same_lists(back.for_liked(movie, 9), recommender.for_liked(movie, 9))
+    for name, array in recommender.to_arrays().items():
+        assert np.array_equal(back.to_arrays()[name], array), name
 
 
 def test_factors_of_another_catalogue_do_not_make_a_model() -> None:
@@ -243,8 +239,8 @@ def test_factors_of_another_catalogue_do_not_make_a_model() -> None:
 
 
 def test_lists_are_those_of_ranking_over_the_same_vectors(recommender: Recommender) -> None:
-    expected = ranking.recommend(recommender.user_vectors, FACTORS, likes().stars, 4)
-    assert_same(recommender.for_known(USERS, 4), expected)
+    expected = ranking.recommend(recommender.user_vectors, FACTORS, likes().stars, 6)
+    assert_same_lists(recommender.for_known(USERS, 6), expected)
 
 
 @settings(deadline=None)
@@ -258,7 +254,7 @@ def test_what_each_like_adds_sums_to_the_score_of_a_recommended_movie(drawn: Rat
         movie_ids = recommender.movie_ids_of(lists)[user][shown]
         added = recommender.explain(histories.rows(np.array([user])), movie_ids)
         assert added.shape == (shown.sum(), histories.per_user[user])
-        np.testing.assert_allclose(added.sum(axis=1), lists.scores[user][shown], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(added.sum(axis=1), lists.scores[user][shown], rtol=1e-3, atol=1e-3)
 
 
 def test_progress_counts_users_once_for_their_vector_and_once_for_their_list(recommender: Recommender) -> None:

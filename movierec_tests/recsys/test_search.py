@@ -12,9 +12,11 @@ import pytest
 from movierec_assets.recsys.als import Confidence, FoldIn, Recipe
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.search import Budget, Exam, Space, Trial, search
+from movierec_assets.recsys.search import Budget, Exam, Found, Space, Trial, search
 from movierec_assets.recsys.split import Split, leave_latest_out, strong_generalization
 
+PLENTY = 1e9
+"""Seconds of a search whose end is its number of trials, however slow the machine is."""
 SMALL = Space(factors=(4, 8), iterations=(3, 7))
 BUILT_IN = Recipe(factors=8, iterations=4)
 
@@ -46,6 +48,10 @@ def pairs(part: Interactions) -> set[tuple[int, int]]:
     return set(zip(users.tolist(), movies.tolist(), strict=True))
 
 
+def marks_of(found: Found) -> list[float | None]:
+    return [trial.value for trial in found.trials]
+
+
 def test_what_an_exam_asks_for_is_neither_fitted_nor_folded_in(split: Split) -> None:
     exam = Exam.latest(split.train, split.validation, moments=3)
     assert len(exam.moments) == 3
@@ -75,15 +81,17 @@ def test_an_exam_on_whole_users_is_fitted_without_them() -> None:
 
 
 def test_the_built_in_recipe_is_the_first_to_be_tried(exam: Exam) -> None:
-    found = search(exam, space=SMALL, budget=Budget(2, 60), built_in=BUILT_IN)
+    found = search(exam, space=SMALL, budget=Budget(2, PLENTY), built_in=BUILT_IN)
     assert Recipe.from_dict({**found.trials[0].recipe, "seed": BUILT_IN.seed}) == BUILT_IN
 
 
 def test_the_same_seed_tries_the_same_recipes_and_finds_the_same_winner(exam: Exam) -> None:
-    first, second = (search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, seed=5) for _ in range(2))
+    first, second = (search(exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, seed=5) for _ in range(2))
     assert [trial.recipe for trial in first.trials] == [trial.recipe for trial in second.trials]
-    assert first.recipe == second.recipe
-    other = search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, seed=6)
+    # A fit whose sums come out in another order swaps a pair of near ties: that changes a mark by about 0.002.
+    assert marks_of(second) == pytest.approx(marks_of(first), abs=0.01)
+    assert second.best == first.best
+    other = search(exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, seed=6)
     assert [trial.recipe for trial in other.trials] != [trial.recipe for trial in first.trials]
 
 
@@ -97,30 +105,33 @@ def test_a_search_that_was_interrupted_goes_on_with_the_trials_it_has(exam: Exam
             raise ConnectionError("the machine went away")
 
     with pytest.raises(ConnectionError):
-        search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, storage=storage, name="s", progress=crash)
-    found = search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, storage=storage, name="s")
+        search(
+            exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, storage=storage, name="s", progress=crash
+        )
+    found = search(exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, storage=storage, name="s")
     assert [trial.number for trial in found.trials] == list(range(6))
-    straight = search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN)
+    straight = search(exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN)
     assert [trial.recipe for trial in found.trials] == [trial.recipe for trial in straight.trials]
-    again = search(exam, space=SMALL, budget=Budget(6, 120), built_in=BUILT_IN, storage=storage, name="s")
+    again = search(exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, storage=storage, name="s")
     assert len(again.trials) == 6
-    assert again.recipe == found.recipe
+    assert again.best == found.best
+    assert again.lead.mean == pytest.approx(found.lead.mean, abs=0.01)
 
 
 def test_a_trial_that_was_killed_is_made_again(exam: Exam, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'trials.db'}"
-    search(exam, space=SMALL, budget=Budget(2, 120), built_in=BUILT_IN, storage=storage, name="s")
+    search(exam, space=SMALL, budget=Budget(2, PLENTY), built_in=BUILT_IN, storage=storage, name="s")
     killed = optuna.load_study(study_name="s", storage=storage).ask()
-    found = search(exam, space=SMALL, budget=Budget(5, 120), built_in=BUILT_IN, storage=storage, name="s")
+    found = search(exam, space=SMALL, budget=Budget(5, PLENTY), built_in=BUILT_IN, storage=storage, name="s")
     assert [trial.state for trial in found.trials].count("fail") == 1
     assert found.trials[killed.number].state == "fail"
-    straight = search(exam, space=SMALL, budget=Budget(5, 120), built_in=BUILT_IN)
+    straight = search(exam, space=SMALL, budget=Budget(5, PLENTY), built_in=BUILT_IN)
     made = [trial.recipe for trial in found.trials if trial.state != "fail"]
     assert made == [trial.recipe for trial in straight.trials]
 
 
 def test_a_space_without_the_built_in_recipe_is_searched_without_it(exam: Exam) -> None:
-    found = search(exam, space=replace(SMALL, factors=(5,)), budget=Budget(2, 120), built_in=BUILT_IN)
+    found = search(exam, space=replace(SMALL, factors=(5,)), budget=Budget(2, PLENTY), built_in=BUILT_IN)
     assert {trial.recipe["factors"] for trial in found.trials} == {5}
 
 
@@ -135,14 +146,14 @@ def test_a_recipe_that_is_no_better_beyond_chance_does_not_replace_the_built_in_
         fold_in_boost=(3.0, 3.0),
         fold_in_tau=(10.0, 10.0),
     )
-    found = search(exam, space=only, budget=Budget(3, 60), built_in=BUILT_IN)
+    found = search(exam, space=only, budget=Budget(3, PLENTY), built_in=BUILT_IN)
     assert found.recipe == BUILT_IN
     assert (found.lead.low, found.lead.high) == (0.0, 0.0)
 
 
 def test_a_clearly_better_recipe_replaces_the_built_in_one(exam: Exam) -> None:
     hopeless = Recipe(alpha=0.5, regularization=1e6, factors=4, iterations=1, fold_in=FoldIn(0.03, 0.5, 2.0))
-    found = search(exam, space=SMALL, budget=Budget(10, 120), built_in=hopeless)
+    found = search(exam, space=SMALL, budget=Budget(10, PLENTY), built_in=hopeless)
     assert found.lead.low > 0
     assert found.recipe == found.best != hopeless
     assert exam.take(found.recipe)[exam.moments[0].users].mean() > exam.take(hopeless)[exam.moments[0].users].mean()
@@ -152,7 +163,7 @@ def test_users_outside_the_exam_have_no_mark(exam: Exam) -> None:
     mark = exam.take(BUILT_IN)
     asked = np.unique(np.concatenate([moment.users for moment in exam.moments]))
     assert np.array_equal(np.flatnonzero(~np.isnan(mark)), asked)
-    assert ((mark[asked] >= 0) & (mark[asked] <= 1)).all()
+    assert ((mark[asked] >= 0) & (mark[asked] <= 1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize("budget", [(0, 10.0), (5, 0.0), (-1, 10.0), (5, float("nan"))])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from movierec_assets.resources import rating_load
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.loading import Loaded, load_movies, load_ratings
 from movierec_tests.conftest import Dataset
+from movierec_tests.waiting import wait_until
 
 HEADER = b"userId,movieId,rating,timestamp\n"
 GOOD = ["1,1,4.0,964982703", "1,2,4.5,964982704", "2,1,0.5,964982705"]
@@ -210,12 +211,19 @@ def test_readers_see_the_old_or_the_new_rows_while_a_file_that_grew_is_merged(
     counted: set[tuple[Any, ...]] = set()
     done = threading.Event()
 
+    looks: list[bool] = []
+
     def read() -> None:
         while not done.is_set():
             seen.update(database.rows(look))
             counted.update(database.rows(eligible))
+            looks.append(True)
 
-    with ThreadPoolExecutor() as pool:
+    def wait_for_a_look(readers: list[Future[None]]) -> None:
+        so_far = len(looks)  # the next one may have begun before
+        wait_until(lambda: len(looks) > so_far + len(readers) or any(reader.done() for reader in readers), "a look")
+
+    with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(read) for _ in range(2)]
         try:
             for step in range(1, 11):
@@ -231,6 +239,7 @@ def test_readers_see_the_old_or_the_new_rows_while_a_file_that_grew_is_merged(
                 assert load_ratings(database, files).appended == 600
                 with database.transaction() as cursor:
                     cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
+                wait_for_a_look(readers)
         finally:
             done.set()
         for reader in readers:

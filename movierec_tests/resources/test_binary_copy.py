@@ -62,7 +62,9 @@ def _copied_out(database: Database, query: str) -> bytes:
     return stream.getvalue()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(rows=_tables, batch=st.integers(1, 7))
 def test_columns_of_every_kind_come_back_from_postgres_as_they_went(
     shared_database: Database, rows: list[tuple[Any, ...]], batch: int

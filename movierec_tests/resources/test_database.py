@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -28,6 +28,7 @@ from movierec_assets.resources.database import (
 )
 from movierec_assets.resources.histories import RatedByUsers, read_positives, read_users
 from movierec_tests.defs.harness import RATING_COLUMNS, count_users
+from movierec_tests.waiting import PATIENCE, until_somebody_waits, wait_until
 
 POPULAR: dict[str, Kind] = {"rank": "integer", "movie_id": "integer", "score": "real", "model_version": "integer"}
 MOVIE_COLUMNS = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
@@ -76,11 +77,14 @@ def test_readers_see_all_old_or_all_new_rows_while_a_table_is_replaced(
         while not done.is_set():
             seen.append(read(database))
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(3) as pool:
         readers = [pool.submit(look) for _ in range(3)]
-        for version in range(1, 31):
-            _replace_popular(database, version)
-        done.set()
+        try:
+            for version in range(1, 31):
+                _replace_popular(database, version)
+                _wait_for_looks(seen, len(seen) + len(readers), readers)  # one of them began after the replacement
+        finally:
+            done.set()
         for reader in readers:
             reader.result()
     assert {len(rows) for rows in seen} == {400}
@@ -99,8 +103,8 @@ def test_a_reader_that_waits_for_a_replacement_gets_the_new_rows(
             # What the replacement holds from the swap to its commit; taken here so that the reader is sure to wait.
             table.cursor.execute(f"LOCK TABLE {SCHEMA}.popular_movies IN ACCESS EXCLUSIVE MODE")
             waiting = pool.submit(read, database)
-            _until_somebody_waits(database)
-        assert waiting.result(timeout=20) == [2] * 400
+            until_somebody_waits(database)
+        assert waiting.result(timeout=PATIENCE) == [2] * 400
 
 
 def test_an_exception_leaves_the_old_rows_and_nothing_else(database: Database) -> None:
@@ -253,6 +257,11 @@ def test_the_last_load_of_a_table_is_what_was_recorded_last(database: Database) 
     assert database.last_load("movies") is None
 
 
+def _wait_for_looks(seen: list[list[int]], number: int, readers: list[Future[None]]) -> None:
+    """Return when there are more than some number of looks, or a reader has broken off."""
+    wait_until(lambda: len(seen) > number or any(reader.done() for reader in readers), "a look")
+
+
 # Views
 
 _START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -355,22 +364,11 @@ def test_connections_are_closed_even_after_an_error(database: Database) -> None:
         with pytest.raises(psycopg2.errors.DivisionByZero):
             database.scalar("SELECT 1 / 0")
         database.scalar("SELECT 1")
-    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    assert _eventually(lambda: database.scalar(others) == 0)
-
-
-def _eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.05)):
-        if holds():
-            return True
-        pause.wait(0.05)
-    return False
-
-
-def _until_somebody_waits(database: Database) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    assert _eventually(lambda: bool(database.scalar(waiting))), "nobody waits for the lock"
+    others = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+    """
+    wait_until(lambda: database.scalar(others) == 0, "the end of all connections")
 
 
 def _rating_columns(rows: list[tuple[int, int, float, int]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from movierec_assets.resources import exclusive
 from movierec_assets.resources.database import Database
 from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.settings import Settings
+from movierec_tests.waiting import PATIENCE
 
 
 def test_a_second_run_waits_for_the_first_and_says_so_once(database: Database) -> None:
@@ -21,7 +22,7 @@ def test_a_second_run_waits_for_the_first_and_says_so_once(database: Database) -
     first_has_it, waiting = threading.Event(), threading.Event()
 
     def second() -> None:
-        first_has_it.wait(10)
+        assert first_has_it.wait(PATIENCE)
         with exclusive.turn(database, "second", waiting.set):
             order.append("second")
 
@@ -29,10 +30,10 @@ def test_a_second_run_waits_for_the_first_and_says_so_once(database: Database) -
     thread.start()
     with exclusive.turn(database, "first", lambda: order.append("first waited")):
         first_has_it.set()
-        assert waiting.wait(10)
-        time.sleep(0.2)
+        assert waiting.wait(PATIENCE)
+        time.sleep(0.2)  # time for the second to go ahead, were it let
         order.append("first")
-    thread.join(10)
+    thread.join(PATIENCE)
     assert order == ["first", "second"]
 
 

@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from movierec_assets.resources import memory
 from movierec_assets.resources.memory import peak_rss_mb, reset_peak
 from movierec_assets.resources.read_ahead import ahead
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
-def test_the_peak_is_that_since_the_last_reset() -> None:
+def test_the_peak_is_what_linux_has_recorded_since_it_was_told_to_begin_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_PROCESS", tmp_path)
+    (tmp_path / "status").write_text("Name:\tpython\nVmPeak:\t 9000000 kB\nVmHWM:\t 2000000 kB\nVmRSS:\t 1000 kB\n")
+    assert peak_rss_mb() == pytest.approx(2048)
     reset_peak()
-    before = peak_rss_mb()
-    np.ones(25_000_000)  # 200 MB, gone at once
-    assert peak_rss_mb() > before + 150
+    assert (tmp_path / "clear_refs").read_text() == "5"
+
+
+def test_elsewhere_the_peak_is_that_since_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_PROCESS", tmp_path / "nothing here")
     reset_peak()
-    assert peak_rss_mb() < before + 100
+    assert peak_rss_mb() > 1
+
+
+ALLOCATING = """
+from movierec_assets.resources.memory import peak_rss_mb, reset_peak
+peaks = [peak_rss_mb()]
+held = b"x" * 400_000_000
+peaks.append(peak_rss_mb())
+del held
+reset_peak()
+print(*peaks, peak_rss_mb())
+"""
+
+
+def test_an_allocation_shows_in_the_peak_and_where_the_system_can_a_reset_forgets_it() -> None:
+    # In a process of its own, in which nothing else takes or returns memory; and in hundreds of megabytes.
+    done = subprocess.run([sys.executable, "-c", ALLOCATING], check=True, capture_output=True, text=True)
+    before, held, reset = map(float, done.stdout.split())
+    assert held > before + 200
+    if os.access("/proc/self/clear_refs", os.W_OK):
+        assert reset < held - 200
 
 
 def test_items_made_ahead_come_in_order_and_end() -> None:

@@ -13,6 +13,7 @@ from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.loading import load_movies, load_ratings
 from movierec_tests.conftest import Dataset
+from movierec_tests.waiting import PATIENCE, until_somebody_waits
 
 LINES = [f"{user},{movie},4.0,{1_000_000_000 + movie}" for user in (1, 2, 5) for movie in range(1, user + 5)]
 LINES.append("7,1,3.5,1000000000")
@@ -109,9 +110,9 @@ def test_a_load_that_is_at_work_is_waited_for_and_counted(empty_database: Databa
         with database.replace("ratings") as table:
             table.write_rows(("user_id", "movie_id", "rating", "rated_at"), [(1, 1, 4.0, "2001-01-01")])
             opened = pool.submit(database.create_schema)
-            with pytest.raises(TimeoutError):
-                opened.result(timeout=0.5)
-        opened.result(timeout=30)
+            until_somebody_waits(database)
+            assert not opened.done()
+        opened.result(timeout=PATIENCE)
     assert _users(database) == [(1, 1)]
 
 

@@ -68,6 +68,6 @@ def hold() -> Iterator[Callable[..., Holder]]:
 def bystander(used: EmbeddedPostgres) -> Iterator[subprocess.Popen[bytes]]:
     """A process of the server's own account: one that Postgres takes for a server, and can signal."""
     account = used.status().data_dir.stat().st_uid if AS_ROOT else None
-    with subprocess.Popen(["sleep", "1000"], user=account) as process:
+    with subprocess.Popen(["sleep", "100000"], user=account) as process:
         yield process
         process.kill()

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ import psycopg2
 from movierec_assets.resources import postgres_keeper
 from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
 from movierec_assets.resources.postgres_binaries import installations
+from movierec_tests.waiting import PATIENCE
 
 AS_ROOT = os.geteuid() == 0
 PROJECT = Path(__file__).resolve().parents[3]
@@ -55,12 +55,12 @@ class Holder:
         return self.process.stdout.readline().strip()
 
     def end(self) -> int:
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=PATIENCE)
         return self.process.returncode
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=PATIENCE)
 
 
 @contextmanager
@@ -73,18 +73,11 @@ def open_directory() -> Iterator[Path]:
 
 
 def query(url: str, statement: str) -> Any:
-    with closing(psycopg2.connect(url, connect_timeout=5)) as connection:
+    with closing(psycopg2.connect(url, connect_timeout=int(PATIENCE))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(statement)
             return cursor.fetchone() if cursor.description else None
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
 
 
 def stopped(server: EmbeddedPostgres) -> Callable[[], bool]:

@@ -16,7 +16,8 @@ import psycopg2
 import pytest
 
 from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
-from movierec_tests.resources.embedded.harness import AS_ROOT, Holder, keepers, query, stopped, wait_until
+from movierec_tests.resources.embedded.harness import AS_ROOT, Holder, keepers, query, stopped
+from movierec_tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow  # real servers, some seconds each
 
@@ -27,7 +28,7 @@ def test_the_server_stops_after_its_only_user_was_killed(
     holder = hold(common_state)
     assert holder.url
     holder.kill()
-    wait_until(stopped(server), 5)
+    wait_until(stopped(server))
 
 
 def test_a_command_that_comes_right_after_a_kill_works(
@@ -52,7 +53,8 @@ def test_a_killed_server_comes_back_with_its_data_although_its_children_linger(
             busy_pid = busy.info.backend_pid
             worker = threading.Thread(target=run_until_cut_off, args=(busy,))
             worker.start()
-            time.sleep(0.3)
+            is_busy = f"SELECT state = 'active' AND query LIKE 'SELECT%' FROM pg_stat_activity WHERE pid = {busy_pid}"
+            wait_until(lambda: query(url, is_busy) == (True,), "a long query")
             os.kill(server.status().pid or 0, signal.SIGKILL)
             wait_until(stopped(server))
             assert psutil.pid_exists(busy_pid)

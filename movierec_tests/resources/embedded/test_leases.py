@@ -16,7 +16,8 @@ from movierec_assets.resources.embedded_postgres import (
     EmbeddedPostgresError,
     EmbeddedPostgresInUseError,
 )
-from movierec_tests.resources.embedded.harness import Holder, keepers, query, stopped, wait_until
+from movierec_tests.resources.embedded.harness import Holder, keepers, query, stopped
+from movierec_tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow  # real servers, some seconds each
 
@@ -71,7 +72,7 @@ def test_a_program_that_a_holder_started_does_not_keep_the_server(
     server: EmbeddedPostgres, common_state: Path, hold: Callable[..., Holder], tmp_path: Path
 ) -> None:
     marker = tmp_path / "child"
-    holder = hold(common_state, "sh", "-c", f"echo $$ > '{marker}'; exec sleep 1000 > /dev/null")
+    holder = hold(common_state, "sh", "-c", f"echo $$ > '{marker}'; exec sleep 100000 > /dev/null")
     assert holder.url
     wait_until(lambda: marker.exists() and marker.read_text().strip() != "")
     child = psutil.Process(int(marker.read_text()))

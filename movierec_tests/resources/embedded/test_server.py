@@ -14,7 +14,8 @@ from movierec_assets.resources import postgres_binaries
 from movierec_assets.resources.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from movierec_assets.resources.postgres_binaries import Installation
 from movierec_assets.resources.postgres_state import PLACES_FOR_ROOT, StateDirectory
-from movierec_tests.resources.embedded.harness import AS_ROOT, INSTALLATIONS, port_of, query, stopped, wait_until
+from movierec_tests.resources.embedded.harness import AS_ROOT, INSTALLATIONS, port_of, query, stopped
+from movierec_tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow  # real servers, some seconds each
 

@@ -1,0 +1,29 @@
+"""Waiting for what must happen, however busy the machine is.
+
+Belongs here: deadlines. They only end a test that would hang; no claim is about how long something takes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from movierec_assets.resources.database import Database
+
+PATIENCE = 300.0
+"""Seconds: far more than anything takes on a machine that is loaded many times over."""
+
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+def wait_until(condition: Callable[[], bool], what: str = "what is waited for") -> None:
+    """Return as soon as a condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE:g} s"
+        time.sleep(0.02)
+
+
+def until_somebody_waits(database: Database) -> None:
+    """Return as soon as a session of a database waits for a lock."""
+    wait_until(lambda: bool(database.scalar(_WAITING)), "a session waiting for a lock")
