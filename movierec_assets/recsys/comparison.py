@@ -6,6 +6,7 @@ from `metrics` and `starts`; what follows from a difference is decided in `promo
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -242,10 +243,10 @@ def paired_difference(challenger: FloatArray, other: FloatArray, **options: Any)
 def lead(differences: FloatArray, spread: FitSpread | None = None, *, confidence: float = 0.95) -> Interval:
     """Interval of the mean lead of one recipe over another, for other users and for other fits.
 
-    The variance of the mean has two parts: that of a mean over users, and that of a mean over pairs of fits. Either is
-    estimated, so the interval is Student's, with the degrees of freedom of Welch and Satterthwaite. A handful of fits
-    says little about their spread, and the interval is as much wider. Chance that is particular to a user and a fit
-    counts in both parts, so the interval is rather too wide than too narrow.
+    The interval reaches as far as that over users and that over pairs of fits together: the square root of the sum of
+    squares, each Student's. A handful of fits says little about their spread, and Student's t makes the interval as
+    much wider. Chance that is particular to a user and a fit counts in both, so the interval is rather too wide than
+    too narrow.
 
     Parameters
     ----------
@@ -268,7 +269,7 @@ def lead(differences: FloatArray, spread: FitSpread | None = None, *, confidence
 
     References
     ----------
-    Satterthwaite (1946), An approximate distribution of estimates of variance components.
+    Zou and Donner (2008), Construction of confidence limits about effect measures: adding squares of reaches.
     Owen (2007), The pigeonhole bootstrap: two-way chance, and why counting a part of it twice is on the safe side.
     Bouthillier et al. (2021), Accounting for variance in machine learning benchmarks.
     """
@@ -282,11 +283,8 @@ def lead(differences: FloatArray, spread: FitSpread | None = None, *, confidence
     mean = float(of_users.mean())
     if users == 1:
         return Interval(mean, -1.0, 1.0)
-    variances = np.array([of_users.var(ddof=1) / users, spread.deviation**2 / fits])
-    variance = float(variances.sum())
-    if variance == 0:
-        return Interval(mean, mean, mean)
-    doubt = float(((variances / variance) ** 2 / [users - 1, spread.freedom]).sum())
-    freedom = 1 / doubt if doubt else np.inf
-    reach = float(t.ppf((1 + confidence) / 2, freedom)) * variance**0.5
+    end = (1 + confidence) / 2
+    over_users = float(t.ppf(end, users - 1) * (of_users.var(ddof=1) / users) ** 0.5)
+    over_fits = float(t.ppf(end, spread.freedom)) * spread.deviation / fits**0.5
+    reach = math.hypot(over_users, over_fits)
     return Interval(mean, max(mean - reach, -1.0), min(mean + reach, 1.0))
