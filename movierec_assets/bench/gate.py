@@ -26,15 +26,7 @@ from movierec_assets.resources.histories import RatingColumns
 REPEATS = 200
 HARDLY_DIFFERENT, OTHER_SEED, MORE_DATA = "regularization +1 %", "another seed", "regularization +1 %, 0.5 % more data"
 ALIKE, UNLIKE = "hardly different", "no more alike than two seeds"
-LEADS = tuple(
-    round(share, 4)
-    for share in (
-        *np.arange(0.0025, 0.02, 0.0025),
-        *np.arange(0.02, 0.05, 0.005),
-        *np.arange(0.05, 0.2, 0.01),
-        *np.arange(0.2, 0.525, 0.025),
-    )
-)
+LEADS = tuple(each / 1000 for each in (*range(1, 20), *range(20, 50, 5), *range(50, 200, 10), *range(200, 501, 25)))
 """Leads that are planted, relative to the champion's NDCG@10."""
 FOUND = 0.8
 """Share of cases in which a lead must be found."""
@@ -360,11 +352,7 @@ def _repeat(
     positives: RatingColumns, recipe: Recipe, margin: float, number: int
 ) -> dict[str, tuple[bool, bool, float]]:
     """One repeat of every situation."""
-    random = np.random.default_rng((3, number))
-    users = np.unique(positives.user_id)
-    kept = np.isin(positives.user_id, users[random.random(len(users)) >= _LEFT_OUT])
-    earlier = positives.rated_at <= np.quantile(positives.rated_at[kept], 1 - _NEW)
-    before, grown = _task(_only(positives, kept & earlier)), _task(_only(positives, kept))
+    before, grown = map(_task, _likes_of_a_repeat(positives, number))
     seed = _SEEDS_OF_A_REPEAT * (number + 1)
 
     def scores(task: Task, of: Recipe, start: int = seed) -> FloatArray:
@@ -376,6 +364,15 @@ def _repeat(
         OTHER_SEED: _judged(scores(before, recipe, seed + _OTHER_SEED), champion, margin),
         MORE_DATA: _judged(scores(grown, hardly), scores(grown, recipe), margin),
     }
+
+
+def _likes_of_a_repeat(positives: RatingColumns, number: int) -> tuple[RatingColumns, RatingColumns]:
+    """Likes of some of the users without the latest of them, and with these."""
+    random = np.random.default_rng((3, number))
+    users = np.unique(positives.user_id)
+    kept = np.isin(positives.user_id, users[random.random(len(users)) >= _LEFT_OUT])
+    earlier = positives.rated_at <= np.quantile(positives.rated_at[kept], 1 - _NEW)
+    return _only(positives, kept & earlier), _only(positives, kept)
 
 
 def _judged(challenger: FloatArray, champion: FloatArray, margin: float) -> tuple[bool, bool, float]:
