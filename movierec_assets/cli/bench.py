@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 
+from movierec_assets.cli.gate import gate
 from movierec_assets.cli.shared import counting_bar, sayer, settings_from
 
 
-@click.command()
+@click.group(invoke_without_command=True, subcommand_metavar="[gate]")
+@click.pass_context
 @click.option(
     "--scale",
     type=click.Choice(["small", "ml-20m"]),
@@ -57,7 +59,14 @@ from movierec_assets.cli.shared import counting_bar, sayer, settings_from
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON; the files are written all the same.")
 def bench(
-    scale: str, dataset: str | None, growth: bool, days: bool, quality: bool, output: Path | None, as_json: bool
+    context: click.Context,
+    scale: str,
+    dataset: str | None,
+    growth: bool,
+    days: bool,
+    quality: bool,
+    output: Path | None,
+    as_json: bool,
 ) -> None:
     """Measure a whole run, beside the original recipe and a bare ALS fit.
 
@@ -70,6 +79,8 @@ def bench(
     Without --quality, `small` takes about 8 minutes; `ml-20m` about 40 minutes, 11 GB of memory (for the original
     recipe) and 12 GB of disk.
     """
+    if context.invoked_subcommand is not None:
+        return
     from movierec_assets.bench import quality as qualities
     from movierec_assets.bench import report, sampling
     from movierec_assets.bench import run as runs
@@ -99,3 +110,6 @@ def bench(
     out = Console(highlight=False, width=None if console.is_terminal else 140)
     out.print(Markdown(report.as_markdown(measured))) if out.is_terminal else click.echo(report.as_markdown(measured))
     console.print(f"In {escape(str(place))}: {report.MARKDOWN}, {report.JSON}, {report.PLOT}", soft_wrap=True)
+
+
+bench.add_command(gate)

@@ -1,4 +1,4 @@
-"""Is one ranker better than another on the same users? Bootstrap intervals of means and of paired differences.
+"""Is one ranker better than another on the same users? Intervals of means, of differences, and of a recipe's lead.
 
 Belongs here: uncertainty of per-user scores, from the choice of users and from the chance in a fit. The scores come
 from `metrics` and `starts`; what follows from a difference is decided in `promotion`.
@@ -6,6 +6,7 @@ from `metrics` and `starts`; what follows from a difference is decided in `promo
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ _TIMES_DRAWN = np.searchsorted(poisson.cdf(np.arange(12), 1.0), (np.arange(2**16
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its bootstrap confidence interval."""
+    """A mean with its confidence interval."""
 
     mean: float
     low: float
@@ -121,19 +122,6 @@ def mean_intervals(
     Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
     Hanley and MacGibbon (2006), Creating non-parametric bootstrap samples using Poisson frequencies.
     """
-    mean, means = _resampled(columns, resamples, seed, progress)
-    low, high = np.nanquantile(means, _ends(confidence), axis=0)
-    return [Interval(*map(float, each)) for each in zip(mean, low, high, strict=True)]
-
-
-def _ends(confidence: float) -> list[float]:
-    return [(1 - confidence) / 2, (1 + confidence) / 2]
-
-
-def _resampled(
-    columns: FloatArray, resamples: int, seed: int, progress: Progress | None
-) -> tuple[FloatArray, FloatArray]:
-    """Mean of each column, shape (n_columns,), and over resampled users, shape (resamples, n_columns)."""
     n_users, n_columns = columns.shape
     part = ~np.isnan(columns)
     if not part.any(axis=0).all() or n_users == 0:
@@ -149,7 +137,8 @@ def _resampled(
     totals = draw(weighed, resamples, seed, progress)
     drawn = totals[:, n_columns:][:, group_of]
     means = mean + np.divide(totals[:, :n_columns], drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
-    return mean, means
+    low, high = np.nanquantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return [Interval(*map(float, each)) for each in zip(mean, low, high, strict=True)]
 
 
 def _totals(weighed: FloatArray, resamples: int, seed: int, progress: Progress | None) -> FloatArray:
@@ -251,35 +240,27 @@ def paired_difference(challenger: FloatArray, other: FloatArray, **options: Any)
     return mean_interval(challenger - other, **options)
 
 
-def lead(
-    differences: FloatArray,
-    spread: FitSpread | None = None,
-    *,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Interval:
+def lead(differences: FloatArray, spread: FitSpread | None = None, *, confidence: float = 0.95) -> Interval:
     """Interval of the mean lead of one recipe over another, for other users and for other fits.
 
-    Each draw resamples the users, and moves their mean by a draw for the fits: the spread of a mean over as many pairs
-    of fits, times a draw from Student's t distribution, or from the normal one for a bound. Resampling a handful of
-    fits would give too narrow an interval; with Student's t it is as wide as it must be. The chance that is particular
-    to a user and a fit counts in both parts, so the interval is rather too wide than too narrow.
+    The interval reaches as far as that over users and that over pairs of fits together: the square root of the sum of
+    squares, each Student's. A handful of fits says little about their spread, and Student's t makes the interval as
+    much wider. Chance that is particular to a user and a fit counts in both, so the interval is rather too wide than
+    too narrow.
 
     Parameters
     ----------
     differences : float array, shape (n_users, n_fits)
-        Challenger minus champion, for each user and each pair of fits from the same start values.
+        Challenger minus champion, in [-1, 1], for each user and each pair of fits from the same start values.
     spread : FitSpread, optional
         Of one pair of fits. Without it, what is seen in `differences`; needed when there is only one pair.
-    confidence, resamples, seed, progress
-        As for `mean_intervals`.
+    confidence : float
+        Share of intervals that hold the true lead.
 
     Returns
     -------
     Interval
-        Its mean is that over users and fits.
+        Its mean is that over users and fits. One user says nothing about others: the interval is -1 to 1.
 
     Raises
     ------
@@ -288,16 +269,22 @@ def lead(
 
     References
     ----------
-    Owen (2007), The pigeonhole bootstrap: resampling users and items, or fits, together.
-    Weerahandi (1995), Exact Statistical Methods for Data Analysis: adding draws of independent parts of an error.
+    Zou and Donner (2008), Construction of confidence limits about effect measures: adding squares of reaches.
+    Owen (2007), The pigeonhole bootstrap: two-way chance, and why counting a part of it twice is on the safe side.
     Bouthillier et al. (2021), Accounting for variance in machine learning benchmarks.
     """
+    users, fits = differences.shape
+    if users == 0:
+        raise RecsysError(NO_USER)
     if not np.isfinite(differences).all():
         raise RecsysError("A difference is not a number; compare on users with something held out.")
     spread = spread or FitSpread.seen_in(differences)
-    (mean,), means = _resampled(differences.mean(axis=1, dtype=np.float64)[:, None], resamples, seed, progress)
-    # Evenly spaced quantiles in random order: as good as independent draws, and the ends vary less with the seed.
-    places = np.random.default_rng((seed, resamples)).permutation(resamples)
-    moves = t.ppf((places + 0.5) / resamples, spread.freedom) * spread.deviation / np.sqrt(differences.shape[1])
-    low, high = np.quantile(means[:, 0] + moves, _ends(confidence))
-    return Interval(float(mean), float(low), float(high))
+    of_users = differences.mean(axis=1, dtype=np.float64)
+    mean = float(of_users.mean())
+    if users == 1:
+        return Interval(mean, -1.0, 1.0)
+    end = (1 + confidence) / 2
+    over_users = float(t.ppf(end, users - 1) * (of_users.var(ddof=1) / users) ** 0.5)
+    over_fits = float(t.ppf(end, spread.freedom)) * spread.deviation / fits**0.5
+    reach = math.hypot(over_users, over_fits)
+    return Interval(mean, max(mean - reach, -1.0), min(mean + reach, 1.0))

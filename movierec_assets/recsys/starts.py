@@ -26,7 +26,7 @@ STARTS = 5
 MOST_LIKES = 1_000_000
 """Up to so many likes to fit on, a recipe is fitted from several starts: at most about ten seconds a fit."""
 
-BOUND = 0.002
+BOUND = 0.0015
 """Standard deviation of a mean lead between pairs of fits, relative to NDCG@10, above `MOST_LIKES`."""
 
 Progress = Callable[[int, int], None]

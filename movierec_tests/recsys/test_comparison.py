@@ -1,4 +1,4 @@
-"""Claims about bootstrap intervals: repeatable, honest about their coverage, and exact where nothing differs."""
+"""Claims about intervals: repeatable, honest about their coverage, and exact where nothing differs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import binom, t, ttest_1samp
 
 from movierec_assets.recsys import comparison
-from movierec_assets.recsys.comparison import Interval, mean_interval, mean_intervals, paired_difference
+from movierec_assets.recsys.comparison import (
+    FitSpread,
+    Interval,
+    lead,
+    mean_interval,
+    mean_intervals,
+    paired_difference,
+)
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray
 
@@ -217,3 +225,113 @@ def test_options_reach_the_interval() -> None:
 def test_scores_of_different_users_are_not_compared() -> None:
     with pytest.raises(RecsysError, match=r"\(3,\) and \(2,\)"):
         paired_difference(np.zeros(3), np.zeros(2))
+
+
+DIFFERENCES = arrays(
+    np.float64,
+    st.tuples(st.integers(2, 12), st.integers(2, 5)),
+    elements=st.sampled_from([-1.0, -0.37, -0.1, 0.0, 0.1, 0.63, 1.0]),
+)
+
+
+@given(DIFFERENCES)
+def test_a_lead_is_around_its_mean_and_turns_around_with_the_sides(differences: FloatArray) -> None:
+    found, back = lead(differences), lead(-differences)
+    assert found.mean == pytest.approx(differences.mean())
+    assert -1 <= found.low <= found.mean + 1e-12
+    assert found.mean - 1e-12 <= found.high <= 1
+    assert (back.mean, back.low, back.high) == pytest.approx((-found.mean, -found.high, -found.low))
+
+
+@given(DIFFERENCES, st.integers(0, 99))
+def test_neither_the_order_of_users_nor_of_fits_changes_a_lead(differences: FloatArray, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    found, other = lead(differences), lead(random.permutation(random.permutation(differences), axis=1))
+    assert (found.mean, found.low, found.high) == pytest.approx((other.mean, other.low, other.high))
+
+
+def test_fits_that_agree_leave_the_t_interval_over_users() -> None:
+    of_users = np.random.default_rng(1).normal(0.02, 0.1, 40)
+    found = lead(np.column_stack([of_users] * 3))
+    expected = ttest_1samp(of_users, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_users_that_agree_leave_the_t_interval_over_fits() -> None:
+    of_fits = np.random.default_rng(1).normal(0.02, 0.01, 4)
+    found = lead(np.tile(of_fits, (30, 1)), confidence=0.9)
+    expected = ttest_1samp(of_fits, 0).confidence_interval(0.9)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_a_bound_stands_in_for_the_spread_of_a_single_pair_of_fits() -> None:
+    one = np.random.default_rng(1).normal(0.02, 0.1, (100_000, 1))
+    sure, bounded = lead(one, FitSpread(0.0, np.inf, "none")), lead(one, FitSpread(0.003, np.inf, "a bound"))
+    error = float(one.std()) / 100_000**0.5
+    assert width(sure) == pytest.approx(2 * 1.96 * error, rel=0.001)
+    assert width(bounded) == pytest.approx(2 * 1.96 * (error**2 + 0.003**2) ** 0.5, rel=0.001)
+    # Users that agree still leave the chance in the fit.
+    alike = lead(np.full((10, 1), 0.02), FitSpread(0.003, np.inf, "a bound"))
+    assert (alike.low, alike.high) == pytest.approx((0.02 - 1.96 * 0.003, 0.02 + 1.96 * 0.003), rel=0.001)
+
+
+def test_a_spread_that_is_given_counts_instead_of_the_one_seen() -> None:
+    differences = np.random.default_rng(1).normal(0, 0.1, (50, 4))
+    assert lead(differences, FitSpread.seen_in(differences)) == lead(differences)
+    assert width(lead(differences, FitSpread(0.5, 3, "elsewhere"))) > 2 * width(lead(differences))
+
+
+def test_few_fits_make_a_wider_interval_than_their_spread_alone() -> None:
+    differences = np.tile([0.01, 0.03], (30, 1))
+    error = 0.01  # of a mean of two values that are 0.02 apart
+    assert width(lead(differences)) == pytest.approx(2 * error * t.ppf(0.975, 1))
+
+
+@pytest.mark.parametrize(("users", "fits"), [(600, 5), (60, 5), (600, 2), (20, 10)])
+@pytest.mark.parametrize(
+    ("of_users", "of_fits", "of_both"), [(0.03, 0.003, 0.1), (0.03, 0.03, 0.0), (0.1, 0.0, 0.0), (0.0, 0.0, 0.1)]
+)
+def test_95_of_100_leads_or_more_are_within_their_intervals(
+    users: int, fits: int, of_users: float, of_fits: float, of_both: float
+) -> None:
+    random = np.random.default_rng(8)
+    repeats, truth, inside, above = 400, 0.01, 0, 0
+    for _ in range(repeats):
+        differences = (
+            truth
+            + random.normal(0, of_users, (users, 1))
+            + random.normal(0, of_fits, fits)
+            + random.normal(0, of_both, (users, fits))
+        )
+        found = lead(differences)
+        inside += found.low <= truth <= found.high
+        above += found.low > truth
+    # If the claim is just true, counts are beyond these once in 10,000 times.
+    assert inside >= binom.ppf(1e-4, repeats, 0.95)
+    assert above <= binom.isf(1e-4, repeats, 0.025)
+
+
+def test_equal_scores_are_no_lead_at_all() -> None:
+    assert lead(np.zeros((20, 3))) == Interval(0.0, 0.0, 0.0)
+    assert lead(np.full((20, 3), 0.25)) == Interval(0.25, 0.25, 0.25)
+
+
+def test_one_user_says_nothing_about_others() -> None:
+    assert lead(np.array([[0.25, 0.75]])) == Interval(0.5, -1.0, 1.0)
+
+
+def test_a_lead_needs_users_numbers_and_a_spread() -> None:
+    with pytest.raises(RecsysError, match="no user"):
+        lead(np.zeros((0, 3)))
+    with pytest.raises(RecsysError, match="not a number"):
+        lead(np.array([[0.1, np.nan], [0.1, 0.2]]))
+    with pytest.raises(RecsysError, match="shows no spread"):
+        lead(np.zeros((5, 1)))
+    with pytest.raises(RecsysError, match="no user"):
+        FitSpread.seen_in(np.zeros((0, 3)))
+
+
+def test_single_precision_is_enough_for_138_000_users() -> None:
+    differences = np.random.default_rng(1).normal(0.001, 0.1, (138_000, 2))
+    found, single = lead(differences), lead(differences.astype(np.float32))
+    assert (single.mean, single.low, single.high) == pytest.approx((found.mean, found.low, found.high), abs=1e-7)

@@ -1,0 +1,68 @@
+"""Claims about fits from several start values: which they are, when they are made, and what stands in for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from movierec_assets.recsys import als, metrics, starts
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.experiment import rank
+from movierec_assets.recsys.split import Task, leave_latest_out
+
+RECIPE = Recipe(factors=4, iterations=2, seed=7)
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    random = np.random.default_rng(1)
+    users, movies = np.nonzero(random.random((40, 30)) < 0.4)
+    split, _ = leave_latest_out(users, movies, np.full(len(users), 4.0), random.permutation(len(users)))
+    return split.task("test")
+
+
+def test_starts_are_the_seeds_from_the_recipes_own_on(task: Task) -> None:
+    found = starts.scores(task, RECIPE, 3)
+    assert found.shape == (len(task.users), 3)
+    for place, seed in enumerate((7, 8, 9)):
+        each = replace(RECIPE, seed=seed)
+        lists = rank(task, als.fit(task.train, each), each, 10)
+        assert np.array_equal(found[:, place], metrics.score(lists.items, task.held_out.stars, 10).ndcg)
+
+
+def test_scores_that_are_known_are_not_made_again(task: Task) -> None:
+    known = np.full(len(task.users), 0.5)
+    found = starts.scores(task, RECIPE, 2, known=known)
+    assert np.array_equal(found[:, 0], known)
+    assert np.array_equal(found[:, 1], starts.scores(task, replace(RECIPE, seed=8), 1)[:, 0])
+
+
+def test_progress_counts_fits(task: Task) -> None:
+    told: list[tuple[int, int]] = []
+    starts.scores(task, RECIPE, 2, progress=lambda *done: told.append(done))
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_no_start_and_scores_of_others_are_errors(task: Task) -> None:
+    with pytest.raises(RecsysError, match="at least one"):
+        starts.scores(task, RECIPE, 0)
+    with pytest.raises(RecsysError, match=r"\(3,\)"):
+        starts.scores(task, RECIPE, 2, known=np.zeros(3))
+
+
+def test_dear_fits_are_not_repeated() -> None:
+    assert starts.starts_for(starts.MOST_LIKES) == starts.STARTS
+    assert starts.starts_for(starts.MOST_LIKES + 1) == 1
+
+
+def test_the_spread_is_what_is_seen_and_a_bound_for_a_single_pair() -> None:
+    differences = np.random.default_rng(1).random((50, 3))
+    seen = starts.spread(differences, 0.1)
+    assert seen.deviation == pytest.approx(differences.mean(axis=0).std(ddof=1))
+    assert (seen.freedom, seen.source) == (2, "3 pairs of fits")
+    bound = starts.spread(differences[:, :1], 0.1)
+    assert bound.deviation == pytest.approx(starts.BOUND * 0.1)
+    assert "bound" in bound.source
