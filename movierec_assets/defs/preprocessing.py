@@ -108,11 +108,11 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
 
 
 def _sources(database: Database, threshold: float) -> dict[str, Any]:
-    """What positives are made from: content hashes of the files, the last posted rating, and the threshold."""
+    """What positives are made from: content hashes of the files, the last valid rating of the app, the threshold."""
     loads = {table: database.last_load(table) for table in ("ratings", "movies")}
     return {
         **{table: load.version if load else None for table, load in loads.items()},
-        "app_ratings": database.scalar(f"SELECT max(rating_id) FROM {SCHEMA}.app_ratings"),
+        "app_ratings": database.scalar(f"SELECT max(rating_id) FROM {SCHEMA}.valid_app_ratings"),
         "positive_threshold": threshold,
     }
 
