@@ -92,6 +92,21 @@ INCOMPLETE = (
 """Reasons of rows in which not every column has a value."""
 
 
+def wording(reason: Reason, detail: object, fields: int = 0) -> str:
+    """The full reason of a row.
+
+    Parameters
+    ----------
+    reason : Reason
+    detail : object
+        Put where the reason mentions a number.
+    fields : int
+        Fields that a row should have.
+    """
+    compact, about = _WORDING[reason]
+    return compact + about.format(detail=detail, fields=fields)
+
+
 def clean_text(raw: bytes) -> str:
     """Decode a line for keeping: no line end, no NUL (Postgres text holds none), undecodable bytes replaced."""
     return raw[: 4 * LONGEST_TEXT].rstrip(b"\r\n").replace(b"\0", b"").decode("utf-8", "replace")[:LONGEST_TEXT]
@@ -173,5 +188,4 @@ class Rejects:
         )
 
     def _wording(self, code: np.uint8, detail: np.int64) -> str:
-        compact, about = _WORDING[Reason(int(code))]
-        return compact + about.format(detail=detail, fields=self.fields)
+        return wording(Reason(int(code)), detail, self.fields)

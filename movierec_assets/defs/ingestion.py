@@ -20,6 +20,7 @@ from movierec_assets.defs.presentation import (
 )
 from movierec_assets.defs.progress import megabytes, telling
 from movierec_assets.defs.provenance import SOURCES, sources_of
+from movierec_assets.resources.app_ratings import update_rejects
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource
 from movierec_assets.resources.database import SCHEMA
 from movierec_assets.resources.loading import Loaded, load_movies, load_ratings, rejected_examples
@@ -153,12 +154,17 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     """
     database = postgres.open()
     sources = sources_of(database)
+    if rejected := update_rejects(database):
+        context.log.warning(
+            f"{rejected:,} ratings of the app do not count, their movies are not in the catalogue; see "
+            f"{SCHEMA}.rejected_ratings, file app_ratings"
+        )
     before = database.scalar(f"SELECT count(*) FROM {SCHEMA}.eligible_users")
 
     def refresh() -> None:
         with database.transaction() as cursor:
             # A refresh that had to wait for a load would see the new table as empty; see `Database.columns`.
-            cursor.execute(f"LOCK TABLE {SCHEMA}.ratings IN ACCESS SHARE MODE")
+            cursor.execute(f"LOCK TABLE {SCHEMA}.ratings, {SCHEMA}.movies IN ACCESS SHARE MODE")
             cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
 
     telling(context.log, "Counting ratings of each user", lambda _: refresh())
@@ -174,6 +180,7 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
             SOURCES: MetadataValue.json(sources),
             "rows_before": MetadataValue.int(before),
             "users_with_any_rating": MetadataValue.int(users),
+            "rejected_app_ratings": MetadataValue.int(rejected),
             "ratings_per_user": MetadataValue.json({"fewest": fewest, "median": median, "most": most}),
             "preview": table(["user_id", "ratings"], [[str(user), ratings] for user, ratings in preview]),
             **peak_memory(),

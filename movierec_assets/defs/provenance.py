@@ -54,7 +54,7 @@ def sources_of(database: Database) -> dict[str, Any]:
     return {
         **({} if dataset is None else {DATASET_ID: dataset.id, DATASET: dataset.name}),
         **{table: load.version if load else None for table, load in loads.items()},
-        "app_ratings": database.scalar(f"SELECT max(rating_id) FROM {SCHEMA}.app_ratings"),
+        "app_ratings": database.scalar(f"SELECT max(rating_id) FROM {SCHEMA}.valid_app_ratings"),
     }
 
 

@@ -172,7 +172,7 @@ def _grouped(ratings: str, condition: str) -> str:
 
 def _of_everybody(condition: str) -> str:
     """The file's ratings as they are, but for users who rated in the app as well: in the view, both are compared."""
-    posted = f"SELECT user_id FROM {SCHEMA}.app_ratings"
+    posted = f"SELECT user_id FROM {SCHEMA}.valid_app_ratings"
     return (
         _grouped(f"{SCHEMA}.ratings", f"{condition} AND user_id NOT IN ({posted})")
         + " UNION ALL "

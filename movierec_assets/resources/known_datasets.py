@@ -16,6 +16,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.datasets.duplicates import pair_key
 from movierec_assets.datasets.identity import Catalogue, Contents, PairSample, most_alike
+from movierec_assets.resources.app_ratings import adopt
 from movierec_assets.resources.binary_copy import Kind
 from movierec_assets.resources.database import SCHEMA, Database, copy_out
 
@@ -103,7 +104,10 @@ def recognize(cursor: Cursor, name: str, pairs: PairSample, *, continues: int | 
 
 
 def recognize_loaded(database: Database) -> None:
-    """Give ratings their dataset that a version loaded which did not know of datasets; quick when they have one."""
+    """Give ratings their dataset that a version loaded which did not know of datasets; quick when they have one.
+
+    Ratings of the app that were posted to them belong to the same dataset.
+    """
     with database.transaction() as cursor:
         cursor.execute(f"SELECT source FROM {SCHEMA}.loads WHERE table_name = 'ratings' AND dataset_id IS NULL")
         if (load := cursor.fetchone()) is None:
@@ -114,6 +118,9 @@ def recognize_loaded(database: Database) -> None:
         pairs.add(pair_key(rows["user_id"], rows["movie_id"]))
         dataset = recognize(cursor, Path(load[0]).name, pairs)
         cursor.execute(f"UPDATE {SCHEMA}.loads SET dataset_id = %s WHERE table_name = 'ratings'", [dataset.id])
+        # None is posted without a dataset meanwhile: the next file might be another one.
+        cursor.execute(f"LOCK TABLE {SCHEMA}.app_ratings IN SHARE ROW EXCLUSIVE MODE")
+        adopt(cursor)
 
 
 def _leave(cursor: Cursor, dataset_id: int) -> None:

@@ -21,6 +21,7 @@ from movierec_assets.datasets.movielens import (
     content_hash,
     read_movies,
 )
+from movierec_assets.resources.app_ratings import update_rejects
 from movierec_assets.resources.database import SCHEMA, Database, Load, copy_rows, record_load
 from movierec_assets.resources.known_datasets import recognize_loaded
 from movierec_assets.resources.rating_load import Say, append, load_all, may_append, state_of
@@ -136,6 +137,7 @@ def load_ratings(
     """Fill `ratings` from ratings.csv; rows that do not load go to `rejected_ratings`.
 
     A file that only grew since it was loaded is not loaded again: its new lines are merged, with the same outcome.
+    Ratings of the app whose movies are not in the catalogue are rejected as well.
 
     Parameters
     ----------
@@ -166,13 +168,16 @@ def load_ratings(
     def load(details: dict[str, Any]) -> Load:
         return Load(version, str(files.directory), details)
 
+    details, appended = None, None
     before = None if first is None else _version_of_ratings(combined_hash(first), movies)
     if last is not None and state is not None and last.version == before and may_append(files, state, length):
         details = append(database, files, known, last, load, whole, length, progress, say)
         if details is not None:
             appended = details["rows_read"] - last.details["rows_read"]
-            return Loaded(digest, True, details, appended)
-    return Loaded(digest, True, load_all(database, files, known, load, whole, length, progress, say))
+    if details is None:
+        details = load_all(database, files, known, load, whole, length, progress, say)
+    update_rejects(database)
+    return Loaded(digest, True, details, appended)
 
 
 def _replace_rejects(cursor: Cursor, file: str, rejects: Rejects) -> None:

@@ -123,7 +123,7 @@ class RecommendationService:
         """
         ratings = next(read_users(self._database, self._champion.positive_threshold, [user_id]), None)
         if ratings is None:
-            lowest, highest = self._database.rows(f"SELECT min(user_id), max(user_id) FROM {SCHEMA}.current_ratings")[0]
+            lowest, highest = self._database.rows(f"SELECT min(user_id), max(user_id) FROM {SCHEMA}.user_totals")[0]
             others = f"Users with ratings: {lowest} to {highest}." if lowest is not None else "No ratings are loaded."
             raise UnknownUserError(f"User {user_id} has no ratings. {others} Or name liked movies with --like.")
         histories = histories_of(ratings, self._recommender.ids.movie_ids)

@@ -47,17 +47,51 @@ BEGIN
 END
 $$;
 
--- Ratings posted by users, append-only; rating_id is the watermark of incremental refreshes.
+-- Datasets that were loaded here, told apart by what is in them: ids and hashed titles of the movies, and a sample of the
+-- hashed pairs of user and movie. See datasets/identity.py.
+CREATE TABLE IF NOT EXISTS movierec.datasets (
+    dataset_id integer     GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name       text        NOT NULL,
+    movie_ids  bigint[]    NOT NULL,
+    titles     bigint[]    NOT NULL,
+    pairs      bigint[]    NOT NULL,
+    loaded_at  timestamptz NOT NULL DEFAULT now()
+);
+
+-- Ratings posted by users, append-only; rating_id is the watermark of incremental refreshes. The trigger further down
+-- says who may post, and gives a rating the dataset that is loaded.
 CREATE TABLE IF NOT EXISTS movierec.app_ratings (
-    rating_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    user_id   integer     NOT NULL CHECK (user_id > 0),
-    movie_id  integer     NOT NULL,
-    rating    real        NOT NULL CHECK (rating BETWEEN 0.5 AND 5.0 AND rating * 2 = floor(rating * 2)),
-    rated_at  timestamptz NOT NULL DEFAULT now()
+    rating_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    user_id    integer     NOT NULL CHECK (user_id > 0),
+    movie_id   integer     NOT NULL,
+    rating     real        NOT NULL CHECK (rating BETWEEN 0.5 AND 5.0 AND rating * 2 = floor(rating * 2)),
+    rated_at   timestamptz NOT NULL DEFAULT now(),
+    dataset_id integer     REFERENCES movierec.datasets -- whose movie_id this is; NULL before anything was loaded
 );
 CREATE INDEX IF NOT EXISTS app_ratings_user_movie ON movierec.app_ratings (user_id, movie_id);
 
--- Every row of a file that did not load, until that file is loaded again.
+-- People who are in no file of ratings. Files with ids from 1,000,000,000 up are rejected, see datasets/rejects.py. Ids
+-- that are in use in a database of an earlier version are not given again.
+DO $$
+BEGIN
+    IF to_regclass('movierec.app_users') IS NULL THEN
+        CREATE TABLE movierec.app_users (
+            user_id    integer     NOT NULL GENERATED ALWAYS AS IDENTITY (
+                SEQUENCE NAME movierec.app_user_ids MINVALUE 1000000000
+            ) PRIMARY KEY CHECK (user_id >= 1000000000),
+            created_at timestamptz NOT NULL DEFAULT now()
+        );
+        INSERT INTO movierec.app_users (user_id) OVERRIDING SYSTEM VALUE
+        SELECT DISTINCT user_id FROM movierec.app_ratings WHERE user_id >= 1000000000;
+        PERFORM setval('movierec.app_user_ids', max(user_id))
+        FROM (SELECT user_id FROM movierec.app_users UNION ALL SELECT user_id FROM movierec.user_totals) used
+        HAVING max(user_id) >= 1000000000;
+    END IF;
+END
+$$;
+
+-- Every row of a file that did not load, until that file is loaded again; and as file 'app_ratings', with rating_id as
+-- the line, each rating of the app whose movie is not in the catalogue.
 CREATE TABLE IF NOT EXISTS movierec.rejected_ratings (
     file        text        NOT NULL,
     line        bigint      NOT NULL,
@@ -76,17 +110,6 @@ CREATE TABLE IF NOT EXISTS movierec.loads (
     loaded_at  timestamptz NOT NULL DEFAULT now()
 );
 
--- Datasets that were loaded here, told apart by what is in them: ids and hashed titles of the movies, and a sample of the
--- hashed pairs of user and movie. See datasets/identity.py.
-CREATE TABLE IF NOT EXISTS movierec.datasets (
-    dataset_id integer     GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name       text        NOT NULL,
-    movie_ids  bigint[]    NOT NULL,
-    titles     bigint[]    NOT NULL,
-    pairs      bigint[]    NOT NULL,
-    loaded_at  timestamptz NOT NULL DEFAULT now()
-);
-
 -- Databases of earlier versions. Asked first, because altering a table locks it even where there is nothing to do.
 DO $$
 BEGIN
@@ -102,9 +125,17 @@ BEGIN
     ) THEN
         ALTER TABLE movierec.loads ADD COLUMN dataset_id integer REFERENCES movierec.datasets;
     END IF;
+    IF NOT EXISTS (
+        SELECT FROM information_schema.columns
+        WHERE table_schema = 'movierec' AND table_name = 'app_ratings' AND column_name = 'dataset_id'
+    ) THEN
+        ALTER TABLE movierec.app_ratings ADD COLUMN dataset_id integer REFERENCES movierec.datasets;
+        UPDATE movierec.app_ratings
+        SET dataset_id = (SELECT dataset_id FROM movierec.loads WHERE table_name = 'ratings');
+    END IF;
     IF EXISTS (
         SELECT FROM pg_matviews
-        WHERE schemaname = 'movierec' AND matviewname = 'eligible_users' AND definition NOT LIKE '%user_totals%'
+        WHERE schemaname = 'movierec' AND matviewname = 'eligible_users' AND definition NOT LIKE '%valid_app_ratings%'
     ) THEN
         DROP MATERIALIZED VIEW movierec.eligible_users;
     END IF;
@@ -118,6 +149,65 @@ FROM movierec.loads l
 JOIN movierec.datasets d USING (dataset_id)
 WHERE l.table_name = 'ratings';
 
+-- An id below 1,000,000,000 that is not in the loaded ratings is refused: the next file may give it to somebody else.
+CREATE OR REPLACE FUNCTION movierec.receive_app_rating() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.user_id >= 1000000000 THEN
+        -- Locked until the rating is committed, so that a user who is being erased leaves none behind.
+        PERFORM FROM movierec.app_users WHERE user_id = NEW.user_id FOR KEY SHARE;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'Rating refused: user % is not in movierec.app_users.', NEW.user_id
+            USING ERRCODE = 'foreign_key_violation', TABLE = 'app_ratings', COLUMN = 'user_id',
+                  HINT = 'The user was erased or never created. Insert a row into movierec.app_users, and post with its '
+                         'user_id.';
+        END IF;
+    ELSIF NOT EXISTS (SELECT FROM movierec.user_totals WHERE user_id = NEW.user_id) THEN
+        RAISE EXCEPTION 'Rating refused: user % is not in the loaded ratings.', NEW.user_id
+        USING ERRCODE = 'foreign_key_violation', TABLE = 'app_ratings', COLUMN = 'user_id',
+              HINT = 'Ids below 1000000000 belong to users of the loaded dataset. For somebody else, insert a row into '
+                     'movierec.app_users, and post with its user_id.';
+    END IF;
+    -- A dataset that is given, as by a restore, stays.
+    NEW.dataset_id := coalesce(NEW.dataset_id, (SELECT dataset_id FROM movierec.loaded_dataset));
+    RETURN NEW;
+END
+$$;
+
+-- Deleting a user of the app deletes the ratings as well, and the rejects that quote them.
+CREATE OR REPLACE FUNCTION movierec.erase_app_user() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    WITH erased AS (
+        DELETE FROM movierec.app_ratings WHERE user_id = OLD.user_id RETURNING rating_id
+    )
+    DELETE FROM movierec.rejected_ratings r USING erased e WHERE r.file = 'app_ratings' AND r.line = e.rating_id;
+    RETURN NULL;
+END
+$$;
+
+DO $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_trigger WHERE tgrelid = 'movierec.app_ratings'::regclass AND tgname = 'receive_app_rating'
+    ) THEN
+        CREATE TRIGGER receive_app_rating BEFORE INSERT ON movierec.app_ratings
+        FOR EACH ROW EXECUTE FUNCTION movierec.receive_app_rating();
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_trigger WHERE tgrelid = 'movierec.app_users'::regclass AND tgname = 'erase_app_user'
+    ) THEN
+        CREATE TRIGGER erase_app_user AFTER DELETE ON movierec.app_users
+        FOR EACH ROW EXECUTE FUNCTION movierec.erase_app_user();
+    END IF;
+END
+$$;
+
+-- Ratings of the app that count: posted while the dataset was loaded that is loaded now, of movies in the catalogue.
+CREATE OR REPLACE VIEW movierec.valid_app_ratings AS
+SELECT a.rating_id, a.user_id, a.movie_id, a.rating, a.rated_at
+FROM movierec.app_ratings a
+WHERE a.dataset_id IS NOT DISTINCT FROM (SELECT dataset_id FROM movierec.loaded_dataset)
+AND EXISTS (SELECT FROM movierec.movies m WHERE m.movie_id = a.movie_id);
+
 -- A pair rated both in the file and in the app, or twice in the app, counts once: the latest rating wins.
 -- Grouped, the ratings of the app are known to be few for each pair: as NOT EXISTS, the planner may choose to hash the 20
 -- million of the file instead.
@@ -125,14 +215,14 @@ CREATE OR REPLACE VIEW movierec.current_ratings AS
 SELECT r.user_id, r.movie_id, r.rating, r.rated_at
 FROM movierec.ratings r
 LEFT JOIN (
-    SELECT user_id, movie_id, max(rated_at) AS rated_at FROM movierec.app_ratings GROUP BY user_id, movie_id
+    SELECT user_id, movie_id, max(rated_at) AS rated_at FROM movierec.valid_app_ratings GROUP BY user_id, movie_id
 ) posted ON posted.user_id = r.user_id AND posted.movie_id = r.movie_id
 WHERE posted.rated_at IS NULL OR posted.rated_at < r.rated_at
 UNION ALL
 SELECT a.user_id, a.movie_id, a.rating, a.rated_at
 FROM (
     SELECT DISTINCT ON (user_id, movie_id) user_id, movie_id, rating, rated_at
-    FROM movierec.app_ratings
+    FROM movierec.valid_app_ratings
     ORDER BY user_id, movie_id, rated_at DESC, rating_id DESC
 ) a
 WHERE NOT EXISTS (
@@ -144,7 +234,7 @@ WHERE NOT EXISTS (
 CREATE OR REPLACE VIEW movierec.rating_users AS
 SELECT user_id FROM movierec.user_totals
 UNION
-SELECT user_id FROM movierec.app_ratings;
+SELECT user_id FROM movierec.valid_app_ratings;
 
 -- Users with more than five ratings: those of the file, and movies rated in the app only. Nothing but the totals is
 -- read, and the primary key of `ratings` for each rating of the app. In order, because a concurrent refresh sorts whole
@@ -156,7 +246,7 @@ FROM (
     FROM movierec.user_totals
     UNION ALL
     SELECT a.user_id, count(DISTINCT a.movie_id)
-    FROM movierec.app_ratings a
+    FROM movierec.valid_app_ratings a
     WHERE NOT EXISTS (
         SELECT FROM movierec.ratings r WHERE r.user_id = a.user_id AND r.movie_id = a.movie_id
     )

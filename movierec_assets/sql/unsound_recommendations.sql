@@ -6,7 +6,7 @@ SELECT 'movie rated by the user' AS problem, (
 ) + (
     SELECT count(*)
     FROM movierec.user_recommendations u
-    JOIN (SELECT DISTINCT user_id, movie_id FROM movierec.app_ratings) a USING (user_id, movie_id)
+    JOIN (SELECT DISTINCT user_id, movie_id FROM movierec.valid_app_ratings) a USING (user_id, movie_id)
     WHERE NOT EXISTS (SELECT FROM movierec.ratings r WHERE r.user_id = u.user_id AND r.movie_id = u.movie_id)
 ) AS rows
 UNION ALL

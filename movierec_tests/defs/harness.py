@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import psycopg2
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
 from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.command.environment import variables
 from movierec_assets.definitions import build
@@ -151,11 +152,24 @@ def _execute(url: str, statements: list[sql.Composed]) -> None:
 def empty(database: Database) -> None:
     """Take all rows out of a ratings database."""
     replaced = ("movies", "ratings", "user_recommendations", "similar_movies", "popular_movies")
-    others = ("rating_totals", "user_totals", "app_ratings", "rejected_ratings", "loads", "datasets")
+    others = ("rating_totals", "user_totals", "app_ratings", "app_users", "rejected_ratings", "loads", "datasets")
     tables = ", ".join(f"{SCHEMA}.{table}" for table in (*replaced, *others))
     with database.transaction() as cursor:
         cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY")
         cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
+
+
+def load_films(database: Database, movie_ids: Iterable[int]) -> None:
+    """Make these movies the catalogue, for tests that write ratings without a file."""
+    with database.replace("movies") as table:
+        names = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
+        table.write_rows(names, [(movie, f"Film {movie}", 1999, ["Drama"], None, None) for movie in movie_ids])
+
+
+def new_app_users(cursor: Cursor, count: int = 1) -> list[int]:
+    """Create users of the app; returns their ids."""
+    cursor.execute(f"INSERT INTO {SCHEMA}.app_users SELECT FROM generate_series(1, %s) RETURNING user_id", [count])
+    return [user_id for (user_id,) in cursor.fetchall()]
 
 
 RATING_COLUMNS: dict[str, Kind] = {

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
-from dagster import ExecuteInProcessResult, build_asset_context
+from dagster import AssetCheckResult, ExecuteInProcessResult, MaterializeResult, MetadataValue, build_asset_context
 
 from movierec_assets.command import evaluate
 from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.defs.checks import most_rows_loaded
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.preprocessing import positive_ratings
 from movierec_assets.recsys.errors import RecsysError
@@ -30,6 +31,7 @@ from movierec_tests.defs.harness import (
     failed_checks,
     failures_of,
     metadata_of,
+    new_app_users,
     own_platform,
     run,
 )
@@ -265,6 +267,31 @@ def test_without_users_of_more_than_five_ratings_the_stars_are_not_blamed(
         positive_ratings(build_asset_context(), postgres=resource)
     with pytest.raises(RecsysError, match=says):
         evaluate.read_positives(files, 4.0, lambda *_: None)
+
+
+def test_ratings_of_movies_outside_the_catalogue_are_told_with_eligible_users_and_no_fault_of_the_file(
+    database: Database, make_dataset: Dataset
+) -> None:
+    files = MovieLensFiles.at(make_dataset(_ratings(users=8, each=6)))
+    load_movies(database, files)
+    load_ratings(database, files)
+    with database.transaction() as cursor:
+        user = new_app_users(cursor)[0]
+        cursor.execute(
+            f"""INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id, rating)
+                SELECT %s, movie_id, 4 FROM generate_series(1, 99) movie_id""",
+            [user],
+        )
+    resource = PostgresResource(url=database.url)
+    found = cast(MaterializeResult[None], eligible_users(build_asset_context(), postgres=resource))
+    assert found.metadata is not None
+    assert found.metadata["rejected_app_ratings"] == MetadataValue.int(99 - 40)
+    rows = f"SELECT count(*) FROM {SCHEMA}.rejected_ratings WHERE file = 'app_ratings'"
+    assert database.scalar(rows) == 99 - 40
+    assert database.rows(f"SELECT ratings FROM {SCHEMA}.eligible_users WHERE user_id = %s", [user]) == [(40,)]
+    checked = cast(AssetCheckResult, most_rows_loaded(resource))
+    assert checked.passed
+    assert checked.metadata["rejected_share"] == MetadataValue.float(0.0)
 
 
 def _refresh_after_opening(postgres: PostgresResource) -> None:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg2.extras import execute_values
 
+from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
 from movierec_assets.resources import histories
 from movierec_assets.resources.binary_copy import Kind
 from movierec_assets.resources.database import (
@@ -27,7 +28,7 @@ from movierec_assets.resources.database import (
     record_load,
 )
 from movierec_assets.resources.histories import RatedByUsers, read_positives, read_users
-from movierec_tests.defs.harness import RATING_COLUMNS, count_users
+from movierec_tests.defs.harness import RATING_COLUMNS, count_users, load_films, new_app_users
 from movierec_tests.waiting import PATIENCE, until_somebody_waits, wait_until
 
 POPULAR: dict[str, Kind] = {"rank": "integer", "movie_id": "integer", "score": "real", "model_version": "integer"}
@@ -266,10 +267,14 @@ def _wait_for_looks(seen: list[list[int]], number: int, readers: list[Future[Non
 
 _START = datetime(2020, 1, 1, tzinfo=UTC)
 _stars = st.integers(1, 10).map(lambda halves: halves / 2)
+_CATALOGUE = range(1, 9)
+_APP_USERS = [FIRST_APP_USER_ID, FIRST_APP_USER_ID + 1]
+_USERS = [1, 2, 3, *_APP_USERS]
 _file = st.dictionaries(
-    st.tuples(st.integers(1, 3), st.integers(1, 8)), st.tuples(_stars, st.integers(0, 3)), max_size=24
+    st.tuples(st.integers(1, 3), st.sampled_from(_CATALOGUE)), st.tuples(_stars, st.integers(0, 3)), max_size=24
 )
-_app = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 8), _stars, st.integers(0, 3)), max_size=24)
+# The last movie is not in the catalogue.
+_app = st.lists(st.tuples(st.sampled_from(_USERS), st.integers(1, 9), _stars, st.integers(0, 3)), max_size=24)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -281,9 +286,13 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
     file: dict[tuple[int, int], tuple[float, int]],
     app: list[tuple[int, int, float, int]],
 ) -> None:
+    in_file = {user for user, _ in file}
+    app = [row for row in app if row[0] in (in_file | set(_APP_USERS))]  # others are refused
+    load_films(shared_database, _CATALOGUE)
     _load_ratings(shared_database, [(*pair, *rating) for pair, rating in file.items()])
     with shared_database.transaction() as cursor:
-        cursor.execute(f"TRUNCATE {SCHEMA}.app_ratings")
+        cursor.execute(f"TRUNCATE {SCHEMA}.app_ratings, {SCHEMA}.app_users RESTART IDENTITY")
+        assert new_app_users(cursor, len(_APP_USERS)) == _APP_USERS
         if app:
             _post(cursor, app)
     _refresh(shared_database)
@@ -291,17 +300,17 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
     # At equal times the app counts more than the file, and what was posted later more than what was posted before.
     expected = dict(file)
     for user, movie, stars, day in app:
-        if (user, movie) not in expected or day >= expected[user, movie][1]:
+        if movie in _CATALOGUE and ((user, movie) not in expected or day >= expected[user, movie][1]):
             expected[user, movie] = (stars, day)
     found = shared_database.rows(f"SELECT user_id, movie_id, rating, rated_at FROM {SCHEMA}.current_ratings")
     assert len(found) == len(expected)
     assert {(user, movie): (stars, (at - _START).days) for user, movie, stars, at in found} == expected
 
-    pairs = [sum(pair[0] == user for pair in expected) for user in (1, 2, 3)]
-    eligible = {user: count for user, count in zip((1, 2, 3), pairs, strict=True) if count > 5}
+    pairs = [sum(pair[0] == user for pair in expected) for user in _USERS]
+    eligible = {user: count for user, count in zip(_USERS, pairs, strict=True) if count > 5}
     assert dict(shared_database.rows(f"SELECT user_id, ratings FROM {SCHEMA}.eligible_users")) == eligible
     users = shared_database.rows(f"SELECT user_id FROM {SCHEMA}.rating_users ORDER BY 1")
-    assert users == [(user,) for user, count in zip((1, 2, 3), pairs, strict=True) if count]
+    assert users == [(user,) for user, count in zip(_USERS, pairs, strict=True) if count]
 
     with patch.object(histories, "_LARGEST_BLOCK", 1):  # a block a user
         positives = read_positives(shared_database, 4.0)
@@ -311,7 +320,7 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
         (user, movie, stars, day) for (user, movie), (stars, day) in expected.items() if user in eligible and stars >= 4
     )
 
-    for chosen in (None, [3, 1]):
+    for chosen in (None, [3, 1, _APP_USERS[0]]):
         blocks = list(read_users(shared_database, 4.0, chosen))
         assert sorted(_rows_of(blocks)) == sorted(
             (user, movie, stars, day if stars >= 4 else None)
@@ -322,6 +331,7 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
 
 @pytest.mark.parametrize(("count", "eligible"), [(5, False), (6, True)])
 def test_six_rated_movies_make_a_user_eligible_and_five_do_not(database: Database, count: int, eligible: bool) -> None:
+    load_films(database, range(1, 7))
     _load_ratings(database, [(1, movie, 4.0, 0) for movie in range(1, count + 1)])
     with database.transaction() as cursor:
         _post(cursor, [(1, 1, 3.0, day) for day in range(1, 9)])  # one movie, over and over
@@ -331,8 +341,11 @@ def test_six_rated_movies_make_a_user_eligible_and_five_do_not(database: Databas
 
 @pytest.mark.parametrize("stars", [0.0, 0.4, 5.5, 3.2, float("nan"), -1])
 def test_the_app_cannot_store_a_rating_off_the_grid(database: Database, stars: float) -> None:
+    with database.transaction() as cursor:
+        user = new_app_users(cursor)[0]
+    post = f"INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id, rating) VALUES (%s, 1, %s)"
     with pytest.raises(psycopg2.errors.CheckViolation), database.transaction() as cursor:
-        cursor.execute(f"INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id, rating) VALUES (1, 1, %s)", [stars])
+        cursor.execute(post, [user, stars])
 
 
 # Connections

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg2 import sql
 
 from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.loading import load_movies, load_ratings
 from movierec_tests.conftest import Dataset
+from movierec_tests.defs.harness import new_app_users
 from movierec_tests.waiting import PATIENCE, until_somebody_waits
 
 LINES = [f"{user},{movie},4.0,{1_000_000_000 + movie}" for user in (1, 2, 5) for movie in range(1, user + 5)]
@@ -20,6 +23,7 @@ LINES.append("7,1,3.5,1000000000")
 USERS = [(1, 5), (2, 6), (5, 9), (7, 1)]
 ELIGIBLE = [(2, 6), (5, 9)]
 _BEFORE_TOTALS_OF_USERS = Path(__file__).with_name("schema_before_user_totals.sql")
+_BEFORE_APP_USERS = Path(__file__).with_name("schema_before_app_users.sql")
 _BEFORE_LINES = Path(__file__).with_name("schema_before_lines.sql")
 
 
@@ -40,23 +44,31 @@ def _make(database: Database, schema: Path) -> None:
         cursor.execute(schema.read_text(encoding="utf-8"))
 
 
-def _loaded_before(database: Database, files: MovieLensFiles) -> None:
-    """Leave what the version before totals of users left after it loaded files, and nothing newer."""
+_TABLES = ("movies", "ratings", "rating_totals", "loads")
+
+
+def _loaded_before(
+    database: Database,
+    files: MovieLensFiles,
+    schema: Path = _BEFORE_TOTALS_OF_USERS,
+    tables: tuple[str, ...] = _TABLES,
+) -> None:
+    """Leave what the version of this schema left in these tables after it loaded files, and nothing newer."""
     database.create_schema()
     load_movies(database, files)
     load_ratings(database, files)
-    tables = ("movies", "ratings", "rating_totals", "loads")
     with database.transaction() as cursor:
         for table in tables:
             cursor.execute(f"CREATE TEMPORARY TABLE kept_{table} ON COMMIT DROP AS SELECT * FROM {SCHEMA}.{table}")
-        cursor.execute("ALTER TABLE kept_loads DROP COLUMN dataset_id")
+        if "datasets" not in tables:
+            cursor.execute("ALTER TABLE kept_loads DROP COLUMN dataset_id")
         cursor.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
-        cursor.execute(_BEFORE_TOTALS_OF_USERS.read_text(encoding="utf-8"))
+        cursor.execute(schema.read_text(encoding="utf-8"))
         for table in ("movies", "ratings"):
             whole = f"CREATE TABLE {SCHEMA}.{table}_1 PARTITION OF {SCHEMA}.{table} FOR VALUES FROM (MINVALUE) TO "
             cursor.execute(f"{whole} (MAXVALUE)")
         for table in tables:
-            cursor.execute(f"INSERT INTO {SCHEMA}.{table} SELECT * FROM kept_{table}")
+            cursor.execute(f"INSERT INTO {SCHEMA}.{table} OVERRIDING SYSTEM VALUE SELECT * FROM kept_{table}")
 
 
 def _users(database: Database) -> list[tuple[int, int]]:
@@ -139,3 +151,76 @@ def test_a_database_without_lines_has_its_users_counted_and_loads_its_file_again
         cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
     assert (_users(database), _eligible(database)) == (USERS, ELIGIBLE)
     assert database.scalar(f"SELECT sum(ratings) FROM {SCHEMA}.rating_totals") == len(LINES)
+
+
+# Ratings of the app from before they had datasets, and before their users had a table
+
+_OLD_POSTS = [(1, 7, 4.0), (1, 1, 2.0), (1000, 2, 5.0), *((FIRST_APP_USER_ID + 5, movie, 4.5) for movie in range(1, 7))]
+_OTHER_FILMS = [f"{number},Other {number} (2001),Drama" for number in range(1, 41)]
+
+
+def _post_as_before(database: Database) -> list[tuple[Any, ...]]:
+    """Post as any id, as earlier versions let everybody; returns what is in the table."""
+    with database.transaction() as cursor:
+        posts = f"INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id, rating) VALUES (%s, %s, %s)"
+        cursor.executemany(posts, _OLD_POSTS)
+    return _posts(database)
+
+
+def _posts(database: Database) -> list[tuple[Any, ...]]:
+    return database.rows(
+        f"SELECT rating_id, user_id, movie_id, rating, rated_at FROM {SCHEMA}.app_ratings ORDER BY rating_id"
+    )
+
+
+def _datasets_of_posts(database: Database) -> list[tuple[Any, ...]]:
+    return database.rows(f"SELECT dataset_id, count(*) FROM {SCHEMA}.app_ratings GROUP BY 1")
+
+
+def test_an_upgrade_keeps_every_rating_of_the_app_and_gives_it_the_loaded_dataset(
+    empty_database: Database, make_dataset: Dataset
+) -> None:
+    database, files = empty_database, MovieLensFiles.at(make_dataset(LINES))
+    _loaded_before(database, files, _BEFORE_APP_USERS, ("datasets", "user_totals", *_TABLES))
+    posted = _post_as_before(database)
+    with database.transaction() as cursor:
+        cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
+    views = [f"SELECT * FROM {SCHEMA}.{view} ORDER BY 1, 2" for view in ("current_ratings", "eligible_users")]
+    before = [database.rows(view) for view in views]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: database.create_schema(), range(4)))
+    assert _posts(database) == posted
+    assert _datasets_of_posts(database) == [(1, len(_OLD_POSTS))]
+    assert [database.rows(view) for view in views] == before
+    assert (FIRST_APP_USER_ID + 5, 6) in before[1]
+
+
+def test_an_upgrade_gives_no_id_of_the_app_twice(empty_database: Database) -> None:
+    database = empty_database
+    _make(database, _BEFORE_APP_USERS)
+    _post_as_before(database)
+    with database.transaction() as cursor:  # earlier versions loaded files with users up to 2,000,000,000
+        cursor.execute(f"INSERT INTO {SCHEMA}.user_totals VALUES (%s, 1)", [FIRST_APP_USER_ID + 9])
+    database.create_schema()
+    assert database.rows(f"SELECT user_id FROM {SCHEMA}.app_users") == [(FIRST_APP_USER_ID + 5,)]
+    with database.transaction() as cursor:
+        assert new_app_users(cursor) == [FIRST_APP_USER_ID + 10]
+
+
+def test_ratings_of_the_app_get_their_dataset_with_the_ratings_of_a_version_without_datasets(
+    empty_database: Database, make_dataset: Dataset
+) -> None:
+    database, files = empty_database, MovieLensFiles.at(make_dataset(LINES))
+    _loaded_before(database, files)
+    posted = _post_as_before(database)
+    database.create_schema()
+    assert _datasets_of_posts(database) == [(None, len(_OLD_POSTS))]
+    valid = f"SELECT count(*) FROM {SCHEMA}.valid_app_ratings"
+    assert database.scalar(valid) == len(_OLD_POSTS)
+    other = MovieLensFiles.at(make_dataset(LINES, _OTHER_FILMS, name="other"))
+    for loaded, count in ((other, 0), (files, len(_OLD_POSTS))):
+        load_movies(database, loaded)
+        load_ratings(database, loaded)
+        assert database.scalar(valid) == count
+        assert _datasets_of_posts(database) == [(1, len(_OLD_POSTS))]
+    assert _posts(database) == posted

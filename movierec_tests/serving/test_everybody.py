@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
 from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.recipe import Recipe
@@ -13,7 +14,7 @@ from movierec_assets.resources import histories
 from movierec_assets.resources.database import Database
 from movierec_assets.resources.histories import histories_of, read_users
 from movierec_assets.serving.everybody import Tally, UserLists, for_everybody
-from movierec_tests.defs.harness import RATING_COLUMNS
+from movierec_tests.defs.harness import RATING_COLUMNS, count_users, load_films, new_app_users
 
 USERS, MOVIES, K = 60, 50, 8
 
@@ -29,8 +30,14 @@ def rated(database: Database) -> Recommender:
     with database.replace("ratings") as table:
         columns = {"user_id": users * 3 + 7, "movie_id": movies * 2 + 1, "rating": stars, "rated_at": times}
         table.write(columns, RATING_COLUMNS)
+        count_users(table)
+    load_films(database, range(1, MOVIES * 2, 2))
     with database.transaction() as cursor:
-        cursor.execute("INSERT INTO movierec.app_ratings (user_id, movie_id, rating) VALUES (7, 3, 5), (1000, 5, 4.5)")
+        assert new_app_users(cursor) == [FIRST_APP_USER_ID]
+        cursor.execute(
+            "INSERT INTO movierec.app_ratings (user_id, movie_id, rating) VALUES (7, 3, 5), (%s, 5, 4.5)",
+            [FIRST_APP_USER_ID],
+        )
     recipe = Recipe(factors=4, iterations=3)
     known = (stars >= 4) & (movies < MOVIES - 10)
     positives = Interactions.from_triplets(
@@ -61,7 +68,7 @@ def test_blocks_of_users_change_no_list(
     assert {user: movies for user, (movies, _) in lists.items()} == {
         user: movies for user, (movies, _) in together.items()
     }
-    assert sorted(lists) == [*range(7, 7 + 3 * USERS, 3), 1000]
+    assert sorted(lists) == [*range(7, 7 + 3 * USERS, 3), FIRST_APP_USER_ID]
     for user, (movies, scores) in lists.items():
         (ratings,) = read_users(database, 4.0, [user])
         alone = histories_of(ratings, rated.ids.movie_ids)
