@@ -13,9 +13,18 @@ from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.database import SCHEMA, Load, record_load
 from movierec_assets.resources.decisions import Promotions
-from movierec_assets.resources.registry import CHAMPION, MODEL_FILE, MODEL_NAME
+from movierec_assets.resources.known_datasets import DatasetRef
+from movierec_assets.resources.registry import (
+    CHAMPION,
+    DATASET,
+    DATASET_ID,
+    MODEL_FILE,
+    MODEL_NAME,
+    POSITIVE_THRESHOLD,
+    POSITIVES_FINGERPRINT,
+)
 from movierec_tests.defs.harness import Platform, count_users, empty, load_films
 
 MOVIES = list(range(101, 131))
@@ -48,8 +57,37 @@ def reset(platform: Platform) -> None:
         cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
 
 
-def register(platform: Platform, *, seed: int = 1, ndcg: float = 0.1, loads: bool = True) -> int:
-    """Register a version; one that does not load has no files."""
+def load_as(platform: Platform, name: str) -> DatasetRef:
+    """Let the loaded ratings be another dataset than those before."""
+    with platform.database.transaction() as cursor:
+        cursor.execute(
+            f"INSERT INTO {SCHEMA}.datasets (name, movie_ids, titles, pairs) VALUES (%s, '{{}}', '{{}}', '{{}}') "
+            "RETURNING dataset_id",
+            [name],
+        )
+        (number,) = cursor.fetchone() or (0,)
+    dataset = DatasetRef(number, name)
+    load_again(platform, dataset)
+    return dataset
+
+
+def load_again(platform: Platform, dataset: DatasetRef) -> None:
+    """Let the loaded ratings be a dataset that was loaded before."""
+    with platform.database.transaction() as cursor:
+        record_load(cursor, "ratings", Load("test", f"/data/{dataset.name}", {}), dataset.id)
+
+
+def register(
+    platform: Platform,
+    *,
+    seed: int = 1,
+    ndcg: float = 0.1,
+    loads: bool = True,
+    dataset: DatasetRef | None = None,
+    threshold: float | None = None,
+    data: str | None = None,
+) -> int:
+    """Register a version; one that does not load has no files. Versions of the same `data` learned the same likes."""
     registry = platform.registry
     client = registry.client
     if not client.search_registered_models(f"name='{MODEL_NAME}'"):
@@ -64,11 +102,16 @@ def register(platform: Platform, *, seed: int = 1, ndcg: float = 0.1, loads: boo
         file.parent.mkdir(parents=True)
         np.savez(file, **_recommender(recipe).to_arrays())  # type: ignore[arg-type]
     version = client.create_model_version(MODEL_NAME, source.as_uri(), run.info.run_id)
-    for name, value in {
+    tags = {
         "recipe": json.dumps(recipe.as_dict()),
         "code_version": "0.1.0",
-        "positives_fingerprint": f"{seed}" * 8,
-    }.items():
+        POSITIVES_FINGERPRINT: data or f"{seed}" * 8,
+    }
+    if dataset is not None:
+        tags |= {DATASET_ID: str(dataset.id), DATASET: dataset.name}
+    if threshold is not None:
+        tags[POSITIVE_THRESHOLD] = str(threshold)
+    for name, value in tags.items():
         client.set_model_version_tag(MODEL_NAME, str(version.version), name, value)
     return int(version.version)
 
@@ -76,6 +119,17 @@ def register(platform: Platform, *, seed: int = 1, ndcg: float = 0.1, loads: boo
 def move_alias(platform: Platform, number: int) -> None:
     """Move the champion's alias as somebody does in the MLflow UI."""
     platform.registry.client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(number))
+
+
+def lose_champion(platform: Platform, how: str, number: int) -> None:
+    """Remove the champion's alias, the version, or the whole model, as somebody does in the MLflow UI."""
+    client = platform.registry.client
+    if how == "alias":
+        client.delete_registered_model_alias(MODEL_NAME, CHAMPION)
+    elif how == "version":
+        client.delete_model_version(MODEL_NAME, str(number))
+    else:
+        client.delete_registered_model(MODEL_NAME)
 
 
 def _recommender(recipe: Recipe) -> Recommender:

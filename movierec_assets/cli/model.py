@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from movierec_assets.cli.shared import (
     console_for_people,
@@ -31,12 +32,18 @@ _PUBLISH = click.option(
     show_default=True,
     help="Write the champion's recommendations now; without it the sensor of `movierec up` does.",
 )
+_FORCE = click.option(
+    "--force",
+    is_flag=True,
+    help="Also a version of other data than is loaded: the alias moves, the tables of recommendations stay as they "
+    "are, and nothing is served until that data is loaded again.",
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
 def model() -> None:
-    """List, compare, promote and roll back versions of the model."""
+    """List, compare, promote, roll back and release versions of the model."""
 
 
 @model.command("list")
@@ -47,8 +54,11 @@ def list_models(newest: int, as_json: bool) -> None:
     from movierec_assets.command.models import show_list
 
     with _models() as models:
-        found = models.newest(newest)
-    print_json([summary.as_dict() for summary in found]) if as_json else show_list(found, console_for_people())
+        found, holds, loss = models.newest(newest), models.holds(), models.loss()
+    if as_json:
+        print_json([summary.as_dict() for summary in found])
+    else:
+        show_list(found, holds, loss, console_for_people())
 
 
 @model.command("show")
@@ -80,22 +90,43 @@ def compare_models(a: int, b: int, as_json: bool) -> None:
 @_VERSION
 @_REASON
 @_PUBLISH
-def promote_model(version: int, reason: str, publish: bool) -> None:
-    """Make a version the champion, and write its recommendations."""
+@_FORCE
+def promote_model(version: int, reason: str, publish: bool, force: bool) -> None:
+    """Make a version the champion, and write its recommendations.
+
+    Training on the same data does not promote the champion before it again; `movierec model release` ends that.
+    """
     with _models() as models:
-        _follow(models, models.promote(version, reason), publish)
+        _follow(models, models.promote(version, reason, force=force), reason, publish)
 
 
 @model.command("rollback")
 @_REASON
 @_PUBLISH
-def rollback_model(reason: str, publish: bool) -> None:
+@_FORCE
+def rollback_model(reason: str, publish: bool, force: bool) -> None:
     """Return to the previous champion, and write its recommendations.
 
-    A second rollback goes further back. Versions that were deleted from the registry are passed over.
+    A second rollback goes further back. Versions of other data, and those that were deleted from the registry, are
+    passed over. Training on the same data does not promote the champion before it again; `movierec model release`
+    ends that.
     """
     with _models() as models:
-        _follow(models, models.rollback(reason), publish)
+        _follow(models, models.rollback(reason, force=force), reason, publish)
+
+
+@model.command("release")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+def release_model(version: int | None) -> None:
+    """Let training promote again what a rollback or a promotion by hand replaced. Without VERSION everything.
+
+    `movierec model list` shows what is held back. To promote it at once, use `movierec model promote`.
+    """
+    from movierec_assets.command.models import show_released
+
+    with _models() as models:
+        released = models.release(version)
+        show_released(version, released, models.holds(), console_for_people())
 
 
 @contextmanager
@@ -107,11 +138,20 @@ def _models() -> Iterator[Models]:
         yield Models.of(settings)
 
 
-def _follow(models: Models, record: Record, publish: bool) -> None:
+def _follow(models: Models, record: Record, reason: str, publish: bool) -> None:
     """Say who is champion, and let the tables follow."""
     console = console_for_people()
     before = f", instead of {record.previous}" if record.previous else ""
     console.print(f"Version [bold]{record.version}[/] is the champion{before} (decision {record.id}).")
+    if record.reason != reason:
+        console.print(escape(record.reason))
+    other = models.other_data(record)
+    if other is not None:
+        console.print(
+            f"Its recommendations are not written, because its movies are not loaded: {escape(other.consequence)} "
+            f"({escape(other.command)})."
+        )
+        return
     if not publish:
         console.print("[dim]The tables follow by the sensor of `movierec up`, or `movierec run --job publish`.[/]")
         return

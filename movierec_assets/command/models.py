@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import json
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any, Self
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from rich.table import Table
 from movierec_assets.command import CommandError
 from movierec_assets.command.run import run_job
 from movierec_assets.resources.database import Database
-from movierec_assets.resources.decisions import Promotions, Record
+from movierec_assets.resources.decisions import Hold, Loss, OtherData, Promotions, Record
 from movierec_assets.resources.registry import ModelRegistry, Version
 from movierec_assets.settings import Settings
 
@@ -33,6 +34,7 @@ class Summary:
     version: Version
     aliases: list[str]
     metrics: dict[str, float]
+    hold: Hold | None = None
 
     @property
     def outcome(self) -> str | None:
@@ -53,6 +55,7 @@ class Summary:
             "outcome": self.outcome,
             "reason": self.reason,
             "metrics": self.metrics,
+            "held_back": self.hold.as_dict() if self.hold else None,
         }
 
 
@@ -104,8 +107,14 @@ class Models:
         with self.registry.reachable():
             aliases = self.registry.aliases()
             versions = self.registry.versions()
+            holds = self.promotions.holds()
             return [
-                Summary(version, aliases.get(version.number, []), self.registry.metrics(version))
+                Summary(
+                    version,
+                    aliases.get(version.number, []),
+                    self.registry.metrics(version),
+                    _hold_of(version, holds),
+                )
                 for place, version in enumerate(versions)
                 if place < count or version.number in aliases
             ]
@@ -118,18 +127,35 @@ class Models:
         NoSuchVersionError, NoChampionError, RegistryUnavailableError
         """
         with self.registry.reachable():
-            version = self.registry.champion() if number is None else self.registry.version(number)
+            version = self.promotions.champion() if number is None else self.registry.version(number)
             aliases = self.registry.aliases().get(version.number, [])
-            summary = Summary(version, aliases, self.registry.metrics(version))
+            hold = _hold_of(version, self.promotions.holds())
+            summary = Summary(version, aliases, self.registry.metrics(version), hold)
         return Details(summary, self.promotions.history(version=version.number))
 
-    def promote(self, number: int, reason: str) -> Record:
+    def promote(self, number: int, reason: str, *, force: bool) -> Record:
         """Make a version the champion."""
-        return self.promotions.promote(number, reason, f"movierec model promote ({getpass.getuser()})")
+        return self.promotions.promote(number, reason, f"movierec model promote ({getpass.getuser()})", force=force)
 
-    def rollback(self, reason: str) -> Record:
+    def rollback(self, reason: str, *, force: bool) -> Record:
         """Return to the previous champion."""
-        return self.promotions.rollback(reason, f"movierec model rollback ({getpass.getuser()})")
+        return self.promotions.rollback(reason, f"movierec model rollback ({getpass.getuser()})", force=force)
+
+    def release(self, number: int | None) -> list[Hold]:
+        """Let training promote again what is held back; returns the holds that this ends."""
+        return self.promotions.release(f"movierec model release ({getpass.getuser()})", number)
+
+    def holds(self) -> list[Hold]:
+        """What is held back."""
+        return self.promotions.holds()
+
+    def loss(self) -> Loss | None:
+        """How the champion was lost; None when there is one, or never was one."""
+        return self.promotions.loss()
+
+    def other_data(self, record: Record) -> OtherData | None:
+        """Tell a promoted version of other data than is loaded."""
+        return self.promotions.other_data(self.registry.version(record.version))
 
     def publish(self, record: Record, console: Console) -> None:
         """Let the serving tables follow a decision, in a Dagster run.
@@ -155,11 +181,46 @@ class Models:
             )
 
 
-def show_list(found: list[Summary], console: Console) -> None:
-    """Lay out versions, one a line."""
-    if not found:
+def show_list(found: list[Summary], holds: list[Hold], loss: Loss | None, console: Console) -> None:
+    """Lay out versions, one a line; below them what is held back, and the loss of the champion."""
+    if found:
+        _show_table(found, console)
+    else:
         console.print("There is no version yet; `movierec run` makes one.")
-        return
+    for hold in holds:
+        console.print(_held_back(hold))
+    if loss is not None:
+        console.print(f"[bold]{escape(str(loss))}[/]")
+
+
+def show_released(number: int | None, released: list[Hold], holds: list[Hold], console: Console) -> None:
+    """Say what training may promote again, and what stays held back."""
+    for hold in released:
+        console.print(
+            f"Version [bold]{hold.version}[/] is no longer held back: training may promote its recipe on its data "
+            f"again. It was {_since(hold)}."
+        )
+    if not released:
+        console.print("Nothing is held back." if number is None or not holds else f"Version {number} is not held back.")
+    for hold in holds:
+        console.print(_held_back(hold))
+
+
+def _hold_of(version: Version, holds: list[Hold]) -> Hold | None:
+    return next((hold for hold in holds if hold.covers_version(version)), None)
+
+
+def _held_back(hold: Hold) -> str:
+    release = f"`movierec model release {hold.version}` lets training promote it again."
+    return f"Version [bold]{hold.version}[/] is {_since(hold)}. {release}"
+
+
+def _since(hold: Hold) -> str:
+    by = escape(f"{hold.held_by}: {hold.reason.rstrip('. ')}")
+    return f"held back since {hold.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC by {by}"
+
+
+def _show_table(found: list[Summary], console: Console) -> None:
     table = Table()
     for heading in ("version", "aliases", "created (UTC)", "NDCG@10", "decision", "reason"):
         table.add_column(heading, justify="right" if heading in ("version", "NDCG@10") else "left")
@@ -170,7 +231,7 @@ def show_list(found: list[Summary], console: Console) -> None:
             escape(", ".join(summary.aliases)),
             f"{version.created:%Y-%m-%d %H:%M}" if version.created else "",
             "" if ndcg is None else f"{ndcg:.4f}",
-            escape(summary.outcome or ""),
+            escape(" · ".join([summary.outcome or "", *(["held back"] if summary.hold else [])])),
             escape(summary.reason or ""),
             style="bold" if "champion" in summary.aliases else None,
         )
@@ -183,6 +244,8 @@ def show_details(details: Details, console: Console) -> None:
     aliases = f" ({', '.join(summary.aliases)})" if summary.aliases else ""
     created = f", created {summary.version.created:%Y-%m-%d %H:%M} UTC" if summary.version.created else ""
     console.print(f"[bold]Version {summary.version.number}[/]{escape(aliases)}{created}")
+    if summary.hold is not None:
+        console.print(_held_back(summary.hold))
     for title, values in _sections(details):
         if values:
             table = Table("name", "value", title=title, title_justify="left", show_header=False)

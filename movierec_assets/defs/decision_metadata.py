@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetKey, AssetMaterialization, MetadataValue
+from dagster import AssetKey, AssetMaterialization, AssetObservation, MetadataValue
 
 from movierec_assets.defs.presentation import table
 from movierec_assets.recsys.errors import RecsysError
@@ -75,6 +75,17 @@ def shown_history(records: Sequence[Record]) -> MetadataValue[str]:
             ]
             for record in records
         ],
+    )
+
+
+def outside_event(record: Record, promotions: Promotions) -> AssetMaterialization | AssetObservation:
+    """A change that was made in MLflow, as an event of champion_model: another champion, or the loss of it."""
+    if record.promoted:
+        return champion_event(record, promotions)
+    return AssetObservation(
+        asset_key=CHAMPION_ASSET,
+        description=f"{record.outcome}: {record.reason}",
+        metadata={**shown_decision(record), "history": shown_history(promotions.history(10))},
     )
 
 

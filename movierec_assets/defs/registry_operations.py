@@ -17,6 +17,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetKey,
     AssetMaterialization,
+    AssetObservation,
     Config,
     DagsterEventType,
     DagsterInstance,
@@ -39,7 +40,7 @@ from pydantic import Field
 
 from movierec_assets.defs.attempts import Attempt, When, next_attempt, tagged_attempts
 from movierec_assets.defs.automation import everything, publish, train
-from movierec_assets.defs.decision_metadata import CHAMPION_ASSET, EVALUATION_ASSET, champion_event
+from movierec_assets.defs.decision_metadata import CHAMPION_ASSET, EVALUATION_ASSET, champion_event, outside_event
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.database import DatabaseUnavailableError
@@ -47,6 +48,7 @@ from movierec_assets.resources.decisions import PromotionBusyError, Promotions, 
 from movierec_assets.resources.registry import CHAMPION, RegistryUnavailableError
 
 DECISION_TAG = "movierec/decision"
+_FORCE = "Also a version of other data than is loaded; then nothing is published or served until that is loaded again."
 FORGOTTEN = timedelta(hours=12)
 """A run that has been unfinished for so long was killed with whoever would have noted its end."""
 PUBLISHING_JOBS = (everything.name, train.name, publish.name)
@@ -67,12 +69,14 @@ class Promotion(Config):
 
     version: int = Field(gt=0, description="Version of movierec-als that becomes the champion.")
     reason: str = Field(min_length=1, description="Why; it is kept with the decision.")
+    force: bool = Field(default=False, description=_FORCE)
 
 
 class Rollback(Config):
     """Why to roll back."""
 
     reason: str = Field(min_length=1, description="Why; it is kept with the decision.")
+    force: bool = Field(default=False, description=_FORCE)
 
 
 @op(description="Makes a version the champion.")
@@ -81,7 +85,7 @@ def promote(
 ) -> None:
     """Move the alias, keep the decision, and say so in the history of champion_model."""
     promotions = Promotions(registry.open(), postgres.open())
-    record = promotions.promote(config.version, config.reason, _who(context), context.run_id)
+    record = promotions.promote(config.version, config.reason, _who(context), context.run_id, force=config.force)
     _tell(context, record, promotions)
 
 
@@ -91,7 +95,7 @@ def roll_back(
 ) -> None:
     """Move the alias back, keep the decision, and say so in the history of champion_model."""
     promotions = Promotions(registry.open(), postgres.open())
-    record = promotions.rollback(config.reason, _who(context), context.run_id)
+    record = promotions.rollback(config.reason, _who(context), context.run_id, force=config.force)
     _tell(context, record, promotions)
 
 
@@ -101,7 +105,9 @@ def _who(context: OpExecutionContext) -> str:
 
 def _tell(context: OpExecutionContext, record: Record, promotions: Promotions) -> None:
     before = f"instead of {record.previous}" if record.previous else "and the first one"
-    context.log.info(f"Version {record.version} is the champion, {before}; champion_sensor requests `publish`")
+    other = promotions.other_data(promotions.registry.version(record.version))
+    follows = "champion_sensor requests `publish`" if other is None else other.consequence
+    context.log.info(f"Version {record.version} is the champion, {before}; {follows}. {record.reason}")
     context.log_event(champion_event(record, promotions))
 
 
@@ -182,23 +188,30 @@ def next_step(
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
     description="Sees that the champion is another version than the serving tables carry, whatever moved the alias; "
-    "notes a move that no decision explains, and runs `publish`.",
+    "notes a move or a loss that no decision explains, and runs `publish`.",
 )
 def champion_sensor(
     context: SensorEvaluationContext, registry: RegistryResource, postgres: PostgresResource
 ) -> SensorResult | SkipReason:
     """Let the tables follow the champion."""
-    events: list[AssetMaterialization] = []
+    events: list[AssetMaterialization | AssetObservation] = []
     try:
         versions = registry.open()
         promotions = Promotions(versions, postgres.open())
         noticed = promotions.note_outside_changes("champion_sensor", wait=1)
         if noticed is not None:
-            events.append(champion_event(noticed, promotions))
+            events.append(outside_event(noticed, promotions))
+            if not noticed.promoted:
+                context.log.error(noticed.reason)
         champion = versions.by_alias(CHAMPION)
         decision = promotions.latest()
         if champion is None or decision is None:
-            return SkipReason(f"No version carries the alias {CHAMPION}; the tables stay as they are.")
+            why = promotions.loss() or f"No version carries the alias {CHAMPION}; the tables stay as they are."
+            return SensorResult(skip_reason=str(why), asset_events=events)
+        other = promotions.other_data(champion)
+        if other is not None:
+            why = f"{other} Nothing is published. `movierec run` trains a champion for {other.loaded.name}."
+            return SensorResult(skip_reason=why, asset_events=events)
         served = promotions.served()
     except (DatabaseUnavailableError, PromotionBusyError, RegistryUnavailableError) as error:
         return SkipReason(str(error))

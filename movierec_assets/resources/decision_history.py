@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from movierec_assets.recsys.promotion import standing
 from movierec_assets.resources.database import SCHEMA
@@ -103,6 +103,18 @@ class Record:
         return Version(self.version, self.version_tags.get(_RUN_ID, ""), "", self.version_tags)
 
 
+def promotion_in(event: Record | None) -> Record | None:
+    """The last event when it is a promotion; None when the champion was lost, or never was one."""
+    return event if event is not None and event.promoted else None
+
+
+def explains(latest: Record | None, champion: Version | None) -> bool:
+    """Whether the latest promotion accounts for the alias."""
+    if latest is None or champion is None:
+        return latest is None and champion is None
+    return latest.is_about(champion)
+
+
 def tags_to_keep(version: Version) -> dict[str, str]:
     """Tags of a version that are kept with each decision about it."""
     kept = {name: version.tags[name] for name in _KEPT_TAGS if name in version.tags}
@@ -124,6 +136,11 @@ class Problem:
 
     dataset_id: int | None = None
     threshold: float | None = None
+
+    @classmethod
+    def of(cls, loaded: DatasetRef | None) -> Self:
+        """All problems of the loaded dataset; every problem when nothing is loaded."""
+        return cls(loaded.id if loaded else None)
 
     def includes(self, version: Version) -> bool:
         """Whether a version was trained for this problem, as far as is known."""
@@ -203,6 +220,14 @@ class History:
         found = {number: self._present(self._last_promotion(number)) for number in self.standing(problem)}
         return [version for version in found.values() if version is not None]
 
+    def of_other_data(self, loaded: DatasetRef | None) -> list[Version]:
+        """Champions of other datasets than the loaded one that stand and are in the registry, the latest first."""
+        trained = (self._trained(event).dataset for event in self._events)
+        datasets = {dataset.id for dataset in trained if dataset is not None}
+        stand = {version.number: version for each in datasets for version in self.returnable(Problem(each))}
+        found = [version for version in stand.values() if other_data(version, loaded) is not None]
+        return sorted(found, key=lambda version: -self._last_promotion(version.number).id)
+
     def incumbent(self, champion: Version | None, problem: Problem) -> Version | None:
         """The version that a challenger for this problem has to beat.
 
@@ -241,9 +266,41 @@ class History:
         return self._present(event) or event.remembered()
 
 
-def data_mismatch(version: Version, loaded: DatasetRef | None) -> str | None:
-    """Say that a version was trained on other data than is loaded; None when it was not, or when that is unknown."""
+@dataclass(frozen=True)
+class OtherData:
+    """A version that was trained on another dataset than is loaded.
+
+    Attributes
+    ----------
+    version : int
+    trained : DatasetRef
+    loaded : DatasetRef
+    """
+
+    version: int
+    trained: DatasetRef
+    loaded: DatasetRef
+
+    def __str__(self) -> str:
+        return (
+            f"Version {self.version} was trained on {self.trained}, and {self.loaded} is loaded; its movies are others."
+        )
+
+    @property
+    def consequence(self) -> str:
+        """What it means for the recommendations when this version is champion."""
+        until = f"nothing is served until {self.trained.name} is loaded again"
+        return f"the tables of recommendations stay as they are, and {until}"
+
+    @property
+    def command(self) -> str:
+        """Command that loads the version's dataset."""
+        return f"`movierec run --dataset {self.trained.name} --job refresh`"
+
+
+def other_data(version: Version, loaded: DatasetRef | None) -> OtherData | None:
+    """Tell a version of other data than is loaded; None for one of the same data, and when either is unknown."""
     trained = version.dataset
     if trained is None or loaded is None or trained.id == loaded.id:
         return None
-    return f"Version {version.number} was trained on {trained}, and {loaded} is loaded; its movies are others."
+    return OtherData(version.number, trained, loaded)

@@ -11,15 +11,10 @@ moved by other means, the next turn notes that as a decision of its own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from typing import Any
+from contextlib import contextmanager
 
-import psycopg2
 from psycopg2 import errors
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.recsys.promotion import HELD, Decision
 from movierec_assets.resources import holds
@@ -32,33 +27,24 @@ from movierec_assets.resources.decision_history import (
     TABLE,
     History,
     Loss,
+    OtherData,
     Problem,
     Record,
-    data_mismatch,
-    tags_to_keep,
+    explains,
+    other_data,
+    promotion_in,
 )
 from movierec_assets.resources.holds import Hold
 from movierec_assets.resources.known_datasets import DatasetRef, loaded_dataset
-from movierec_assets.resources.registry import (
-    CHAMPION,
-    ModelRegistry,
-    NoChampionError,
-    RegistryUnavailableError,
-    Version,
-)
+from movierec_assets.resources.promotion_turn import PromotionError, Turn
+from movierec_assets.resources.registry import CHAMPION, ModelRegistry, NoChampionError, Version
 from movierec_assets.settings import get_settings
 
-__all__ = ["Hold", "Loss", "PromotionBusyError", "PromotionError", "Promotions", "Record", "Turn", "data_mismatch"]
+__all__ = ["Hold", "Loss", "OtherData", "PromotionBusyError", "PromotionError", "Promotions", "Record", "Turn"]
 
 WAIT_SECONDS = 120.0
 """How long a promotion waits for another one; none takes longer than a few seconds."""
 SERVED_TABLES = ("user_recommendations", "similar_movies", "popular_movies")
-
-_SEEN_BY = "noticed afterwards"
-
-
-class PromotionError(RuntimeError):
-    """The champion cannot be changed as asked; the message says why and what to do."""
 
 
 class PromotionBusyError(PromotionError):
@@ -101,7 +87,7 @@ class Promotions:
 
     def latest(self) -> Record | None:
         """The decision that made the champion, as far as the history knows; None when the champion was lost."""
-        return _promotion(self._last_event())
+        return promotion_in(self._last_event())
 
     def champion(self) -> Version:
         """The champion.
@@ -125,7 +111,7 @@ class Promotions:
         with self.registry.reachable():
             if event is None or self.registry.by_alias(CHAMPION) is not None:
                 return None
-            problem = _problem_of(loaded_dataset(self._database))
+            problem = Problem.of(loaded_dataset(self._database))
             return self._history().loss(event, problem, model_exists=self.registry.exists())
 
     def incumbent(self, dataset_id: int | None, threshold: float | None) -> Version | None:
@@ -133,6 +119,10 @@ class Promotions:
         with self.registry.reachable():
             history = self._history()
             return history.incumbent(self.registry.by_alias(CHAMPION), Problem(dataset_id, threshold))
+
+    def other_data(self, version: Version) -> OtherData | None:
+        """Tell a version of other data than is loaded; None for one of the same data, and when either is unknown."""
+        return other_data(version, loaded_dataset(self._database))
 
     def holds(self, dataset_id: int | None = None) -> list[Hold]:
         """Holds that nobody released, oldest first; those on one dataset when it is given."""
@@ -173,7 +163,7 @@ class Promotions:
         with self.registry.reachable():
             champion = self.registry.by_alias(CHAMPION)
         pending = self._database.scalar(f"SELECT count(*) FROM {TABLE} WHERE state = 'pending'")
-        return not pending and _explains(self.latest(), champion)
+        return not pending and explains(self.latest(), champion)
 
     def _last_event(self) -> Record | None:
         rows = self._database.rows(LAST_EVENT)
@@ -293,246 +283,6 @@ class Promotions:
             ) from error
 
 
-class Turn:
-    """The right to change the champion; made by `Promotions.turn`.
-
-    Attributes
-    ----------
-    champion : Version or None
-        Champion now.
-    loaded : DatasetRef or None
-        The dataset in the tables.
-    noticed : Record or None
-        A change made by other means, noted at the beginning of this turn.
-    """
-
-    def __init__(
-        self,
-        registry: ModelRegistry,
-        cursor: Cursor,
-        decided_by: str,
-        dagster_run_id: str | None,
-        loaded: DatasetRef | None,
-    ) -> None:
-        self._registry = registry
-        self._cursor = cursor
-        self._decided_by = decided_by
-        self._dagster_run_id = dagster_run_id
-        self.loaded = loaded
-        self.champion: Version | None = None
-        self.noticed: Record | None = None
-
-    def settle(self) -> None:
-        """Finish or abandon what broke off, and note a change made by other means."""
-        self.champion = self._registry.by_alias(CHAMPION)
-        for pending in self._records(f"SELECT {COLUMNS} FROM {TABLE} WHERE state = 'pending'"):
-            self._settle_pending(pending)
-        latest = self.latest()
-        if _explains(latest, self.champion):
-            return
-        if latest is not None and (self.champion is None or latest.version == self.champion.number):
-            self.noticed, latest = self._note_loss(latest), None
-        if self.champion is not None:
-            self.noticed = self._note_move(self.champion, latest)
-
-    def latest(self) -> Record | None:
-        """The decision that made the champion; None when the champion was lost."""
-        return _promotion(next(iter(self._records(LAST_EVENT)), None))
-
-    def incumbent(self, dataset_id: int | None, threshold: float | None) -> Version | None:
-        """The version that a challenger has to beat.
-
-        Parameters
-        ----------
-        dataset_id : int or None
-        threshold : float or None
-            Stars from which a rating is a like. None, here or on a version, agrees with everything.
-
-        Returns
-        -------
-        Version or None
-            The champion when it was trained on this dataset with this threshold. Otherwise the last champion that was,
-            unless it was rolled back, is deleted, or was lost in MLflow.
-        """
-        return self._history().incumbent(self.champion, Problem(dataset_id, threshold))
-
-    def holds(self, dataset_id: int | None = None) -> list[Hold]:
-        """Holds that nobody released, oldest first; those on one dataset when it is given."""
-        return holds.unreleased(self._cursor, dataset_id)
-
-    def previous(self) -> tuple[Version, list[Version]]:
-        """Version that a rollback returns to, and later champions of other data that it passes over.
-
-        The version is of the loaded data when there is one, else of other data.
-
-        Raises
-        ------
-        PromotionError
-            When there is none.
-        """
-        history, now = self._history(), self.champion.number if self.champion else None
-        anything, ours = (
-            [version for version in history.returnable(problem) if version.number != now]
-            for problem in (Problem(), _problem_of(self.loaded))
-        )
-        if ours:
-            target = ours[0]
-            passed = [each for each in anything if data_mismatch(each, self.loaded) is not None]
-            return target, [each for each in passed if history.promoted_after(each.number, target.number)]
-        if anything:
-            return anything[0], []
-        deleted = [number for number in dict.fromkeys(history.standing(Problem())) if number != now]
-        gone = f" (deleted from the registry: {', '.join(map(str, deleted))})" if deleted else ""
-        champion = "No version is the champion" if now is None else f"Version {now} is the champion"
-        raise PromotionError(f"Nothing to roll back to: {champion}, and there is no earlier one{gone}.")
-
-    def carry_out(self, number: int, decision: Decision) -> Record:
-        """Do what was decided about a version, and keep the decision.
-
-        A promotion by hand and a rollback hold back the champion that they replace, see `Hold`.
-
-        Raises
-        ------
-        NoSuchVersionError
-        RegistryUnavailableError
-            When MLflow goes away; the champion is the old one or the new one, and the next turn settles which.
-        """
-        version, replaced = self._registry.version(number), self.champion
-        previous, tags = replaced.number if replaced else None, tags_to_keep(version)
-        if not decision.promoted:
-            self._registry.record(number, decision, self._dagster_run_id)
-            return self._add(number, previous, decision, "done", self._decided_by, tags)
-        record = self._add(number, previous, decision, "pending", self._decided_by, tags)
-        try:
-            self._registry.record(number, decision, self._dagster_run_id)
-        except Exception:
-            # Whatever it was is raised again: the alias may have moved before it, so the row is settled by looking.
-            # While MLflow is away the row stays pending, and the next turn looks again.
-            with suppress(RegistryUnavailableError):
-                self._registry.require_reachable()
-                self.settle()
-            raise
-        with self._at_once():
-            self._mark(record.id, "done")
-            self._hold(record, version, replaced)
-        self.champion = self._registry.by_alias(CHAMPION)
-        return replace(record, state="done")
-
-    def _settle_pending(self, pending: Record) -> None:
-        """Finish a promotion whose alias moved; abandon one whose alias did not."""
-        champion = self.champion
-        if champion is None or champion.number != pending.version:
-            self._mark(pending.id, "abandoned")
-            return
-        self._registry.note(pending.version, pending.outcome, pending.reason, pending.dagster_run_id)
-        latest = self.latest()
-        with self._at_once():
-            self._mark(pending.id, "done")
-            self._hold(pending, champion, self._trained(latest) if latest else None)
-
-    def _note_loss(self, latest: Record) -> Record:
-        """Note that the champion of the latest decision was lost, and how to get one again."""
-        model_exists = self._registry.exists()
-        loss = self._history().loss(latest, _problem_of(self.loaded), model_exists=model_exists)
-        numbers = {MODEL_DELETED: 1.0} if loss.cause == "model" else {}
-        if loss.cause == "alias":
-            self._registry.note(latest.version, "lost", str(loss), None)
-        decision = Decision(False, "lost", str(loss), numbers)
-        return self._add(latest.version, latest.version, decision, "done", f"MLflow ({_SEEN_BY})", latest.version_tags)
-
-    def _note_move(self, champion: Version, latest: Record | None) -> Record:
-        """Note that somebody moved the alias in MLflow, as a promotion by hand."""
-        before = f"from version {latest.version}" if latest else "where no version had it"
-        reason = (
-            f"The alias {CHAMPION} was moved to version {champion.number} in MLflow, {before}; no decision says why."
-        )
-        replaced = self._trained(latest) if latest else None
-        self._registry.note(champion.number, "manual", reason, None)
-        decision, by = Decision(True, "manual", reason), f"MLflow ({_SEEN_BY})"
-        with self._at_once():
-            previous = latest.version if latest else None
-            record = self._add(champion.number, previous, decision, "done", by, tags_to_keep(champion))
-            self._hold(record, champion, replaced)
-        return record
-
-    def _hold(self, record: Record, promoted: Version, replaced: Version | None) -> None:
-        """Hold back the champion that a person replaced, and release what the person promoted.
-
-        A champion of other data is not held back: it was not replaced because it is bad.
-        """
-        if record.outcome not in ("manual", "rollback"):
-            return
-        released = [hold for hold in self.holds() if hold.covers_version(promoted)]
-        holds.release(self._cursor, released, record.decided_by)
-        if replaced is not None and data_mismatch(replaced, promoted.dataset) is None:
-            holds.add(self._cursor, replaced, record.id, record.reason, record.decided_by)
-
-    def _trained(self, record: Record) -> Version:
-        """The version of a decision, with its tags as the registry or the history has them."""
-        known = record.version_tags or not self._registry.has(record.version)
-        return record.remembered() if known else self._registry.version(record.version)
-
-    def _history(self) -> History:
-        return History(self._records(EVENTS), self._registry.versions())
-
-    def _add(
-        self,
-        number: int,
-        previous: int | None,
-        decision: Decision,
-        state: str,
-        decided_by: str,
-        version_tags: dict[str, str],
-    ) -> Record:
-        values = [number, previous, decision.outcome, decision.promoted, decision.reason]
-        values += [json.dumps(dict(decision.numbers)), self._dagster_run_id, decided_by, state]
-        return self._records(
-            f"""
-            INSERT INTO {TABLE} (
-                model_version, previous_champion, outcome, promoted, reason, numbers, dagster_run_id, decided_by, state,
-                version_tags
-            )
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-            RETURNING {COLUMNS}
-            """,
-            [*values, json.dumps(version_tags)],
-        )[0]
-
-    def _mark(self, decision_id: int, state: str) -> None:
-        self._cursor.execute(f"UPDATE {TABLE} SET state = %s WHERE decision_id = %s", [state, decision_id])
-
-    @contextmanager
-    def _at_once(self) -> Iterator[None]:
-        """A transaction on the connection of the lock, which commits each statement otherwise."""
-        self._cursor.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            with suppress(psycopg2.Error):
-                self._cursor.execute("ROLLBACK")
-            raise
-        self._cursor.execute("COMMIT")
-
-    def _records(self, query: str, parameters: Sequence[Any] = ()) -> list[Record]:
-        self._cursor.execute(query, parameters)
-        return [Record(*row) for row in self._cursor.fetchall()]
-
-
-def _promotion(event: Record | None) -> Record | None:
-    return event if event is not None and event.promoted else None
-
-
-def _explains(latest: Record | None, champion: Version | None) -> bool:
-    """Whether the latest promotion accounts for the alias."""
-    if latest is None or champion is None:
-        return latest is None and champion is None
-    return latest.is_about(champion)
-
-
-def _problem_of(loaded: DatasetRef | None) -> Problem:
-    return Problem(loaded.id if loaded else None)
-
-
 def _remarks(version: Version, loaded: DatasetRef | None, *, force: bool) -> list[str]:
     """Sentences to keep with a promotion by hand.
 
@@ -541,16 +291,14 @@ def _remarks(version: Version, loaded: DatasetRef | None, *, force: bool) -> lis
     PromotionError
         When the version is of other data than is loaded, unless forced.
     """
-    mismatch = data_mismatch(version, loaded)
-    if mismatch is not None and version.dataset is not None:
-        name = version.dataset.name
-        if not force:
-            raise PromotionError(
-                f"{mismatch} Load {name} first (`movierec run --dataset {name} --job refresh`), or use --force: then "
-                "the alias moves, the tables of recommendations stay as they are, and nothing is served until "
-                f"{name} is loaded again."
-            )
-        return [mismatch]
+    other = other_data(version, loaded)
+    if other is not None and not force:
+        raise PromotionError(
+            f"{other} Load {other.trained.name} first ({other.command}), or use --force: then the alias moves, "
+            f"{other.consequence}."
+        )
+    if other is not None:
+        return [str(other)]
     ours, now = version.positive_threshold, get_settings().positive_threshold
     return [f"It counts {ours:g} stars and more as likes; the setting is {now:g}."] if ours not in (None, now) else []
 

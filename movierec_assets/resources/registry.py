@@ -24,7 +24,7 @@ import requests
 from sqlalchemy.engine import make_url
 
 from movierec_assets.recsys.als import Recipe
-from movierec_assets.recsys.promotion import Decision
+from movierec_assets.recsys.promotion import Decision, opponent
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.known_datasets import DatasetRef
 
@@ -112,6 +112,16 @@ class Version:
         recorded = json.loads(self.tags.get("made_from", "{}")).get("positive_threshold")
         stars = self.tags.get(POSITIVE_THRESHOLD, recorded)
         return None if stars is None else float(stars)
+
+    def learned_as(self, other: Version) -> bool:
+        """Whether this version and another have the same recipe, but for the seed, and learned the same likes.
+
+        False when one of them does not say what it learned.
+        """
+        known = all({"recipe", POSITIVES_FINGERPRINT} <= set(version.tags) for version in (self, other))
+        if not known or self.tags[POSITIVES_FINGERPRINT] != other.tags[POSITIVES_FINGERPRINT]:
+            return False
+        return opponent(self.recipe, other.recipe) == other.recipe
 
 
 class ModelRegistry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,15 +13,25 @@ import pytest
 from movierec_assets.recsys.promotion import Decision, standing
 from movierec_assets.resources.database import Database
 from movierec_assets.resources.decisions import PromotionBusyError, PromotionError, Promotions, Record, Turn
+from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.registry import (
     CHAMPION,
     MODEL_NAME,
     ModelRegistry,
+    NoChampionError,
     NoSuchVersionError,
     RegistryUnavailableError,
 )
 from movierec_tests.defs.harness import Platform, own_platform
-from movierec_tests.registry_harness import move_alias, promotions_of, register, reset
+from movierec_tests.registry_harness import (
+    load_again,
+    load_as,
+    lose_champion,
+    move_alias,
+    promotions_of,
+    register,
+    reset,
+)
 
 pytestmark = pytest.mark.slow  # a minute of real servers and runs, all told
 
@@ -245,6 +256,278 @@ def test_a_promotion_after_a_move_in_mlflow_follows_that_move(platform: Platform
         (second, first, "manual"),
         (first, third, "manual"),
     ]
+
+
+# Holds
+
+
+def test_a_rollback_holds_back_the_recipe_it_went_back_from_on_its_data(platform: Platform) -> None:
+    first, second = _champions(platform, FIRST, BETTER)
+    promotions = promotions_of(platform)
+    assert promotions.holds() == []
+    record = promotions.rollback("the lists are bad", "me")
+    (hold,) = promotions.holds()
+    assert (hold.version, hold.decision_id, hold.reason, hold.held_by) == (second, record.id, "the lists are bad", "me")
+    recipe = platform.registry.version(second).recipe
+    assert hold.covers(recipe, "2" * 8)
+    assert hold.covers(replace(recipe, seed=77), "2" * 8), "a seed makes no other recipe"
+    assert hold.covers_recipe(recipe)
+    assert not hold.covers(recipe, "newer")
+    assert not hold.covers(replace(recipe, factors=5), "2" * 8)
+    assert not hold.covers_version(platform.registry.version(first))
+    with promotions.turn("test") as turn:
+        assert turn.holds() == [hold]
+
+
+def test_a_promotion_by_hand_and_a_move_in_mlflow_hold_back_what_they_replace_and_decisions_of_the_gate_nothing(
+    platform: Platform,
+) -> None:
+    first, second, third = _champions(platform, FIRST, BETTER, BETTER)
+    promotions = promotions_of(platform)
+    _carry_out(platform, register(platform), KEPT)
+    assert promotions.holds() == []
+    promotions.promote(first, "it was nicer", "me")
+    move_alias(platform, second)
+    promotions.note_outside_changes("sensor")
+    assert [hold.version for hold in promotions.holds()] == [third, first]
+    assert "moved to version 2 in MLflow" in promotions.holds()[1].reason
+
+
+def test_what_is_held_back_already_is_not_held_twice_and_a_promotion_by_hand_ends_the_hold(platform: Platform) -> None:
+    one, other, again = (register(platform, seed=seed, data="same") for seed in (1, 2, 3))
+    two = register(platform, data="newer")
+    promotions = promotions_of(platform)
+    for number in (one, two):
+        _carry_out(platform, number, BETTER)
+    promotions.rollback("two is bad", "me")
+    _carry_out(platform, two, BETTER)
+    promotions.rollback("two is still bad", "me")
+    assert [(hold.version, hold.reason) for hold in promotions.holds()] == [(two, "two is bad")]
+    promotions.promote(two, "two is good after all", "me")
+    assert [hold.version for hold in promotions.holds()] == [one]
+    promotions.promote(other, "the same as one but for the seed", "me")
+    assert [hold.version for hold in promotions.holds()] == [two]
+    promotions.release("me")
+    promotions.promote(again, "a third seed", "me")
+    assert promotions.holds() == [], "it replaced the recipe and data that it has itself"
+
+
+def test_holds_are_released_all_or_by_version_or_by_a_version_that_they_cover(platform: Platform) -> None:
+    first, second, third = _champions(platform, FIRST, BETTER, BETTER)
+    promotions = promotions_of(platform)
+    for reason in ("third", "second"):
+        promotions.rollback(reason, "me")
+    assert promotions.release("me", first) == []
+    twin = register(platform, seed=9, data="2" * 8)
+    assert [hold.version for hold in promotions.release("me", twin)] == [second]
+    with pytest.raises(NoSuchVersionError):
+        promotions.release("me", 99)
+    assert [hold.version for hold in promotions.release("you")] == [third]
+    assert promotions.release("me") == promotions.holds() == []
+    rows = platform.database.rows("SELECT model_version, released_by FROM movierec.promotion_holds ORDER BY hold_id")
+    assert rows == [(third, "you"), (second, "me")]
+
+
+def test_a_hold_is_written_with_the_decision_also_when_a_killed_process_left_that_pending(platform: Platform) -> None:
+    first, second = _champions(platform, FIRST, BETTER)
+    registry = _Breaks(platform.registry.uri, platform.settings.state / "mlartifacts")
+    registry.breaks = "tags"
+    with pytest.raises(ConnectionError), Promotions(registry, platform.database).turn("me") as turn:
+        turn.carry_out(first, Decision(True, "rollback", "bad"))
+    assert promotions_of(platform).holds() == []
+    with promotions_of(platform).turn("next") as turn:
+        assert [(hold.version, hold.reason) for hold in turn.holds()] == [(second, "bad")]
+
+
+def test_a_hold_outlives_the_version(platform: Platform) -> None:
+    first, second = _champions(platform, FIRST, BETTER)
+    recipe = platform.registry.version(second).recipe
+    move_alias(platform, first)
+    platform.registry.client.delete_model_version(MODEL_NAME, str(second))
+    promotions = promotions_of(platform)
+    promotions.note_outside_changes("sensor")
+    (hold,) = promotions.holds()
+    assert hold.covers(recipe, "2" * 8)
+
+
+# A champion that was lost
+
+
+@pytest.mark.parametrize(
+    ("how", "happened", "remedy"),
+    [
+        ("alias", "The alias champion was removed from version 2 in MLflow", "`movierec model promote 2`"),
+        ("version", "Version 2, the champion, was deleted in MLflow", "`movierec model promote 1`"),
+        ("model", "The model movierec-als was deleted in MLflow", "`movierec run`"),
+    ],
+)
+def test_a_lost_champion_is_noted_once_with_what_happened_and_the_remedy(
+    platform: Platform, how: str, happened: str, remedy: str
+) -> None:
+    _, second = _champions(platform, FIRST, BETTER)
+    lose_champion(platform, how, second)
+    promotions = promotions_of(platform)
+    assert not promotions.settled()
+    noted = promotions.note_outside_changes("sensor")
+    assert noted is not None
+    assert (noted.version, noted.outcome, noted.promoted, noted.state) == (second, "lost", False, "done")
+    assert noted.reason.startswith(happened)
+    assert remedy in noted.reason
+    assert promotions.settled()
+    assert promotions.note_outside_changes("sensor") is None
+    assert promotions.latest() is None
+    assert promotions.history()[0] == noted
+    with pytest.raises(NoChampionError, match=happened) as error:
+        promotions.champion()
+    assert remedy in str(error.value)
+    with promotions.turn("test") as turn:
+        assert turn.champion is None
+        assert turn.incumbent(None, None) is None
+
+
+def test_a_promotion_after_a_loss_ends_it(platform: Platform) -> None:
+    first, second = _champions(platform, FIRST, BETTER)
+    lose_champion(platform, "alias", second)
+    promotions = promotions_of(platform)
+    promotions.note_outside_changes("sensor")
+    record = promotions.promote(second, "back", "me")
+    assert (record.previous, promotions.champion().number, promotions.loss()) == (None, second, None)
+    assert promotions.holds() == [], "nothing was replaced"
+    assert promotions.settled()
+    lose_champion(platform, "alias", second)
+    move_alias(platform, first)
+    noted = promotions.note_outside_changes("sensor")
+    assert noted is not None
+    assert (noted.outcome, noted.previous) == ("manual", second)
+
+
+def test_without_a_history_there_is_no_loss(platform: Platform) -> None:
+    register(platform)
+    promotions = promotions_of(platform)
+    assert promotions.settled()
+    assert promotions.loss() is None
+    with pytest.raises(NoChampionError, match="movierec run"):
+        promotions.champion()
+
+
+def test_the_remedy_is_the_one_of_today(platform: Platform) -> None:
+    first, second = _champions(platform, FIRST, BETTER)
+    lose_champion(platform, "alias", second)
+    promotions = promotions_of(platform)
+    promotions.note_outside_changes("sensor")
+    lose_champion(platform, "version", second)
+    loss = promotions.loss()
+    assert loss is not None
+    assert (loss.cause, loss.remedy) == ("version", first)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_after_the_model_was_deleted_new_versions_have_nothing_to_do_with_old_ones(
+    platform: Platform, noted: bool
+) -> None:
+    _champions(platform, FIRST, BETTER)
+    lose_champion(platform, "model", 2)
+    promotions = promotions_of(platform)
+    if noted:
+        promotions.note_outside_changes("sensor")
+    one, two = register(platform, seed=11), register(platform, seed=12)
+    assert (one, two) == (1, 2)
+    assert promotions.incumbent(None, None) is None
+    with pytest.raises(PromotionError, match="No version is the champion, and there is no earlier one"):
+        promotions.rollback("what was before", "me")
+    assert "was deleted in MLflow" in promotions.history()[0].reason
+    _carry_out(platform, two, FIRST)
+    assert [record.outcome for record in promotions.history(version=two)] == ["first"]
+    with pytest.raises(PromotionError, match="there is no earlier one"):
+        promotions.rollback("what was before", "me")
+    move_alias(platform, one)
+    promotions.note_outside_changes("sensor")
+    assert promotions.rollback("undo", "me").version == two
+
+
+def test_a_new_version_of_the_champions_number_is_told_from_it(platform: Platform) -> None:
+    (first,) = _champions(platform, FIRST)
+    lose_champion(platform, "model", first)
+    assert register(platform, seed=5) == first
+    move_alias(platform, first)
+    promotions = promotions_of(platform)
+    assert not promotions.settled()
+    promotions.note_outside_changes("sensor")
+    assert [(each.outcome, each.previous) for each in promotions.history()[:2]] == [("manual", None), ("lost", first)]
+    assert promotions.settled()
+
+
+# Other data
+
+
+def test_a_version_of_other_data_is_promoted_only_by_force(platform: Platform) -> None:
+    demo = load_as(platform, "demo")
+    one = register(platform, seed=1, dataset=demo)
+    latest = load_as(platform, "ml-latest-small")
+    two = register(platform, seed=2, dataset=latest)
+    promotions = promotions_of(platform)
+    promotions.promote(two, "of the loaded data", "me")
+    with pytest.raises(PromotionError) as error:
+        promotions.promote(one, "try it", "me")
+    assert str(error.value) == (
+        "Version 1 was trained on demo (dataset 1), and ml-latest-small (dataset 2) is loaded; its movies are others. "
+        "Load demo first (`movierec run --dataset demo --job refresh`), or use --force: then the alias moves, the "
+        "tables of recommendations stay as they are, and nothing is served until demo is loaded again."
+    )
+    assert _champion(platform) == two
+    record = promotions.promote(one, "try it", "me", force=True)
+    assert record.reason.startswith("try it. Version 1 was trained on demo (dataset 1), and ml-latest-small")
+    assert _champion(platform) == one
+    assert promotions.holds() == [], "the champion of other data was not replaced because it is bad"
+
+
+def test_a_rollback_stays_with_the_loaded_data_and_says_what_it_passed_over(platform: Platform) -> None:
+    demo = load_as(platform, "demo")
+    one, two = (register(platform, seed=seed, dataset=demo) for seed in (1, 2))
+    other = load_as(platform, "other")
+    three = register(platform, seed=3, dataset=other)
+    for number, decision in ((one, FIRST), (three, FIRST), (two, BETTER)):
+        _carry_out(platform, number, decision)
+    load_again(platform, demo)
+    promotions = promotions_of(platform)
+    record = promotions.rollback("two is bad", "me")
+    assert (record.version, record.reason) == (
+        one,
+        "two is bad. Passed over: version 3, trained on other (dataset 2).",
+    )
+    with pytest.raises(PromotionError, match=r"Version 3 was trained on other \(dataset 2\), and demo \(dataset 1\)"):
+        promotions.rollback("further", "me")
+    assert promotions.rollback("further", "me", force=True).version == three
+
+
+def test_another_definition_of_a_like_is_allowed_and_told(platform: Platform) -> None:
+    demo = load_as(platform, "demo")
+    one = register(platform, dataset=demo, threshold=3.5)
+    record = promotions_of(platform).promote(one, "try it", "me")
+    assert record.reason == "try it. It counts 3.5 stars and more as likes; the setting is 4."
+
+
+def test_the_incumbent_is_of_the_learning_problem(platform: Platform) -> None:
+    demo, other = load_as(platform, "demo"), load_as(platform, "other")
+    one, two, three = (
+        register(platform, seed=seed, dataset=dataset, threshold=4.0)
+        for seed, dataset in enumerate((demo, demo, other), start=1)
+    )
+    for number in (one, two, three):
+        _carry_out(platform, number, BETTER)
+    promotions = promotions_of(platform)
+
+    def incumbent(dataset: DatasetRef, threshold: float) -> int | None:
+        looked = promotions.incumbent(dataset.id, threshold)
+        with promotions.turn("test") as turn:
+            assert turn.incumbent(dataset.id, threshold) == looked
+        return looked.number if looked else None
+
+    assert incumbent(other, 4.0) == three
+    assert incumbent(demo, 4.0) == two
+    assert incumbent(demo, 3.0) is None
+    platform.registry.client.delete_model_version(MODEL_NAME, str(two))
+    assert incumbent(demo, 4.0) == one
 
 
 # What breaks off
