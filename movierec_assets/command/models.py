@@ -52,6 +52,9 @@ class Summary:
             "version": self.version.number,
             "aliases": self.aliases,
             "created": self.version.created.isoformat() if self.version.created else None,
+            "dataset": self.version.dataset.name if self.version.dataset else None,
+            "dataset_id": self.version.dataset.id if self.version.dataset else None,
+            "positive_threshold": self.version.positive_threshold,
             "outcome": self.outcome,
             "reason": self.reason,
             "metrics": self.metrics,
@@ -222,7 +225,7 @@ def _since(hold: Hold) -> str:
 
 def _show_table(found: list[Summary], console: Console) -> None:
     table = Table()
-    for heading in ("version", "aliases", "created (UTC)", "NDCG@10", "decision", "reason"):
+    for heading in ("version", "aliases", "created (UTC)", "data", "NDCG@10", "decision", "reason"):
         table.add_column(heading, justify="right" if heading in ("version", "NDCG@10") else "left")
     for summary in found:
         version, ndcg = summary.version, summary.metrics.get(HEADLINE)
@@ -230,6 +233,7 @@ def _show_table(found: list[Summary], console: Console) -> None:
             str(version.number),
             escape(", ".join(summary.aliases)),
             f"{version.created:%Y-%m-%d %H:%M}" if version.created else "",
+            escape(version.trained_on),
             "" if ndcg is None else f"{ndcg:.4f}",
             escape(" · ".join([summary.outcome or "", *(["held back"] if summary.hold else [])])),
             escape(summary.reason or ""),
@@ -243,7 +247,8 @@ def show_details(details: Details, console: Console) -> None:
     summary = details.summary
     aliases = f" ({', '.join(summary.aliases)})" if summary.aliases else ""
     created = f", created {summary.version.created:%Y-%m-%d %H:%M} UTC" if summary.version.created else ""
-    console.print(f"[bold]Version {summary.version.number}[/]{escape(aliases)}{created}")
+    trained = f", trained on {escape(summary.version.trained_on)}" if summary.version.trained_on else ""
+    console.print(f"[bold]Version {summary.version.number}[/]{escape(aliases)}{created}{trained}")
     if summary.hold is not None:
         console.print(_held_back(summary.hold))
     for title, values in _sections(details):
@@ -257,6 +262,12 @@ def show_details(details: Details, console: Console) -> None:
 
 def show_comparison(left: Details, right: Details, console: Console) -> None:
     """Lay out two versions side by side; what differs is bold."""
+    if left.summary.version.dataset != right.summary.version.dataset:
+        console.print(
+            f"[yellow]Their figures cannot be compared: version {left.summary.version.number} was trained and scored on "
+            f"{escape(left.summary.version.trained_on)}, version {right.summary.version.number} on "
+            f"{escape(right.summary.version.trained_on)}.[/]"
+        )
     for (title, mine), (_, other) in zip(_sections(left), _sections(right), strict=True):
         names = [*mine, *(name for name in other if name not in mine)]
         if not names:

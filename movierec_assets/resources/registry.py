@@ -107,6 +107,13 @@ class Version:
         return DatasetRef(int(number), self.tags.get(DATASET, "?")) if number else None
 
     @property
+    def trained_on(self) -> str:
+        """Its dataset and definition of a like, for people; empty where neither was recorded."""
+        stars = self.positive_threshold
+        likes = "" if stars is None else f"likes from {stars:g} stars"
+        return ", ".join(part for part in (str(self.dataset) if self.dataset else "", likes) if part)
+
+    @property
     def positive_threshold(self) -> float | None:
         """Stars from which a rating was a like when it was trained; None where that was not recorded."""
         recorded = json.loads(self.tags.get("made_from", "{}")).get("positive_threshold")
