@@ -264,8 +264,8 @@ def show_comparison(left: Details, right: Details, console: Console) -> None:
     """Lay out two versions side by side; what differs is bold."""
     if left.summary.version.dataset != right.summary.version.dataset:
         console.print(
-            f"[yellow]Their figures cannot be compared: version {left.summary.version.number} was trained and scored on "
-            f"{escape(left.summary.version.trained_on)}, version {right.summary.version.number} on "
+            f"[yellow]Their figures cannot be compared: version {left.summary.version.number} was trained and scored "
+            f"on {escape(left.summary.version.trained_on)}, version {right.summary.version.number} on "
             f"{escape(right.summary.version.trained_on)}.[/]"
         )
     for (title, mine), (_, other) in zip(_sections(left), _sections(right), strict=True):
