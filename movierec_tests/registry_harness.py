@@ -16,7 +16,7 @@ from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.database import SCHEMA
 from movierec_assets.resources.decisions import Promotions
 from movierec_assets.resources.registry import CHAMPION, MODEL_FILE, MODEL_NAME
-from movierec_tests.defs.harness import Platform, count_users, empty, load_films
+from movierec_tests.defs.harness import Platform, count_users, empty
 
 MOVIES = list(range(101, 131))
 USERS = list(range(11, 23))
@@ -35,7 +35,9 @@ def reset(platform: Platform) -> None:
     empty(database)
     with database.transaction() as cursor:
         cursor.execute(f"TRUNCATE {SCHEMA}.promotion_decisions RESTART IDENTITY")
-    load_films(database, MOVIES)
+    with database.replace("movies") as table:
+        names = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
+        table.write_rows(names, [(movie, f"Film {movie}", 1999, ["Drama"], None, None) for movie in MOVIES])
     with database.replace("ratings") as table:
         rows = [
             (user, MOVIES[(user * 7 + at * 3) % len(MOVIES)], 4.5, f"2001-01-0{at + 1}")
