@@ -6,8 +6,14 @@ Belongs here: a platform of a module's own, emptied for each test, and versions 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+import psycopg2
+import pytest
+import requests
 
 from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Recipe
@@ -24,6 +30,7 @@ from movierec_assets.resources.registry import (
     MODEL_NAME,
     POSITIVE_THRESHOLD,
     POSITIVES_FINGERPRINT,
+    ModelRegistry,
 )
 from movierec_tests.defs.harness import Platform, count_users, empty, load_films
 
@@ -114,6 +121,34 @@ def register(
     for name, value in tags.items():
         client.set_model_version_tag(MODEL_NAME, str(version.version), name, value)
     return int(version.version)
+
+
+@contextmanager
+def probes_of(port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """How many seconds each look at an MLflow that is away would have waited.
+
+    MLflow's own client, which tries again and again, must not be asked meanwhile.
+    """
+    patience: list[float] = []
+    get, connect = requests.get, psycopg2.connect
+
+    def watched_get(url: str, **options: Any) -> Any:
+        patience.append(options["timeout"])
+        return get(url, **options)
+
+    def watched_connect(url: str, **options: Any) -> Any:
+        if f":{port}/" in url:
+            patience.append(options["connect_timeout"])
+        return connect(url, **options)
+
+    def not_to_be_asked(_: ModelRegistry) -> None:
+        pytest.fail("MLflow's own client was asked, which would try for minutes")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(requests, "get", watched_get)
+        patched.setattr(psycopg2, "connect", watched_connect)
+        patched.setattr(ModelRegistry, "client", property(not_to_be_asked))
+        yield patience
 
 
 def move_alias(platform: Platform, number: int) -> None:

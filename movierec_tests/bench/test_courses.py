@@ -4,25 +4,46 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from movierec_assets.bench import courses
 from movierec_assets.bench.courses import Courses, compare
-from movierec_assets.recsys.warm_start import fit_and_watch, matched
+from movierec_assets.recsys import warm_start
+from movierec_assets.recsys.als import Factors, Recipe
+from movierec_assets.recsys.interactions import FloatArray, IdMaps
+from movierec_assets.recsys.split import Task
+from movierec_assets.recsys.warm_start import Course, matched
 from movierec_tests.recsys.test_warm_start import RECIPE, Columns, columns, three_trainings
 
 __all__ = ["columns"]
 
 
-def test_the_last_training_is_repeated_beside_a_cold_one_where_it_went_on(columns: Columns) -> None:
+def test_the_last_training_is_repeated_beside_a_cold_one_where_it_went_on(
+    columns: Columns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How good a real fit is to the last digit, and so when it stops, is the processor's matter.
+    monkeypatch.setattr(warm_start, "LOST", 0.5)
     split, ids, (first, before, last) = three_trainings(columns)
+    assert before.trained is not None
+    task, fit_and_watch = split.task("validation"), courses.fit_and_watch
+    watched: list[tuple[float, ...]] = []
+
+    def watch(given: Task, of: IdMaps, recipe: Recipe, start: FloatArray, *, most: int) -> tuple[Factors, Course]:
+        assert given.train.fingerprint() == task.train.fingerprint()
+        assert given.held_out.fingerprint() == task.held_out.fingerprint()
+        assert (of, recipe, most) == (ids, RECIPE, len(task.users))
+        assert np.array_equal(start, matched(before, before.trained, ids, RECIPE))
+        fitted, course = fit_and_watch(given, of, recipe, start, most=most)
+        watched.append(course.ndcg)
+        return fitted, course
+
+    monkeypatch.setattr(courses, "fit_and_watch", watch)
     found = compare(split, ids, RECIPE, before, last)
     assert found is not None
-    assert before.trained is not None
-    task = split.task("validation")
-    _, warm = fit_and_watch(task, ids, RECIPE, matched(before, before.trained, ids, RECIPE))
+    assert [tuple(found.warm)] == watched
     _, cold = fit_and_watch(task, ids, RECIPE, None)
-    assert found.warm == pytest.approx(warm.ndcg)
-    assert found.cold == pytest.approx(cold.ndcg[-1])
+    assert found.cold == pytest.approx(cold.ndcg[-1], abs=0.01)
     assert found.cold_iterations == RECIPE.iterations
     assert compare(split, ids, RECIPE, first, before) is None  # the first training makes no such fit
     assert compare(split, ids, RECIPE, before, replace(last, in_a_row=0)) is None

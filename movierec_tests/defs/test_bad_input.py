@@ -139,11 +139,12 @@ def test_when_nobody_can_be_evaluated_nothing_is_registered(
     platform: Platform, make_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _state(platform)
-    # Seven ratings, of which the three latest are likes: too few to learn from before the last one.
+    # Seven ratings of five users, of which the three latest are likes: too few to learn from before the last one.
+    pairs = [line.split(",")[:2] for line in _ratings()]
     lines = [
-        f"{user},{movie},{4.0 if movie > 4 else 2.0},{_START + movie * _DAY}"
-        for user in range(1, 6)
-        for movie in range(1, 8)
+        f"{user},{movie},{4.0 if day > 3 else 2.0},{_START + day * _DAY}"
+        for number in range(1, 6)
+        for day, (user, movie) in enumerate([pair for pair in pairs if pair[0] == str(number)][:7])
     ]
     result = _run_on(make_dataset(lines), monkeypatch)
     assert not result.success

@@ -120,14 +120,15 @@ def _challenger() -> Challenger:
 
 
 def test_a_challenger_comes_back_with_recipe_and_provenance(instance: DagsterInstance, tmp_path: Path) -> None:
-    _, (back,) = _through(instance, tmp_path, "npz", _challenger(), Challenger)
+    challenger = _challenger()
+    _, (back,) = _through(instance, tmp_path, "npz", challenger, Challenger)
     assert (back.version, back.run_id, back.recipe, back.provenance) == (
         7,
         "run",
-        _challenger().recipe,
+        challenger.recipe,
         {"split": "abc", "positives": "déf"},
     )
-    np.testing.assert_array_equal(back.scored.movies, _challenger().scored.movies)
+    np.testing.assert_array_equal(back.scored.movies, challenger.scored.movies)
 
 
 class _Breaks:

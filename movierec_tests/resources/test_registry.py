@@ -15,6 +15,7 @@ from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.promotion import Decision
+from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.champion import load_champion
 from movierec_assets.resources.database import Database
@@ -22,6 +23,7 @@ from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.model_package import log_version
 from movierec_assets.resources.registry import CHALLENGER, CHAMPION, MODEL_NAME, NoChampionError
 from movierec_tests.defs.harness import Platform, empty, own_platform
+from movierec_tests.ranked_lists import assert_same_lists
 
 PROMOTED = Decision(True, "first", "No champion yet.")
 KEPT = Decision(False, "kept", "Not better.")
@@ -130,12 +132,13 @@ def test_a_version_loaded_back_gives_the_same_lists(registered: Platform) -> Non
     registry = registered.registry
     loaded = registry.load(registry.versions()[0])
     for mine, back in (
-        (RECOMMENDER.for_known(RECOMMENDER.ids.user_ids, 20), loaded.for_known(RECOMMENDER.ids.user_ids, 20)),
-        (RECOMMENDER.for_liked(np.array([100, 120]), 20), loaded.for_liked(np.array([100, 120]), 20)),
-        (RECOMMENDER.for_nobody(20), loaded.for_nobody(20)),
+        (RECOMMENDER.for_known(RECOMMENDER.ids.user_ids, 31), loaded.for_known(RECOMMENDER.ids.user_ids, 31)),
+        (RECOMMENDER.for_liked(np.array([100, 120]), 31), loaded.for_liked(np.array([100, 120]), 31)),
+        (RECOMMENDER.for_nobody(31), loaded.for_nobody(31)),
     ):
-        np.testing.assert_array_equal(back.items, mine.items)
-        np.testing.assert_array_equal(back.scores, mine.scores)
+        assert_same_lists(back, mine)
+    for name, array in RECOMMENDER.to_arrays().items():
+        np.testing.assert_array_equal(loaded.to_arrays()[name], array)
     assert loaded.recipe == RECOMMENDER.recipe
 
 
@@ -167,8 +170,9 @@ def test_the_pyfunc_answers_a_known_user_a_list_of_movies_and_nobody(registered:
         RECOMMENDER.for_nobody(6),
     ]
     for question, lists in enumerate(expected):
-        movies = answers.loc[answers["question"] == question, "movie_id"].tolist()
-        assert movies == RECOMMENDER.movie_ids_of(lists)[0].tolist()
+        answered = answers[answers["question"] == question]
+        found = TopK(answered["movie_id"].to_numpy()[None], answered["score"].to_numpy()[None])
+        assert_same_lists(found, TopK(RECOMMENDER.movie_ids_of(lists), lists.scores))
     assert not set(answers.loc[answers["question"] == 1, "movie_id"]) & {100, 120}
 
 
