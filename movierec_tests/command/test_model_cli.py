@@ -13,7 +13,7 @@ from movierec_assets.cli import cli, main
 from movierec_assets.resources.decisions import PromotionError
 from movierec_assets.resources.registry import NoChampionError, NoSuchVersionError, RegistryUnavailableError
 from movierec_tests.defs.harness import Platform, own_platform
-from movierec_tests.registry_harness import probes_of, promotions_of, register, reset
+from movierec_tests.registry_harness import load_as, lose_champion, probes_of, promotions_of, register, reset
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,63 @@ def test_what_cannot_be_done_is_explained(
     result = model(*arguments)
     assert isinstance(result.exception, error)
     assert message in str(result.exception)
+    assert model.champion() == model.first
+
+
+def test_what_is_held_back_is_listed_shown_and_released(model: Command) -> None:
+    assert "Nothing is held back" in model("release").output
+    model("promote", model.second, "--reason", "try it", "--no-publish")
+    model("release", model.first)
+    model("rollback", "--reason", "the lists are bad", "--no-publish")
+    listed = model("list").output
+    (row,) = (line for line in listed.splitlines() if "held back" in line and "│" in line)
+    assert f" {model.second} " in row
+    below = " ".join(listed.split("┘")[-1].split())
+    assert f"Version {model.second} is held back since 20" in below
+    assert "by movierec model rollback (" in below
+    assert "): the lists are bad." in below
+    assert f"`movierec model release {model.second}`" in below
+    assert "is held back since" in model("show", model.second).output
+    assert "held back" not in model("show", model.first).output
+    found = json.loads(model("list", "--json").stdout)
+    assert [(each["held_back"] or {}).get("reason") for each in found] == ["the lists are bad", None]
+    assert json.loads(model("show", model.second, "--json").stdout)["held_back"]["model_version"] == model.second
+
+    refused = model("release", model.first).output
+    assert f"Version {model.first} is not held back." in refused
+    assert f"Version {model.second} is held back" in refused
+    released = " ".join(model("release", model.second).output.split())
+    assert f"Version {model.second} is no longer held back: training may promote its recipe on its data" in released
+    assert "held back" not in model("list").output
+    assert isinstance(model("release", 99).exception, NoSuchVersionError)
+
+
+def test_a_lost_champion_is_told_with_the_remedy(model: Command) -> None:
+    lose_champion(model.platform, "alias", model.first)
+    remedy = f"`movierec model promote {model.first}`"
+    assert remedy in " ".join(model("list").output.split())
+    shown = model("show").exception
+    assert isinstance(shown, NoChampionError)
+    assert remedy in str(shown)
+
+
+def test_a_version_of_other_data_is_promoted_only_by_force_and_not_published(model: Command) -> None:
+    demo = load_as(model.platform, "demo")
+    old = register(model.platform, dataset=demo)
+    load_as(model.platform, "other")
+    refused = model("promote", old, "--reason", "x").exception
+    assert isinstance(refused, PromotionError)
+    assert "was trained on demo (dataset 1), and other (dataset 2) is loaded" in str(refused)
+    assert "--force" in str(refused)
+    forced = model("promote", old, "--reason", "x", "--force")
+    assert forced.exit_code == 0, forced.output
+    said = " ".join(forced.output.split())
+    assert "was trained on demo (dataset 1), and other (dataset 2) is loaded; its movies are others." in said
+    assert "Its recommendations are not written" in said
+    assert "nothing is served until demo is loaded again (`movierec run --dataset demo --job refresh`)" in said
+    assert model.champion() == old
+    assert set(promotions_of(model.platform).served().values()) == {None}
+    assert model("rollback", "--reason", "x", "--force", "--no-publish").exit_code == 0
     assert model.champion() == model.first
 
 

@@ -11,6 +11,7 @@ from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
     AssetKey,
+    AssetObservation,
     DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
@@ -40,7 +41,15 @@ from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.registry import MODEL_NAME
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
-from movierec_tests.registry_harness import move_alias, promotions_of, register, reset
+from movierec_tests.registry_harness import (
+    load_again,
+    load_as,
+    lose_champion,
+    move_alias,
+    promotions_of,
+    register,
+    reset,
+)
 
 pytestmark = pytest.mark.slow  # a minute of real servers and runs, all told
 
@@ -75,17 +84,22 @@ def _operate(job: str, op: str, **config: object) -> ExecuteInProcessResult:
         )
 
 
-def _look(platform: Platform, uri: str | None = None) -> list[RunRequest] | str:
-    """What the sensor does when it looks: requests, or why there is none."""
+def _tick(platform: Platform, uri: str | None = None) -> SensorResult | SkipReason:
     resources = {
         "registry": RegistryResource(uri=uri),
         "postgres": PostgresResource(url=platform.settings.databases.ratings),
     }
     with DagsterInstance.get() as instance:
         found = champion_sensor(build_sensor_context(instance=instance, resources=resources))
+    assert isinstance(found, SensorResult | SkipReason)
+    return found
+
+
+def _look(platform: Platform, uri: str | None = None) -> list[RunRequest] | str:
+    """What the sensor does when it looks: requests, or why there is none."""
+    found = _tick(platform, uri)
     if isinstance(found, SkipReason):
         return str(found.skip_message)
-    assert isinstance(found, SensorResult)
     if found.run_requests:
         return list(found.run_requests)
     assert found.skip_reason is not None
@@ -186,6 +200,47 @@ def test_without_a_champion_the_sensor_skips_with_the_reason(platform: Platform)
     assert "No version carries the alias champion" in str(_look(platform))
 
 
+@pytest.mark.parametrize(("how", "remedy"), [("alias", "promote 2"), ("version", "promote 1"), ("model", "run")])
+def test_a_lost_champion_is_told_at_once_with_the_remedy_and_the_tables_stay(
+    platform: Platform, how: str, remedy: str
+) -> None:
+    one, two = register(platform, seed=1), register(platform, seed=2)
+    promotions = promotions_of(platform)
+    for number in (one, two):
+        promotions.promote(number, "by hand", "me")
+    with platform.database.replace("popular_movies") as table:
+        table.write_rows(("rank", "movie_id", "score", "model_version"), [(1, 101, 0.5, two)])
+    lose_champion(platform, how, two)
+    told = _tick(platform)
+    assert isinstance(told, SensorResult)
+    (event,) = told.asset_events
+    assert isinstance(event, AssetObservation)
+    assert event.asset_key == AssetKey("champion_model")
+    assert event.metadata["outcome"].value == "lost"
+    assert not told.run_requests
+    record = promotions.history()[0]
+    assert (record.outcome, record.version, record.decided_by) == ("lost", two, "MLflow (noticed afterwards)")
+    assert f"`movierec {'model ' * (how != 'model')}{remedy}`" in record.reason
+    for reason in (told.skip_reason.skip_message if told.skip_reason else None, _look(platform)):
+        assert reason == record.reason
+    again = _tick(platform)
+    assert isinstance(again, SensorResult)
+    assert not again.asset_events, "noted once"
+    assert len(promotions.history()) == 3
+    assert promotions.served()["popular_movies"] == two
+
+
+def test_nothing_is_published_while_other_data_than_the_champions_is_loaded(platform: Platform) -> None:
+    demo = load_as(platform, "demo")
+    promotions_of(platform).promote(register(platform, dataset=demo), "first", "me")
+    load_as(platform, "other")
+    told = str(_look(platform))
+    assert "Version 1 was trained on demo (dataset 1), and other (dataset 2) is loaded" in told
+    assert "`movierec run` trains a champion for other" in told
+    load_again(platform, demo)
+    assert _request(platform).run_key
+
+
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg2://nobody@127.0.0.1:9/x_mlflow"])
 def test_with_mlflow_away_the_sensor_skips_with_the_reason(platform: Platform, uri: str) -> None:
     assert "MLflow does not answer at" in str(_look(platform, uri))
@@ -283,6 +338,25 @@ def test_a_promotion_and_a_rollback_as_jobs_leave_decisions_and_events(platform:
     again = _operate("rollback_champion", "roll_back", reason="further")
     assert not again.success
     assert "Nothing to roll back to" in failures_of(again)["roll_back"]
+
+
+def test_the_jobs_refuse_a_version_of_other_data_unless_forced(platform: Platform) -> None:
+    demo = load_as(platform, "demo")
+    one = register(platform, seed=1, dataset=demo)
+    two = register(platform, seed=2, dataset=load_as(platform, "other"))
+    promotions = promotions_of(platform)
+    for number in (one, two):
+        promotions.promote(number, "by hand", "me", force=True)
+    for job, op, config in (
+        ("promote_version", "promote", {"version": one, "reason": "x"}),
+        ("rollback_champion", "roll_back", {"reason": "x"}),
+    ):
+        refused = _operate(job, op, **config)
+        assert "demo (dataset 1), and other (dataset 2) is loaded" in failures_of(refused)[op]
+        assert platform.registry.champion().number == two
+        assert _operate(job, op, **config, force=True).success
+        assert platform.registry.champion().number == one
+        promotions.promote(two, "by hand", "me")
 
 
 @pytest.mark.slow
