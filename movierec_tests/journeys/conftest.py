@@ -24,6 +24,7 @@ from movierec_assets.resources.registry import CHAMPION, Version
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
 
 USERS = 120
+DAY = 86_400
 LISTED = 20
 
 
@@ -136,3 +137,24 @@ def rewrite(dataset: Path, change: Any) -> None:
     path = dataset / "ratings.csv"
     header, *lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([header, *change(lines)]) + "\n", encoding="utf-8")
+
+
+def latest_time(dataset: Path) -> int:
+    """Time of the latest rating."""
+    return max(int(line.rsplit(",", 1)[1]) for line in (dataset / "ratings.csv").read_text().splitlines()[1:])
+
+
+def new_ratings(dataset: Path, count: int, *, day: int, seed: int = 0) -> list[str]:
+    """Ratings of films that were not rated by these users, a day or more later than everything."""
+    random = np.random.default_rng((seed, day))
+    lines = (dataset / "ratings.csv").read_text().splitlines()[1:]
+    taken = {tuple(line.split(",")[:2]) for line in lines}
+    users, films = ({line.split(",")[at] for line in lines} for at in (0, 1))
+    start = latest_time(dataset) + DAY
+    found: list[str] = []
+    while len(found) < count:
+        pair = (str(random.choice(sorted(users))), str(random.choice(sorted(films))))
+        if pair not in taken:
+            taken.add(pair)
+            found.append(f"{pair[0]},{pair[1]},{random.choice([3.0, 4.0, 4.5, 5.0])},{start + 60 * len(found)}")
+    return found

@@ -4,38 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.resources.database import SCHEMA
 from movierec_assets.resources.known_datasets import loaded_dataset
 from movierec_assets.resources.recipes import record_search
-from movierec_tests.journeys.conftest import Traveller, rewrite
+from movierec_tests.journeys.conftest import DAY, Traveller, latest_time, new_ratings, rewrite
 
 pytestmark = pytest.mark.slow
-
-DAY = 86_400
-
-
-def _latest(dataset: Path) -> int:
-    return max(int(line.rsplit(",", 1)[1]) for line in (dataset / "ratings.csv").read_text().splitlines()[1:])
-
-
-def _new_ratings(dataset: Path, count: int, *, day: int, seed: int = 0) -> list[str]:
-    """Ratings of films that were not rated by these users, a day or more later than everything."""
-    random = np.random.default_rng((seed, day))
-    lines = (dataset / "ratings.csv").read_text().splitlines()[1:]
-    taken = {tuple(line.split(",")[:2]) for line in lines}
-    users, films = ({line.split(",")[at] for line in lines} for at in (0, 1))
-    start = _latest(dataset) + DAY
-    found: list[str] = []
-    while len(found) < count:
-        pair = (str(random.choice(sorted(users))), str(random.choice(sorted(films))))
-        if pair not in taken:
-            taken.add(pair)
-            found.append(f"{pair[0]},{pair[1]},{random.choice([3.0, 4.0, 4.5, 5.0])},{start + 60 * len(found)}")
-    return found
 
 
 def test_demo_other_demo_other_each_is_served_by_its_own_champion(
@@ -102,7 +79,7 @@ def test_another_definition_of_a_like_is_another_learning_problem(
 def test_five_days_of_appended_ratings_are_served_day_by_day(traveller: Traveller, demo_copy: Path) -> None:
     traveller.run(demo_copy)
     for day in range(1, 6):
-        rewrite(demo_copy, lambda lines, day=day: [*lines, *_new_ratings(demo_copy, 25, day=day)])
+        rewrite(demo_copy, lambda lines, day=day: [*lines, *new_ratings(demo_copy, 25, day=day)])
         after = traveller.run(demo_copy)
         assert after["champion_model"]["outcome"] == "refresh", after["champion_model"]["reason"]
         assert traveller.champion.number == after["als_model"]["model_version"]
@@ -123,7 +100,7 @@ def test_withdrawn_corrected_and_later_ratings_reach_people(traveller: Traveller
     assert traveller.served(3) == []
     traveller.require_right_lists(demo_copy)
 
-    latest = _latest(demo_copy)
+    latest = latest_time(demo_copy)
 
     def correct(lines: list[str]) -> list[str]:
         """The latest rating was dated wrongly: it is ten years older."""
@@ -134,7 +111,7 @@ def test_withdrawn_corrected_and_later_ratings_reach_people(traveller: Traveller
     assert corrected["champion_model"]["outcome"] == "refresh", corrected["champion_model"]["reason"]
     traveller.require_right_lists(demo_copy)
 
-    rewrite(demo_copy, lambda lines: [*lines, *_new_ratings(demo_copy, 30, day=1)])
+    rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 30, day=1)])
     later = traveller.run(demo_copy)
     assert later["champion_model"]["outcome"] == "refresh", later["champion_model"]["reason"]
     traveller.require_right_lists(demo_copy)
@@ -147,7 +124,7 @@ def test_new_ratings_are_served_although_a_searched_recipe_does_not_prove_itself
     database = traveller.platform.database
     # Far too few factors to be better, and not clearly as good.
     record_search(database, Recipe(factors=2, iterations=2), {}, "run", loaded_dataset(database), 4.0)
-    rewrite(demo_copy, lambda lines: [*lines, *_new_ratings(demo_copy, 25, day=1)])
+    rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 25, day=1)])
     first = traveller.run(demo_copy)
     assert first["als_model"]["recipe_source"] == "search 1"
     assert first["champion_model"]["challenger_outcome"] == "kept"
@@ -157,7 +134,7 @@ def test_new_ratings_are_served_although_a_searched_recipe_does_not_prove_itself
     assert traveller.champion.recipe == Recipe()
     traveller.require_right_lists(demo_copy)
     # It was tried; from the next day on, the champion's recipe is trained at once.
-    rewrite(demo_copy, lambda lines: [*lines, *_new_ratings(demo_copy, 25, day=2)])
+    rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 25, day=2)])
     second = traveller.run(demo_copy)
     assert second["als_model"]["recipe_source"].startswith("champion 3, for the recipe of search 1 did not prove")
     assert second["champion_model"]["outcome"] == "refresh"

@@ -1,0 +1,66 @@
+"""What a person took away from the champion's place, the night after and later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.resources.decisions import Promotions
+from movierec_assets.resources.known_datasets import loaded_dataset
+from movierec_assets.resources.recipes import record_search
+from movierec_tests.journeys.conftest import Traveller, new_ratings, rewrite
+
+pytestmark = pytest.mark.slow
+
+
+def _promotions(traveller: Traveller) -> Promotions:
+    return Promotions(traveller.platform.registry, traveller.platform.database)
+
+
+def test_a_model_that_was_rolled_back_is_not_back_the_night_after(traveller: Traveller, demo_copy: Path) -> None:
+    traveller.run(demo_copy)
+    rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 25, day=1)])
+    assert traveller.run(demo_copy)["champion_model"]["outcome"] == "refresh"
+    _promotions(traveller).rollback("the lists are bad", "Ann")
+    assert traveller.champion.number == 1
+
+    night = traveller.run(demo_copy)["champion_model"]
+    assert (night["challenger_outcome"], traveller.champion.number) == ("kept", 1)
+    assert "version 2, of the same recipe, is held back" in night["challenger_reason"]
+    assert "the lists are bad" in night["challenger_reason"]
+    assert "movierec model release 2" in night["challenger_reason"]
+    traveller.require_right_lists(demo_copy)
+
+    rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 25, day=2)])
+    newer = traveller.run(demo_copy)["champion_model"]
+    assert newer["outcome"] == "refresh"
+    assert "Version 2 of the same recipe is held back, but the data has changed since" in newer["reason"]
+    traveller.require_right_lists(demo_copy)
+
+
+def test_a_recipe_that_was_rolled_back_stays_away_until_it_is_released_and_new_ratings_are_served_all_the_same(
+    traveller: Traveller, demo_copy: Path
+) -> None:
+    traveller.run(demo_copy)
+    database = traveller.platform.database
+    found = Recipe(factors=32, alpha=3.0)
+    record_search(database, found, {}, "run", loaded_dataset(database), 4.0)
+    second = traveller.run(demo_copy)["als_model"]["model_version"]
+    promotions = _promotions(traveller)
+    if traveller.champion.number != second:
+        promotions.promote(second, "to try it", "Ann")
+        promotions.release("Ann")
+    promotions.rollback("the lists are bad", "Ann")
+    assert traveller.champion.number == 1
+
+    rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 25, day=1)])
+    night = traveller.run(demo_copy)
+    assert "the recipe of search 1 is held" in night["als_model"]["recipe_source"]
+    assert night["champion_model"]["outcome"] == "refresh"
+    assert traveller.champion.recipe == Recipe()
+    traveller.require_right_lists(demo_copy)
+
+    promotions.release("Ann")
+    assert promotions.holds() == []
