@@ -13,7 +13,7 @@ from movierec_assets.recsys import warm_start
 from movierec_assets.recsys.als import Factors, Recipe
 from movierec_assets.recsys.interactions import FloatArray, IdMaps
 from movierec_assets.recsys.split import Task
-from movierec_assets.recsys.warm_start import Course, matched
+from movierec_assets.recsys.warm_start import Course, fit_and_watch, matched
 from movierec_tests.recsys.test_warm_start import RECIPE, Columns, columns, three_trainings
 
 __all__ = ["columns"]
@@ -26,14 +26,14 @@ def test_the_last_training_is_repeated_beside_a_cold_one_where_it_went_on(
     monkeypatch.setattr(warm_start, "LOST", 0.5)
     split, ids, (first, before, last) = three_trainings(columns)
     assert before.trained is not None
-    task, fit_and_watch = split.task("validation"), courses.fit_and_watch
+    task, begin = split.task("validation"), matched(before, before.trained, ids, RECIPE)
     watched: list[tuple[float, ...]] = []
 
     def watch(given: Task, of: IdMaps, recipe: Recipe, start: FloatArray, *, most: int) -> tuple[Factors, Course]:
         assert given.train.fingerprint() == task.train.fingerprint()
         assert given.held_out.fingerprint() == task.held_out.fingerprint()
         assert (of, recipe, most) == (ids, RECIPE, len(task.users))
-        assert np.array_equal(start, matched(before, before.trained, ids, RECIPE))
+        assert np.array_equal(start, begin)
         fitted, course = fit_and_watch(given, of, recipe, start, most=most)
         watched.append(course.ndcg)
         return fitted, course

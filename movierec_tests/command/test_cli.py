@@ -80,18 +80,21 @@ def test_wrong_arguments_are_a_usage_error(arguments: list[str]) -> None:
 
 def _movierec(state: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_", "FORCE_COLOR", "TTY_"))
     }
     environment |= {
         "MOVIEREC_STATE_DIR": str(state / "state"),
         "MOVIEREC_DATA_DIR": str(state / "data"),
         "MOVIEREC_HOME": str(state / "home"),
+        "PYTHONIOENCODING": "utf-8",  # whatever the locale
     }
     return subprocess.run(
         [sys.executable, "-m", "movierec_assets.cli", *arguments],
         env=environment | variables,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=10 * PATIENCE,
         check=False,
     )

@@ -235,6 +235,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path) -
 def test_the_same_seed_gives_the_same_ratings_whatever_thread_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
     size = Size(300, 200, 12_000)
     monkeypatch.setattr("movierec_assets.datasets.generator.simulation._BLOCK_RATINGS", 500)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
     many = simulate(size, 3)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     one = simulate(size, 3)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from implicit.cpu.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import bm25_weight
@@ -159,7 +159,7 @@ def test_users_without_a_row_to_train_on_are_folded_in_and_change_nothing_for_th
 # Item-kNN
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(ratings(min_size=1))
 def test_item_knn_sums_the_cosines_of_tf_idf_weighted_likes(drawn: Ratings) -> None:
     likes = dense(drawn.interactions())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -100,5 +99,5 @@ def test_few_interactions_are_solved_one_by_one_and_many_together(monkeypatch: p
     vectors, _ = drawn(1, 40, 50, 6, 20.0)
     for way in ("direct", "iterative"):
         monkeypatch.setattr(least_squares, way, lambda *given, way=way: (way, *given))
-    found: list[Any] = [least_squares.solver(vectors, 1.0, entries) for entries in (1, 50, 51)]
+    found: list[object] = [least_squares.solver(vectors, 1.0, entries) for entries in (1, 50, 51)]
     assert found == [(way, vectors, 1.0) for way in ("direct", "direct", "iterative")]

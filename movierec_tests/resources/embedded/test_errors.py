@@ -23,7 +23,9 @@ pytestmark = pytest.mark.slow  # real servers, some seconds each
 def test_the_port_stays_the_same_until_somebody_else_takes_it(server: EmbeddedPostgres) -> None:
     url = server.start()
     server.stop()
-    assert server.start() == url
+    again = server.start()
+    assert again == url or not postgres_cluster.port_is_free(port_of(url))  # another server of these tests may have it
+    url = again
     server.stop()
     with closing(listen(port_of(url))):
         elsewhere = server.start()
