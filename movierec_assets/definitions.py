@@ -19,6 +19,7 @@ from dagster import definitions as code_location
 
 from movierec_assets.defs import (
     automation,
+    catch_up,
     checks,
     evaluation,
     ingestion,
@@ -58,7 +59,7 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
         jobs=[*automation.JOBS, *registry_operations.JOBS],
         schedules=automation.schedules(get_settings().timezone),
         sensors=[
-            automation.dataset_file_sensor,
+            catch_up.dataset_file_sensor,
             automation.unfinished_mlflow_runs,
             automation.canceled_mlflow_runs,
             automation.dead_runs,

@@ -64,17 +64,17 @@ class Settings(BaseSettings):
 
     # Training and promotion
     warm_start: bool = Field(
-        default=True, description="Train on newer data from the champion's factors while the recipe stays the same."
+        default=True, description="Train on changed data from the champion's factors while the recipe stays the same."
     )
     improvement_margin: float = Field(
-        default=0.0,
+        default=0.005,
         ge=0,
-        description="NDCG@10 by which a challenger must be better at the low end of the interval to be an improvement.",
+        description="Least lead of another recipe, as a share of the champion's NDCG@10, to be an improvement.",
     )
     refresh_margin: float = Field(
         default=0.002,
         ge=0,
-        description="NDCG@10 by which one on newer data may be worse at the low end of the interval.",
+        description="NDCG@10 by which a model of changed data may be worse than the champion.",
     )
     min_evaluated_users: int = Field(
         default=10, ge=1, description="Least number of users to score a challenger on; with fewer nothing is trained."

@@ -61,25 +61,32 @@ def cli() -> None:
 def run(dataset: str | None, job: str) -> None:
     """Run a job through Dagster and show what it came to.
 
+    The jobs train, search and publish work on the ratings that are loaded; with --dataset they make sure that these are
+    the ones that were meant.
+
     The run is recorded in the Dagster instance; `movierec up` shows it. The exit status is 1 when an asset or a
     check failed, and the last lines say why.
     """
     from movierec_assets.command.environment import platform
+    from movierec_assets.command.loaded import require_loaded
     from movierec_assets.command.run import run_job
     from movierec_assets.command.summary import show_failure, show_success
     from movierec_assets.resources.database import Database
 
     console = console_for_people()
     with platform(settings_from(dataset), sayer(console)) as settings:
+        database = Database(settings.databases.ratings)
         if job in ("everything", "refresh"):
             located = located_dataset(settings, console)
             console.print(escape(located.reason), soft_wrap=True)
             os.environ["MOVIEREC_DATASET"] = str(located.files.directory.resolve())  # all steps load this one
+        else:
+            require_loaded(database, settings, job, dataset)
         report = run_job(job, settings, console)
         if not report.succeeded:
             show_failure(report, console)
             sys.exit(1)
-        show_success(report, settings, Database(settings.databases.ratings), console)
+        show_success(report, database, console)
 
 
 @cli.command()
@@ -112,6 +119,7 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
     stand the likes that add most to its score.
     """
     from movierec_assets.command.environment import platform
+    from movierec_assets.command.loaded import require_anything_loaded
     from movierec_assets.resources.database import Database
     from movierec_assets.resources.registry import ModelRegistry
     from movierec_assets.serving.recommendations import RecommendationService
@@ -119,10 +127,11 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
     if user_id is not None and liked:
         raise click.UsageError("Give --user or --like, not both.")
     with platform(settings_from(), sayer(Console(stderr=True))) as settings:
+        database = Database(settings.databases.ratings)
+        require_anything_loaded(database, "recommendations come from a model of loaded ratings")
         service = RecommendationService(
-            Database(settings.databases.ratings),
+            database,
             ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts"),
-            settings.positive_threshold,
         )
         if user_id is not None:
             answer = service.for_user(user_id, count)
@@ -231,7 +240,8 @@ def _show_answer(answer: Answer, console: Console) -> None:
         table.add_row(*row, *([f"[dim]{because}[/]"] if explained else []))
     console.print(table)
     source = "the model" if answer.source == "model" else "popularity"
-    console.print(f"[dim]From {source}, version {answer.model_version}[/]")
+    data = f" of {escape(answer.dataset)}" if answer.dataset else ""
+    console.print(f"[dim]From {source}, version {answer.model_version}{data}[/]")
 
 
 def _explained() -> tuple[type[Exception], ...]:
@@ -241,6 +251,7 @@ def _explained() -> tuple[type[Exception], ...]:
     from movierec_assets.command import CommandError
     from movierec_assets.datasets.errors import DatasetError
     from movierec_assets.recsys.errors import RecsysError
+    from movierec_assets.resources.champion import OtherDatasetError
     from movierec_assets.resources.database import DatabaseUnavailableError
     from movierec_assets.resources.decisions import PromotionError
     from movierec_assets.resources.postgres_binaries import EmbeddedPostgresError
@@ -256,6 +267,7 @@ def _explained() -> tuple[type[Exception], ...]:
         EmbeddedPostgresError,
         NoChampionError,
         NoSuchVersionError,
+        OtherDatasetError,
         PromotionError,
         RecsysError,
         RegistryUnavailableError,

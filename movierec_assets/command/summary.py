@@ -6,6 +6,7 @@ Belongs here: reading the results and laying them out. Following the run is in `
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,7 +14,6 @@ from rich.table import Table
 
 from movierec_assets.command.run import Report
 from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.settings import Settings
 from movierec_assets.sql import read_sql
 
 _METRICS = ("precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10")
@@ -33,12 +33,39 @@ def samples(database: Database, users: int = 5) -> list[Sample]:
     return [Sample(*row) for row in database.rows(read_sql("sample_recommendations"), {"users": users})]
 
 
-def show_success(report: Report, settings: Settings, database: Database, console: Console) -> None:
+def show_success(report: Report, database: Database, console: Console) -> None:
     """Lay out dataset, counts, metrics, champion, sample users, and where to look next."""
     facts = report.metadata
-    ratings = facts.get("raw_ratings", {})
-    evaluation, champion = facts.get("model_evaluation", {}), facts.get("champion_model", {})
     console.print()
+    _show_data(facts, console)
+    if search := facts.get("hyperparameters", {}):
+        console.print(
+            f"[bold]Search[/]     {search['trials']} recipes, the best with NDCG@10 "
+            f"{search['best_validation_ndcg_at_10']:.4f} on validation: {search['outcome']}"
+        )
+    evaluation, champion = facts.get("model_evaluation", {}), facts.get("champion_model", {})
+    if evaluation:
+        console.print(_metrics(evaluation, champion))
+    if champion:
+        _show_champion(champion, console)
+    written = facts.get("user_recommendations", {})
+    if written:
+        console.print(
+            f"[bold]Written[/]    {written['dagster/row_count']:,} recommendations for {written['users']:,} users, by "
+            f"version {written['model_version']} of {escape(str(written['dataset']))}"
+        )
+        console.print(_samples(samples(database)))
+    for warning in report.warnings:
+        console.print(f"[yellow]{escape(warning)}[/]")
+    console.print("[bold]Next[/]       movierec up                        the asset graph and MLflow in the browser")
+    if written:
+        console.print("           movierec recommend --user 42       from the champion, with live history")
+        console.print('           movierec recommend --like "Toy Story" --like "Heat"')
+    console.print(f"           [dim]run {report.run_id}, log {report.log}[/]", soft_wrap=True)
+
+
+def _show_data(facts: dict[str, dict[str, Any]], console: Console) -> None:
+    ratings, positives = facts.get("raw_ratings", {}), facts.get("positive_ratings", {})
     if ratings:
         kept = "" if ratings["reloaded"] else ", unchanged since the last run"
         console.print(
@@ -49,36 +76,24 @@ def show_success(report: Report, settings: Settings, database: Database, console
             console.print(
                 f"           [yellow]{ratings['rejected_rows']:,} rows did not load, see {SCHEMA}.rejected_ratings[/]"
             )
-    positives, written = facts.get("positive_ratings", {}), facts.get("user_recommendations", {})
     if positives:
         console.print(
             f"[bold]Learned[/]    from {positives['dagster/row_count']:,} likes of {positives['users']:,} users "
             f"for {positives['movies']:,} movies"
         )
-    if search := facts.get("hyperparameters", {}):
+
+
+def _show_champion(champion: dict[str, Any], console: Console) -> None:
+    """The champion with the decision that made it, and the challenger where that is another version."""
+    number, challenger = champion["champion_version"], champion["challenger_version"]
+    promoted = champion["promoted"]
+    why = f" ({champion['outcome']}: {escape(champion['reason'])})" if promoted else ""
+    console.print(f"[bold]Champion[/]   version {number} of {escape(str(champion['dataset']))}{why}")
+    if number != challenger:
         console.print(
-            f"[bold]Search[/]     {search['trials']} recipes, the best with NDCG@10 "
-            f"{search['best_validation_ndcg_at_10']:.4f} on validation: {search['outcome']}"
+            f"[bold]Challenger[/] version {challenger} ({champion['challenger_outcome']}: "
+            f"{escape(champion['challenger_reason'])})"
         )
-    if evaluation:
-        console.print(_metrics(evaluation))
-    if champion:
-        console.print(
-            f"[bold]Champion[/]   version {champion['champion_version']} ({champion['outcome']}: "
-            f"{escape(champion['reason'])})"
-        )
-    if written:
-        console.print(
-            f"[bold]Written[/]    {written['dagster/row_count']:,} recommendations for {written['users']:,} users"
-        )
-        console.print(_samples(samples(database)))
-    for warning in report.warnings:
-        console.print(f"[yellow]{escape(warning)}[/]")
-    console.print("[bold]Next[/]       movierec up                        the asset graph and MLflow in the browser")
-    if written:
-        console.print("           movierec recommend --user 42       from the champion, with live history")
-        console.print('           movierec recommend --like "Toy Story" --like "Heat"')
-    console.print(f"           [dim]run {report.run_id}, log {report.log}[/]", soft_wrap=True)
 
 
 def show_failure(report: Report, console: Console) -> None:
@@ -92,14 +107,24 @@ def show_failure(report: Report, console: Console) -> None:
         console.print(f"[red]{escape(failure)}[/]", soft_wrap=True)
 
 
-def _metrics(evaluation: dict[str, object]) -> Table:
-    table = Table(title=f"Latest likes of {evaluation['evaluated_users']:,} users, held out", title_justify="left")
+def _metrics(evaluation: dict[str, Any], champion: dict[str, Any]) -> Table:
+    """Metrics of the version that is served in bold, of the challenger where that is another one, and of popularity."""
+    challenger, served = evaluation["model_version"], champion.get("champion_version", evaluation["champion_version"])
+    columns: list[tuple[str, str, bool]] = []
+    if served not in (0, challenger) and "champion_ndcg_at_10" in evaluation:
+        columns.append((f"version {served}, served", "champion_", True))
+    name = f"version {challenger}, served" if served == challenger else f"version {challenger}, challenger"
+    columns += [(name, "", served == challenger), ("popularity", "popularity_", False)]
+    table = Table(
+        title=f"Latest likes of {evaluation['evaluated_users']:,} users of {evaluation['dataset']}, held out",
+        title_justify="left",
+    )
     table.add_column("at 10")
-    table.add_column("als", justify="right", style="bold")
-    table.add_column("popularity", justify="right")
-    for name in _METRICS:
-        model, popularity = evaluation[name], evaluation[f"popularity_{name}"]
-        table.add_row(name.removesuffix("_at_10").replace("_", " "), f"{model:.4f}", f"{popularity:.4f}")
+    for heading, _, bold in columns:
+        table.add_column(heading, justify="right", style="bold" if bold else None)
+    for metric in _METRICS:
+        values = [f"{evaluation[f'{prefix}{metric}']:.4f}" for _, prefix, _ in columns]
+        table.add_row(metric.removesuffix("_at_10").replace("_", " "), *values)
     return table
 
 

@@ -1,36 +1,28 @@
-"""When things run: jobs, the two daily schedules, and the sensors.
+"""When things run: jobs, schedules, and the sensors that tidy up after runs.
 
-Belongs here: selections, times, and what starts a run. The logic of a sensor is a function of plain values; the
-sensor around it only fetches them.
+Belongs here: selections, times, and ends of runs that nobody else notes. Sensors that start runs are in `catch_up` and
+`registry_operations`.
 
 Dagster concepts: https://docs.dagster.io/guides/automate/schedules, https://docs.dagster.io/guides/automate/sensors
 """
-
-import hashlib
-import json
 
 from dagster import (
     AssetSelection,
     DagsterRunStatus,
     DefaultScheduleStatus,
     DefaultSensorStatus,
-    RunRequest,
     RunStatusSensorContext,
     ScheduleDefinition,
     SensorEvaluationContext,
-    SensorResult,
     SkipReason,
     define_asset_job,
     run_status_sensor,
     sensor,
 )
 
-from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.defs.presentation import INGESTION, PREPROCESSING, SERVING, TRAINING
-from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
+from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.exclusive import end_dead_runs
-from movierec_assets.resources.loading import is_loaded
 
 refresh = define_asset_job(
     "refresh",
@@ -78,36 +70,6 @@ def schedules(timezone: str) -> list[ScheduleDefinition]:
             ("weekly_search", search, "0 3 * * 0", "Every Sunday at 03:00: a search for a better recipe."),
         )
     ]
-
-
-def stamp_of(files: MovieLensFiles) -> str:
-    """Paths, sizes and times of a dataset's files: what can be seen of them without reading them."""
-    watched = [path for path in (files.ratings, files.movies, files.links) if path is not None]
-    return json.dumps([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in watched])
-
-
-@sensor(
-    job=everything,
-    minimum_interval_seconds=30,
-    default_status=DefaultSensorStatus.RUNNING,
-    description="Sees a new or changed dataset file and runs `everything`. Never downloads.",
-)
-def dataset_file_sensor(
-    context: SensorEvaluationContext, dataset: DatasetResource, postgres: PostgresResource
-) -> SensorResult | SkipReason:
-    """Request a run when the dataset's files hold something else than the tables."""
-    try:
-        located = dataset.locate_present()
-    except DatasetError as error:
-        return SkipReason(f"No dataset to watch: {error}")
-    stamp = stamp_of(located.files)
-    if stamp == context.cursor:
-        return SkipReason(f"{located.files.directory} has not changed.")
-    if is_loaded(postgres.open(), located.files):
-        return SensorResult(skip_reason=f"{located.files.directory} is loaded already.", cursor=stamp)
-    # Times are part of the key: Dagster never runs one key twice, and a file may change back to what it was.
-    key = hashlib.sha256(stamp.encode()).hexdigest()
-    return SensorResult(run_requests=[RunRequest(run_key=key, tags={"movierec/dataset": located.name})], cursor=stamp)
 
 
 @run_status_sensor(

@@ -24,9 +24,9 @@ from movierec_assets.defs.provenance import record
 from movierec_assets.defs.recommendations import PER_USER
 from movierec_assets.recsys.comparison import paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
-from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
-from movierec_assets.resources.challenger import Challenger
+from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.database import SCHEMA
 from movierec_assets.resources.histories import titles_of
@@ -120,10 +120,39 @@ def registered_version_answers(
     registry: RegistryResource,
 ) -> AssetCheckResult:
     """The new version, read back from the registry, answers for users with movies they have not liked yet."""
-    versions = registry.open()
-    recommender = versions.load(versions.version(als_model.version))
     liked = train_matrix.union(validation_matrix, test_matrix)
-    ids = ids_from(id_maps)
+    return _answers(als_model.version, liked, ids_from(id_maps), postgres, registry)
+
+
+@asset_check(
+    asset="champion_refit",
+    additional_ins={"train_matrix": AssetIn("train_matrix"), **_PARTS, "id_maps": AssetIn("id_maps")},
+    blocking=True,
+)
+def refitted_champion_answers(
+    champion_refit: ChampionFit,
+    train_matrix: Interactions,
+    validation_matrix: Interactions,
+    test_matrix: Interactions,
+    id_maps: pd.DataFrame,
+    postgres: PostgresResource,
+    registry: RegistryResource,
+) -> AssetCheckResult:
+    """The champion's recipe on changed data, where it was trained, has finite factors and answers like a challenger."""
+    if champion_refit.refit is None:
+        return AssetCheckResult(passed=True, description="The champion's recipe was not trained on changed data.")
+    if not np.isfinite(champion_refit.refit.scored.movies).all():
+        return AssetCheckResult(passed=False, description="Factors are not finite.")
+    liked = train_matrix.union(validation_matrix, test_matrix)
+    return _answers(champion_refit.refit.version, liked, ids_from(id_maps), postgres, registry)
+
+
+def _answers(
+    version: int, liked: Interactions, ids: IdMaps, postgres: PostgresResource, registry: RegistryResource
+) -> AssetCheckResult:
+    """Ask a version for the users with most likes, and look for what must not be in their lists."""
+    versions = registry.open()
+    recommender = versions.load(versions.version(version))
     users = np.argsort(-liked.per_user, kind="stable")[:100]
     lists = recommender.for_known(ids.user_ids[users], PER_USER)
     movie_ids = recommender.movie_ids_of(lists)
@@ -138,7 +167,7 @@ def registered_version_answers(
     names = titles_of(postgres.open(), movie_ids[0, :5])
     return AssetCheckResult(
         passed=not any(problems.values()),
-        description=f"Version {als_model.version}, {len(users)} users: {problems}",
+        description=f"Version {version}, {len(users)} users: {problems}",
         metadata={
             "example": MetadataValue.text(
                 f"user {ids.user_ids[users[0]]}: " + "; ".join(names.get(int(movie), "?") for movie in movie_ids[0, :5])
@@ -149,11 +178,14 @@ def registered_version_answers(
 
 @asset_check(asset="model_evaluation", blocking=True)
 def scores_are_sound(model_evaluation: pd.DataFrame) -> AssetCheckResult:
-    """Every score is in [0, 1], and all rankers were scored on the same users."""
+    """Every score is in [0, 1], and all rankers were scored on the same users; the champion perhaps on fewer."""
     scores = model_evaluation.drop(columns=["ranker", "user_id", "held_out"]).to_numpy()
     outside = int((~((scores >= 0) & (scores <= 1 + 1e-9))).sum())
     users = {ranker: frame["user_id"].tolist() for ranker, frame in model_evaluation.groupby("ranker")}
-    same = all(listed == users[CHALLENGER_LISTS] for listed in users.values())
+    champion = users.pop(CHAMPION_LISTS, [])
+    everybody, compared = users[CHALLENGER_LISTS], set(champion)
+    same = all(listed == everybody for listed in users.values())
+    same &= champion == [user for user in everybody if user in compared]
     return AssetCheckResult(
         passed=outside == 0 and same and len(scores) > 0,
         description=f"{outside} scores outside [0, 1]; rankers have {'the same' if same else 'different'} users",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetKey, AssetMaterialization, AssetObservation, DagsterInstance, MetadataValue
+from dagster import AssetKey, AssetMaterialization, AssetObservation, MetadataValue
 
 from movierec_assets.defs.presentation import table
 from movierec_assets.recsys.errors import RecsysError
@@ -20,40 +20,29 @@ if TYPE_CHECKING:
 
 CHAMPION_ASSET = AssetKey("champion_model")
 EVALUATION_ASSET = AssetKey("model_evaluation")
-COMPARED = "champion_version"
-"""Metadata of model_evaluation: the champion whose recipe it scored."""
 
 
-def compared_with(instance: DagsterInstance) -> int | None:
-    """Champion that the latest model_evaluation was made against; None when it does not say."""
-    event = instance.get_latest_materialization_event(EVALUATION_ASSET)
-    materialization = event.asset_materialization if event else None
-    value = materialization.metadata.get(COMPARED) if materialization else None
-    return value.value if value is not None and isinstance(value.value, int) else None
-
-
-def require_compared_with(champion: int, compared: int | None, *, scored: bool) -> None:
-    """Refuse an evaluation that was made against another champion.
+def require_compared_with(champion: int | None, compared: int | None) -> None:
+    """Refuse an evaluation that was made beside another champion.
 
     Parameters
     ----------
-    champion : int
-        Champion now.
+    champion : int or None
+        Champion now, of the dataset and the kind of likes that the challenger was trained on.
     compared : int or None
-        Champion the evaluation says it was made against.
-    scored : bool
-        Whether the evaluation holds scores of a champion at all.
+        Champion the challenger was scored beside.
 
     Raises
     ------
     RecsysError
     """
-    if scored and compared in (None, champion):
+    if champion == compared:
         return
-    made = f"was made against champion {compared}" if scored else "was made when there was no champion"
+    made = f"was made beside champion {compared}" if compared else "was made when there was no champion"
+    now = f"Version {champion} is the champion now" if champion else "There is no champion any more"
     raise RecsysError(
-        f"Version {champion} is the champion now, and model_evaluation {made}, so nothing was decided. "
-        "Materialize model_evaluation again, then champion_model."
+        f"{now}, and model_evaluation {made}, so nothing was decided. "
+        "Materialize champion_refit, model_evaluation and champion_model again."
     )
 
 

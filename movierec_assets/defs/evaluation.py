@@ -7,6 +7,7 @@ Belongs here: the asset `model_evaluation`. The metrics are in `recsys.metrics`,
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -26,23 +27,22 @@ from movierec_assets.defs.presentation import (
 )
 from movierec_assets.defs.progress import Say, telling
 from movierec_assets.defs.provenance import FINGERPRINT, SPLIT, fingerprint, require_one_split, require_recorded
-from movierec_assets.recsys import als, baselines
+from movierec_assets.recsys import als, baselines, starts
+from movierec_assets.recsys.comparison import lead
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.experiment import NOBODY_TO_SCORE, rank
 from movierec_assets.recsys.guardrails import full_lists, seen_items
-from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.interactions import BoolArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.report import as_markdown
 from movierec_assets.recsys.split import Split, Task
-from movierec_assets.recsys.warm_start import leaks, matched
-from movierec_assets.resources.challenger import Challenger
+from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.configurable import RegistryResource
-from movierec_assets.resources.predecessor import predecessor_of
 from movierec_assets.resources.provenance import mismatches, refuse
-from movierec_assets.resources.registry import CHAMPION, ModelRegistry, Version
+from movierec_assets.resources.registry import DATASET
 from movierec_assets.settings import get_settings
 
 CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
@@ -53,6 +53,11 @@ MOST_MOVIES_FOR_EASE = 8_000
 """Its work grows with the cube of the movies: seconds here, minutes at twice as many."""
 EASE_REGULARIZATION = 500.0
 """`movierec evaluate` chooses it on validation; a daily report does without."""
+
+NO_CHAMPION = 0
+"""Version in the metadata of an evaluation without a champion."""
+LEAD = "lead"
+"""Metadata: the challenger's lead over the champion, its interval, and what that rests on."""
 
 _SHOWN = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
 _GUARDED = ("coverage_at_10", "popularity_share_at_10")
@@ -65,7 +70,7 @@ _GUARDED = ("coverage_at_10", "popularity_share_at_10")
     owners=[MODEL_TEAM],
     code_version="1",
     metadata=schema(
-        ranker=("string", "als (the challenger), popularity, or champion (its recipe, refit on today's matrix)"),
+        ranker=("string", "als (the challenger), a baseline, or champion (see champion_refit)"),
         user_id=("int32", "Evaluated user"),
         held_out=("int32", "Held-out positives of the user"),
         ndcg_at_10=("float64", "And precision, recall, truncated_recall, map, ndcg, hit_rate at 5, 10 and 20"),
@@ -74,18 +79,21 @@ _GUARDED = ("coverage_at_10", "popularity_share_at_10")
 def model_evaluation(
     context: AssetExecutionContext,
     als_model: Challenger,
+    champion_refit: ChampionFit,
     train_matrix: Interactions,
     validation_matrix: Interactions,
     test_matrix: Interactions,
     id_maps: pd.DataFrame,
     registry: RegistryResource,
 ) -> pd.DataFrame:
-    """Scores of the challenger, of every baseline and of the champion's recipe, for the same users' latest likes.
+    """Scores of the challenger, of every baseline and of the champion, for the same users' latest likes.
 
-    No ranker has seen the test part: the champion is represented by its recipe, fitted again on the same history.
-    Baselines that would take longer than the training itself are left out of large data; the report says so.
+    No ranker has seen the likes that it should find: the champion is represented by `champion_refit`, and has no rows
+    for users whose held-out likes that has seen. Where fits are cheap, both recipes are fitted from several start
+    values, so that the lead's interval counts the chance in a fit as well. Baselines that would take longer than the
+    training itself are left out of large data; the report says so.
     """
-    split_id, _ = require_one_split(
+    split_id, sources = require_one_split(
         context.instance,
         "model_evaluation",
         train_matrix=train_matrix,
@@ -94,6 +102,7 @@ def model_evaluation(
         id_maps=id_maps,
     )
     require_recorded(context.instance, "model_evaluation", "als_model", als_model)
+    require_recorded(context.instance, "model_evaluation", "champion_refit", champion_refit)
     refuse(
         f"als_model (version {als_model.version}) was not trained on the matrices at hand",
         mismatches(als_model.provenance, {"split": split_id}),
@@ -103,21 +112,22 @@ def model_evaluation(
     if len(task.users) == 0:
         raise RecsysError(NOBODY_TO_SCORE)
     versions = registry.open()
-    champion = versions.by_alias(CHAMPION)
     baselines_started = time.perf_counter()
     ranked, left_out = _baselines(task, als_model.recipe.seed)
     baselines_seconds = time.perf_counter() - baselines_started
     ranked = {CHALLENGER_LISTS: _lists(context, task, als_model.scored, als_model.recipe), **ranked}
-    if champion is not None:
-        split = Split(train_matrix, validation_matrix, test_matrix)
-        ranked[CHAMPION_LISTS] = _champion_lists(context, versions, champion, als_model, split, task, ids_from(id_maps))
-    evaluations = telling(context.log, "Scoring", lambda say: _scored(say, ranked, task))
+    unseen = champion_refit.unseen[task.users]
+    if champion_refit.scored is not None and unseen.sum() >= get_settings().min_evaluated_users:
+        assert champion_refit.recipe is not None
+        ranked[CHAMPION_LISTS] = _lists(context, task, champion_refit.scored, champion_refit.recipe)
+    evaluations = telling(context.log, "Scoring", lambda say: _scored(say, ranked, task, unseen))
     for evaluation in evaluations:
         interval = evaluation.interval()
         context.log.info(
             f"{evaluation.ranker}: NDCG@10 {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
         )
 
+    found = _lead(context, task, als_model, champion_refit, evaluations)
     report = as_markdown(evaluations, users=len(task.users), held_out=len(task.held_out))
     if left_out:
         report += f"\nLeft out of data of this size: {', '.join(left_out)}.\n"
@@ -125,6 +135,8 @@ def model_evaluation(
     means = {evaluation.ranker: evaluation.means() for evaluation in evaluations}
     beside = {f"popularity_{name}": value for name, value in means[POPULARITY_LISTS].items()}
     versions.log_metrics(als_model.run_id, means[CHALLENGER_LISTS] | beside)
+    if champion_refit.refit is not None:
+        versions.log_metrics(champion_refit.refit.run_id, means[CHAMPION_LISTS] | beside)
     files = {f"{name}.png": image for name, image in pictures.items()} | {"report.md": report.encode()}
     versions.log_files(als_model.run_id, "evaluation", files)
     popularity = means[POPULARITY_LISTS][HEADLINE]
@@ -135,12 +147,19 @@ def model_evaluation(
             SPLIT: MetadataValue.text(split_id),
             FINGERPRINT: MetadataValue.text(fingerprint(scores)),
             # champion_model refuses an evaluation beside another champion than the one of its day.
-            **({} if champion is None else {"champion_version": MetadataValue.int(champion.number)}),
+            "champion_version": MetadataValue.int(champion_refit.champion or NO_CHAMPION),
+            "dataset": MetadataValue.text(str(sources.get(DATASET, "unknown"))),
+            **({} if found is None else {LEAD: MetadataValue.json(found)}),
             "evaluated_users": MetadataValue.int(len(task.users)),
             "held_out_positives": MetadataValue.int(len(task.held_out)),
             "baselines_seconds": MetadataValue.float(baselines_seconds),
             **{name: MetadataValue.float(means[CHALLENGER_LISTS][name]) for name in _SHOWN},
-            **{f"popularity_{name}": MetadataValue.float(means[POPULARITY_LISTS][name]) for name in _SHOWN},
+            **{
+                f"{ranker}_{name}": MetadataValue.float(means[ranker][name])
+                for ranker in (POPULARITY_LISTS, CHAMPION_LISTS)
+                for name in _SHOWN
+                if ranker in means
+            },
             **{
                 f"{ranker}_lists_{name}": MetadataValue.float(means[ranker][name])
                 for ranker in (CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS)
@@ -176,32 +195,40 @@ def _baselines(task: Task, seed: int) -> tuple[dict[str, TopK], list[str]]:
     return ranked, left_out
 
 
-def _champion_lists(
+def _lead(
     context: AssetExecutionContext,
-    versions: ModelRegistry,
-    champion: Version,
-    als_model: Challenger,
-    split: Split,
     task: Task,
-    ids: IdMaps,
-) -> TopK:
-    """Lists of the champion's recipe, which has not seen the test either.
+    als_model: Challenger,
+    champion_refit: ChampionFit,
+    evaluations: Sequence[Evaluation],
+) -> dict[str, Any] | None:
+    """The challenger's lead over the champion with its interval; None where the champion was not scored.
 
-    Another recipe than the challenger's is fitted again on the same history. The same recipe would give the challenger
-    again; what is asked then is whether the newer fit is worse than the champion's own scored fit.
+    Another recipe is fitted from several start values where that is cheap, and so is the champion's.
     """
-    recipe = opponent(champion.recipe, als_model.recipe)
-    if recipe == als_model.recipe:
-        before = predecessor_of(versions, champion)
-        if before is not None and not leaks(before, split, ids):
-            context.log.info(
-                f"Champion {champion.number} has the challenger's recipe; comparing with its own scored fit"
-            )
-            movies = matched(before.legacy, before.legacy.scored, ids, recipe)
-            confidence = als.Confidence.of(task.train, recipe.confidence)
-            return _lists(context, task, als.Factors(movies[:0], movies, confidence), recipe)
-    context.log.info(f"Refitting the recipe of champion {champion.number}")
-    return _lists(context, task, als.fit(task.train, recipe), recipe)
+    scores = {evaluation.ranker: evaluation.per_user[HEADLINE] for evaluation in evaluations}
+    if CHAMPION_LISTS not in scores:
+        return None
+    assert champion_refit.recipe is not None
+    users = champion_refit.unseen[task.users]
+    challenger, champion = scores[CHALLENGER_LISTS][users][:, None], scores[CHAMPION_LISTS][users][:, None]
+    fits = 1 if champion_refit.same_recipe else starts.starts_for(len(task.train))
+    if fits > 1:
+        context.log.info(f"Fitting both recipes from {fits} start values, for the chance in a fit")
+        challenger = starts.scores(task, als_model.recipe, fits, known=scores[CHALLENGER_LISTS])
+        champion = starts.scores(task, opponent(champion_refit.recipe, als_model.recipe), fits)
+    champion_ndcg = float(champion.mean())
+    differences = challenger - champion
+    spread = starts.spread(differences, champion_ndcg)
+    interval = lead(differences, spread)
+    return {
+        **asdict(interval),
+        "champion_ndcg": champion_ndcg,
+        "users": len(differences),
+        "fits": fits,
+        "spread_between_fits": spread.deviation,
+        "spread_source": spread.source,
+    }
 
 
 def _lists(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:
@@ -214,10 +241,11 @@ def _lists(context: AssetExecutionContext, task: Task, factors: als.Factors, rec
     )
 
 
-def _scored(say: Say, ranked: dict[str, TopK], task: Task) -> list[Evaluation]:
+def _scored(say: Say, ranked: dict[str, TopK], task: Task, unseen: BoolArray) -> list[Evaluation]:
     def score(name: str) -> Evaluation:
         say(f"Scoring {name}")
-        return evaluate(name, ranked[name], task.held_out, task.train, histories=task.histories)
+        evaluation = evaluate(name, ranked[name], task.held_out, task.train, histories=task.histories)
+        return evaluation if name != CHAMPION_LISTS or unseen.all() else evaluation.of_some(unseen)
 
     with ThreadPoolExecutor() as pool:
         evaluations = list(pool.map(score, ranked))
@@ -236,7 +264,7 @@ def _scores(evaluations: Sequence[Evaluation], task: Task, user_ids: Any) -> pd.
                     "held_out": task.held_out.per_user.astype(np.int32),
                     **evaluation.per_user,
                 }
-            )
+            ).dropna()
             for evaluation in evaluations
         ],
         ignore_index=True,

@@ -19,6 +19,7 @@ from movierec_assets.defs.presentation import (
     table,
 )
 from movierec_assets.defs.progress import megabytes, telling
+from movierec_assets.defs.provenance import SOURCES, sources_of
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource
 from movierec_assets.resources.database import SCHEMA
 from movierec_assets.resources.loading import Loaded, load_movies, load_ratings, rejected_examples
@@ -151,6 +152,7 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     Refreshed concurrently, so readers are never kept waiting.
     """
     database = postgres.open()
+    sources = sources_of(database)
     before = database.scalar(f"SELECT count(*) FROM {SCHEMA}.eligible_users")
 
     def refresh() -> None:
@@ -169,6 +171,7 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     return MaterializeResult(
         metadata={
             **rows(count),
+            SOURCES: MetadataValue.json(sources),
             "rows_before": MetadataValue.int(before),
             "users_with_any_rating": MetadataValue.int(users),
             "ratings_per_user": MetadataValue.json({"fewest": fewest, "median": median, "most": most}),

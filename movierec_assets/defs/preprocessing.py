@@ -5,8 +5,6 @@ Belongs here: the assets of the group `preprocessing`. The division itself is in
 Dagster concept: multi-assets, https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -25,11 +23,14 @@ from movierec_assets.defs.presentation import (
 from movierec_assets.defs.progress import telling
 from movierec_assets.defs.provenance import (
     FINGERPRINT,
+    POSITIVES,
     SOURCES,
     SPLIT,
     SPLIT_PARTS,
     fingerprint,
+    record,
     require_recorded,
+    sources_of,
     split_of,
 )
 from movierec_assets.recsys.errors import RecsysError, no_positives
@@ -38,6 +39,7 @@ from movierec_assets.recsys.split import leave_latest_out
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.histories import counts_of, read_positives, titles_of
+from movierec_assets.resources.registry import POSITIVE_THRESHOLD
 from movierec_assets.settings import get_settings
 
 
@@ -70,6 +72,7 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     """What eligible users liked: ratings of at least four stars; of a pair rated twice the latest counts."""
     threshold = get_settings().positive_threshold
     database = postgres.open()
+    sources = {**sources_of(database), POSITIVE_THRESHOLD: threshold}
     positives = telling(
         context.log,
         "Reading positives",
@@ -93,7 +96,7 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     context.add_output_metadata(
         {
             FINGERPRINT: MetadataValue.text(fingerprint(frame)),
-            SOURCES: MetadataValue.json(_sources(database, threshold)),
+            SOURCES: MetadataValue.json(sources),
             "threshold": MetadataValue.float(threshold),
             "users": MetadataValue.int(users),
             "movies": MetadataValue.int(len(movies)),
@@ -105,16 +108,6 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
         }
     )
     return frame
-
-
-def _sources(database: Database, threshold: float) -> dict[str, Any]:
-    """What positives are made from: content hashes of the files, the last posted rating, and the threshold."""
-    loads = {table: database.last_load(table) for table in ("ratings", "movies")}
-    return {
-        **{table: load.version if load else None for table, load in loads.items()},
-        "app_ratings": database.scalar(f"SELECT max(rating_id) FROM {SCHEMA}.app_ratings"),
-        "positive_threshold": threshold,
-    }
 
 
 def _no_positives(database: Database, threshold: float) -> RecsysError:
@@ -182,6 +175,7 @@ def split_matrices(
     together = {
         SPLIT: MetadataValue.text(split_of(fingerprints)),
         SOURCES: MetadataValue.json({"protocol": "leave-latest-out", **sources}),
+        POSITIVES: MetadataValue.text(record(context.instance, "positive_ratings")[FINGERPRINT]),
     }
 
     def output(name: str, part: Interactions) -> Output[Interactions]:

@@ -4,81 +4,124 @@ Belongs here: the asset `champion_model`. The rule is in `recsys.promotion`; mov
 done by `resources.decisions`.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
 import pandas as pd
 from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, MetadataValue, asset
 
-from movierec_assets.defs.decision_metadata import compared_with, require_compared_with, shown_decision, shown_history
-from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
+from movierec_assets.defs.decision_metadata import require_compared_with, shown_decision, shown_history
+from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, LEAD, NO_CHAMPION, POPULARITY_LISTS
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
 from movierec_assets.defs.provenance import SPLIT, record, require_recorded
-from movierec_assets.recsys.comparison import paired_difference
+from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
-from movierec_assets.recsys.promotion import Margins, decide, opponent
-from movierec_assets.resources.challenger import Challenger
+from movierec_assets.recsys.promotion import Comparison, Decision, Margins, decide, decide_refit
+from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.decisions import Promotions
+from movierec_assets.resources.decision_history import Record
+from movierec_assets.resources.decisions import Promotions, Turn
+from movierec_assets.resources.holds import Hold
 from movierec_assets.resources.provenance import mismatches, refuse
 from movierec_assets.resources.registry import ModelRegistry, Version
 from movierec_assets.settings import get_settings
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The challenger and the champion beside it, with what the evaluation found.
+
+    Attributes
+    ----------
+    challenger : Challenger
+    registered : Version
+        The challenger in the registry.
+    champion_fit : ChampionFit
+    scores : mapping of str to DataFrame
+        Per-user scores of each ranker, by user.
+    evaluated : mapping of str
+        Metadata of the evaluation.
+    """
+
+    challenger: Challenger
+    registered: Version
+    champion_fit: ChampionFit
+    scores: Mapping[str, pd.Series]
+    evaluated: Mapping[str, Any]
+
+    @property
+    def ndcg(self) -> float:
+        """Mean NDCG@10 of the challenger."""
+        return float(self.scores[CHALLENGER_LISTS].mean())
+
+    def over_popularity(self, ranker: str) -> Interval:
+        """Lead of a ranker over popularity on the same users."""
+        mine = self.scores[ranker]
+        return paired_difference(mine.to_numpy(), self.scores[POPULARITY_LISTS].loc[mine.index].to_numpy())
+
+    def comparison(self) -> Comparison | None:
+        """The champion beside the challenger; None without a champion."""
+        fit = self.champion_fit
+        if fit.champion is None:
+            return None
+        found = self.evaluated.get(LEAD)
+        if found is None:
+            return Comparison(float("nan"), None, fit.same_recipe, fit.changed_data)
+        lead = Interval(found["mean"], found["low"], found["high"])
+        return Comparison(found["champion_ndcg"], lead, fit.same_recipe, fit.changed_data)
 
 
 @asset(
     group_name=TRAINING,
     kinds={"mlflow"},
     owners=[MODEL_TEAM],
-    code_version="1",
+    code_version="2",
 )
 def champion_model(
     context: AssetExecutionContext,
     als_model: Challenger,
+    champion_refit: ChampionFit,
     model_evaluation: pd.DataFrame,
     registry: RegistryResource,
     postgres: PostgresResource,
 ) -> MaterializeResult[None]:
     """The version that is served: carries the registry's alias `champion`.
 
-    The challenger takes the alias when it is better than the champion on the same users, when it is not worse and was
-    trained on newer data, or when there is no champion and it is clearly better than popularity. The reason is metadata
-    here, a tag on the version, and a row of the table `promotion_decisions`. Nobody else changes the champion between
-    the comparison's check and the decision.
+    The challenger takes the alias when it is better than the champion of the same dataset on the same users, when it is
+    not worse and was trained on changed data, or when there is no such champion and it is clearly better than
+    popularity. On changed data the champion's recipe takes it where the challenger's recipe did not prove itself. The
+    reason is metadata here, a tag on the version, and a row of the table `promotion_decisions`. Nobody else changes the
+    champion between the comparison's check and the decision.
     """
     versions = registry.open()
     promotions = Promotions(versions, postgres.open())
-    _require_together(context, als_model, model_evaluation, versions)
-    compared = compared_with(context.instance)
-    scores = {ranker: frame[HEADLINE].to_numpy() for ranker, frame in model_evaluation.groupby("ranker", sort=False)}
-    ndcg = float(scores[CHALLENGER_LISTS].mean())
+    evaluated = _require_together(context, als_model, champion_refit, model_evaluation, versions)
+    scores = {
+        str(ranker): frame.set_index("user_id")[HEADLINE]
+        for ranker, frame in model_evaluation.groupby("ranker", sort=False)
+    }
+    candidates = Candidates(als_model, versions.version(als_model.version), champion_refit, scores, evaluated)
     with promotions.turn("champion_model", context.run.run_id) as turn:
-        champion = turn.champion
-        decided = turn.latest()
-        # A step that is tried again after the alias moved finds its work done.
-        if champion is None or decided is None or champion.number != als_model.version:
-            difference = None
-            if champion is not None:
-                require_compared_with(champion.number, compared, scored=CHAMPION_LISTS in scores)
-                difference = paired_difference(scores[CHALLENGER_LISTS], scores[CHAMPION_LISTS])
-            settings = get_settings()
-            decision = decide(
-                challenger_ndcg=ndcg,
-                over_popularity=paired_difference(scores[CHALLENGER_LISTS], scores[POPULARITY_LISTS]),
-                over_champion=difference,
-                same_recipe=champion is not None and _same_recipe(champion, als_model),
-                newer_data=champion is not None and _is_newer(versions.version(als_model.version), champion),
-                margins=Margins(settings.improvement_margin, settings.refresh_margin),
-            )
-            decided = turn.carry_out(als_model.version, decision)
+        decided = _decide(turn, promotions, candidates, context.run.run_id)
         now = turn.champion
-    context.log.info(f"Version {als_model.version}: {decided.outcome}. {decided.reason}")
+    for record_ in decided:
+        context.log.info(f"Version {record_.version}: {record_.outcome}. {record_.reason}")
+    about_challenger, last = decided[0], decided[-1]
     shown = {
         "challenger_version": MetadataValue.int(als_model.version),
-        "challenger_ndcg_at_10": MetadataValue.float(ndcg),
-        **shown_decision(decided),
+        "challenger_ndcg_at_10": MetadataValue.float(candidates.ndcg),
+        "dataset": MetadataValue.text(str(candidates.registered.dataset)),
+        "challenger_outcome": MetadataValue.text(about_challenger.outcome),
+        "challenger_reason": MetadataValue.text(about_challenger.reason),
+        **shown_decision(last),
         "history": shown_history(promotions.history(10)),
     }
-    if now is None:
+    if now is None or not _serves(now, candidates.registered):
         raise Failure(
-            f"{decided.reason} Nothing is served. Load more ratings or search for a recipe (job `search`); "
-            f"`movierec model promote {als_model.version} --reason ...` makes it the champion all the same.",
+            f"{about_challenger.reason} Nothing is served{_of(candidates.registered)}. Load more ratings or search for "
+            f"a recipe (job `search`); `movierec model promote {als_model.version} --reason ...` makes it the champion "
+            "all the same.",
             metadata=shown,
             allow_retries=False,
         )
@@ -88,25 +131,117 @@ def champion_model(
     )
 
 
-def _same_recipe(champion: Version, challenger: Challenger) -> bool:
-    return opponent(champion.recipe, challenger.recipe) == challenger.recipe
+def _decide(turn: Turn, promotions: Promotions, candidates: Candidates, run_id: str) -> list[Record]:
+    """Decide about the challenger, then about what follows from it; the last decision says who serves.
+
+    A step that is tried again finds what it decided before.
+    """
+    done = {
+        record_.version: record_
+        for record_ in promotions.history(20)
+        if record_.dagster_run_id == run_id and record_.state == "done"
+    }
+    challenger, fit = candidates.challenger, candidates.champion_fit
+    champion = turn.incumbent(*_problem(candidates.registered))
+    about = done.get(challenger.version)
+    if about is None:
+        require_compared_with(None if champion is None else champion.number, fit.champion)
+        about = turn.carry_out(challenger.version, _about_challenger(turn, promotions, candidates))
+    decided = [about]
+    if fit.refit is not None:
+        about_refit = done.get(fit.refit.version)
+        if about_refit is None:
+            about_refit = turn.carry_out(fit.refit.version, _about_refit(about, candidates))
+        decided.append(about_refit)
+    if champion is not None and not any(record_.promoted for record_ in decided) and not _is_champion(turn, champion):
+        before = "no version" if turn.champion is None else f"version {turn.champion.number}{_of(turn.champion)}"
+        reason = (
+            f"The champion{_of(champion)} serves again, instead of {before}. Version {about.version}: {about.reason}"
+        )
+        decided.append(turn.carry_out(champion.number, Decision(True, "returned", reason)))
+    return decided
 
 
-def _is_newer(challenger: Version, champion: Version) -> bool:
-    """Whether a version was trained on a later like than another, or on more of them until the same one."""
-    if challenger.tags.get("positives_fingerprint") == champion.tags.get("positives_fingerprint"):
-        return False
-    ours, theirs = (
-        (int(each.tags.get("latest_like", 0)), int(each.tags.get("positives", 0))) for each in (challenger, champion)
+def _about_challenger(turn: Turn, promotions: Promotions, candidates: Candidates) -> Decision:
+    settings = get_settings()
+    fingerprint = candidates.challenger.provenance["positives"]
+    recipe = candidates.challenger.recipe
+    same = candidates.champion_fit.champion is None or candidates.champion_fit.same_recipe
+    dataset = candidates.registered.dataset
+    holds = [hold for hold in turn.holds(dataset.id if dataset else None) if hold.covers_recipe(recipe)]
+    # A recipe that the champion has too was not taken away for being what it is, but for its data.
+    held = next((hold for hold in holds if hold.covers(recipe, fingerprint) or not same), None)
+    decision = decide(
+        challenger_ndcg=candidates.ndcg,
+        over_popularity=candidates.over_popularity(CHALLENGER_LISTS),
+        champion=candidates.comparison(),
+        why_none=_why_no_champion(turn, promotions, candidates.registered),
+        held=None if held is None else _sentence(held),
+        margins=Margins(settings.improvement_margin, settings.refresh_margin),
     )
-    return ours > theirs
+    if held is None and holds and decision.promoted:
+        note = f"Version {holds[-1].version} of the same recipe is held back, but the data has changed since."
+        return replace(decision, reason=f"{decision.reason} {note}")
+    return decision
+
+
+def _sentence(hold: Hold) -> str:
+    return (
+        f"version {hold.version}, of the same recipe, is held back since {hold.created_at:%Y-%m-%d} by {hold.held_by}: "
+        f"{hold.reason.rstrip('.')}; `movierec model release {hold.version}` ends that"
+    )
+
+
+def _about_refit(about: Record, candidates: Candidates) -> Decision:
+    """The champion's recipe on changed data is only needed where the challenger was kept."""
+    if about.promoted:
+        return Decision(False, "kept", f"Not needed: version {about.version} was promoted.")
+    if about.outcome != "kept":
+        return Decision(False, "kept", f"Not needed: version {about.version} was {about.outcome}.")
+    return decide_refit(candidates.over_popularity(CHAMPION_LISTS), about.version)
+
+
+def _why_no_champion(turn: Turn, promotions: Promotions, challenger: Version) -> str:
+    """Why there is nothing to compare with, as the beginning of a reason."""
+    other = turn.champion
+    if other is None:
+        loss = promotions.loss()
+        return "No champion yet" if loss is None else f"No champion any more ({loss.happened})"
+    if other.dataset != challenger.dataset and other.dataset is not None:
+        return f"The first champion of {challenger.dataset}; version {other.number} is of {other.dataset}"
+    return (
+        f"The first champion where {challenger.positive_threshold or 0:g} stars are a like; for version {other.number} "
+        f"{other.positive_threshold or 0:g} stars are"
+    )
+
+
+def _problem(version: Version) -> tuple[int | None, float | None]:
+    return version.dataset.id if version.dataset else None, version.positive_threshold
+
+
+def _is_champion(turn: Turn, version: Version) -> bool:
+    return turn.champion is not None and turn.champion.number == version.number
+
+
+def _serves(champion: Version, challenger: Version) -> bool:
+    """Whether a champion is of the challenger's dataset, as far as both say."""
+    return champion.dataset is None or challenger.dataset is None or champion.dataset.id == challenger.dataset.id
+
+
+def _of(version: Version) -> str:
+    return f" of {version.dataset}" if version.dataset else ""
 
 
 def _require_together(
-    context: AssetExecutionContext, als_model: Challenger, evaluation: pd.DataFrame, versions: ModelRegistry
-) -> None:
-    """Refuse an evaluation of another challenger, and a registry that holds another version by this number."""
+    context: AssetExecutionContext,
+    als_model: Challenger,
+    champion_refit: ChampionFit,
+    evaluation: pd.DataFrame,
+    versions: ModelRegistry,
+) -> dict[str, Any]:
+    """Refuse an evaluation of others, and a registry with another version of this number; returns its metadata."""
     require_recorded(context.instance, "champion_model", "als_model", als_model)
+    require_recorded(context.instance, "champion_model", "champion_refit", champion_refit)
     require_recorded(context.instance, "champion_model", "model_evaluation", evaluation)
     evaluated = record(context.instance, "model_evaluation")
     registered = versions.version(als_model.version)
@@ -115,12 +250,14 @@ def _require_together(
         mismatches(
             {
                 "version that model_evaluation scored": str(evaluated.get("model_version")),
+                "champion that model_evaluation scored": str(evaluated.get("champion_version")),
                 "split that model_evaluation scored on": evaluated.get(SPLIT),
                 "MLflow run of the registered version": registered.run_id,
                 "positives of the registered version": registered.tags.get("positives_fingerprint"),
             },
             {
                 "version that model_evaluation scored": str(als_model.version),
+                "champion that model_evaluation scored": str(champion_refit.champion or NO_CHAMPION),
                 "split that model_evaluation scored on": als_model.provenance["split"],
                 "MLflow run of the registered version": als_model.run_id,
                 "positives of the registered version": als_model.provenance["positives"],
@@ -128,3 +265,4 @@ def _require_together(
         ),
         "Materialize als_model and what follows it again (job `train`).",
     )
+    return evaluated

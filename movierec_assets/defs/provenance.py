@@ -12,20 +12,28 @@ import pandas as pd
 from dagster import AssetKey, DagsterInstance
 
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.resources.challenger import Challenger
+from movierec_assets.resources.challenger import Challenger, ChampionFit
+from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.resources.known_datasets import loaded_dataset
 from movierec_assets.resources.provenance import digest, joint, mismatches, refuse
+from movierec_assets.resources.registry import DATASET, DATASET_ID
 
 FINGERPRINT, SPLIT, SOURCES = "fingerprint", "split", "made_from"
+POSITIVES = "positive_ratings_fingerprint"
+"""Metadata of each part of a split: the FINGERPRINT of the positives that were divided."""
 SPLIT_PARTS = ("train_matrix", "validation_matrix", "test_matrix", "id_maps")
 """What is made together, and only to be used together."""
 _REFRESH_SPLIT = "Materialize split_matrices again and what follows it (job `train`)."
 
 
-def fingerprint(part: Interactions | Challenger | pd.DataFrame) -> str:
+Artefact = Interactions | Challenger | ChampionFit | pd.DataFrame
+
+
+def fingerprint(part: Artefact) -> str:
     """SHA-256 of the content of an artefact."""
     if isinstance(part, Interactions):
         return part.fingerprint()
-    if isinstance(part, Challenger):
+    if isinstance(part, Challenger | ChampionFit):
         return digest(*part.to_arrays().values())
     columns = [part[name].to_numpy() for name in part.columns]
     return digest(*(column.astype("U") if column.dtype == object else column for column in columns))
@@ -34,6 +42,20 @@ def fingerprint(part: Interactions | Challenger | pd.DataFrame) -> str:
 def split_of(fingerprints: dict[str, str]) -> str:
     """What tells a split from another: its four parts."""
     return joint(fingerprints[name] for name in SPLIT_PARTS)
+
+
+def sources_of(database: Database) -> dict[str, Any]:
+    """What is in the tables: the dataset, versions of the loads of ratings and movies, and the last posted rating.
+
+    To be asked before the tables are read: what comes in meanwhile then looks newer than what was made.
+    """
+    dataset = loaded_dataset(database)
+    loads = {table: database.last_load(table) for table in ("ratings", "movies")}
+    return {
+        **({} if dataset is None else {DATASET_ID: dataset.id, DATASET: dataset.name}),
+        **{table: load.version if load else None for table, load in loads.items()},
+        "app_ratings": database.scalar(f"SELECT max(rating_id) FROM {SCHEMA}.app_ratings"),
+    }
 
 
 def record(instance: DagsterInstance, asset: str) -> dict[str, Any]:
@@ -45,7 +67,10 @@ def record(instance: DagsterInstance, asset: str) -> dict[str, Any]:
 
 
 def require_recorded(
-    instance: DagsterInstance, consumer: str, asset: str, content: Interactions | Challenger | pd.DataFrame
+    instance: DagsterInstance,
+    consumer: str,
+    asset: str,
+    content: Artefact,
 ) -> dict[str, Any]:
     """Refuse content that is not what was recorded when the asset was materialized; returns what it was made from.
 

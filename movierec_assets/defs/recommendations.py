@@ -13,6 +13,7 @@ from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, peak_memory, rows, schema, table
 from movierec_assets.defs.progress import Say, telling
 from movierec_assets.defs.promotion import champion_model
+from movierec_assets.defs.provenance import SOURCES, sources_of
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.resources.binary_copy import Columns, Kind
@@ -20,7 +21,7 @@ from movierec_assets.resources.champion import load_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.database import SCHEMA
 from movierec_assets.resources.histories import titles_of
-from movierec_assets.resources.registry import Version
+from movierec_assets.resources.registry import POSITIVE_THRESHOLD, Version
 from movierec_assets.serving.everybody import Tally, for_everybody
 from movierec_assets.settings import get_settings
 
@@ -54,16 +55,16 @@ def user_recommendations(
     with score 0.
     """
     database = postgres.open()
-    champion, recommender = load_champion(registry.open(), database)
+    served = load_champion(registry.open(), database)
+    champion, recommender, threshold = served.version, served.recommender, served.positive_threshold
+    sources = {**sources_of(database), POSITIVE_THRESHOLD: threshold}
     counted = Tally()
 
     def write(say: Say) -> int:
         say(f"Ranking for everybody with version {champion.number}")
 
         def parts() -> Iterator[Columns]:
-            for lists in for_everybody(
-                database, recommender, get_settings().positive_threshold, PER_USER, get_settings().batch_bytes
-            ):
+            for lists in for_everybody(database, recommender, threshold, PER_USER, get_settings().batch_bytes):
                 counted.add(lists)
                 say(f"Ranked for {counted.users:,} users with version {champion.number}")
                 yield _long(lists.user_ids, lists.movie_ids, lists.scores, champion, "user_id", "movie_id")
@@ -86,7 +87,8 @@ def user_recommendations(
         metadata={
             **rows(written),
             **peak_memory(),
-            "model_version": MetadataValue.int(champion.number),
+            **_about(champion),
+            SOURCES: MetadataValue.json(sources),
             "users": MetadataValue.int(counted.users),
             "users_with_full_lists": MetadataValue.int(counted.with_full_lists),
             "users_without_likes": MetadataValue.int(counted.without_likes),
@@ -122,7 +124,8 @@ def similar_movies(
 ) -> MaterializeResult[None]:
     """The 20 movies nearest to each movie, by the champion's factors."""
     database = postgres.open()
-    champion, recommender = load_champion(registry.open(), database)
+    served = load_champion(registry.open(), database)
+    champion, recommender = served.version, served.recommender
     lists = ranking.similar(recommender.movie_factors, PER_MOVIE, batch_bytes=get_settings().batch_bytes)
     movie_ids = recommender.ids.movie_ids
     neighbours = recommender.movie_ids_of(lists)
@@ -142,7 +145,7 @@ def similar_movies(
         metadata={
             **rows(written),
             **peak_memory(),
-            "model_version": MetadataValue.int(champion.number),
+            **_about(champion),
             "movies": MetadataValue.int(len(movie_ids)),
             "preview": table(
                 ["movie", "similar"],
@@ -177,7 +180,8 @@ def popular_movies(
 ) -> MaterializeResult[None]:
     """The movies that most users liked, for people of whom nothing is known."""
     database = postgres.open()
-    champion, recommender = load_champion(registry.open(), database)
+    served = load_champion(registry.open(), database)
+    champion, recommender = served.version, served.recommender
     lists = recommender.for_nobody(min(POPULAR, len(recommender.ids.movie_ids)))
     movie_ids = recommender.movie_ids_of(lists)[0]
     kinds: dict[str, Kind] = {"rank": "integer", "movie_id": "integer", "score": "real", "model_version": "integer"}
@@ -194,7 +198,7 @@ def popular_movies(
         metadata={
             **rows(written),
             **peak_memory(),
-            "model_version": MetadataValue.int(champion.number),
+            **_about(champion),
             "preview": table(
                 ["rank", "title", "likes"],
                 [
@@ -204,6 +208,14 @@ def popular_movies(
             ),
         }
     )
+
+
+def _about(champion: Version) -> dict[str, Any]:
+    """Which version made the rows, and of which dataset that is."""
+    return {
+        "model_version": MetadataValue.int(champion.number),
+        "dataset": MetadataValue.text(str(champion.dataset or "unknown")),
+    }
 
 
 def _long(

@@ -38,6 +38,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from movierec_assets.defs.attempts import Attempt, When, next_attempt, tagged_attempts
 from movierec_assets.defs.automation import everything, publish, train
 from movierec_assets.defs.decision_metadata import CHAMPION_ASSET, EVALUATION_ASSET, champion_event, outside_event
 from movierec_assets.recsys.promotion import Decision
@@ -48,9 +49,6 @@ from movierec_assets.resources.registry import CHAMPION, RegistryUnavailableErro
 
 DECISION_TAG = "movierec/decision"
 _FORCE = "Also a version of other data than is loaded; then nothing is published or served until that is loaded again."
-ATTEMPTS = 3
-PAUSE = timedelta(minutes=5)
-"""Wait after a publication that did not succeed; twice as long after each further one."""
 FORGOTTEN = timedelta(hours=12)
 """A run that has been unfinished for so long was killed with whoever would have noted its end."""
 PUBLISHING_JOBS = (everything.name, train.name, publish.name)
@@ -126,14 +124,6 @@ def rollback_champion() -> None:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """A publication that was requested for a decision: whether it is over, and since when."""
-
-    finished: bool
-    ended: datetime
-
-
-@dataclass(frozen=True)
 class Step:
     """What the sensor does: request the publication with this key, or wait for the reason given."""
 
@@ -177,18 +167,18 @@ def next_step(
         return Step(None, f"The serving tables carry champion {champion}.")
     if under_way:
         return Step(None, f"Champion {champion} is being published by {', '.join(under_way)}.")
-    if any(not attempt.finished for attempt in attempts):
+    following = next_attempt(attempts, now)
+    if following.when is When.UNDER_WAY:
         return Step(None, f"The publication of champion {champion} is under way.")
-    if len(attempts) >= ATTEMPTS:
+    if following.when is When.NEVER:
         return Step(
             None,
             f"Champion {champion} was published {len(attempts)} times without the tables carrying it afterwards. "
             "See why in the runs of `publish`, then run that job by hand.",
         )
-    if attempts:
-        again = max(attempt.ended for attempt in attempts) + PAUSE * 2 ** (len(attempts) - 1)
-        if now < again:
-            return Step(None, f"Publishing champion {champion} did not work out; tried again after {again:%H:%M} UTC.")
+    if following.due is not None:
+        due = f"{following.due:%H:%M} UTC"
+        return Step(None, f"Publishing champion {champion} did not work out; tried again after {due}.")
     listed = ", ".join(f"{table} {version}" for table, version in stale.items()) or "nothing"
     return Step(f"decision-{decision_id}-{len(attempts) + 1}", f"Champion {champion}, the tables carry {listed}.")
 
@@ -243,8 +233,17 @@ def champion_sensor(
 
 def publishing_runs(instance: DagsterInstance, now: datetime) -> list[str]:
     """Unfinished runs that will write the serving tables, named by job and id."""
-    runs = instance.get_runs(RunsFilter(statuses=_UNFINISHED, created_after=now - FORGOTTEN))
-    return [f"{run.job_name} {run.run_id[:8]}" for run in runs if _publishes(run)]
+    return [named(run) for run in unfinished_runs(instance, now) if _publishes(run)]
+
+
+def unfinished_runs(instance: DagsterInstance, now: datetime) -> Sequence[DagsterRun]:
+    """Runs that wait for their turn or execute."""
+    return instance.get_runs(RunsFilter(statuses=_UNFINISHED, created_after=now - FORGOTTEN))
+
+
+def named(run: DagsterRun) -> str:
+    """A run by its job and the beginning of its id."""
+    return f"{run.job_name} {run.run_id[:8]}"
 
 
 def _publishes(run: DagsterRun) -> bool:
@@ -255,8 +254,7 @@ def _publishes(run: DagsterRun) -> bool:
 
 def attempts_of(instance: DagsterInstance, decision_id: int) -> list[Attempt]:
     """Publications that were requested for a decision."""
-    records = instance.get_run_records(RunsFilter(tags={DECISION_TAG: str(decision_id)}))
-    return [Attempt(record.dagster_run.is_finished, record.update_timestamp) for record in records]
+    return tagged_attempts(instance, DECISION_TAG, str(decision_id))
 
 
 def rejection_of(instance: DagsterInstance, run_id: str) -> tuple[int, str] | None:

@@ -1,40 +1,34 @@
-"""From matrices to a registered version.
+"""From matrices to registered versions: the challenger, and the champion it is compared with.
 
-Belongs here: the asset `als_model`. What a recipe is, is in `recsys.als`; where a fit starts from, in
-`recsys.warm_start`; MLflow is spoken to through `resources`.
+Belongs here: the assets `als_model` and `champion_refit`. How a version is trained is in `versions`; which recipe is
+tried, in `resources.recipes`.
 
 Dagster concept: resources in assets, https://docs.dagster.io/guides/build/external-resources
 """
 
-import json
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from dagster import AssetExecutionContext, MetadataValue, Output, asset
 
-from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
-from movierec_assets.defs.progress import telling
-from movierec_assets.defs.provenance import FINGERPRINT, fingerprint, require_one_split
+from movierec_assets.defs.provenance import FINGERPRINT, SOURCES, SPLIT, fingerprint, require_recorded
 from movierec_assets.defs.tuning import hyperparameters
-from movierec_assets.recsys import warm_start
-from movierec_assets.recsys.als import Iteration
+from movierec_assets.defs.versions import TrainedVersion, TrainingData, train_version
+from movierec_assets.recsys import als
+from movierec_assets.recsys.als import Factors
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.recsys.split import Split
-from movierec_assets.recsys.warm_start import Fits, Predecessor
-from movierec_assets.resources.challenger import Challenger
+from movierec_assets.recsys.promotion import opponent, same_recipe
+from movierec_assets.recsys.warm_start import Fits, leaking_users, matched
+from movierec_assets.resources.challenger import Challenger, ChampionFit
+from movierec_assets.resources.champion import recognize_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.model_package import log_version
-from movierec_assets.resources.predecessor import log_legacy, predecessor_of
-from movierec_assets.resources.provenance import code, libraries
-from movierec_assets.resources.recipes import latest_recipe
-from movierec_assets.resources.registry import CHAMPION, MODEL_NAME, ModelRegistry
+from movierec_assets.resources.decisions import Promotions
+from movierec_assets.resources.predecessor import predecessor_of
+from movierec_assets.resources.recipes import ChosenRecipe, recipe_to_try
+from movierec_assets.resources.registry import MODEL_NAME, ModelRegistry, Version
 from movierec_assets.resources.tracking import MlflowTrackingResource
-from movierec_assets.settings import get_settings
-
-MOST_POSITIVES_FOR_EVERY_LOSS = 1_000_000
-"""Beyond, a loss after each pass would make training noticeably longer."""
 
 
 @asset(
@@ -43,7 +37,7 @@ MOST_POSITIVES_FOR_EVERY_LOSS = 1_000_000
     io_manager_key="npz",
     kinds={"mlflow", "implicit"},
     owners=[MODEL_TEAM],
-    code_version="1",
+    code_version="2",
 )
 def als_model(
     context: AssetExecutionContext,
@@ -55,118 +49,141 @@ def als_model(
     registry: RegistryResource,
     tracking: MlflowTrackingResource,
 ) -> Output[Challenger]:
-    """The recipe of the last search, or the built-in one, fitted without the test part and on all positives.
+    """A recipe fitted without the test part and on all positives: the last search's, the champion's, or the built-in.
 
     The first fit is stored, to be scored by `model_evaluation`. The second is registered in MLflow as a new version,
-    to be served, and carries the alias `challenger`. When the data is newer and the recipe is still the champion's,
+    to be served, and carries the alias `challenger`. When the data has changed and the recipe is still the champion's,
     both go on from the champion's training, and a fit on the training part alone says when to stop.
     """
-    split_id, sources = require_one_split(
-        context.instance,
-        "als_model",
-        train_matrix=train_matrix,
-        validation_matrix=validation_matrix,
-        test_matrix=test_matrix,
-        id_maps=id_maps,
-    )
-    chosen = latest_recipe(postgres.open())
-    recipe = chosen.recipe
-    context.log.info(f"Recipe ({chosen.source}): {recipe.as_dict()}")
-    split, ids = Split(train_matrix, validation_matrix, test_matrix), ids_from(id_maps)
-    history = split.before("test")
-    positives = history.union(test_matrix)
-    versions = registry.open()
+    data = TrainingData.of(context, "als_model", train_matrix, validation_matrix, test_matrix, id_maps)
+    database, versions = postgres.open(), registry.open()
+    recognize_champion(versions, database)
+    promotions = Promotions(versions, database)
+    champion = promotions.incumbent(data.dataset.id if data.dataset else None, data.positive_threshold)
+    chosen = recipe_to_try(database, promotions, champion, data.dataset, data.positive_threshold)
     with tracking.run(context) as mlflow:
-        run_id = mlflow.active_run().info.run_id
-        mlflow.set_tags({"attempt": str(context.retry_number + 1), "dagster_job": context.job_name})
-        mlflow.log_params(
-            recipe.as_dict()
-            | {"split": "leave-latest-out", "positives": len(positives), "recipe_source": chosen.source}
-        )
-        losses: dict[int, float] = {}
+        trained = train_version(context, mlflow, data, chosen, data.predecessor(versions, champion), database)
+        versions.name_challenger(trained.challenger.version)
+    return Output(trained.challenger, metadata=_shown(data, chosen, trained))
 
-        def report(which: warm_start.Fit, iteration: Iteration, ndcg: float | None) -> None:
-            noted = "" if iteration.loss is None else f", loss {iteration.loss:.6f}"
-            noted += "" if ndcg is None else f", validation NDCG@10 {ndcg:.4f}"
-            context.log.info(
-                f"{which} fit, iteration {iteration.number} of {iteration.of}: {iteration.seconds:.2f} s{noted}"
-            )
-            if ndcg is not None:
-                mlflow.log_metric("validation_ndcg_at_10", ndcg, step=iteration.number)
-            if which == "scored":
-                mlflow.log_metric("iteration_seconds", iteration.seconds, step=iteration.number)
-            if iteration.loss is not None:
-                losses[iteration.number] = iteration.loss
-                mlflow.log_metric("training_loss", iteration.loss, step=iteration.number)
 
-        provenance = {"split": split_id, "positives": positives.fingerprint()}
-        predecessor = _predecessor(versions, provenance["positives"])
-        context.log.info(f"Fitting {len(history):,} positives before the test, and all {len(positives):,}")
-        loss_every = 1 if len(positives) < MOST_POSITIVES_FOR_EVERY_LOSS else 5
-        fits = warm_start.train(
-            split, ids, recipe, predecessor, report, loss_every=loss_every, history=history, positives=positives
+@asset(
+    group_name=TRAINING,
+    io_manager_key="npz",
+    kinds={"mlflow", "implicit"},
+    owners=[MODEL_TEAM],
+    code_version="1",
+)
+def champion_refit(
+    context: AssetExecutionContext,
+    als_model: Challenger,
+    train_matrix: Interactions,
+    validation_matrix: Interactions,
+    test_matrix: Interactions,
+    id_maps: pd.DataFrame,
+    postgres: PostgresResource,
+    registry: RegistryResource,
+    tracking: MlflowTrackingResource,
+) -> Output[ChampionFit]:
+    """The champion as the challenger is compared with it; only a champion of the same dataset and kind of likes counts.
+
+    Where both have one recipe, that is the champion's own scored fit. Where the challenger has another one, the
+    champion's recipe is fitted again. If the data has changed, that fit is registered as well, so that new ratings are
+    served even when the challenger does not prove itself.
+    """
+    require_recorded(context.instance, "champion_refit", "als_model", als_model)
+    data = TrainingData.of(context, "champion_refit", train_matrix, validation_matrix, test_matrix, id_maps)
+    database, versions = postgres.open(), registry.open()
+    champion = Promotions(versions, database).incumbent(
+        data.dataset.id if data.dataset else None, data.positive_threshold
+    )
+    users = data.history.shape[0]
+    if champion is None:
+        context.log.info("There is no champion of this dataset and kind of likes to compare with")
+        fit = ChampionFit.none(users)
+    elif same_recipe(champion.recipe, als_model.recipe):
+        fit = _own_fit(context, versions, champion, data, als_model)
+    elif data.changed_since(champion):
+        context.log.info(f"Training the recipe of champion {champion.number} on today's data")
+        chosen = ChosenRecipe(champion.recipe, f"champion {champion.number}")
+        with tracking.second_run(context, "champion-refit") as mlflow:
+            trained = train_version(context, mlflow, data, chosen, data.predecessor(versions, champion), database)
+        refit = trained.challenger
+        fit = ChampionFit(
+            champion.number, champion.recipe, False, True, refit.scored, np.ones(users, dtype=bool), refit
         )
-        context.log.info(f"Started {'warm' if fits.warm else 'cold'}: {fits.why}")
-        tags = {
-            "dagster_run_id": context.run.run_id,
-            **code(),
-            **{f"{name}_fingerprint": value for name, value in provenance.items()},
-            "libraries": json.dumps(libraries()),
-            "made_from": json.dumps(sources),
-            "recipe": json.dumps(recipe.as_dict()),
-            "recipe_source": chosen.source,
-            "positives": str(len(positives)),
-            "latest_like": str(int(positives.rated_at.max())),
-            "start": f"{'warm' if fits.warm else 'cold'}: {fits.why}",
-        }
-        mlflow.set_tags(tags)
-        log_legacy(mlflow, fits.legacy)
-        recommender = telling(
-            context.log,
-            "Solving the vectors of users",
-            lambda say: Recommender.of(
-                fits.served,
-                positives,
-                ids,
-                recipe,
-                batch_bytes=get_settings().batch_bytes,
-                progress=lambda done, of: say(f"Solved the vectors of {done:,} of {of:,} users"),
-            ),
-        )
-        context.log.info(f"Registering the next version of {MODEL_NAME}")
-        version = log_version(mlflow, recommender, id_maps, tags=tags)
-        versions.name_challenger(version)
-    context.log.info(f"Registered {MODEL_NAME} version {version}")
-    challenger = Challenger(version, run_id, recipe, fits.scored, provenance)
+    else:
+        context.log.info(f"Fitting the recipe of champion {champion.number} again, from the challenger's start values")
+        recipe = opponent(champion.recipe, als_model.recipe)
+        scored = als.fit(data.history, recipe)
+        fit = ChampionFit(champion.number, recipe, False, False, scored, np.ones(users, dtype=bool), None)
     return Output(
-        challenger,
+        fit,
         metadata={
-            FINGERPRINT: MetadataValue.text(fingerprint(challenger)),
-            "model": MetadataValue.text(MODEL_NAME),
-            "model_version": MetadataValue.int(version),
-            "mlflow_run_id": MetadataValue.text(run_id),
-            "recipe": MetadataValue.json(recipe.as_dict()),
-            "recipe_source": MetadataValue.text(chosen.source),
-            "positives": MetadataValue.int(len(positives)),
-            "users": MetadataValue.int(positives.shape[0]),
-            "movies": MetadataValue.int(positives.shape[1]),
-            "training_loss": MetadataValue.float(losses[max(losses)]),
-            "learning_curve": learning_curve(losses),
-            "start": MetadataValue.text(tags["start"]),
-            "iterations": MetadataValue.int(max(losses)),
-            "evaluation_fit_seconds": MetadataValue.float(fits.seconds["scored"]),
-            "serving_fit_seconds": MetadataValue.float(fits.seconds["served"]),
-            **_course(fits),
+            FINGERPRINT: MetadataValue.text(fingerprint(fit)),
+            "champion_version": MetadataValue.text("none" if fit.champion is None else str(fit.champion)),
+            "challenger_version": MetadataValue.int(als_model.version),
+            "same_recipe": MetadataValue.bool(fit.same_recipe),
+            "changed_data": MetadataValue.bool(fit.changed_data),
+            "users_to_compare_on": MetadataValue.int(int(fit.unseen.sum())),
+            **({} if fit.refit is None else {"model_version": MetadataValue.int(fit.refit.version)}),
         },
     )
 
 
-def _predecessor(versions: ModelRegistry, positives: str) -> Predecessor | None:
-    """The champion's training, unless it was on the same data."""
-    champion = versions.by_alias(CHAMPION) if get_settings().warm_start else None
-    if champion is None or champion.tags.get("positives_fingerprint") == positives:
-        return None
-    return predecessor_of(versions, champion)
+def _own_fit(
+    context: AssetExecutionContext,
+    versions: ModelRegistry,
+    champion: Version,
+    data: TrainingData,
+    challenger: Challenger,
+) -> ChampionFit:
+    """The champion's own scored fit, for users whose held-out likes it has not seen.
+
+    A refit of its recipe would be the challenger again.
+    """
+    changed = data.changed_since(champion)
+    before = predecessor_of(versions, champion)
+    if before is None:
+        context.log.info(f"Champion {champion.number} left no fit to compare with")
+        return ChampionFit(
+            champion.number, challenger.recipe, True, changed, None, np.zeros(data.history.shape[0], dtype=bool), None
+        )
+    unseen = ~leaking_users(before, data.split.test, data.ids)
+    context.log.info(f"Comparing with the scored fit of champion {champion.number}, which has the same recipe")
+    if not unseen.all():
+        context.log.info(f"Leaving out {int((~unseen).sum()):,} users whose held-out likes it has seen")
+    movies = matched(before.legacy, before.legacy.scored, data.ids, challenger.recipe)
+    confidence = als.Confidence.of(data.history, challenger.recipe.confidence)
+    return ChampionFit(
+        champion.number, challenger.recipe, True, changed, Factors(movies[:0], movies, confidence), unseen, None
+    )
+
+
+def _shown(data: TrainingData, chosen: ChosenRecipe, trained: TrainedVersion) -> dict[str, Any]:
+    """Metadata of als_model."""
+    challenger, fits, losses = trained.challenger, trained.fits, trained.losses
+    return {
+        FINGERPRINT: MetadataValue.text(fingerprint(challenger)),
+        SPLIT: MetadataValue.text(data.split_id),
+        SOURCES: MetadataValue.json(data.sources),
+        "dataset": MetadataValue.text(str(data.dataset)),
+        "model": MetadataValue.text(MODEL_NAME),
+        "model_version": MetadataValue.int(challenger.version),
+        "mlflow_run_id": MetadataValue.text(challenger.run_id),
+        "recipe": MetadataValue.json(challenger.recipe.as_dict()),
+        "recipe_source": MetadataValue.text(chosen.source),
+        "positives": MetadataValue.int(len(data.positives)),
+        "users": MetadataValue.int(data.positives.shape[0]),
+        "movies": MetadataValue.int(data.positives.shape[1]),
+        "training_loss": MetadataValue.float(losses[max(losses)]),
+        "learning_curve": learning_curve(losses),
+        "start": MetadataValue.text(trained.start),
+        "iterations": MetadataValue.int(max(losses)),
+        "evaluation_fit_seconds": MetadataValue.float(fits.seconds["scored"]),
+        "serving_fit_seconds": MetadataValue.float(fits.seconds["served"]),
+        **_course(fits),
+    }
 
 
 def _course(fits: Fits) -> dict[str, MetadataValue[Any]]:

@@ -28,7 +28,9 @@ from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.search import Budget, Exam, Trial
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.recipes import record_search, trials_url
+from movierec_assets.resources.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD
 from movierec_assets.resources.search_log import log_search
 
 SEARCH_VERSION = "1"
@@ -66,7 +68,7 @@ def hyperparameters(
     interrupted goes on where it was; its trials are in Postgres.
     """
     database, versions = postgres.open(), registry.open()
-    require_one_split(
+    _, sources = require_one_split(
         context.instance, "hyperparameters", train_matrix=train_matrix, validation_matrix=validation_matrix
     )
     exam = Exam.latest(train_matrix, validation_matrix)
@@ -97,12 +99,16 @@ def hyperparameters(
     pictures = {"history": search_history(found.trials), "parallel_coordinates": parallel_coordinates(found.trials)}
     mlflow_run_id = log_search(versions, found.recipe, found.trials, pictures, dagster_run_id=context.run.run_id)
     # Last, because the next training takes what is recorded.
-    number = record_search(database, found.recipe, details, context.run.run_id)
+    dataset = DatasetRef(sources[DATASET_ID], sources[DATASET]) if DATASET_ID in sources else None
+    number = record_search(
+        database, found.recipe, details, context.run.run_id, dataset, sources.get(POSITIVE_THRESHOLD)
+    )
     context.log.info(f"Search {number}: best {best:.4f} is {won}")
     return MaterializeResult(
         data_version=DataVersion(str(number)),
         metadata={
             "search": MetadataValue.int(number),
+            "dataset": MetadataValue.text(str(dataset)),
             "recipe": MetadataValue.json(found.recipe.as_dict()),
             "best_validation_ndcg_at_10": MetadataValue.float(best),
             "outcome": MetadataValue.text(won),

@@ -14,8 +14,8 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import metrics
 from movierec_assets.recsys.batches import Progress
-from movierec_assets.recsys.comparison import Interval, mean_interval, mean_intervals
-from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
+from movierec_assets.recsys.comparison import Interval, mean_intervals
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 
 HEADLINE = "ndcg_at_10"
@@ -94,12 +94,23 @@ class Evaluation:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
-        """Mean over users of each per-user metric, and the overall ones."""
-        return {name: float(values.mean()) for name, values in self.per_user.items()} | self.overall
+        """Mean over the scored users of each per-user metric, and the overall ones."""
+        return {name: float(np.nanmean(values)) for name, values in self.per_user.items()} | self.overall
+
+    def of_some(self, users: BoolArray) -> Evaluation:
+        """The same, with scores for some of the users only, and not a number for the others; without slices.
+
+        Parameters
+        ----------
+        users : bool array, shape (n_users,)
+        """
+        return Evaluation(
+            self.ranker, {name: np.where(users, values, np.nan) for name, values in self.per_user.items()}, self.overall
+        )
 
     def interval(self, name: str = HEADLINE) -> Interval:
         """Bootstrap interval of the mean of one per-user metric."""
-        return self.intervals.get(name) or mean_interval(self.per_user[name])
+        return self.intervals.get(name) or mean_intervals(self.per_user[name][:, None])[0]
 
 
 def with_intervals(

@@ -7,7 +7,7 @@ in particular. Where the model is kept (registry, file) and where histories come
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -42,6 +42,8 @@ class Recommender:
     recipe : Recipe
     confidence : Confidence
         As the fit learned it.
+    titles : tuple of str
+        Of the movies, as the catalogue named them; empty where they were not recorded.
     """
 
     ids: IdMaps
@@ -50,6 +52,7 @@ class Recommender:
     seen: csr_matrix
     recipe: Recipe
     confidence: Confidence
+    titles: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -67,6 +70,10 @@ class Recommender:
             factors.movies, positives, recipe, factors.confidence, batch_bytes=batch_bytes, progress=progress
         )
         return cls(ids, vectors, factors.movies, positives.stars, recipe, factors.confidence)
+
+    def with_titles(self, titles: Sequence[str]) -> Self:
+        """The same model with the titles of its movies, in the order of `ids.movie_ids`."""
+        return replace(self, titles=tuple(titles))
 
     @cached_property
     def _solve_many(self) -> Solve:
@@ -95,6 +102,7 @@ class Recommender:
             movie_factors=self.movie_factors[kept],
             seen=self.seen[:, kept].tocsr(),
             confidence=replace(self.confidence, movie_weight=self.confidence.movie_weight[kept]),
+            titles=tuple(self.titles[at] for at in kept) if self.titles else (),
         )
 
     def movie_ids_of(self, lists: TopK) -> IntArray:
@@ -242,6 +250,7 @@ class Recommender:
             "movie_weight": self.confidence.movie_weight,
             "mean_length": np.array(self.confidence.mean_length),
             "recipe": np.array(json.dumps(self.recipe.as_dict())),
+            "titles": np.frombuffer(json.dumps(self.titles).encode(), dtype=np.uint8),
         }
 
     @classmethod
@@ -252,4 +261,5 @@ class Recommender:
         seen = csr_matrix((np.ones(len(indices), dtype=np.float32), indices, arrays["seen_indptr"]), shape=ids.shape)
         recipe = Recipe.from_dict(json.loads(str(arrays["recipe"])))
         confidence = Confidence(recipe.confidence, arrays["movie_weight"], float(arrays["mean_length"]))
-        return cls(ids, arrays["user_vectors"], arrays["movie_factors"], seen, recipe, confidence)
+        titles = tuple(json.loads(arrays["titles"].tobytes())) if "titles" in arrays else ()
+        return cls(ids, arrays["user_vectors"], arrays["movie_factors"], seen, recipe, confidence, titles)

@@ -273,7 +273,7 @@ def train(
         cold=cold,
         in_a_row=in_a_row,
     )
-    return Fits(scored, served, left, warm, why_cold or "the champion's recipe on newer data", course, seconds)
+    return Fits(scored, served, left, warm, why_cold or "the champion's recipe on changed data", course, seconds)
 
 
 def why_not(predecessor: Predecessor | None, recipe: Recipe, ids: IdMaps, split: Split) -> str | None:
@@ -310,6 +310,19 @@ def leaks(predecessor: Predecessor, split: Split, ids: IdMaps) -> str | None:
     if seen:
         return f"{seen} likes that are held out now were trained on before"
     return f"{early} likes that are held out now are not later than what was trained on before" if early else None
+
+
+def leaking_users(predecessor: Predecessor, test: Interactions, ids: IdMaps) -> BoolArray:
+    """Mark users on whom the predecessor's scored fit must not be scored now, shape (n_users,).
+
+    The fit, or what it goes back to, was fitted to one of their likes that is held out now, or to a later one.
+    """
+    legacy = predecessor.legacy
+    seen = was_trained_on(predecessor, _pairs(test, ids), legacy.test_pairs)
+    seen |= _not_later(test, ids, legacy.user_ids, legacy.latest_scored)
+    marked = np.zeros(len(ids.user_ids), dtype=bool)
+    marked[test.triplets()[0][seen]] = True
+    return marked
 
 
 def withdrawn(predecessor: Predecessor, positives: Interactions, ids: IdMaps) -> IntArray:

@@ -1,6 +1,6 @@
-"""What training hands to evaluation and promotion.
+"""What training hands to evaluation and promotion: the challenger, and the champion beside it.
 
-Belongs here: the fit that is scored, and which registered version it speaks for. The version itself holds another
+Belongs here: the fits that are scored, and which registered version each one speaks for. A version itself holds another
 fit of the same recipe, on all positives.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from movierec_assets.recsys.als import Confidence, Factors, Recipe
-from movierec_assets.recsys.interactions import Arrays
+from movierec_assets.recsys.interactions import Arrays, BoolArray
+from movierec_assets.recsys.recipe import ConfidenceKind
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,80 @@ class Challenger:
             scored=Factors(arrays["user_factors"], arrays["movie_factors"], confidence),
             provenance=about["provenance"],
         )
+
+
+@dataclass(frozen=True)
+class ChampionFit:
+    """The champion as a challenger is compared with it.
+
+    Attributes
+    ----------
+    champion : int or None
+        Version of the champion of the same dataset and definition of a like; None when there is none.
+    recipe : Recipe or None
+        The champion's, which `scored` is folded in with.
+    same_recipe : bool
+        Whether the challenger has the champion's recipe.
+    changed_data : bool
+        Whether the champion was trained on other likes than the challenger.
+    scored : Factors or None
+        Fit of the champion's recipe that is scored: its own one where the recipe is the challenger's, else one on
+        today's history. None when there is no champion, or it left no such fit.
+    unseen : bool array, shape (n_users,)
+        Rows of the matrices whose held-out likes that fit has not seen.
+    refit : Challenger or None
+        The champion's recipe trained on changed data and registered, where the challenger has another recipe.
+    """
+
+    champion: int | None
+    recipe: Recipe | None
+    same_recipe: bool
+    changed_data: bool
+    scored: Factors | None
+    unseen: BoolArray
+    refit: Challenger | None
+
+    @classmethod
+    def none(cls, users: int) -> Self:
+        """There is no champion to compare with."""
+        return cls(None, None, False, False, None, np.zeros(users, dtype=bool), None)
+
+    def to_arrays(self) -> Arrays:
+        """Factors as they are, everything else as JSON; what is not there is left out."""
+        about = {
+            "champion": self.champion,
+            "recipe": None if self.recipe is None else self.recipe.as_dict(),
+            "same_recipe": self.same_recipe,
+            "changed_data": self.changed_data,
+        }
+        arrays = {"about": np.array(json.dumps(about)), "unseen": self.unseen}
+        if self.scored is not None:
+            arrays |= {
+                "user_factors": self.scored.users,
+                "movie_factors": self.scored.movies,
+                "confidence": np.array(self.scored.confidence.kind),
+                "movie_weight": self.scored.confidence.movie_weight,
+                "mean_length": np.array(self.scored.confidence.mean_length),
+            }
+        if self.refit is not None:
+            arrays |= {f"{_REFIT}{name}": array for name, array in self.refit.to_arrays().items()}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Read back what `to_arrays` gave."""
+        about = json.loads(str(arrays["about"]))
+        scored = None
+        if "movie_factors" in arrays:
+            confidence = Confidence(
+                cast(ConfidenceKind, str(arrays["confidence"])), arrays["movie_weight"], float(arrays["mean_length"])
+            )
+            scored = Factors(arrays["user_factors"], arrays["movie_factors"], confidence)
+        of_refit = {name.removeprefix(_REFIT): arrays[name] for name in arrays if name.startswith(_REFIT)}
+        refit = Challenger.from_arrays(of_refit) if of_refit else None
+        recipe = None if about["recipe"] is None else Recipe.from_dict(about["recipe"])
+        same, changed = about["same_recipe"], about["changed_data"]
+        return cls(about["champion"], recipe, same, changed, scored, arrays["unseen"], refit)
+
+
+_REFIT = "refit_"

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 from psycopg2 import errors
 
-from movierec_assets.recsys.promotion import Decision
+from movierec_assets.recsys.promotion import HELD, Decision
 from movierec_assets.resources import holds
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.decision_history import (
@@ -150,6 +150,16 @@ class Promotions:
         with self.registry.reachable():
             version = self.registry.version(number)
         return [hold for hold in found if hold.covers_version(version)]
+
+    def kept_by_score(self) -> dict[int, int | None]:
+        """Versions that were scored and not promoted, each with the champion at that moment; holds do not count."""
+        rows = self._database.rows(
+            f"""SELECT model_version, previous_champion FROM {TABLE}
+                WHERE outcome IN ('kept', 'rejected') AND NOT numbers ? '{HELD}' AND decision_id >
+                    coalesce((SELECT max(decision_id) FROM {TABLE} WHERE numbers ? '{MODEL_DELETED}'), 0)
+                ORDER BY decision_id"""
+        )
+        return dict(rows)
 
     def settled(self) -> bool:
         """Whether the history explains the alias as it stands; a look without a lock."""
@@ -287,7 +297,7 @@ def _remarks(version: Version, loaded: DatasetRef | None, *, force: bool) -> lis
     other = other_data(version, loaded)
     if other is not None and not force:
         raise PromotionError(
-            f"{other} Load {other.trained.name} first ({other.command}), or use --force: then the alias moves, "
+            f"{other} Load {other.name} first ({other.command}), or use --force: then the alias moves, "
             f"{other.consequence}."
         )
     if other is not None:

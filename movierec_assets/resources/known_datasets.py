@@ -41,16 +41,20 @@ class DatasetRef:
         return f"{self.name} (dataset {self.id})"
 
 
+UNKNOWN_DATASET = DatasetRef(0, "an unknown dataset")
+"""Of a model whose dataset cannot be told any more."""
+
+
 def loaded_dataset(database: Database) -> DatasetRef | None:
     """The dataset in the tables; None before anything was loaded."""
     found = database.rows(f"SELECT dataset_id, name FROM {SCHEMA}.loaded_dataset")
     return DatasetRef(*found[0]) if found else None
 
 
-def contents_of(database: Database, dataset_id: int) -> Contents | None:
-    """What a dataset held when it was loaded last; None for a number that was never given."""
+def datasets_of(database: Database) -> list[tuple[DatasetRef, Contents]]:
+    """Every dataset that was loaded, with what it held at its last load, in the order of these loads."""
     with database.transaction() as cursor:
-        return next((contents for known, contents in _known(cursor) if known.id == dataset_id), None)
+        return _known(cursor)
 
 
 def recognize(cursor: Cursor, name: str, pairs: PairSample, *, continues: int | None = None) -> DatasetRef:

@@ -16,13 +16,16 @@ import numpy as np
 import pandas as pd
 
 from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.registry import MODEL_FILE, MODEL_NAME
 
 _CODE = Path(__file__).parent.parent / "serving" / "pyfunc.py"
 _REQUIREMENTS = ("implicit", "mlflow", "numpy", "pandas", "scipy", "threadpoolctl")
 
 
-def log_version(mlflow: Any, recommender: Recommender, ids: pd.DataFrame, tags: Mapping[str, str]) -> int:
+def log_version(
+    mlflow: Any, recommender: Recommender, ids: pd.DataFrame, dataset: DatasetRef | None, tags: Mapping[str, str]
+) -> int:
     """Log a recommender to the active MLflow run and register it.
 
     Parameters
@@ -32,6 +35,8 @@ def log_version(mlflow: Any, recommender: Recommender, ids: pd.DataFrame, tags: 
     recommender : Recommender
     ids : DataFrame
         The id maps, logged beside the model for people to read.
+    dataset : DatasetRef or None
+        The dataset it was trained on; the packed model refuses to answer for another one.
     tags : mapping of str
         Provenance, written on the version.
 
@@ -43,7 +48,7 @@ def log_version(mlflow: Any, recommender: Recommender, ids: pd.DataFrame, tags: 
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
         model_file = Path(scratch) / MODEL_FILE
         with model_file.open("wb") as file:
-            np.savez(file, **_arrays(recommender.to_arrays()))
+            np.savez(file, **_arrays(recommender.to_arrays(), dataset))
         factors_file = Path(scratch) / "factors.npz"
         with factors_file.open("wb") as file:
             np.savez(file, users=recommender.user_vectors, movies=recommender.movie_factors)
@@ -67,8 +72,8 @@ def log_version(mlflow: Any, recommender: Recommender, ids: pd.DataFrame, tags: 
     return number
 
 
-def _arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(arrays)
+def _arrays(arrays: Mapping[str, Any], dataset: DatasetRef | None) -> dict[str, Any]:
+    return {**arrays, "dataset": np.array(dataset.name if dataset else "")}
 
 
 def _example(recommender: Recommender) -> pd.DataFrame:
@@ -92,9 +97,10 @@ def _signature() -> Any:
                 ColSpec(DataType.long, "question"),
                 ColSpec(DataType.long, "rank"),
                 ColSpec(DataType.long, "movie_id"),
+                ColSpec(DataType.string, "title"),
                 ColSpec(DataType.double, "score"),
                 ColSpec(DataType.string, "source"),
             ]
         ),
-        params=ParamSchema([ParamSpec("k", DataType.long, 20)]),
+        params=ParamSchema([ParamSpec("k", DataType.long, 20), ParamSpec("dataset", DataType.string, "")]),
     )

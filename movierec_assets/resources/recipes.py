@@ -1,6 +1,7 @@
-"""Recipes that searches found: where the winner is kept, and where trials are.
+"""Recipes that searches found, and which recipe the next training tries.
 
-Belongs here: the table of winners and the place of Optuna's tables. Searching is in `recsys.search`.
+Belongs here: the table of winners, the choice between a winner and the champion's recipe, and the schema of Optuna's
+tables. Searching is in `recsys.search`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from typing import Any
 from sqlalchemy.engine import make_url
 
 from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.promotion import same_recipe
 from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.resources.decisions import Promotions
+from movierec_assets.resources.known_datasets import DatasetRef
+from movierec_assets.resources.registry import Version
 
 TRIALS_SCHEMA = "optuna"
 
@@ -26,27 +31,79 @@ class ChosenRecipe:
     ----------
     recipe : Recipe
     source : str
-        `built-in`, or `search N`.
+        `built-in`, `search N`, or `champion N` with the reason why it is tried again.
     """
 
     recipe: Recipe
     source: str
 
 
-def latest_recipe(database: Database) -> ChosenRecipe:
-    """The winner of the last search, or the built-in recipe when there was none."""
-    found = database.rows(f"SELECT search_id, recipe FROM {SCHEMA}.searches ORDER BY search_id DESC LIMIT 1")
+def latest_recipe(database: Database, dataset: DatasetRef | None, threshold: float | None) -> ChosenRecipe:
+    """The winner of the last search on this dataset and kind of likes, or the built-in recipe when there was none."""
+    found = database.rows(
+        f"""SELECT search_id, recipe FROM {SCHEMA}.searches
+            WHERE dataset_id IS NOT DISTINCT FROM %s AND positive_threshold IS NOT DISTINCT FROM %s::real
+            ORDER BY search_id DESC LIMIT 1""",
+        [dataset.id if dataset else None, threshold],
+    )
     if not found:
         return ChosenRecipe(Recipe(), "built-in")
     search_id, recipe = found[0]
     return ChosenRecipe(Recipe.from_dict(recipe), f"search {search_id}")
 
 
-def record_search(database: Database, recipe: Recipe, details: Mapping[str, Any], dagster_run_id: str) -> int:
-    """Keep a winner; returns the number of the search."""
+def recipe_to_try(
+    database: Database,
+    promotions: Promotions,
+    champion: Version | None,
+    dataset: DatasetRef | None,
+    threshold: float | None,
+) -> ChosenRecipe:
+    """The recipe of the next training.
+
+    It is the last search's winner, else the built-in recipe. The champion's recipe is trained instead when that winner
+    is held back, or was scored beside the champion's recipe before and did not prove itself: another search may find a
+    better one, and until then the champion is kept fresh.
+    """
+    chosen = latest_recipe(database, dataset, threshold)
+    if champion is None or same_recipe(champion.recipe, chosen.recipe):
+        return chosen
+    if any(hold.covers_recipe(chosen.recipe) for hold in promotions.holds(dataset.id if dataset else None)):
+        return ChosenRecipe(champion.recipe, f"champion {champion.number}, for the recipe of {chosen.source} is held")
+    kept = promotions.kept_by_score()
+    for version in promotions.registry.versions():
+        tried = version.number in kept and same_recipe(version.recipe, chosen.recipe)
+        against = kept.get(version.number)
+        if tried and version.dataset == champion.dataset and against is not None:
+            beside = promotions.registry.version(against) if promotions.registry.has(against) else None
+            if beside is not None and same_recipe(beside.recipe, champion.recipe):
+                return ChosenRecipe(
+                    champion.recipe,
+                    f"champion {champion.number}, for the recipe of {chosen.source} did not prove itself as version "
+                    f"{version.number}",
+                )
+    return chosen
+
+
+def record_search(
+    database: Database,
+    recipe: Recipe,
+    details: Mapping[str, Any],
+    dagster_run_id: str,
+    dataset: DatasetRef | None = None,
+    threshold: float | None = None,
+) -> int:
+    """Keep a winner for the dataset and the kind of likes it was found on; returns the number of the search."""
     found = database.rows(
-        f"INSERT INTO {SCHEMA}.searches (recipe, details, dagster_run_id) VALUES (%s, %s, %s) RETURNING search_id",
-        [json.dumps(recipe.as_dict()), json.dumps(dict(details)), dagster_run_id],
+        f"""INSERT INTO {SCHEMA}.searches (recipe, details, dagster_run_id, dataset_id, positive_threshold)
+            VALUES (%s, %s, %s, %s, %s) RETURNING search_id""",
+        [
+            json.dumps(recipe.as_dict()),
+            json.dumps(dict(details)),
+            dagster_run_id,
+            dataset.id if dataset else None,
+            threshold,
+        ],
     )
     return int(found[0][0])
 

@@ -326,6 +326,10 @@ class ModelRegistry:
         for name, value in tags.items():
             self.client.set_model_version_tag(MODEL_NAME, str(number), name, value)
 
+    def set_tag(self, number: int, name: str, value: str) -> None:
+        """Write a tag on a version."""
+        self.client.set_model_version_tag(MODEL_NAME, str(number), name, value)
+
     def load(self, version: Version) -> Recommender:
         """The recommender of a version, read from its artifacts."""
         import mlflow  # noqa: PLC0415

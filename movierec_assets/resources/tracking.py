@@ -40,9 +40,7 @@ class MlflowTrackingResource(ConfigurableResource[None]):
         """
         from dagster_mlflow import mlflow_tracking  # noqa: PLC0415
 
-        settings = get_settings()
-        uri = self.uri or settings.mlflow_uri
-        ModelRegistry(uri, settings.state / "mlartifacts").ensure_experiment()
+        uri = self._ready()
         config = {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": uri, "env": {}, "extra_tags": {}}
         with build_resources(
             {"mlflow": mlflow_tracking},
@@ -62,3 +60,28 @@ class MlflowTrackingResource(ConfigurableResource[None]):
                 mlflow.end_run("FAILED")
                 raise
             mlflow.end_run("FINISHED")
+
+    @contextmanager
+    def second_run(self, context: AssetExecutionContext, name: str) -> Iterator[Any]:
+        """An MLflow run beside the one of the training step, for another version that a Dagster run registers.
+
+        Yields
+        ------
+        module
+            `mlflow` with the run active; it ends FINISHED, or FAILED on an error.
+        """
+        import mlflow  # noqa: PLC0415
+
+        uri = self._ready()
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        mlflow.set_experiment(EXPERIMENT)
+        with mlflow.start_run(run_name=f"{name}-{context.run.run_id[:8]}"):
+            yield mlflow
+
+    def _ready(self) -> str:
+        """Make sure that the experiment exists; returns the tracking server."""
+        settings = get_settings()
+        uri = self.uri or settings.mlflow_uri
+        ModelRegistry(uri, settings.state / "mlartifacts").ensure_experiment()
+        return uri

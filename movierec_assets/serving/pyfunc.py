@@ -34,6 +34,8 @@ class MovieRecommender(PythonModel):
         """Read the recommender's arrays from the artifacts of the version."""
         with np.load(context.artifacts["recommender"], allow_pickle=False) as arrays:
             self.recommender = Recommender.from_arrays(arrays)
+            self.dataset = str(arrays["dataset"]) if "dataset" in arrays else ""
+        self.title_of = dict(zip(self.recommender.ids.movie_ids.tolist(), self.recommender.titles, strict=False))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Answer each question with a ranked list.
@@ -45,14 +47,26 @@ class MovieRecommender(PythonModel):
         model_input : DataFrame
             Columns `user_id` and `liked_movie_ids`, both optional, as may be their values.
         params : mapping
-            `k`, the length of the lists.
+            `k`, the length of the lists; `dataset`, the name of the dataset that the caller's ids belong to, which is
+            compared with the model's when it is given.
 
         Returns
         -------
         DataFrame
-            Columns `question` (row of the input), `rank` (from 1), `movie_id`, `score` and `source` (`model` or
-            `popular`).
+            Columns `question` (row of the input), `rank` (from 1), `movie_id`, `title`, `score` and `source`
+            (`model` or `popular`).
+
+        Raises
+        ------
+        RecsysError
+            When the caller's dataset is another one than the model's, or fewer than one movie is asked for.
         """
+        asked_for = str((params or {}).get("dataset", ""))
+        if asked_for and self.dataset and asked_for != self.dataset:
+            raise RecsysError(
+                f"This version was trained on {self.dataset}, and the ids are of {asked_for}, where the same numbers "
+                f"name other movies. Load the version that is champion of {asked_for}."
+            )
         k = int((params or {}).get("k", DEFAULT_K))
         if k < 1:
             raise RecsysError(f"k is {k}; ask for at least one movie.")
@@ -80,6 +94,7 @@ class MovieRecommender(PythonModel):
                 "question": question,
                 "rank": np.arange(1, len(movie_ids) + 1)[filled],
                 "movie_id": movie_ids[filled].astype(np.int64),
+                "title": [self.title_of.get(movie_id, "") for movie_id in movie_ids[filled].tolist()],
                 "score": lists.scores[0][filled].astype(np.float64),
                 "source": source,
             }

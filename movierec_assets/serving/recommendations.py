@@ -15,10 +15,10 @@ import numpy as np
 from movierec_assets.recsys.interactions import IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.resources.champion import load_champion
+from movierec_assets.resources.champion import ServedChampion, load_champion
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.histories import histories_of, read_users, titles_of
-from movierec_assets.resources.registry import ModelRegistry, Version
+from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.serving.titles import Movie, find_movie
 
 REASONS = 3
@@ -78,6 +78,8 @@ class Answer:
     ----------
     source : {"model", "popular"}
     model_version : int
+    dataset : str or None
+        Name of the dataset that this version was trained on.
     liked : list of str
         Titles the list is based on, the latest first.
     movies : list of Recommended
@@ -85,6 +87,7 @@ class Answer:
 
     source: Source
     model_version: int
+    dataset: str | None
     liked: list[str]
     movies: list[Recommended]
 
@@ -96,22 +99,19 @@ class RecommendationService:
     ----------
     database : Database
     registry : ModelRegistry
-    threshold : float
-        Stars from which a rating is a like.
     """
 
-    def __init__(self, database: Database, registry: ModelRegistry, threshold: float) -> None:
+    def __init__(self, database: Database, registry: ModelRegistry) -> None:
         self._database = database
         self._registry = registry
-        self._threshold = threshold
 
     @cached_property
-    def _champion(self) -> tuple[Version, Recommender]:
+    def _champion(self) -> ServedChampion:
         return load_champion(self._registry, self._database)
 
     @property
     def _recommender(self) -> Recommender:
-        return self._champion[1]
+        return self._champion.recommender
 
     def for_user(self, user_id: int, k: int) -> Answer:
         """Recommend from the user's ratings as they stand now.
@@ -121,7 +121,7 @@ class RecommendationService:
         UnknownUserError
             When the user has no rating.
         """
-        ratings = next(read_users(self._database, self._threshold, [user_id]), None)
+        ratings = next(read_users(self._database, self._champion.positive_threshold, [user_id]), None)
         if ratings is None:
             lowest, highest = self._database.rows(f"SELECT min(user_id), max(user_id) FROM {SCHEMA}.current_ratings")[0]
             others = f"Users with ratings: {lowest} to {highest}." if lowest is not None else "No ratings are loaded."
@@ -167,7 +167,8 @@ class RecommendationService:
         titles = titles_of(self._database, [*listed.tolist(), *liked, *mentioned])
         return Answer(
             source=source,
-            model_version=self._champion[0].number,
+            model_version=self._champion.version.number,
+            dataset=self._champion.version.dataset.name if self._champion.version.dataset else None,
             liked=[titles.get(int(movie_id), "?") for movie_id in liked],
             movies=[
                 Recommended(

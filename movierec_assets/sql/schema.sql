@@ -260,3 +260,14 @@ CREATE TABLE IF NOT EXISTS movierec.searches (
     details        jsonb       NOT NULL,
     dagster_run_id text        NOT NULL
 );
+-- A winner is tried on the dataset and the kind of likes that it was found on, and on no other.
+DO $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM information_schema.columns
+        WHERE table_schema = 'movierec' AND table_name = 'searches' AND column_name = 'dataset_id'
+    ) THEN
+        ALTER TABLE movierec.searches ADD COLUMN dataset_id integer, ADD COLUMN positive_threshold real;
+    END IF;
+END
+$$;

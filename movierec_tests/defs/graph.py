@@ -18,8 +18,11 @@ GRAPH = {
     "id_maps": {"positive_ratings"},
     "hyperparameters": {"train_matrix", "validation_matrix"},
     "als_model": {"hyperparameters", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
-    "model_evaluation": {"als_model", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
-    "champion_model": {"als_model", "model_evaluation"},
+    "champion_refit": {"als_model", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "model_evaluation": {
+        *("als_model", "champion_refit", "train_matrix", "validation_matrix", "test_matrix", "id_maps"),
+    },
+    "champion_model": {"als_model", "champion_refit", "model_evaluation"},
     "user_recommendations": {"champion_model", "eligible_users"},
     "similar_movies": {"champion_model"},
     "popular_movies": {"champion_model"},
@@ -29,7 +32,7 @@ SEARCHED = {"hyperparameters"}
 GROUPS = {
     "ingestion": {"raw_movies", "raw_ratings", "eligible_users"},
     "preprocessing": {"positive_ratings", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
-    "training": {"hyperparameters", "als_model", "model_evaluation", "champion_model"},
+    "training": {"hyperparameters", "als_model", "champion_refit", "model_evaluation", "champion_model"},
     "serving": {"user_recommendations", "similar_movies", "popular_movies"},
 }
 KINDS = {
@@ -43,6 +46,7 @@ KINDS = {
     "id_maps": {"parquet"},
     "hyperparameters": {"optuna", "postgres"},
     "als_model": {"mlflow", "implicit"},
+    "champion_refit": {"mlflow", "implicit"},
     "model_evaluation": {"pandas", "parquet"},
     "champion_model": {"mlflow"},
     "user_recommendations": {"postgres"},
@@ -55,6 +59,7 @@ BLOCKING = {
     "somebody_can_be_evaluated",
     "factors_are_finite",
     "registered_version_answers",
+    "refitted_champion_answers",
     "scores_are_sound",
     "coverage_has_not_collapsed",
     "not_only_popular_movies",

@@ -11,7 +11,6 @@ from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
     AssetKey,
-    AssetMaterialization,
     AssetObservation,
     DagsterInstance,
     DagsterRunStatus,
@@ -28,13 +27,11 @@ from dagster import (
 )
 
 from movierec_assets.definitions import build
-from movierec_assets.defs.decision_metadata import compared_with, require_compared_with
+from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, Attempt
+from movierec_assets.defs.decision_metadata import require_compared_with
 from movierec_assets.defs.registry_operations import (
-    ATTEMPTS,
     DECISION_TAG,
     FORGOTTEN,
-    PAUSE,
-    Attempt,
     champion_sensor,
     next_step,
     note_rejection,
@@ -179,24 +176,15 @@ def test_a_publication_that_fails_is_tried_again_later_and_not_for_ever() -> Non
 # An evaluation speaks about one champion
 
 
-def test_an_evaluation_against_another_champion_decides_nothing() -> None:
-    require_compared_with(3, 3, scored=True)
-    require_compared_with(3, None, scored=True)
-    with pytest.raises(RecsysError, match="Version 3 is the champion now, and model_evaluation was made against champ"):
-        require_compared_with(3, 2, scored=True)
+def test_an_evaluation_beside_another_champion_decides_nothing() -> None:
+    require_compared_with(3, 3)
+    require_compared_with(None, None)
+    with pytest.raises(RecsysError, match="Version 3 is the champion now, and model_evaluation was made beside champ"):
+        require_compared_with(3, 2)
     with pytest.raises(RecsysError, match="made when there was no champion"):
-        require_compared_with(3, None, scored=False)
-
-
-def test_which_champion_an_evaluation_was_made_against_is_read_from_its_metadata() -> None:
-    with DagsterInstance.ephemeral() as instance:
-        assert compared_with(instance) is None
-        instance.report_runless_asset_event(AssetMaterialization("model_evaluation"))
-        assert compared_with(instance) is None
-        instance.report_runless_asset_event(
-            AssetMaterialization("model_evaluation", metadata={"champion_version": 4, "model_version": 5})
-        )
-        assert compared_with(instance) == 4
+        require_compared_with(3, None)
+    with pytest.raises(RecsysError, match="There is no champion any more"):
+        require_compared_with(None, 3)
 
 
 # The sensor

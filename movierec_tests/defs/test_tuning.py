@@ -8,6 +8,7 @@ import pytest
 from dagster import AssetKey, DagsterInstance
 
 from movierec_assets.definitions import build
+from movierec_assets.resources.known_datasets import loaded_dataset
 from movierec_assets.resources.recipes import latest_recipe
 from movierec_tests.defs.harness import own_platform, run
 
@@ -31,7 +32,7 @@ def test_the_search_has_no_way_to_the_test_part() -> None:
 def test_training_takes_the_winner_of_the_last_search(server_url: str, tmp_path: Path, demo: Path) -> None:
     config = {"ops": {"hyperparameters": {"config": {"trials": 3, "seconds": 120.0}}}}
     with own_platform(server_url, tmp_path, demo) as platform:
-        assert latest_recipe(platform.database).source == "built-in"
+        assert latest_recipe(platform.database, None, None).source == "built-in"
         assert run().success
         with DagsterInstance.get() as instance:
             search = build().resolve_job_def("search")
@@ -44,11 +45,12 @@ def test_training_takes_the_winner_of_the_last_search(server_url: str, tmp_path:
             # The same data and seed: the study is complete, no trial is run again.
             assert again.asset_materializations_for_node("hyperparameters")[0].metadata["trials"].value == 3
             trained = build().resolve_job_def("train").execute_in_process(instance=instance)
-        chosen = latest_recipe(platform.database)
+        chosen = latest_recipe(platform.database, loaded_dataset(platform.database), 4.0)
+        assert latest_recipe(platform.database, loaded_dataset(platform.database), 3.0).source == "built-in"
         assert chosen.source == "search 2"
         model = trained.asset_materializations_for_node("als_model")[0].metadata
         assert model["recipe_source"].value == "search 2"
         assert model["recipe"].value == chosen.recipe.as_dict()
         tracked = platform.registry.client.get_run(str(metadata["mlflow_run_id"].value))
         assert tracked.info.status == "FINISHED"
-        assert tracked.data.params["factors"] == str(latest_recipe(platform.database).recipe.factors)
+        assert tracked.data.params["factors"] == str(chosen.recipe.factors)

@@ -5,27 +5,39 @@ from __future__ import annotations
 import pytest
 
 from movierec_assets.recsys.comparison import Interval
-from movierec_assets.recsys.promotion import Decision, Margins, Outcome, decide
+from movierec_assets.recsys.promotion import (
+    HELD,
+    Comparison,
+    Decision,
+    Margins,
+    Outcome,
+    decide,
+    decide_refit,
+    is_improvement,
+)
 
 STEP = 1e-9
 REFRESH = Margins().refresh
+CHAMPION_NDCG = 0.1
 ABOVE_POPULARITY = Interval(0.05, 0.04, 0.06)
+BEHIND_POPULARITY = Interval(0.0, -0.01, 0.01)
 
 
 def _decide(
-    over_champion: Interval | None,
+    lead: Interval | None = None,
     *,
-    newer_data: bool = False,
+    champion: bool = True,
+    changed_data: bool = False,
     same_recipe: bool = False,
     over_popularity: Interval = ABOVE_POPULARITY,
+    held: str | None = None,
     margins: Margins | None = None,
 ) -> Decision:
     return decide(
         challenger_ndcg=0.12345,
         over_popularity=over_popularity,
-        over_champion=over_champion,
-        newer_data=newer_data,
-        same_recipe=same_recipe,
+        champion=Comparison(CHAMPION_NDCG, lead, same_recipe, changed_data) if champion else None,
+        held=held,
         margins=margins,
     )
 
@@ -40,14 +52,21 @@ def _from(low: float) -> Interval:
 def test_without_a_champion_the_challenger_must_be_clearly_better_than_popularity(
     low: float, promoted: bool, outcome: Outcome
 ) -> None:
-    decision = _decide(None, over_popularity=_from(low), newer_data=True)
+    decision = _decide(champion=False, over_popularity=_from(low))
     assert (decision.promoted, decision.outcome) == (promoted, outcome)
     assert "0.1235" in decision.reason or "0.1234" in decision.reason
     assert f"{low:+.4f}" in decision.reason
 
 
+def test_the_reason_of_a_first_champion_begins_with_why_there_was_none() -> None:
+    decision = decide(
+        challenger_ndcg=0.1, over_popularity=ABOVE_POPULARITY, champion=None, why_none="The first champion of films"
+    )
+    assert decision.reason.startswith("The first champion of films, and clearly better than popularity")
+
+
 @pytest.mark.parametrize(
-    ("low", "newer_data", "promoted", "outcome"),
+    ("low", "changed_data", "promoted", "outcome"),
     [
         (0.001, False, True, "improvement"),
         (0.001, True, True, "improvement"),
@@ -61,64 +80,106 @@ def test_without_a_champion_the_challenger_must_be_clearly_better_than_popularit
         (-0.5, False, False, "kept"),
     ],
 )
-def test_a_champion_gives_way_by_the_low_end_of_the_difference(
-    low: float, newer_data: bool, promoted: bool, outcome: Outcome
+def test_another_recipe_is_judged_by_the_low_end_of_its_lead(
+    low: float, changed_data: bool, promoted: bool, outcome: Outcome
 ) -> None:
-    decision = _decide(_from(low), newer_data=newer_data)
+    decision = _decide(_from(low), changed_data=changed_data)
     assert (decision.promoted, decision.outcome) == (promoted, outcome)
 
 
-def test_a_champion_is_compared_with_and_not_popularity() -> None:
+@pytest.mark.parametrize(("share", "improvement"), [(0.0099, False), (0.0101, True)])
+def test_a_certain_lead_must_also_matter(share: float, improvement: bool) -> None:
+    lead = Interval(share * CHAMPION_NDCG, STEP, 0.01)
+    assert is_improvement(lead, CHAMPION_NDCG, 0.01) is improvement
+    decision = _decide(lead, margins=Margins(improvement=0.01))
+    assert decision.outcome == ("improvement" if improvement else "kept")
+    assert improvement or "1.0% that matter" in decision.reason
+
+
+def test_a_large_lead_that_may_be_chance_is_no_improvement() -> None:
+    assert not is_improvement(Interval(0.3, -0.01, 0.6), CHAMPION_NDCG, 0.01)
+    assert not _decide(Interval(0.3, -0.01, 0.6), changed_data=True).promoted
+
+
+def test_an_improvement_need_not_be_compared_with_popularity() -> None:
     assert _decide(_from(0.001), over_popularity=_from(-0.5)).outcome == "improvement"
 
 
 @pytest.mark.parametrize(
-    ("low", "newer_data", "outcome"),
+    ("low", "changed_data", "outcome"),
     [(0.1, True, "refresh"), (-0.015, True, "refresh"), (-0.1, True, "kept"), (0.1, False, "kept")],
 )
 def test_the_champions_recipe_is_never_an_improvement_and_a_refresh_unless_it_got_clearly_worse(
-    low: float, newer_data: bool, outcome: Outcome
+    low: float, changed_data: bool, outcome: Outcome
 ) -> None:
-    assert _decide(_from(low), newer_data=newer_data, same_recipe=True).outcome == outcome
+    assert _decide(_from(low), changed_data=changed_data, same_recipe=True).outcome == outcome
 
 
-def test_a_refresh_must_still_be_clearly_better_than_popularity() -> None:
-    decision = _decide(_from(0.0), newer_data=True, over_popularity=_from(0.0))
+@pytest.mark.parametrize("same_recipe", [True, False])
+def test_a_refresh_must_be_ahead_of_popularity(same_recipe: bool) -> None:
+    decision = _decide(_from(0.0), changed_data=True, same_recipe=same_recipe, over_popularity=BEHIND_POPULARITY)
     assert (decision.promoted, decision.outcome) == (False, "kept")
     assert "popularity" in decision.reason
 
 
-def test_a_better_mean_alone_does_not_promote() -> None:
-    assert not _decide(Interval(0.3, -0.01, 0.6), newer_data=True).promoted
+def test_a_refresh_need_not_be_clearly_ahead_of_popularity_for_small_data_could_never_show_that() -> None:
+    unclear = Interval(0.01, -0.01, 0.03)
+    assert _decide(_from(0.0), changed_data=True, same_recipe=True, over_popularity=unclear).outcome == "refresh"
+
+
+@pytest.mark.parametrize(
+    ("changed_data", "same_recipe", "over_popularity", "outcome"),
+    [
+        (True, True, ABOVE_POPULARITY, "refresh"),
+        (True, True, BEHIND_POPULARITY, "kept"),
+        (True, False, ABOVE_POPULARITY, "kept"),
+        (False, True, ABOVE_POPULARITY, "kept"),
+    ],
+)
+def test_where_the_champion_cannot_be_compared_only_its_own_recipe_on_changed_data_follows_it(
+    changed_data: bool, same_recipe: bool, over_popularity: Interval, outcome: Outcome
+) -> None:
+    decision = _decide(None, changed_data=changed_data, same_recipe=same_recipe, over_popularity=over_popularity)
+    assert decision.outcome == outcome
+
+
+@pytest.mark.parametrize("lead", [_from(0.5), _from(-0.5), None])
+def test_what_is_held_is_kept_whatever_its_scores_are(lead: Interval | None) -> None:
+    decision = _decide(lead, changed_data=True, held="version 7 was rolled back from")
+    assert (decision.promoted, decision.outcome, decision.numbers[HELD]) == (False, "kept", 1.0)
+    assert "version 7 was rolled back from" in decision.reason
+
+
+@pytest.mark.parametrize(("over_popularity", "outcome"), [(ABOVE_POPULARITY, "refresh"), (BEHIND_POPULARITY, "kept")])
+def test_the_champions_recipe_serves_changed_data_where_another_did_not_prove_itself(
+    over_popularity: Interval, outcome: Outcome
+) -> None:
+    decision = decide_refit(over_popularity, challenger=12)
+    assert decision.outcome == outcome
+    assert decision.promoted is (outcome == "refresh")
+    assert outcome == "kept" or "version 12" in decision.reason
 
 
 def test_the_margin_of_a_refresh_can_be_set() -> None:
     difference = Interval(0.0, -0.05, 0.05)
-    assert _decide(difference, newer_data=True, margins=Margins(refresh=0.06)).outcome == "refresh"
-    assert _decide(difference, newer_data=True, margins=Margins(refresh=0.04)).outcome == "kept"
+    assert _decide(difference, changed_data=True, margins=Margins(refresh=0.06)).outcome == "refresh"
+    assert _decide(difference, changed_data=True, margins=Margins(refresh=0.04)).outcome == "kept"
 
 
-@pytest.mark.parametrize(("margin", "outcome"), [(0.02, "first"), (0.03, "rejected")])
-def test_the_margin_of_an_improvement_can_be_set(margin: float, outcome: Outcome) -> None:
-    margins = Margins(improvement=margin)
-    assert _decide(None, over_popularity=_from(0.025), margins=margins).outcome == outcome
-    assert _decide(_from(0.025), margins=margins).outcome == ("improvement" if outcome == "first" else "kept")
-
-
-@pytest.mark.parametrize(("low", "newer_data"), [(0.0123, False), (-0.0012, True), (-0.0123, True), (-0.0123, False)])
-def test_the_reason_gives_the_numbers(low: float, newer_data: bool) -> None:
-    reason = _decide(Interval(0.0234, low, 0.0345), newer_data=newer_data).reason
+@pytest.mark.parametrize(("low", "changed"), [(0.0123, False), (-0.0012, True), (-0.0123, True), (-0.0123, False)])
+def test_the_reason_gives_the_numbers(low: float, changed: bool) -> None:
+    reason = _decide(Interval(0.0234, low, 0.0345), changed_data=changed).reason
     assert f"differs by +0.0234, 95 % {low:+.4f} to +0.0345" in reason
 
 
-def test_a_kept_champion_says_whether_the_data_was_newer() -> None:
+def test_a_kept_champion_says_whether_the_data_has_changed() -> None:
     worse = Interval(-0.1, -0.2, 0.0)
-    assert "newer data, but" in _decide(worse, newer_data=True).reason
-    assert "the same data" in _decide(worse, newer_data=False).reason
+    assert "changed data, but" in _decide(worse, changed_data=True).reason
+    assert "the same data" in _decide(worse, changed_data=False).reason
 
 
 def test_the_numbers_hold_what_the_decision_rests_on() -> None:
     numbers = _decide(Interval(0.02, 0.01, 0.03)).numbers
-    assert numbers["champion_ndcg_at_10"] == pytest.approx(0.10345)
+    assert numbers["champion_ndcg_at_10"] == CHAMPION_NDCG
     assert (numbers["difference_low"], numbers["over_popularity_low"]) == (0.01, 0.04)
-    assert (numbers["improvement_margin"], numbers["refresh_margin"]) == (0.0, REFRESH)
+    assert (numbers["improvement_margin"], numbers["refresh_margin"]) == (Margins().improvement, REFRESH)

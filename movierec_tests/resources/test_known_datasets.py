@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.known_datasets import DatasetRef, contents_of, loaded_dataset
+from movierec_assets.resources.known_datasets import DatasetRef, datasets_of, loaded_dataset
 from movierec_assets.resources.loading import load_movies, load_ratings
 from movierec_tests.conftest import Dataset
 
@@ -23,7 +23,7 @@ def _load(database: Database, make: Dataset, ratings: list[str], name: str = "ou
 
 def test_before_anything_is_loaded_no_dataset_is(database: Database) -> None:
     assert loaded_dataset(database) is None
-    assert contents_of(database, 1) is None
+    assert datasets_of(database) == []
 
 
 def test_appended_corrected_and_renamed_files_are_the_same_dataset(database: Database, make_dataset: Dataset) -> None:
@@ -36,8 +36,7 @@ def test_appended_ratings_are_part_of_what_is_known(database: Database, make_dat
     _load(database, make_dataset, OURS)
     more = [f"{user},{movie},4.0,1000000100" for user in range(5, 40) for movie in (1, 2, 3)]
     _load(database, make_dataset, [*OURS, *more])
-    contents = contents_of(database, 1)
-    assert contents is not None
+    ((_, contents),) = datasets_of(database)
     assert len(contents.pairs.hashes) == len(OURS) + len(more)
 
 

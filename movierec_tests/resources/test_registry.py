@@ -12,11 +12,13 @@ import pytest
 from movierec_assets.defs.preprocessing import frame_of
 from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.champion import load_champion
 from movierec_assets.resources.database import Database
+from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.model_package import log_version
 from movierec_assets.resources.registry import CHALLENGER, CHAMPION, MODEL_NAME, NoChampionError
 from movierec_tests.defs.harness import Platform, empty, own_platform
@@ -32,9 +34,11 @@ def _recommender() -> Recommender:
     positives = Interactions.from_triplets(users, movies, stars, times, (8, 30))
     ids = IdMaps(np.arange(10, 18, dtype=np.int32), np.arange(100, 160, 2, dtype=np.int32))
     recipe = Recipe(factors=4, iterations=2)
-    return Recommender.of(als.fit(positives, recipe), positives, ids, recipe)
+    fitted = Recommender.of(als.fit(positives, recipe), positives, ids, recipe)
+    return fitted.with_titles([f"Film {movie}" for movie in ids.movie_ids])
 
 
+DATASET = DatasetRef(7, "films")
 RECOMMENDER = _recommender()
 
 
@@ -62,7 +66,9 @@ def source(_platform: Platform) -> tuple[int, str]:
     mlflow.set_registry_uri(_platform.settings.mlflow_uri)
     experiment = _platform.registry.ensure_experiment()
     with mlflow.start_run(experiment_id=experiment) as run:
-        number = log_version(mlflow, RECOMMENDER, frame_of(RECOMMENDER.ids), {"recipe": "{}", "code_version": "x"})
+        number = log_version(
+            mlflow, RECOMMENDER, frame_of(RECOMMENDER.ids), DATASET, {"recipe": "{}", "code_version": "x"}
+        )
     return number, str(run.info.run_id)
 
 
@@ -141,7 +147,7 @@ def test_the_champion_offers_only_movies_of_todays_catalogue(registered: Platfor
         names = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
         table.write_rows(names, [(movie, f"Film {movie}", None, [], None, None) for movie in [*left, 999]])
     registry.record(registry.versions()[0].number, PROMOTED, "run")
-    _, recommender = load_champion(registry, database)
+    recommender = load_champion(registry, database).recommender
     assert recommender.ids.movie_ids.tolist() == left
     listed = recommender.movie_ids_of(recommender.for_known(RECOMMENDER.ids.user_ids, 30))
     assert set(np.unique(listed)) <= {-1, *left}
@@ -166,13 +172,23 @@ def test_the_pyfunc_answers_a_known_user_a_list_of_movies_and_nobody(registered:
     assert not set(answers.loc[answers["question"] == 1, "movie_id"]) & {100, 120}
 
 
+def test_the_pyfunc_names_its_own_films_and_refuses_the_ids_of_another_dataset(registered: Platform) -> None:
+    number = registered.registry.versions()[0].number
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/{number}")
+    question = pd.DataFrame({"user_id": [12]}, dtype=object)
+    answers = model.predict(question, params={"k": 6, "dataset": "films"})
+    assert answers["title"].tolist() == [f"Film {movie}" for movie in answers["movie_id"]]
+    with pytest.raises(RecsysError, match="trained on films, and the ids are of ml-20m"):
+        model.predict(question, params={"dataset": "ml-20m"})
+
+
 def test_the_registered_model_carries_a_signature_and_an_example_it_answers(registered: Platform) -> None:
     number = registered.registry.versions()[0].number
     model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/{number}")
     signature = model.metadata.signature
     assert signature.inputs.input_names() == ["user_id", "liked_movie_ids"]
-    assert signature.outputs.input_names() == ["question", "rank", "movie_id", "score", "source"]
-    assert [param.name for param in signature.params.params] == ["k"]
+    assert signature.outputs.input_names() == ["question", "rank", "movie_id", "title", "score", "source"]
+    assert [param.name for param in signature.params.params] == ["k", "dataset"]
     assert model.input_example is not None
     answers = model.predict(model.input_example)
     assert answers["question"].nunique() == 3

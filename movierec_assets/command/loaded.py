@@ -1,0 +1,55 @@
+"""What is loaded, and whether it is what a command was asked to work on.
+
+Belongs here: refusals before a run starts. Loading is in `resources.loading`.
+"""
+
+from __future__ import annotations
+
+from movierec_assets.command import CommandError
+from movierec_assets.resources.configurable import locate
+from movierec_assets.resources.database import Database
+from movierec_assets.resources.known_datasets import loaded_dataset
+from movierec_assets.resources.loading import is_loaded
+from movierec_assets.settings import Settings
+
+
+def require_anything_loaded(database: Database, why: str) -> None:
+    """Refuse to go on before the first ratings were loaded.
+
+    Raises
+    ------
+    CommandError
+    """
+    if database.last_load("ratings") is None:
+        raise CommandError(
+            f"Nothing is loaded yet, and {why}. `movierec run` loads a dataset, trains and recommends; "
+            "`movierec run --job refresh` only loads."
+        )
+
+
+def require_loaded(database: Database, settings: Settings, job: str, dataset: str | None) -> None:
+    """Refuse a job that works on loaded ratings when there are none, or others than the dataset that was asked for.
+
+    Parameters
+    ----------
+    database : Database
+    settings : Settings
+        Name the dataset where one was asked for.
+    job : str
+    dataset : str or None
+        What was asked for on the command line.
+
+    Raises
+    ------
+    CommandError
+    """
+    require_anything_loaded(database, f"the job {job} works on loaded ratings")
+    if dataset is None:
+        return
+    located = locate(settings, None)
+    if not is_loaded(database, located.files):
+        raise CommandError(
+            f"The job {job} works on what is loaded, which is {loaded_dataset(database)} and not {located.name} as it "
+            f"is in {located.files.directory}. Load that first: `movierec run --job refresh --dataset {dataset}`, or "
+            f"do everything: `movierec run --dataset {dataset}`."
+        )

@@ -1,0 +1,211 @@
+"""The sensor that makes anew what is older than what it is made from: after new files, and after a run that broke off.
+
+Belongs here: reading how things stand, and requesting runs. What is stale, and when to try again, is decided in
+`staleness`.
+
+Dagster concept: sensors, https://docs.dagster.io/guides/automate/sensors
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    EventLogEntry,
+    RunRequest,
+    RunsFilter,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.defs.attempts import ended, tagged_attempts
+from movierec_assets.defs.automation import everything, publish, refresh
+from movierec_assets.defs.registry_operations import named, rejection_of, unfinished_runs
+from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, first_stale, plan
+from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
+from movierec_assets.resources.database import SCHEMA, Database, DatabaseUnavailableError
+from movierec_assets.resources.decisions import Promotions
+from movierec_assets.resources.loading import LOADER_VERSION, is_loaded
+from movierec_assets.resources.registry import CHAMPION, ModelRegistry, RegistryUnavailableError
+from movierec_assets.settings import get_settings
+
+CAUSE_TAG = "movierec/cause"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the sensor keeps from one look to the next, as its cursor.
+
+    Attributes
+    ----------
+    compared : str
+        Files and tables that were last compared: reading the files takes seconds when they are large.
+    loaded : bool
+        Whether they were the same.
+    told : str
+        Cause that was given up, and told as an error.
+    """
+
+    compared: str = ""
+    loaded: bool = False
+    told: str = ""
+
+    @classmethod
+    def of(cls, cursor: str | None) -> Memory:
+        """Read a cursor; one of an earlier version says nothing."""
+        found = json.loads(cursor) if cursor else None
+        return cls(**found) if isinstance(found, dict) and found.keys() == asdict(cls()).keys() else cls()
+
+    def cursor(self) -> str:
+        """Text that `of` reads."""
+        return json.dumps(asdict(self))
+
+
+@sensor(
+    jobs=[everything, publish],
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Compares the dataset's files, the tables, the model and the recommendations, each with what it is "
+    "made from. Runs `everything` after new files and after a run that broke off, `publish` where only the "
+    "recommendations are old. Never downloads.",
+)
+def dataset_file_sensor(
+    context: SensorEvaluationContext, dataset: DatasetResource, postgres: PostgresResource, registry: RegistryResource
+) -> SensorResult | SkipReason:
+    """Request a run when something is older than what it is made from."""
+    return look(context, dataset, postgres, registry, datetime.now(UTC))
+
+
+def look(
+    context: SensorEvaluationContext,
+    dataset: DatasetResource,
+    postgres: PostgresResource,
+    registry: RegistryResource,
+    now: datetime,
+) -> SensorResult | SkipReason:
+    """What the sensor does at a given time."""
+    instance = context.instance
+    try:
+        located = dataset.locate_present()
+    except DatasetError as error:
+        return SkipReason(f"No dataset to watch: {error}")
+    # Runs take turns, so that waiting for one costs no time; and what it leaves behind is known only afterwards.
+    under_way = unfinished_runs(instance, now)
+    if under_way:
+        return SkipReason(f"Waiting for the end of {', '.join(map(named, under_way))}.")
+    try:
+        database = postgres.open()
+        memory = compare(database, located.files, Memory.of(context.cursor))
+        facts = facts_of(instance, database, registry.open(), stamp_of(located.files), memory.loaded)
+    except (DatasetError, DatabaseUnavailableError, RegistryUnavailableError) as error:
+        return SkipReason(str(error))
+    stale = first_stale(facts)
+    if stale is None:
+        told = f"{located.files.directory} is loaded, and everything is made from it."
+        return SensorResult(skip_reason=told, cursor=memory.cursor())
+    planned = plan(stale, refreshed(instance, now), tagged_attempts(instance, CAUSE_TAG, stale.cause), now)
+    if planned.given_up and memory.told != stale.cause:
+        context.log.error(planned.reason)
+        memory = replace(memory, told=stale.cause)
+    if planned.run_key is None:
+        return SensorResult(skip_reason=planned.reason, cursor=memory.cursor())
+    context.log.info(planned.reason)
+    tags = {CAUSE_TAG: stale.cause, "movierec/why": stale.why, "movierec/dataset": located.name}
+    request = RunRequest(run_key=planned.run_key, job_name=stale.job, tags=tags)
+    return SensorResult(run_requests=[request], cursor=memory.cursor())
+
+
+def stamp_of(files: MovieLensFiles) -> str:
+    """Paths, sizes and times of a dataset's files: what can be seen of them without reading them."""
+    watched = [path for path in (files.ratings, files.movies, files.links) if path is not None]
+    return json.dumps([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in watched])
+
+
+def compare(database: Database, files: MovieLensFiles, memory: Memory) -> Memory:
+    """Compare files and tables, unless neither changed since they were compared."""
+    loads = [version for version, _ in _loads(database).values()]
+    compared = json.dumps([stamp_of(files), LOADER_VERSION, loads])
+    if compared == memory.compared:
+        return memory
+    return replace(memory, compared=compared, loaded=is_loaded(database, files))
+
+
+def facts_of(instance: DagsterInstance, database: Database, versions: ModelRegistry, files: str, loaded: bool) -> Facts:
+    """How things stand, given the stamp of the files and whether the tables hold what is in them.
+
+    Raises
+    ------
+    DatabaseUnavailableError, RegistryUnavailableError
+    """
+    loads = _loads(database)
+    events = {asset: event for asset, event in _events(instance).items() if event is not None}
+    records = {asset: _metadata(event) for asset, event in events.items()}
+    promotions = Promotions(versions, database)
+    decisions = promotions.history(1)
+    with versions.reachable():
+        champion = versions.by_alias(CHAMPION)
+    return Facts(
+        files=files,
+        loaded=loaded,
+        loaded_at=loads["ratings"][1],
+        sources={name: version for name, (version, _) in loads.items()}
+        | {"positive_threshold": get_settings().positive_threshold},
+        records=records,
+        decided=_decided(instance, promotions, records.get("als_model", {}).get("model_version"), events),
+        latest_decision=decisions[0].id if decisions else None,
+        champion=champion.number if champion else None,
+        served=promotions.served(),
+    )
+
+
+def refreshed(instance: DagsterInstance, now: datetime) -> datetime | None:
+    """When a whole run of `refresh` last succeeded; None when that is longer ago than it matters."""
+    succeeded = RunsFilter(job_name=refresh.name, statuses=[DagsterRunStatus.SUCCESS], updated_after=now - GRACE)
+    whole = [record for record in instance.get_run_records(succeeded) if not record.dagster_run.asset_selection]
+    return max(map(ended, whole), default=None)
+
+
+def _loads(database: Database) -> dict[str, tuple[str | None, str]]:
+    """Version and time of the load of each table."""
+    found = {
+        table: (version, at)
+        for table, version, at in database.rows(
+            f"SELECT table_name, version, extract(epoch FROM loaded_at)::text FROM {SCHEMA}.loads"
+        )
+    }
+    return {table: found.get(table, (None, "")) for table in ("ratings", "movies")}
+
+
+def _events(instance: DagsterInstance) -> Mapping[str, EventLogEntry | None]:
+    found = instance.get_latest_materialization_events([AssetKey(asset) for asset in RECORDED])
+    return {key.to_user_string(): event for key, event in found.items()}
+
+
+def _metadata(event: EventLogEntry) -> dict[str, Any]:
+    materialization = event.asset_materialization
+    return {name: value.value for name, value in (materialization.metadata if materialization else {}).items()}
+
+
+def _decided(
+    instance: DagsterInstance, promotions: Promotions, version: int | None, events: Mapping[str, EventLogEntry]
+) -> bool:
+    """Whether there is a decision about a version, or a check that is one and has not been noted yet."""
+    if version is None:
+        return False
+    if any(each.version == version and each.state != "abandoned" for each in promotions.history(version=version)):
+        return True
+    runs = {events[asset].run_id for asset in ("als_model", "model_evaluation") if asset in events}
+    rejections = [rejection_of(instance, run_id) for run_id in runs]
+    return any(rejection is not None and rejection[0] == version for rejection in rejections)

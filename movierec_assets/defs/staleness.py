@@ -1,0 +1,246 @@
+"""What is older than what it is made from, and what to do about it: from the files to the serving tables.
+
+Belongs here: comparisons and rules as functions of plain values. `catch_up` reads the values from Postgres, MLflow and
+Dagster, and requests the runs. The champion's version in the serving tables is watched by `registry_operations`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Any
+
+from movierec_assets.defs.attempts import Attempt, When, next_attempt
+from movierec_assets.defs.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
+
+FILES, ELIGIBLE_USERS, POSITIVE_RATINGS, SPLIT_MATRICES, ALS_MODEL, DECISION, USER_RECOMMENDATIONS = LEVELS = (
+    "files",
+    "eligible_users",
+    "positive_ratings",
+    "split_matrices",
+    "als_model",
+    "decision",
+    "user_recommendations",
+)
+RECORDED = (
+    *("eligible_users", "positive_ratings", *SPLIT_PARTS),
+    *("als_model", "model_evaluation", "champion_model", "user_recommendations"),
+)
+"""Assets whose records are compared."""
+GRACE = timedelta(minutes=10)
+"""Time that a `refresh` leaves to `daily_train`, which is scheduled five minutes later."""
+
+_WORDS = {"ratings": "load of ratings", "movies": "load of movies", "positive_threshold": "positive threshold"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """How things stand.
+
+    Attributes
+    ----------
+    files : str
+        What tells the dataset's files from other ones.
+    loaded : bool
+        Whether the tables hold what is in the files.
+    loaded_at : str
+        When ratings were last loaded.
+    sources : mapping
+        Versions of the loads of `ratings` and `movies`, and the `positive_threshold`.
+    records : mapping of str to mapping
+        Metadata of the latest materialization of each of RECORDED that was materialized.
+    decided : bool
+        Whether there is a decision about the version that als_model registered.
+    latest_decision : int or None
+    champion : int or None
+    served : mapping of str
+        Version of each serving table, None when it has no rows.
+    """
+
+    files: str
+    loaded: bool
+    loaded_at: str
+    sources: Mapping[str, Any]
+    records: Mapping[str, Mapping[str, Any]]
+    decided: bool
+    latest_decision: int | None
+    champion: int | None
+    served: Mapping[str, int | None]
+
+    def recorded(self, asset: str, name: str) -> Any:
+        """A value of an asset's record; None without one."""
+        return self.records.get(asset, {}).get(name)
+
+
+@dataclass(frozen=True)
+class Stale:
+    """The first level that is older than the one before it.
+
+    Attributes
+    ----------
+    level : str
+        One of LEVELS.
+    why : str
+    job : str
+        What makes it anew.
+    cause : str
+        The same for as long as nothing was done about it. New ratings or a new threshold are a new cause.
+    """
+
+    level: str
+    why: str
+    job: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the sensor does: request a run with this key, or wait for the reason given, perhaps for good."""
+
+    reason: str
+    run_key: str | None = None
+    given_up: bool = False
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """Why a level is stale, and its content, which a failed attempt to renew it leaves as it is."""
+
+    why: str
+    content: Any
+
+
+def first_stale(facts: Facts) -> Stale | None:
+    """Find the first level that is older than what it is made from; None when there is none."""
+    for level, find in _FINDERS.items():
+        found = find(facts)
+        if found is not None:
+            job = "publish" if level == USER_RECOMMENDATIONS else "everything"
+            return Stale(level, found.why, job, _cause(level, found.content, facts))
+    return None
+
+
+def _cause(level: str, content: Any, facts: Facts) -> str:
+    # Of the sources only those that a failed attempt cannot change: the movies are loaded before the ratings.
+    sources = [facts.sources["ratings"], facts.loaded_at, facts.sources["positive_threshold"]]
+    return hashlib.sha256(json.dumps([level, content, sources], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _files(facts: Facts) -> _Finding | None:
+    return None if facts.loaded else _Finding("The tables hold something else than the dataset's files", facts.files)
+
+
+def _eligible_users(facts: Facts) -> _Finding | None:
+    return _made_from_others(facts, "eligible_users", "ratings", "movies")
+
+
+def _positive_ratings(facts: Facts) -> _Finding | None:
+    # Posted ratings are left out: the nightly training takes them in.
+    return _made_from_others(facts, "positive_ratings", "ratings", "movies", "positive_threshold")
+
+
+def _made_from_others(facts: Facts, asset: str, *names: str) -> _Finding | None:
+    made_from = facts.recorded(asset, SOURCES) or {}
+    differing = [_WORDS[name] for name in names if made_from.get(name) != facts.sources[name]]
+    if not differing:
+        return None
+    content = {name: made_from.get(name) for name in names}
+    return _Finding(f"{asset} was not made from the current {' and '.join(differing)}", content)
+
+
+def _split_matrices(facts: Facts) -> _Finding | None:
+    content = [[facts.recorded(part, POSITIVES), facts.recorded(part, SPLIT)] for part in SPLIT_PARTS]
+    made_from, split = content[0]
+    together = all(part == content[0] for part in content)
+    if together and split is not None and made_from == facts.recorded("positive_ratings", FINGERPRINT):
+        return None
+    return _Finding("The split was not made from the current positive_ratings", content)
+
+
+def _als_model(facts: Facts) -> _Finding | None:
+    split = facts.recorded("als_model", SPLIT)
+    if split == facts.recorded("train_matrix", SPLIT):
+        return None
+    return _Finding("als_model was not trained on the current split", split)
+
+
+def _decision(facts: Facts) -> _Finding | None:
+    """A challenger without a decision. One that a check stopped before it was evaluated has one: `rejected`."""
+    version = facts.recorded("als_model", "model_version")
+    if facts.decided or facts.recorded("champion_model", "challenger_version") == version:
+        return None
+    evaluated = facts.recorded("model_evaluation", "model_version") == version
+    why = f"Nothing was decided about version {version}" + ("" if evaluated else ", which was not evaluated")
+    # Not the version: each attempt registers another one.
+    return _Finding(why, facts.latest_decision)
+
+
+def _user_recommendations(facts: Facts) -> _Finding | None:
+    carried = {version for version in facts.served.values() if version is not None}
+    if facts.champion is None or carried != {facts.champion}:
+        return None  # nothing to publish, or champion_sensor publishes it
+    # Not by the threshold: a version is served by the definition of a like that it was trained with.
+    return _made_from_others(facts, "user_recommendations", "ratings", "movies")
+
+
+_FINDERS: dict[str, Callable[[Facts], _Finding | None]] = {
+    FILES: _files,
+    ELIGIBLE_USERS: _eligible_users,
+    POSITIVE_RATINGS: _positive_ratings,
+    SPLIT_MATRICES: _split_matrices,
+    ALS_MODEL: _als_model,
+    DECISION: _decision,
+    USER_RECOMMENDATIONS: _user_recommendations,
+}
+
+
+def plan(stale: Stale, refreshed: datetime | None, attempts: Sequence[Attempt], now: datetime) -> Plan:
+    """Decide whether to request a run for a stale level now.
+
+    Parameters
+    ----------
+    stale : Stale
+    refreshed : datetime or None
+        When a run of `refresh` last succeeded.
+    attempts : sequence of Attempt
+        Runs that were requested for this cause.
+    now : datetime
+
+    Returns
+    -------
+    Plan
+    """
+    in_time_for_training = refreshed is not None and now < refreshed + GRACE
+    if in_time_for_training and stale.level not in (FILES, ELIGIBLE_USERS):
+        return Plan(f"{stale.why}. `refresh` has just succeeded; what follows is left to `daily_train`.")
+    counted = _since_the_outcome_changed(attempts)
+    following = next_attempt(counted, now)
+    if following.when is When.UNDER_WAY:
+        return Plan(f"{stale.why}. A run of `{stale.job}` for it is under way.")
+    if following.when is When.NEVER:
+        runs = ", ".join(attempt.run_id for attempt in counted)
+        return Plan(
+            f"{stale.why}. `{stale.job}` was run {len(counted)} times for it without success: runs {runs}. "
+            f"It is not tried again. See in these runs what went wrong, put it right, then run `{stale.job}` by hand.",
+            given_up=True,
+        )
+    if following.due is not None:
+        return Plan(f"{stale.why}. `{stale.job}` did not succeed; it is tried again after {following.due:%H:%M} UTC.")
+    # Dagster never runs one key twice, and a cause may come back after a success.
+    latest = max(attempts, key=lambda attempt: attempt.ended).run_id if attempts else "nothing"
+    return Plan(f"{stale.why}.", run_key=f"{stale.cause}-after-{latest}")
+
+
+def _since_the_outcome_changed(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Failures since the latest success; or successes since the latest failure, none of which helped."""
+    in_order = sorted(attempts, key=lambda attempt: attempt.ended)
+    return [] if not in_order else _last_in_a_row(in_order)
+
+
+def _last_in_a_row(attempts: Sequence[Attempt]) -> list[Attempt]:
+    outcome = attempts[-1].succeeded
+    return list(takewhile(lambda attempt: attempt.succeeded == outcome, reversed(attempts)))[::-1]

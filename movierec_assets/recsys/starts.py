@@ -1,0 +1,107 @@
+"""Scores of a recipe fitted from several start values, and how far they spread.
+
+Belongs here: fitting again with other seeds, when that is affordable, and the bound that stands in for it where it is
+not. What the scores say about a lead is worked out in `comparison`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from movierec_assets.recsys import als, metrics
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.batches import BATCH_BYTES
+from movierec_assets.recsys.comparison import FitSpread
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.experiment import rank
+from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.split import Task
+
+STARTS = 5
+"""Fits of each recipe where fits are cheap."""
+
+MOST_LIKES = 1_000_000
+"""Up to so many likes to fit on, a recipe is fitted from several starts: at most about ten seconds a fit."""
+
+BOUND = 0.002
+"""Standard deviation of a mean lead between pairs of fits, relative to NDCG@10, above `MOST_LIKES`."""
+
+Progress = Callable[[int, int], None]
+"""Told how many fits are scored, of how many."""
+
+_CUTOFF = 10
+
+
+def starts_for(likes: int) -> int:
+    """Number of starts to fit each recipe from, for so many likes to fit on."""
+    return STARTS if likes <= MOST_LIKES else 1
+
+
+def scores(
+    task: Task,
+    recipe: Recipe,
+    starts: int,
+    *,
+    known: FloatArray | None = None,
+    batch_bytes: int = BATCH_BYTES,
+    progress: Progress | None = None,
+) -> FloatArray:
+    """NDCG@10 of each scored user, for fits of a recipe from several start values.
+
+    Parameters
+    ----------
+    task : Task
+    recipe : Recipe
+        Its seed is the first start value; the seeds that follow it are the others. Two recipes with one seed so have
+        the same start values, pair by pair.
+    starts : int
+    known : float array, shape (n_users,), optional
+        Scores of the fit from the first start value, where they are at hand.
+    batch_bytes : int
+        As for `ranking.recommend`.
+    progress : callable, optional
+        Called after each fit.
+
+    Returns
+    -------
+    float array, shape (n_users, starts)
+
+    Raises
+    ------
+    RecsysError
+        When no start is asked for, or the known scores are not of these users.
+    """
+    users = len(task.users)
+    if starts < 1:
+        raise RecsysError(f"{starts} starts; a recipe is fitted from at least one.")
+    if known is not None and known.shape != (users,):
+        raise RecsysError(f"Scores of shape {known.shape} are not those of {users} users.")
+    found = np.empty((users, starts))
+    for place in range(starts):
+        if place == 0 and known is not None:
+            found[:, 0] = known
+        else:
+            each = replace(recipe, seed=recipe.seed + place)
+            lists = rank(task, als.fit(task.train, each), each, _CUTOFF, batch_bytes=batch_bytes)
+            found[:, place] = metrics.score(lists.items, task.held_out.stars, _CUTOFF).ndcg
+        if progress is not None:
+            progress(place + 1, starts)
+    return found
+
+
+def spread(differences: FloatArray, champion_ndcg: float) -> FitSpread:
+    """How far a lead moves between pairs of fits: as seen, or the bound where there is one pair only.
+
+    Parameters
+    ----------
+    differences : float array, shape (n_users, n_fits)
+        Challenger minus champion, of fits from the same start values.
+    champion_ndcg : float
+        Mean NDCG@10 of the champion, which the bound is relative to.
+    """
+    if differences.shape[1] > 1:
+        return FitSpread.seen_in(differences)
+    return FitSpread(BOUND * champion_ndcg, np.inf, "a bound measured on 20 million ratings")

@@ -1,0 +1,138 @@
+"""Journeys: one platform over several days and datasets, and what is served after each step.
+
+Belongs here: a traveller that runs the platform day after day, and the own computation that its lists are checked
+against. Claims are in the tests.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from movierec_assets.datasets.demo import make_demo
+from movierec_assets.datasets.generator import generate
+from movierec_assets.datasets.generator.size import Size
+from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.decisions import Promotions, Record
+from movierec_assets.resources.registry import CHAMPION, Version
+from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
+
+USERS = 120
+LISTED = 20
+
+
+@dataclass
+class Traveller:
+    """Runs jobs of one platform on one dataset after another."""
+
+    platform: Platform
+    monkeypatch: pytest.MonkeyPatch
+    days: list[dict[str, dict[str, Any]]] = field(default_factory=list)
+
+    def run(self, dataset: Path, job: str = "everything", *, succeeds: bool = True) -> dict[str, dict[str, Any]]:
+        """Metadata of the assets after a run on a dataset."""
+        self.monkeypatch.setenv("MOVIEREC_DATASET", str(dataset))
+        result = run(job)
+        assert result.success is succeeds, failures_of(result)
+        self.days.append(metadata_of(result))
+        return self.days[-1]
+
+    @property
+    def champion(self) -> Version:
+        found = self.platform.registry.by_alias(CHAMPION)
+        assert found is not None
+        return found
+
+    def latest(self) -> Record:
+        """The last decision."""
+        return Promotions(self.platform.registry, self.platform.database).history(1)[0]
+
+    def served(self, user_id: int) -> list[int]:
+        """Movies in the table of recommendations, best first."""
+        rows = self.platform.database.rows(
+            f"SELECT movie_id FROM {SCHEMA}.user_recommendations WHERE user_id = %s ORDER BY rank", [user_id]
+        )
+        return [movie_id for (movie_id,) in rows]
+
+    def require_right_lists(self, dataset: Path) -> None:
+        """Compare what is served with lists of an own computation.
+
+        It takes from the champion nothing but its movie factors by id and its recipe, reads the dataset's files and not
+        the tables, and solves each user's vector exactly.
+        """
+        ratings = _ratings_of(dataset)
+        titles = dict(self.platform.database.rows(f"SELECT movie_id, title FROM {SCHEMA}.movies"))
+        model = self.platform.registry.load(self.champion)
+        recipe = model.recipe
+        assert recipe.confidence == "binary"
+        ids = model.ids.movie_ids
+        assert [titles[int(movie_id)] for movie_id in ids] == list(model.titles)
+        factors = model.movie_factors.astype(np.float64)
+        gram = factors.T @ factors + recipe.regularization * np.eye(factors.shape[1])
+        for user_id in sorted(ratings)[:: max(1, len(ratings) // 15)]:
+            rows = sorted(ratings[user_id], key=lambda row: (-row[2], row[0]))
+            liked = [(movie_id, at) for movie_id, stars, at in rows if stars >= 4 and movie_id in set(ids.tolist())]
+            if not liked or len({at for _, at in liked}) < len(liked):
+                continue  # equal times have no order of their own
+            columns = np.searchsorted(ids, [movie_id for movie_id, _ in liked])
+            weights = recipe.alpha * (
+                recipe.fold_in.floor + recipe.fold_in.boost * np.exp(-np.arange(len(liked)) / recipe.fold_in.tau)
+            )
+            mine = factors[columns]
+            vector = np.linalg.solve(gram + (mine.T * (weights - 1)) @ mine, mine.T @ weights)
+            scores = dict(zip(ids.tolist(), factors @ vector, strict=True))
+            seen = {movie_id for movie_id, _, _ in rows}
+            expected = sorted((score for movie_id, score in scores.items() if movie_id not in seen), reverse=True)
+            served = self.served(user_id)
+            assert len(served) == len(set(served)) == LISTED
+            assert not set(served) & seen
+            # By score, not by movie: near ties may swap.
+            np.testing.assert_allclose([scores[movie_id] for movie_id in served], expected[:LISTED], atol=2e-3)
+
+
+def _ratings_of(dataset: Path) -> dict[int, list[tuple[int, float, int]]]:
+    found: dict[int, list[tuple[int, float, int]]] = {}
+    for line in (dataset / "ratings.csv").read_text(encoding="utf-8").splitlines()[1:]:
+        user_id, movie_id, stars, at = line.split(",")
+        found.setdefault(int(user_id), []).append((int(movie_id), float(stars), int(at)))
+    return found
+
+
+@pytest.fixture(scope="session")
+def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_demo(tmp_path_factory.mktemp("demo") / "demo", users=USERS)
+
+
+@pytest.fixture(scope="session")
+def other_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Films with the demo's numbers and other titles, rated by users with the demo's numbers."""
+    directory = tmp_path_factory.mktemp("other") / "other"
+    generate(directory, Size(users=250, movies=300, ratings=20_000), seed=3)
+    return directory
+
+
+@pytest.fixture
+def demo_copy(demo_files: Path, tmp_path: Path) -> Path:
+    """The demo set, to be changed."""
+    return Path(shutil.copytree(demo_files, tmp_path / "mine"))
+
+
+@pytest.fixture
+def traveller(
+    server_url: str, tmp_path: Path, demo_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Traveller]:
+    with own_platform(server_url, tmp_path, demo_files) as platform:
+        yield Traveller(platform, monkeypatch)
+
+
+def rewrite(dataset: Path, change: Any) -> None:
+    """Replace the ratings of a dataset by what a function makes of its lines."""
+    path = dataset / "ratings.csv"
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([header, *change(lines)]) + "\n", encoding="utf-8")

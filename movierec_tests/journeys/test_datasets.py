@@ -1,0 +1,172 @@
+"""From one dataset to another and back, and from day to day: the champion belongs to what is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.known_datasets import loaded_dataset
+from movierec_assets.resources.recipes import record_search
+from movierec_tests.journeys.conftest import Traveller, rewrite
+
+pytestmark = pytest.mark.slow
+
+DAY = 86_400
+
+
+def _latest(dataset: Path) -> int:
+    return max(int(line.rsplit(",", 1)[1]) for line in (dataset / "ratings.csv").read_text().splitlines()[1:])
+
+
+def _new_ratings(dataset: Path, count: int, *, day: int, seed: int = 0) -> list[str]:
+    """Ratings of films that were not rated by these users, a day or more later than everything."""
+    random = np.random.default_rng((seed, day))
+    lines = (dataset / "ratings.csv").read_text().splitlines()[1:]
+    taken = {tuple(line.split(",")[:2]) for line in lines}
+    users, films = ({line.split(",")[at] for line in lines} for at in (0, 1))
+    start = _latest(dataset) + DAY
+    found: list[str] = []
+    while len(found) < count:
+        pair = (str(random.choice(sorted(users))), str(random.choice(sorted(films))))
+        if pair not in taken:
+            taken.add(pair)
+            found.append(f"{pair[0]},{pair[1]},{random.choice([3.0, 4.0, 4.5, 5.0])},{start + 60 * len(found)}")
+    return found
+
+
+def test_demo_other_demo_other_each_is_served_by_its_own_champion(
+    traveller: Traveller, demo_files: Path, other_files: Path
+) -> None:
+    first = traveller.run(demo_files)["champion_model"]
+    assert (first["outcome"], traveller.champion.number) == ("first", 1)
+    traveller.require_right_lists(demo_files)
+
+    second = traveller.run(other_files)
+    assert second["als_model"]["start"].startswith("cold")
+    assert second["champion_model"]["outcome"] == "first"
+    assert (
+        "The first champion of other (dataset 2); version 1 is of demo (dataset 1)"
+        in second["champion_model"]["reason"]
+    )
+    assert traveller.champion.number == 2
+    traveller.require_right_lists(other_files)
+
+    third = traveller.run(demo_files)["champion_model"]
+    assert (third["challenger_outcome"], third["outcome"]) == ("kept", "returned")
+    assert "the same data" in third["challenger_reason"]
+    assert traveller.champion.number == 1
+    traveller.require_right_lists(demo_files)
+
+    fourth = traveller.run(other_files)["champion_model"]
+    assert (fourth["outcome"], traveller.champion.number) == ("returned", 2)
+    traveller.require_right_lists(other_files)
+
+
+def test_a_search_of_one_dataset_is_not_tried_on_another(
+    traveller: Traveller, demo_files: Path, other_files: Path
+) -> None:
+    traveller.run(demo_files)
+    database = traveller.platform.database
+    found = Recipe(factors=24, alpha=3.0)
+    record_search(database, found, {}, "run", loaded_dataset(database), 4.0)
+    assert traveller.run(other_files)["als_model"]["recipe_source"] == "built-in"
+    assert traveller.run(demo_files)["als_model"]["recipe_source"] == "search 1"
+
+
+def test_another_definition_of_a_like_is_another_learning_problem(
+    traveller: Traveller, demo_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traveller.run(demo_files)
+    monkeypatch.setenv("MOVIEREC_POSITIVE_THRESHOLD", "3")
+    second = traveller.run(demo_files)
+    assert second["als_model"]["start"].startswith("cold")
+    assert second["champion_model"]["outcome"] == "first"
+    assert "where 3 stars are a like" in second["champion_model"]["reason"]
+    assert traveller.champion.positive_threshold == 3.0
+    monkeypatch.setenv("MOVIEREC_POSITIVE_THRESHOLD", "4")
+    # Histories are read by the definition of the version that serves, whatever the setting says meanwhile.
+    likes = traveller.platform.database.scalar(
+        f"SELECT count(DISTINCT user_id) FROM {SCHEMA}.ratings WHERE rating >= 3"
+    )
+    published = traveller.run(demo_files, "publish")["user_recommendations"]
+    assert published["users"] - published["users_without_likes"] == likes
+    third = traveller.run(demo_files)["champion_model"]
+    assert (third["outcome"], traveller.champion.number) == ("returned", 1)
+    traveller.require_right_lists(demo_files)
+
+
+def test_five_days_of_appended_ratings_are_served_day_by_day(traveller: Traveller, demo_copy: Path) -> None:
+    traveller.run(demo_copy)
+    for day in range(1, 6):
+        rewrite(demo_copy, lambda lines, day=day: [*lines, *_new_ratings(demo_copy, 25, day=day)])
+        after = traveller.run(demo_copy)
+        assert after["champion_model"]["outcome"] == "refresh", after["champion_model"]["reason"]
+        assert traveller.champion.number == after["als_model"]["model_version"]
+        traveller.require_right_lists(demo_copy)
+
+
+def test_withdrawn_corrected_and_later_ratings_reach_people(traveller: Traveller, demo_copy: Path) -> None:
+    traveller.run(demo_copy)
+
+    def withdraw(lines: list[str]) -> list[str]:
+        return [line for line in lines if int(line.split(",")[0]) > 6]
+
+    rewrite(demo_copy, withdraw)
+    smaller = traveller.run(demo_copy)
+    assert smaller["champion_model"]["outcome"] == "refresh", smaller["champion_model"]["reason"]
+    model = traveller.platform.registry.load(traveller.champion)
+    assert not {1, 2, 3, 4, 5, 6} & set(model.ids.user_ids.tolist())
+    assert traveller.served(3) == []
+    traveller.require_right_lists(demo_copy)
+
+    latest = _latest(demo_copy)
+
+    def correct(lines: list[str]) -> list[str]:
+        """The latest rating was dated wrongly: it is ten years older."""
+        return [line.replace(f",{latest}", f",{latest - 3650 * DAY}") for line in lines]
+
+    rewrite(demo_copy, correct)
+    corrected = traveller.run(demo_copy)
+    assert corrected["champion_model"]["outcome"] == "refresh", corrected["champion_model"]["reason"]
+    traveller.require_right_lists(demo_copy)
+
+    rewrite(demo_copy, lambda lines: [*lines, *_new_ratings(demo_copy, 30, day=1)])
+    later = traveller.run(demo_copy)
+    assert later["champion_model"]["outcome"] == "refresh", later["champion_model"]["reason"]
+    traveller.require_right_lists(demo_copy)
+
+
+def test_new_ratings_are_served_although_a_searched_recipe_does_not_prove_itself(
+    traveller: Traveller, demo_copy: Path
+) -> None:
+    traveller.run(demo_copy)
+    database = traveller.platform.database
+    # Far too few factors to be better, and not clearly as good.
+    record_search(database, Recipe(factors=2, iterations=2), {}, "run", loaded_dataset(database), 4.0)
+    rewrite(demo_copy, lambda lines: [*lines, *_new_ratings(demo_copy, 25, day=1)])
+    first = traveller.run(demo_copy)
+    assert first["als_model"]["recipe_source"] == "search 1"
+    assert first["champion_model"]["challenger_outcome"] == "kept"
+    assert first["champion_model"]["outcome"] == "refresh"
+    assert "did not prove itself" in first["champion_model"]["reason"]
+    assert traveller.champion.number == first["champion_refit"]["model_version"]
+    assert traveller.champion.recipe == Recipe()
+    traveller.require_right_lists(demo_copy)
+    # It was tried; from the next day on, the champion's recipe is trained at once.
+    rewrite(demo_copy, lambda lines: [*lines, *_new_ratings(demo_copy, 25, day=2)])
+    second = traveller.run(demo_copy)
+    assert second["als_model"]["recipe_source"].startswith("champion 3, for the recipe of search 1 did not prove")
+    assert second["champion_model"]["outcome"] == "refresh"
+    assert traveller.champion.number == second["als_model"]["model_version"]
+    traveller.require_right_lists(demo_copy)
+
+
+def test_an_unchanged_training_keeps_the_champion_and_shows_its_figures(traveller: Traveller, demo_files: Path) -> None:
+    first = traveller.run(demo_files)["model_evaluation"]
+    again = traveller.run(demo_files)
+    assert again["champion_model"]["outcome"] == "kept"
+    assert again["model_evaluation"]["champion_ndcg_at_10"] == pytest.approx(first["ndcg_at_10"], rel=0.02)
