@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from movierec_assets.recsys.promotion import standing
 from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.known_datasets import DatasetRef
+from movierec_assets.resources.known_datasets import UNKNOWN_DATASET, DatasetRef
 from movierec_assets.resources.registry import (
     CHAMPION,
     DATASET,
@@ -282,20 +282,25 @@ class OtherData:
     loaded: DatasetRef
 
     def __str__(self) -> str:
-        return (
-            f"Version {self.version} was trained on {self.trained}, and {self.loaded} is loaded; its movies are others."
-        )
+        trained = UNKNOWN_DATASET.name if self.trained == UNKNOWN_DATASET else self.trained
+        return f"Version {self.version} was trained on {trained}, and {self.loaded} is loaded; its movies are others."
 
     @property
     def consequence(self) -> str:
         """What it means for the recommendations when this version is champion."""
-        until = f"nothing is served until {self.trained.name} is loaded again"
+        until = f"nothing is served until {self.name} is loaded again"
         return f"the tables of recommendations stay as they are, and {until}"
+
+    @property
+    def name(self) -> str:
+        """The version's dataset, in a sentence about the version."""
+        return "its dataset" if self.trained == UNKNOWN_DATASET else self.trained.name
 
     @property
     def command(self) -> str:
         """Command that loads the version's dataset."""
-        return f"`movierec run --dataset {self.trained.name} --job refresh`"
+        directory = "..." if self.trained == UNKNOWN_DATASET else self.trained.name
+        return f"`movierec run --dataset {directory} --job refresh`"
 
 
 def other_data(version: Version, loaded: DatasetRef | None) -> OtherData | None:

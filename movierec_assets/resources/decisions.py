@@ -1,12 +1,13 @@
 """Who is champion, one change at a time, and the history of how it came to be.
 
-Belongs here: the table of decisions, and the turn that whoever wants to move the champion alias has to take. The rules
-are `recsys.promotion`'s; the alias and the tags are `registry`'s; the tables that follow a champion are `defs`'.
+Belongs here: who gets the turn to move the champion alias, what a person may do with it, and looks without a lock. What
+happens in a turn is in `promotion_turn`, what the history says in `decision_history`, what is held back in `holds`. The
+rules are `recsys.promotion`'s; the alias and the tags are `registry`'s; the tables that follow a champion are `defs`'.
 
 A change goes: take the lock; settle what others left; decide; write the decision as pending; move the alias; write the
 tags; write the decision as done. Wherever that breaks off, one valid version is champion, the pending row says what
 was under way, and the next turn settles it by looking at the alias. The alias in MLflow is the truth: when it was
-moved by other means, the next turn notes that as a decision of its own.
+moved or removed by other means, the next turn notes that as a decision of its own.
 """
 
 from __future__ import annotations
@@ -138,15 +139,17 @@ class Promotions:
             When no hold names the version, and the registry does not have it or does not answer.
         """
         found = self.holds()
-        if version is not None and not any(hold.version == version for hold in found):
-            with self.registry.reachable():
-                asked = self.registry.version(version)
-            found = [hold for hold in found if hold.covers_version(asked)]
-        elif version is not None:
-            found = [hold for hold in found if hold.version == version]
+        if version is not None:
+            named = [hold for hold in found if hold.version == version]
+            found = named or self._covering(version, found)
         with self._database.transaction() as cursor:
             holds.release(cursor, found, who)
         return found
+
+    def _covering(self, number: int, found: Sequence[Hold]) -> list[Hold]:
+        with self.registry.reachable():
+            version = self.registry.version(number)
+        return [hold for hold in found if hold.covers_version(version)]
 
     def kept_by_score(self) -> dict[int, int | None]:
         """Versions that were scored and not promoted, each with the champion at that moment; holds do not count."""
@@ -294,7 +297,7 @@ def _remarks(version: Version, loaded: DatasetRef | None, *, force: bool) -> lis
     other = other_data(version, loaded)
     if other is not None and not force:
         raise PromotionError(
-            f"{other} Load {other.trained.name} first ({other.command}), or use --force: then the alias moves, "
+            f"{other} Load {other.name} first ({other.command}), or use --force: then the alias moves, "
             f"{other.consequence}."
         )
     if other is not None:

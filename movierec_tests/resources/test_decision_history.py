@@ -17,7 +17,7 @@ from movierec_assets.resources.decision_history import (
     other_data,
     tags_to_keep,
 )
-from movierec_assets.resources.known_datasets import DatasetRef
+from movierec_assets.resources.known_datasets import UNKNOWN_DATASET, DatasetRef
 from movierec_assets.resources.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD, Version
 
 OURS, OTHERS = DatasetRef(1, "ours"), DatasetRef(2, "others")
@@ -146,3 +146,8 @@ def test_other_data_are_told_by_both_names() -> None:
     assert str(found).startswith("Version 1 was trained on ours (dataset 1), and others (dataset 2) is loaded")
     assert found is not None
     assert found.command == "`movierec run --dataset ours --job refresh`"
+    unknown = other_data(_version(1, UNKNOWN_DATASET), OTHERS)
+    assert unknown is not None
+    assert str(unknown).startswith("Version 1 was trained on an unknown dataset, and others (dataset 2)")
+    assert unknown.command == "`movierec run --dataset ... --job refresh`"
+    assert "until its dataset is loaded again" in unknown.consequence

@@ -115,6 +115,22 @@ def test_totals_of_users_are_counted_once_and_then_left_to_the_loads(
     assert database.scalar(f"SELECT '{SCHEMA}.eligible_users'::regclass::oid") == oid
 
 
+def test_decisions_of_an_earlier_release_are_kept_and_new_ones_can_be_held(database: Database) -> None:
+    with database.transaction() as cursor:
+        cursor.execute(f"DROP TABLE {SCHEMA}.promotion_holds")
+        cursor.execute(f"ALTER TABLE {SCHEMA}.promotion_decisions DROP COLUMN version_tags")
+        cursor.execute(
+            f"""INSERT INTO {SCHEMA}.promotion_decisions
+                    (model_version, outcome, promoted, reason, numbers, decided_by, state)
+                VALUES (1, 'first', true, 'The first one.', '{{}}', 'test', 'done')"""
+        )
+    database.create_schema()
+    database.create_schema()
+    found = database.rows(f"SELECT model_version, version_tags FROM {SCHEMA}.promotion_decisions")
+    assert found == [(1, {})]
+    assert database.scalar(f"SELECT count(*) FROM {SCHEMA}.promotion_holds") == 0
+
+
 def test_a_load_that_is_at_work_is_waited_for_and_counted(empty_database: Database) -> None:
     database = empty_database
     _make(database, _BEFORE_TOTALS_OF_USERS)
