@@ -16,6 +16,7 @@ from dagster import (
     MetadataValue,
     asset_check,
 )
+from scipy.sparse import csr_matrix
 
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
 from movierec_assets.defs.preprocessing import ids_from
@@ -121,45 +122,43 @@ def registered_version_answers(
 ) -> AssetCheckResult:
     """The new version, read back from the registry, answers for users with movies they have not liked yet."""
     liked = train_matrix.union(validation_matrix, test_matrix)
-    return _answers(als_model.version, liked, ids_from(id_maps), postgres, registry)
+    return _answers(als_model.version, liked.stars, ids_from(id_maps), postgres, registry)
 
 
-@asset_check(
-    asset="champion_refit",
-    additional_ins={"train_matrix": AssetIn("train_matrix"), **_PARTS, "id_maps": AssetIn("id_maps")},
-    blocking=True,
-)
+@asset_check(asset="champion_refit", blocking=True)
 def refitted_champion_answers(
-    champion_refit: ChampionFit,
-    train_matrix: Interactions,
-    validation_matrix: Interactions,
-    test_matrix: Interactions,
-    id_maps: pd.DataFrame,
-    postgres: PostgresResource,
-    registry: RegistryResource,
+    champion_refit: ChampionFit, postgres: PostgresResource, registry: RegistryResource
 ) -> AssetCheckResult:
     """The champion's recipe on changed data, where it was trained, has finite factors and answers like a challenger."""
     if champion_refit.refit is None:
         return AssetCheckResult(passed=True, description="The champion's recipe was not trained on changed data.")
     if not np.isfinite(champion_refit.refit.scored.movies).all():
         return AssetCheckResult(passed=False, description="Factors are not finite.")
-    liked = train_matrix.union(validation_matrix, test_matrix)
-    return _answers(champion_refit.refit.version, liked, ids_from(id_maps), postgres, registry)
+    return _answers(champion_refit.refit.version, None, None, postgres, registry)
 
 
 def _answers(
-    version: int, liked: Interactions, ids: IdMaps, postgres: PostgresResource, registry: RegistryResource
+    version: int,
+    liked: csr_matrix | None,
+    ids: IdMaps | None,
+    postgres: PostgresResource,
+    registry: RegistryResource,
 ) -> AssetCheckResult:
-    """Ask a version for the users with most likes, and look for what must not be in their lists."""
+    """Ask a version for the users with most likes, and look for what must not be in their lists.
+
+    Without likes, those that the version was trained on count.
+    """
     versions = registry.open()
     recommender = versions.load(versions.version(version))
-    users = np.argsort(-liked.per_user, kind="stable")[:100]
+    liked = recommender.seen if liked is None else liked
+    ids = recommender.ids if ids is None else ids
+    users = np.argsort(-np.diff(liked.indptr), kind="stable")[:100]
     lists = recommender.for_known(ids.user_ids[users], PER_USER)
     movie_ids = recommender.movie_ids_of(lists)
     problems = {"already liked": 0, "listed twice": 0, "unknown movie": 0, "empty list": 0}
     for user, row in zip(users, movie_ids, strict=True):
         listed = row[row >= 0]
-        own = ids.movie_ids[liked.stars.indices[liked.stars.indptr[user] : liked.stars.indptr[user + 1]]]
+        own = ids.movie_ids[liked.indices[liked.indptr[user] : liked.indptr[user + 1]]]
         problems["already liked"] += int(np.isin(listed, own).sum())
         problems["listed twice"] += len(listed) - len(np.unique(listed))
         problems["unknown movie"] += int((~np.isin(listed, ids.movie_ids)).sum())

@@ -15,7 +15,7 @@ from dagster import AssetExecutionContext, MetadataValue, Output, asset
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
 from movierec_assets.defs.provenance import FINGERPRINT, SOURCES, SPLIT, fingerprint, require_recorded
 from movierec_assets.defs.tuning import hyperparameters
-from movierec_assets.defs.versions import TrainedVersion, TrainingData, train_version
+from movierec_assets.defs.versions import TrainedVersion, TrainingData, has_changed, train_version
 from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Factors
 from movierec_assets.recsys.interactions import Interactions
@@ -97,13 +97,14 @@ def champion_refit(
     champion = Promotions(versions, database).incumbent(
         data.dataset.id if data.dataset else None, data.positive_threshold
     )
-    users = data.history.shape[0]
+    users = train_matrix.shape[0]
+    changed = champion is not None and has_changed(champion, als_model.provenance["positives"])
     if champion is None:
         context.log.info("There is no champion of this dataset and kind of likes to compare with")
         fit = ChampionFit.none(users)
     elif same_recipe(champion.recipe, als_model.recipe):
-        fit = _own_fit(context, versions, champion, data, als_model)
-    elif data.changed_since(champion):
+        fit = _own_fit(context, versions, champion, data, als_model, changed)
+    elif changed:
         context.log.info(f"Training the recipe of champion {champion.number} on today's data")
         chosen = ChosenRecipe(champion.recipe, f"champion {champion.number}")
         with tracking.second_run(context, "champion-refit") as mlflow:
@@ -137,17 +138,23 @@ def _own_fit(
     champion: Version,
     data: TrainingData,
     challenger: Challenger,
+    changed: bool,
 ) -> ChampionFit:
     """The champion's own scored fit, for users whose held-out likes it has not seen.
 
     A refit of its recipe would be the challenger again.
     """
-    changed = data.changed_since(champion)
     before = predecessor_of(versions, champion)
     if before is None:
         context.log.info(f"Champion {champion.number} left no fit to compare with")
         return ChampionFit(
-            champion.number, challenger.recipe, True, changed, None, np.zeros(data.history.shape[0], dtype=bool), None
+            champion.number,
+            challenger.recipe,
+            True,
+            changed,
+            None,
+            np.zeros(data.split.train.shape[0], dtype=bool),
+            None,
         )
     unseen = ~leaking_users(before, data.split.test, data.ids)
     context.log.info(f"Comparing with the scored fit of champion {champion.number}, which has the same recipe")

@@ -117,15 +117,16 @@ class TrainingData:
         stars = self.sources.get(POSITIVE_THRESHOLD)
         return None if stars is None else float(stars)
 
-    def changed_since(self, version: Version) -> bool:
-        """Whether a version was trained on other likes: fewer, more or corrected ones."""
-        return version.tags.get("positives_fingerprint") != self.fingerprint
-
     def predecessor(self, versions: ModelRegistry, champion: Version | None) -> Predecessor | None:
         """The champion's training, to go on from; None when that is switched off or the data is the same."""
-        if champion is None or not get_settings().warm_start or not self.changed_since(champion):
+        if champion is None or not get_settings().warm_start or not has_changed(champion, self.fingerprint):
             return None
         return predecessor_of(versions, champion)
+
+
+def has_changed(version: Version, fingerprint: str) -> bool:
+    """Whether a version was trained on other likes than those with this fingerprint: fewer, more or corrected ones."""
+    return version.tags.get("positives_fingerprint") != fingerprint
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,10 @@ def recognize_champion(registry: ModelRegistry, database: Database) -> None:
     number 0, which no dataset has.
     """
     champion = registry.by_alias(CHAMPION)
+    if champion is None or champion.dataset is not None:
+        return
     known = datasets_of(database)
-    if champion is None or champion.dataset is not None or not known:
+    if not known:
         return
     recommender = registry.load(champion)
     likes = PairSample()
