@@ -33,7 +33,7 @@ def as_json(gate: Gate) -> str:
 def as_markdown(gate: Gate) -> str:
     """The report."""
     fits = "one fit" if gate.starts == 1 else f"{gate.starts} fits"
-    from_where = "fits of its own" if gate.refit else "fits and users drawn from those that were made"
+    from_where = "fits of its own" if gate.refit else "fits drawn from those that were made"
     lines = [
         f"# The gate, measured on {gate.dataset}",
         "",
@@ -56,7 +56,7 @@ def as_markdown(gate: Gate) -> str:
         "## Power",
         "",
         f"Smallest lead, relative to the champion's NDCG@10, that is found in {FOUND:.0%} of {gate.cases} comparisons "
-        f"over {gate.users:,} users.",
+        f"over {gate.scored:,} users.",
         "",
         "| recipes beside the lead | smallest lead | a lead of 1 % is found | 2 % | 5 % | 10 % |",
         "|---|---:|---:|---:|---:|---:|",
