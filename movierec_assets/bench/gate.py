@@ -195,7 +195,7 @@ def measure(
     """
     recipe = recipe or Recipe()
     task = _task(positives)
-    dear = starts.starts_for(len(task.train)) == 1
+    dear = len(task.train) > starts.MOST_LIKES
     fits = _POOL_OF_DEAR if dear else _POOL
     pool = Pool(
         starts.scores(task, recipe, fits, progress=lambda done, of: progress("Fits to draw from", done, 2 * of)),

@@ -68,12 +68,12 @@ def test_a_lead_that_is_planted_is_as_large_as_it_says(pool: Pool) -> None:
     assert champion.mean() / without.mean() - 1 == pytest.approx(0.1, abs=0.005)
 
 
-def test_comparisons_of_many_likes_have_one_fit_and_the_bound(pool: Pool) -> None:
+def test_comparisons_of_many_likes_have_few_fits_and_the_bound(pool: Pool) -> None:
     found = gate.from_pool(pool, "large", likes=MANY, margin=IMPROVEMENT_MARGIN, repeats=5)
-    assert (found.starts, found.refit, found.scored) == (1, False, 300)
+    assert (found.starts, found.refit, found.scored) == (starts.STARTS_OF_DEAR, False, 300)
     assert [rate.situation for rate in found.rates] == [HARDLY_DIFFERENT, OTHER_SEED]
     text = gate_report.as_markdown(found)
-    assert "one fit of each recipe" in text
+    assert f"{starts.STARTS_OF_DEAR} fits of each recipe" in text
     assert "drawn from those that were made" in text
 
 
