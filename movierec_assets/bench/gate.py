@@ -39,6 +39,7 @@ _NEW = 0.005
 _POOL, _POOL_OF_DEAR = 20, 6
 """Fits of either recipe that are drawn from, where fits are cheap and where they are dear."""
 _OTHER_SEED = 500_000
+_RESAMPLES = 500
 _SEEDS_OF_A_REPEAT = 1000
 
 Progress = Callable[[str, int, int], None]
@@ -55,7 +56,7 @@ class Rate:
     improvements : int
         By the gate's rule.
     by_users_alone : int
-        By the rule before it: one pair of fits, and a 95 % bootstrap over users above 0.
+        By the rule before it: the bootstrap over users alone, of one pair of fits, is above 0.
     mean_lead : float
         Over repeats, relative to the champion's NDCG@10.
     """
@@ -150,8 +151,8 @@ class Gate:
     refit : bool
         Whether each repeat made fits of its own; else fits are drawn from a pool.
     rates : list of Rate
-    users, cases : int
-        Users in a comparison with a planted lead, and comparisons for each lead.
+    cases : int
+        Comparisons for each planted lead.
     powers : list of Power
     """
 
@@ -164,7 +165,6 @@ class Gate:
     spread: Spread
     refit: bool
     rates: list[Rate]
-    users: int
     cases: int
     powers: list[Power]
 
@@ -175,7 +175,6 @@ def measure(
     *,
     margin: float,
     repeats: int = REPEATS,
-    users: int | None = None,
     recipe: Recipe | None = None,
     progress: Progress = lambda *_: None,
 ) -> Gate:
@@ -190,15 +189,13 @@ def measure(
         As for `is_improvement`.
     repeats : int
         Comparisons of each situation, and for each planted lead.
-    users : int, optional
-        To draw for a comparison with a planted lead; else as many as are scored.
     recipe : Recipe, optional
     progress : callable
         Told what is counted, how much of it is done, and of how much.
     """
     recipe = recipe or Recipe()
     task = _task(positives)
-    dear = starts.starts_for(len(task.train)) == 1
+    dear = len(task.train) > starts.MOST_LIKES
     fits = _POOL_OF_DEAR if dear else _POOL
     pool = Pool(
         starts.scores(task, recipe, fits, progress=lambda done, of: progress("Fits to draw from", done, 2 * of)),
@@ -212,7 +209,6 @@ def measure(
         likes=len(task.train),
         margin=margin,
         repeats=repeats,
-        users=users,
         rates=None if dear else false_improvements(positives, recipe, margin, repeats, progress),
         progress=progress,
     )
@@ -225,29 +221,23 @@ def from_pool(
     likes: int,
     margin: float,
     repeats: int = REPEATS,
-    users: int | None = None,
     rates: list[Rate] | None = None,
     progress: Progress = lambda *_: None,
 ) -> Gate:
     """Measure what can be measured on fits that are there; rates that are not given are drawn from them as well."""
-    scored = len(pool.recipe)
     count = starts.starts_for(likes)
     return Gate(
         dataset=dataset,
         likes=likes,
-        scored=scored,
+        scored=len(pool.recipe),
         margin=margin,
         starts=count,
         ndcg=float(pool.recipe.mean()),
         spread=spread_of(pool.recipe),
         refit=rates is not None,
         rates=rates or drawn_rates(pool, count, margin, repeats),
-        users=users or scored,
         cases=repeats,
-        powers=[
-            power(pool, recipes, users or scored, count, margin, repeats, progress=progress)
-            for recipes in (ALIKE, UNLIKE)
-        ],
+        powers=[power(pool, recipes, count, margin, repeats, progress=progress) for recipes in (ALIKE, UNLIKE)],
     )
 
 
@@ -288,7 +278,7 @@ def false_improvements(
 
 
 def drawn_rates(pool: Pool, count: int, margin: float, repeats: int) -> list[Rate]:
-    """Compare recipes that are equally good, with fits and users that are drawn."""
+    """Compare recipes that are equally good, with fits that are drawn."""
     outcomes = {
         name: [_judged(challenger, champion, margin) for challenger, champion in _draws(pool, recipes, count, repeats)]
         for name, recipes in ((HARDLY_DIFFERENT, ALIKE), (OTHER_SEED, UNLIKE))
@@ -299,7 +289,6 @@ def drawn_rates(pool: Pool, count: int, margin: float, repeats: int) -> list[Rat
 def power(
     pool: Pool,
     recipes: str,
-    users: int,
     count: int,
     margin: float,
     cases: int,
@@ -314,16 +303,16 @@ def power(
     recipes : str
         `ALIKE` compares the two recipes of the pool, pair by pair; `UNLIKE` compares the first with itself, from other
         start values, as if two recipes of equal quality had nothing in common.
-    users, count : int
-        Users and fits of a comparison.
+    count : int
+        Fits of either side in a comparison.
     margin : float
     cases : int
         Comparisons for each lead.
     """
     found = dict.fromkeys(LEADS, 0)
     random = np.random.default_rng(2)
-    for done, (challenger, champion) in enumerate(_draws(pool, recipes, count, cases, users), start=1):
-        luck = random.random(users)
+    for done, (challenger, champion) in enumerate(_draws(pool, recipes, count, cases), start=1):
+        luck = random.random(len(champion))
         for planted in LEADS:
             # Without a share of its score, the champion is behind by this much of what is left.
             without = champion * (luck >= planted / (1 + planted))[:, None]
@@ -332,20 +321,19 @@ def power(
     return Power(recipes, {planted: times / cases for planted, times in found.items()})
 
 
-def _draws(
-    pool: Pool, recipes: str, count: int, repeats: int, users: int | None = None
-) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Scores of a challenger and a champion, for drawn users and fits, each of shape (users, count)."""
+def _draws(pool: Pool, recipes: str, count: int, repeats: int) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Scores of a challenger and a champion for drawn fits, each of shape (n_users, count).
+
+    Users are not drawn again: what sets two fits apart for these users is the chance of one comparison already.
+    """
     random = np.random.default_rng(1)
-    scored = len(pool.recipe)
     for _ in range(repeats):
-        rows = random.integers(0, scored, users or scored)[:, None]
         if recipes == ALIKE:
             columns = random.permutation(pool.alike.shape[1])[:count]
-            yield pool.alike[rows, columns], pool.recipe[rows, columns]
+            yield pool.alike[:, columns], pool.recipe[:, columns]
         else:
             columns = random.permutation(pool.recipe.shape[1])
-            yield pool.recipe[rows, columns[:count]], pool.recipe[rows, columns[count : 2 * count]]
+            yield pool.recipe[:, columns[:count]], pool.recipe[:, columns[count : 2 * count]]
 
 
 def _repeat(
@@ -377,7 +365,7 @@ def _likes_of_a_repeat(positives: RatingColumns, number: int) -> tuple[RatingCol
 
 def _judged(challenger: FloatArray, champion: FloatArray, margin: float) -> tuple[bool, bool, float]:
     """Whether it is an improvement, whether users alone would have it so, and the lead relative to the champion."""
-    alone = mean_interval(challenger[:, 0] - champion[:, 0]).low > 0
+    alone = mean_interval(challenger[:, 0] - champion[:, 0], resamples=_RESAMPLES).low > 0
     return _improves(challenger, champion, margin), alone, float(challenger.mean() / champion.mean() - 1)
 
 

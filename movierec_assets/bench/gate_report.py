@@ -32,14 +32,13 @@ def as_json(gate: Gate) -> str:
 
 def as_markdown(gate: Gate) -> str:
     """The report."""
-    fits = "one fit" if gate.starts == 1 else f"{gate.starts} fits"
-    from_where = "fits of its own" if gate.refit else "fits and users drawn from those that were made"
+    from_where = "fits of its own" if gate.refit else "fits drawn from those that were made"
     lines = [
         f"# The gate, measured on {gate.dataset}",
         "",
         f"{gate.likes:,} likes to fit on, {gate.scored:,} users scored, NDCG@10 {gate.ndcg:.4f}. A comparison has "
-        f"{fits} of each recipe. An improvement needs a lead of {gate.margin:.1%} of the champion's NDCG@10, and 95 % "
-        "confidence that a lead is there for other users and other fits.",
+        f"{gate.starts} fits of each recipe. Improvements lead by {gate.margin:.1%} of the champion's NDCG@10 "
+        "with 95 % confidence that it is there for other users and other fits.",
         "",
         "## False improvements",
         "",
@@ -56,7 +55,7 @@ def as_markdown(gate: Gate) -> str:
         "## Power",
         "",
         f"Smallest lead, relative to the champion's NDCG@10, that is found in {FOUND:.0%} of {gate.cases} comparisons "
-        f"over {gate.users:,} users.",
+        f"over {gate.scored:,} users.",
         "",
         "| recipes beside the lead | smallest lead | a lead of 1 % is found | 2 % | 5 % | 10 % |",
         "|---|---:|---:|---:|---:|---:|",

@@ -31,17 +31,12 @@ from movierec_assets.cli.shared import counting_bar, progress_bar, sayer, settin
     help="Comparisons in each situation, and for each planted lead.",
 )
 @click.option(
-    "--users",
-    type=click.IntRange(min=2),
-    help="Draw so many users for each comparison with a planted lead [default: as many as are scored].",
-)
-@click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     help="Write gate.md and gate.json there as well.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def gate(dataset: str, repeats: int, users: int | None, output: Path | None, as_json: bool) -> None:
+def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None:
     """Measure how often an `improvement` is none, and the smallest lead that is found.
 
     False improvements: a recipe is compared with one whose regularization differs by 1 %, with itself from other start
@@ -66,9 +61,7 @@ def gate(dataset: str, repeats: int, users: int | None, output: Path | None, as_
     with progress_bar(console, "Reading ratings.csv") as reading:
         positives = read_positives(located.files, settings.positive_threshold, reading, sayer(console))
     with counting_bar(console) as progress:
-        measured = gates.measure(
-            positives, located.name, margin=IMPROVEMENT_MARGIN, repeats=repeats, users=users, progress=progress
-        )
+        measured = gates.measure(positives, located.name, margin=IMPROVEMENT_MARGIN, repeats=repeats, progress=progress)
     if output is not None:
         gate_report.write(measured, output)
         console.print(f"In {escape(str(output))}: {gate_report.MARKDOWN}, {gate_report.JSON}", soft_wrap=True)

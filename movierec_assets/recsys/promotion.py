@@ -99,10 +99,11 @@ def same_recipe(one: Recipe, other: Recipe) -> bool:
 def is_improvement(lead: Interval, champion_ndcg: float, margin: float = IMPROVEMENT_MARGIN) -> bool:
     """Whether a lead is both certain and large enough to matter.
 
-    A lead of 1 % of NDCG@10 is about the least that is worth a change: recipes that differ by less list nearly the same
-    movies, and every change of the champion changes the lists of all users. A measured lead lies above or below the
-    true one by chance. So the margin is half of that: with a margin of 1 %, a true lead of 1 % would be found every
-    other time only.
+    A lead of 1 % of NDCG@10 is the least that matters: with 0.1 of NDCG@10, one user in a few hundred finds one liked
+    movie more in a list of ten. A smaller one is not worth that all lists change. The default margin is half of that,
+    because a measured lead is above or below the true one by chance: with a margin of 1 %, a true lead of 1 % would be
+    found every other time only. With 138,000 users, half is enough to tell 1 % from recipes that hardly differ: those
+    lead by about 0.1 %.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def test_the_spread_between_fits_is_divided_into_its_two_kinds() -> None:
 
 def test_larger_leads_are_found_more_often_and_none_is_hardly_ever(pool: Pool) -> None:
     for recipes in (ALIKE, UNLIKE):
-        found = gate.power(pool, recipes, 300, 4, IMPROVEMENT_MARGIN, 20).found
+        found = gate.power(pool, recipes, 4, IMPROVEMENT_MARGIN, 20).found
         assert tuple(found) == LEADS
         assert found[LEADS[0]] <= 0.2
         assert found[0.1] == 1.0
@@ -68,12 +68,12 @@ def test_a_lead_that_is_planted_is_as_large_as_it_says(pool: Pool) -> None:
     assert champion.mean() / without.mean() - 1 == pytest.approx(0.1, abs=0.005)
 
 
-def test_comparisons_of_many_likes_have_one_fit_and_the_bound(pool: Pool) -> None:
-    found = gate.from_pool(pool, "large", likes=MANY, margin=IMPROVEMENT_MARGIN, repeats=5, users=1000)
-    assert (found.starts, found.refit, found.users, found.scored) == (1, False, 1000, 300)
+def test_comparisons_of_many_likes_have_few_fits_and_the_bound(pool: Pool) -> None:
+    found = gate.from_pool(pool, "large", likes=MANY, margin=IMPROVEMENT_MARGIN, repeats=5)
+    assert (found.starts, found.refit, found.scored) == (starts.STARTS_OF_DEAR, False, 300)
     assert [rate.situation for rate in found.rates] == [HARDLY_DIFFERENT, OTHER_SEED]
     text = gate_report.as_markdown(found)
-    assert "one fit of each recipe" in text
+    assert f"{starts.STARTS_OF_DEAR} fits of each recipe" in text
     assert "drawn from those that were made" in text
 
 
@@ -98,7 +98,7 @@ def test_a_lead_that_is_never_found_is_told_as_more_than_the_largest() -> None:
 
 def test_help_says_what_is_measured_and_how_long_it_takes() -> None:
     text = " ".join(CliRunner().invoke(cli, ["bench", "gate", "--help"]).output.split())
-    for said in ("--repeats", "--users", "[default: demo]", "80 of 100", "minutes"):
+    for said in ("--repeats", "--output", "[default: demo]", "80 of 100", "minutes"):
         assert said in text
     assert "gate" in CliRunner().invoke(cli, ["bench", "--help"]).output
 

@@ -93,7 +93,7 @@ def test_users_alone_would_call_more_of_them_an_improvement() -> None:
 
 def test_a_lead_of_1_percent_is_found_for_138_000_users() -> None:
     repeats = 100
-    found = _improvements(repeats, 138_000, 1, LARGE, 0.01 * 0.11)
+    found = _improvements(repeats, 138_000, starts.STARTS_OF_DEAR, LARGE, 0.01 * 0.11)
     assert found >= binom.ppf(RARELY, repeats, 0.8)
 
 

@@ -53,16 +53,17 @@ def test_no_start_and_scores_of_others_are_errors(task: Task) -> None:
         starts.scores(task, RECIPE, 2, known=np.zeros(3))
 
 
-def test_dear_fits_are_not_repeated() -> None:
+def test_dear_fits_are_repeated_less_often() -> None:
     assert starts.starts_for(starts.MOST_LIKES) == starts.STARTS
-    assert starts.starts_for(starts.MOST_LIKES + 1) == 1
+    assert starts.starts_for(starts.MOST_LIKES + 1) == starts.STARTS_OF_DEAR
 
 
-def test_the_spread_is_what_is_seen_and_a_bound_for_a_single_pair() -> None:
+def test_the_spread_is_what_is_seen_and_a_bound_for_few_fits() -> None:
     differences = np.random.default_rng(1).random((50, 3))
     seen = starts.spread(differences, 0.1)
     assert seen.deviation == pytest.approx(differences.mean(axis=0).std(ddof=1))
     assert (seen.freedom, seen.source) == (2, "3 pairs of fits")
-    bound = starts.spread(differences[:, :1], 0.1)
-    assert bound.deviation == pytest.approx(starts.BOUND * 0.1)
-    assert "bound" in bound.source
+    for fits in (1, starts.STARTS_OF_DEAR):
+        bound = starts.spread(differences[:, :fits], 0.1)
+        assert bound.deviation == pytest.approx(starts.BOUND * 0.1)
+        assert "bound" in bound.source
