@@ -216,7 +216,9 @@ def _lead(
     if fits > 1:
         context.log.info(f"Fitting both recipes from {fits} start values, for the chance in a fit")
         challenger = starts.scores(task, als_model.recipe, fits, known=scores[CHALLENGER_LISTS])
-        champion = starts.scores(task, opponent(champion_refit.recipe, als_model.recipe), fits)
+        # A refit on changed data started warm, and not from the challenger's start values.
+        known = scores[CHAMPION_LISTS] if champion_refit.refit is None else None
+        champion = starts.scores(task, opponent(champion_refit.recipe, als_model.recipe), fits, known=known)
     champion_ndcg = float(champion.mean())
     differences = challenger - champion
     spread = starts.spread(differences, champion_ndcg)
