@@ -237,10 +237,6 @@ def plan(stale: Stale, refreshed: datetime | None, attempts: Sequence[Attempt], 
 
 def _since_the_outcome_changed(attempts: Sequence[Attempt]) -> list[Attempt]:
     """Failures since the latest success; or successes since the latest failure, none of which helped."""
-    in_order = sorted(attempts, key=lambda attempt: attempt.ended)
-    return [] if not in_order else _last_in_a_row(in_order)
-
-
-def _last_in_a_row(attempts: Sequence[Attempt]) -> list[Attempt]:
-    outcome = attempts[-1].succeeded
-    return list(takewhile(lambda attempt: attempt.succeeded == outcome, reversed(attempts)))[::-1]
+    newest_first = sorted(attempts, key=lambda attempt: attempt.ended, reverse=True)
+    alike = takewhile(lambda attempt: attempt.succeeded == newest_first[0].succeeded, newest_first)
+    return list(alike)[::-1]
