@@ -134,14 +134,16 @@ def champion_model(
 def _decide(turn: Turn, promotions: Promotions, candidates: Candidates, run_id: str) -> list[Record]:
     """Decide about the challenger, then about what follows from it; the last decision says who serves.
 
-    A step that is tried again finds what it decided before.
+    A step that is tried again finds what it decided before, and so does one whose candidate is the champion already.
     """
+    challenger, fit = candidates.challenger, candidates.champion_fit
+    versions = [challenger.version, *([fit.refit.version] if fit.refit else [])]
+    serving = turn.champion is not None and turn.champion.number in versions
     done = {
         record_.version: record_
-        for record_ in promotions.history(20)
-        if record_.dagster_run_id == run_id and record_.state == "done"
+        for record_ in reversed(promotions.history(20))
+        if record_.state == "done" and (serving or record_.dagster_run_id == run_id)
     }
-    challenger, fit = candidates.challenger, candidates.champion_fit
     champion = turn.incumbent(*_problem(candidates.registered))
     about = done.get(challenger.version)
     if about is None:

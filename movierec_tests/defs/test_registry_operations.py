@@ -415,6 +415,6 @@ def test_champion_model_decides_once_and_not_on_a_comparison_with_another_champi
         other = platform.registry.client.create_model_version(MODEL_NAME, source.source, source.run_id)
         move_alias(platform, int(other.version))
         refused = run("train", "champion_model")
-        assert f"made against champion {record.version}" in failures_of(refused)["champion_model"]
+        assert f"made beside champion {record.version}" in failures_of(refused)["champion_model"]
         assert platform.registry.champion().number == int(other.version)
         assert [each.outcome for each in promotions.history()] == ["manual", "kept", "first"]
