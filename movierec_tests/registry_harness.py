@@ -173,4 +173,5 @@ def _recommender(recipe: Recipe) -> Recommender:
     stars, times = np.full(len(users), 4.5), np.arange(len(users))
     positives = Interactions.from_triplets(users, movies, stars, times, (len(USERS), len(MOVIES)))
     ids = IdMaps(np.array(USERS, dtype=np.int32), np.array(MOVIES, dtype=np.int32))
-    return Recommender.of(als.fit(positives, recipe), positives, ids, recipe)
+    fitted = Recommender.of(als.fit(positives, recipe), positives, ids, recipe)
+    return fitted.with_titles([f"Film {movie}" for movie in MOVIES])

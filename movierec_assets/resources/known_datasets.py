@@ -30,7 +30,7 @@ class DatasetRef:
     Attributes
     ----------
     id : int
-        From 1, in the order of first loads.
+        From 1, in the order of first loads; 0 for `UNKNOWN_DATASET`.
     name : str
         Of the directory it was loaded from last.
     """
@@ -39,7 +39,7 @@ class DatasetRef:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.name} (dataset {self.id})"
+        return f"{self.name} (dataset {self.id})" if self.id else self.name
 
 
 UNKNOWN_DATASET = DatasetRef(0, "an unknown dataset")

@@ -99,5 +99,5 @@ def test_a_champion_of_an_earlier_version_is_recognized_by_its_likes_or_refused(
     move_alias(platform, stranger)
     with database.transaction() as cursor:
         cursor.execute(f"UPDATE {SCHEMA}.datasets SET pairs = ARRAY[1, 2, 3]::bigint[]")
-    with pytest.raises(OtherDatasetError, match="trained on another dataset"):
+    with pytest.raises(OtherDatasetError, match="trained on an unknown dataset, and old"):
         load_champion(platform.registry, database)
