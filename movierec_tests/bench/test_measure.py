@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -78,7 +80,10 @@ def test_the_latest_ratings_come_in_parts_and_none_is_lost(tmp_path: Path) -> No
     assert [len(part) for part in parts] == pytest.approx([0.05 * len(all_lines)] * 2, rel=0.2)
 
 
-def test_the_bare_fit_is_of_what_the_graph_fitted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seconds", "repeats"), [(1.0, 5), (4.0, 3), (60.0, 2)])
+def test_the_bare_fit_is_of_what_the_graph_fitted_and_is_repeated_where_it_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, repeats: int
+) -> None:
     everything = random_matrix(30, 20, 0.3, format="csr", dtype=np.float32, random_state=1)
     users, movies = everything.nonzero()
     part = np.arange(len(users)) % 3
@@ -89,5 +94,7 @@ def test_the_bare_fit_is_of_what_the_graph_fitted(tmp_path: Path) -> None:
         np.savez(tmp_path / f"{name}.npz", **matrix.to_arrays())  # type: ignore[arg-type]
     fitted = bare_fit.stored_split(tmp_path).before("test")
     assert len(fitted) == (part < 2).sum()
+    # A clock that goes on by so many seconds at each look: one before a fit and one after it.
+    monkeypatch.setattr(bare_fit, "time", SimpleNamespace(perf_counter=count(0.0, seconds).__next__))
     found = bare_fit.fit(fitted)
-    assert (found.positives, len(found.fits)) == (len(fitted), 5)
+    assert (found.positives, found.fits, found.seconds) == (len(fitted), [seconds] * repeats, seconds)
