@@ -39,7 +39,8 @@ _NEW = 0.005
 _POOL, _POOL_OF_DEAR = 20, 6
 """Fits of either recipe that are drawn from, where fits are cheap and where they are dear."""
 _OTHER_SEED = 500_000
-_RESAMPLES = 500
+_DRAWS = 20_000_000
+"""Of users, in a bootstrap over them: seconds would count in hundreds of comparisons."""
 _SEEDS_OF_A_REPEAT = 1000
 
 Progress = Callable[[str, int, int], None]
@@ -365,7 +366,8 @@ def _likes_of_a_repeat(positives: RatingColumns, number: int) -> tuple[RatingCol
 
 def _judged(challenger: FloatArray, champion: FloatArray, margin: float) -> tuple[bool, bool, float]:
     """Whether it is an improvement, whether users alone would have it so, and the lead relative to the champion."""
-    alone = mean_interval(challenger[:, 0] - champion[:, 0], resamples=_RESAMPLES).low > 0
+    resamples = int(np.clip(_DRAWS // len(champion), 100, 2000))
+    alone = mean_interval(challenger[:, 0] - champion[:, 0], resamples=resamples).low > 0
     return _improves(challenger, champion, margin), alone, float(challenger.mean() / champion.mean() - 1)
 
 

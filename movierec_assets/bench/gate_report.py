@@ -37,8 +37,8 @@ def as_markdown(gate: Gate) -> str:
         f"# The gate, measured on {gate.dataset}",
         "",
         f"{gate.likes:,} likes to fit on, {gate.scored:,} users scored, NDCG@10 {gate.ndcg:.4f}. A comparison has "
-        f"{gate.starts} fits of each recipe. Improvements lead by {gate.margin:.1%} of the champion's NDCG@10 "
-        "with 95 % confidence that it is there for other users and other fits.",
+        f"{gate.starts} fits of each recipe. An improvement is a measured lead of at least {gate.margin:.1%} of the "
+        "champion's NDCG@10 whose 95 % interval, for other users and other fits, is above 0.",
         "",
         "## False improvements",
         "",

@@ -44,9 +44,9 @@ def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None
     are planted by taking the score away from a random share of the champion's users; reported is the smallest that is
     found in 80 of 100 comparisons.
 
-    200 repeats take about 10 minutes on two processors for `demo`, and 30 minutes for ml-latest-small. With more than a
-    million likes a fit is dear: 12 fits are made, and all comparisons draw from them; with 20 million ratings, about
-    15 minutes. Touches no database and no champion; downloads nothing.
+    With two idle processors, 200 repeats take about 6 minutes for `demo` and 20 minutes for ml-latest-small. With more
+    than a million likes a fit is dear: 12 fits are made, and all comparisons draw from them; that is about 15 minutes
+    with 20 million ratings. Touches no database and no champion; downloads nothing.
     """
     from movierec_assets.bench import gate as gates
     from movierec_assets.bench import gate_report
