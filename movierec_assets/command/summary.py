@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from movierec_assets.command.run import Report
@@ -86,25 +87,16 @@ def _show_data(facts: dict[str, dict[str, Any]], console: Console) -> None:
 def _show_champion(champion: dict[str, Any], console: Console) -> None:
     """The champion with the decision that made it, and the challenger where that is another version."""
     number, challenger = champion["champion_version"], champion["challenger_version"]
-    promoted = champion["promoted"]
-    why = f" ({champion['outcome']}: {escape(champion['reason'])})" if promoted else ""
-    console.print(f"[bold]Champion[/]   version {number} of {escape(str(champion['dataset']))}{why}")
+    console.print(f"[bold]Champion[/]   version {number} of {escape(str(champion['dataset']))}")
+    if champion["promoted"]:
+        _show_decision(champion["outcome"], champion["reason"], console)
     if number != challenger:
-        console.print(
-            f"[bold]Challenger[/] version {challenger} ({champion['challenger_outcome']}: "
-            f"{escape(champion['challenger_reason'])})"
-        )
+        console.print(f"[bold]Challenger[/] version {challenger}")
+        _show_decision(champion["challenger_outcome"], champion["challenger_reason"], console)
 
 
-def show_failure(report: Report, console: Console) -> None:
-    """Say why, on the last lines."""
-    console.print()
-    console.print(
-        "[bold red]The run failed.[/] Tables and champion are as far as the last asset that succeeded left them."
-    )
-    console.print(f"[dim]Run {report.run_id}; everything it printed is in {report.log}[/]", soft_wrap=True)
-    for failure in report.failures:
-        console.print(f"[red]{escape(failure)}[/]", soft_wrap=True)
+def _show_decision(outcome: str, reason: str, console: Console) -> None:
+    console.print(Padding(f"{outcome}: {escape(reason)}", (0, 0, 0, 11)))
 
 
 def _metrics(evaluation: dict[str, Any], champion: dict[str, Any]) -> Table:
@@ -118,6 +110,7 @@ def _metrics(evaluation: dict[str, Any], champion: dict[str, Any]) -> Table:
     table = Table(
         title=f"Latest likes of {evaluation['evaluated_users']:,} users of {evaluation['dataset']}, held out",
         title_justify="left",
+        min_width=60,
     )
     table.add_column("at 10")
     for heading, _, bold in columns:

@@ -160,8 +160,8 @@ def decide(
     if champion is None:
         better = over_popularity.low > 0
         reason = (
-            f"{why_none}, and {'' if better else 'not '}clearly better than popularity: NDCG@10 {challenger_ndcg:.4f} "
-            f"differs from its by {_text(over_popularity)}."
+            f"{why_none}. This version is {'' if better else 'not '}clearly better than popularity: NDCG@10 "
+            f"{challenger_ndcg:.4f}, a difference of {_text(over_popularity)}."
         )
         return Decision(better, "first" if better else "rejected", reason, found)
     if champion.lead is None:

@@ -62,7 +62,7 @@ def test_the_reason_of_a_first_champion_begins_with_why_there_was_none() -> None
     decision = decide(
         challenger_ndcg=0.1, over_popularity=ABOVE_POPULARITY, champion=None, why_none="The first champion of films"
     )
-    assert decision.reason.startswith("The first champion of films, and clearly better than popularity")
+    assert decision.reason.startswith("The first champion of films. This version is clearly better than popularity")
 
 
 @pytest.mark.parametrize(
