@@ -81,7 +81,7 @@ def test_the_report_tells_every_figure_and_json_holds_them(pool: Pool, tmp_path:
     found = gate.from_pool(pool, "some", likes=FEW, margin=IMPROVEMENT_MARGIN, repeats=5)
     gate_report.write(found, tmp_path)
     text, values = ((tmp_path / name).read_text() for name in (gate_report.MARKDOWN, gate_report.JSON))
-    assert f"a lead of {IMPROVEMENT_MARGIN:.1%}" in text
+    assert f"at least {IMPROVEMENT_MARGIN:.1%} of" in text
     for rate in found.rates:
         assert f"| {rate.situation} | 5 | {rate.improvements} | {rate.by_users_alone} |" in text
     for power, shown in zip(found.powers, json.loads(values)["powers"], strict=True):
