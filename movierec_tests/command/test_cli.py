@@ -153,12 +153,13 @@ def test_a_run_ends_with_dataset_metrics_champion_five_users_and_what_is_next(
         assert f"✓ {asset}" in shown
     assert f"{USERS * 20:,} recommendations for {USERS} users" in shown
     header = next(line for line in shown.splitlines() if "at 10" in line)
-    assert header.index("als") < header.index("popularity")
+    assert header.index("version 1, served") < header.index("popularity")
     (ndcg,) = [line for line in shown.splitlines() if "ndcg" in line]
     model, popularity = (float(cell) for cell in ndcg.replace("│", " ").split()[1:])
     assert 0 < popularity < 1
     assert 0 < model < 1
-    assert "Champion   version 1 (first: No champion yet" in shown
+    assert "Champion   version 1 of demo set (dataset 1)" in shown
+    assert "first: No champion yet. This version is clearly better than popularity" in shown
     assert "Five users" in shown
     users = [line for line in shown.splitlines() if line.startswith("│") and line.split("│")[1].strip().isdigit()]
     assert len(users) == 5
