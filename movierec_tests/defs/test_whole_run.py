@@ -176,6 +176,10 @@ def test_a_second_run_reloads_nothing_and_keeps_the_champion(ran: Ran) -> None:
     assert second["champion_model"]["champion_version"] == first["champion_model"]["champion_version"]
     assert second["champion_model"]["challenger_version"] > first["champion_model"]["challenger_version"]
     assert second["user_recommendations"]["model_version"] == first["champion_model"]["champion_version"]
+    # What is shown of the champion are its own figures, of the fit that was scored when it was trained.
+    assert second["model_evaluation"]["champion_ndcg_at_10"] == pytest.approx(
+        first["model_evaluation"]["ndcg_at_10"], abs=2e-3
+    )
 
 
 @slow

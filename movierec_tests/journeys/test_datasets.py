@@ -43,17 +43,6 @@ def test_demo_other_demo_other_each_is_served_by_its_own_champion(
     traveller.require_right_lists(other_files)
 
 
-def test_a_search_of_one_dataset_is_not_tried_on_another(
-    traveller: Traveller, demo_files: Path, other_files: Path
-) -> None:
-    traveller.run(demo_files)
-    database = traveller.platform.database
-    found = Recipe(factors=24, alpha=3.0)
-    record_search(database, found, {}, "run", loaded_dataset(database), 4.0)
-    assert traveller.run(other_files)["als_model"]["recipe_source"] == "built-in"
-    assert traveller.run(demo_files)["als_model"]["recipe_source"] == "search 1"
-
-
 def test_another_definition_of_a_like_is_another_learning_problem(
     traveller: Traveller, demo_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,10 +130,3 @@ def test_new_ratings_are_served_although_a_searched_recipe_does_not_prove_itself
     assert second["champion_model"]["outcome"] == "refresh"
     assert traveller.champion.number == second["als_model"]["model_version"]
     traveller.require_right_lists(demo_copy)
-
-
-def test_an_unchanged_training_keeps_the_champion_and_shows_its_figures(traveller: Traveller, demo_files: Path) -> None:
-    first = traveller.run(demo_files)["model_evaluation"]
-    again = traveller.run(demo_files)
-    assert again["champion_model"]["outcome"] == "kept"
-    assert again["model_evaluation"]["champion_ndcg_at_10"] == pytest.approx(first["ndcg_at_10"], rel=0.02)
