@@ -219,7 +219,6 @@ def test_intervals_found_together_are_those_found_one_by_one(monkeypatch: pytest
     alone = intervals_of(rankers)
     known = with_intervals(rankers)
     monkeypatch.setattr("movierec_assets.recsys.evaluation.mean_intervals", None)  # nothing is left to be found
-    monkeypatch.setattr("movierec_assets.recsys.evaluation.mean_interval", None)
     assert intervals_of(known) == pytest.approx(alone, abs=1e-12)
     assert with_intervals(known) == known
     assert "als" in as_markdown(known, users=N_USERS, held_out=90)
