@@ -50,7 +50,7 @@ class Recipe:
         L2 penalty on both factor matrices.
     factors, iterations : int
     seed : int
-        Start values; the same seed gives the same factors, bit for bit.
+        Start values; the same seed gives the same factors, bit for bit on one kind of processor.
     fold_in : FoldIn
         Recency weights of the user vectors that are scored and served.
     """

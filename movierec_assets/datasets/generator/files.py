@@ -39,7 +39,7 @@ def generate(target: Path, size: Size, *, seed: int = DEFAULT_SEED, progress: Pr
         Directory for ``movies.csv``, ``ratings.csv`` and ``README.txt``; appears when it is complete.
     size : Size
     seed : int
-        Same size, same seed, same bytes.
+        Same size, same seed, same bytes, on one kind of processor.
     progress : callable, optional
         Called with what is being done, how much of it is, and how much there is.
 
