@@ -99,6 +99,17 @@ def _show_decision(outcome: str, reason: str, console: Console) -> None:
     console.print(Padding(f"{outcome}: {escape(reason)}", (0, 0, 0, 11)))
 
 
+def show_failure(report: Report, console: Console) -> None:
+    """Say why, on the last lines."""
+    console.print()
+    console.print(
+        "[bold red]The run failed.[/] Tables and champion are as far as the last asset that succeeded left them."
+    )
+    console.print(f"[dim]Run {report.run_id}; everything it printed is in {report.log}[/]", soft_wrap=True)
+    for failure in report.failures:
+        console.print(f"[red]{escape(failure)}[/]", soft_wrap=True)
+
+
 def _metrics(evaluation: dict[str, Any], champion: dict[str, Any]) -> Table:
     """Metrics of the version that is served in bold, of the challenger where that is another one, and of popularity."""
     challenger, served = evaluation["model_version"], champion.get("champion_version", evaluation["champion_version"])
