@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 
 from movierec_assets import cli
+from movierec_assets.recsys.promotion import Margins
 from movierec_assets.settings import PROJECT_ROOT, DatabaseUrls, Settings, SettingsError, get_settings
 
 
@@ -176,3 +177,8 @@ def test_a_memory_limit_too_small_to_work_with_is_refused(monkeypatch: pytest.Mo
     monkeypatch.setenv("MOVIEREC_MEMORY_LIMIT", text)
     with pytest.raises(ValidationError, match="memory_limit"):
         get_settings()
+
+
+def test_the_margins_are_those_of_the_rule() -> None:
+    settings = get_settings()
+    assert Margins(settings.improvement_margin, settings.refresh_margin) == Margins()

@@ -51,7 +51,6 @@ def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None
     from movierec_assets.bench import gate as gates
     from movierec_assets.bench import gate_report
     from movierec_assets.command.evaluate import read_positives
-    from movierec_assets.recsys.promotion import IMPROVEMENT_MARGIN
     from movierec_assets.resources.configurable import locate
 
     console = Console(stderr=True, highlight=False)
@@ -61,7 +60,9 @@ def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None
     with progress_bar(console, "Reading ratings.csv") as reading:
         positives = read_positives(located.files, settings.positive_threshold, reading, sayer(console))
     with counting_bar(console) as progress:
-        measured = gates.measure(positives, located.name, margin=IMPROVEMENT_MARGIN, repeats=repeats, progress=progress)
+        measured = gates.measure(
+            positives, located.name, margin=settings.improvement_margin, repeats=repeats, progress=progress
+        )
     if output is not None:
         gate_report.write(measured, output)
         console.print(f"In {escape(str(output))}: {gate_report.MARKDOWN}, {gate_report.JSON}", soft_wrap=True)
