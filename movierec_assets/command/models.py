@@ -260,9 +260,13 @@ def show_details(details: Details, console: Console) -> None:
     _show_decisions(details.decisions, console)
 
 
+def _problem(version: Version) -> tuple[int | None, float | None]:
+    return version.dataset.id if version.dataset else None, version.positive_threshold
+
+
 def show_comparison(left: Details, right: Details, console: Console) -> None:
     """Lay out two versions side by side; what differs is bold."""
-    if left.summary.version.dataset != right.summary.version.dataset:
+    if _problem(left.summary.version) != _problem(right.summary.version):
         console.print(
             f"[yellow]Their figures cannot be compared: version {left.summary.version.number} was trained and scored "
             f"on {escape(left.summary.version.trained_on)}, version {right.summary.version.number} on "

@@ -42,7 +42,8 @@ def show_success(report: Report, database: Database, console: Console) -> None:
     if search := facts.get("hyperparameters", {}):
         console.print(
             f"[bold]Search[/]     {search['trials']} recipes, the best with NDCG@10 "
-            f"{search['best_validation_ndcg_at_10']:.4f} on validation: {search['outcome']}"
+            f"{search['best_validation_ndcg_at_10']:.4f} on validation of {escape(str(search['dataset']))}: "
+            f"{search['outcome']}"
         )
     evaluation, champion = facts.get("model_evaluation", {}), facts.get("champion_model", {})
     if evaluation:

@@ -17,7 +17,7 @@ from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
 from movierec_assets.defs.provenance import SPLIT, record, require_recorded
 from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
-from movierec_assets.recsys.promotion import Comparison, Decision, Margins, decide, decide_refit
+from movierec_assets.recsys.promotion import HELD, Comparison, Decision, Margins, decide, decide_refit
 from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.decision_history import Record
@@ -67,9 +67,9 @@ class Candidates:
             return None
         found = self.evaluated.get(LEAD)
         if found is None:
-            return Comparison(float("nan"), None, fit.same_recipe, fit.changed_data)
+            return Comparison(float("nan"), None, fit.same_recipe, fit.changed_data, fit.only_removed)
         lead = Interval(found["mean"], found["low"], found["high"])
-        return Comparison(found["champion_ndcg"], lead, fit.same_recipe, fit.changed_data)
+        return Comparison(found["champion_ndcg"], lead, fit.same_recipe, fit.changed_data, fit.only_removed)
 
 
 @asset(
@@ -153,9 +153,9 @@ def _decide(turn: Turn, promotions: Promotions, candidates: Candidates, run_id: 
     if fit.refit is not None:
         about_refit = done.get(fit.refit.version)
         if about_refit is None:
-            about_refit = turn.carry_out(fit.refit.version, _about_refit(about, candidates))
+            about_refit = turn.carry_out(fit.refit.version, _about_refit(turn, about, candidates))
         decided.append(about_refit)
-    if champion is not None and not any(record_.promoted for record_ in decided) and not _is_champion(turn, champion):
+    if champion is not None and not any(record_.promoted for record_ in decided) and _is_to_return(turn, champion):
         before = "no version" if turn.champion is None else f"version {turn.champion.number}{_of(turn.champion)}"
         reason = (
             f"The champion{_of(champion)} serves again, instead of {before}. Version {about.version}: {about.reason}"
@@ -169,8 +169,7 @@ def _about_challenger(turn: Turn, promotions: Promotions, candidates: Candidates
     fingerprint = candidates.challenger.provenance["positives"]
     recipe = candidates.challenger.recipe
     same = candidates.champion_fit.champion is None or candidates.champion_fit.same_recipe
-    dataset = candidates.registered.dataset
-    holds = [hold for hold in turn.holds(dataset.id if dataset else None) if hold.covers_recipe(recipe)]
+    holds = [hold for hold in _holds(turn, candidates) if hold.covers_recipe(recipe)]
     # A recipe that the champion has too was not taken away for being what it is, but for its data.
     held = next((hold for hold in holds if hold.covers(recipe, fingerprint) or not same), None)
     decision = decide(
@@ -187,6 +186,12 @@ def _about_challenger(turn: Turn, promotions: Promotions, candidates: Candidates
     return decision
 
 
+def _holds(turn: Turn, candidates: Candidates) -> list[Hold]:
+    """Holds on the challenger's dataset."""
+    dataset = candidates.registered.dataset
+    return turn.holds(dataset.id if dataset else None)
+
+
 def _sentence(hold: Hold) -> str:
     return (
         f"version {hold.version}, of the same recipe, is held back since {hold.created_at:%Y-%m-%d} by {hold.held_by}: "
@@ -194,8 +199,13 @@ def _sentence(hold: Hold) -> str:
     )
 
 
-def _about_refit(about: Record, candidates: Candidates) -> Decision:
-    """The champion's recipe on changed data is only needed where the challenger was kept."""
+def _about_refit(turn: Turn, about: Record, candidates: Candidates) -> Decision:
+    """The champion's recipe on changed data is only needed where the challenger was kept, and can be held itself."""
+    refit = candidates.champion_fit.refit
+    assert refit is not None
+    for hold in _holds(turn, candidates):
+        if hold.covers(refit.recipe, refit.provenance["positives"]):
+            return Decision(False, "kept", f"Champion kept ({_sentence(hold)}).", {HELD: 1.0})
     if about.promoted:
         return Decision(False, "kept", f"Not needed: version {about.version} was promoted.")
     if about.outcome != "kept":
@@ -221,8 +231,17 @@ def _problem(version: Version) -> tuple[int | None, float | None]:
     return version.dataset.id if version.dataset else None, version.positive_threshold
 
 
-def _is_champion(turn: Turn, version: Version) -> bool:
-    return turn.champion is not None and turn.champion.number == version.number
+def _is_to_return(turn: Turn, champion: Version) -> bool:
+    """Whether a dataset's champion takes the alias back: from another dataset's, or another definition of a like.
+
+    A version of the same dataset keeps the alias when a person gave it.
+    """
+    now, latest = turn.champion, turn.latest()
+    if now is None or now.number == champion.number:
+        return False
+    same_dataset = _serves(now, champion)
+    chosen = latest is not None and latest.version == now.number and latest.outcome in ("manual", "rollback")
+    return not (same_dataset and chosen)
 
 
 def _serves(champion: Version, challenger: Version) -> bool:

@@ -14,7 +14,7 @@ from dagster import AssetKey, DagsterInstance
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.known_datasets import loaded_dataset
+from movierec_assets.resources.known_datasets import DatasetRef, loaded_dataset
 from movierec_assets.resources.provenance import digest, joint, mismatches, refuse
 from movierec_assets.resources.registry import DATASET, DATASET_ID
 
@@ -85,6 +85,25 @@ def require_recorded(
         f"Materialize {asset} again and what follows it (job `train`).",
     )
     return dict(found.get(SOURCES, {}))
+
+
+def require_of_loaded(database: Database, consumer: str, sources: dict[str, Any]) -> None:
+    """Refuse what was made from another dataset than the one in the tables.
+
+    Raises
+    ------
+    ProvenanceError
+    """
+    loaded = loaded_dataset(database)
+    if loaded is None or DATASET_ID not in sources:
+        return
+    made_from = DatasetRef(sources[DATASET_ID], sources[DATASET])
+    if made_from.id != loaded.id:
+        refuse(
+            f"{consumer} was handed matrices of another dataset than is loaded",
+            mismatches({"dataset": str(made_from)}, {"dataset": str(loaded)}),
+            "Make the matrices of what is loaded first (job `train`).",
+        )
 
 
 def require_one_split(

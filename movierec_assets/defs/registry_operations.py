@@ -210,7 +210,7 @@ def champion_sensor(
             return SensorResult(skip_reason=str(why), asset_events=events)
         other = promotions.other_data(champion)
         if other is not None:
-            why = f"{other} Nothing is published. `movierec run` trains a champion for {other.loaded.name}."
+            why = f"{other} Nothing is published. `movierec run --job train` trains a champion for {other.loaded.name}."
             return SensorResult(skip_reason=why, asset_events=events)
         served = promotions.served()
     except (DatabaseUnavailableError, PromotionBusyError, RegistryUnavailableError) as error:

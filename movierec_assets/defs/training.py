@@ -13,14 +13,21 @@ import pandas as pd
 from dagster import AssetExecutionContext, MetadataValue, Output, asset
 
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
-from movierec_assets.defs.provenance import FINGERPRINT, SOURCES, SPLIT, fingerprint, require_recorded
+from movierec_assets.defs.provenance import (
+    FINGERPRINT,
+    SOURCES,
+    SPLIT,
+    fingerprint,
+    require_of_loaded,
+    require_recorded,
+)
 from movierec_assets.defs.tuning import hyperparameters
 from movierec_assets.defs.versions import TrainedVersion, TrainingData, has_changed, train_version
 from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Factors
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.promotion import opponent, same_recipe
-from movierec_assets.recsys.warm_start import Fits, leaking_users, matched
+from movierec_assets.recsys.warm_start import Fits, leaking_users, matched, only_removes
 from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.champion import recognize_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
@@ -57,6 +64,7 @@ def als_model(
     """
     data = TrainingData.of(context, "als_model", train_matrix, validation_matrix, test_matrix, id_maps)
     database, versions = postgres.open(), registry.open()
+    require_of_loaded(database, "als_model", data.sources)
     recognize_champion(versions, database)
     promotions = Promotions(versions, database)
     champion = promotions.incumbent(data.dataset.id if data.dataset else None, data.positive_threshold)
@@ -162,9 +170,9 @@ def _own_fit(
         context.log.info(f"Leaving out {int((~unseen).sum()):,} users whose held-out likes it has seen")
     movies = matched(before.legacy, before.legacy.scored, data.ids, challenger.recipe)
     confidence = als.Confidence.of(data.history, challenger.recipe.confidence)
-    return ChampionFit(
-        champion.number, challenger.recipe, True, changed, Factors(movies[:0], movies, confidence), unseen, None
-    )
+    scored = Factors(movies[:0], movies, confidence)
+    only_removed = changed and only_removes(before, data.positives, data.ids)
+    return ChampionFit(champion.number, challenger.recipe, True, changed, scored, unseen, None, only_removed)
 
 
 def _shown(data: TrainingData, chosen: ChosenRecipe, trained: TrainedVersion) -> dict[str, Any]:

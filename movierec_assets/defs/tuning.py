@@ -22,7 +22,7 @@ from movierec_assets.defs.presentation import (
     search_history,
     table,
 )
-from movierec_assets.defs.provenance import require_one_split
+from movierec_assets.defs.provenance import require_of_loaded, require_one_split
 from movierec_assets.recsys import search as searching
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import Interactions
@@ -71,6 +71,7 @@ def hyperparameters(
     _, sources = require_one_split(
         context.instance, "hyperparameters", train_matrix=train_matrix, validation_matrix=validation_matrix
     )
+    require_of_loaded(database, "hyperparameters", sources)
     exam = Exam.latest(train_matrix, validation_matrix)
     data = (train_matrix.fingerprint() + validation_matrix.fingerprint()).encode()
     study = f"{SEARCH_VERSION}-{config.seed}-{hashlib.sha256(data).hexdigest()[:24]}"

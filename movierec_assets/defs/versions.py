@@ -29,7 +29,7 @@ from movierec_assets.resources.histories import titles_of
 from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.model_package import log_version
 from movierec_assets.resources.predecessor import log_legacy, predecessor_of
-from movierec_assets.resources.provenance import code, digest, joint, libraries
+from movierec_assets.resources.provenance import code, libraries
 from movierec_assets.resources.recipes import ChosenRecipe
 from movierec_assets.resources.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD, ModelRegistry, Version
 from movierec_assets.settings import get_settings
@@ -102,8 +102,8 @@ class TrainingData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells these positives from others: users, movies, stars and times."""
-        return joint([self.positives.fingerprint(), digest(self.ids.user_ids), digest(self.ids.movie_ids)])
+        """What tells these positives from others of the same dataset."""
+        return self.positives.fingerprint()
 
     @property
     def dataset(self) -> DatasetRef | None:

@@ -55,12 +55,15 @@ class Comparison:
         Whether both have one recipe. Then only the data differs, and the challenger is a refresh or nothing.
     changed_data : bool
         Whether the challenger was trained on other likes than the champion: more, fewer or corrected ones.
+    only_removed : bool
+        Whether all of the challenger's likes are the champion's as well: others were withdrawn, or dates corrected.
     """
 
     champion_ndcg: float
     lead: Interval | None
     same_recipe: bool
     changed_data: bool
+    only_removed: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,9 @@ def _on_changed_data(
     numbers = f"NDCG@10 differs by {_text(lead)}"
     if over_popularity.mean <= 0:
         return _behind_popularity(over_popularity, found)
+    if champion.same_recipe and champion.only_removed:
+        reason = f"The champion's recipe without what was withdrawn or corrected: {numbers}."
+        return Decision(True, "refresh", reason, found)
     if (lead.high if champion.same_recipe else lead.low) > -margins.refresh:
         reason = f"Not worse than the champion's recipe and trained on changed data: {numbers}."
         return Decision(True, "refresh", reason, found)

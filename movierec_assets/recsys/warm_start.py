@@ -325,6 +325,19 @@ def leaking_users(predecessor: Predecessor, test: Interactions, ids: IdMaps) -> 
     return marked
 
 
+def only_removes(predecessor: Predecessor, positives: Interactions, ids: IdMaps) -> bool:
+    """Whether all likes are the predecessor's as well: nothing was added since, at most something was taken away."""
+    had = predecessor.positives
+    if len(positives) > had.nnz:
+        return False
+    rows, columns, _, _ = positives.triplets()
+    users = predecessor.ids.users_at(ids.user_ids)[rows]
+    movies = predecessor.ids.movies_at(ids.movie_ids)[columns]
+    if (users < 0).any() or (movies < 0).any():
+        return False
+    return bool((np.asarray(had[users, movies]).ravel() != 0).all())
+
+
 def withdrawn(predecessor: Predecessor, positives: Interactions, ids: IdMaps) -> IntArray:
     """Likes that the predecessor or what it goes back to had, and that are none now, shape (n, 2)."""
     had = predecessor.positives

@@ -94,6 +94,8 @@ class ChampionFit:
         Rows of the matrices whose held-out likes that fit has not seen.
     refit : Challenger or None
         The champion's recipe trained on changed data and registered, where the challenger has another recipe.
+    only_removed : bool
+        Whether all of the challenger's likes are the champion's as well, where both have one recipe.
     """
 
     champion: int | None
@@ -103,6 +105,7 @@ class ChampionFit:
     scored: Factors | None
     unseen: BoolArray
     refit: Challenger | None
+    only_removed: bool = False
 
     @classmethod
     def none(cls, users: int) -> Self:
@@ -116,6 +119,7 @@ class ChampionFit:
             "recipe": None if self.recipe is None else self.recipe.as_dict(),
             "same_recipe": self.same_recipe,
             "changed_data": self.changed_data,
+            "only_removed": self.only_removed,
         }
         arrays = {"about": np.array(json.dumps(about)), "unseen": self.unseen}
         if self.scored is not None:
@@ -144,7 +148,7 @@ class ChampionFit:
         refit = Challenger.from_arrays(of_refit) if of_refit else None
         recipe = None if about["recipe"] is None else Recipe.from_dict(about["recipe"])
         same, changed = about["same_recipe"], about["changed_data"]
-        return cls(about["champion"], recipe, same, changed, scored, arrays["unseen"], refit)
+        return cls(about["champion"], recipe, same, changed, scored, arrays["unseen"], refit, about["only_removed"])
 
 
 _REFIT = "refit_"

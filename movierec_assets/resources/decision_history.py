@@ -179,7 +179,7 @@ class Loss:
         consequence = "No version is the champion now, and the tables of recommendations stay as they are."
         again = " again" if self.remedy == self.version else ""
         remedy = (
-            "Train a new one with `movierec run`."
+            "Train a new one with `movierec run --job train`."
             if self.remedy is None
             else f"`movierec model promote {self.remedy}` makes version {self.remedy} the champion{again}."
         )
@@ -299,8 +299,7 @@ class OtherData:
     @property
     def command(self) -> str:
         """Command that loads the version's dataset."""
-        directory = "..." if self.trained == UNKNOWN_DATASET else self.trained.name
-        return f"`movierec run --dataset {directory} --job refresh`"
+        return "`movierec run --job refresh --dataset ...`, with its name or directory"
 
 
 def other_data(version: Version, loaded: DatasetRef | None) -> OtherData | None:

@@ -303,7 +303,9 @@ def _remarks(version: Version, loaded: DatasetRef | None, *, force: bool) -> lis
     if other is not None:
         return [str(other)]
     ours, now = version.positive_threshold, get_settings().positive_threshold
-    return [f"It counts {ours:g} stars and more as likes; the setting is {now:g}."] if ours not in (None, now) else []
+    if ours in (None, now):
+        return []
+    return [f"Version {version.number} counts {ours:g} stars and more as likes; the setting is {now:g}."]
 
 
 def _sentences(reason: str, remarks: Sequence[str]) -> str:

@@ -72,16 +72,17 @@ def recipe_to_try(
         return ChosenRecipe(champion.recipe, f"champion {champion.number}, for the recipe of {chosen.source} is held")
     kept = promotions.kept_by_score()
     for version in promotions.registry.versions():
-        tried = version.number in kept and same_recipe(version.recipe, chosen.recipe)
-        against = kept.get(version.number)
-        if tried and version.dataset == champion.dataset and against is not None:
-            beside = promotions.registry.version(against) if promotions.registry.has(against) else None
-            if beside is not None and same_recipe(beside.recipe, champion.recipe):
-                return ChosenRecipe(
-                    champion.recipe,
-                    f"champion {champion.number}, for the recipe of {chosen.source} did not prove itself as version "
-                    f"{version.number}",
-                )
+        # A search is numbered once, so its number tells the dataset and the definition of a like as well.
+        tried = version.number in kept and version.tags.get("recipe_source") == chosen.source
+        against = kept.get(version.number) if tried else None
+        if against is None or not promotions.registry.has(against):
+            continue
+        if same_recipe(promotions.registry.version(against).recipe, champion.recipe):
+            return ChosenRecipe(
+                champion.recipe,
+                f"champion {champion.number}, for the recipe of {chosen.source} did not prove itself as version "
+                f"{version.number}",
+            )
     return chosen
 
 

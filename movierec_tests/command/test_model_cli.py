@@ -172,7 +172,7 @@ def test_a_version_of_other_data_is_promoted_only_by_force_and_not_published(mod
     said = " ".join(forced.output.split())
     assert "was trained on demo (dataset 1), and other (dataset 2) is loaded; its movies are others." in said
     assert "Its recommendations are not written" in said
-    assert "nothing is served until demo is loaded again (`movierec run --dataset demo --job refresh`)" in said
+    assert "nothing is served until demo is loaded again (`movierec run --job refresh --dataset ...`" in said
     assert model.champion() == old
     assert set(promotions_of(model.platform).served().values()) == {None}
     assert model("rollback", "--reason", "x", "--force", "--no-publish").exit_code == 0

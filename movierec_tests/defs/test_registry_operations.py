@@ -236,7 +236,7 @@ def test_nothing_is_published_while_other_data_than_the_champions_is_loaded(plat
     load_as(platform, "other")
     told = str(_look(platform))
     assert "Version 1 was trained on demo (dataset 1), and other (dataset 2) is loaded" in told
-    assert "`movierec run` trains a champion for other" in told
+    assert "`movierec run --job train` trains a champion for other" in told
     load_again(platform, demo)
     assert _request(platform).run_key
 

@@ -33,6 +33,14 @@ def test_a_model_that_was_rolled_back_is_not_back_the_night_after(traveller: Tra
     assert "movierec model release 2" in night["challenger_reason"]
     traveller.require_right_lists(demo_copy)
 
+    # A search does not bring it back by the way of the champion's recipe on changed data, which is the held model.
+    database = traveller.platform.database
+    record_search(database, Recipe(factors=24, iterations=6), {}, "run", loaded_dataset(database), 4.0)
+    searched = traveller.run(demo_copy)
+    assert searched["champion_refit"]["model_version"] == 5
+    assert "version 2, of the same recipe, is held back" in searched["champion_model"]["reason"]
+    assert traveller.champion.number == 1
+
     rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 25, day=2)])
     newer = traveller.run(demo_copy)["champion_model"]
     assert newer["outcome"] == "refresh"
@@ -64,3 +72,15 @@ def test_a_recipe_that_was_rolled_back_stays_away_until_it_is_released_and_new_r
 
     promotions.release("Ann")
     assert promotions.holds() == []
+
+
+def test_a_rollback_to_another_definition_of_a_like_holds(
+    traveller: Traveller, demo_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traveller.run(demo_files)
+    monkeypatch.setenv("MOVIEREC_POSITIVE_THRESHOLD", "3")
+    assert traveller.run(demo_files)["champion_model"]["outcome"] == "first"
+    _promotions(traveller).rollback("three stars is bad", "Ann")
+    night = traveller.run(demo_files)["champion_model"]
+    assert (night["outcome"], traveller.champion.number) == ("kept", 1)
+    traveller.require_right_lists(demo_files)

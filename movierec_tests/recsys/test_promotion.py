@@ -115,6 +115,15 @@ def test_the_champions_recipe_is_never_an_improvement_and_a_refresh_unless_it_go
     assert _decide(_from(low), changed_data=changed_data, same_recipe=True).outcome == outcome
 
 
+@pytest.mark.parametrize(("same_recipe", "outcome"), [(True, "refresh"), (False, "kept")])
+def test_a_model_that_only_lost_what_was_withdrawn_is_not_refused_for_being_worse(
+    same_recipe: bool, outcome: Outcome
+) -> None:
+    worse = Comparison(CHAMPION_NDCG, _from(-0.5), same_recipe, changed_data=True, only_removed=True)
+    decision = decide(challenger_ndcg=0.1, over_popularity=ABOVE_POPULARITY, champion=worse)
+    assert decision.outcome == outcome
+
+
 @pytest.mark.parametrize("same_recipe", [True, False])
 def test_a_refresh_must_be_ahead_of_popularity(same_recipe: bool) -> None:
     decision = _decide(_from(0.0), changed_data=True, same_recipe=same_recipe, over_popularity=BEHIND_POPULARITY)

@@ -471,7 +471,8 @@ def test_a_version_of_other_data_is_promoted_only_by_force(platform: Platform) -
         promotions.promote(one, "try it", "me")
     assert str(error.value) == (
         "Version 1 was trained on demo (dataset 1), and ml-latest-small (dataset 2) is loaded; its movies are others. "
-        "Load demo first (`movierec run --dataset demo --job refresh`), or use --force: then the alias moves, the "
+        "Load demo first (`movierec run --job refresh --dataset ...`, with its name or directory), or use --force: "
+        "then the alias moves, the "
         "tables of recommendations stay as they are, and nothing is served until demo is loaded again."
     )
     assert _champion(platform) == two
@@ -504,7 +505,7 @@ def test_another_definition_of_a_like_is_allowed_and_told(platform: Platform) ->
     demo = load_as(platform, "demo")
     one = register(platform, dataset=demo, threshold=3.5)
     record = promotions_of(platform).promote(one, "try it", "me")
-    assert record.reason == "try it. It counts 3.5 stars and more as likes; the setting is 4."
+    assert record.reason == "try it. Version 1 counts 3.5 stars and more as likes; the setting is 4."
 
 
 def test_the_incumbent_is_of_the_learning_problem(platform: Platform) -> None:
