@@ -130,7 +130,7 @@ def test_a_loss_says_what_was_removed_and_names_the_remedy() -> None:
     assert loss([one, two], Problem(2)) == Loss(2, "alias", None), "promoting it would be refused"
     assert "`movierec model promote 2` makes version 2 the champion again" in str(loss([one, two]))
     assert "`movierec model promote 1` makes version 1 the champion." in str(loss([one]))
-    assert "`movierec run`" in str(loss([]))
+    assert "`movierec run --job train`" in str(loss([]))
 
 
 @pytest.mark.parametrize(("trained", "loaded"), [(None, OURS), (OURS, None), (OURS, OURS)])

@@ -358,7 +358,7 @@ def test_a_hold_outlives_the_version(platform: Platform) -> None:
     [
         ("alias", "The alias champion was removed from version 2 in MLflow", "`movierec model promote 2`"),
         ("version", "Version 2, the champion, was deleted in MLflow", "`movierec model promote 1`"),
-        ("model", "The model movierec-als was deleted in MLflow", "`movierec run`"),
+        ("model", "The model movierec-als was deleted in MLflow", "`movierec run --job train`"),
     ],
 )
 def test_a_lost_champion_is_noted_once_with_what_happened_and_the_remedy(
