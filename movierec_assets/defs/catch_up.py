@@ -8,10 +8,12 @@ Dagster concept: sensors, https://docs.dagster.io/guides/automate/sensors
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from dagster import (
@@ -30,10 +32,10 @@ from dagster import (
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.movielens import MovieLensFiles
-from movierec_assets.defs.attempts import ended, tagged_attempts
+from movierec_assets.defs.attempts import Attempt, ended, tagged_attempts
 from movierec_assets.defs.automation import everything, publish, refresh
 from movierec_assets.defs.registry_operations import named, rejection_of, unfinished_runs
-from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, first_stale, plan
+from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, Stale, first_stale, plan
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
 from movierec_assets.resources.database import SCHEMA, Database, DatabaseUnavailableError
 from movierec_assets.resources.decisions import Promotions
@@ -41,7 +43,9 @@ from movierec_assets.resources.loading import LOADER_VERSION, is_loaded
 from movierec_assets.resources.registry import CHAMPION, ModelRegistry, RegistryUnavailableError
 from movierec_assets.settings import get_settings
 
-CAUSE_TAG = "movierec/cause"
+CAUSE_TAG, FILES_TAG = "movierec/cause", "movierec/files"
+RECENT = timedelta(hours=12)
+"""Failures for the same files that are this young count for whatever is stale now."""
 
 
 @dataclass(frozen=True)
@@ -115,16 +119,32 @@ def look(
     if stale is None:
         told = f"{located.files.directory} is loaded, and everything is made from it."
         return SensorResult(skip_reason=told, cursor=memory.cursor())
-    planned = plan(stale, refreshed(instance, now), tagged_attempts(instance, CAUSE_TAG, stale.cause), now)
+    files = hashlib.sha256(stamp_of(located.files).encode()).hexdigest()[:16]
+    planned = plan(stale, refreshed(instance, now), attempts_for(instance, stale, files, now), now)
     if planned.given_up and memory.told != stale.cause:
         context.log.error(planned.reason)
         memory = replace(memory, told=stale.cause)
     if planned.run_key is None:
         return SensorResult(skip_reason=planned.reason, cursor=memory.cursor())
     context.log.info(planned.reason)
-    tags = {CAUSE_TAG: stale.cause, "movierec/why": stale.why, "movierec/dataset": located.name}
+    tags = {CAUSE_TAG: stale.cause, FILES_TAG: files, "movierec/why": stale.why, "movierec/dataset": located.name}
     request = RunRequest(run_key=planned.run_key, job_name=stale.job, tags=tags)
     return SensorResult(run_requests=[request], cursor=memory.cursor())
+
+
+def attempts_for(instance: DagsterInstance, stale: Stale, files: str, now: datetime) -> list[Attempt]:
+    """Runs that were requested for a cause, and failures for the same files since a run for them succeeded.
+
+    A run that fails further on than the one before leaves another level stale. It is the same trouble all the same. Only
+    publishing starts afresh: what is behind it has a decision, be it that a check rejected the challenger.
+    """
+    own = tagged_attempts(instance, CAUSE_TAG, stale.cause)
+    if stale.job == publish.name:
+        return own
+    of_files = sorted(tagged_attempts(instance, FILES_TAG, files), key=lambda attempt: attempt.ended, reverse=True)
+    failed = takewhile(lambda attempt: not attempt.succeeded and attempt.ended > now - RECENT, of_files)
+    known = {attempt.run_id for attempt in own}
+    return [*own, *(attempt for attempt in failed if attempt.run_id not in known)]
 
 
 def stamp_of(files: MovieLensFiles) -> str:
