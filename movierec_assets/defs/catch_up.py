@@ -135,8 +135,8 @@ def look(
 def attempts_for(instance: DagsterInstance, stale: Stale, files: str, now: datetime) -> list[Attempt]:
     """Runs that were requested for a cause, and failures for the same files since a run for them succeeded.
 
-    A run that fails further on than the one before leaves another level stale. It is the same trouble all the same. Only
-    publishing starts afresh: what is behind it has a decision, be it that a check rejected the challenger.
+    A run that fails further on than the one before leaves another level stale, and still it is the same trouble. Only
+    publishing starts afresh: there is a decision before it, be it that a check rejected the challenger.
     """
     own = tagged_attempts(instance, CAUSE_TAG, stale.cause)
     if stale.job == publish.name:

@@ -306,6 +306,22 @@ def test_a_failed_run_is_tried_again_after_pauses_then_told_once_and_forgotten_w
     assert watch.look(later) == 1, "the file was put right"
 
 
+def test_a_run_that_fails_after_it_loaded_the_file_is_not_tried_again_at_once(
+    database: Database, make_dataset: Dataset, instance: DagsterInstance
+) -> None:
+    directory = make_dataset(RATINGS)
+    watch = Watch(str(directory), database.url, instance)
+    assert watch.look() == 1
+    run_id = _create(instance, watch.requests[-1], DagsterRunStatus.NOT_STARTED)
+    _load(database, directory)
+    end = _fail(instance, run_id)
+    assert watch.look(end + 0.9 * PAUSE) == 0
+    assert "eligible_users was not made from the current load" in watch.skipped
+    assert "tried again after" in watch.skipped
+    assert watch.look(end + PAUSE) == 1
+    assert len({request.tags[CAUSE_TAG] for request in watch.requests}) == 2
+
+
 def test_a_refresh_that_succeeded_leaves_the_rest_to_the_training_and_one_that_broke_off_does_not(
     database: Database, make_dataset: Dataset, instance: DagsterInstance
 ) -> None:
