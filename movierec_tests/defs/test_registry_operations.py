@@ -200,7 +200,9 @@ def test_without_a_champion_the_sensor_skips_with_the_reason(platform: Platform)
     assert "No version carries the alias champion" in str(_look(platform))
 
 
-@pytest.mark.parametrize(("how", "remedy"), [("alias", "promote 2"), ("version", "promote 1"), ("model", "run")])
+@pytest.mark.parametrize(
+    ("how", "remedy"), [("alias", "promote 2"), ("version", "promote 1"), ("model", "run --job train")]
+)
 def test_a_lost_champion_is_told_at_once_with_the_remedy_and_the_tables_stay(
     platform: Platform, how: str, remedy: str
 ) -> None:
