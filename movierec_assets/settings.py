@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ByteSize, Field, field_validator
+from pydantic import ByteSize, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from movierec_assets.errors import ExplainedError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,7 +23,7 @@ DAGSTER_FILES_VARIABLE = "MOVIEREC_DAGSTER_FILES"
 """Read by dagster.yaml, which cannot derive them."""
 
 
-class SettingsError(ValueError):
+class SettingsError(ExplainedError, ValueError):
     """A setting is missing or unusable; the message names the variable and the remedy."""
 
 
@@ -221,5 +223,15 @@ class DatabaseUrls:
 
 
 def get_settings() -> Settings:
-    """Read the settings from the environment, now."""
-    return Settings()
+    """Read the settings from the environment, now.
+
+    Raises
+    ------
+    SettingsError
+        One line for each variable that is unusable.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [f"MOVIEREC_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("\n".join(problems)) from None  # the original may hold a password

@@ -31,6 +31,7 @@ from movierec_assets.cli.shared import (
     sayer,
     settings_from,
 )
+from movierec_assets.errors import ExplainedError
 
 if TYPE_CHECKING:
     from movierec_assets.serving.recommendations import Answer
@@ -244,40 +245,6 @@ def _show_answer(answer: Answer, console: Console) -> None:
     console.print(f"[dim]From {source}, version {answer.model_version}{data}[/]")
 
 
-def _explained() -> tuple[type[Exception], ...]:
-    """Errors whose message is all a user needs."""
-    from pydantic import ValidationError
-
-    from movierec_assets.command import CommandError
-    from movierec_assets.datasets.errors import DatasetError
-    from movierec_assets.recsys.errors import RecsysError
-    from movierec_assets.resources.champion import OtherDatasetError
-    from movierec_assets.resources.database import DatabaseUnavailableError
-    from movierec_assets.resources.decisions import PromotionError
-    from movierec_assets.resources.postgres_binaries import EmbeddedPostgresError
-    from movierec_assets.resources.registry import NoChampionError, NoSuchVersionError, RegistryUnavailableError
-    from movierec_assets.serving.recommendations import UnknownUserError
-    from movierec_assets.serving.titles import TitleError
-    from movierec_assets.settings import SettingsError
-
-    return (
-        CommandError,
-        DatabaseUnavailableError,
-        DatasetError,
-        EmbeddedPostgresError,
-        NoChampionError,
-        NoSuchVersionError,
-        OtherDatasetError,
-        PromotionError,
-        RecsysError,
-        RegistryUnavailableError,
-        SettingsError,
-        TitleError,
-        UnknownUserError,
-        ValidationError,
-    )
-
-
 def main() -> Any:
     """Entry point: errors that explain themselves are printed without a traceback, with exit status 1."""
     try:
@@ -285,12 +252,6 @@ def main() -> Any:
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         sys.exit(130)
-    except _explained() as error:
-        from pydantic import ValidationError
-
-        if isinstance(error, ValidationError):
-            problems = [f"MOVIEREC_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
-            click.echo("\n".join(problems), err=True)
-        else:
-            click.echo(str(error), err=True)
+    except ExplainedError as error:
+        click.echo(str(error), err=True)
         sys.exit(1)

@@ -4,6 +4,8 @@ Belongs here: preparing the environment for Dagster and MLflow, driving a run an
 up, finding titles people type. Does not: parsing arguments (`cli`), assets (`defs`), answers (`serving`).
 """
 
+from movierec_assets.errors import ExplainedError
 
-class CommandError(RuntimeError):
+
+class CommandError(ExplainedError, RuntimeError):
     """The command cannot do what was asked; the message is shown to the user as it is."""

@@ -6,10 +6,8 @@ Belongs here: refusals before a run starts. Loading is in `resources.loading`.
 from __future__ import annotations
 
 from movierec_assets.command import CommandError
-from movierec_assets.resources.configurable import locate
 from movierec_assets.resources.database import Database
 from movierec_assets.resources.known_datasets import loaded_dataset
-from movierec_assets.resources.loading import is_loaded
 from movierec_assets.settings import Settings
 
 
@@ -43,6 +41,10 @@ def require_loaded(database: Database, settings: Settings, job: str, dataset: st
     ------
     CommandError
     """
+    # What looks into files is needed here only, and takes half a second to import.
+    from movierec_assets.resources.configurable import locate  # noqa: PLC0415
+    from movierec_assets.resources.loading import is_loaded  # noqa: PLC0415
+
     require_anything_loaded(database, f"the job {job} works on loaded ratings")
     if dataset is None:
         return

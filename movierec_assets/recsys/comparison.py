@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.stats import poisson, t
+from scipy.special import pdtr, stdtrit  # `scipy.stats` has the same, and takes half a second to import
 
 from movierec_assets.recsys.batches import Progress, batches
 from movierec_assets.recsys.errors import RecsysError
@@ -28,7 +28,7 @@ _BLOCK = 4_000_000
 _MANY_USERS = 10_000
 """From so many on, how often a user is drawn is as good as independent of how often others are."""
 _CHUNK_USERS, _CHUNK_RESAMPLES = 8192, 64
-_TIMES_DRAWN = np.searchsorted(poisson.cdf(np.arange(12), 1.0), (np.arange(2**16) + 0.5) / 2**16).astype(np.uint8)
+_TIMES_DRAWN = np.searchsorted(pdtr(np.arange(12), 1.0), (np.arange(2**16) + 0.5) / 2**16).astype(np.uint8)
 """How often something is drawn that is drawn once on average, for each of 65,536 equally likely cases."""
 
 
@@ -284,7 +284,7 @@ def lead(differences: FloatArray, spread: FitSpread | None = None, *, confidence
     if users == 1:
         return Interval(mean, -1.0, 1.0)
     end = (1 + confidence) / 2
-    over_users = float(t.ppf(end, users - 1) * (of_users.var(ddof=1) / users) ** 0.5)
-    over_fits = float(t.ppf(end, spread.freedom)) * spread.deviation / fits**0.5
+    over_users = float(stdtrit(users - 1, end) * (of_users.var(ddof=1) / users) ** 0.5)
+    over_fits = float(stdtrit(spread.freedom, end)) * spread.deviation / fits**0.5
     reach = math.hypot(over_users, over_fits)
     return Interval(mean, max(mean - reach, -1.0), min(mean + reach, 1.0))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from movierec_assets.errors import ExplainedError
 
-class RecsysError(ValueError):
+
+class RecsysError(ExplainedError, ValueError):
     """The input cannot be split, fitted or scored; the message says why and what to do."""
 
 

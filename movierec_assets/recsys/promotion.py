@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from movierec_assets.recsys.als import Recipe
-from movierec_assets.recsys.comparison import Interval
+
+if TYPE_CHECKING:
+    from movierec_assets.recsys.comparison import Interval
 
 Outcome = Literal["first", "improvement", "refresh", "kept", "rejected", "returned", "manual", "rollback", "lost"]
 

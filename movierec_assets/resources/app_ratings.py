@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.datasets.rejects import Reason, wording
 from movierec_assets.resources.database import SCHEMA, Database, lock
 from movierec_assets.sql import read_sql
 
@@ -30,6 +29,8 @@ def update_rejects(database: Database) -> int:
     Only ratings of the loaded dataset are looked at. In a transaction of its own: a load would keep its locks until the
     ratings are indexed.
     """
+    from movierec_assets.datasets.rejects import Reason, wording  # noqa: PLC0415 - what reads files is needed here only
+
     with database.transaction() as cursor:
         lock(cursor, FILE)
         adopt(cursor)

@@ -5,12 +5,14 @@ Belongs here: bringing registry and catalogue together, for the recommendation a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from movierec_assets.datasets.duplicates import pair_key
 from movierec_assets.datasets.identity import SAME_PAIRS, Catalogue, PairSample
+from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.decisions import Promotions
@@ -19,7 +21,7 @@ from movierec_assets.resources.registry import CHAMPION, DATASET, DATASET_ID, Mo
 from movierec_assets.settings import get_settings
 
 
-class OtherDatasetError(RuntimeError):
+class OtherDatasetError(ExplainedError, RuntimeError):
     """The champion was trained on another dataset than the one in the tables; the message names both."""
 
 
@@ -41,8 +43,17 @@ class ServedChampion:
     positive_threshold: float
 
 
-def load_champion(registry: ModelRegistry, database: Database) -> ServedChampion:
+def load_champion(
+    registry: ModelRegistry, database: Database, load: Callable[[Version], Recommender] | None = None
+) -> ServedChampion:
     """Load the champion.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+    database : Database
+    load : callable, optional
+        Gives the recommender of a version; `registry.load` without.
 
     Raises
     ------
@@ -54,7 +65,7 @@ def load_champion(registry: ModelRegistry, database: Database) -> ServedChampion
     recognize_champion(registry, database)
     champion = Promotions(registry, database).champion()
     _require_loaded(champion, database)
-    recommender = registry.load(champion)
+    recommender = (load or registry.load)(champion)
     movies = database.rows(f"SELECT movie_id, title FROM {SCHEMA}.movies ORDER BY movie_id")
     catalogue = np.array([movie_id for movie_id, _ in movies], dtype=np.int64)
     _require_same_movies(champion, recommender, Catalogue.of(catalogue, [title for _, title in movies]), database)

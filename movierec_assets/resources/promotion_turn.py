@@ -15,6 +15,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.resources import holds
 from movierec_assets.resources.decision_history import (
@@ -38,7 +39,7 @@ from movierec_assets.resources.registry import CHAMPION, ModelRegistry, Registry
 _SEEN_BY = "noticed afterwards"
 
 
-class PromotionError(RuntimeError):
+class PromotionError(ExplainedError, RuntimeError):
     """The champion cannot be changed as asked; the message says why and what to do."""
 
 

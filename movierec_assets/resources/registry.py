@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg2
-import requests
 from sqlalchemy.engine import make_url
 
+from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import Decision, opponent
 from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.resources import registry_lookup
+from movierec_assets.resources.champion_copy import ChampionCopy
 from movierec_assets.resources.known_datasets import DatasetRef
 
 if TYPE_CHECKING:
@@ -48,15 +50,15 @@ _PROBE_SECONDS = 5
 _LONGEST_TAG = 5000
 
 
-class RegistryUnavailableError(RuntimeError):
+class RegistryUnavailableError(ExplainedError, RuntimeError):
     """MLflow does not answer; the message says where it was looked for and what to do."""
 
 
-class NoSuchVersionError(LookupError):
+class NoSuchVersionError(ExplainedError, LookupError):
     """The registry has no such version; the message says which it has."""
 
 
-class NoChampionError(RuntimeError):
+class NoChampionError(ExplainedError, RuntimeError):
     """No version carries the champion alias; the message says how to get one.
 
     Parameters
@@ -139,12 +141,13 @@ class ModelRegistry:
     uri : str
         Tracking and registry URI: an MLflow server, or the SQLAlchemy URL of its database.
     artifacts : Path
-        Where artifacts go when there is no server to take them.
+        Where artifacts go when there is no server to take them. The champion's copy is kept beside it.
     """
 
     def __init__(self, uri: str, artifacts: Path) -> None:
         self.uri = uri
         self._artifacts = artifacts
+        self.copy = ChampionCopy(artifacts.parent / "champion")
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -164,6 +167,8 @@ class ModelRegistry:
         """
         try:
             if self.uri.startswith("http"):
+                import requests  # noqa: PLC0415
+
                 # Any answer will do: a proxy in front of MLflow may know no /health.
                 requests.get(f"{self.uri.rstrip('/')}/health", timeout=_PROBE_SECONDS)
                 return
@@ -172,7 +177,7 @@ class ModelRegistry:
             url = make_url(self.uri).set(drivername="postgresql").render_as_string(hide_password=False)
             with closing(psycopg2.connect(url, connect_timeout=_PROBE_SECONDS)):
                 pass
-        except (requests.RequestException, psycopg2.OperationalError) as error:
+        except (OSError, psycopg2.OperationalError) as error:  # all errors of requests are OSErrors
             where = make_url(self.uri).render_as_string(hide_password=True)
             raise RegistryUnavailableError(
                 f"MLflow does not answer at {where}; the champion is as it was. "
@@ -188,12 +193,11 @@ class ModelRegistry:
         RegistryUnavailableError
         """
         self.require_reachable()
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
         try:
             yield
-        except MlflowException:
-            self.require_reachable()
+        except Exception as error:
+            if type(error).__module__.startswith("mlflow."):
+                self.require_reachable()
             raise
 
     def ensure_experiment(self) -> str:
@@ -217,6 +221,16 @@ class ModelRegistry:
 
     def by_alias(self, alias: str) -> Version | None:
         """The version that carries an alias; None when there is none."""
+        try:
+            found = registry_lookup.by_alias(self.uri, MODEL_NAME, alias)
+        except registry_lookup.LookupUnsupportedError:
+            return self._by_alias_of_client(alias)
+        if found is None:
+            return None
+        created = None if found.created is None else datetime.fromtimestamp(found.created, UTC)
+        return Version(found.number, found.run_id, found.source, found.tags, created)
+
+    def _by_alias_of_client(self, alias: str) -> Version | None:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
         try:
@@ -346,6 +360,14 @@ class ModelRegistry:
         directory = mlflow.artifacts.download_artifacts(f"models:/{MODEL_NAME}/{version.number}")
         with np.load(Path(directory) / "artifacts" / MODEL_FILE, allow_pickle=False) as arrays:
             return Recommender.from_arrays(arrays)
+
+    def load_copied(self, version: Version) -> Recommender:
+        """The recommender of the champion from its copy on the local disk, which is made unless it is there."""
+        copied = self.copy.read(version)
+        if copied is None:
+            copied = self.load(version)
+            self.copy.keep(version, copied)
+        return copied
 
     def end_run(self, run_id: str, status: str) -> bool:
         """Give a run that is still marked as running its true end; False when it had one."""

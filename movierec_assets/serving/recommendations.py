@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.interactions import IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
@@ -27,7 +28,7 @@ REASONS = 3
 Source = Literal["model", "popular"]
 
 
-class UnknownUserError(LookupError):
+class UnknownUserError(ExplainedError, LookupError):
     """Nobody with this id has rated anything; the message says what can be asked instead."""
 
 
@@ -107,7 +108,7 @@ class RecommendationService:
 
     @cached_property
     def _champion(self) -> ServedChampion:
-        return load_champion(self._registry, self._database)
+        return load_champion(self._registry, self._database, self._registry.load_copied)
 
     @property
     def _recommender(self) -> Recommender:
@@ -146,8 +147,8 @@ class RecommendationService:
         catalogue = [
             Movie(*row)
             for row in self._database.rows(
-                f"""SELECT m.movie_id, m.title, count(r.user_id)
-                    FROM {SCHEMA}.movies m LEFT JOIN {SCHEMA}.ratings r USING (movie_id)
+                f"""SELECT m.movie_id, m.title, coalesce(sum(r.ratings), 0)::bigint
+                    FROM {SCHEMA}.movies m LEFT JOIN {SCHEMA}.rating_totals r USING (movie_id)
                     GROUP BY m.movie_id, m.title ORDER BY m.movie_id"""
             )
         ]

@@ -11,12 +11,14 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from movierec_assets.errors import ExplainedError
+
 _YEAR = re.compile(r"\s*\((\d{4})(?:[\u2013-]\d{0,4})?\)\s*$")
 _TRAILING_ARTICLE = re.compile(r"^(.*), (the|a|an|le|la|les|l'|il|der|die|das|el|los|las)$")
 _OTHER_TITLE = re.compile(r"\s*\((?:a\.k\.a\.\s*)?([^)]*)\)")
 
 
-class TitleError(LookupError):
+class TitleError(ExplainedError, LookupError):
     """No movie has such a title; the message offers some that are close."""
 
 

@@ -78,21 +78,24 @@ def test_wrong_arguments_are_a_usage_error(arguments: list[str]) -> None:
 # In processes of its own
 
 
-def _movierec(state: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def _environment(state: Path) -> dict[str, str]:
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_", "FORCE_COLOR", "TTY_"))
     }
-    environment |= {
+    return environment | {
         "MOVIEREC_STATE_DIR": str(state / "state"),
         "MOVIEREC_DATA_DIR": str(state / "data"),
         "MOVIEREC_HOME": str(state / "home"),
         "PYTHONIOENCODING": "utf-8",  # whatever the locale
     }
+
+
+def _movierec(state: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "movierec_assets.cli", *arguments],
-        env=environment | variables,
+        env=_environment(state) | variables,
         capture_output=True,
         encoding="utf-8",
         timeout=10 * PATIENCE,
@@ -201,6 +204,59 @@ def test_recommendations_for_a_liked_movie_are_json_for_programs(
         (reason,) = movie["reasons"]
         assert reason["title"] == "Toy Story (1995)"
         assert reason["contribution"] == pytest.approx(movie["score"], abs=1e-3), "the only like explains all"
+
+
+HEAVY = {
+    "alembic",
+    "dagster",
+    "matplotlib",
+    "mlflow",
+    "optuna",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "requests",
+    "scipy.stats",
+}
+"""What takes from tenths of a second to seconds to import, and no single answer needs."""
+
+IMPORTS = """
+import atexit, sys
+atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))
+from movierec_assets.cli import main
+main()
+"""
+
+
+def _imported_by(directory: Path, *arguments: str) -> set[str]:
+    """Modules that a command imports, as it runs in a process of its own."""
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORTS, *arguments],
+        env=_environment(directory),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=10 * PATIENCE,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return set(result.stderr.splitlines()[-1].split())
+
+
+def test_help_imports_no_room_below_the_command_line(tmp_path: Path) -> None:
+    imported = _imported_by(tmp_path, "--help")
+    below = ("bench", "command", "datasets", "defs", "recsys", "resources", "serving", "settings")
+    assert not {f"movierec_assets.{room}" for room in below} & imported
+    assert not (HEAVY | {"numpy", "psycopg2", "pydantic", "scipy", "sqlalchemy"}) & imported
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["--user", "42"], ["--like", "toy story"], []])
+def test_an_answer_imports_only_what_it_needs(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], arguments: list[str]
+) -> None:
+    imported = _imported_by(trained[0], "recommend", *arguments)
+    assert "movierec_assets.serving.recommendations" in imported
+    assert not HEAVY & imported
 
 
 @pytest.mark.slow
