@@ -17,6 +17,7 @@ import pytest
 from psycopg2 import sql
 
 from movierec_assets.command.environment import variables
+from movierec_assets.resources import postgres_cluster
 from movierec_assets.resources.database import Database
 from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
 from movierec_assets.resources.provision import provision
@@ -56,6 +57,8 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """libpq URL of the session's Postgres, at the template database with everything provisioned."""
     state = tmp_path_factory.mktemp("server")
     saved = dict(os.environ)
+    # What a crash of the machine would do to it matters to nobody.
+    postgres_cluster.SERVER_SETTINGS |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     server = EmbeddedPostgres(state, TEMPLATE)
     try:
         with server.lease() as url:

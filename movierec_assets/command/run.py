@@ -25,6 +25,7 @@ from movierec_assets.command import CommandError, guard
 from movierec_assets.resources.database import Database, DatabaseUnavailableError
 from movierec_assets.resources.decisions import PromotionError, Promotions
 from movierec_assets.resources.exclusive import end_dead_runs
+from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.resources.registry import ModelRegistry, RegistryUnavailableError
 from movierec_assets.settings import Settings
 
@@ -91,6 +92,7 @@ def run_job(job: str, settings: Settings, console: Console) -> Report:
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{job}-{time.strftime('%Y%m%d-%H%M%S')}-{invocation[:6]}.log"
     with log.open("wb") as output, DagsterInstance.get() as instance:
+        keep_connections(instance)
         registry = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts")
         for dead in end_dead_runs(instance, Database(settings.databases.ratings), registry):
             console.print(f"[yellow]Run {dead} was killed earlier; it is marked as failed now.[/]")

@@ -15,6 +15,7 @@ from dagster._core.executor.in_process import InProcessExecutor
 
 from movierec_assets.resources.database import Database
 from movierec_assets.resources.exclusive import turn
+from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.resources.memory import reset_peak
 from movierec_assets.settings import get_settings
 
@@ -27,6 +28,7 @@ class OneRunAtATime(InProcessExecutor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[DagsterEvent]:
         """Execute the steps when it is this run's turn."""
+        keep_connections(plan_context.instance)
         database = Database(get_settings().databases.ratings)
 
         def wait() -> None:

@@ -23,6 +23,7 @@ from movierec_assets.command.environment import variables
 from movierec_assets.definitions import build
 from movierec_assets.resources.binary_copy import Kind
 from movierec_assets.resources.database import SCHEMA, Database, Replacement
+from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.settings import DatabaseUrls, Settings, get_settings
 
@@ -95,6 +96,7 @@ def own_platform(server_url: str, directory: Path, dataset: Path) -> Iterator[Pl
 def run(job: str = "everything", *assets: str, resources: Mapping[str, Any] | None = None) -> ExecuteInProcessResult:
     """Run a job of the platform, or some of its assets, in this process and in the instance of the environment."""
     with DagsterInstance.get() as instance:
+        keep_connections(instance)  # as the executor of a run does, which this one goes round
         return (
             build(resources)
             .resolve_job_def(job)
