@@ -32,16 +32,27 @@ hypothesis.settings.register_profile("movierec", deadline=None, suppress_health_
 hypothesis.settings.load_profile("movierec")
 
 
+DEAR_FIXTURES = {"ran_once", "trained", "_standing"}
+"""Of a module, and half a minute in the making. Tests that share one run on one worker, where it is made once."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the fast tests first: what is broken shows early. The longest are the first of the slow ones.
 
     At the end, one worker would run them while the others wait.
     """
 
-    def turn(item: pytest.Item) -> tuple[bool, bool]:
-        return item.get_closest_marker("slow") is not None, "journeys" not in item.nodeid
+    def dear(item: pytest.Item) -> bool:
+        return not DEAR_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+    def turn(item: pytest.Item) -> tuple[bool, bool, bool]:
+        return item.get_closest_marker("slow") is not None, "journeys" not in item.nodeid, not dear(item)
 
     items.sort(key=turn)
+    for item in items:
+        if dear(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
 
 
 @pytest.fixture(autouse=True)
