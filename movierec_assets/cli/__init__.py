@@ -256,6 +256,7 @@ def _explained() -> tuple[type[Exception], ...]:
     from movierec_assets.resources.decisions import PromotionError
     from movierec_assets.resources.postgres_binaries import EmbeddedPostgresError
     from movierec_assets.resources.registry import NoChampionError, NoSuchVersionError, RegistryUnavailableError
+    from movierec_assets.resources.strong_locks import TableBusyError
     from movierec_assets.serving.recommendations import UnknownUserError
     from movierec_assets.serving.titles import TitleError
     from movierec_assets.settings import SettingsError
@@ -272,6 +273,7 @@ def _explained() -> tuple[type[Exception], ...]:
         RecsysError,
         RegistryUnavailableError,
         SettingsError,
+        TableBusyError,
         TitleError,
         UnknownUserError,
         ValidationError,
