@@ -111,7 +111,11 @@ def migrate(database: Database, say: Callable[[str], None] = lambda _: None) -> 
         if found == latest_version():
             return
         _refuse_newer(found)
-        say(f"Bringing the ratings database from {_named(found)} to version {latest_version()}")
+        say(
+            f"Bringing the ratings database from {_named(found)} to version {latest_version()}"
+            if found or database.scalar("SELECT to_regclass(%s)", [f"{SCHEMA}.ratings"])
+            else "Preparing the ratings database"
+        )
         connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
         connection.commit()
         insist(lambda: _upgrade(connection), database.rows, None, say)

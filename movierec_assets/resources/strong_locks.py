@@ -43,6 +43,7 @@ AND (
     OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = %s::regclass)
 )
 AND (a.xact_start IS NULL OR a.xact_start < %s)
+AND coalesce(a.backend_type, 'client backend') = 'client backend' -- an autovacuum makes way by itself
 GROUP BY 1, 2, 3, 4, 5, 6, 7
 ORDER BY a.xact_start, l.pid
 """
