@@ -70,7 +70,7 @@ def user_recommendations(
                 yield _long(lists.user_ids, lists.movie_ids, lists.scores, champion, "user_id", "movie_id")
             say("Indexing recommendations")
 
-        with database.replace("user_recommendations") as replacement:
+        with database.replace("user_recommendations", say) as replacement:
             return replacement.write_parts(parts(), kinds)
 
     kinds: dict[str, Kind] = {
@@ -137,7 +137,7 @@ def similar_movies(
         "score": "real",
         "model_version": "integer",
     }
-    with database.replace("similar_movies") as replacement:
+    with database.replace("similar_movies", context.log.info) as replacement:
         written = replacement.write(columns, kinds)
     best_known = np.argsort(-recommender.likes, kind="stable")[:8]
     titles = titles_of(database, np.unique([movie_ids[best_known], *neighbours[best_known, :3].T]))
@@ -191,7 +191,7 @@ def popular_movies(
         "score": lists.scores[0],
         "model_version": np.full(len(movie_ids), champion.number),
     }
-    with database.replace("popular_movies") as replacement:
+    with database.replace("popular_movies", context.log.info) as replacement:
         written = replacement.write(columns, kinds)
     titles = titles_of(database, movie_ids[:10])
     return MaterializeResult(

@@ -18,6 +18,7 @@ from movierec_assets.datasets.download import download
 from movierec_assets.datasets.locate import Located, locate_dataset
 from movierec_assets.datasets.releases import Release
 from movierec_assets.resources.database import Database
+from movierec_assets.resources.migrations import require_current
 from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.settings import Settings, get_settings
 
@@ -43,9 +44,15 @@ class PostgresResource(ConfigurableResource[None]):
     """libpq URL; MOVIEREC_DATABASE_URL, or the embedded server, when None."""
 
     def open(self) -> Database:
-        """The database, with its schema in place."""
+        """The database, whose schema is the one of this program.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            When it does not answer, or was made by an earlier or later version.
+        """
         database = Database(self.url or get_settings().databases.ratings)
-        database.create_schema()
+        require_current(database)
         return database
 
 

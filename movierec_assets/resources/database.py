@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -23,12 +25,25 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from movierec_assets.errors import ExplainedError
 from movierec_assets.resources.binary_copy import BlockReader, Columns, Kind, RowDecoder, encode_parts
 from movierec_assets.resources.read_ahead import ahead
+from movierec_assets.resources.strong_locks import IN_THE_WAY, LOCK_TIMEOUT, insist
 from movierec_assets.settings import get_settings
-from movierec_assets.sql import read_sql
+from movierec_assets.sql import SCHEMA
 
-SCHEMA = "movierec"
+__all__ = [
+    "SCHEMA",
+    "Database",
+    "DatabaseUnavailableError",
+    "Load",
+    "Replacement",
+    "copy_in",
+    "copy_out",
+    "copy_rows",
+    "lock",
+    "record_load",
+]
 _READ_BYTES = 4 << 20
 _SENT_BYTES = 4 << 20
+_log = logging.getLogger(__name__)
 
 
 class DatabaseUnavailableError(ExplainedError, RuntimeError):
@@ -166,7 +181,8 @@ class Database:
             When there is no answer.
         """
         try:
-            connection = psycopg2.connect(self.url, connect_timeout=10)
+            # The name is what others are told who wait for this connection.
+            connection = psycopg2.connect(self.url, connect_timeout=10, fallback_application_name="movierec")
         except psycopg2.OperationalError as error:
             parts = psycopg2.extensions.parse_dsn(self.url)
             where = f"{parts.get('host', 'local socket')}:{parts.get('port', 5432)}/{parts.get('dbname')}"
@@ -188,12 +204,6 @@ class Database:
         """A cursor in a transaction: committed at the end, rolled back by an exception."""
         with self.connect() as connection, connection, connection.cursor() as cursor:
             yield cursor
-
-    def create_schema(self) -> None:
-        """Create what is missing of the schema; safe to call at any time, from several processes."""
-        with self.transaction() as cursor:
-            lock(cursor, "schema")
-            cursor.execute(read_sql("schema"))
 
     def rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a small query."""
@@ -248,12 +258,23 @@ class Database:
             yield cursor, bound
 
     @contextmanager
-    def replace(self, table: str) -> Iterator[Replacement]:
+    def replace(self, table: str, say: Callable[[str], None] = _log.warning) -> Iterator[Replacement]:
         """Replace all rows of a table in one transaction.
 
         The new rows go to a table of their own; at the end of the block it is indexed like the old one and takes
         its place. An exception in the block leaves everything as it was. Two replacements of one table wait for
-        each other.
+        each other. The new table takes its place when nobody reads the old one; later readers do not wait for that.
+
+        Parameters
+        ----------
+        table : str
+        say : callable
+            Told which readers it waits for.
+
+        Raises
+        ------
+        TableBusyError
+            When it waited in vain.
         """
         parent = sql.Identifier(SCHEMA, table)
         with self.transaction() as cursor:
@@ -270,18 +291,7 @@ class Database:
                 [f"{SCHEMA}.{table}"],
             )
             cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(_first(cursor))))
-            cursor.execute(
-                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
-                [f"{SCHEMA}.{table}"],
-            )
-            for (old,) in cursor.fetchall():
-                cursor.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, sql.SQL(old)))
-                cursor.execute(sql.SQL("DROP TABLE {}").format(sql.SQL(old)))
-            cursor.execute(
-                sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)").format(
-                    parent, child
-                )
-            )
+            insist(lambda: _swap(cursor, table, child), partial(_rows, cursor), table, say)
         # Of the table itself as well as of its partition: joins are planned by the former. Afterwards, because readers
         # wait from the swap to the end of the transaction.
         with self.transaction() as cursor:
@@ -304,6 +314,33 @@ def record_load(cursor: Cursor, table: str, load: Load, dataset_id: int | None =
         """,
         [table, load.version, load.source, json.dumps(load.details), dataset_id],
     )
+
+
+def _swap(cursor: Cursor, table: str, child: sql.Identifier) -> None:
+    """Put a new partition in the place of the old one; when readers are in the way, no lock is left."""
+    parent = sql.Identifier(SCHEMA, table)
+    cursor.execute("SAVEPOINT swap")
+    try:
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(parent))
+        for (old,) in _rows(
+            cursor,
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
+            [f"{SCHEMA}.{table}"],
+        ):
+            cursor.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, sql.SQL(old)))
+            cursor.execute(sql.SQL("DROP TABLE {}").format(sql.SQL(old)))
+        cursor.execute(
+            sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)").format(parent, child)
+        )
+    except IN_THE_WAY:
+        cursor.execute("ROLLBACK TO SAVEPOINT swap; RELEASE SAVEPOINT swap")
+        raise
+
+
+def _rows(cursor: Cursor, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    cursor.execute(query, parameters)
+    return cursor.fetchall()
 
 
 def _first(cursor: Cursor) -> Any:

@@ -7,7 +7,7 @@ it at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -15,8 +15,10 @@ import psycopg2
 from psycopg2 import errors, sql
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, parse_dsn
 from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.resources.database import Database, DatabaseUnavailableError
+from movierec_assets.resources.migrations import latest_version, migrate, read_version
 from movierec_assets.settings import DatabaseUrls, Settings
 
 _LOCK = 7_205_751
@@ -24,7 +26,7 @@ _LOCK = 7_205_751
 
 
 def provision(settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
-    """Create what is missing and upgrade what is old; quick when there is nothing to do.
+    """Create what is missing and upgrade what is old; two queries when there is nothing to do.
 
     Parameters
     ----------
@@ -36,20 +38,50 @@ def provision(settings: Settings, say: Callable[[str], None] = lambda _: None) -
     Raises
     ------
     DatabaseUnavailableError
-        When the server does not answer, or the account may not create databases.
+        When the server does not answer, the account may not create databases, or a newer version made them.
+    TableBusyError
+        When somebody reads the ratings for so long that their schema cannot be changed.
     """
     urls = settings.databases
-    _create_databases(urls)
+    _, dagster, mlflow = urls.names
+    stamps = {dagster: f"dagster {version('dagster')}"}
+    if settings.mlflow_tracking_uri is None:
+        stamps[mlflow] = f"mlflow {version('mlflow')}"
     ratings = Database(urls.ratings)
+    if _is_ready(ratings, urls, stamps):
+        return
+    _create_databases(urls)
     with ratings.connect() as connection:
         connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        ratings.create_schema()
-        _, dagster, mlflow = urls.names
-        if settings.mlflow_tracking_uri is None:
-            _once(connection, mlflow, f"mlflow {version('mlflow')}", lambda: _upgrade_mlflow(urls.mlflow, say))
-        _once(connection, dagster, f"dagster {version('dagster')}", lambda: _upgrade_dagster(say))
+        migrate(ratings, say)
+        if mlflow in stamps:
+            _once(connection, mlflow, stamps[mlflow], lambda: _upgrade_mlflow(urls.mlflow, say))
+        _once(connection, dagster, stamps[dagster], lambda: _upgrade_dagster(say))
+
+
+def _is_ready(ratings: Database, urls: DatabaseUrls, stamps: Mapping[str, str]) -> bool:
+    """Whether there is nothing to do; asks without any lock, so that it waits for nobody."""
+    try:
+        with ratings.connect() as connection, connection.cursor() as cursor:
+            return _stamps(cursor, list(stamps)) == stamps and read_version(cursor) == latest_version()
+    except DatabaseUnavailableError as error:
+        if _is_missing(urls.names[0], error):
+            return False
+        raise
+
+
+def _is_missing(database: str, error: Exception) -> bool:
+    return f'database "{database}" does not exist' in str(error)
+
+
+def _stamps(cursor: Cursor, databases: Sequence[str]) -> dict[str, str | None]:
+    """Comments of databases, which say for which version they were made ready."""
+    cursor.execute(
+        "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = ANY(%s)", [databases]
+    )
+    return dict(cursor.fetchall())
 
 
 def _create_databases(urls: DatabaseUrls) -> None:
@@ -57,7 +89,7 @@ def _create_databases(urls: DatabaseUrls) -> None:
     try:
         connection = psycopg2.connect(urls.ratings, connect_timeout=10)
     except psycopg2.OperationalError as error:
-        if f'database "{base}" does not exist' not in str(error):
+        if not _is_missing(base, error):
             with Database(urls.ratings).connect():  # says where it was looked for
                 pass
         connection = psycopg2.connect(urls.ratings, dbname="postgres", connect_timeout=10)
@@ -90,9 +122,7 @@ def _create_database(connection: Connection, name: str) -> None:
 def _once(connection: Connection, database: str, stamp: str, work: Callable[[], None]) -> None:
     """Do the work unless the database's comment says that it was done for this version."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [database])
-        found = cursor.fetchone()
-        if found is not None and found[0] == stamp:
+        if _stamps(cursor, [database]).get(database) == stamp:
             return
         work()
         cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(database), sql.Literal(stamp)))

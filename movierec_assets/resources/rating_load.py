@@ -107,7 +107,7 @@ def load_all(
 
     with (
         RatingScan(files, known, progress=progress, block_bytes=block_bytes()) as scan,
-        database.replace("ratings") as table,
+        database.replace("ratings", say) as table,
     ):
         if scan.size != length:
             raise scan.changed()

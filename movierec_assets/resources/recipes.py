@@ -110,9 +110,6 @@ def record_search(
 
 
 def trials_url(database: Database) -> str:
-    """SQLAlchemy URL for Optuna's storage: tables of their own schema in the same database, made if need be."""
-    with database.transaction() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('movierec.optuna'))")
-        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {TRIALS_SCHEMA}")
+    """SQLAlchemy URL for Optuna's storage: tables of their own schema in the same database."""
     url = make_url(database.url).set(drivername="postgresql+psycopg2")
     return url.update_query_dict({"options": f"-csearch_path={TRIALS_SCHEMA}"}).render_as_string(hide_password=False)

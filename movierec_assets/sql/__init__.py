@@ -1,10 +1,12 @@
 """Schema and queries as .sql files, read by name.
 
 Belongs here: SQL of more than one line, every relation qualified with the schema `movierec`. Running it is done
-in `resources.database`.
+in `resources.database`, and for `migrations/` in `resources.migrations`.
 """
 
 from importlib.resources import files
+
+SCHEMA = "movierec"
 
 
 def read_sql(name: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from movierec_assets.resources.database import Database
+from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.resources.migrations import migrate
 from movierec_tests.defs.harness import empty, own_databases
 
 
@@ -22,3 +23,15 @@ def database(shared_database: Database) -> Database:
     """The room's database, emptied."""
     empty(shared_database)
     return shared_database
+
+
+@pytest.fixture
+def empty_database(database: Database) -> Iterator[Database]:
+    """The room's database without the schema, which is back in place at the end."""
+    drop = f"DROP SCHEMA {SCHEMA} CASCADE"
+    with database.transaction() as cursor:
+        cursor.execute(drop)
+    yield database
+    with database.transaction() as cursor:
+        cursor.execute(drop)
+    migrate(database)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -193,19 +193,6 @@ def test_the_schema_survives_replacements_with_its_views(database: Database) -> 
     assert database.rows(f"SELECT DISTINCT rating FROM {SCHEMA}.current_ratings") == [(4.0,)]
     _refresh(database)
     assert database.rows(f"SELECT user_id, ratings FROM {SCHEMA}.eligible_users") == [(1, 6)]
-
-
-def test_many_callers_may_create_the_schema_at_once(server_url: str) -> None:
-    name = "test_schema_at_once"
-    _on_server(server_url, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
-    try:
-        database = Database(server_url.replace("/template_movierec", f"/{name}"))
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: database.create_schema(), range(8)))
-        database.create_schema()
-        assert database.scalar("SELECT count(*) FROM pg_tables WHERE schemaname = %s", [SCHEMA]) >= 8
-    finally:
-        _on_server(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 # Rows
@@ -424,17 +411,3 @@ def _post(cursor: Any, ratings: list[tuple[int, int, float, int]]) -> None:
 def _refresh(database: Database) -> None:
     with database.transaction() as cursor:
         cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
-
-
-def _on_server(url: str, *statements: str) -> None:
-    for connection in _autocommit(url):
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-
-
-def _autocommit(url: str) -> Iterator[Any]:
-    connection = psycopg2.connect(url, dbname="postgres")
-    connection.autocommit = True
-    yield connection
-    connection.close()

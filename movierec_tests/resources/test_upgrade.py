@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pytest
 from psycopg2 import sql
 
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.loading import load_movies, load_ratings
+from movierec_assets.resources.migrations import VERSION_TABLE, migrate
 from movierec_tests.conftest import Dataset
 from movierec_tests.defs.harness import new_app_users
 from movierec_tests.waiting import PATIENCE, until_somebody_waits
@@ -27,16 +26,10 @@ _BEFORE_APP_USERS = Path(__file__).with_name("schema_before_app_users.sql")
 _BEFORE_LINES = Path(__file__).with_name("schema_before_lines.sql")
 
 
-@pytest.fixture
-def empty_database(database: Database) -> Iterator[Database]:
-    """The room's database without the schema, which is back in place at the end."""
-    drop = f"DROP SCHEMA {SCHEMA} CASCADE"
+def _unnumber(database: Database) -> None:
+    """Leave what the last version made that did not number its schema."""
     with database.transaction() as cursor:
-        cursor.execute(drop)
-    yield database
-    with database.transaction() as cursor:
-        cursor.execute(drop)
-    database.create_schema()
+        cursor.execute(f"DROP TABLE {VERSION_TABLE}")
 
 
 def _make(database: Database, schema: Path) -> None:
@@ -54,7 +47,7 @@ def _loaded_before(
     tables: tuple[str, ...] = _TABLES,
 ) -> None:
     """Leave what the version of this schema left in these tables after it loaded files, and nothing newer."""
-    database.create_schema()
+    migrate(database)
     load_movies(database, files)
     load_ratings(database, files)
     with database.transaction() as cursor:
@@ -90,7 +83,7 @@ def test_users_of_a_database_without_their_totals_are_counted_and_nothing_is_loa
         cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
     before = _eligible(database), database.rows(f"SELECT user_id FROM {SCHEMA}.rating_users ORDER BY 1")
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: database.create_schema(), range(4)))
+        list(pool.map(lambda _: migrate(database), range(4)))
     after = _eligible(database), database.rows(f"SELECT user_id FROM {SCHEMA}.rating_users ORDER BY 1")
     assert before == after == (ELIGIBLE, [(user,) for user, _ in USERS])
     assert _users(database) == USERS
@@ -106,11 +99,12 @@ def test_totals_of_users_are_counted_once_and_then_left_to_the_loads(
 ) -> None:
     database = empty_database
     _loaded_before(database, MovieLensFiles.at(make_dataset(LINES)))
-    database.create_schema()
+    migrate(database)
     oid = database.scalar(f"SELECT '{SCHEMA}.eligible_users'::regclass::oid")
     with database.transaction() as cursor:
         cursor.execute(f"DELETE FROM {SCHEMA}.user_totals")
-    database.create_schema()
+    _unnumber(database)
+    migrate(database)
     assert _users(database) == []
     assert database.scalar(f"SELECT '{SCHEMA}.eligible_users'::regclass::oid") == oid
 
@@ -124,8 +118,8 @@ def test_decisions_of_an_earlier_release_are_kept_and_new_ones_can_be_held(datab
                     (model_version, outcome, promoted, reason, numbers, decided_by, state)
                 VALUES (1, 'first', true, 'The first one.', '{{}}', 'test', 'done')"""
         )
-    database.create_schema()
-    database.create_schema()
+    _unnumber(database)
+    migrate(database)
     found = database.rows(f"SELECT model_version, version_tags FROM {SCHEMA}.promotion_decisions")
     assert found == [(1, {})]
     assert database.scalar(f"SELECT count(*) FROM {SCHEMA}.promotion_holds") == 0
@@ -137,7 +131,7 @@ def test_a_load_that_is_at_work_is_waited_for_and_counted(empty_database: Databa
     with ThreadPoolExecutor(1) as pool:
         with database.replace("ratings") as table:
             table.write_rows(("user_id", "movie_id", "rating", "rated_at"), [(1, 1, 4.0, "2001-01-01")])
-            opened = pool.submit(database.create_schema)
+            opened = pool.submit(migrate, database)
             until_somebody_waits(database)
             assert not opened.done()
         opened.result(timeout=PATIENCE)
@@ -158,7 +152,7 @@ def test_a_database_without_lines_has_its_users_counted_and_loads_its_file_again
             ),
             ["ratings", "2:of another version", "/somewhere", '{"rows": 7, "rows_read": 7, "rejected": {}}'],
         )
-    database.create_schema()
+    migrate(database)
     assert _users(database) == _eligible(database) == [(3, 7)]
     load_movies(database, files)
     loaded = load_ratings(database, files)
@@ -204,7 +198,7 @@ def test_an_upgrade_keeps_every_rating_of_the_app_and_gives_it_the_loaded_datase
     views = [f"SELECT * FROM {SCHEMA}.{view} ORDER BY 1, 2" for view in ("current_ratings", "eligible_users")]
     before = [database.rows(view) for view in views]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: database.create_schema(), range(4)))
+        list(pool.map(lambda _: migrate(database), range(4)))
     assert _posts(database) == posted
     assert _datasets_of_posts(database) == [(1, len(_OLD_POSTS))]
     assert [database.rows(view) for view in views] == before
@@ -217,7 +211,7 @@ def test_an_upgrade_gives_no_id_of_the_app_twice(empty_database: Database) -> No
     _post_as_before(database)
     with database.transaction() as cursor:  # earlier versions loaded files with users up to 2,000,000,000
         cursor.execute(f"INSERT INTO {SCHEMA}.user_totals VALUES (%s, 1)", [FIRST_APP_USER_ID + 9])
-    database.create_schema()
+    migrate(database)
     assert database.rows(f"SELECT user_id FROM {SCHEMA}.app_users") == [(FIRST_APP_USER_ID + 5,)]
     with database.transaction() as cursor:
         assert new_app_users(cursor) == [FIRST_APP_USER_ID + 10]
@@ -229,7 +223,7 @@ def test_ratings_of_the_app_get_their_dataset_with_the_ratings_of_a_version_with
     database, files = empty_database, MovieLensFiles.at(make_dataset(LINES))
     _loaded_before(database, files)
     posted = _post_as_before(database)
-    database.create_schema()
+    migrate(database)
     assert _datasets_of_posts(database) == [(None, len(_OLD_POSTS))]
     valid = f"SELECT count(*) FROM {SCHEMA}.valid_app_ratings"
     assert database.scalar(valid) == len(_OLD_POSTS)

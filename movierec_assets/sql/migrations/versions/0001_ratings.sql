@@ -1,9 +1,8 @@
--- Everything the platform keeps in the ratings database. Safe to run again.
+-- Everything the platform kept in the ratings database when its schema got numbers. Fills an empty database, and brings
+-- forward what earlier versions made, whose schemas had none: that is why each statement asks what is there.
 --
 -- A table that is replaced as a whole is partitioned with one partition: a load fills a new table, indexes it, and
 -- swaps it in within the same transaction. Readers see the old rows or the new ones; views on the table survive.
-
-CREATE SCHEMA IF NOT EXISTS movierec;
 
 CREATE TABLE IF NOT EXISTS movierec.movies (
     movie_id integer NOT NULL PRIMARY KEY,

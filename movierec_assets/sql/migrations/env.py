@@ -1,0 +1,21 @@
+"""What Alembic runs to bring a database up to date; `resources.migrations` gives it the connection.
+
+Belongs here: how Alembic counts (a table in the schema `movierec`) and commits (each step by itself).
+"""
+
+from alembic import context
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from movierec_assets.sql import SCHEMA
+
+connection = context.config.attributes.get("connection")
+if not isinstance(connection, Connection):
+    raise CommandError(
+        "`alembic` is for writing migrations here. Every `movierec` command that uses the database runs them first."
+    )
+connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")  # where Alembic puts its table
+connection.commit()
+context.configure(connection=connection, version_table_schema=SCHEMA, transaction_per_migration=True)
+with context.begin_transaction():
+    context.run_migrations()
