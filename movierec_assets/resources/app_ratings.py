@@ -1,7 +1,7 @@
 """Ratings posted in the app, as they stand beside the loaded file.
 
 Belongs here: what must follow when other files are loaded. Which ratings count is said by the view `valid_app_ratings`,
-and who may post by a trigger, both in `sql/schema.sql`.
+and who may post by a trigger, both in `sql/migrations`.
 """
 
 from __future__ import annotations
