@@ -39,7 +39,7 @@ up: $(READY) ## Postgres, MLflow, Dagster webserver and daemon; one Ctrl-C stops
 # In order, so that fast tests come first on every worker. Threads that wait do not spin: tests run
 # beside each other, and a fit took twice as long on a busy machine.
 test: lint ## lint, types and every test (ARGS='-m "not slow"' for the fast ones)
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## ruff and mypy --strict
 	$(BIN)/ruff check .

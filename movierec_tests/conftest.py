@@ -10,6 +10,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg2
@@ -32,27 +33,38 @@ hypothesis.settings.register_profile("movierec", deadline=None, suppress_health_
 hypothesis.settings.load_profile("movierec")
 
 
-DEAR_FIXTURES = {"ran_once", "trained", "_standing"}
-"""Of a module, and half a minute in the making. Tests that share one run on one worker, where it is made once."""
+SHARE_A_RUN = {
+    "command/test_cli.py": "command",
+    "defs/test_bad_input.py": "bad input",
+    "defs/test_provenance.py": "provenance",
+    "defs/test_readers.py": "two runs",
+    "defs/test_whole_run.py": "two runs",
+}
+"""Modules whose tests look at one run of the platform, which takes half a minute and is made once on each worker."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep tests that share a run on one worker, and hand out all others one by one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return SHARE_A_RUN.get("/".join(nodeid.partition("::")[0].split("/")[-2:]), nodeid)
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the fast tests first: what is broken shows early. The longest are the first of the slow ones.
 
     At the end, one worker would run them while the others wait.
     """
 
-    def dear(item: pytest.Item) -> bool:
-        return not DEAR_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
-
-    def turn(item: pytest.Item) -> tuple[bool, bool, bool]:
-        return item.get_closest_marker("slow") is not None, "journeys" not in item.nodeid, not dear(item)
+    def turn(item: pytest.Item) -> tuple[bool, bool]:
+        return item.get_closest_marker("slow") is not None, "journeys" not in item.nodeid
 
     items.sort(key=turn)
-    for item in items:
-        if dear(item):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
 
 
 @pytest.fixture(autouse=True)
