@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -131,7 +132,7 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
         require_anything_loaded(database, "recommendations come from a model of loaded ratings")
         service = RecommendationService(
             database,
-            ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts"),
+            ModelRegistry(settings.mlflow_uri, settings.artifacts),
         )
         if user_id is not None:
             answer = service.for_user(user_id, count)
@@ -187,8 +188,6 @@ def evaluate(
 
     Touches no database and no champion; downloads nothing.
     """
-    from pathlib import Path
-
     from movierec_assets.command import evaluate as command
     from movierec_assets.recsys import experiment, search
     from movierec_assets.resources.configurable import locate
@@ -246,8 +245,6 @@ def _show_answer(answer: Answer, console: Console) -> None:
 
 def _explained() -> tuple[type[Exception], ...]:
     """Errors whose message is all a user needs."""
-    from pydantic import ValidationError
-
     from movierec_assets.command import CommandError
     from movierec_assets.datasets.errors import DatasetError
     from movierec_assets.recsys.errors import RecsysError
@@ -255,7 +252,12 @@ def _explained() -> tuple[type[Exception], ...]:
     from movierec_assets.resources.database import DatabaseUnavailableError
     from movierec_assets.resources.decisions import PromotionError
     from movierec_assets.resources.postgres_binaries import EmbeddedPostgresError
-    from movierec_assets.resources.registry import NoChampionError, NoSuchVersionError, RegistryUnavailableError
+    from movierec_assets.resources.registry import (
+        NoChampionError,
+        NoSuchVersionError,
+        RegistryUnavailableError,
+        VersionFilesError,
+    )
     from movierec_assets.serving.recommendations import UnknownUserError
     from movierec_assets.serving.titles import TitleError
     from movierec_assets.settings import SettingsError
@@ -274,23 +276,30 @@ def _explained() -> tuple[type[Exception], ...]:
         SettingsError,
         TitleError,
         UnknownUserError,
-        ValidationError,
+        VersionFilesError,
     )
+
+
+def _require_own_environment() -> None:
+    """Refuse a copied `.venv`: its scripts start the original's interpreter, code and database."""
+    from movierec_assets.command import CommandError
+
+    environment = Path(sys.argv[0]).absolute().parent.parent
+    if (environment / "pyvenv.cfg").is_file() and not environment.samefile(sys.prefix):
+        raise CommandError(
+            f"{environment} is a copy of {sys.prefix} and would work on the data there. Run `make install` in "
+            f"{environment.parent}, which makes it anew."
+        )
 
 
 def main() -> Any:
     """Entry point: errors that explain themselves are printed without a traceback, with exit status 1."""
     try:
+        _require_own_environment()
         return cli(standalone_mode=True)
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         sys.exit(130)
     except _explained() as error:
-        from pydantic import ValidationError
-
-        if isinstance(error, ValidationError):
-            problems = [f"MOVIEREC_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
-            click.echo("\n".join(problems), err=True)
-        else:
-            click.echo(str(error), err=True)
+        click.echo(str(error), err=True)
         sys.exit(1)

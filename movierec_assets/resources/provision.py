@@ -48,7 +48,12 @@ def provision(settings: Settings, say: Callable[[str], None] = lambda _: None) -
         ratings.create_schema()
         _, dagster, mlflow = urls.names
         if settings.mlflow_tracking_uri is None:
-            _once(connection, mlflow, f"mlflow {version('mlflow')}", lambda: _upgrade_mlflow(urls.mlflow, say))
+            _once(
+                connection,
+                mlflow,
+                f"mlflow {version('mlflow')}, relative places",
+                lambda: _upgrade_mlflow(urls.mlflow, say),
+            )
         _once(connection, dagster, f"dagster {version('dagster')}", lambda: _upgrade_dagster(say))
 
 
@@ -104,12 +109,16 @@ def _upgrade_mlflow(url: str, say: Callable[[str], None]) -> None:
     from mlflow.db import upgrade  # noqa: PLC0415
     from mlflow.environment_variables import MLFLOW_SQLALCHEMYSTORE_POOLCLASS  # noqa: PLC0415
 
+    from movierec_assets.resources.artifact_places import make_relative  # noqa: PLC0415
+    from movierec_assets.resources.registry import EXPERIMENT  # noqa: PLC0415
+
     pool_class: Any = MLFLOW_SQLALCHEMYSTORE_POOLCLASS
     # It forgets its pool with connections open, which would keep the database from being copied or dropped.
     before = pool_class.get_raw()
     pool_class.set("NullPool")
     try:
         upgrade.main([url], standalone_mode=False)
+        make_relative(url, EXPERIMENT)
     finally:
         pool_class.unset() if before is None else pool_class.set(before)
 
