@@ -40,6 +40,7 @@ else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 endif
+	$(BIN)/python -m movierec_assets.command.scripts
 	$(BIN)/python -m compileall -q movierec_assets
 	@touch $@
 

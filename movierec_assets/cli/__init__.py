@@ -284,10 +284,13 @@ def _require_own_environment() -> None:
     """Refuse a copied `.venv`: its scripts start the original's interpreter, code and database."""
     from movierec_assets.command import CommandError
 
-    environment = Path(sys.argv[0]).absolute().parent.parent
-    if (environment / "pyvenv.cfg").is_file() and not environment.samefile(sys.prefix):
+    environment, ours = Path(sys.argv[0]).absolute().parent.parent, Path(__file__).parent.parent
+    if not (environment / "pyvenv.cfg").is_file():
+        return
+    beside = environment.parent / ours.name
+    if not environment.samefile(sys.prefix) or (beside.is_dir() and not beside.samefile(ours)):
         raise CommandError(
-            f"{environment} is a copy of {sys.prefix} and would work on the data there. Run `make install` in "
+            f"{environment} is a copy, and works on the code and the data in {ours.parent}. Run `make install` in "
             f"{environment.parent}, which makes it anew."
         )
 

@@ -108,7 +108,8 @@ def write_env_file(settings: Settings) -> Path:
     path.chmod(0o600)
     for name, value in ({ENV_FILE_VARIABLE: str(path)} | variables(settings)).items():
         if name in _KEPT_UP:
-            set_key(path, name, value)
+            # Quotes or not, a dollar and a brace begin a variable; as the default of none the dollar stays a dollar.
+            set_key(path, name, value.replace("${", "${MOVIEREC_:-$}{"))
     return path
 
 

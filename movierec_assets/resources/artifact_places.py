@@ -22,6 +22,7 @@ from urllib.request import url2pathname
 import psycopg2
 from psycopg2 import sql
 
+from movierec_assets.resources.alembic_paths import allow_percent
 from movierec_assets.settings import DatabaseUrls, get_settings
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def use(uri: str, directory: Path) -> None:
     """
     from mlflow.store.artifact import artifact_repository_registry  # noqa: PLC0415
 
+    allow_percent()
     _directories[uri] = directory
     repositories: Any = artifact_repository_registry._artifact_repository_registry
     repositories.register(SCHEME, repository)

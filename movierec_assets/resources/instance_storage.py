@@ -14,6 +14,7 @@ from typing import Any
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
+from movierec_assets.resources.alembic_paths import allow_percent
 from movierec_assets.resources.env_file import require_own
 
 
@@ -21,7 +22,9 @@ class OwnPostgresStorage(DagsterPostgresStorage):
     """`DagsterPostgresStorage`, but not on the database that a copied `.env` names."""
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> DagsterPostgresStorage:
+    def from_config_value(  # type: ignore[override]
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> DagsterPostgresStorage:
         """Make the storage from dagster.yaml.
 
         Raises
@@ -30,4 +33,5 @@ class OwnPostgresStorage(DagsterPostgresStorage):
             When `dg` was started in a copy of the project that still has the `.env` of the original.
         """
         require_own(Path.cwd())
+        allow_percent()
         return super().from_config_value(inst_data, config_value)

@@ -109,9 +109,11 @@ def _upgrade_mlflow(url: str, say: Callable[[str], None]) -> None:
     from mlflow.db import upgrade  # noqa: PLC0415
     from mlflow.environment_variables import MLFLOW_SQLALCHEMYSTORE_POOLCLASS  # noqa: PLC0415
 
+    from movierec_assets.resources.alembic_paths import allow_percent  # noqa: PLC0415
     from movierec_assets.resources.artifact_places import make_relative  # noqa: PLC0415
     from movierec_assets.resources.registry import EXPERIMENT  # noqa: PLC0415
 
+    allow_percent()
     pool_class: Any = MLFLOW_SQLALCHEMYSTORE_POOLCLASS
     # It forgets its pool with connections open, which would keep the database from being copied or dropped.
     before = pool_class.get_raw()
