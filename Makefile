@@ -5,8 +5,14 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Where this directory was renamed or copied, .venv belongs to another one; and the Python under it may be gone.
+CHECK := import importlib.util as u, os; s = u.find_spec("movierec_assets"); \
+  print("yes" if s and os.path.samefile(os.path.dirname(os.path.dirname(s.origin)), ".") else "no")
+ANSWERS := $(shell $(BIN)/python -I -c '$(CHECK)' 2>/dev/null)
 # The first interpreter on the PATH that the lock file was made for; PYTHON=... overrides it.
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(if $(shell $(p) -c 'import sys; print(1 if (3,11) <= sys.version_info < (3,14) else "")' 2>/dev/null),$(p),)))
+# Not the script of that name: odd characters in the path break the line in it that names the interpreter.
+MOVIEREC := $(BIN)/python -m movierec_assets.cli
 UV := $(shell command -v uv 2>/dev/null)
 ARGS ?=
 
@@ -16,7 +22,14 @@ help: ## list the targets
 
 install: $(READY) ## make the environment in .venv from the lock file
 
+ifneq ($(ANSWERS),yes)
+.PHONY: $(READY)
+endif
 $(READY): requirements.lock pyproject.toml
+	@if [ '$(ANSWERS)' != yes ] && { [ -e $(VENV) ] || [ -L $(VENV) ]; }; then \
+	  echo "The environment in .venv does not work in this directory (renamed, copied, or its Python is gone): it is made anew."; \
+	  rm -rf $(VENV); \
+	fi
 	@test -n "$(PYTHON)" || { echo "movierec needs Python 3.11 to 3.13 on the PATH; name one with 'make PYTHON=/path/to/python3.12 ...'." >&2; exit 1; }
 ifneq ($(UV),)
 	"$(UV)" venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
@@ -27,14 +40,15 @@ else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 endif
+	$(BIN)/python -m movierec_assets.command.scripts
 	$(BIN)/python -m compileall -q movierec_assets
 	@touch $@
 
 run: $(READY) ## load the ratings, train, evaluate, promote and recommend (ARGS="--dataset ml-20m")
-	$(BIN)/movierec run $(ARGS)
+	$(MOVIEREC) run $(ARGS)
 
 up: $(READY) ## Postgres, MLflow, Dagster webserver and daemon; one Ctrl-C stops all
-	$(BIN)/movierec up $(ARGS)
+	$(MOVIEREC) up $(ARGS)
 
 # In order, so that fast tests come first on every worker. Threads that wait do not spin: tests run
 # beside each other, and a fit took twice as long on a busy machine.
@@ -44,16 +58,17 @@ test: lint ## lint, types and every test (ARGS='-m "not slow"' for the fast ones
 lint: $(READY) ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 
 bench: $(READY) ## what the graph costs, beside the original recipe and a bare fit (ARGS="--scale ml-20m")
-	$(BIN)/movierec bench $(ARGS)
+	$(MOVIEREC) bench $(ARGS)
 
 lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra serving --extra app --universal --python-version 3.11 --no-strip-extras \
 	  --generate-hashes --no-annotate --no-header --quiet -o requirements.lock
 
 clean: ## stop the embedded database and remove everything made here: environment, state, caches
-	@if [ -x $(BIN)/movierec ]; then MOVIEREC_DATABASE_URL= $(BIN)/movierec db destroy --yes; fi
+	@if [ '$(ANSWERS)' = yes ]; then MOVIEREC_DATABASE_URL= $(MOVIEREC) db destroy --yes; \
+	else bash movierec_assets/command/clean.sh "$${MOVIEREC_STATE_DIR:-.movierec}"; fi
 	rm -rf $(VENV) .movierec .env build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,8 +8,11 @@ opening a connection, making a directory, reading the environment when a module 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field, ValidationError, field_validator
+from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -21,6 +24,11 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DAGSTER_URL_VARIABLE = "MOVIEREC_DAGSTER_URL"
 DAGSTER_FILES_VARIABLE = "MOVIEREC_DAGSTER_FILES"
 """Read by dagster.yaml, which cannot derive them."""
+
+
+_DAGSTER_SUFFIX, _MLFLOW_SUFFIX = "_dagster", "_mlflow"
+_LONGEST_NAME = 63
+"""Bytes in a name of Postgres."""
 
 
 class SettingsError(ExplainedError, ValueError):
@@ -116,7 +124,61 @@ class Settings(BaseSettings):
     @field_validator("home", "state_dir", "data_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return value.expanduser().resolve() if value else None
+        if value is None:
+            return None
+        path = value.expanduser().resolve()
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path} is a file; expected a directory, as in {path.parent}")
+        return path
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415
+
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError, KeyError) as error:  # a directory of zones, a path, an unknown name
+            wanted = value.replace(" ", "_").casefold()
+            alike = sorted(zone for zone in available_timezones() if zone.casefold().split("/")[-1] == wanted)
+            example = next((zone for zone in alike if "/" in zone), "Europe/Berlin")
+            raise ValueError(f"{value!r} is no time zone; expected one of the IANA list, as in {example}") from error
+        return value
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _mlflow_server(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parsed = urlsplit(value)
+            host, _ = parsed.hostname, parsed.port
+        except ValueError as error:
+            raise ValueError("not an address; expected one as in http://127.0.0.1:5000") from error
+        if parsed.scheme not in ("http", "https") or not host:
+            raise ValueError("not the address of an MLflow server; expected one as in http://127.0.0.1:5000")
+        return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _known_storage(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value:
+            from fsspec import get_filesystem_class  # type: ignore[import-untyped]  # noqa: PLC0415
+
+            protocol = value.partition("://")[0]
+            try:
+                get_filesystem_class(protocol)
+            except (ImportError, ValueError) as error:
+                raise ValueError(f"{protocol}:// cannot be used ({error}); expected a path or an fsspec URL") from error
+        return value
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.dagster_port == self.mlflow_port:
+            raise ValueError(
+                f"MOVIEREC_DAGSTER_PORT and MOVIEREC_MLFLOW_PORT: both are {self.dagster_port}; give one another port"
+            )
+        return self
 
     @field_validator("database_url", "embedded_database_url")
     @classmethod
@@ -131,6 +193,20 @@ class Settings(BaseSettings):
             raise ValueError(f"is a {url.get_backend_name()} URL; the platform runs on Postgres only")
         if not url.database:
             raise ValueError("names no database; end it with one, as in postgresql://user@host:5432/movierec")
+        if len(f"{url.database}{_DAGSTER_SUFFIX}".encode()) > _LONGEST_NAME:
+            most = _LONGEST_NAME - len(_DAGSTER_SUFFIX)
+            raise ValueError(
+                f"names a database of more than {most} bytes; Postgres cuts longer names, and {_DAGSTER_SUFFIX} and "
+                f"{_MLFLOW_SUFFIX} are added to it"
+            )
+        from psycopg2 import ProgrammingError  # noqa: PLC0415
+        from psycopg2.extensions import parse_dsn  # noqa: PLC0415
+
+        try:
+            parse_dsn(DatabaseUrls(value).ratings)
+        except ProgrammingError as error:
+            problem = str(error).strip() if "parameter" in str(error) else "not a URL that libpq reads"
+            raise ValueError(f"{problem}; expected postgresql://user:password@host:5432/movierec") from error
         return value
 
     @property
@@ -142,6 +218,11 @@ class Settings(BaseSettings):
     def state(self) -> Path:
         """Directory of everything made at run time."""
         return self.state_dir or self.home / ".movierec"
+
+    @property
+    def artifacts(self) -> Path:
+        """Directory of MLflow's artifacts where no MLflow server takes them."""
+        return self.state / "mlartifacts"
 
     @property
     def data(self) -> Path:
@@ -203,18 +284,23 @@ class DatabaseUrls:
     @property
     def dagster(self) -> str:
         """SQLAlchemy URL of Dagster's storage."""
-        return self._render("postgresql+psycopg2", "_dagster")
+        return self._render("postgresql+psycopg2", _DAGSTER_SUFFIX)
 
     @property
     def mlflow(self) -> str:
         """SQLAlchemy URL of MLflow's backend store."""
-        return self._render("postgresql+psycopg2", "_mlflow")
+        return self._render("postgresql+psycopg2", _MLFLOW_SUFFIX)
 
     @property
     def names(self) -> tuple[str, str, str]:
         """Names of the three databases: ratings, Dagster, MLflow."""
         base = str(self._url.database)
-        return base, f"{base}_dagster", f"{base}_mlflow"
+        return base, f"{base}{_DAGSTER_SUFFIX}", f"{base}{_MLFLOW_SUFFIX}"
+
+    @staticmethod
+    def libpq(url: str) -> str:
+        """A SQLAlchemy URL as libpq takes it."""
+        return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
     @property
     def shown(self) -> str:
@@ -228,10 +314,14 @@ def get_settings() -> Settings:
     Raises
     ------
     SettingsError
-        One line for each variable that is unusable.
+        With one line for each variable that cannot be used.
     """
     try:
         return Settings()
     except ValidationError as error:
-        problems = [f"MOVIEREC_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("\n".join(problems)) from None  # the original may hold a password
+        raise SettingsError("\n".join(map(_line, error.errors()))) from None
+
+
+def _line(problem: ErrorDetails) -> str:
+    variable = "".join(f"MOVIEREC_{part}: ".upper() for part in problem["loc"][:1])
+    return variable + problem["msg"].removeprefix("Value error, ")

@@ -78,7 +78,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """libpq URL of the session's Postgres, at the template database with everything provisioned."""
-    state = tmp_path_factory.mktemp("server")
+    # Everything in here works in a directory that quotes, expansions and URLs trip over.
+    state = tmp_path_factory.mktemp("server") / "Ann's $5 films 100% é"
     saved = dict(os.environ)
     # What a crash of the machine would do to it matters to nobody.
     postgres_cluster.SERVER_SETTINGS |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -71,6 +71,8 @@ def test_the_url_that_is_shown_hides_the_password() -> None:
         ("postgresql://user:s3cret@host", "names no database"),
         ("postgresql://user:s3cret@host/", "names no database"),
         ("postgresql://user:s3cret@host:port/films", "expected postgresql://"),
+        ("postgresql://user:s3cret@host/films?sslmodus=require", 'invalid URI query parameter: "sslmodus"'),
+        (f"postgresql://user:s3cret@host/{'f' * 56}", "more than 55 bytes"),
     ],
 )
 def test_a_wrong_url_is_explained_with_the_variable_and_without_the_password(
@@ -94,23 +96,35 @@ def test_a_wrong_url_is_explained_with_the_variable_and_without_the_password(
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"),
+    ("variable", "value", "says"),
     [
-        ("MOVIEREC_POSITIVE_THRESHOLD", "6"),
-        ("MOVIEREC_POSITIVE_THRESHOLD", "many"),
-        ("MOVIEREC_DAGSTER_PORT", "0"),
-        ("MOVIEREC_MLFLOW_PORT", "70000"),
+        ("MOVIEREC_POSITIVE_THRESHOLD", "6", "less than or equal to 5"),
+        ("MOVIEREC_POSITIVE_THRESHOLD", "many", "valid number"),
+        ("MOVIEREC_DAGSTER_PORT", "0", "greater than or equal to 1"),
+        ("MOVIEREC_MLFLOW_PORT", "70000", "less than or equal to 65535"),
+        ("MOVIEREC_MLFLOW_PORT", "3000", "both are 3000; give one another port"),
+        ("MOVIEREC_TIMEZONE", "Berlin", "'Berlin' is no time zone; expected one of the IANA list, as in Europe/Berlin"),
+        ("MOVIEREC_TIMEZONE", "new york", "as in America/New_York"),
+        ("MOVIEREC_TIMEZONE", "Europe", "as in Europe/Berlin"),
+        ("MOVIEREC_TIMEZONE", "/etc/passwd", "as in Europe/Berlin"),
+        ("MOVIEREC_MLFLOW_TRACKING_URI", "localhost:5000", "as in http://127.0.0.1:5000"),
+        ("MOVIEREC_MLFLOW_TRACKING_URI", "./mlruns", "as in http://127.0.0.1:5000"),
+        ("MOVIEREC_MLFLOW_TRACKING_URI", "http://host:port", "as in http://127.0.0.1:5000"),
+        ("MOVIEREC_STORAGE_URL", "s4://bucket/path", "s4:// cannot be used"),
+        ("MOVIEREC_STATE_DIR", __file__, "is a file; expected a directory"),
     ],
 )
-def test_a_value_out_of_range_is_explained_with_the_variable(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str
+def test_a_value_that_cannot_be_used_is_one_line_with_the_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str, says: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     monkeypatch.setattr("sys.argv", ["movierec", "data", "list"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
-    assert variable in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert variable in line
+    assert says in line
 
 
 def test_without_a_database_the_message_says_how_to_get_one() -> None:
@@ -174,7 +188,7 @@ def test_the_memory_limit_is_read_as_people_write_it(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("text", ["1KB", "much", "-3GB"])
 def test_a_memory_limit_too_small_to_work_with_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("MOVIEREC_MEMORY_LIMIT", text)
-    with pytest.raises(SettingsError, match="MEMORY_LIMIT"):
+    with pytest.raises(SettingsError, match="MOVIEREC_MEMORY_LIMIT"):
         get_settings()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -132,7 +133,7 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
         require_anything_loaded(database, "recommendations come from a model of loaded ratings")
         service = RecommendationService(
             database,
-            ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts"),
+            ModelRegistry(settings.mlflow_uri, settings.artifacts),
         )
         if user_id is not None:
             answer = service.for_user(user_id, count)
@@ -188,8 +189,6 @@ def evaluate(
 
     Touches no database and no champion; downloads nothing.
     """
-    from pathlib import Path
-
     from movierec_assets.command import evaluate as command
     from movierec_assets.recsys import experiment, search
     from movierec_assets.resources.configurable import locate
@@ -245,9 +244,25 @@ def _show_answer(answer: Answer, console: Console) -> None:
     console.print(f"[dim]From {source}, version {answer.model_version}{data}[/]")
 
 
+def _require_own_environment() -> None:
+    """Refuse a copied `.venv`: its scripts start the original's interpreter, code and database."""
+    from movierec_assets.command import CommandError
+
+    environment, ours = Path(sys.argv[0]).absolute().parent.parent, Path(__file__).parent.parent
+    if not (environment / "pyvenv.cfg").is_file():
+        return
+    beside = environment.parent / ours.name
+    if not environment.samefile(sys.prefix) or (beside.is_dir() and not beside.samefile(ours)):
+        raise CommandError(
+            f"{environment} is a copy, and works on the code and the data in {ours.parent}. Run `make install` in "
+            f"{environment.parent}, which makes it anew."
+        )
+
+
 def main() -> Any:
     """Entry point: errors that explain themselves are printed without a traceback, with exit status 1."""
     try:
+        _require_own_environment()
         return cli(standalone_mode=True)
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)

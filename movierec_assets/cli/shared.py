@@ -83,6 +83,8 @@ def keep_loaded_dataset(settings: Settings, console: Console) -> None:
     directory = Path(load.source) if load else None
     if settings.dataset or directory is None or directory.name == DEMO_NAME:
         return
+    if not directory.exists():
+        directory = settings.data / directory.name  # the clone was moved
     if MovieLensFiles.present_in(directory):
         os.environ["MOVIEREC_DATASET"] = str(directory)
         console.print(f"{directory.name}: no dataset was chosen, and it is the one that is loaded.", markup=False)

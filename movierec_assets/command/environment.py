@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from dotenv import dotenv_values, set_key
+from dotenv import dotenv_values, set_key, unset_key
 
 from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
+from movierec_assets.resources.env_file import ENV_FILE_VARIABLE, written_for
 from movierec_assets.resources.provision import provision
 from movierec_assets.settings import DAGSTER_FILES_VARIABLE, DAGSTER_URL_VARIABLE, Settings, get_settings
 
@@ -23,6 +24,7 @@ _HEADER = "# The lines below are kept up by `movierec`; `dg` reads them. Lines o
 
 # Written to `.env` for `dg`. MOVIEREC_DATASET and the like are the user's.
 _KEPT_UP = (
+    ENV_FILE_VARIABLE,
     "DAGSTER_HOME",
     DAGSTER_URL_VARIABLE,
     DAGSTER_FILES_VARIABLE,
@@ -104,17 +106,26 @@ def write_env_file(settings: Settings) -> Path:
         path.touch(mode=0o600)
         path.write_text(_HEADER, encoding="utf-8")
     path.chmod(0o600)
-    for name, value in variables(settings).items():
+    for name, value in ({ENV_FILE_VARIABLE: str(path)} | variables(settings)).items():
         if name in _KEPT_UP:
-            set_key(path, name, value)
+            # Quotes or not, a dollar and a brace begin a variable; as the default of none the dollar stays a dollar.
+            set_key(path, name, value.replace("${", "${MOVIEREC_:-$}{"))
     return path
 
 
 def read_env_file(home: Path) -> None:
-    """Take the user's own MOVIEREC_ variables from `.env`, unless the environment has them already."""
+    """Take the user's own MOVIEREC_ variables from `.env`, unless the environment has them already.
+
+    Our own lines are taken out of a `.env` that was copied or moved here: they name another database.
+    """
     path = home / ".env"
     if not path.is_file():
         return
+    if written_for(path) not in (None, path):
+        with suppress(OSError):
+            for name in _KEPT_UP:
+                if name in dotenv_values(path):
+                    unset_key(path, name)
     for name, value in dotenv_values(path).items():
         if name.startswith("MOVIEREC_") and name not in _KEPT_UP and value is not None:
             os.environ.setdefault(name, value)

@@ -93,7 +93,7 @@ def run_job(job: str, settings: Settings, console: Console) -> Report:
     log = logs / f"{job}-{time.strftime('%Y%m%d-%H%M%S')}-{invocation[:6]}.log"
     with log.open("wb") as output, DagsterInstance.get() as instance:
         keep_connections(instance)
-        registry = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts")
+        registry = ModelRegistry(settings.mlflow_uri, settings.artifacts)
         for dead in end_dead_runs(instance, Database(settings.databases.ratings), registry):
             console.print(f"[yellow]Run {dead} was killed earlier; it is marked as failed now.[/]")
         process = subprocess.Popen(

@@ -12,7 +12,6 @@ import socket
 import sys
 import threading
 import time
-from pathlib import Path
 
 import honcho.manager
 import requests
@@ -71,7 +70,8 @@ def serve(settings: Settings, console: Console) -> int:
 
 
 def _program(name: str) -> str:
-    return shlex.quote(str(Path(sys.executable).parent / name))
+    # Not its script: there, odd characters in the path break the line that names the interpreter.
+    return f"{shlex.quote(sys.executable)} -m {name}"
 
 
 def _dagster_command(settings: Settings) -> str:
@@ -82,7 +82,7 @@ def _dagster_command(settings: Settings) -> str:
 
 
 def _mlflow_command(settings: Settings) -> str:
-    artifacts = shlex.quote((settings.state / "mlartifacts").as_uri())
+    artifacts = shlex.quote(settings.artifacts.as_uri())
     port = settings.mlflow_port
     return (
         f"exec {_program('mlflow')} server --host {HOST} --port {port} --workers 1 "

@@ -216,6 +216,9 @@ def _about_refit(turn: Turn, about: Record, candidates: Candidates) -> Decision:
 def _why_no_champion(turn: Turn, promotions: Promotions, challenger: Version) -> str:
     """Why there is nothing to compare with, as the beginning of a reason."""
     other = turn.champion
+    broken = turn.broken_incumbent(*_problem(challenger))
+    if broken is not None:
+        return f"No champion to compare with: {broken}"
     if other is None:
         loss = promotions.loss()
         return "No champion yet" if loss is None else f"No champion any more ({loss.happened})"

@@ -226,6 +226,8 @@ def champion_sensor(
     )
     if step.run_key is None:
         return SensorResult(skip_reason=step.reason, asset_events=events)
+    if (broken := promotions.broken_champion()) is not None:
+        return SensorResult(skip_reason=f"{broken} Nothing is published.", asset_events=events)
     context.log.info(step.reason)
     tags = {DECISION_TAG: str(decision.id), "movierec/champion": str(champion.number)}
     return SensorResult(run_requests=[RunRequest(run_key=step.run_key, tags=tags)], asset_events=events)

@@ -69,6 +69,8 @@ def als_model(
     promotions = Promotions(versions, database)
     champion = promotions.incumbent(data.dataset.id if data.dataset else None, data.positive_threshold)
     chosen = recipe_to_try(database, promotions, champion, data.dataset, data.positive_threshold)
+    if champion is None and (broken := promotions.broken_champion()) is not None:
+        context.log.warning(broken)
     with tracking.run(context) as mlflow:
         trained = train_version(context, mlflow, data, chosen, data.predecessor(versions, champion), database)
         versions.name_challenger(trained.challenger.version)

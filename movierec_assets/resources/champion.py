@@ -61,6 +61,8 @@ def load_champion(
         When there is none.
     OtherDatasetError
         When its movies or users are those of another dataset.
+    VersionFilesError
+        When its files are gone or damaged.
     """
     recognize_champion(registry, database)
     champion = Promotions(registry, database).champion()
@@ -99,6 +101,8 @@ def recognize_champion(registry: ModelRegistry, database: Database) -> None:
         return
     known = datasets_of(database)
     if not known:
+        return
+    if registry.problem_of(champion) is not None:
         return
     recommender = registry.load(champion)
     likes = PairSample()

@@ -70,7 +70,7 @@ class RegistryResource(ConfigurableResource[None]):
         RegistryUnavailableError
         """
         settings = get_settings()
-        registry = ModelRegistry(self.uri or settings.mlflow_uri, settings.state / "mlartifacts")
+        registry = ModelRegistry(self.uri or settings.mlflow_uri, settings.artifacts)
         registry.require_reachable()
         return registry
 

@@ -38,7 +38,7 @@ from movierec_assets.resources.decision_history import (
 from movierec_assets.resources.holds import Hold
 from movierec_assets.resources.known_datasets import DatasetRef, loaded_dataset
 from movierec_assets.resources.promotion_turn import PromotionError, Turn
-from movierec_assets.resources.registry import CHAMPION, ModelRegistry, NoChampionError, Version
+from movierec_assets.resources.registry import CHAMPION, ModelRegistry, NoChampionError, Version, VersionFilesError
 from movierec_assets.settings import get_settings
 
 __all__ = ["Hold", "Loss", "OtherData", "PromotionBusyError", "PromotionError", "Promotions", "Record", "Turn"]
@@ -118,8 +118,20 @@ class Promotions:
     def incumbent(self, dataset_id: int | None, threshold: float | None) -> Version | None:
         """The version that a challenger has to beat, see `Turn.incumbent`; a look without a lock."""
         with self.registry.reachable():
-            history = self._history()
-            return history.incumbent(self.registry.by_alias(CHAMPION), Problem(dataset_id, threshold))
+            found = self._history().incumbent(self.registry.by_alias(CHAMPION), Problem(dataset_id, threshold))
+            return found if found is None or self.registry.problem_of(found) is None else None
+
+    def broken_champion(self) -> str | None:
+        """What keeps the champion from being loaded, and what to do; None when it loads, or there is none."""
+        with self.registry.reachable():
+            champion = self.registry.by_alias(CHAMPION)
+            if champion is None:
+                return None
+            try:
+                self.registry.load(champion)
+            except VersionFilesError as error:
+                return str(error)
+            return None
 
     def other_data(self, version: Version) -> OtherData | None:
         """Tell a version of other data than is loaded; None for one of the same data, and when either is unknown."""
@@ -285,6 +297,11 @@ class Promotions:
         """Load a version before it is promoted: tables and API could not follow one that does not load."""
         try:
             self.registry.load(version)
+        except VersionFilesError as error:
+            raise PromotionError(
+                f"Version {version.number} does not load, so it was not promoted: {error.problem}. Promote another "
+                "version, see `movierec model list`."
+            ) from error
         except Exception as error:
             self.registry.require_reachable()
             raise PromotionError(

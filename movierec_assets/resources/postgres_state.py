@@ -26,6 +26,8 @@ from movierec_assets.resources.postgres_binaries import Account, EmbeddedPostgre
 from movierec_assets.resources.postgres_cluster import Cluster
 
 PLACES_FOR_ROOT = (Path("/var/lib/movierec-assets"), Path("/var/tmp/movierec-assets"))
+OWNER = "owner"
+"""File in a place outside that names the directory it belongs to; `command/clean.sh` reads it, too."""
 
 _log = logging.getLogger(__name__)
 
@@ -96,11 +98,9 @@ class StateDirectory:
 
     @property
     def cluster(self) -> Cluster:
-        """The data directory and its server, wherever they are."""
-        try:
-            return Cluster(Path(self._location.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return Cluster(self.path)
+        """The data directory and its server, wherever they are; never those of the directory this is a copy of."""
+        place = self._noted_place()
+        return Cluster(self.path if place is None or self._original(place) else place)
 
     @property
     def port(self) -> int | None:
@@ -137,6 +137,13 @@ class StateDirectory:
 
     def settle(self, account: Account | None) -> None:
         """See to it that there is a place for the data which the server's account can enter."""
+        noted = self._noted_place()
+        if noted is not None and (original := self._original(noted)) is not None:
+            raise EmbeddedPostgresError(
+                f"{self.path} is a copy of {original}, whose database is in {noted} and was not copied. "
+                "Start afresh with `movierec db destroy`; or stop the original, copy that place with its owners "
+                f"(`cp -a`) and write the copy's path into {self._location}."
+            )
         place = self.cluster.place
         if not place.exists():
             raise EmbeddedPostgresError(
@@ -144,6 +151,8 @@ class StateDirectory:
                 "start afresh with `make clean`."
             )
         if account is None or can_enter(account, place):
+            if place != self.path:
+                _write(place / OWNER, str(self.path))
             return
         if self.cluster.major:
             raise EmbeddedPostgresError(
@@ -151,7 +160,9 @@ class StateDirectory:
                 f"cannot enter {place}, where the database is. Let it pass with `chmod o+x` on the directories above, "
                 "or move the state directory (MOVIEREC_STATE_DIR) to where it can."
             )
-        _write(self._location, str(self._place_outside(account)))
+        outside = self._place_outside(account)
+        _write(outside / OWNER, str(self.path))
+        _write(self._location, str(outside))
 
     def clear(self) -> None:
         """Remove everything but the lock files, so that no process is left holding a lock on nothing."""
@@ -174,6 +185,26 @@ class StateDirectory:
     @property
     def _port_file(self) -> Path:
         return self.path / "port"
+
+    def _noted_place(self) -> Path | None:
+        """Where the data is noted to be; None when it is in this directory."""
+        try:
+            return Path(self._location.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def _original(self, place: Path) -> Path | None:
+        """The directory that a place outside belongs to, when that is not this one.
+
+        A directory that was moved owns what it owned before; one that was copied does not, as the original still does.
+        """
+        try:
+            owner = Path((place / OWNER).read_text(encoding="utf-8"))
+        except OSError:
+            return None
+        if owner == self.path or StateDirectory(owner)._noted_place() != place:
+            return None
+        return None if owner.samefile(self.path) else owner
 
     def _place_outside(self, account: Account) -> Path:
         digest = hashlib.sha256(bytes(self.path)).hexdigest()[:12]
@@ -201,7 +232,8 @@ class StateDirectory:
     def _report_leftovers(self, place: Path) -> None:
         """Stop the servers of state directories removed from this path; their data may be all there is of it."""
         for left in place.parent.glob(f"{place.name.partition('-')[0]}-*"):
-            if left != place:
+            # One whose state directory was moved has a new owner.
+            if left != place and self._original(left) is None:
                 Cluster(left).stop()
                 _log.warning("%s holds the database of a removed %s. Remove it if it is not needed.", left, self.path)
 

@@ -6,6 +6,7 @@ is used is decided in `recsys.warm_start`.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from movierec_assets.recsys.warm_start import Legacy, Predecessor
-from movierec_assets.resources.registry import ModelRegistry, Version
+from movierec_assets.resources.registry import DAMAGED, ModelRegistry, Version
 
 LEGACY_FILE = "warm_start.npz"
+
+_log = logging.getLogger(__name__)
 
 
 def log_legacy(mlflow: Any, legacy: Legacy) -> None:
@@ -29,12 +32,16 @@ def log_legacy(mlflow: Any, legacy: Legacy) -> None:
 
 
 def predecessor_of(registry: ModelRegistry, champion: Version) -> Predecessor | None:
-    """The training that made the champion; None when its run kept nothing to go on from."""
+    """The training that made the champion; None when its run kept nothing to go on from, or that is damaged."""
     if not any(item.path == LEGACY_FILE for item in registry.client.list_artifacts(champion.run_id)):
         return None
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
         path = registry.client.download_artifacts(champion.run_id, LEGACY_FILE, scratch)
-        with np.load(path, allow_pickle=False) as arrays:
-            legacy = Legacy.from_arrays(arrays)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                legacy = Legacy.from_arrays(arrays)
+        except DAMAGED as error:
+            _log.warning("%s of version %d is damaged (%s); nothing is continued.", LEGACY_FILE, champion.number, error)
+            return None
     model = registry.load(champion)
     return Predecessor(champion.recipe, model.ids, model.seen, legacy)

@@ -102,9 +102,17 @@ class Turn:
         -------
         Version or None
             The champion when it was trained on this dataset with this threshold. Otherwise the last champion that was,
-            unless it was rolled back, is deleted, or was lost in MLflow.
+            unless it was rolled back, is deleted, or was lost in MLflow. None as well when its files are gone or
+            damaged: then `broken_incumbent` says so.
         """
-        return self._history().incumbent(self.champion, Problem(dataset_id, threshold))
+        found = self._history().incumbent(self.champion, Problem(dataset_id, threshold))
+        return found if found is None or self._registry.problem_of(found) is None else None
+
+    def broken_incumbent(self, dataset_id: int | None, threshold: float | None) -> str | None:
+        """Why the version to beat cannot be loaded, without a full stop; None when it can."""
+        found = self._history().incumbent(self.champion, Problem(dataset_id, threshold))
+        problem = None if found is None else self._registry.problem_of(found)
+        return None if found is None or problem is None else f"version {found.number} cannot be loaded: {problem}"
 
     def holds(self, dataset_id: int | None = None) -> list[Hold]:
         """Holds that nobody released, oldest first; those on one dataset when it is given."""

@@ -46,7 +46,7 @@ def provision(settings: Settings, say: Callable[[str], None] = lambda _: None) -
     _, dagster, mlflow = urls.names
     stamps = {dagster: f"dagster {version('dagster')}"}
     if settings.mlflow_tracking_uri is None:
-        stamps[mlflow] = f"mlflow {version('mlflow')}"
+        stamps[mlflow] = f"mlflow {version('mlflow')}, relative places"
     ratings = Database(urls.ratings)
     if _is_ready(ratings, urls, stamps):
         return
@@ -134,12 +134,18 @@ def _upgrade_mlflow(url: str, say: Callable[[str], None]) -> None:
     from mlflow.db import upgrade  # noqa: PLC0415
     from mlflow.environment_variables import MLFLOW_SQLALCHEMYSTORE_POOLCLASS  # noqa: PLC0415
 
+    from movierec_assets.resources.alembic_paths import allow_percent  # noqa: PLC0415
+    from movierec_assets.resources.artifact_places import make_relative  # noqa: PLC0415
+    from movierec_assets.resources.registry import EXPERIMENT  # noqa: PLC0415
+
+    allow_percent()
     pool_class: Any = MLFLOW_SQLALCHEMYSTORE_POOLCLASS
     # It forgets its pool with connections open, which would keep the database from being copied or dropped.
     before = pool_class.get_raw()
     pool_class.set("NullPool")
     try:
         upgrade.main([url], standalone_mode=False)
+        make_relative(url, EXPERIMENT)
     finally:
         pool_class.unset() if before is None else pool_class.set(before)
 

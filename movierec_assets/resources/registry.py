@@ -8,9 +8,12 @@ in `recsys.promotion`; one promotion at a time and their history is `decisions`;
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +29,7 @@ from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import Decision, opponent
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.resources import registry_lookup
+from movierec_assets.resources import artifact_places, registry_lookup
 from movierec_assets.resources.champion_copy import ChampionCopy
 from movierec_assets.resources.known_datasets import DatasetRef
 
@@ -43,11 +46,18 @@ POSITIVES_FINGERPRINT = "positives_fingerprint"
 """Tag of a version: hash of the likes it was trained on."""
 MODEL_FILE = "recommender.npz"
 """Name of the recommender's arrays inside the artifacts of a version."""
+_FOLDER = "artifacts"
+"""Folder of that file among a version's files."""
 
 # With its defaults the client keeps a caller waiting for four minutes when the server is away.
 _CLIENT_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 _PROBE_SECONDS = 5
 _LONGEST_TAG = 5000
+_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, IndexError, TypeError)
+"""What reading arrays raises when their file is at fault, and not the disk or the network."""
+
+_log = logging.getLogger(__name__)
 
 
 class RegistryUnavailableError(ExplainedError, RuntimeError):
@@ -56,6 +66,24 @@ class RegistryUnavailableError(ExplainedError, RuntimeError):
 
 class NoSuchVersionError(ExplainedError, LookupError):
     """The registry has no such version; the message says which it has."""
+
+
+class VersionFilesError(ExplainedError, RuntimeError):
+    """A version cannot be loaded because its files are gone or damaged; the message says which, and what to do.
+
+    Never raised because MLflow, the disk or the network does not answer.
+
+    Attributes
+    ----------
+    version : int
+    problem : str
+        The file and what is wrong with it, without a full stop.
+    """
+
+    def __init__(self, version: int, problem: str, remedy: str) -> None:
+        super().__init__(f"Version {version} of {MODEL_NAME} cannot be loaded: {problem}. {remedy}")
+        self.version = version
+        self.problem = problem
 
 
 class NoChampionError(ExplainedError, RuntimeError):
@@ -156,6 +184,7 @@ class ModelRegistry:
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient  # noqa: PLC0415
 
+        artifact_places.use(self.uri, self._artifacts)
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def require_reachable(self) -> None:
@@ -200,24 +229,35 @@ class ModelRegistry:
                 self.require_reachable()
             raise
 
-    def ensure_experiment(self) -> str:
-        """Create the experiment unless it exists; returns its id.
+    def ensure_experiment(self, say: Callable[[str], None] = _log.warning) -> str:
+        """Create the experiment unless it exists, restore it when it was deleted in MLflow; returns its id.
 
         Without a server MLflow would put artifacts under the working directory of whoever comes first.
+
+        Parameters
+        ----------
+        say : callable
+            Told when something was restored.
         """
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
         found = self.client.get_experiment_by_name(EXPERIMENT)
-        if found is not None:
-            return str(found.experiment_id)
-        location = None if self.uri.startswith("http") else self._artifacts.as_uri()
-        try:
-            return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
-        except MlflowException:
-            again = self.client.get_experiment_by_name(EXPERIMENT)
-            if again is None:
-                raise
-            return str(again.experiment_id)
+        if found is None:
+            location = None if self._through_server else artifact_places.ROOT
+            try:
+                return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
+            except MlflowException:
+                found = self.client.get_experiment_by_name(EXPERIMENT)
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+            say(f"The experiment {EXPERIMENT} was deleted in MLflow; it is restored, with its runs.")
+        return str(found.experiment_id)
+
+    @property
+    def _through_server(self) -> bool:
+        return self.uri.startswith("http")
 
     def by_alias(self, alias: str) -> Version | None:
         """The version that carries an alias; None when there is none."""
@@ -352,14 +392,82 @@ class ModelRegistry:
         self.client.set_model_version_tag(MODEL_NAME, str(number), name, value)
 
     def load(self, version: Version) -> Recommender:
-        """The recommender of a version, read from its artifacts."""
-        import mlflow  # noqa: PLC0415
+        """The recommender of a version, read from its artifacts.
 
-        mlflow.set_tracking_uri(self.uri)
-        mlflow.set_registry_uri(self.uri)
-        directory = mlflow.artifacts.download_artifacts(f"models:/{MODEL_NAME}/{version.number}")
-        with np.load(Path(directory) / "artifacts" / MODEL_FILE, allow_pickle=False) as arrays:
-            return Recommender.from_arrays(arrays)
+        Raises
+        ------
+        VersionFilesError
+            When they are gone or damaged; names a version that can be promoted instead.
+        """
+        try:
+            return self._read(version)
+        except _UnreadableError as error:
+            # Alone, because who shows a failed step looks for the innermost error.
+            raise VersionFilesError(version.number, str(error), self._remedy(version)) from None
+
+    def problem_of(self, version: Version) -> str | None:
+        """What is wrong with the files of a version, without a full stop; None when it loads."""
+        try:
+            self._read(version)
+        except _UnreadableError as error:
+            return str(error)
+        return None
+
+    def _read(self, version: Version) -> Recommender:
+        with self._file(version) as (path, shown):
+            try:
+                with np.load(path, allow_pickle=False) as arrays:
+                    return Recommender.from_arrays(arrays)
+            except _GONE as error:
+                raise _UnreadableError(f"{shown} is not there") from error
+            except PermissionError as error:
+                raise _UnreadableError(f"this account may not read {shown}") from error
+            except DAMAGED as error:
+                said = str(error).strip(". ").partition("\n")[0]
+                raise _UnreadableError(f"{shown} is damaged ({said or type(error).__name__})") from error
+
+    @contextmanager
+    def _file(self, version: Version) -> Iterator[tuple[Path, str]]:
+        """The file of a version's recommender, and how to name it; through a server, a copy of it.
+
+        Raises
+        ------
+        _UnreadableError
+            When the server lists the version's files, and this one is not among them.
+        """
+        place = self.client.get_model_version_download_uri(MODEL_NAME, str(version.number))
+        directory = None if self._through_server else artifact_places.local_path(place, self._artifacts)
+        if directory is not None:
+            path = directory / _FOLDER / MODEL_FILE
+            yield path, str(path)
+            return
+        from mlflow.artifacts import download_artifacts, list_artifacts  # noqa: PLC0415
+
+        uri, wanted = f"models:/{MODEL_NAME}/{version.number}", f"{_FOLDER}/{MODEL_FILE}"
+        shown = f"{place}/{wanted}"
+        listed = list_artifacts(f"{uri}/{_FOLDER}", tracking_uri=self.uri)
+        if not any(item.path.endswith(MODEL_FILE) for item in listed):
+            raise _UnreadableError(f"{shown} is not there")
+        with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
+            found = download_artifacts(f"{uri}/{wanted}", dst_path=scratch, tracking_uri=self.uri)
+            yield Path(found), shown
+
+    def _remedy(self, broken: Version) -> str:
+        """What to do about a version that does not load: promote another one of the same data, or train."""
+        others = [version for version in self.versions() if version.number != broken.number]
+        alike = [version for version in others if _learned_from(version) == _learned_from(broken)]
+        # One that was champion before is better known than one that was kept.
+        for version in sorted(alike, key=lambda each: each.tags.get("promotion_outcome") in ("kept", "rejected", None)):
+            if self.problem_of(version) is None:
+                return (
+                    f"`movierec model promote {version.number}` makes version {version.number} the champion instead; "
+                    "`movierec run --job train` trains a new one."
+                )
+        return (
+            "No other version of its data loads: train one with `movierec run --job train`, or put the files back. "
+            "`movierec model promote N` makes a version of other data the champion; `movierec model list` shows which "
+            "there are."
+        )
 
     def load_copied(self, version: Version) -> Recommender:
         """The recommender of the champion from its copy on the local disk, which is made unless it is there."""
@@ -384,6 +492,14 @@ class ModelRegistry:
             return []
         found = self.client.search_runs([experiment.experiment_id], f"tags.dagster_run_id = '{dagster_run_id}'")
         return [run.info.run_id for run in found]
+
+
+class _UnreadableError(Exception):
+    """The file of a version cannot be read; names it."""
+
+
+def _learned_from(version: Version) -> tuple[int | None, float | None]:
+    return version.dataset.id if version.dataset else None, version.positive_threshold
 
 
 def _version(found: Any) -> Version:

@@ -40,7 +40,7 @@ class MlflowTrackingResource(ConfigurableResource[None]):
         """
         from dagster_mlflow import mlflow_tracking  # noqa: PLC0415
 
-        uri = self._ready()
+        uri = self._ready(context)
         config = {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": uri, "env": {}, "extra_tags": {}}
         with build_resources(
             {"mlflow": mlflow_tracking},
@@ -72,16 +72,16 @@ class MlflowTrackingResource(ConfigurableResource[None]):
         """
         import mlflow  # noqa: PLC0415
 
-        uri = self._ready()
+        uri = self._ready(context)
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         mlflow.set_experiment(EXPERIMENT)
         with mlflow.start_run(run_name=f"{name}-{context.run.run_id[:8]}"):
             yield mlflow
 
-    def _ready(self) -> str:
-        """Make sure that the experiment exists; returns the tracking server."""
+    def _ready(self, context: AssetExecutionContext) -> str:
+        """Make sure that the experiment is there; returns the tracking server."""
         settings = get_settings()
         uri = self.uri or settings.mlflow_uri
-        ModelRegistry(uri, settings.state / "mlartifacts").ensure_experiment()
+        ModelRegistry(uri, settings.artifacts).ensure_experiment(context.log.warning)
         return uri

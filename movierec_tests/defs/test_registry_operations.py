@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -387,9 +388,10 @@ def test_the_tables_follow_a_rollback_and_a_move_in_mlflow_which_is_noted_once(p
 
 
 def test_a_publication_that_fails_is_not_requested_again_at_once(platform: Platform) -> None:
-    one = register(platform, loads=False)
+    one = register(platform)
     move_alias(platform, one)
     request = _request(platform)
+    shutil.rmtree(platform.settings.state / "versions")
     assert not _serve_as(request).success
     assert "did not work out; tried again after" in str(_look(platform))
     assert set(promotions_of(platform).served().values()) == {None}
