@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from dagster import (
 )
 
 from movierec_assets.defs.automation import unfinished_mlflow_runs
+from movierec_assets.resources.artifact_places import local_path
 from movierec_tests.defs import multiprocess_jobs as jobs
 from movierec_tests.defs.harness import Platform, own_platform
 
@@ -117,7 +117,9 @@ def test_runs_belong_to_the_platforms_experiment_with_artifacts_in_the_state_dir
     (run,) = _mlflow_runs(platform, run_id)
     experiment = platform.registry.client.get_experiment(run.info.experiment_id)
     assert experiment.name == "movierec"
-    assert Path(run.info.artifact_uri.removeprefix("file://")).is_relative_to(platform.settings.state)
+    directory = local_path(run.info.artifact_uri, platform.settings.artifacts)
+    assert directory is not None
+    assert directory.is_relative_to(platform.settings.state)
 
 
 def _look_at(run: DagsterRun, event: DagsterEvent, instance: DagsterInstance) -> Any:
