@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,14 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Everything in here works in a directory that quotes, expansions and URLs trip over.
     state = tmp_path_factory.mktemp("server") / "Ann's $5 films 100% é"
     saved = dict(os.environ)
-    # What a crash of the machine would do to it matters to nobody.
-    postgres_cluster.SERVER_SETTINGS |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     server = EmbeddedPostgres(state, TEMPLATE)
     try:
-        with server.lease() as url:
+        with ExitStack() as held:
+            with pytest.MonkeyPatch.context() as patched:
+                for name in ("fsync", "full_page_writes", "synchronous_commit"):
+                    # What a crash of the machine would do to it matters to nobody.
+                    patched.setitem(postgres_cluster.SERVER_SETTINGS, name, "off")
+                url = held.enter_context(server.lease())
             settings = Settings(state_dir=state, database_url=url)
             os.environ.update(variables(settings))
             try:

@@ -246,14 +246,12 @@ def _show_answer(answer: Answer, console: Console) -> None:
 
 def _require_own_environment() -> None:
     """Refuse a copied `.venv`: its scripts start the original's interpreter, code and database."""
-    from movierec_assets.command import CommandError
-
     environment, ours = Path(sys.argv[0]).absolute().parent.parent, Path(__file__).parent.parent
     if not (environment / "pyvenv.cfg").is_file():
         return
     beside = environment.parent / ours.name
     if not environment.samefile(sys.prefix) or (beside.is_dir() and not beside.samefile(ours)):
-        raise CommandError(
+        raise ExplainedError(
             f"{environment} is a copy, and works on the code and the data in {ours.parent}. Run `make install` in "
             f"{environment.parent}, which makes it anew."
         )

@@ -93,6 +93,8 @@ def _is_healed_by_the_next_training(moved: Traveller, dataset: Path, capfd: pyte
     file = directory / "artifacts" / MODEL_FILE
     file.unlink()
 
+    assert RecommendationService(database, registry).for_user(1, 5).model_version == 2, "its copy is still there"
+    shutil.rmtree(registry.copy.directory)
     with pytest.raises(VersionFilesError) as refused:
         RecommendationService(database, registry).for_user(1, 5)
     published = failures_of(run("publish"))["user_recommendations"]
