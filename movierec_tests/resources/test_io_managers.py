@@ -116,12 +116,13 @@ def _challenger() -> Challenger:
     fitted = als.fit(
         _interactions({(user, movie): (4.0, movie) for user in range(5) for movie in range(user, 7)}), recipe
     )
-    return Challenger(7, "run", recipe, fitted, {"split": "abc", "positives": "déf"})
+    return Challenger(7, "run", recipe, fitted, {"split": "abc", "positives": "déf"}, np.arange(5) != 2)
 
 
 def test_a_challenger_comes_back_with_recipe_and_provenance(instance: DagsterInstance, tmp_path: Path) -> None:
     challenger = _challenger()
     _, (back,) = _through(instance, tmp_path, "npz", challenger, Challenger)
+    assert back.unseen.tolist() == [True, True, False, True, True]
     assert (back.version, back.run_id, back.recipe, back.provenance) == (
         7,
         "run",
