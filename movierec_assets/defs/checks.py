@@ -28,6 +28,7 @@ from movierec_assets.defs.recommendations import PER_USER
 from movierec_assets.recsys.comparison import paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.shortage import why_few
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
 from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
@@ -98,7 +99,7 @@ def somebody_can_be_evaluated(
         passed=users >= least,
         description=f"{users:,} users have {MIN_TRAIN_TO_EVALUATE} positives or more before their latest ones; "
         f"at least {least} are asked for (MOVIEREC_MIN_EVALUATED_USERS). "
-        + ("" if users >= least else "Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."),
+        + ("" if users >= least else why_few(split.before("test"), test_matrix)),
         metadata={"evaluated_users": users},
     )
 

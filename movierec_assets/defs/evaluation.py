@@ -29,9 +29,8 @@ from movierec_assets.defs.progress import Say, telling
 from movierec_assets.defs.provenance import FINGERPRINT, SPLIT, fingerprint, require_one_split, require_recorded
 from movierec_assets.recsys import als, baselines, starts
 from movierec_assets.recsys.comparison import lead
-from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
-from movierec_assets.recsys.experiment import NOBODY_TO_SCORE, rank
+from movierec_assets.recsys.experiment import nobody_to_score, rank
 from movierec_assets.recsys.guardrails import full_lists, seen_items
 from movierec_assets.recsys.interactions import BoolArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
@@ -114,7 +113,7 @@ def model_evaluation(
     if left_out_users:
         context.log.info(f"Leaving out {left_out_users:,} users whose held-out likes an earlier training has seen")
     if len(task.users) == 0:
-        raise RecsysError(NOBODY_TO_SCORE)
+        raise nobody_to_score(everybody.train, test_matrix)
     versions = registry.open()
     baselines_started = time.perf_counter()
     ranked, left_out = _baselines(task, als_model.recipe.seed)

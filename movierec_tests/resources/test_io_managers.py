@@ -188,7 +188,7 @@ def test_a_missing_artefact_is_named_with_what_to_materialize(
     reading.__annotations__["train_matrix"] = kind
     source = SourceAsset("train_matrix", io_manager_key=key)
     consumer: AssetsDefinition = asset(io_manager_key=key)(reading)
-    with pytest.raises(ArtifactMissingError, match=r"materialize train_matrix first, or run `movierec run`") as raised:
+    with pytest.raises(ArtifactMissingError, match=r"Materialize train_matrix first, or run the job") as raised:
         materialize([source, consumer], instance=instance, resources=_storages(tmp_path), selection=["reading"])
     assert str(tmp_path / "train_matrix") in str(raised.value)
 
