@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from .causes import GET_TIMES, NOTHING_IS_EARLIER
 from .errors import DatasetError
 
-RATING_COLUMNS = ("userId", "movieId", "rating", "timestamp")
+TIME_COLUMN = "timestamp"
+RATING_COLUMNS = ("userId", "movieId", "rating", TIME_COLUMN)
 MOVIE_COLUMNS = ("movieId", "title", "genres")
 LINK_COLUMNS = ("movieId", "imdbId", "tmdbId")
 
@@ -171,6 +173,10 @@ def read_header(stream: BinaryIO, path: Path, columns: Sequence[str]) -> Header:
     names = [name.casefold() for name in found]
     missing = [name for name in columns if name.casefold() not in names]
     if missing:
+        if missing == [TIME_COLUMN]:
+            raise DatasetError(
+                f"{where}: no column {TIME_COLUMN}, found {','.join(found)[:200]}. {NOTHING_IS_EARLIER}\n{GET_TIMES}"
+            )
         looks_like_data = found[0].lstrip("-").isdecimal()
         what = "the header is missing, this looks like data" if looks_like_data else f"no column {', '.join(missing)}"
         raise DatasetError(f"{where}: {what}. Expected the columns {expected}, found {','.join(found)[:200]}. {remedy}")

@@ -1,13 +1,11 @@
 """Reading movies.csv and links.csv.
 
 What belongs here: titles, years, genres and ids elsewhere. What does not: ratings, and what becomes of the rows.
-Both files are small, so they are read line by line; a quoted value may hold commas and quotes but no line end, so
-that one quote too many spoils one line and not the rest of the file.
+Both files are small, so they are read line by line; which lines make one row is in `quoted_lines`.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import DatasetError
+from .judgement import Limits, Tally, misfit_of_movies
 from .layout import LINK_COLUMNS, MOVIE_COLUMNS, MovieLensFiles, open_file, read_header
+from .quoted_lines import joined_rows
 from .rejects import MAX_ID, Reason, Rejects, clean_text
 
 NO_GENRES = "(no genres listed)"
@@ -38,7 +38,7 @@ class Movies:
     movie_id : int32 array, shape (n,)
         Ids as in the file.
     title : list of str
-        Titles as in the file, the year included.
+        Titles as in the file, the year included; a line break in one is a space.
     year : list of int or None
         First year in the parentheses that end the title.
     genres : list of list of str
@@ -62,6 +62,10 @@ class Movies:
 
     def __len__(self) -> int:
         return len(self.title)
+
+    def misfit(self, path: Path, limits: Limits) -> str | None:
+        """Why a load would refuse movies.csv, which is at this path; None when it would not."""
+        return misfit_of_movies(path, Tally.of(self.rejects, len(self) + len(self.rejects)), limits)
 
 
 def parse_year(title: str) -> int | None:
@@ -103,10 +107,11 @@ def read_movies(files: MovieLensFiles) -> Movies:
             entries[movie_id] = (line, text, title, genres)
     rejects = Rejects.of(files.movies.name, width, bad)
     if not entries:
+        told = Tally.of(rejects, len(rejects)).lines() or ["It holds a header only."]
         raise DatasetError(
-            f"{files.movies}: no movie can be loaded. {rejects.summary()} Each row must read like "
-            f"1,Toy Story (1995),Adventure|Comedy ({','.join(MOVIE_COLUMNS)}); correct the file, or fetch the "
-            "release again."
+            "\n".join([f"{files.movies}: no movie can be loaded.", *told])
+            + f"\nEach row must read like 1,Toy Story (1995),Adventure|Comedy ({','.join(MOVIE_COLUMNS)}); correct the "
+            "file, or fetch the release again."
         )
     links, link_rejects = _read_links(files.links, entries.keys())
     titles = [title for _, _, title, _ in entries.values()]
@@ -179,30 +184,32 @@ def _rows(
     stream = open_file(path)
     with stream:
         header = read_header(stream, path, columns)
-        lines = stream.readlines()
+        raw_lines = stream.readlines()
 
-    def rows() -> Iterator[tuple[int, str, list[str]]]:
-        for number, raw in enumerate(lines, header.line + 1):
+    def lines() -> Iterator[str]:
+        for number, raw in enumerate(raw_lines, header.line + 1):
             try:
-                line = raw.decode("utf-8").rstrip("\r\n")
+                yield raw.decode("utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise DatasetError(
                     f"{path}, line {number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) is not "
                     f"UTF-8. Save the file as UTF-8, for instance with "
                     f"`iconv -f latin1 -t utf-8 {path.name} > fixed.csv`."
                 ) from error
+
+    def is_row(fields: Sequence[str]) -> bool:
+        return len(fields) == header.width and not isinstance(_id(fields[header.positions[0]]), Reason)
+
+    def rows() -> Iterator[tuple[int, str, list[str]]]:
+        for place, line, fields in joined_rows(list(lines()), is_row):
+            number, text = header.line + 1 + place, clean_text(line.encode())
             if not line.strip():
                 continue
-            text = clean_text(raw)
             if "\0" in line:
                 bad.append((number, Reason.NUL_BYTE, 0, text))
-                continue
-            try:
-                fields = next(csv.reader([line], strict=True))
-            except csv.Error:
+            elif fields is None:
                 bad.append((number, Reason.MALFORMED, 0, text))
-                continue
-            if len(fields) == header.width:
+            elif len(fields) == header.width:
                 yield number, text, [fields[position] for position in header.positions]
             else:
                 bad.append((number, Reason.FIELD_COUNT, len(fields), text))

@@ -182,10 +182,13 @@ class Rejects:
         shown = [f'line {line} "{text[:80]}" ({reason})' for _, line, text, reason in self._head(examples).rows()]
         return f"{reasons}. First: {'; '.join(shown)}." if shown else "no rows rejected."
 
+    def chosen(self, places: npt.NDArray[np.int64]) -> Rejects:
+        """Some of the rows."""
+        line, code, detail = self.line[places], self.code[places], self.detail[places]
+        return Rejects(self.file, line, code, detail, self.text.gather(places), self.fields)
+
     def _head(self, count: int) -> Rejects:
-        return Rejects(
-            self.file, self.line[:count], self.code[:count], self.detail[:count], self.text.head(count), self.fields
-        )
+        return self.chosen(np.arange(min(count, len(self))))
 
     def _wording(self, code: np.uint8, detail: np.int64) -> str:
         return wording(Reason(int(code)), detail, self.fields)

@@ -198,7 +198,7 @@ def test_a_ratings_file_that_cannot_be_loaded_leaves_everything_as_it_was(
     ("content", "says"),
     [
         (b"1,1,4.0,964982703\n", "header is missing"),
-        (b"userId,movieId,rating,timestamp\n1,77,4.0,964982703\n", "1 unknown movie"),
+        (b"userId,movieId,rating,timestamp\n1,77,4.0,964982703\n", "1 row: unknown movie"),
     ],
 )
 def test_movies_of_a_dataset_without_usable_ratings_are_not_loaded(
