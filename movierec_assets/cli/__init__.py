@@ -60,7 +60,12 @@ def cli() -> None:
     help="What to materialize: everything but a search, what loads ratings, what learns from them, a search for a "
     "recipe that the next training takes, or only the champion's recommendations.",
 )
-def run(dataset: str | None, job: str) -> None:
+@click.option(
+    "--retrain",
+    is_flag=True,
+    help="Train although nothing has changed since the version that the same likes, recipe and code gave.",
+)
+def run(dataset: str | None, job: str, retrain: bool) -> None:
     """Run a job through Dagster and show what it came to.
 
     The jobs train, search and publish work on the ratings that are loaded; with --dataset they make sure that these are
@@ -75,6 +80,8 @@ def run(dataset: str | None, job: str) -> None:
     from movierec_assets.command.summary import show_failure, show_success
     from movierec_assets.resources.database import Database
 
+    if retrain and job not in ("everything", "train"):
+        raise click.UsageError(f"--retrain is for the jobs everything and train; {job} trains nothing.")
     console = console_for_people()
     with platform(settings_from(dataset), sayer(console)) as settings:
         database = Database(settings.databases.ratings)
@@ -84,7 +91,7 @@ def run(dataset: str | None, job: str) -> None:
             os.environ["MOVIEREC_DATASET"] = str(located.files.directory.resolve())  # all steps load this one
         else:
             require_loaded(database, settings, job, dataset)
-        report = run_job(job, settings, console)
+        report = run_job(job, settings, console, retrain=retrain)
         if not report.succeeded:
             show_failure(report, console)
             sys.exit(1)
@@ -93,8 +100,12 @@ def run(dataset: str | None, job: str) -> None:
 
 @cli.command()
 @DATASET_OPTION
-def up(dataset: str | None) -> None:
+@click.option("--verbose", is_flag=True, help="Show every line of the servers, sensor ticks included.")
+def up(dataset: str | None, verbose: bool) -> None:
     """Start Postgres, MLflow, and Dagster's webserver and daemon; Ctrl-C stops all of them.
+
+    Shown are the addresses, runs that start and end, warnings and errors. All lines of the servers are in files under
+    logs/servers in the state directory.
 
     Ports: MOVIEREC_DAGSTER_PORT (3000) and MOVIEREC_MLFLOW_PORT (5000), on this machine only. The daily schedules
     and the sensor that sees changed dataset files are on. Without a dataset, the one that is loaded is watched.
@@ -105,7 +116,7 @@ def up(dataset: str | None) -> None:
     console = console_for_people()
     with platform(settings_from(dataset), sayer(console)) as settings:
         keep_loaded_dataset(settings, console)
-        sys.exit(serve(settings, console))
+        sys.exit(serve(settings, console, verbose=verbose))
 
 
 @cli.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Self
@@ -21,9 +22,11 @@ from movierec_assets.command.run import run_job
 from movierec_assets.resources.database import Database
 from movierec_assets.resources.decisions import Hold, Loss, OtherData, Promotions, Record
 from movierec_assets.resources.registry import ModelRegistry, Version
+from movierec_assets.resources.version_page import HEADLINE, HEADLINE_CUTOFF, METRICS, RANKERS, figures, ranker_rows
 from movierec_assets.settings import Settings
 
-HEADLINE = "ndcg_at_10"
+_METRIC = re.compile(rf"(?:{'|'.join(METRICS)})_at_\d+")
+_SCORE = re.compile(r"_at_\d+(?:_low|_high)?$")
 _DECISION_TAGS = ("promotion_outcome", "promotion_reason", "promotion_dagster_run_id")
 
 
@@ -76,10 +79,15 @@ class Details:
         return dict(recipe) if isinstance(recipe, dict) else {}
 
     @property
+    def shown_recipe(self) -> dict[str, str]:
+        """The recipe without needless digits."""
+        return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in self.recipe.items()}
+
+    @property
     def provenance(self) -> dict[str, str]:
         """What it was made from, by what, and where it is."""
         version = self.summary.version
-        tags = {name: text for name, text in version.tags.items() if name not in ("recipe", *_DECISION_TAGS)}
+        tags = {name: text for name, text in version.provenance.items() if name not in ("recipe", *_DECISION_TAGS)}
         return dict(sorted(tags.items())) | {"mlflow_run_id": version.run_id, "source": version.source}
 
     def as_dict(self) -> dict[str, Any]:
@@ -243,21 +251,49 @@ def _show_table(found: list[Summary], console: Console) -> None:
 
 
 def show_details(details: Details, console: Console) -> None:
-    """Lay out one version."""
+    """Lay out one version: the headline figure, then tables."""
     summary = details.summary
     aliases = f" ({', '.join(summary.aliases)})" if summary.aliases else ""
     created = f", created {summary.version.created:%Y-%m-%d %H:%M} UTC" if summary.version.created else ""
     trained = f", trained on {escape(summary.version.trained_on)}" if summary.version.trained_on else ""
     console.print(f"[bold]Version {summary.version.number}[/]{escape(aliases)}{created}{trained}")
+    if HEADLINE in summary.metrics:
+        console.print(f"[bold]NDCG@10[/] {figures(summary.metrics)}")
     if summary.hold is not None:
         console.print(_held_back(summary.hold))
+    for k in _cutoffs(summary.metrics):
+        console.print(_metrics_at(k, summary.metrics))
+    console.print("[dim]Gini coefficient, novelty and others: --json[/]")
     for title, values in _sections(details):
-        if values:
-            table = Table("name", "value", title=title, title_justify="left", show_header=False)
-            for name, value in values.items():
-                table.add_row(escape(name), escape(_text(value)))
-            console.print(table)
+        _show_values(title, values, console)
     _show_decisions(details.decisions, console)
+
+
+def _cutoffs(metrics: dict[str, float]) -> list[int]:
+    """Lengths of lists that were scored, the headline's first."""
+    found = {int(name.rsplit("_at_", 1)[1]) for name in metrics if _METRIC.fullmatch(name)}
+    return sorted(found, key=lambda k: (k != HEADLINE_CUTOFF, k))
+
+
+def _metrics_at(k: int, metrics: dict[str, float]) -> Table:
+    """Rankers as rows and metrics as columns, for one length of lists."""
+    headings, rows = ranker_rows(metrics, k)
+    table = Table(title=f"Lists of {k}", title_justify="left")
+    table.add_column("ranker")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for ranker, values in rows:
+        table.add_row(ranker, *map(_text, values), style="bold" if ranker == RANKERS[""] else None)
+    return table
+
+
+def _show_values(title: str, values: dict[str, Any], console: Console) -> None:
+    if not values:
+        return
+    table = Table("name", "value", title=title, title_justify="left", show_header=False)
+    for name, value in values.items():
+        table.add_row(escape(name), escape(_text(value)))
+    console.print(table)
 
 
 def _problem(version: Version) -> tuple[int | None, float | None]:
@@ -272,6 +308,7 @@ def show_comparison(left: Details, right: Details, console: Console) -> None:
             f"on {escape(left.summary.version.trained_on)}, version {right.summary.version.number} on "
             f"{escape(right.summary.version.trained_on)}.[/]"
         )
+    _compare_metrics(left.summary, right.summary, console)
     for (title, mine), (_, other) in zip(_sections(left), _sections(right), strict=True):
         names = [*mine, *(name for name in other if name not in mine)]
         if not names:
@@ -279,24 +316,32 @@ def show_comparison(left: Details, right: Details, console: Console) -> None:
         table = Table(title=title, title_justify="left")
         for heading in ("", f"version {left.summary.version.number}", f"version {right.summary.version.number}"):
             table.add_column(heading, overflow="fold")
-        metrics = title == _METRICS
-        if metrics:
-            table.add_column("difference", justify="right")
         for name in names:
             a, b = mine.get(name), other.get(name)
-            cells = [escape(name), escape(_text(a)), escape(_text(b))]
-            if metrics:
-                cells.append("" if a is None or b is None else f"{b - a:+.4f}")
-            table.add_row(*cells, style="bold" if a != b else "dim")
+            table.add_row(escape(name), escape(_text(a)), escape(_text(b)), style="bold" if a != b else "dim")
         console.print(table)
 
 
-_METRICS = "Metrics"
+def _compare_metrics(left: Summary, right: Summary, console: Console) -> None:
+    """One table a length of lists: metrics as columns, and as rows both versions and their difference."""
+    both = left.metrics | right.metrics
+    for k in _cutoffs(both):
+        names = [name for name in METRICS if f"{name}_at_{k}" in both]
+        table = Table(title=f"Lists of {k}", title_justify="left")
+        table.add_column("")
+        for name in names:
+            table.add_column(f"{METRICS[name]}@{k}", justify="right")
+        values = [[each.metrics.get(f"{name}_at_{k}") for name in names] for each in (left, right)]
+        for summary, row in zip((left, right), values, strict=True):
+            table.add_row(f"version {summary.version.number}", *map(_text, row))
+        differences = ["" if a is None or b is None else f"{b - a:+.4f}" for a, b in zip(*values, strict=True)]
+        table.add_row("difference", *differences, style="bold")
+        console.print(table)
 
 
 def _sections(details: Details) -> list[tuple[str, dict[str, Any]]]:
-    metrics = dict(sorted(details.summary.metrics.items()))
-    return [(_METRICS, metrics), ("Recipe", details.recipe), ("Provenance", details.provenance)]
+    training = {name: value for name, value in sorted(details.summary.metrics.items()) if not _SCORE.search(name)}
+    return [("Recipe", details.shown_recipe), ("Training", training), ("Provenance", details.provenance)]
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,7 @@ run is an ordinary Dagster run: it is recorded in the instance and shown in the 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -38,6 +39,11 @@ FOLLOW_SECONDS = 1.0
 QUIET_SECONDS = 10.0
 """Between two lines about one asset in a file or a pipe."""
 _INVOCATION_TAG = "movierec/invocation"
+_RETRAINING = {"ops": {"als_model": {"config": {"retrain": True}}}}
+_OF_THE_FRAMEWORK = (
+    *("Starting a new mlflow run with id", "Run with id"),  # dagster-mlflow
+    *("Emitting implicit Nothing", "op '", "graph '", "Skipping step "),  # Dagster, of steps and outputs
+)
 
 
 @dataclass
@@ -66,7 +72,7 @@ class Report:
     warnings: list[str] = field(default_factory=list)
 
 
-def run_job(job: str, settings: Settings, console: Console) -> Report:
+def run_job(job: str, settings: Settings, console: Console, *, retrain: bool = False) -> Report:
     """Run a job of the platform, showing each asset as it starts and ends.
 
     Parameters
@@ -76,6 +82,8 @@ def run_job(job: str, settings: Settings, console: Console) -> Report:
         With the databases ready.
     console : Console
         Where progress goes; a terminal gets a moving line, a file a line for each event.
+    retrain : bool
+        Train although a version of the same likes, recipe, seed and code is there.
 
     Returns
     -------
@@ -97,11 +105,7 @@ def run_job(job: str, settings: Settings, console: Console) -> Report:
         for dead in end_dead_runs(instance, Database(settings.databases.ratings), registry):
             console.print(f"[yellow]Run {dead} was killed earlier; it is marked as failed now.[/]")
         process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "dagster", "job", "execute"),
-                *("--module-name", "movierec_assets.definitions", "--job", job),
-                *("--tags", json.dumps({_INVOCATION_TAG: invocation})),
-            ],
+            command_for(job, invocation, logs, retrain=retrain),
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | {"PYTHONUNBUFFERED": "1", guard.VARIABLE: guard.start()},
@@ -115,6 +119,20 @@ def run_job(job: str, settings: Settings, console: Console) -> Report:
         if not report.succeeded:
             _keep_rejection(report, instance, Promotions(registry, Database(settings.databases.ratings)), console)
         return report
+
+
+def command_for(job: str, invocation: str, directory: Path, *, retrain: bool) -> list[str]:
+    """The command that executes a job; its configuration, where it has one, is written to a file in the directory."""
+    command = [
+        *(sys.executable, "-m", "dagster", "job", "execute"),
+        *("--module-name", "movierec_assets.definitions", "--job", job),
+        *("--tags", json.dumps({_INVOCATION_TAG: invocation})),
+    ]
+    if retrain:
+        config = directory / "retrain.yaml"
+        config.write_text(json.dumps(_RETRAINING), encoding="utf-8")
+        command += ["--config", str(config)]
+    return command
 
 
 def _keep_rejection(report: Report, instance: DagsterInstance, promotions: Promotions, console: Console) -> None:
@@ -191,6 +209,8 @@ class _Teller:
         event = entry.dagster_event
         step = entry.step_key
         if event is None:
+            if not is_of_the_platform(entry):
+                return None
             if step is None:
                 self._console.print(f"[dim]{escape(entry.user_message)}[/]")
                 return entry.user_message
@@ -198,7 +218,7 @@ class _Teller:
         kind = event.event_type_value
         if kind == "STEP_START" and step:
             self._started[step] = entry.timestamp
-            return step
+            return f"{step}: started"
         if kind == "ASSET_MATERIALIZATION" and step:
             self._materialized(event, step)
         elif kind == "ASSET_CHECK_EVALUATION":
@@ -228,9 +248,11 @@ class _Teller:
             notes.append(f"{values['appended_rows']:,} new")
         if "start" in values:
             notes.append(f"{str(values['start']).split(':', maxsplit=1)[0]} start, {values['iterations']} iterations")
+        if name == "als_model" and values.get("unchanged"):
+            notes.append("unchanged, not trained again")
         if values.get("reloaded") is False:
             notes.append("unchanged, not reloaded")
-        self._written.setdefault(step, []).append(f"[bold]{escape(name):<22}[/] {', '.join(notes):<34}")
+        self._written.setdefault(step, []).append(f"[bold]{escape(name):<22}[/] {', '.join(notes):<42}")
 
     def _checked(self, event: DagsterEvent) -> None:
         evaluation = event.asset_check_evaluation_data
@@ -245,6 +267,15 @@ class _Teller:
         else:
             self.report.warnings.append(text)
             self._console.print(f"[yellow]! {escape(text)}[/]")
+
+
+def is_of_the_platform(entry: EventLogEntry) -> bool:
+    """Whether a logged line is worth a person's time: what Dagster and its libraries tell of themselves is not.
+
+    Dagster's I/O managers log at DEBUG, which no asset does; the few lines at INFO are known by how they begin.
+    """
+    level = int(entry.level) if str(entry.level).isdigit() else logging.getLevelNamesMapping()[str(entry.level)]
+    return level > logging.INFO or (level == logging.INFO and not entry.user_message.startswith(_OF_THE_FRAMEWORK))
 
 
 def _tail(log: Path, lines: int = 15) -> str:

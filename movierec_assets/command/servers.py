@@ -1,6 +1,7 @@
 """`movierec up`: the servers of the platform, started together and stopped together.
 
-Belongs here: which programs run with which addresses. Supervising them is `honcho`'s work.
+Belongs here: which programs run with which addresses. Supervising them is `honcho`'s work; what is shown of their lines
+is `server_lines`', and of runs `run_watch`'.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import socket
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 
 import honcho.manager
 import requests
 from honcho.manager import Manager
 from rich.console import Console
+from rich.markup import escape
 
-from movierec_assets.command import CommandError, guard
+from movierec_assets.command import CommandError, guard, run_watch
+from movierec_assets.command.server_lines import ServerLines
 from movierec_assets.settings import Settings
 
 HOST = "127.0.0.1"
@@ -29,7 +33,7 @@ STOP_SECONDS = 20
 _QUIET = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
 
 
-def serve(settings: Settings, console: Console) -> int:
+def serve(settings: Settings, console: Console, *, verbose: bool = False) -> int:
     """Run the MLflow server and Dagster (webserver, daemon, code server) until interrupted.
 
     Parameters
@@ -37,7 +41,9 @@ def serve(settings: Settings, console: Console) -> int:
     settings : Settings
         With the databases ready.
     console : Console
-        Told the addresses as soon as they answer.
+        Told the addresses as soon as they answer, then runs that start and end, warnings and errors.
+    verbose : bool
+        Show every line of the servers as well.
 
     Returns
     -------
@@ -54,7 +60,8 @@ def serve(settings: Settings, console: Console) -> int:
     addresses = {"Dagster": f"http://{HOST}:{settings.dagster_port}"}
     honcho.manager.KILL_WAIT = STOP_SECONDS
     environment = os.environ | _QUIET | {guard.VARIABLE: guard.start()}
-    manager = Manager()
+    lines = ServerLines(settings.state / "logs" / "servers", console, verbose=verbose)
+    manager = Manager(lines)
     if own_mlflow:
         _require_free("MLflow", settings.mlflow_port, "MOVIEREC_MLFLOW_PORT")
         addresses["MLflow"] = f"http://{HOST}:{settings.mlflow_port}"
@@ -63,10 +70,17 @@ def serve(settings: Settings, console: Console) -> int:
     manager.add_process("dagster", _dagster_command(settings), env=environment, cwd=str(settings.state))
     # A closed terminal ends the servers as Ctrl-C does.
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    threading.Thread(target=_announce, args=(addresses, console), daemon=True).start()
+    console.print("[dim]Starting the servers[/]")
+    ended = threading.Event()
+    threading.Thread(target=_tell, args=(addresses, lines, console, ended), daemon=True).start()
     manager.loop()
-    asked_to_end = manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
-    return 0 if asked_to_end else int(manager.returncode or 0)
+    ended.set()
+    lines.close()
+    if manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        return 0
+    status = int(manager.returncode or 0)
+    lines.show_death(status)
+    return status or 1
 
 
 def _program(name: str) -> str:
@@ -115,11 +129,21 @@ def _require_free(server: str, port: int, variable: str) -> None:
             ) from error
 
 
-def _announce(addresses: dict[str, str], console: Console) -> None:
+def _tell(addresses: dict[str, str], lines: ServerLines, console: Console, ended: threading.Event) -> None:
+    """Say where the servers are, then which runs start and end."""
+    since = datetime.now(UTC)
+    _announce(addresses, lines, console, ended)
+    if ended.is_set():
+        return
+    # Not earlier: Dagster is imported for it, and a process that is started meanwhile may get stuck in an import.
+    run_watch.watch(console, ended, since)
+
+
+def _announce(addresses: dict[str, str], lines: ServerLines, console: Console, ended: threading.Event) -> None:
     """Say where the servers are, once they answer."""
     deadline = time.monotonic() + READY_SECONDS
     waiting = dict(addresses)
-    while waiting and time.monotonic() < deadline:
+    while waiting and time.monotonic() < deadline and not ended.is_set():
         for name, address in list(waiting.items()):
             path = "/server_info" if name == "Dagster" else "/health"
             try:
@@ -128,11 +152,18 @@ def _announce(addresses: dict[str, str], console: Console) -> None:
                 answers = False
             if answers:
                 del waiting[name]
-        time.sleep(0.5)
+        ended.wait(0.5)
+    if ended.is_set():
+        return
     if waiting:
-        console.print(f"[yellow]Not answering after {READY_SECONDS} s: {', '.join(waiting)}; see the lines above.[/]")
+        console.print(
+            f"[yellow]Not answering after {READY_SECONDS} s: {', '.join(waiting)}. "
+            f"See the files in {escape(str(lines.directory))}.[/]",
+            soft_wrap=True,
+        )
         return
     console.print()
     for name, address in addresses.items():
         console.print(f"[bold green]{name:<8}[/] [link={address}]{address}[/link]")
+    console.print(f"[dim]Lines of the servers are in {escape(str(lines.directory))}[/]", soft_wrap=True)
     console.print("[dim]Ctrl-C stops everything.[/]\n")

@@ -110,9 +110,9 @@ def _show_champion(champion: dict[str, Any], console: Console) -> None:
     """The champion with the decision that made it, and the challenger where that is another version."""
     number, challenger = champion["champion_version"], champion["challenger_version"]
     console.print(f"[bold]Champion[/]   version {number} of {escape(str(champion['dataset']))}")
-    if champion["promoted"]:
+    if champion["promoted"] or champion["unchanged"]:
         _show_decision(champion["outcome"], champion["reason"], console)
-    if number != challenger:
+    if number != challenger and not champion["unchanged"]:
         console.print(f"[bold]Challenger[/] version {challenger}")
         _show_decision(champion["challenger_outcome"], champion["challenger_reason"], console)
 

@@ -18,6 +18,8 @@ from typing import Any
 
 from dagster import (
     AssetKey,
+    AssetMaterialization,
+    AssetRecordsFilter,
     DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
@@ -34,6 +36,7 @@ from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.defs.attempts import Attempt, ended, tagged_attempts
 from movierec_assets.defs.automation import everything, publish, refresh
+from movierec_assets.defs.decision_metadata import CHAMPION_ASSET
 from movierec_assets.defs.failures import failures_of
 from movierec_assets.defs.registry_operations import named, rejection_of, unfinished_runs
 from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, Stale, first_stale, plan
@@ -230,11 +233,31 @@ def _metadata(event: EventLogEntry) -> dict[str, Any]:
 def _decided(
     instance: DagsterInstance, promotions: Promotions, version: int | None, events: Mapping[str, EventLogEntry]
 ) -> bool:
-    """Whether there is a decision about a version, or a check that is one and has not been noted yet."""
+    """Whether there is a decision about a version, or a check that is one and has not been noted yet.
+
+    A version that is the challenger once more needs a decision once more: meanwhile another one may have been champion.
+    """
     if version is None:
         return False
-    if any(each.version == version and each.state != "abandoned" for each in promotions.history(version=version)):
+    candidates = [events[asset] for asset in ("als_model", "model_evaluation") if asset in events]
+    runs, since = {event.run_id for event in candidates}, events["als_model"].timestamp
+    if any(
+        each.version == version
+        and each.state != "abandoned"
+        and (each.dagster_run_id in runs or each.decided_at.timestamp() >= since)
+        for each in promotions.history(version=version)
+    ):
         return True
-    runs = {events[asset].run_id for asset in ("als_model", "model_evaluation") if asset in events}
+    # Where nothing has changed, an earlier decision stands, and champion_model says so.
+    looked = instance.fetch_materializations(AssetRecordsFilter(CHAMPION_ASSET, after_timestamp=since), limit=20)
+    shown = [record.asset_materialization for record in looked.records]
+    if any(each is not None and _challenger_of(each) == version for each in shown):
+        return True
     rejections = [rejection_of(instance, run_id) for run_id in runs]
     return any(rejection is not None and rejection[0] == version for rejection in rejections)
+
+
+def _challenger_of(champion: AssetMaterialization) -> object:
+    """Version that a materialization of champion_model was about; None where it says nothing of one."""
+    found = champion.metadata.get("challenger_version")
+    return None if found is None else found.value

@@ -5,7 +5,7 @@ Belongs here: the asset `model_evaluation`. The metrics are in `recsys.metrics`,
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -41,7 +41,7 @@ from movierec_assets.recsys.split import Split, Task
 from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.configurable import RegistryResource
 from movierec_assets.resources.provenance import mismatches, refuse
-from movierec_assets.resources.registry import DATASET
+from movierec_assets.resources.registry import DATASET, ModelRegistry
 from movierec_assets.settings import get_settings
 
 CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
@@ -59,6 +59,14 @@ LEAD = "lead"
 """Metadata: the challenger's lead over the champion, its interval, and what that rests on."""
 
 _SHOWN = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
+_PREFIXES = {
+    CHALLENGER_LISTS: "",
+    POPULARITY_LISTS: "popularity_",
+    CHAMPION_LISTS: "champion_",
+    "original recipe": "original_",
+    "item-kNN": "item_knn_",
+}
+"""What the names of a ranker's metrics begin with in MLflow."""
 _GUARDED = ("coverage_at_10", "popularity_share_at_10")
 
 
@@ -138,12 +146,9 @@ def model_evaluation(
         report += f"\nLeft out of data of this size: {', '.join(left_out)}.\n"
     pictures = _pictures(evaluations, len(task.users))
     means = {evaluation.ranker: evaluation.means() for evaluation in evaluations}
-    beside = {f"popularity_{name}": value for name, value in means[POPULARITY_LISTS].items()}
-    versions.log_metrics(als_model.run_id, means[CHALLENGER_LISTS] | beside)
-    if champion_refit.refit is not None:
-        versions.log_metrics(champion_refit.refit.run_id, means[CHAMPION_LISTS] | beside)
     files = {f"{name}.png": image for name, image in pictures.items()} | {"report.md": report.encode()}
-    versions.log_files(als_model.run_id, "evaluation", files)
+    if not _is_logged(versions, als_model, champion_refit):
+        _log(versions, als_model, champion_refit, evaluations, files)
     popularity = means[POPULARITY_LISTS][HEADLINE]
     scores = _scores(evaluations, task, ids_from(id_maps).user_ids[task.users])
     context.add_output_metadata(
@@ -182,6 +187,39 @@ def model_evaluation(
         }
     )
     return scores
+
+
+def _is_logged(versions: ModelRegistry, als_model: Challenger, champion_refit: ChampionFit) -> bool:
+    """Whether the challenger is the champion already, with its figures."""
+    itself = champion_refit.champion == als_model.version
+    return itself and HEADLINE in versions.metrics(versions.version(als_model.version))
+
+
+def _log(
+    versions: ModelRegistry,
+    als_model: Challenger,
+    champion_refit: ChampionFit,
+    evaluations: Sequence[Evaluation],
+    files: Mapping[str, bytes],
+) -> None:
+    """Log figures and report in MLflow, also of the champion's recipe where that was trained as well."""
+    found = {_PREFIXES.get(each.ranker, f"{each.ranker}_".lower()): each for each in evaluations}
+    beside = {
+        f"{prefix}{name}": value
+        for prefix, each in found.items()
+        if prefix
+        for name, value in each.means().items()
+        if prefix == _PREFIXES[POPULARITY_LISTS] or name in _SHOWN
+    }
+    named = [(als_model, found[_PREFIXES[CHALLENGER_LISTS]])]
+    if champion_refit.refit is not None:
+        named.append((champion_refit.refit, found[_PREFIXES[CHAMPION_LISTS]]))
+    for challenger, own in named:
+        interval = own.interval()
+        own_figures = own.means() | {f"{HEADLINE}_low": interval.low, f"{HEADLINE}_high": interval.high}
+        on_page = {*_SHOWN, f"{HEADLINE}_low", f"{HEADLINE}_high", *(f"{prefix}{HEADLINE}" for prefix in found)}
+        versions.log_metrics(versions.version(challenger.version), own_figures | beside, on_page)
+    versions.log_files(als_model.run_id, "evaluation", files)
 
 
 def _baselines(task: Task, seed: int) -> tuple[dict[str, TopK], list[str]]:

@@ -14,7 +14,7 @@ from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResu
 from movierec_assets.defs.decision_metadata import require_compared_with, shown_decision, shown_history
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, LEAD, NO_CHAMPION, POPULARITY_LISTS
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
-from movierec_assets.defs.provenance import SPLIT, record, require_recorded
+from movierec_assets.defs.provenance import SPLIT, UNCHANGED, record, require_recorded
 from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.promotion import HELD, Comparison, Decision, Margins, decide, decide_refit
@@ -26,6 +26,8 @@ from movierec_assets.resources.holds import Hold
 from movierec_assets.resources.provenance import mismatches, refuse
 from movierec_assets.resources.registry import ModelRegistry, Version
 from movierec_assets.settings import get_settings
+
+NOTHING_CHANGED = "Nothing has changed since it was trained: the same likes, recipe, seed and code."
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,11 @@ def champion_model(
         "challenger_outcome": MetadataValue.text(about_challenger.outcome),
         "challenger_reason": MetadataValue.text(about_challenger.reason),
         **shown_decision(last),
+        UNCHANGED: MetadataValue.bool(False),
         "history": shown_history(promotions.history(10)),
     }
+    if last.dagster_run_id != context.run.run_id:
+        shown |= _shown_unchanged(last)
     if now is None or not _serves(now, candidates.registered):
         raise Failure(
             f"{about_challenger.reason} Nothing is served{_of(candidates.registered)}. Load more ratings or search for "
@@ -131,6 +136,22 @@ def champion_model(
     )
 
 
+def _shown_unchanged(stands: Record) -> dict[str, MetadataValue[Any]]:
+    """Metadata of a run that had nothing to decide, beside that of the earlier decision which stands."""
+    if stands.promoted:
+        happened = f"Version {stands.version} is the champion since {stands.decided_at:%Y-%m-%d} ({stands.outcome})."
+        reason = f"{happened} {NOTHING_CHANGED}"
+    else:
+        happened = f"since version {stands.version} was compared with champion {stands.previous}"
+        reason = f"Nothing has changed {happened} on {stands.decided_at:%Y-%m-%d}. {stands.reason}"
+    return {
+        "outcome": MetadataValue.text(UNCHANGED),
+        "reason": MetadataValue.text(reason),
+        "promoted": MetadataValue.bool(False),
+        UNCHANGED: MetadataValue.bool(True),
+    }
+
+
 def _decide(turn: Turn, promotions: Promotions, candidates: Candidates, run_id: str) -> list[Record]:
     """Decide about the challenger, then about what follows from it; the last decision says who serves.
 
@@ -139,13 +160,15 @@ def _decide(turn: Turn, promotions: Promotions, candidates: Candidates, run_id: 
     challenger, fit = candidates.challenger, candidates.champion_fit
     versions = [challenger.version, *([fit.refit.version] if fit.refit else [])]
     serving = turn.champion is not None and turn.champion.number in versions
+    champion = turn.incumbent(*_problem(candidates.registered))
+    if champion is not None and champion.number == challenger.version and fit.refit is None:
+        return [_about_itself(turn, champion, candidates)]
     done = {
         record_.version: record_
         for record_ in reversed(promotions.history(20))
         if record_.state == "done" and (serving or record_.dagster_run_id == run_id)
     }
-    champion = turn.incumbent(*_problem(candidates.registered))
-    about = done.get(challenger.version)
+    about = done.get(challenger.version) or _standing(turn, promotions, candidates, champion)
     if about is None:
         require_compared_with(None if champion is None else champion.number, fit.champion)
         about = turn.carry_out(challenger.version, _about_challenger(turn, promotions, candidates))
@@ -156,12 +179,52 @@ def _decide(turn: Turn, promotions: Promotions, candidates: Candidates, run_id: 
             about_refit = turn.carry_out(fit.refit.version, _about_refit(turn, about, candidates))
         decided.append(about_refit)
     if champion is not None and not any(record_.promoted for record_ in decided) and _is_to_return(turn, champion):
-        before = "no version" if turn.champion is None else f"version {turn.champion.number}{_of(turn.champion)}"
-        reason = (
-            f"The champion{_of(champion)} serves again, instead of {before}. Version {about.version}: {about.reason}"
-        )
+        reason = f"{_serves_again(turn, champion)} Version {about.version}: {about.reason}"
         decided.append(turn.carry_out(champion.number, Decision(True, "returned", reason)))
     return decided
+
+
+def _standing(turn: Turn, promotions: Promotions, candidates: Candidates, champion: Version | None) -> Record | None:
+    """An earlier decision that kept this very version from promotion, when it would be taken again."""
+    challenger, settings = candidates.challenger, get_settings()
+    fit = candidates.champion_fit
+    latest = next(
+        (each for each in promotions.history(version=challenger.version) if each.version == challenger.version), None
+    )
+    if latest is None or (latest.outcome, latest.state) != ("kept", "done") or fit.refit is not None:
+        return None
+    margins = {"improvement_margin": settings.improvement_margin, "refresh_margin": settings.refresh_margin}
+    same_rule = all(latest.numbers.get(name) == value for name, value in margins.items())
+    same_champion = turn.champion is not None and champion is not None and turn.champion.number == champion.number
+    same_champion &= champion is not None and latest.previous == champion.number == fit.champion
+    held = any(hold.covers_recipe(challenger.recipe) for hold in _holds(turn, candidates))
+    return latest if same_rule and same_champion and not held and HELD not in latest.numbers else None
+
+
+def _about_itself(turn: Turn, champion: Version, candidates: Candidates) -> Record:
+    """What is decided where nothing has changed since the champion of the challenger's likes was trained.
+
+    Nothing, when it serves: then the record is the one that made it champion.
+    """
+    latest = turn.latest()
+    if turn.champion is not None and turn.champion.number == champion.number:
+        assert latest is not None, "the history was settled at the beginning of the turn"
+        return latest
+    if turn.champion is None or _is_to_return(turn, champion):
+        reason = f"{_serves_again(turn, champion)} {NOTHING_CHANGED}"
+        return turn.carry_out(champion.number, Decision(True, "returned", reason))
+    recipe, likes = candidates.challenger.recipe, candidates.challenger.provenance["positives"]
+    held = next((hold for hold in _holds(turn, candidates) if hold.covers(recipe, likes)), None)
+    why = "another version was chosen by hand" if held is None else _sentence(held)
+    numbers = {} if held is None else {HELD: 1.0}
+    return turn.carry_out(
+        champion.number, Decision(False, "kept", f"Champion kept ({why}). {NOTHING_CHANGED}", numbers)
+    )
+
+
+def _serves_again(turn: Turn, champion: Version) -> str:
+    before = "no version" if turn.champion is None else f"version {turn.champion.number}{_of(turn.champion)}"
+    return f"The champion{_of(champion)} serves again, instead of {before}."
 
 
 def _about_challenger(turn: Turn, promotions: Promotions, candidates: Candidates) -> Decision:

@@ -21,6 +21,8 @@ from movierec_assets.resources.registry import DATASET, DATASET_ID
 FINGERPRINT, SPLIT, SOURCES = "fingerprint", "split", "made_from"
 POSITIVES = "positive_ratings_fingerprint"
 """Metadata of each part of a split: the FINGERPRINT of the positives that were divided."""
+UNCHANGED = "unchanged"
+"""Metadata of als_model and champion_model: whether an earlier version stands, for nothing has changed since."""
 SPLIT_PARTS = ("train_matrix", "validation_matrix", "test_matrix", "id_maps")
 """What is made together, and only to be used together."""
 _REFRESH_SPLIT = "Materialize split_matrices again and what follows it (job `train`)."

@@ -54,7 +54,7 @@ class Facts:
     records : mapping of str to mapping
         Metadata of the latest materialization of each of RECORDED that was materialized.
     decided : bool
-        Whether there is a decision about the version that als_model registered.
+        Whether there is a decision about the version of als_model, made since it was materialized.
     latest_decision : int or None
     champion : int or None
     served : mapping of str
@@ -175,7 +175,7 @@ def _decision(facts: Facts) -> _Finding | None:
         return None
     evaluated = facts.recorded("model_evaluation", "model_version") == version
     why = f"Nothing was decided about version {version}" + ("" if evaluated else ", which was not evaluated")
-    # Not the version: each attempt registers another one.
+    # Not the version: an attempt may register another one.
     return _Finding(why, facts.latest_decision)
 
 

@@ -10,25 +10,35 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from dagster import AssetExecutionContext, MetadataValue, Output, asset
+from dagster import AssetExecutionContext, Config, MetadataValue, Output, asset
+from pydantic import Field
 
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
 from movierec_assets.defs.provenance import (
     FINGERPRINT,
     SOURCES,
     SPLIT,
+    UNCHANGED,
     fingerprint,
     require_of_loaded,
     require_recorded,
 )
 from movierec_assets.defs.tuning import hyperparameters
-from movierec_assets.defs.versions import TrainedVersion, TrainingData, has_changed, train_version
+from movierec_assets.defs.versions import (
+    Order,
+    TrainedVersion,
+    Training,
+    TrainingData,
+    has_changed,
+    own_fit,
+    train_version,
+    trained_before,
+)
 from movierec_assets.recsys import als
-from movierec_assets.recsys.als import Factors
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.lineage import leaking_users, only_removes
 from movierec_assets.recsys.promotion import opponent, same_recipe
-from movierec_assets.recsys.warm_start import Fits, matched
+from movierec_assets.recsys.warm_start import Fits
 from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.champion import recognize_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
@@ -39,16 +49,26 @@ from movierec_assets.resources.registry import MODEL_NAME, ModelRegistry, Versio
 from movierec_assets.resources.tracking import MlflowTrackingResource
 
 
+class TrainingConfig(Config):
+    """What `als_model` does with data and a recipe that it has trained before."""
+
+    retrain: bool = Field(
+        default=False,
+        description="Train and register a version although one with the same likes, recipe, seed and code is there.",
+    )
+
+
 @asset(
     group_name=TRAINING,
     deps=[hyperparameters],
     io_manager_key="npz",
     kinds={"mlflow", "implicit"},
     owners=[MODEL_TEAM],
-    code_version="2",
+    code_version="3",
 )
 def als_model(
     context: AssetExecutionContext,
+    config: TrainingConfig,
     train_matrix: Interactions,
     validation_matrix: Interactions,
     test_matrix: Interactions,
@@ -61,7 +81,8 @@ def als_model(
 
     The first fit is stored, to be scored by `model_evaluation`. The second is registered in MLflow as a new version,
     to be served, and carries the alias `challenger`. When the data has changed and the recipe is still the champion's,
-    both go on from the champion's training, and a fit on the training part alone says when to stop.
+    both go on from the champion's training, and a fit on the training part alone says when to stop. When a version of
+    the same likes, recipe, seed and code is there, that one is the challenger, and nothing is trained.
     """
     data = TrainingData.of(context, "als_model", train_matrix, validation_matrix, test_matrix, id_maps)
     database, versions = postgres.open(), registry.open()
@@ -72,11 +93,12 @@ def als_model(
     chosen = recipe_to_try(database, promotions, champion, data.dataset, data.positive_threshold)
     if champion is None and (broken := promotions.broken_champion()) is not None:
         context.log.warning(broken)
-    with tracking.run(context) as mlflow:
-        trained = train_version(
-            context, mlflow, data, chosen, data.predecessor(versions, promotions, champion), database
-        )
-        versions.name_challenger(trained.challenger.version)
+    order = Order.of(data, chosen, database)
+    trained = None if config.retrain else trained_before(context, versions, order)
+    if trained is None:
+        with tracking.run(context, order.run_name("train")) as mlflow:
+            trained = train_version(context, mlflow, versions, order, data.predecessor(versions, promotions, champion))
+    versions.name_challenger(trained.challenger.version)
     return Output(trained.challenger, metadata=_shown(data, chosen, trained))
 
 
@@ -118,11 +140,13 @@ def champion_refit(
         fit = _own_fit(context, versions, champion, data, als_model, changed)
     elif changed:
         context.log.info(f"Training the recipe of champion {champion.number} on today's data")
-        chosen = ChosenRecipe(champion.recipe, f"champion {champion.number}")
-        with tracking.second_run(context, "champion-refit") as mlflow:
-            trained = train_version(
-                context, mlflow, data, chosen, data.predecessor(versions, promotions, champion), database
-            )
+        order = Order.of(data, ChosenRecipe(champion.recipe, f"champion {champion.number}"), database)
+        trained = trained_before(context, versions, order)
+        if trained is None:
+            with tracking.second_run(context, order.run_name("refit")) as mlflow:
+                trained = train_version(
+                    context, mlflow, versions, order, data.predecessor(versions, promotions, champion)
+                )
         refit = trained.challenger
         fit = ChampionFit(champion.number, champion.recipe, False, True, refit.scored, refit.unseen, refit)
     else:
@@ -172,16 +196,14 @@ def _own_fit(
     context.log.info(f"Comparing with the scored fit of champion {champion.number}, which has the same recipe")
     if not unseen.all():
         context.log.info(f"Leaving out {int((~unseen).sum()):,} users whose held-out likes it has seen")
-    movies = matched(before.legacy, before.legacy.scored, data.ids, challenger.recipe)
-    confidence = als.Confidence.of(data.history, challenger.recipe.confidence)
-    scored = Factors(movies[:0], movies, confidence)
+    scored = own_fit(before, data, challenger.recipe)
     only_removed = changed and only_removes(before, data.positives, data.ids)
     return ChampionFit(champion.number, challenger.recipe, True, changed, scored, unseen, None, only_removed)
 
 
 def _shown(data: TrainingData, chosen: ChosenRecipe, trained: TrainedVersion) -> dict[str, Any]:
     """Metadata of als_model."""
-    challenger, fits, losses = trained.challenger, trained.fits, trained.losses
+    challenger = trained.challenger
     return {
         FINGERPRINT: MetadataValue.text(fingerprint(challenger)),
         SPLIT: MetadataValue.text(data.split_id),
@@ -194,11 +216,19 @@ def _shown(data: TrainingData, chosen: ChosenRecipe, trained: TrainedVersion) ->
         "recipe_source": MetadataValue.text(chosen.source),
         "positives": MetadataValue.int(len(data.positives)),
         "users": MetadataValue.int(data.positives.shape[0]),
-        "users_left_out": MetadataValue.int(int(fits.left_out.sum())),
+        "users_left_out": MetadataValue.int(int((~trained.challenger.unseen).sum())),
         "movies": MetadataValue.int(data.positives.shape[1]),
+        UNCHANGED: MetadataValue.bool(trained.training is None),
+        **({} if trained.training is None else _training(trained.training)),
+    }
+
+
+def _training(training: Training) -> dict[str, Any]:
+    fits, losses = training.fits, training.losses
+    return {
         "training_loss": MetadataValue.float(losses[max(losses)]),
         "learning_curve": learning_curve(losses),
-        "start": MetadataValue.text(trained.start),
+        "start": MetadataValue.text(training.start),
         "iterations": MetadataValue.int(max(losses)),
         "evaluation_fit_seconds": MetadataValue.float(fits.seconds["scored"]),
         "serving_fit_seconds": MetadataValue.float(fits.seconds["served"]),

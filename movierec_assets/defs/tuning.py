@@ -98,9 +98,11 @@ def hyperparameters(
     best = max(trial.value for trial in found.trials if trial.value is not None)
     won = "better than the built-in recipe" if found.lead.low > 0 else "not clearly better; the built-in recipe stays"
     pictures = {"history": search_history(found.trials), "parallel_coordinates": parallel_coordinates(found.trials)}
-    mlflow_run_id = log_search(versions, found.recipe, found.trials, pictures, dagster_run_id=context.run.run_id)
-    # Last, because the next training takes what is recorded.
     dataset = DatasetRef(sources[DATASET_ID], sources[DATASET]) if DATASET_ID in sources else None
+    mlflow_run_id = log_search(
+        versions, found.recipe, found.trials, pictures, dagster_run_id=context.run.run_id, dataset=dataset
+    )
+    # Last, because the next training takes what is recorded.
     number = record_search(
         database, found.recipe, details, context.run.run_id, dataset, sources.get(POSITIVE_THRESHOLD)
     )

@@ -6,6 +6,7 @@ is in `recsys.als`; where a fit starts from, in `recsys.warm_start`; which recip
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +19,9 @@ from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.progress import telling
 from movierec_assets.defs.provenance import require_one_split
 from movierec_assets.recsys import warm_start
-from movierec_assets.recsys.als import Iteration, Recipe
+from movierec_assets.recsys.als import Confidence, Factors, Iteration, Recipe
 from movierec_assets.recsys.interactions import IdMaps, Interactions
-from movierec_assets.recsys.lineage import Predecessor
+from movierec_assets.recsys.lineage import Predecessor, leaking_users
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.recsys.split import Split
 from movierec_assets.recsys.warm_start import Fits
@@ -30,10 +31,20 @@ from movierec_assets.resources.decisions import Promotions
 from movierec_assets.resources.histories import titles_of
 from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.model_package import log_version
-from movierec_assets.resources.predecessor import log_legacy, to_go_on_from
-from movierec_assets.resources.provenance import code, libraries
+from movierec_assets.resources.predecessor import log_legacy, predecessor_of, to_go_on_from
+from movierec_assets.resources.provenance import code, libraries, training_code
 from movierec_assets.resources.recipes import ChosenRecipe
-from movierec_assets.resources.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD, ModelRegistry, Version
+from movierec_assets.resources.registry import (
+    DATASET,
+    DATASET_ID,
+    POSITIVE_THRESHOLD,
+    POSITIVES_FINGERPRINT,
+    PROVENANCE,
+    TRAINING_KEY,
+    ModelRegistry,
+    Version,
+)
+from movierec_assets.resources.version_page import recipe_line, run_name
 from movierec_assets.settings import get_settings
 
 MOST_POSITIVES_FOR_EVERY_LOSS = 1_000_000
@@ -130,16 +141,30 @@ class TrainingData:
 
 def has_changed(version: Version, fingerprint: str) -> bool:
     """Whether a version was trained on other likes than those with this fingerprint: fewer, more or corrected ones."""
-    return version.tags.get("positives_fingerprint") != fingerprint
+    return version.tags.get(POSITIVES_FINGERPRINT) != fingerprint
 
 
 @dataclass(frozen=True)
 class TrainedVersion:
-    """A version that was trained and registered.
+    """A version that was trained and registered, now or earlier.
 
     Attributes
     ----------
     challenger : Challenger
+    training : Training or None
+        None when the version was registered earlier.
+    """
+
+    challenger: Challenger
+    training: Training | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a version was trained.
+
+    Attributes
+    ----------
     fits : Fits
     losses : dict of int to float
         Training loss of the scored fit after iterations.
@@ -147,19 +172,86 @@ class TrainedVersion:
         Whether training started warm or cold, and why.
     """
 
-    challenger: Challenger
     fits: Fits
     losses: dict[int, float]
     start: str
 
 
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained.
+
+    Attributes
+    ----------
+    data : TrainingData
+    chosen : ChosenRecipe
+    titles : list of str
+        Of the movies of the columns; a version names its movies by them.
+    """
+
+    data: TrainingData
+    chosen: ChosenRecipe
+    titles: list[str]
+
+    @classmethod
+    def of(cls, data: TrainingData, chosen: ChosenRecipe, database: Database) -> Self:
+        """An order with the titles of the tables."""
+        titles = titles_of(database, data.ids.movie_ids)
+        return cls(data, chosen, [titles.get(int(movie_id), "") for movie_id in data.ids.movie_ids])
+
+    @cached_property
+    def key(self) -> str:
+        """What tells a training from those that come to another version: likes, split, recipe, seed, titles, code."""
+        depends_on = {
+            "dataset": None if self.data.dataset is None else self.data.dataset.id,
+            "positive_threshold": self.data.positive_threshold,
+            "split": self.data.split_id,
+            "positives": self.data.fingerprint,
+            "titles": self.titles,
+            "recipe": self.chosen.recipe.as_dict(),
+            "libraries": libraries(),
+            "code": training_code(),
+        }
+        return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+
+    def run_name(self, did: str) -> str:
+        """Name of the MLflow run that carries the order out."""
+        return run_name(did, self.data.dataset, recipe_line(self.chosen.recipe))
+
+
+def trained_before(context: AssetExecutionContext, versions: ModelRegistry, order: Order) -> TrainedVersion | None:
+    """The version that an earlier training of the same order registered; None without one that still loads."""
+    for version in versions.trained_alike(order.key):
+        try:
+            before = predecessor_of(versions, version)
+        except Exception as error:  # noqa: BLE001
+            # Whatever keeps it from being read, training makes another one.
+            versions.require_reachable()
+            context.log.warning(f"Version {version.number} of the same training does not load: {error}")
+            continue
+        if before is None:
+            continue
+        context.log.info(f"Nothing has changed since version {version.number} was trained; it is not trained again")
+        provenance = {"split": order.data.split_id, "positives": order.data.fingerprint}
+        scored = own_fit(before, order.data, version.recipe)
+        unseen = ~leaking_users(before, order.data.split.test, order.data.ids)
+        challenger = Challenger(version.number, version.run_id, version.recipe, scored, provenance, unseen)
+        return TrainedVersion(challenger, None)
+    return None
+
+
+def own_fit(before: Predecessor, data: TrainingData, recipe: Recipe) -> Factors:
+    """The scored fit of a version, for today's movies; without vectors of users, for these are solved when needed."""
+    movies = warm_start.matched(before.legacy, before.legacy.scored, data.ids, recipe)
+    return Factors(movies[:0], movies, Confidence.of(data.history, recipe.confidence))
+
+
 def train_version(
     context: AssetExecutionContext,
     mlflow: Any,
-    data: TrainingData,
-    chosen: ChosenRecipe,
+    versions: ModelRegistry,
+    order: Order,
     predecessor: Predecessor | None,
-    database: Database,
 ) -> TrainedVersion:
     """Fit a recipe without the test part and on everything, and register the second fit.
 
@@ -168,19 +260,18 @@ def train_version(
     context : AssetExecutionContext
     mlflow
         The module, with an active run.
-    data : TrainingData
-    chosen : ChosenRecipe
+    versions : ModelRegistry
+    order : Order
     predecessor : Predecessor or None
         Training to go on from.
-    database : Database
-        Holds the titles.
     """
-    recipe = chosen.recipe
-    context.log.info(f"Recipe ({chosen.source}): {recipe.as_dict()}")
+    data, chosen, recipe = order.data, order.chosen, order.chosen.recipe
+    context.log.info(f"Recipe ({chosen.source}): {recipe_line(recipe)}")
     mlflow.set_tags({"attempt": str(context.retry_number + 1), "dagster_job": context.job_name})
     mlflow.log_params(
         recipe.as_dict()
-        | {"split": "leave-latest-out", "positives": len(data.positives), "recipe_source": chosen.source}
+        | {"split": "leave-latest-out", "recipe_source": chosen.source}
+        | {"positives": len(data.positives), "users": data.positives.shape[0], "movies": data.positives.shape[1]}
     )
     context.log.info(f"Fitting {len(data.history):,} positives before the test, and all {len(data.positives):,}")
     losses: dict[int, float] = {}
@@ -202,14 +293,17 @@ def train_version(
             f"{int(fits.left_out.sum()):,} users are not scored this time: an earlier training saw what is held out of "
             "them now, because they rated a movie again"
         )
-    tags = _tags(context, data, chosen, start)
-    mlflow.set_tags(tags)
+    provenance = json.dumps(_provenance(context, data, start))
+    mlflow.set_tags({"start": start, PROVENANCE: provenance})
     log_legacy(mlflow, fits.legacy)
-    version = _register(context, mlflow, data, recipe, fits, database, tags)
+    # The key comes last: a version that has it is whole.
+    tags = _tags(data, chosen) | {PROVENANCE: provenance, TRAINING_KEY: order.key}
+    version = _register(context, mlflow, order, fits, tags)
+    versions.describe(version)
     context.log.info(f"Registered version {version}")
-    provenance = {"split": data.split_id, "positives": data.fingerprint}
-    challenger = Challenger(version, mlflow.active_run().info.run_id, recipe, fits.scored, provenance, ~fits.left_out)
-    return TrainedVersion(challenger, fits, losses, start)
+    made_from = {"split": data.split_id, "positives": data.fingerprint}
+    challenger = Challenger(version, mlflow.active_run().info.run_id, recipe, fits.scored, made_from, ~fits.left_out)
+    return TrainedVersion(challenger, Training(fits, losses, start))
 
 
 def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, float]) -> warm_start.Report:
@@ -232,36 +326,37 @@ def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, fl
     return report
 
 
-def _tags(context: AssetExecutionContext, data: TrainingData, chosen: ChosenRecipe, start: str) -> dict[str, str]:
-    """Where a version comes from."""
+def _tags(data: TrainingData, chosen: ChosenRecipe) -> dict[str, str]:
+    """What the platform reads of a version."""
     known = {} if data.dataset is None else {DATASET_ID: str(data.dataset.id), DATASET: data.dataset.name}
     if data.positive_threshold is not None:
         known[POSITIVE_THRESHOLD] = f"{data.positive_threshold:g}"
     return known | {
+        POSITIVES_FINGERPRINT: data.fingerprint,
+        "recipe": json.dumps(chosen.recipe.as_dict()),
+        "recipe_source": chosen.source,
+    }
+
+
+def _provenance(context: AssetExecutionContext, data: TrainingData, start: str) -> dict[str, Any]:
+    """What people may want to know of the making of a version."""
+    return {
         "dagster_run_id": context.run.run_id,
         **code(),
         "split_fingerprint": data.split_id,
-        "positives_fingerprint": data.fingerprint,
-        "libraries": json.dumps(libraries()),
-        "made_from": json.dumps(data.sources),
-        "recipe": json.dumps(chosen.recipe.as_dict()),
-        "recipe_source": chosen.source,
+        "libraries": libraries(),
+        "made_from": data.sources,
         "positives": str(len(data.positives)),
+        "users": str(data.positives.shape[0]),
+        "movies": str(data.positives.shape[1]),
         "latest_like": str(int(data.positives.rated_at.max())),
         "start": start,
     }
 
 
-def _register(
-    context: AssetExecutionContext,
-    mlflow: Any,
-    data: TrainingData,
-    recipe: Recipe,
-    fits: Fits,
-    database: Database,
-    tags: dict[str, str],
-) -> int:
+def _register(context: AssetExecutionContext, mlflow: Any, order: Order, fits: Fits, tags: dict[str, str]) -> int:
     """Register the fit on everything, with the titles of its movies; returns the number of the version."""
+    data, recipe = order.data, order.chosen.recipe
     recommender = telling(
         context.log,
         "Solving the vectors of users",
@@ -274,7 +369,6 @@ def _register(
             progress=lambda done, of: say(f"Solved the vectors of {done:,} of {of:,} users"),
         ),
     )
-    titles = titles_of(database, data.ids.movie_ids)
-    named = recommender.with_titles([titles.get(int(movie_id), "") for movie_id in data.ids.movie_ids])
+    named = recommender.with_titles(order.titles)
     context.log.info("Registering the next version")
     return log_version(mlflow, named, data.id_maps, data.dataset, tags)

@@ -18,6 +18,7 @@ import pandas as pd
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.registry import MODEL_FILE, MODEL_NAME
+from movierec_assets.resources.version_page import MODEL_DESCRIPTION
 
 _CODE = Path(__file__).parent.parent / "serving" / "pyfunc.py"
 _REQUIREMENTS = ("implicit", "mlflow", "numpy", "pandas", "scipy", "threadpoolctl")
@@ -38,7 +39,7 @@ def log_version(
     dataset : DatasetRef or None
         The dataset it was trained on; the packed model refuses to answer for another one.
     tags : mapping of str
-        Provenance, written on the version.
+        Provenance, written on the version in this order.
 
     Returns
     -------
@@ -67,6 +68,8 @@ def log_version(
         )
     number = int(logged.registered_model_version)
     client = mlflow.MlflowClient()
+    if not client.get_registered_model(MODEL_NAME).description:
+        client.update_registered_model(MODEL_NAME, MODEL_DESCRIPTION)
     for name, value in tags.items():
         client.set_model_version_tag(MODEL_NAME, str(number), name, value)
     return number

@@ -156,11 +156,11 @@ class Turn:
         version, replaced = self._registry.version(number), self.champion
         previous, tags = replaced.number if replaced else None, tags_to_keep(version)
         if not decision.promoted:
-            self._registry.record(number, decision, self._dagster_run_id)
+            self._registry.record(number, decision)
             return self._add(number, previous, decision, "done", self._decided_by, tags)
         record = self._add(number, previous, decision, "pending", self._decided_by, tags)
         try:
-            self._registry.record(number, decision, self._dagster_run_id)
+            self._registry.record(number, decision)
         except Exception:
             # Whatever it was is raised again: the alias may have moved before it, so the row is settled by looking.
             # While MLflow is away the row stays pending, and the next turn looks again.
@@ -180,7 +180,7 @@ class Turn:
         if champion is None or champion.number != pending.version:
             self._mark(pending.id, "abandoned")
             return
-        self._registry.note(pending.version, pending.outcome, pending.reason, pending.dagster_run_id)
+        self._registry.note(pending.version, pending.outcome, pending.reason)
         latest = self.latest()
         with self._at_once():
             self._mark(pending.id, "done")
@@ -192,7 +192,7 @@ class Turn:
         loss = self._history().loss(latest, Problem.of(self.loaded), model_exists=model_exists)
         numbers = {MODEL_DELETED: 1.0} if loss.cause == "model" else {}
         if loss.cause == "alias":
-            self._registry.note(latest.version, "lost", str(loss), None)
+            self._registry.note(latest.version, "lost", str(loss))
         decision = Decision(False, "lost", str(loss), numbers)
         return self._add(latest.version, latest.version, decision, "done", f"MLflow ({_SEEN_BY})", latest.version_tags)
 
@@ -203,7 +203,7 @@ class Turn:
             f"The alias {CHAMPION} was moved to version {champion.number} in MLflow, {before}; no decision says why."
         )
         replaced = self._trained(latest) if latest else None
-        self._registry.note(champion.number, "manual", reason, None)
+        self._registry.note(champion.number, "manual", reason)
         decision, by = Decision(True, "manual", reason), f"MLflow ({_SEEN_BY})"
         with self._at_once():
             previous = latest.version if latest else None

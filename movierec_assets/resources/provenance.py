@@ -13,16 +13,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+import movierec_assets
 from movierec_assets import __version__
 from movierec_assets.settings import PROJECT_ROOT, get_settings
 
 LIBRARIES = ("dagster", "implicit", "mlflow", "numpy", "optuna", "pandas", "scipy")
 """Libraries whose versions may change what is learned or how it is kept."""
+TRAINING_CODE = (
+    *("recsys", "defs/training.py", "defs/versions.py"),
+    *("resources/model_package.py", "resources/predecessor.py", "serving/pyfunc.py"),
+)
+"""Files and directories of the package that decide what is in a version."""
 UNKNOWN = "unknown"
 _SHOWN = 16
 
@@ -118,6 +125,19 @@ def libraries() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = UNKNOWN
     return found
+
+
+@cache
+def training_code() -> str:
+    """SHA-256 of the code that trains; unlike the commit, it knows changed files, and stays where others change."""
+    package = Path(movierec_assets.__file__).parent
+    files = [file for name in TRAINING_CODE for file in (sorted((package / name).rglob("*.py")) or [package / name])]
+    found = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        found.update(f"{file.relative_to(package).as_posix()} {len(content)}\n".encode())
+        found.update(content)
+    return found.hexdigest()
 
 
 @cache

@@ -13,7 +13,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import Decision, opponent
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.resources import artifact_places, registry_lookup
+from movierec_assets.resources import artifact_places, registry_lookup, version_page
 from movierec_assets.resources.champion_copy import ChampionCopy
 from movierec_assets.resources.known_datasets import DatasetRef
 
@@ -44,6 +44,10 @@ DATASET_ID, DATASET, POSITIVE_THRESHOLD = "dataset_id", "dataset", "positive_thr
 """Tags of a version: number and name of its dataset, and the stars from which a rating was a like."""
 POSITIVES_FINGERPRINT = "positives_fingerprint"
 """Tag of a version: hash of the likes it was trained on."""
+TRAINING_KEY = "training_key"
+"""Tag of a version: hash of everything that its training depends on. It is the last tag that a new version gets."""
+PROVENANCE = "provenance"
+"""Tag of a version: JSON of what people may want to know of its making. Earlier releases wrote a tag for each."""
 MODEL_FILE = "recommender.npz"
 """Name of the recommender's arrays inside the artifacts of a version."""
 _FOLDER = "artifacts"
@@ -137,6 +141,19 @@ class Version:
         return DatasetRef(int(number), self.tags.get(DATASET, "?")) if number else None
 
     @property
+    def provenance(self) -> dict[str, str]:
+        """All tags, with what is packed into one of them as if each had a tag of its own."""
+        packed: dict[str, Any] = json.loads(self.tags.get(PROVENANCE, "{}"))
+        unpacked = {name: value if isinstance(value, str) else json.dumps(value) for name, value in packed.items()}
+        return unpacked | {name: value for name, value in self.tags.items() if name != PROVENANCE}
+
+    @property
+    def model_id(self) -> str | None:
+        """MLflow's logged model, whose metrics are shown on the version's page; None for a version without one."""
+        found = self.source.removeprefix("models:/")
+        return found if found != self.source and found.startswith("m-") else None
+
+    @property
     def trained_on(self) -> str:
         """Its dataset and definition of a like, for people; empty where neither was recorded."""
         stars = self.positive_threshold
@@ -146,7 +163,7 @@ class Version:
     @property
     def positive_threshold(self) -> float | None:
         """Stars from which a rating was a like when it was trained; None where that was not recorded."""
-        recorded = json.loads(self.tags.get("made_from", "{}")).get("positive_threshold")
+        recorded = json.loads(self.provenance.get("made_from", "{}")).get("positive_threshold")
         stars = self.tags.get(POSITIVE_THRESHOLD, recorded)
         return None if stars is None else float(stars)
 
@@ -350,12 +367,53 @@ class ModelRegistry:
                 raise
             return {}
 
-    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Log metrics of a run, all at once: one by one they take seconds."""
+    def log_metrics(self, version: Version, metrics: Mapping[str, float], on_page: Collection[str]) -> None:
+        """Log metrics of a version, and describe the version anew.
+
+        Parameters
+        ----------
+        version : Version
+        metrics : mapping of str to float
+            Logged on the version's run, all at once: one by one they take seconds.
+        on_page : collection of str
+            Names of those that are shown on the version's own page as well.
+        """
         from mlflow.entities import Metric  # noqa: PLC0415
 
         now = int(datetime.now(UTC).timestamp() * 1000)
-        self.client.log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
+        batch = [
+            Metric(name, value, now, 0, model_id=version.model_id if name in on_page else None)
+            for name, value in metrics.items()
+        ]
+        self.client.log_batch(version.run_id, batch)
+        self.describe(version.number)
+
+    def describe(self, number: int) -> None:
+        """Write on a version's page what it was trained on, how, what it reaches, and what was decided about it."""
+        version = self.version(number)
+        recipe = version.recipe if "recipe" in version.tags else None
+        text = version_page.description(version.provenance, recipe, version.trained_on, self.metrics(version))
+        self.client.update_model_version(MODEL_NAME, str(number), text)
+
+    def trained_alike(self, key: str) -> list[Version]:
+        """Versions whose training had this key: the champion first, then newest first.
+
+        One whose run was deleted in MLflow is left out: nothing can be logged on it any more.
+        """
+        found = [version for version in self.versions() if version.tags.get(TRAINING_KEY) == key]
+        champion = self.by_alias(CHAMPION) if found else None
+        found.sort(key=lambda version: champion is None or version.number != champion.number)
+        return [version for version in found if self._has_run(version)]
+
+    def _has_run(self, version: Version) -> bool:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        try:
+            return str(self.client.get_run(version.run_id).info.lifecycle_stage) == "active"
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            return False
 
     def log_files(self, run_id: str, directory: str, files: Mapping[str, bytes]) -> None:
         """Keep files, by name, as artifacts of a run."""
@@ -368,24 +426,20 @@ class ModelRegistry:
         """Let a version carry the challenger alias."""
         self.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, str(number))
 
-    def record(self, number: int, decision: Decision, dagster_run_id: str | None) -> None:
+    def record(self, number: int, decision: Decision) -> None:
         """Move the champion alias if a decision says so, and write it on the version it is about.
 
         The alias goes first: a version never says that it was promoted when it was not.
         """
         if decision.promoted:
             self.client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(number))
-        self.note(number, decision.outcome, decision.reason, dagster_run_id)
+        self.note(number, decision.outcome, decision.reason)
 
-    def note(self, number: int, outcome: str, reason: str, dagster_run_id: str | None) -> None:
+    def note(self, number: int, outcome: str, reason: str) -> None:
         """Write a decision on the version it is about."""
-        tags = {
-            "promotion_outcome": outcome,
-            "promotion_reason": reason[:_LONGEST_TAG],
-            "promotion_dagster_run_id": dagster_run_id or "",
-        }
-        for name, value in tags.items():
+        for name, value in {"promotion_outcome": outcome, "promotion_reason": reason[:_LONGEST_TAG]}.items():
             self.client.set_model_version_tag(MODEL_NAME, str(number), name, value)
+        self.describe(number)
 
     def set_tag(self, number: int, name: str, value: str) -> None:
         """Write a tag on a version."""

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.search import Trial
+from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.resources.version_page import recipe_line, run_name
 
 
 def log_search(
@@ -20,6 +22,7 @@ def log_search(
     pictures: Mapping[str, bytes],
     *,
     dagster_run_id: str,
+    dataset: DatasetRef | None = None,
 ) -> str:
     """Log a finished search as a run of its own; returns the run's id.
 
@@ -29,7 +32,7 @@ def log_search(
     run_id = str(
         client.create_run(
             registry.ensure_experiment(),
-            run_name=f"search-{dagster_run_id[:8]}",
+            run_name=run_name("search", dataset, f"best of {len(trials)} {recipe_line(recipe)}"),
             tags={"searched_by_dagster_run_id": dagster_run_id},
         ).info.run_id
     )

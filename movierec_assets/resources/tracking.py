@@ -28,10 +28,16 @@ class MlflowTrackingResource(ConfigurableResource[None]):
     """Tracking server; MOVIEREC_MLFLOW_TRACKING_URI, or MLflow's database, when None."""
 
     @contextmanager
-    def run(self, context: AssetExecutionContext) -> Iterator[Any]:
+    def run(self, context: AssetExecutionContext, name: str | None = None) -> Iterator[Any]:
         """An MLflow run that ends FINISHED, FAILED on an error, or KILLED on an interrupt.
 
         A retried step continues the run of its Dagster run; there are never two.
+
+        Parameters
+        ----------
+        context : AssetExecutionContext
+        name : str, optional
+            What the run does; the job's name without it.
 
         Yields
         ------
@@ -52,6 +58,8 @@ class MlflowTrackingResource(ConfigurableResource[None]):
             mlflow = resources.mlflow
             mlflow.set_registry_uri(uri)  # versions go where the registry looks for them, whatever was set before
             try:
+                if name is not None:
+                    mlflow.MlflowClient().update_run(mlflow.active_run().info.run_id, name=name)
                 yield mlflow
             except (KeyboardInterrupt, DagsterExecutionInterruptedError):
                 mlflow.end_run("KILLED")
@@ -76,7 +84,7 @@ class MlflowTrackingResource(ConfigurableResource[None]):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         mlflow.set_experiment(EXPERIMENT)
-        with mlflow.start_run(run_name=f"{name}-{context.run.run_id[:8]}"):
+        with mlflow.start_run(run_name=name, tags={"dagster_run_id": context.run.run_id}):
             yield mlflow
 
     def _ready(self, context: AssetExecutionContext) -> str:

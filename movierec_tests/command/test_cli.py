@@ -61,6 +61,7 @@ def test_help_mentions_what_happens_by_default(path: list[str], default: str) ->
     "arguments",
     [
         ["run", "--job", "nothing"],
+        ["run", "--job", "publish", "--retrain"],
         ["recommend", "--user", "0"],
         ["recommend", "--user", "x"],
         ["recommend", "-k", "0"],
@@ -169,6 +170,9 @@ def test_a_run_ends_with_dataset_metrics_champion_five_users_and_what_is_next(
     assert "movierec up" in shown
     assert "movierec recommend --user" in shown
     assert "Traceback" not in shown + result.stderr
+    assert "IOManager" not in shown, "Dagster's own lines stay in its event log"
+    logs = "".join(file.read_text() for file in (directory / "state" / "logs").glob("*.log"))
+    assert "\x1b" not in shown + result.stderr + logs
 
 
 @pytest.mark.slow

@@ -11,7 +11,12 @@ from click.testing import CliRunner, Result
 
 from movierec_assets.cli import cli, main
 from movierec_assets.resources.decisions import PromotionError
-from movierec_assets.resources.registry import NoChampionError, NoSuchVersionError, RegistryUnavailableError
+from movierec_assets.resources.registry import (
+    PROVENANCE,
+    NoChampionError,
+    NoSuchVersionError,
+    RegistryUnavailableError,
+)
 from movierec_tests.defs.harness import Platform, own_platform
 from movierec_tests.registry_harness import load_as, lose_champion, probes_of, promotions_of, register, reset
 
@@ -78,10 +83,56 @@ def test_show_is_about_the_champion_unless_a_version_is_given(model: Command) ->
 
 def test_compare_shows_two_versions_side_by_side(model: Command) -> None:
     text = model("compare", model.first, model.second).output
-    for part in ("Metrics", "Recipe", "Provenance", "+0.0234", "11111111", "22222222"):
+    for part in ("Lists of 10", "Recipe", "Provenance", "+0.0234", "11111111", "22222222"):
         assert part in text
     left, right = json.loads(model("compare", model.first, model.second, "--json").stdout)
     assert (left["recipe"]["seed"], right["recipe"]["seed"]) == (1, 2)
+
+
+def test_figures_are_a_row_for_each_ranker_with_the_headline_first(model: Command) -> None:
+    registry = model.platform.registry
+    version = registry.version(model.second)
+    found = {f"{name}_at_{k}": k / 1000 for name in ("recall", "gini", "coverage") for k in (5, 10, 20)}
+    found |= {"ndcg_at_10_low": 0.1, "ndcg_at_10_high": 0.15, "training_loss": 0.5}
+    found |= {"popularity_ndcg_at_10": 0.05, "popularity_gini_at_20": 0.99, "original_ndcg_at_10": 0.07}
+    found |= {"champion_ndcg_at_10": 0.12}
+    registry.log_metrics(version, found, ())
+    shown = model("show", model.second).stdout
+    _, headline, *_ = shown.splitlines()
+    assert headline == (
+        "NDCG@10 0.1234 (95 % 0.1000 to 0.1500); popularity 0.0500; champion then 0.1200; original recipe 0.0700"
+    )
+    rows = [[cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")] for line in shown.splitlines()]
+    ten, five, twenty = [at for at, row in enumerate(rows) if row[0] == "ranker"]
+    assert rows[ten] == ["ranker", "NDCG@10", "recall@10", "coverage@10"]
+    assert rows[ten + 2 : ten + 6] == [
+        ["this version", "0.1234", "0.0100", "0.0100"],
+        ["champion then", "0.1200", "", ""],
+        ["popularity", "0.0500", "", ""],
+        ["original recipe", "0.0700", "", ""],
+    ]
+    assert (rows[five][1], rows[twenty][-1]) == ("recall@5", "coverage@20")
+    assert "_at_" not in shown
+    assert ["training_loss", "0.5000"] in rows
+    assert json.loads(model("show", model.second, "--json").stdout)["metrics"] == found | {"ndcg_at_10": 0.1234}
+    compared = model("compare", model.first, model.second).stdout
+    assert "_at_" not in compared
+    assert "coverage@20" in compared
+
+
+def test_tags_of_earlier_releases_and_packed_ones_are_shown_alike(model: Command) -> None:
+    registry = model.platform.registry
+    made_from = json.dumps({"ratings": "abc", "positive_threshold": 3.5})
+    for name, value in {"git_commit": "1234", "made_from": made_from}.items():
+        registry.set_tag(model.first, name, value)
+    packed = {"git_commit": "1234", "made_from": json.loads(made_from)}
+    registry.set_tag(model.second, PROVENANCE, json.dumps(packed))
+    for number in (model.first, model.second):
+        assert registry.version(number).positive_threshold == 3.5
+        shown = json.loads(model("show", number, "--json").stdout)["provenance"]
+        assert (shown["git_commit"], json.loads(shown["made_from"])["ratings"]) == ("1234", "abc")
+        assert "positives_fingerprint" in shown
+        assert PROVENANCE not in shown
 
 
 def test_promote_asks_why_unless_told(model: Command) -> None:

@@ -1,15 +1,21 @@
-"""What is told of long work where no line can move: in a file or a pipe."""
-
-from __future__ import annotations
+"""A run in a process of its own, and what is told of long work where no line can move: in a file or a pipe."""
 
 import io
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pytest
+from dagster import AssetExecutionContext, DagsterInstance, asset, materialize, validate_run_config
+from dagster._cli.job import job_execute_command
 from rich.console import Console
 
 from movierec_assets.cli import shared
 from movierec_assets.command import run
+from movierec_assets.definitions import build
+from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.resources.io_managers import NpzStorage
 
 
 @dataclass
@@ -47,3 +53,39 @@ def test_an_asset_at_work_is_heard_of_now_and_then(monkeypatch: pytest.MonkeyPat
     assert file.file.getvalue() == "als_model: iteration 2\n"  # type: ignore[attr-defined]
     assert run._tell_now_and_then(terminal, "als_model: iteration 2", began) == began
     assert terminal.file.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def test_lines_of_the_platform_are_told_and_those_of_dagster_only_kept(tmp_path: Path) -> None:
+    @asset(io_manager_key="npz")
+    def matrix() -> Interactions:
+        zero = np.zeros(1)
+        return Interactions.from_triplets(zero.astype(int), zero.astype(int), zero + 4, zero.astype(int), (1, 1))
+
+    @asset
+    def fit(context: AssetExecutionContext, matrix: Interactions) -> None:
+        context.log.info("Fitting 1 positive")
+        context.log.warning("That is few")
+        context.log.info("Starting a new mlflow run with id 1f2e in experiment movierec")
+
+    file = Console(file=io.StringIO(), width=80)
+    with DagsterInstance.ephemeral() as instance:
+        done = materialize([matrix, fit], instance=instance, resources={"npz": NpzStorage(base_path=str(tmp_path))})
+        entries = instance.all_logs(done.run_id)
+    kept = [entry.user_message for entry in entries]
+    for framework in ("Loading file from", "Writing file at", "Starting a new mlflow run"):
+        assert any(text.startswith(framework) for text in kept)
+    teller = run._Teller(run.Report(done.run_id, tmp_path), file)
+    told = [message for entry in entries if (message := teller.tell(entry)) is not None]
+    assert told == ["matrix: started", "fit: started", "fit: Fitting 1 positive", "fit: That is few"]
+    assert "\x1b" not in file.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("job", ["everything", "train"])
+def test_a_retraining_is_a_command_that_dagster_takes(tmp_path: Path, job: str) -> None:
+    for retrain in (False, True):
+        _, _, _, _, execute, *options = run.command_for(job, "1f2e", tmp_path, retrain=retrain)
+        parsed = job_execute_command.make_context(execute, options).params
+        assert parsed["job_name"] == job
+        (config,) = parsed["config"] or [None]
+        assert (config is not None) is retrain
+    assert validate_run_config(build().resolve_job_def(job), json.loads(Path(config).read_text()))

@@ -93,7 +93,16 @@ def own_platform(server_url: str, directory: Path, dataset: Path) -> Iterator[Pl
             os.environ.update(saved)
 
 
-def run(job: str = "everything", *assets: str, resources: Mapping[str, Any] | None = None) -> ExecuteInProcessResult:
+RETRAIN = {"ops": {"als_model": {"config": {"retrain": True}}}}
+"""Configuration of a run that trains although nothing has changed."""
+
+
+def run(
+    job: str = "everything",
+    *assets: str,
+    resources: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> ExecuteInProcessResult:
     """Run a job of the platform, or some of its assets, in this process and in the instance of the environment."""
     with DagsterInstance.get() as instance:
         keep_connections(instance)  # as the executor of a run does, which this one goes round
@@ -103,6 +112,7 @@ def run(job: str = "everything", *assets: str, resources: Mapping[str, Any] | No
             .execute_in_process(
                 instance=instance,
                 raise_on_error=False,
+                run_config=dict(config or {}),
                 asset_selection=[AssetKey(asset) for asset in assets] or None,
             )
         )

@@ -16,7 +16,7 @@ from movierec_assets.defs.provenance import FINGERPRINT, SPLIT, SPLIT_PARTS, fin
 from movierec_assets.defs.provenance import split_of as joint_of
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.resources.provenance import ProvenanceError, code, libraries, mismatches, refuse
-from movierec_tests.defs.harness import Platform, failures_of, own_platform, run
+from movierec_tests.defs.harness import RETRAIN, Platform, failures_of, own_platform, run
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_an_evaluation_of_another_challenger_decides_nothing(
 ) -> None:
     trained.enter(monkeypatch)
     champion = trained.registry.champion().number
-    assert run("train", "als_model").success
+    assert run("train", "als_model", config=RETRAIN).success
     said = failures_of(run("train", "champion_model"))["champion_model"]
     assert f"version that model_evaluation scored: stored {champion} / expected {champion + 1}" in said
     assert trained.registry.champion().number == champion

@@ -41,7 +41,7 @@ from movierec_assets.defs.registry_operations import (
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.registry import MODEL_NAME
-from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import RETRAIN, Platform, failures_of, metadata_of, own_platform, run
 from movierec_tests.registry_harness import (
     load_again,
     load_as,
@@ -410,7 +410,7 @@ def test_champion_model_decides_once_and_not_on_a_comparison_with_another_champi
         assert metadata_of(again)["champion_model"]["decision_id"] == record.id
         assert len(promotions.history()) == 1, "a step that is tried again finds its work done"
 
-        assert run("train").success
+        assert run("train", config=RETRAIN).success
         kept = promotions.history()[0]
         assert (kept.outcome, kept.previous) == ("kept", record.version)
         assert {"difference_low", "difference_high", "refresh_margin", "champion_ndcg_at_10"} <= set(kept.numbers)

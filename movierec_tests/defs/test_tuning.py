@@ -53,4 +53,5 @@ def test_training_takes_the_winner_of_the_last_search(server_url: str, tmp_path:
         assert model["recipe"].value == chosen.recipe.as_dict()
         tracked = platform.registry.client.get_run(str(metadata["mlflow_run_id"].value))
         assert tracked.info.status == "FINISHED"
+        assert tracked.info.run_name.startswith("search demo: best of 3 als factors=")
         assert tracked.data.params["factors"] == str(chosen.recipe.factors)

@@ -16,11 +16,13 @@ from dagster import DagsterInstance, execute_job, reconstructable
 
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.registry import CHALLENGER, MODEL_NAME
+from movierec_assets.resources.decisions import Promotions
+from movierec_assets.resources.registry import CHALLENGER, CHAMPION, MODEL_NAME
+from movierec_assets.resources.version_page import METRICS
 from movierec_tests.defs import multiprocess_jobs
 from movierec_tests.defs.conftest import USERS, Ran
 from movierec_tests.defs.graph import BLOCKING, GRAPH, NOT_BLOCKING, SEARCHED, SERVED, specs
-from movierec_tests.defs.harness import failed_checks, metadata_of, run
+from movierec_tests.defs.harness import RETRAIN, failed_checks, metadata_of, run
 
 slow = pytest.mark.slow
 
@@ -172,14 +174,28 @@ def test_a_second_run_reloads_nothing_and_keeps_the_champion(ran: Ran) -> None:
     for name in ("raw_movies", "raw_ratings"):
         assert (first[name]["reloaded"], second[name]["reloaded"]) == (True, False)
         assert first[name]["dagster/row_count"] == second[name]["dagster/row_count"]
-    assert (first["champion_model"]["outcome"], second["champion_model"]["outcome"]) == ("first", "kept")
+    assert (first["champion_model"]["outcome"], second["champion_model"]["outcome"]) == ("first", "unchanged")
     assert second["champion_model"]["champion_version"] == first["champion_model"]["champion_version"]
-    assert second["champion_model"]["challenger_version"] > first["champion_model"]["challenger_version"]
     assert second["user_recommendations"]["model_version"] == first["champion_model"]["champion_version"]
     # What is shown of the champion are its own figures, of the fit that was scored when it was trained.
     assert second["model_evaluation"]["champion_ndcg_at_10"] == pytest.approx(
         first["model_evaluation"]["ndcg_at_10"], abs=2e-3
     )
+
+
+@slow
+def test_a_second_run_on_the_same_data_says_so_and_leaves_one_version_one_decision_and_one_mlflow_run(ran: Ran) -> None:
+    second = metadata_of(ran.second)
+    (version,) = ran.platform.registry.versions()
+    assert (second["als_model"]["model_version"], second["als_model"]["unchanged"]) == (version.number, True)
+    shown = second["champion_model"]
+    assert (shown["unchanged"], shown["promoted"], shown["challenger_version"]) == (True, False, version.number)
+    assert shown["reason"].startswith(f"Version {version.number} is the champion since 20")
+    assert "(first). Nothing has changed since it was trained: the same likes, recipe, seed" in shown["reason"]
+    assert [each.outcome for each in Promotions(ran.platform.registry, ran.database).history()] == ["first"]
+    assert ran.platform.registry.runs_of(ran.second.run_id) == []
+    (own,) = ran.platform.registry.client.get_metric_history(version.run_id, HEADLINE)
+    assert own.value == metadata_of(ran.first)["model_evaluation"][HEADLINE]
 
 
 @slow
@@ -249,12 +265,13 @@ def test_popular_movies_are_ordered_by_the_users_who_liked_them(ran: Ran) -> Non
 
 
 @slow
-def test_each_run_left_one_finished_mlflow_run_with_what_a_scientist_looks_for(ran: Ran) -> None:
+def test_a_training_left_one_finished_mlflow_run_with_what_a_scientist_looks_for(ran: Ran) -> None:
     client = ran.platform.registry.client
-    for result in (ran.first, ran.second):
+    for result in (ran.first,):
         (run_id,) = ran.platform.registry.runs_of(result.run_id)
         found = client.get_run(run_id)
         assert found.info.status == "FINISHED"
+        assert found.info.run_name == "train demo: als factors=64 alpha=5 reg=10 iter=15"
         assert {"alpha", "factors", "regularization", "iterations", "seed", "fold_in_tau"} <= set(found.data.params)
         assert {HEADLINE, f"popularity_{HEADLINE}", "training_loss"} <= set(found.data.metrics)
         losses = [metric.value for metric in client.get_metric_history(run_id, "training_loss")]
@@ -272,28 +289,50 @@ def test_each_run_left_one_finished_mlflow_run_with_what_a_scientist_looks_for(r
 
 
 @slow
-def test_versions_know_their_run_recipe_data_and_decision(ran: Ran) -> None:
-    newest, oldest = ran.platform.registry.versions()
-    assert ran.platform.registry.champion().number == oldest.number
-    challenger = ran.platform.registry.by_alias(CHALLENGER)
-    assert challenger is not None
-    assert challenger.number == newest.number
-    for version, result in ((oldest, ran.first), (newest, ran.second)):
-        assert version.tags["dagster_run_id"] == result.run_id
-        assert version.recipe.as_dict() == metadata_of(result)["als_model"]["recipe"]
-        assert version.tags["promotion_reason"] == metadata_of(result)["champion_model"]["reason"]
-        for part in ("split", "positives"):
-            assert re.fullmatch("[0-9a-f]{64}", version.tags[f"{part}_fingerprint"])
-        assert re.fullmatch("[0-9a-f]{40}(-dirty)?|unknown", version.tags["git_commit"])
-        assert json.loads(version.tags["libraries"])["implicit"] == importlib.metadata.version("implicit")
-        made_from = json.loads(version.tags["made_from"])
-        assert made_from["ratings"] == ran.database.last_load("ratings").version  # type: ignore[union-attr]
-        assert (made_from["protocol"], made_from["positive_threshold"]) == ("leave-latest-out", 4.0)
-        run_tags = ran.platform.registry.client.get_run(version.run_id).data.tags
-        assert {run_tags[name] for name in ("code_version", "split_fingerprint")} == {
-            version.tags[name] for name in ("code_version", "split_fingerprint")
-        }
-    assert json.loads(newest.tags["recipe"])
+def test_a_version_knows_its_run_recipe_data_and_decision(ran: Ran) -> None:
+    (version,) = ran.platform.registry.versions()
+    for alias in (CHAMPION, CHALLENGER):
+        found = ran.platform.registry.by_alias(alias)
+        assert found is not None
+        assert found.number == version.number
+    assert version.recipe.as_dict() == metadata_of(ran.first)["als_model"]["recipe"]
+    assert version.tags["promotion_reason"] == metadata_of(ran.first)["champion_model"]["reason"]
+    made = version.provenance
+    assert made["dagster_run_id"] == ran.first.run_id
+    for part in ("split", "positives"):
+        assert re.fullmatch("[0-9a-f]{64}", made[f"{part}_fingerprint"])
+    assert re.fullmatch("[0-9a-f]{40}(-dirty)?|unknown", made["git_commit"])
+    assert json.loads(made["libraries"])["implicit"] == importlib.metadata.version("implicit")
+    made_from = json.loads(made["made_from"])
+    assert made_from["ratings"] == ran.database.last_load("ratings").version  # type: ignore[union-attr]
+    assert (made_from["protocol"], made_from["positive_threshold"]) == ("leave-latest-out", 4.0)
+    run_tags = ran.platform.registry.client.get_run(version.run_id).data.tags
+    assert run_tags["provenance"] == version.tags["provenance"]
+
+
+@slow
+def test_the_page_of_a_version_says_data_recipe_figures_and_decision_in_few_tags(ran: Ran) -> None:
+    client, (version,) = ran.platform.registry.client, ran.platform.registry.versions()
+    evaluation = metadata_of(ran.first)["model_evaluation"]
+    described = client.get_model_version(MODEL_NAME, str(version.number)).description
+    figures, data, recipe, decision, table = str(described).split("\n\n")
+    positives = metadata_of(ran.first)["positive_ratings"]
+    assert data.startswith("**Data** demo (dataset 1), likes from 4 stars: ")
+    assert f"{positives['dagster/row_count']:,} likes, {positives['users']:,} users" in data
+    assert recipe.startswith("**Recipe** als factors=64 alpha=5 reg=10 iter=15 seed=1 (built-in); cold: ")
+    assert figures.startswith(f"NDCG@10 {evaluation['ndcg_at_10']:.4f} (95 % ")
+    assert f"; popularity {evaluation['popularity_ndcg_at_10']:.4f}; original recipe 0." in figures
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    assert rows[0] == ["ranker", *(f"{name}@10" for name in METRICS.values())]
+    assert [row[0] for row in rows[2:]] == ["this version", "popularity", "original recipe", "item-kNN", "EASE"]
+    assert rows[2][2] == f"{evaluation['recall_at_10']:.4f}"
+    assert decision == f"**Decision** first: {version.tags['promotion_reason']}"
+    assert len(version.tags) <= 10
+    assert client.get_registered_model(MODEL_NAME).description
+    assert version.model_id is not None
+    on_page = {metric.key: metric.value for metric in client.get_logged_model(version.model_id).metrics or []}
+    assert on_page[HEADLINE] == evaluation[HEADLINE]
+    assert {"popularity_ndcg_at_10", "original_ndcg_at_10", "recall_at_10", "ndcg_at_10_low"} <= set(on_page)
 
 
 @slow
@@ -315,14 +354,16 @@ def test_the_champions_pyfunc_answers_for_a_user_of_the_data(ran: Ran) -> None:
 def test_training_alone_in_a_process_of_its_own_finishes_its_one_mlflow_run(ran: Ran) -> None:
     with (
         DagsterInstance.get() as instance,
-        execute_job(reconstructable(multiprocess_jobs.fitting), instance=instance, raise_on_error=False) as result,
+        execute_job(
+            reconstructable(multiprocess_jobs.fitting), instance=instance, raise_on_error=False, run_config=RETRAIN
+        ) as result,
     ):
         assert result.success
         runs = ran.platform.registry.runs_of(result.run_id)
         version = result.asset_materializations_for_node("als_model")[0].metadata["model_version"].value
     assert len(runs) == 1
     assert ran.platform.registry.client.get_run(runs[0]).info.status == "FINISHED"
-    # Back to two versions, as the other claims about these runs expect.
+    # Back to one version, as the other claims about these runs expect.
     ran.platform.registry.client.delete_model_version(MODEL_NAME, str(version))
     ran.platform.registry.name_challenger(ran.platform.registry.versions()[0].number)
 
@@ -336,7 +377,7 @@ def test_a_fit_that_raises_ends_its_mlflow_run_as_failed_and_registers_nothing(
 
     before = [version.number for version in ran.platform.registry.versions()]
     monkeypatch.setattr("movierec_assets.recsys.als.fit", diverges)
-    result = run("everything", "als_model")
+    result = run("everything", "als_model", config=RETRAIN)
     assert not result.success
     (run_id,) = ran.platform.registry.runs_of(result.run_id)
     assert ran.platform.registry.client.get_run(run_id).info.status == "FAILED"

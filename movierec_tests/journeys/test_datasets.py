@@ -33,8 +33,8 @@ def test_demo_other_demo_other_each_is_served_by_its_own_champion(
     traveller.require_right_lists(other_files)
 
     third = traveller.run(demo_files)["champion_model"]
-    assert (third["challenger_outcome"], third["outcome"]) == ("kept", "returned")
-    assert "the same data" in third["challenger_reason"]
+    assert (third["outcome"], third["challenger_version"]) == ("returned", 1)
+    assert "instead of version 2 of other (dataset 2). Nothing has changed since it was trained" in third["reason"]
     assert traveller.champion.number == 1
     traveller.require_right_lists(demo_files)
 

@@ -89,13 +89,13 @@ class _Breaks(ModelRegistry):
         if self.breaks == name:
             raise ConnectionError(f"MLflow went away at {name}")
 
-    def record(self, number: int, decision: Decision, dagster_run_id: str | None) -> None:
+    def record(self, number: int, decision: Decision) -> None:
         self._maybe("alias")
-        super().record(number, decision, dagster_run_id)
+        super().record(number, decision)
 
-    def note(self, number: int, outcome: str, reason: str, dagster_run_id: str | None) -> None:
+    def note(self, number: int, outcome: str, reason: str) -> None:
         self._maybe("tags")
-        super().note(number, outcome, reason, dagster_run_id)
+        super().note(number, outcome, reason)
 
 
 # The rule of rollback
@@ -132,7 +132,7 @@ def test_a_decision_is_kept_with_numbers_and_on_the_version(platform: Platform) 
     assert _champion(platform) == second
     assert _moves(platform) == [(None, first, "first"), (first, second, "improvement")]
     tags = platform.registry.version(second + 1).tags
-    assert (tags["promotion_outcome"], tags["promotion_dagster_run_id"]) == ("kept", "run-3")
+    assert (tags["promotion_outcome"], tags["promotion_reason"]) == ("kept", KEPT.reason)
 
 
 def test_a_promotion_by_hand_is_a_decision_with_its_reason(platform: Platform) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import mlflow
@@ -69,7 +70,11 @@ def source(_platform: Platform) -> tuple[int, str]:
     experiment = _platform.registry.ensure_experiment()
     with mlflow.start_run(experiment_id=experiment) as run:
         number = log_version(
-            mlflow, RECOMMENDER, frame_of(RECOMMENDER.ids), DATASET, {"recipe": "{}", "code_version": "x"}
+            mlflow,
+            RECOMMENDER,
+            frame_of(RECOMMENDER.ids),
+            DATASET,
+            {"recipe": json.dumps(RECOMMENDER.recipe.as_dict()), "code_version": "x"},
         )
     return number, str(run.info.run_id)
 
@@ -118,14 +123,13 @@ def test_a_promotion_moves_the_alias_and_writes_the_reason_on_the_version(regist
     assert challenger is not None
     assert challenger.number == version.number
 
-    registry.record(version.number, KEPT, "run-1")
+    registry.record(version.number, KEPT)
     assert registry.by_alias(CHAMPION) is None
-    registry.record(version.number, PROMOTED, "run-2")
+    registry.record(version.number, PROMOTED)
     champion = registry.champion()
     assert champion.number == version.number
     assert champion.tags["promotion_outcome"] == "first"
     assert champion.tags["promotion_reason"] == "No champion yet."
-    assert champion.tags["promotion_dagster_run_id"] == "run-2"
 
 
 def test_a_version_loaded_back_gives_the_same_lists(registered: Platform) -> None:
@@ -149,7 +153,7 @@ def test_the_champion_offers_only_movies_of_todays_catalogue(registered: Platfor
     with database.replace("movies") as table:
         names = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
         table.write_rows(names, [(movie, f"Film {movie}", None, [], None, None) for movie in [*left, 999]])
-    registry.record(registry.versions()[0].number, PROMOTED, "run")
+    registry.record(registry.versions()[0].number, PROMOTED)
     recommender = load_champion(registry, database).recommender
     assert recommender.ids.movie_ids.tolist() == left
     listed = recommender.movie_ids_of(recommender.for_known(RECOMMENDER.ids.user_ids, 30))
@@ -203,6 +207,19 @@ def test_the_run_of_a_version_holds_factors_and_id_maps(registered: Platform, so
     assert {item.path for item in client.list_artifacts(source[1])} >= {"factors.npz", "id_maps.parquet"}
     with np.load(client.download_artifacts(source[1], "factors.npz")) as factors:
         np.testing.assert_array_equal(factors["movies"], RECOMMENDER.movie_factors)
+
+
+def test_figures_and_the_decision_are_on_the_page_of_a_version(registered: Platform) -> None:
+    registry = registered.registry
+    version = registry.versions()[0]
+    registry.log_metrics(version, {"ndcg_at_10": 0.25, "gini_at_20": 0.5, "popularity_ndcg_at_10": 0.1}, ["ndcg_at_10"])
+    registry.record(version.number, KEPT)
+    assert version.model_id is not None
+    on_page = {metric.key: metric.value for metric in registry.client.get_logged_model(version.model_id).metrics or []}
+    assert on_page == {"ndcg_at_10": 0.25}
+    described = registry.client.get_model_version(MODEL_NAME, str(version.number)).description
+    assert str(described).startswith("NDCG@10 0.2500; popularity 0.1000\n\n")
+    assert "\n\n**Decision** kept: Not better.\n\n| ranker | NDCG@10 |\n" in str(described)
 
 
 def test_a_running_run_is_ended_once(registered: Platform) -> None:
