@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from movierec_assets.datasets.generator import Size, generate
-from movierec_assets.datasets.layout import RATING_COLUMNS
 from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.tables import RATING_COLUMNS
 
 RELEASE_OF = {"small": "ml-latest-small", "ml-20m": "ml-20m"}
 """Which release each scale is made like."""

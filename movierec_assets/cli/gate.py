@@ -57,7 +57,7 @@ def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None
     settings = settings_from(dataset)
     located = locate(settings, None)
     console.print(escape(located.reason), soft_wrap=True)
-    with progress_bar(console, "Reading ratings.csv") as reading:
+    with progress_bar(console, "Reading ratings") as reading:
         positives = read_positives(located.files, settings.positive_threshold, reading, sayer(console))
     with counting_bar(console) as progress:
         measured = gates.measure(

@@ -1,4 +1,4 @@
-"""Reading ratings.csv: 20 million rows in seconds, every bad row kept with its reason.
+"""Reading a file of ratings: 20 million rows in seconds, every bad row kept with its reason.
 
 What belongs here: the whole file in memory, and whether it holds ratings at all. What does not: the pass over it and
 what makes a rating (`rating_scan`), which of two ratings of a movie counts (`duplicates`), storing anything.
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .duplicates import Losers, find_losers, pair_key
 from .errors import DatasetError
-from .layout import RATING_COLUMNS, MovieLensFiles
+from .layout import MovieLensFiles
 from .rating_rows import BLOCK_BYTES
 from .rating_scan import Accepted, IntArray, Progress, RatingScan, counted
 from .rejects import Rejects
@@ -38,6 +38,8 @@ class Ratings:
         Rows in which every column has a value, whether or not it is a valid one.
     rejects : Rejects
         The rows that did not load.
+    assumed_utc : int
+        Rows whose times name no zone, so that UTC was assumed.
     """
 
     user_id: npt.NDArray[np.int32]
@@ -47,6 +49,7 @@ class Ratings:
     rows_read: int
     rows_complete: int
     rejects: Rejects
+    assumed_utc: int = 0
 
     def __len__(self) -> int:
         return len(self.user_id)
@@ -60,7 +63,7 @@ def read_ratings(
     now: float | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Ratings:
-    """Read and validate ratings.csv.
+    """Read and validate the file of ratings.
 
     A row is rejected if a value is missing (empty, NaN, NA, null) or is not a number, if an id is outside 1 to
     2147483647, if the user id is reserved for the app, if the movie is not known, if the rating is off the half-star
@@ -101,7 +104,8 @@ def read_ratings(
     if len(rows) == 0:
         refuse(files, rejects)
     complete = len(rows) + counted(rejects)
-    return Ratings(rows.user_id, rows.movie_id, rows.rating, rows.rated_at, len(rows) + len(rejects), complete, rejects)
+    read = len(rows) + len(rejects)
+    return Ratings(rows.user_id, rows.movie_id, rows.rating, rows.rated_at, read, complete, rejects, scan.assumed_utc)
 
 
 def check_ratings(files: MovieLensFiles, known_movie_ids: npt.ArrayLike, *, progress: Progress | None = None) -> None:
@@ -125,9 +129,10 @@ def refuse(files: MovieLensFiles, rejects: Rejects) -> NoReturn:
     DatasetError
         With counts by reason and examples.
     """
+    file = files.rating_file
     raise DatasetError(
-        f"{files.ratings}: none of its {len(rejects):,} rows can be loaded. "
+        f"{file.shown}: none of its {len(rejects):,} rows can be loaded. "
         f"{rejects.summary() if len(rejects) else ''} "
-        f"Each row must read like 1,2,3.5,1112486027 ({','.join(RATING_COLUMNS)}), with movies from "
-        f"{files.movies.name}; correct the file, or fetch the release again."
+        f"Each row must read like {file.table.example} ({','.join(file.table.columns)}), with movies from "
+        f"{files.movie_file.name}; correct the file, or fetch the release again."
     )

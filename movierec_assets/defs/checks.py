@@ -42,7 +42,7 @@ _PARTS = {name: AssetIn(name) for name in ("validation_matrix", "test_matrix")}
 
 @asset_check(asset="raw_ratings", blocking=True)
 def most_rows_loaded(postgres: PostgresResource) -> AssetCheckResult:
-    """At most a tenth of the rows of ratings.csv was rejected."""
+    """At most a tenth of the rows of the file of ratings was rejected."""
     load = postgres.open().last_load("ratings")
     read = load.details["rows_read"] if load else 0
     rejected = load.details["rejected"] if load else {}

@@ -45,16 +45,19 @@ from movierec_assets.sql import read_sql
 def raw_movies(
     context: AssetExecutionContext, postgres: PostgresResource, dataset: DatasetResource
 ) -> MaterializeResult[None]:
-    """The catalogue: title, year, genres and external ids of each movie, from movies.csv and links.csv."""
+    """The catalogue: title, year, genres and external ids of each movie, from the dataset's files."""
     located = dataset.locate()
     context.log.info(located.reason)
     database = postgres.open()
     loaded = telling(
         context.log,
-        "Comparing movies.csv with what was loaded",
+        f"Comparing {located.files.movie_file.name} with what was loaded",
         lambda say: load_movies(database, located.files, megabytes(say, "Looked over")),
     )
     context.log.info(_told("movies", loaded))
+    by_file = [(file, rejected) for file, rejected in loaded.details["rejected_by_file"] if rejected]
+    for file, rejected in by_file:
+        context.log.warning(f"{_rows_of(file, rejected)} did not load, see {SCHEMA}.rejected_ratings: {rejected}")
     preview = database.rows(
         f"SELECT movie_id, title, array_to_string(genres, ', '), imdb_id FROM {SCHEMA}.movies ORDER BY movie_id LIMIT 8"
     )
@@ -64,9 +67,11 @@ def raw_movies(
             **rows(loaded.details["rows"]),
             "dataset": MetadataValue.text(located.name),
             "why_this_dataset": MetadataValue.text(located.reason),
-            "directory": MetadataValue.path(str(located.files.directory)),
+            "directory": MetadataValue.path(str(located.files.source)),
+            "format": MetadataValue.text(located.files.format),
             "reloaded": MetadataValue.bool(loaded.reloaded),
             "rejected_rows": MetadataValue.int(sum(loaded.details["rejected"].values())),
+            "rejected_by_file": MetadataValue.json(dict(by_file)),
             "with_year": MetadataValue.int(loaded.details["with_year"]),
             "with_imdb_id": MetadataValue.int(loaded.details["with_imdb_id"]),
             "preview": table(["movie_id", "title", "genres", "imdb_id"], [[str(row[0]), *row[1:]] for row in preview]),
@@ -85,7 +90,7 @@ def raw_movies(
         user_id=("integer", "MovieLens id; primary key with movie_id"),
         movie_id=("integer", "In raw_movies"),
         rating=("real", "0.5 to 5.0 stars in half stars"),
-        line=("integer", "Of ratings.csv, from 1; 0 where the row did not come from a file"),
+        line=("integer", "Of the file of ratings, from 1; 0 where the row did not come from a file"),
         rated_at=("timestamptz", "UTC"),
     )
     | {"table": f"{SCHEMA}.ratings"},
@@ -93,18 +98,21 @@ def raw_movies(
 def raw_ratings(
     context: AssetExecutionContext, postgres: PostgresResource, dataset: DatasetResource
 ) -> MaterializeResult[None]:
-    """Every valid rating of ratings.csv, one per user and movie; the rest is kept in `rejected_ratings`."""
+    """Every valid rating of the dataset's file, one per user and movie; the rest is kept in `rejected_ratings`."""
     located = dataset.locate()
     database = postgres.open()
     loaded = telling(
         context.log,
-        "Comparing ratings.csv with what was loaded",
+        f"Comparing {located.files.rating_file.name} with what was loaded",
         lambda say: load_ratings(database, located.files, megabytes(say, "Read"), say),
     )
     context.log.info(_told("ratings", loaded))
-    rejected = loaded.details["rejected"]
+    rejected, name_of_file = loaded.details["rejected"], loaded.details.get("name", "ratings.csv")
     if rejected:
         context.log.warning(f"{sum(rejected.values()):,} rows did not load, see {SCHEMA}.rejected_ratings: {rejected}")
+    assumed_utc = loaded.details.get("assumed_utc", 0)
+    if assumed_utc:
+        context.log.info(f"The times of {assumed_utc:,} ratings name no zone; they were taken as UTC")
     totals = database.columns(
         f"SELECT movie_id, rating, ratings FROM {SCHEMA}.rating_totals",
         {"movie_id": "integer", "rating": "real", "ratings": "bigint"},
@@ -117,14 +125,15 @@ def raw_ratings(
         metadata={
             **rows(loaded.details["rows"]),
             "dataset": MetadataValue.text(located.name),
-            "file": MetadataValue.path(str(located.files.ratings)),
+            "file": MetadataValue.path(str(located.files.rating_file.shown)),
+            "times_taken_as_utc": MetadataValue.int(assumed_utc),
             "reloaded": MetadataValue.bool(loaded.reloaded),
             "appended_rows": MetadataValue.int(loaded.appended or 0),
             "rows_read": MetadataValue.int(loaded.details["rows_read"]),
             "rows_without_missing_values": MetadataValue.int(loaded.details["rows_complete"]),
             "rejected_rows": MetadataValue.int(sum(rejected.values())),
             "rejected_by_reason": MetadataValue.json(rejected),
-            "rejected_examples": table(["line", "reason", "text"], list(rejected_examples(database, "ratings.csv"))),
+            "rejected_examples": table(["line", "reason", "text"], list(rejected_examples(database, name_of_file))),
             "mean_rating": MetadataValue.float(float(np.average(stars, weights=counts))),
             "rated_movies": MetadataValue.int(len(per_movie)),
             "histogram": rating_histogram(stars, counts),
@@ -186,6 +195,11 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
             **peak_memory(),
         }
     )
+
+
+def _rows_of(file: str, rejected: dict[str, int]) -> str:
+    count = sum(rejected.values())
+    return f"{count:,} {'row' if count == 1 else 'rows'} of {file}"
 
 
 def _told(what: str, loaded: Loaded) -> str:

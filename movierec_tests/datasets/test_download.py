@@ -305,7 +305,7 @@ def test_several_at_once_fetch_once_and_all_get_the_whole_release(server: Server
 
 
 def test_every_known_release_has_a_well_formed_checksum_and_address() -> None:
-    assert list(RELEASES) == ["ml-latest-small", "ml-20m", "ml-25m", "ml-32m"]
+    assert list(RELEASES) == ["ml-100k", "ml-1m", "ml-10m", "ml-latest-small", "ml-20m", "ml-25m", "ml-32m"]
     for name, release in RELEASES.items():
         assert release.url == f"https://files.grouplens.org/datasets/movielens/{name}.zip"
         assert release.md5 is None or len(bytes.fromhex(release.md5)) == 16
