@@ -18,10 +18,10 @@ from movierec_assets.cli.shared import counting_bar, progress_bar, sayer, settin
 @click.command()
 @click.option(
     "--dataset",
-    metavar="NAME|DIR",
+    metavar="NAME|PATH",
     default="demo",
     show_default=True,
-    help="Ratings to measure on: `demo`, a release that is here, or a directory in MovieLens layout.",
+    help="Ratings to measure on: `demo`, a release that is here, or the path of a dataset.",
 )
 @click.option(
     "--repeats",

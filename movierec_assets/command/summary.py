@@ -68,6 +68,9 @@ def show_success(report: Report, database: Database, console: Console) -> None:
 
 def _show_data(facts: dict[str, dict[str, Any]], console: Console) -> None:
     ratings, positives = facts.get("raw_ratings", {}), facts.get("positive_ratings", {})
+    for file, rejected in facts.get("raw_movies", {}).get("rejected_by_file", {}).items():
+        reasons = "; ".join(f"{count:,} {reason}" for reason, count in rejected.items())
+        console.print(f"           [yellow]Rows of {escape(file)} did not load: {escape(reasons)}[/]")
     if ratings:
         kept = "" if ratings["reloaded"] else ", unchanged since the last run"
         console.print(
@@ -78,6 +81,8 @@ def _show_data(facts: dict[str, dict[str, Any]], console: Console) -> None:
             console.print(
                 f"           [yellow]{ratings['rejected_rows']:,} rows did not load, see {SCHEMA}.rejected_ratings[/]"
             )
+        if ratings.get("times_taken_as_utc"):
+            console.print(f"           {ratings['times_taken_as_utc']:,} times name no zone; they were taken as UTC")
     if positives:
         console.print(
             f"[bold]Learned[/]    from {positives['dagster/row_count']:,} likes of {positives['users']:,} users "

@@ -198,7 +198,9 @@ def read_header(stream: BinaryIO, path: Path, columns: Sequence[str]) -> Header:
     names = [plain_name(name) for name in found]
     missing = [name for name in columns if plain_name(name) not in names]
     if missing:
-        raise DatasetError(f"{where}: {_why_missing(line, found, columns, missing)} {remedy}")
+        export = export_with(found)
+        why = f"this is {export.sentence}" if export else f"{_why_missing(line, found, columns, missing)} {remedy}"
+        raise DatasetError(f"{where}: {why}")
     twice = [name for name in columns if names.count(plain_name(name)) > 1]
     if twice:
         raise DatasetError(f"{where}: column {', '.join(twice)} appears twice. Remove one of the two.")
@@ -229,9 +231,6 @@ def _separator_of(line: str, columns: Sequence[str]) -> str:
 
 
 def _why_missing(line: str, found: list[str], columns: Sequence[str], missing: list[str]) -> str:
-    export = export_with(found)
-    if export is not None:
-        return f"this is {export.sentence}"
     expected = f"Expected the columns {','.join(columns)}, found {','.join(found)[:200]}."
     if found[0].lstrip("-").isdecimal():
         return f"the header is missing, this looks like data. {expected}"
