@@ -55,6 +55,17 @@ class Settings(BaseSettings):
     positive_threshold: float = Field(
         default=4.0, ge=0.5, le=5.0, description="A rating of at least this many stars is liked."
     )
+    max_rejected_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Largest share of rows of ratings.csv, of what was appended to it, or of movies.csv that may be "
+        "rejected; a file with more replaces nothing. 1 loads what fits.",
+    )
+    allow_unordered: bool = Field(
+        default=False,
+        description="Load ratings whose times do not say what came first; nothing is trained on them.",
+    )
     memory_limit: ByteSize = Field(
         default=ByteSize(2_000_000_000),
         ge=64_000_000,

@@ -148,16 +148,18 @@ def show_dataset(name: str | None, dataset: str | None) -> None:
     """
     from movierec_assets.datasets.movielens import read_movies, read_ratings
     from movierec_assets.resources.configurable import locate
+    from movierec_assets.resources.loading import limits_of
 
     if name is not None and dataset is not None:
         raise click.UsageError("Give NAME|PATH or --dataset, not both.")
     console = console_for_people()
-    located = locate(settings_from(name or dataset), None)
+    settings = settings_from(name or dataset)
+    located = locate(settings, None)
     console.print(escape(located.reason), soft_wrap=True)
     console.print(f"[dim]{escape(str(located.files.source))}, {located.files.format}[/]", soft_wrap=True)
-    movies = read_movies(located.files)
+    movies, limits = read_movies(located.files), limits_of(settings)
     with progress_bar(console, "Reading ratings") as report:
-        ratings = read_ratings(located.files, movies.movie_id, progress=report)
+        ratings = read_ratings(located.files, movies.movie_id, progress=report, limits=limits)
     years = [year for year in movies.year if year is not None]
     span = f", {min(years)} to {max(years)}" if years else ""
     console.print(f"{len(movies):,} movies{span}")
@@ -169,3 +171,6 @@ def show_dataset(name: str | None, dataset: str | None) -> None:
             console.print(
                 f"[yellow]{len(rejects):,} rows of {rejects.file} do not load: {escape(rejects.summary())}[/]"
             )
+    for misfit in (movies.misfit(located.files.movie_file, limits), ratings.misfit):
+        if misfit is not None:
+            console.print(f"[yellow]`movierec run` refuses this dataset. {escape(misfit)}[/]", soft_wrap=True)

@@ -7,18 +7,21 @@ Belongs here: from files to positives, and the files that let others score the r
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
 from movierec_assets.recsys.errors import no_positives
 from movierec_assets.recsys.experiment import CUTOFFS_OF, HEADLINES_OF, Experiment
 from movierec_assets.recsys.report import as_markdown
 from movierec_assets.resources.histories import RatingColumns
+from movierec_assets.resources.loading import limits_of
+from movierec_assets.settings import get_settings
 
 MORE_RATINGS_THAN = 5
 """A user counts with more ratings than this, as in the view `eligible_users`."""
@@ -45,11 +48,17 @@ def read_positives(
     Raises
     ------
     DatasetError
-        When the files cannot be read.
+        When the files cannot be read, or too much in them does not fit.
     RecsysError
         When there is no positive among them.
     """
-    ratings = read_ratings(files, read_movies(files).movie_id, progress=progress)
+    limits = replace(limits_of(get_settings()), positive_threshold=threshold, unordered=True)
+    movies = read_movies(files)
+    if (misfit := movies.misfit(files.movie_file, limits)) is not None:
+        raise DatasetError(misfit)
+    ratings = read_ratings(files, movies.movie_id, progress=progress, limits=limits)
+    if ratings.misfit is not None:
+        raise DatasetError(ratings.misfit)
     if len(ratings.rejects):
         say(f"{len(ratings.rejects):,} rows of {files.rating_file.shown} do not load: {ratings.rejects.summary()}")
     if ratings.assumed_utc:

@@ -5,7 +5,9 @@ Belongs here: reading the results and laying them out. Following the run is in `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +16,11 @@ from rich.padding import Padding
 from rich.table import Table
 
 from movierec_assets.command.run import Report
+from movierec_assets.datasets.causes import likely_cause, reason_named
+from movierec_assets.datasets.judgement import told_reason
+from movierec_assets.datasets.sources.find import holds_movies
 from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.resources.loading import Rejected, rejected_by_reason
 from movierec_assets.sql import read_sql
 
 _METRICS = ("precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10")
@@ -59,6 +65,8 @@ def show_success(report: Report, database: Database, console: Console) -> None:
         console.print(_samples(samples(database)))
     for warning in report.warnings:
         console.print(f"[yellow]{escape(warning)}[/]")
+    if "raw_ratings" in facts:
+        show_rejected(rejected_by_reason(database), console)
     console.print("[bold]Next[/]       movierec up                        the asset graph and MLflow in the browser")
     if written:
         console.print("           movierec recommend --user 42       from the champion, with live history")
@@ -68,19 +76,12 @@ def show_success(report: Report, database: Database, console: Console) -> None:
 
 def _show_data(facts: dict[str, dict[str, Any]], console: Console) -> None:
     ratings, positives = facts.get("raw_ratings", {}), facts.get("positive_ratings", {})
-    for file, rejected in facts.get("raw_movies", {}).get("rejected_by_file", {}).items():
-        reasons = "; ".join(f"{count:,} {reason}" for reason, count in rejected.items())
-        console.print(f"           [yellow]Rows of {escape(file)} did not load: {escape(reasons)}[/]")
     if ratings:
         kept = "" if ratings["reloaded"] else ", unchanged since the last run"
         console.print(
             f"[bold]Dataset[/]    {escape(ratings['dataset'])}: {ratings['dagster/row_count']:,} ratings of "
             f"{ratings['rated_movies']:,} movies{kept}"
         )
-        if ratings["rejected_rows"]:
-            console.print(
-                f"           [yellow]{ratings['rejected_rows']:,} rows did not load, see {SCHEMA}.rejected_ratings[/]"
-            )
         if ratings.get("times_taken_as_utc"):
             console.print(f"           {ratings['times_taken_as_utc']:,} times name no zone; they were taken as UTC")
     if positives:
@@ -88,6 +89,24 @@ def _show_data(facts: dict[str, dict[str, Any]], console: Console) -> None:
             f"[bold]Learned[/]    from {positives['dagster/row_count']:,} likes of {positives['users']:,} users "
             f"for {positives['movies']:,} movies"
         )
+
+
+def show_rejected(rejected: Sequence[Rejected], console: Console) -> None:
+    """For each file, rows that did not load: how many for which reason, one of them, and the likely cause."""
+    for file, group in groupby(rejected, key=lambda each: each.file):
+        reasons = list(group)
+        count = sum(each.rows for each in reasons)
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        console.print(
+            f"[bold]Not loaded[/] [yellow]{rows} of {escape(file)}, kept in {SCHEMA}.rejected_ratings[/]",
+            soft_wrap=True,
+        )
+        for each in reasons:
+            told = told_reason(each.rows, each.reason, each.line, each.text)
+            console.print(Padding(escape(told), (0, 0, 0, 11)))
+            cause = likely_cause(reason_named(each.reason), of_movies=holds_movies(file))
+            if cause is not None:
+                console.print(Padding(f"[dim]{escape(cause)}[/]", (0, 0, 0, 13)))
 
 
 def _show_champion(champion: dict[str, Any], console: Console) -> None:

@@ -1,22 +1,22 @@
 """Reading the files of movies and of their ids elsewhere, in any format.
 
 What belongs here: titles, years, genres and ids elsewhere. What does not: ratings, and what becomes of the rows.
-Both files are small, so they are read line by line; a quoted value may hold commas and quotes but no line end, so
-that one quote too many spoils one line and not the rest of the file.
+Both files are small, so they are read line by line; which lines make one row is in `quoted_lines`.
 """
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import DatasetError
+from .judgement import Limits, Tally, misfit_of_movies
 from .layout import MovieLensFiles
+from .quoted_lines import joined_rows
 from .rejects import MAX_ID, Reason, Rejects, clean_text
 from .tables import DataFile, Table, find_columns, open_file
 from .whole_numbers import whole_number
@@ -39,7 +39,7 @@ class Movies:
     movie_id : int32 array, shape (n,)
         Ids as in the file.
     title : list of str
-        Titles as in the file, the year included.
+        Titles as in the file, the year included; a line break in one is a space.
     year : list of int or None
         First year in the parentheses that end the title.
     genres : list of list of str
@@ -63,6 +63,10 @@ class Movies:
 
     def __len__(self) -> int:
         return len(self.title)
+
+    def misfit(self, file: DataFile, limits: Limits) -> str | None:
+        """Why a load would refuse the file of movies; None when it would not."""
+        return misfit_of_movies(file.shown, Tally.of(self.rejects, len(self) + len(self.rejects)), limits)
 
 
 def parse_year(title: str) -> int | None:
@@ -105,10 +109,11 @@ def read_movies(files: MovieLensFiles) -> Movies:
             entries[movie_id] = (line, text, title, _genres(genres, file.table))
     rejects = Rejects.of(file.name, width, bad)
     if not entries:
+        told = Tally.of(rejects, len(rejects)).lines() or ["It holds a header only."]
         raise DatasetError(
-            f"{file.shown}: no movie can be loaded. {rejects.summary()} Each row must read like "
-            f"{file.table.example} ({','.join(file.table.columns)}); correct the file, or fetch the "
-            "release again."
+            "\n".join([f"{file.shown}: no movie can be loaded.", *told])
+            + f"\nEach row must read like {file.table.example} ({','.join(file.table.columns)}); correct the "
+            "file, or fetch the release again."
         )
     links, link_rejects = _read_links(files.link_file, entries.keys(), file.name)
     titles = [title for _, _, title, _ in entries.values()]
@@ -184,40 +189,44 @@ def _rows(file: DataFile, bad: list[RejectedRow]) -> tuple[int, Iterator[tuple[i
     table = file.table
     with open_file(file.path) as stream:
         header = find_columns(stream, file)
-        lines = stream.readlines()
-    encoding = "latin-1" if table.latin and not _is_utf8(lines) else "utf-8"
+        raw_lines = stream.readlines()
+    encoding = "latin-1" if table.latin and not _is_utf8(raw_lines) else "utf-8"
 
-    def rows() -> Iterator[tuple[int, str, list[str]]]:
-        for number, raw in enumerate(lines, header.line + 1):
+    def lines() -> Iterator[str]:
+        for number, raw in enumerate(raw_lines, header.line + 1):
             try:
-                line = raw.decode(encoding).rstrip("\r\n")
+                yield raw.decode(encoding).rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise DatasetError(
                     f"{file.shown}, line {number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) is "
                     f"not UTF-8. Save the file as UTF-8, for instance with "
                     f"`iconv -f latin1 -t utf-8 {file.name} > fixed.csv`."
                 ) from error
+
+    def is_row(fields: Sequence[str]) -> bool:
+        return len(fields) == header.width and not isinstance(_id(fields[header.positions[0]]), Reason)
+
+    def split(texts: Sequence[str]) -> Iterator[tuple[int, str, list[str] | None]]:
+        if table.separator is None:
+            yield from joined_rows(texts, is_row, header.separator)
+        else:  # quotes are letters like others there
+            yield from ((place, text, text.split(header.separator)) for place, text in enumerate(texts))
+
+    def rows() -> Iterator[tuple[int, str, list[str]]]:
+        for place, line, fields in split(list(lines())):
+            number, text = header.line + 1 + place, clean_text(line.encode())
             if not line.strip():
                 continue
-            text = clean_text(raw, encoding)
             if "\0" in line:
                 bad.append((number, Reason.NUL_BYTE, 0, text))
-                continue
-            try:
-                fields = _fields(line, header.separator, quotes=table.separator is None)
-            except csv.Error:
+            elif fields is None:
                 bad.append((number, Reason.MALFORMED, 0, text))
-                continue
-            if len(fields) == header.width:
+            elif len(fields) == header.width:
                 yield number, text, [fields[position] for position in header.positions]
             else:
                 bad.append((number, Reason.FIELD_COUNT, len(fields), text))
 
     return header.width, rows()
-
-
-def _fields(line: str, separator: str, *, quotes: bool) -> list[str]:
-    return next(csv.reader([line], delimiter=separator, strict=True)) if quotes else line.split(separator)
 
 
 def _is_utf8(lines: list[bytes]) -> bool:

@@ -20,6 +20,8 @@ import polars as pl
 
 from .duplicates import Losers
 from .errors import DatasetError
+from .evidence import Evidence
+from .judgement import Tally
 from .layout import MovieLensFiles
 from .rating_rows import BLANK, BLOCK_BYTES, Block, ParsedRows, lines_of, parse_rows, read_blocks
 from .rejects import FIRST_APP_USER_ID, INCOMPLETE, MAX_ID, Reason, Rejects, clean_text
@@ -148,13 +150,14 @@ class RatingScan:
         self._lines: list[IntArray] = []
         self._codes: list[npt.NDArray[np.uint8]] = []
         self._details: list[IntArray] = []
+        self.evidence = Evidence()
         self._stream = open_file(files.ratings)
         try:
             self._before = os.fstat(self._stream.fileno())
             self._header = find_columns(self._stream, self._file)
             self.end = start or Place(self._stream.tell(), self._header.line + 1)
             self._stream.seek(self.end.byte)
-            self.lines = self.end.line - 1
+            self.lines = self._before_first = self.end.line - 1
         except BaseException:
             self._stream.close()
             raise
@@ -182,6 +185,7 @@ class RatingScan:
         for block in read_blocks(stream, self._file.shown, first, self._block_bytes):
             rows = parse_rows(self._header.with_commas(block.data), block.lines, self._header)
             _judge(rows, self._is_known, self._latest, block)
+            self.evidence.add(rows.user_id, rows.rating, rows.rated_at, rows.code, rows.detail)
             left_out = np.flatnonzero(rows.code)
             self._lines.append(left_out + block.first_line)
             self._codes.append(rows.code[left_out])
@@ -206,6 +210,26 @@ class RatingScan:
         for _ in read_blocks(self._stream, self._file.shown, self.end.line, self._block_bytes):
             if self._progress:
                 self._progress(self._stream.tell(), self.size)
+
+    def tally(self, since: int = 0) -> Tally:
+        """What was left out so far, counted, with the text of the first row of each reason.
+
+        Parameters
+        ----------
+        since : int
+            Lines up to this one are not counted.
+        """
+        line = np.concatenate([np.empty(0, np.int64), *self._lines])
+        later = line > since
+        code = np.concatenate([np.empty(0, np.uint8), *self._codes])[later]
+        rows = self.lines - max(since, self._before_first) - int((code == BLANK).sum())
+        codes, first, counts = np.unique(code, return_index=True, return_counts=True)
+        found = {Reason(int(each)): int(count) for each, count in zip(codes, counts, strict=True) if each != BLANK}
+        first = np.sort(first[codes != BLANK])
+        line, code = line[later][first], code[first]
+        detail = np.concatenate([np.empty(0, np.int64), *self._details])[later][first]
+        texts, width = self._texts(line), self._header.width
+        return Tally(rows, found, Rejects(self._file.name, line, code, detail, texts, width, self._movies))
 
     def rejects(self, losers: Losers) -> Rejects:
         """Everything that was left out, with its text; the last thing to ask for.

@@ -6,18 +6,24 @@ what makes a rating (`rating_scan`), which of two ratings of a movie counts (`du
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from .duplicates import Losers, find_losers, pair_key
+from .duplicates import find_losers, pair_key
 from .errors import DatasetError
+from .judgement import Limits, misfit_of_ratings
 from .layout import MovieLensFiles
 from .rating_rows import BLOCK_BYTES
 from .rating_scan import Accepted, IntArray, Progress, RatingScan, counted
 from .rejects import Rejects
+
+CHECKED_BYTES = 64 << 20
+"""Bytes of a file that are looked at before movies are replaced: what does not fit shows in two million ratings."""
+ANYTHING = Limits(rejected_share=1.0, unordered=True)
+"""Limits that every file keeps to of which at least one row loads."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class Ratings:
         Rows in which every column has a value, whether or not it is a valid one.
     rejects : Rejects
         The rows that did not load.
+    misfit : str or None
+        Why a load would refuse the file, in words; None when it would not.
     assumed_utc : int
         Rows whose times name no zone, so that UTC was assumed.
     """
@@ -49,6 +57,7 @@ class Ratings:
     rows_read: int
     rows_complete: int
     rejects: Rejects
+    misfit: str | None = None
     assumed_utc: int = 0
 
     def __len__(self) -> int:
@@ -62,6 +71,7 @@ def read_ratings(
     progress: Progress | None = None,
     now: float | None = None,
     block_bytes: int = BLOCK_BYTES,
+    limits: Limits | None = None,
 ) -> Ratings:
     """Read and validate the file of ratings.
 
@@ -83,6 +93,8 @@ def read_ratings(
         Unix time that "tomorrow" is counted from; the present by default.
     block_bytes : int
         Bytes read at a time. Memory beyond the result is a small multiple of it.
+    limits : Limits, optional
+        That `misfit` is judged by; the defaults of the settings otherwise.
 
     Returns
     -------
@@ -96,43 +108,71 @@ def read_ratings(
     with RatingScan(files, known_movie_ids, progress=progress, now=now, block_bytes=block_bytes) as scan:
         rows = Accepted.joined(list(scan.blocks()))
         losers = find_losers(pair_key(rows.user_id, rows.movie_id), rows.rated_at, rows.line)
+        at_hand = scan.tally(), scan.evidence
+        misfit = misfit_of_ratings(files.rating_file, *at_hand, limits or Limits(), movies=files.movie_file.shown)
+        if len(rows) == 0:
+            raise DatasetError(str(misfit))
         rejects = scan.rejects(losers)
     if len(losers):
         keep = np.ones(len(rows), np.bool_)
         keep[losers.position] = False
         rows = rows.chosen(keep)
-    if len(rows) == 0:
-        refuse(files, rejects)
     complete = len(rows) + counted(rejects)
-    read = len(rows) + len(rejects)
-    return Ratings(rows.user_id, rows.movie_id, rows.rating, rows.rated_at, read, complete, rejects, scan.assumed_utc)
-
-
-def check_ratings(files: MovieLensFiles, known_movie_ids: npt.ArrayLike, *, progress: Progress | None = None) -> None:
-    """Raise what `read_ratings` would, after parsing no more of the file than it takes to find a rating.
-
-    Raises
-    ------
-    DatasetError
-    """
-    with RatingScan(files, known_movie_ids, progress=progress) as scan:
-        if not any(len(rows) for rows in scan.blocks()):
-            refuse(files, scan.rejects(Losers.none()))
-        scan.check_rest()
-
-
-def refuse(files: MovieLensFiles, rejects: Rejects) -> NoReturn:
-    """Raise the error of a file without one rating.
-
-    Raises
-    ------
-    DatasetError
-        With counts by reason and examples.
-    """
-    file = files.rating_file
-    raise DatasetError(
-        f"{file.shown}: none of its {len(rejects):,} rows can be loaded. "
-        f"{rejects.summary() if len(rejects) else ''} "
-        f"Each row must read like {file.table.example} ({','.join(file.table.columns)}), with movies from "
-        f"{files.movie_file.name}; correct the file, or fetch the release again."
+    return Ratings(
+        *(rows.user_id, rows.movie_id, rows.rating, rows.rated_at),
+        rows_read=len(rows) + len(rejects),
+        rows_complete=complete,
+        rejects=rejects,
+        misfit=misfit,
+        assumed_utc=scan.assumed_utc,
     )
+
+
+def check_ratings(
+    files: MovieLensFiles,
+    known_movie_ids: npt.ArrayLike,
+    *,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    lost: Iterable[str] = (),
+    block_bytes: int = BLOCK_BYTES,
+    checked_bytes: int = CHECKED_BYTES,
+) -> None:
+    """Raise what a load would, as far as the beginning of the file tells.
+
+    Parameters
+    ----------
+    files : MovieLensFiles
+    known_movie_ids : array_like of int
+    progress : callable, optional
+    limits : Limits, optional
+        What the file must keep to; anything that has one rating fits without.
+    lost : iterable of str
+        Rows of movies.csv that did not load, as text.
+    block_bytes : int
+    checked_bytes : int
+        Bytes to parse at least, and until there is a rating.
+
+    Raises
+    ------
+    DatasetError
+    """
+    limits = limits or ANYTHING
+    with RatingScan(files, known_movie_ids, progress=progress, block_bytes=block_bytes) as scan:
+        complete = True
+        for _ in scan.blocks():
+            if scan.evidence.accepted and scan.end.byte >= checked_bytes and scan.end.byte < scan.size:
+                complete = False
+                break
+        scan.check_rest()
+        misfit = misfit_of_ratings(
+            files.rating_file,
+            scan.tally(),
+            scan.evidence,
+            limits,
+            movies=files.movie_file.shown,
+            lost=lost,
+            complete=complete,
+        )
+    if misfit is not None:
+        raise DatasetError(misfit)

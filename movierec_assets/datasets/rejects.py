@@ -112,9 +112,9 @@ def wording(reason: Reason, detail: object, fields: int = 0, movies: str = "movi
     return compact + about.format(detail=detail, fields=fields, movies=movies)
 
 
-def clean_text(raw: bytes, encoding: str = "utf-8") -> str:
+def clean_text(raw: bytes) -> str:
     """Decode a line for keeping: no line end, no NUL (Postgres text holds none), undecodable bytes replaced."""
-    return raw[: 4 * LONGEST_TEXT].rstrip(b"\r\n").replace(b"\0", b"").decode(encoding, "replace")[:LONGEST_TEXT]
+    return raw[: 4 * LONGEST_TEXT].rstrip(b"\r\n").replace(b"\0", b"").decode("utf-8", "replace")[:LONGEST_TEXT]
 
 
 @dataclass(frozen=True)
@@ -193,10 +193,13 @@ class Rejects:
         shown = [f'line {line} "{text[:80]}" ({reason})' for _, line, text, reason in self._head(examples).rows()]
         return f"{reasons}. First: {'; '.join(shown)}." if shown else "no rows rejected."
 
+    def chosen(self, places: npt.NDArray[np.int64]) -> Rejects:
+        """Some of the rows."""
+        line, code, detail = self.line[places], self.code[places], self.detail[places]
+        return replace(self, line=line, code=code, detail=detail, text=self.text.gather(places))
+
     def _head(self, count: int) -> Rejects:
-        return replace(
-            self, line=self.line[:count], code=self.code[:count], detail=self.detail[:count], text=self.text.head(count)
-        )
+        return self.chosen(np.arange(min(count, len(self))))
 
     def _wording(self, code: np.uint8, detail: np.int64) -> str:
         return wording(Reason(int(code)), detail, self.fields, self.movies)

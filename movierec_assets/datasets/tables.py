@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from .causes import GET_TIMES, NOTHING_IS_EARLIER
 from .errors import DatasetError
 from .exports import export_with
 
-RATING_COLUMNS = ("userId", "movieId", "rating", "timestamp")
+TIME_COLUMN = "timestamp"
+RATING_COLUMNS = ("userId", "movieId", "rating", TIME_COLUMN)
 MOVIE_COLUMNS = ("movieId", "title", "genres")
 LINK_COLUMNS = ("movieId", "imdbId", "tmdbId")
 
@@ -198,6 +200,10 @@ def read_header(stream: BinaryIO, path: Path, columns: Sequence[str]) -> Header:
     names = [plain_name(name) for name in found]
     missing = [name for name in columns if plain_name(name) not in names]
     if missing:
+        if missing == [TIME_COLUMN]:
+            raise DatasetError(
+                f"{where}: no column {TIME_COLUMN}, found {','.join(found)[:200]}. {NOTHING_IS_EARLIER}\n{GET_TIMES}"
+            )
         export = export_with(found)
         why = f"this is {export.sentence}" if export else f"{_why_missing(line, found, columns, missing)} {remedy}"
         raise DatasetError(f"{where}: {why}")

@@ -18,6 +18,8 @@ from dagster import (
 )
 from scipy.sparse import csr_matrix
 
+from movierec_assets.datasets.judgement import ALWAYS_ALLOWED
+from movierec_assets.datasets.rejects import Reason, Rejects
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.progress import telling
@@ -34,23 +36,31 @@ from movierec_assets.resources.histories import titles_of
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 
-MOST_REJECTED = 0.10
-"""Share of rejected rows from which a file is not trained on; a tenth of it is worth a warning."""
+WORTH_A_WARNING = 0.01
+"""Share of rejected rows that is told as a warning."""
 
 _PARTS = {name: AssetIn(name) for name in ("validation_matrix", "test_matrix")}
 
 
 @asset_check(asset="raw_ratings", blocking=True)
 def most_rows_loaded(postgres: PostgresResource) -> AssetCheckResult:
-    """At most a tenth of the rows of the file of ratings was rejected."""
+    """Nearly all rows of the file were loaded; those that another rating of the pair outdoes count as loaded.
+
+    A file with too many rejected rows is refused before it is loaded. This check stops at ratings that were loaded
+    under a larger MOVIEREC_MAX_REJECTED_SHARE, or by an earlier version of the platform.
+    """
     load = postgres.open().last_load("ratings")
     read = load.details["rows_read"] if load else 0
     rejected = load.details["rejected"] if load else {}
-    share = sum(rejected.values()) / read if read else 1.0
+    outdone = rejected.get(Rejects.compact(Reason.DUPLICATE_RATING), 0)
+    misfits, most = sum(rejected.values()) - outdone, get_settings().max_rejected_share
+    share = misfits / read if read else 1.0
+    too_many = share > most and misfits > ALWAYS_ALLOWED
     return AssetCheckResult(
-        passed=share <= MOST_REJECTED / 10,
-        severity=AssetCheckSeverity.ERROR if share > MOST_REJECTED else AssetCheckSeverity.WARN,
-        description=f"{share:.2%} of {read:,} rows rejected; see {SCHEMA}.rejected_ratings.",
+        passed=share <= WORTH_A_WARNING,
+        severity=AssetCheckSeverity.ERROR if too_many else AssetCheckSeverity.WARN,
+        description=f"{share:.2%} of {read:,} rows rejected, at most {most:.0%} may be (MOVIEREC_MAX_REJECTED_SHARE); "
+        f"see {SCHEMA}.rejected_ratings.",
         metadata={"rejected_by_reason": MetadataValue.json(rejected), "rejected_share": share},
     )
 

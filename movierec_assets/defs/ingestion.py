@@ -5,9 +5,12 @@ Belongs here: the assets of the group `ingestion`. Reading files is in `datasets
 Dagster concept: software-defined assets, https://docs.dagster.io/guides/build/assets
 """
 
-import numpy as np
-from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+from typing import Any
 
+import numpy as np
+from dagster import AssetExecutionContext, AssetMaterialization, DataVersion, MaterializeResult, MetadataValue, asset
+
+from movierec_assets.datasets.locate import Located
 from movierec_assets.defs.presentation import (
     DATA_TEAM,
     INGESTION,
@@ -22,9 +25,12 @@ from movierec_assets.defs.progress import megabytes, telling
 from movierec_assets.defs.provenance import SOURCES, sources_of
 from movierec_assets.resources.app_ratings import update_rejects
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource
-from movierec_assets.resources.database import SCHEMA
+from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.loading import Loaded, load_movies, load_ratings, rejected_examples
 from movierec_assets.sql import read_sql
+
+DATA_VERSION_TAG = "dagster/data_version"
+"""Tag by which Dagster tells versions of an asset's content."""
 
 
 @asset(
@@ -55,28 +61,8 @@ def raw_movies(
         lambda say: load_movies(database, located.files, megabytes(say, "Looked over")),
     )
     context.log.info(_told("movies", loaded))
-    by_file = [(file, rejected) for file, rejected in loaded.details["rejected_by_file"] if rejected]
-    for file, rejected in by_file:
-        context.log.warning(f"{_rows_of(file, rejected)} did not load, see {SCHEMA}.rejected_ratings: {rejected}")
-    preview = database.rows(
-        f"SELECT movie_id, title, array_to_string(genres, ', '), imdb_id FROM {SCHEMA}.movies ORDER BY movie_id LIMIT 8"
-    )
     return MaterializeResult(
-        data_version=DataVersion(loaded.content_hash),
-        metadata={
-            **rows(loaded.details["rows"]),
-            "dataset": MetadataValue.text(located.name),
-            "why_this_dataset": MetadataValue.text(located.reason),
-            "directory": MetadataValue.path(str(located.files.source)),
-            "format": MetadataValue.text(located.files.format),
-            "reloaded": MetadataValue.bool(loaded.reloaded),
-            "rejected_rows": MetadataValue.int(sum(loaded.details["rejected"].values())),
-            "rejected_by_file": MetadataValue.json(dict(by_file)),
-            "with_year": MetadataValue.int(loaded.details["with_year"]),
-            "with_imdb_id": MetadataValue.int(loaded.details["with_imdb_id"]),
-            "preview": table(["movie_id", "title", "genres", "imdb_id"], [[str(row[0]), *row[1:]] for row in preview]),
-            **peak_memory(),
-        },
+        data_version=DataVersion(loaded.content_hash), metadata=_about_movies(loaded, located, database)
     )
 
 
@@ -98,7 +84,10 @@ def raw_movies(
 def raw_ratings(
     context: AssetExecutionContext, postgres: PostgresResource, dataset: DatasetResource
 ) -> MaterializeResult[None]:
-    """Every valid rating of the dataset's file, one per user and movie; the rest is kept in `rejected_ratings`."""
+    """Every valid rating of the dataset's file, one per user and movie; the rest is kept in `rejected_ratings`.
+
+    Where the catalogue is empty or older than the file of movies, it is loaded first and recorded as raw_movies.
+    """
     located = dataset.locate()
     database = postgres.open()
     loaded = telling(
@@ -106,6 +95,15 @@ def raw_ratings(
         f"Comparing {located.files.rating_file.name} with what was loaded",
         lambda say: load_ratings(database, located.files, megabytes(say, "Read"), say),
     )
+    if loaded.movies is not None:
+        context.log.info(f"{_told('movies', loaded.movies)}, because raw_movies did not hold those of the dataset")
+        context.log_event(
+            AssetMaterialization(
+                asset_key=raw_movies.key,
+                metadata=_about_movies(loaded.movies, located, database),
+                tags={DATA_VERSION_TAG: loaded.movies.content_hash},
+            )
+        )
     context.log.info(_told("ratings", loaded))
     rejected, name_of_file = loaded.details["rejected"], loaded.details.get("name", "ratings.csv")
     if rejected:
@@ -197,9 +195,24 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     )
 
 
-def _rows_of(file: str, rejected: dict[str, int]) -> str:
-    count = sum(rejected.values())
-    return f"{count:,} {'row' if count == 1 else 'rows'} of {file}"
+def _about_movies(loaded: Loaded, located: Located, database: Database) -> dict[str, MetadataValue[Any]]:
+    preview = database.rows(
+        f"SELECT movie_id, title, array_to_string(genres, ', '), imdb_id FROM {SCHEMA}.movies ORDER BY movie_id LIMIT 8"
+    )
+    return {
+        **rows(loaded.details["rows"]),
+        "dataset": MetadataValue.text(located.name),
+        "why_this_dataset": MetadataValue.text(located.reason),
+        "directory": MetadataValue.path(str(located.files.source)),
+        "format": MetadataValue.text(located.files.format),
+        "reloaded": MetadataValue.bool(loaded.reloaded),
+        "rejected_rows": MetadataValue.int(sum(loaded.details["rejected"].values())),
+        "rejected_by_reason": MetadataValue.json(loaded.details["rejected"]),
+        "with_year": MetadataValue.int(loaded.details["with_year"]),
+        "with_imdb_id": MetadataValue.int(loaded.details["with_imdb_id"]),
+        "preview": table(["movie_id", "title", "genres", "imdb_id"], [[str(row[0]), *row[1:]] for row in preview]),
+        **peak_memory(),
+    }
 
 
 def _told(what: str, loaded: Loaded) -> str:

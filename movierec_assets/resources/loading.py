@@ -12,6 +12,8 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.judgement import Limits
 from movierec_assets.datasets.layout import combined_hash, file_digests
 from movierec_assets.datasets.movielens import (
     MovieLensFiles,
@@ -24,7 +26,9 @@ from movierec_assets.datasets.movielens import (
 from movierec_assets.resources.app_ratings import update_rejects
 from movierec_assets.resources.database import SCHEMA, Database, Load, copy_rows, record_load
 from movierec_assets.resources.known_datasets import recognize_loaded
-from movierec_assets.resources.rating_load import Say, append, load_all, may_append, state_of
+from movierec_assets.resources.rating_load import NOTHING_REPLACED, Judge, Say, append, load_all, may_append, state_of
+from movierec_assets.settings import Settings, get_settings
+from movierec_assets.sql import read_sql
 
 LOADER_VERSION = "4"
 """Raised when the same files would give other rows."""
@@ -44,12 +48,25 @@ class Loaded:
         `rows`, `rejected` (by reason) and other counts.
     appended : int or None
         Rows of the file that were merged, where it had only grown.
+    movies : Loaded or None
+        The movies, where they were loaded first because the table did not hold those of the dataset.
     """
 
     content_hash: str
     reloaded: bool
     details: dict[str, Any]
     appended: int | None = None
+    movies: Loaded | None = None
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What files must keep to."""
+    return Limits(
+        settings.max_rejected_share,
+        settings.positive_threshold,
+        settings.min_evaluated_users,
+        settings.allow_unordered,
+    )
 
 
 def is_loaded(database: Database, files: MovieLensFiles) -> bool:
@@ -94,25 +111,29 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
     Raises
     ------
     DatasetError
-        When the files cannot be read as movies and ratings of them; the tables stay as they were.
+        When the files cannot be read as movies and ratings of them, or too much in them does not fit; the tables stay
+        as they were.
     """
     digest, version = _movies_version(files)
     recognize_loaded(database)  # while the movies they belong to are still there
     last = database.last_load("movies")
     if last is not None and last.version == version:
         return Loaded(digest, False, last.details)
+    limits = limits_of(get_settings())
     movies = read_movies(files)
+    if (misfit := movies.misfit(files.movie_file, limits)) is not None:
+        raise DatasetError(f"{misfit}\n{NOTHING_REPLACED}")
     details = {
         "rows": len(movies),
         "rejected": movies.rejects.by_reason() | movies.link_rejects.by_reason(),
-        "rejected_by_file": [[each.file, each.by_reason()] for each in (movies.rejects, movies.link_rejects)],
+        "names": [movies.rejects.file, movies.link_rejects.file],
         "with_year": sum(year is not None for year in movies.year),
         "with_imdb_id": sum(imdb_id is not None for imdb_id in movies.imdb_id),
     }
     load = Load(version, str(files.source), details)
     ratings = database.last_load("ratings")
     if ratings is None or ratings.version != _ratings_version(files, load)[1]:
-        check_ratings(files, movies.movie_id, progress=progress)
+        check_ratings(files, movies.movie_id, progress=progress, limits=limits, lost=movies.rejects.text)
     with database.replace("movies") as table:
         table.write_rows(
             ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id"),
@@ -137,13 +158,15 @@ def load_ratings(
 ) -> Loaded:
     """Fill `ratings` from the file of ratings; rows that do not load go to `rejected_ratings`.
 
+    Where `movies` does not hold the movies of the dataset as they are now, they are loaded first: a movie that is new
+    in both files is a known one.
+
     A file that only grew since it was loaded is not loaded again: its new lines are merged, with the same outcome.
     Ratings of the app whose movies are not in the catalogue are rejected as well.
 
     Parameters
     ----------
     database : Database
-        With `movies` loaded: a rating of a movie it does not hold is rejected.
     files : MovieLensFiles
     progress : callable, optional
         Called with bytes read and bytes in all, from another thread.
@@ -153,9 +176,10 @@ def load_ratings(
     Raises
     ------
     DatasetError
-        When the file cannot be read as ratings, or not one row of it loads; the tables stay as they were.
+        When the file cannot be read as ratings, or too much in it does not fit; the table stays as it was.
     """
     recognize_loaded(database)
+    before_ratings = load_movies(database, files, progress)
     movies, last = database.last_load("movies"), database.last_load("ratings")
     state = state_of(last)
     say(f"Comparing {files.rating_file.name} with what was loaded")
@@ -163,30 +187,40 @@ def load_ratings(
     digest = combined_hash(whole)
     version = _version_of_ratings(digest, movies)
     if last is not None and last.version == version:
-        return Loaded(digest, False, last.details)
+        return Loaded(digest, False, last.details, movies=_if_new(before_ratings))
     known = database.columns(f"SELECT movie_id FROM {SCHEMA}.movies", {"movie_id": "integer"})["movie_id"]
 
     def load(details: dict[str, Any]) -> Load:
         return Load(version, str(files.source), details)
 
-    details, appended = None, None
+    details, appended, since = None, None, 0
+    if state is not None and first is not None and first.hex() == state.sha256:
+        since = state.lines
+    judge = Judge(files, limits_of(get_settings()), _rejected_texts(database, files.movie_file.name))
     before = None if first is None else _version_of_ratings(combined_hash(first), movies)
     if last is not None and state is not None and last.version == before and may_append(files, last, length):
-        details = append(database, files, known, last, load, whole, length, progress, say)
+        details = append(database, files, known, last, load, whole, length, progress, say, judge)
         if details is not None:
             appended = details["rows_read"] - last.details["rows_read"]
     if details is None:
-        details = load_all(database, files, known, last, load, whole, length, progress, say)
+        details = load_all(database, files, known, last, load, whole, length, progress, say, judge, since)
     update_rejects(database)
-    return Loaded(digest, True, details, appended)
+    return Loaded(digest, True, details, appended, _if_new(before_ratings))
+
+
+def _if_new(movies: Loaded) -> Loaded | None:
+    return movies if movies.reloaded else None
+
+
+def _rejected_texts(database: Database, file: str) -> list[str]:
+    query = f"""SELECT raw_text FROM {SCHEMA}.rejected_ratings
+                WHERE file = %s AND reason NOT LIKE 'duplicate%%' ORDER BY line"""
+    return [text for (text,) in database.rows(query, [file])]
 
 
 def _files_of_movies(last: Load | None) -> tuple[str, str]:
     """Names under which rejects of the movies and of the links are kept."""
-    (movies, _), (links, _) = (last.details.get("rejected_by_file") if last else None) or (
-        ("movies.csv", {}),
-        ("links.csv", {}),
-    )
+    movies, links = (last.details.get("names") if last else None) or ("movies.csv", "links.csv")
     return movies, links
 
 
@@ -201,3 +235,31 @@ def rejected_examples(database: Database, file: str, limit: int = 10) -> Iterato
         f"SELECT line, reason, raw_text FROM {SCHEMA}.rejected_ratings WHERE file = %s ORDER BY line LIMIT %s",
         [file, limit],
     )
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Rows of a file that did not load for one reason.
+
+    Attributes
+    ----------
+    file : str
+    reason : str
+        Without what is said about single rows.
+    rows : int
+    line : int
+        Of the first of them.
+    text : str
+        That line.
+    """
+
+    file: str
+    reason: str
+    rows: int
+    line: int
+    text: str
+
+
+def rejected_by_reason(database: Database) -> list[Rejected]:
+    """Rows of the dataset's files that did not load: for each file the most frequent reason first."""
+    return [Rejected(*row) for row in database.rows(read_sql("rejected_by_reason"))]

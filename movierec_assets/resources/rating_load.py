@@ -19,11 +19,12 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.datasets.duplicates import Losers, find_losers, pair_key, rising
+from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.identity import PairSample
+from movierec_assets.datasets.judgement import Limits, misfit_of_ratings, misfit_of_tail
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.rating_rows import BLOCK_BYTES
 from movierec_assets.datasets.rating_scan import Accepted, Place, Progress, RatingScan, counted
-from movierec_assets.datasets.ratings import refuse
 from movierec_assets.datasets.rejects import INCOMPLETE, Reason, Rejects
 from movierec_assets.datasets.texts import text_of_lines
 from movierec_assets.datasets.totals import Totals
@@ -46,7 +47,55 @@ SMALLEST_BLOCK = 1 << 20
 LARGEST_TAIL = 0.25
 """Share of a file above which what was appended is not merged: loading everything anew is quicker then."""
 
+NOTHING_REPLACED = "Nothing was replaced: the tables stay as they were."
+
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Refuses a file that does not fit, before anything is replaced.
+
+    Attributes
+    ----------
+    files : MovieLensFiles
+    limits : Limits
+    lost : list of str
+        Rows of the file of movies that did not load.
+    """
+
+    files: MovieLensFiles
+    limits: Limits
+    lost: list[str]
+
+    def whole(self, scan: RatingScan, since: int) -> None:
+        """Judge all of a file, and what was appended behind line `since`, where that is not 0.
+
+        Raises
+        ------
+        DatasetError
+        """
+        file = self.files.rating_file
+        misfit = misfit_of_ratings(
+            file, scan.tally(), scan.evidence, self.limits, movies=self.files.movie_file.shown, lost=self.lost
+        )
+        if misfit is None and since:
+            misfit = misfit_of_tail(file.shown, scan.tally(since), scan.evidence, self.limits)
+        self._refuse(misfit)
+
+    def tail(self, scan: RatingScan) -> None:
+        """Judge what was appended, which is all that was scanned.
+
+        Raises
+        ------
+        DatasetError
+        """
+        self._refuse(misfit_of_tail(self.files.rating_file.shown, scan.tally(), scan.evidence, self.limits))
+
+    @staticmethod
+    def _refuse(misfit: str | None) -> None:
+        if misfit is not None:
+            raise DatasetError(f"{misfit}\n{NOTHING_REPLACED}")
 
 
 @dataclass(frozen=True)
@@ -88,6 +137,8 @@ def load_all(
     length: int,
     progress: Progress | None,
     say: Say,
+    judge: Judge,
+    since: int = 0,
 ) -> dict[str, Any]:
     """Replace the table by what is in the file; returns the details of the load.
 
@@ -113,6 +164,7 @@ def load_all(
         if scan.size != length:
             raise scan.changed()
         written = table.write_parts(parts(scan), COLUMNS)
+        judge.whole(scan, since)
         say(f"Looking for repeated pairs in {written:,} ratings")
         losers = (
             Losers.none()
@@ -120,8 +172,6 @@ def load_all(
             else find_losers(_emptied(keys, np.int64), _emptied(times, np.int64), _emptied(lines, np.int32))
         )
         rejects = scan.rejects(losers)
-        if written == 0:
-            refuse(files, rejects)
         if len(losers):
             totals.add(_take_out(table.cursor, table.relation, losers), sign=-1)
         rows = written - len(losers)
@@ -180,6 +230,7 @@ def append(
     length: int,
     progress: Progress | None,
     say: Say,
+    judge: Judge,
 ) -> dict[str, Any] | None:
     """Merge what was appended to the file; returns the details of the load, which are those of a full one.
 
@@ -205,6 +256,7 @@ def append(
         if scan.size != length:
             raise scan.changed()
         tail = Accepted.joined(list(scan.blocks()))
+        judge.tail(scan)
         say(f"Merging {len(tail):,} ratings")
         old = _stage(cursor, tail)
         both = Accepted.joined([old, tail])

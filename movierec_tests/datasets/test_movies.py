@@ -120,7 +120,7 @@ def test_links_give_ids_where_present(tmp_path: Path) -> None:
         (b"1,Toy Story (1995),Comedy\n", r"movies.csv, line 1: the header is missing.*movieId,title,genres"),
         (b"movieId,name\n1,x\n", r"line 1: no column title, genres\..*found movieId,name"),
         (b"movieId,title,genres\n", r"movies.csv: no movie can be loaded"),
-        (b"movieId,title,genres\nx,Heat,\n", r'can be loaded\. 1 movie id is not an integer.*line 2 "x,Heat,"'),
+        (b"movieId,title,genres\nx,Heat,\n", r"can be loaded\.\n1 row: movie id is not an integer; line 2: x,Heat,"),
         (
             b"movieId,title,genres\n1,A,\n2,Am\xe9lie,\n",
             r"movies.csv, line 3: byte 5 of the line \(0xe9\) is not UTF-8.*iconv",

@@ -92,10 +92,12 @@ _end = st.sampled_from(["\n", "\n", "\n", "\r\n"])
 def test_a_file_that_grew_gives_what_loading_it_anew_gives(
     shared_database: Database,
     tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
     lines: list[tuple[str, str]],
     share: float,
     whole_lines: bool,
 ) -> None:
+    monkeypatch.setenv("MOVIEREC_MAX_REJECTED_SHARE", "1")  # the rules of merging, for rows of any kind
     directory = tmp_path_factory.getbasetemp() / "grown"
     directory.mkdir(exist_ok=True)
     (directory / "movies.csv").write_text("movieId,title,genres\n" + "".join(f"{n},F{n},Drama\n" for n in range(1, 5)))

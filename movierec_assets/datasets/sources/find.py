@@ -218,6 +218,11 @@ def present(path: Path) -> Found | None:
         return None
 
 
+def holds_movies(name: str) -> bool:
+    """Whether a file of this name is the movies of a dataset."""
+    return any(each.movies.among([name]) for each in FORMATS)
+
+
 def recognized(folder: Folder, ratings: str | None = None) -> Found | None:
     """The dataset whose files a folder holds itself; None where it holds none.
 

@@ -1,0 +1,174 @@
+"""What the stars and the times of a file look like, noted block by block while it is read.
+
+What belongs here: the counts, and what they say: the likely scale of the stars, and whether anything is earlier than
+anything. What does not: whether a file is refused for it (`judgement`).
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from .rejects import Reason
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+HIGHEST_RATING = 5.0
+MORE_RATINGS_THAN = 5
+"""A user with no more ratings is not learned from, as in the view `eligible_users`."""
+
+
+class Evidence:
+    """What is noted of the ratings of a file, block by block.
+
+    Attributes
+    ----------
+    highest : float
+        Highest rating that loads; minus infinity without one.
+    accepted : int
+        Ratings that load.
+    off_grid : float array
+        The different ratings that are no half stars from 0.5 to 5, ascending, at most a few hundred of them.
+    unknown : dict of int to int
+        Rows of each movie that is not known.
+    """
+
+    _MOST_VALUES = 300
+
+    def __init__(self) -> None:
+        self.highest = -math.inf
+        self.accepted = 0
+        self.off_grid: FloatArray = np.empty(0)
+        self._off_grid_rows: IntArray = np.empty(0, np.int64)
+        self.unknown: dict[int, int] = {}
+        self.times = Times()
+
+    def add(
+        self, user_id: IntArray, rating: FloatArray, rated_at: IntArray, code: npt.NDArray[np.uint8], detail: IntArray
+    ) -> None:
+        """Note some rows, with the reason of each that does not load and 0 for the others."""
+        good = code == 0
+        loaded = rating[good]
+        self.accepted += len(loaded)
+        if len(loaded):
+            self.highest = max(self.highest, float(loaded.max()))
+        self.times.add(user_id, rated_at, good)
+        off = rating[code == Reason.RATING_GRID]
+        if len(off):
+            values, place = np.unique(np.append(self.off_grid, off), return_inverse=True)
+            rows = np.append(self._off_grid_rows, np.ones(len(off), np.int64))
+            rows = np.bincount(place.ravel(), rows).astype(np.int64)
+            # The frequent ones, and the highest and lowest: a file of random numbers has a million different ones.
+            kept = np.zeros(len(values), np.bool_)
+            kept[np.argsort(-rows, kind="stable")[: self._MOST_VALUES]] = True
+            kept[[0, -1]] = True
+            self.off_grid, self._off_grid_rows = values[kept], rows[kept]
+        movies = detail[code == Reason.UNKNOWN_MOVIE]
+        for movie, count in zip(*(each.tolist() for each in np.unique(movies, return_counts=True)), strict=True):
+            self.unknown[movie] = self.unknown.get(movie, 0) + count
+
+    def scale(self) -> str | None:
+        """Say which scale ratings off the grid are in, and the remedy; None without such ratings."""
+        values, rows = self.off_grid, self._off_grid_rows
+        if len(values) == 0:
+            return None
+        often = values[np.cumsum(rows[::-1])[::-1] >= max(1, 0.02 * rows.sum())]  # without a few slips at the top
+        top, low = float(often[-1]), float(values[0])
+        whole = bool((values == np.floor(values)).all())
+        return self._high(top, whole=whole) if top > HIGHEST_RATING else self._low(low, whole=whole)
+
+    @staticmethod
+    def _high(top: float, *, whole: bool) -> str:
+        rounded = "" if whole else " and round to the nearest half"
+        if top > 100:
+            return f"Ratings go up to {top:,g}. Is another column in the place of the rating?"
+        if top > 10:
+            return (
+                f"Ratings go up to {top:g}: is this a 0 to 100 scale? Divide by twenty and round to the nearest half."
+            )
+        return f"Ratings go up to {top:g}: is this a 1 to 10 scale? Divide by two{rounded}."
+
+    def _low(self, low: float, *, whole: bool) -> str:
+        if max(float(self.off_grid[-1]), self.highest) > 1:
+            if whole:
+                return (
+                    f"Ratings go down to {low:g}: does {low:g} stand for no rating? Leave these rows out, or write 0.5."
+                )
+            example = next(float(value) for value in self.off_grid if value != math.floor(value))
+            return f"Ratings such as {example:g} lie between half stars: round to the nearest half."
+        if whole:
+            return (
+                f"Ratings are {low:g} and 1 only: are these thumbs up and down? "
+                "Write 5 for a thumb up and 1 for a thumb down."
+            )
+        return (
+            f"Ratings lie between {low:g} and 1: is this a 0 to 1 scale? "
+            "Multiply by five and round to the nearest half."
+        )
+
+
+class Times:
+    """Whether users rated at different times, as far as it takes to know.
+
+    Parameters
+    ----------
+    enough : int
+        Users with more than `MORE_RATINGS_THAN` ratings and two different times after which nothing more is noted.
+    """
+
+    def __init__(self, enough: int = 100) -> None:
+        self._enough = enough
+        self._settled = False
+        self._users = self._counts = self._first = self._last = np.empty(0, np.int64)
+
+    def add(self, user_id: IntArray, rated_at: IntArray, chosen: npt.NDArray[np.bool_]) -> None:
+        """Note some of the rows."""
+        if self._settled or not chosen.any():
+            return
+        user, at = user_id[chosen], rated_at[chosen]
+        users = np.concatenate([self._users, user])
+        counts = np.concatenate([self._counts, np.ones(len(user), np.int64)])
+        first, last = np.concatenate([self._first, at]), np.concatenate([self._last, at])
+        order = np.argsort(users, kind="stable")
+        self._users, starts = np.unique(users[order], return_index=True)
+        self._counts = np.add.reduceat(counts[order], starts)
+        self._first = np.minimum.reduceat(first[order], starts)
+        self._last = np.maximum.reduceat(last[order], starts)
+        self._settled = self.ordered >= self._enough
+
+    @property
+    def eligible(self) -> int:
+        """Users with enough ratings to be learned from."""
+        return int((self._counts > MORE_RATINGS_THAN).sum())
+
+    @property
+    def ordered(self) -> int:
+        """Those of them who rated at two different times at least."""
+        return int(((self._counts > MORE_RATINGS_THAN) & (self._first < self._last)).sum())
+
+    def fault(self, least: int) -> str | None:
+        """Why nothing is earlier than anything; None where enough is.
+
+        Parameters
+        ----------
+        least : int
+            Users that must have rated at different times, if there are so many.
+        """
+        if self._settled:
+            return None
+        eligible, ordered = self.eligible, self.ordered
+        if eligible == 0 or (ordered and not eligible >= least > ordered):
+            return None
+        if ordered:
+            return (
+                f"only {ordered:,} of the {eligible:,} users with more than {MORE_RATINGS_THAN} ratings rated at two "
+                f"different times or more; at least {least:,} are needed (MOVIEREC_MIN_EVALUATED_USERS)"
+            )
+        if self._first.min() == self._last.max():
+            at = datetime.fromtimestamp(int(self._first[0]), UTC)
+            return f"all ratings have one time, {self._first[0]} ({at:%Y-%m-%d %H:%M:%S} UTC)"
+        return f"all ratings of a user have one time, for each of the {eligible:,} users who have enough ratings"

@@ -1,0 +1,263 @@
+"""Whether a file fits: by how many of its rows do not load, by its stars, and by its times.
+
+What belongs here: the limits, and the verdict in words: reasons with counts, a row of each, the likely cause and the
+remedy. What does not: what is noted of a file (`evidence`), reading rows, and raising or replacing anything.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .causes import GET_TIMES, NOTHING_IS_EARLIER, likely_cause
+from .evidence import Evidence
+from .rejects import Reason, Rejects
+from .tables import DataFile
+
+SHARE_SETTING = "MOVIEREC_MAX_REJECTED_SHARE"
+ORDER_SETTING = "MOVIEREC_ALLOW_UNORDERED"
+
+ALWAYS_ALLOWED = 1
+"""Rows that may be rejected however small a file is: one bad row of four says nothing about the file."""
+ALWAYS_ALLOWED_OF_TAIL = 10
+"""Rows that may be rejected however little was appended to a file."""
+LEAST_TO_JUDGE_STARS = 20
+"""Ratings from which on it means something that none of them is high."""
+
+OUTDONE = (Reason.DUPLICATE_RATING, Reason.DUPLICATE_MOVIE, Reason.DUPLICATE_LINK)
+"""Reasons of rows that fit, and that another row outdoes."""
+
+_LINE_SHOWN = 120
+_FIRST_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
+_MILLISECONDS = 10**11
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file must keep to.
+
+    Attributes
+    ----------
+    rejected_share : float
+        Largest share of rows that do not load; with 1, stars are not judged either.
+    positive_threshold : float
+        Stars from which a rating is a like; some rating must have as many.
+    evaluated_users : int
+        Users that must have rated at two different times, if so many users have enough ratings.
+    unordered : bool
+        Whether times may be all the same.
+    """
+
+    rejected_share: float = 0.1
+    positive_threshold: float = 4.0
+    evaluated_users: int = 10
+    unordered: bool = False
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Rows of a file that do not load.
+
+    Attributes
+    ----------
+    rows : int
+        All rows, blank lines and the header left out.
+    counts : mapping of Reason to int
+    first : Rejects
+        The first row of each reason.
+    """
+
+    rows: int
+    counts: Mapping[Reason, int]
+    first: Rejects
+
+    @classmethod
+    def of(cls, rejects: Rejects, rows: int) -> Tally:
+        """Count rejects that are all at hand."""
+        codes, first, counts = np.unique(rejects.code, return_index=True, return_counts=True)
+        by_reason = {Reason(int(code)): int(count) for code, count in zip(codes, counts, strict=True)}
+        return cls(rows, by_reason, rejects.chosen(np.sort(first)))
+
+    @property
+    def misfits(self) -> int:
+        """Rows that do not load for another reason than that a row outdoes them."""
+        return sum(count for reason, count in self.counts.items() if reason not in OUTDONE)
+
+    @property
+    def share(self) -> float:
+        """Misfits among all rows."""
+        return self.misfits / self.rows if self.rows else 0.0
+
+    @property
+    def main(self) -> Reason | None:
+        """The most frequent reason of a misfit; None without one."""
+        misfits = {reason: count for reason, count in self.counts.items() if reason not in OUTDONE}
+        return max(misfits, key=lambda reason: misfits[reason]) if misfits else None
+
+    def lines(self) -> list[str]:
+        """A line for each reason, the most frequent first: how many rows, why, and one of them."""
+        shown = {
+            code: (line, text)
+            for code, line, text in zip(self.first.code, self.first.line, self.first.text, strict=True)
+        }
+        told = []
+        for reason, count in sorted(self.counts.items(), key=lambda item: -item[1]):
+            line, text = shown[np.uint8(reason)]
+            told.append(told_reason(count, Rejects.compact(reason), int(line), text))
+        return told
+
+
+def told_reason(count: int, reason: str, line: int, text: str) -> str:
+    """How many rows of a file do not load for a reason, and the first of them."""
+    rows = "1 row" if count == 1 else f"{count:,} rows"
+    cut = text if len(text) <= _LINE_SHOWN else f"{text[:_LINE_SHOWN]}..."
+    return f"{rows}: {reason}; {'line' if count == 1 else 'first line'} {line:,}: {cut}"
+
+
+def misfit_of_ratings(
+    file: DataFile,
+    tally: Tally,
+    evidence: Evidence,
+    limits: Limits,
+    *,
+    movies: Path,
+    lost: Iterable[str] = (),
+    complete: bool = True,
+) -> str | None:
+    """Why a file of ratings does not fit; None when it does.
+
+    Parameters
+    ----------
+    file : DataFile
+    tally : Tally
+    evidence : Evidence
+        Of the same rows.
+    limits : Limits
+    movies : Path
+        Where the known movies are from.
+    lost : iterable of str
+        Rows of that file that did not load, as text.
+    complete : bool
+        Whether all rows were looked at: some of them say nothing about the stars and times of all.
+    """
+    path = file.shown
+    if tally.rows == 0 or (evidence.accepted == 0 and complete):
+        return _nothing_loads(file, tally, evidence, movies)
+    if tally.misfits > _allowed(tally, limits, ALWAYS_ALLOWED):
+        if (fault := _fault_of_movies(path, tally, evidence, movies, list(lost))) is not None:
+            return f"{fault}\n{_override(tally)}"
+        return _too_many(path, tally, limits, _cause(tally, evidence))
+    if not complete:
+        return None
+    return _nothing_is_liked(path, evidence, limits) or _unordered(path, evidence, limits)
+
+
+def _nothing_loads(file: DataFile, tally: Tally, evidence: Evidence, movies: Path) -> str:
+    return "\n".join(
+        [
+            f"{file.shown}: none of its {tally.rows:,} rows can be loaded.",
+            *(tally.lines() or ["It holds a header only."]),
+            *_because(_cause(tally, evidence)),
+            f"Each row must read like {file.table.example} ({','.join(file.table.columns)}), with movies from "
+            f"{movies.name}; correct the file, or fetch the release again.",
+        ]
+    )
+
+
+def _nothing_is_liked(path: Path, evidence: Evidence, limits: Limits) -> str | None:
+    best, threshold = evidence.highest, limits.positive_threshold
+    if limits.rejected_share >= 1 or evidence.accepted < LEAST_TO_JUDGE_STARS or best >= threshold:
+        return None
+    if best <= 1:
+        likely = evidence.scale() or "All ratings are 1 or less: are these thumbs up? Write 5 for a thumb up."
+    else:
+        likely = f"Is this a 1 to {best:g} scale? Convert the ratings to 0.5 to 5 stars."
+    return (
+        f"{path}: no rating is as high as the {threshold:g} stars of a like, the highest is {best:g}; nothing could be "
+        f"learned from it.\nLikely cause: {likely}\nIf the ratings are right as they are, set "
+        f"MOVIEREC_POSITIVE_THRESHOLD={best:g}."
+    )
+
+
+def _unordered(path: Path, evidence: Evidence, limits: Limits) -> str | None:
+    fault = None if limits.unordered else evidence.times.fault(limits.evaluated_users)
+    if fault is None:
+        return None
+    return (
+        f"{path}: {fault}. {NOTHING_IS_EARLIER}\n{GET_TIMES}\n`movierec evaluate --protocol strong-generalization` "
+        f"scores a recipe without times. {ORDER_SETTING}=true loads the file as it is; nothing is trained on it then."
+    )
+
+
+def misfit_of_tail(path: Path, tally: Tally, evidence: Evidence, limits: Limits) -> str | None:
+    """Why rows that were appended to a file of ratings do not fit; None when they do.
+
+    They are judged on their own: to a long file, a short tail in another scale is a small share.
+    """
+    if tally.misfits <= _allowed(tally, limits, ALWAYS_ALLOWED_OF_TAIL):
+        return None
+    return _too_many(path, tally, limits, _cause(tally, evidence), "rows that were appended")
+
+
+def misfit_of_movies(path: Path, tally: Tally, limits: Limits) -> str | None:
+    """Why a file of movies does not fit; None when it does."""
+    if tally.misfits <= _allowed(tally, limits, ALWAYS_ALLOWED):
+        return None
+    return _too_many(path, tally, limits, likely_cause(tally.main, of_movies=True))
+
+
+def _allowed(tally: Tally, limits: Limits, always: int) -> float:
+    return max(always, limits.rejected_share * tally.rows)
+
+
+def _too_many(path: Path, tally: Tally, limits: Limits, cause: str | None, rows: str = "rows") -> str:
+    return "\n".join(
+        [
+            f"{path}: {tally.misfits:,} of {tally.rows:,} {rows} ({tally.share:.1%}) do not load; at most "
+            f"{limits.rejected_share:.0%} may ({SHARE_SETTING}).",
+            *tally.lines(),
+            *_because(cause),
+            _override(tally),
+        ]
+    )
+
+
+def _because(cause: str | None) -> list[str]:
+    return [] if cause is None else [f"Likely cause: {cause}"]
+
+
+def _override(tally: Tally) -> str:
+    enough = min(1.0, math.ceil(100 * tally.share) / 100)
+    return f"To load what fits all the same, set {SHARE_SETTING}={enough:g}."
+
+
+def _cause(tally: Tally, evidence: Evidence) -> str | None:
+    reason = tally.main
+    if reason is Reason.RATING_GRID and (scale := evidence.scale()) is not None:
+        return scale
+    if reason is Reason.TIMESTAMP_RANGE:
+        detail = int(tally.first.detail[tally.first.code == reason][0])
+        if abs(detail) >= _MILLISECONDS:
+            return f"Times such as {detail} are no seconds: are they milliseconds? Divide by 1,000."
+    return likely_cause(reason)
+
+
+def _fault_of_movies(path: Path, tally: Tally, evidence: Evidence, movies: Path, lost: list[str]) -> str | None:
+    """Blame the file of movies when ratings are rejected because rows of it were."""
+    if tally.main is not Reason.UNKNOWN_MOVIE:
+        return None
+    ids = {int(found[0]) for text in lost if (found := _FIRST_NUMBER.search(text))}
+    rows = sum(count for movie, count in evidence.unknown.items() if movie in ids)
+    if 2 * rows < tally.counts[Reason.UNKNOWN_MOVIE]:
+        return None
+    first = next(text for text in lost if _FIRST_NUMBER.search(text))
+    return (
+        f"{movies}: {len(lost):,} rows do not load, and {rows:,} of {tally.rows:,} ratings in {path.name} "
+        f"({rows / tally.rows:.1%}) are of the movies in them. The first: {first[:_LINE_SHOWN]}\n"
+        f"Likely cause: {likely_cause(Reason.FIELD_COUNT, of_movies=True)}"
+    )
