@@ -20,9 +20,10 @@ from movierec_assets.command.environment import platform
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import IdMaps
+from movierec_assets.recsys.lineage import Course, Legacy
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import Split
-from movierec_assets.recsys.warm_start import Course, Legacy, fit_and_watch, matched, validation_ndcg
+from movierec_assets.recsys.warm_start import fit_and_watch, matched, validation_ndcg
 from movierec_assets.resources.predecessor import predecessor_of
 from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.settings import get_settings

@@ -228,6 +228,10 @@ for _group in (bench, data, db, model):
 
 
 def _show_answer(answer: Answer, console: Console) -> None:
+    if not answer.movies:
+        told = f"Nothing is left to recommend: every movie that version {answer.model_version} knows is rated already."
+        console.print(told, soft_wrap=True)
+        return
     if answer.liked:
         console.print(f"[dim]Likes {escape('; '.join(answer.liked))}[/]", soft_wrap=True)
     table = Table()

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.evidence import MORE_RATINGS_THAN
 from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
 from movierec_assets.recsys.errors import no_positives
 from movierec_assets.recsys.experiment import CUTOFFS_OF, HEADLINES_OF, Experiment
@@ -22,9 +23,6 @@ from movierec_assets.recsys.report import as_markdown
 from movierec_assets.resources.histories import RatingColumns
 from movierec_assets.resources.loading import limits_of
 from movierec_assets.settings import get_settings
-
-MORE_RATINGS_THAN = 5
-"""A user counts with more ratings than this, as in the view `eligible_users`."""
 
 
 def read_positives(

@@ -206,7 +206,9 @@ class _Teller:
             for line in self._written.pop(step):
                 self._console.print(f"[green]✓[/] {line}  [dim]{seconds:.1f} s[/]")
         elif kind == "STEP_FAILURE" and step:
-            reason = _root_cause(event)
+            from movierec_assets.defs.failures import root_cause  # noqa: PLC0415
+
+            reason = root_cause(event)
             self.report.failures.append(f"{step}: {reason}")
             self._console.print(f"[red]✗ {escape(step)}[/]")
         return None
@@ -241,19 +243,6 @@ class _Teller:
         else:
             self.report.warnings.append(text)
             self._console.print(f"[yellow]! {escape(text)}[/]")
-
-
-def _root_cause(event: DagsterEvent) -> str:
-    """What the asset raised, without what Dagster wraps around it and what the asset was caused by in turn."""
-    error = event.step_failure_data.error
-    while error is not None and (error.cls_name or "").startswith("Dagster") and error.cause is not None:
-        error = error.cause
-    if error is None:
-        return str(event.message)
-    # "module.Class: message" - people read the message.
-    text = error.message.strip()
-    head, separator, rest = text.partition(": ")
-    return rest if separator and " " not in head else text
 
 
 def _tail(log: Path, lines: int = 15) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -34,6 +34,7 @@ from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.defs.attempts import Attempt, ended, tagged_attempts
 from movierec_assets.defs.automation import everything, publish, refresh
+from movierec_assets.defs.failures import failures_of
 from movierec_assets.defs.registry_operations import named, rejection_of, unfinished_runs
 from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, Stale, first_stale, plan
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
@@ -120,9 +121,10 @@ def look(
         told = f"{located.files.source} is loaded, and everything is made from it."
         return SensorResult(skip_reason=told, cursor=memory.cursor())
     files = hashlib.sha256(stamp_of(located.files).encode()).hexdigest()[:16]
-    planned = plan(stale, refreshed(instance, now), attempts_for(instance, stale, files, now), now)
+    attempts = attempts_for(instance, stale, files, now)
+    planned = plan(stale, refreshed(instance, now), attempts, now)
     if planned.given_up and memory.told != stale.cause:
-        context.log.error(planned.reason)
+        context.log.error(f"{planned.reason}{_last_failure(instance, attempts)}")
         memory = replace(memory, told=stale.cause)
     if planned.run_key is None:
         return SensorResult(skip_reason=planned.reason, cursor=memory.cursor())
@@ -130,6 +132,13 @@ def look(
     tags = {CAUSE_TAG: stale.cause, FILES_TAG: files, "movierec/why": stale.why, "movierec/dataset": located.name}
     request = RunRequest(run_key=planned.run_key, job_name=stale.job, tags=tags)
     return SensorResult(run_requests=[request], cursor=memory.cursor())
+
+
+def _last_failure(instance: DagsterInstance, attempts: Sequence[Attempt]) -> str:
+    """What the latest run raised, on lines of their own; empty where it raised nothing."""
+    latest = max(attempts, key=lambda attempt: attempt.ended, default=None)
+    failures = [] if latest is None else failures_of(instance, latest.run_id)
+    return "".join(f"\n{step}: {cause}" for step, cause in failures)
 
 
 def attempts_for(instance: DagsterInstance, stale: Stale, files: str, now: datetime) -> list[Attempt]:

@@ -29,9 +29,8 @@ from movierec_assets.defs.progress import Say, telling
 from movierec_assets.defs.provenance import FINGERPRINT, SPLIT, fingerprint, require_one_split, require_recorded
 from movierec_assets.recsys import als, baselines, starts
 from movierec_assets.recsys.comparison import lead
-from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
-from movierec_assets.recsys.experiment import NOBODY_TO_SCORE, rank
+from movierec_assets.recsys.experiment import nobody_to_score, rank
 from movierec_assets.recsys.guardrails import full_lists, seen_items
 from movierec_assets.recsys.interactions import BoolArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
@@ -109,8 +108,12 @@ def model_evaluation(
         "Materialize als_model and what follows it again (job `train`).",
     )
     task = Split(train_matrix, validation_matrix, test_matrix).task("test")
+    everybody, task = task, task.without(~als_model.unseen)
+    left_out_users = len(everybody.users) - len(task.users)
+    if left_out_users:
+        context.log.info(f"Leaving out {left_out_users:,} users whose held-out likes an earlier training has seen")
     if len(task.users) == 0:
-        raise RecsysError(NOBODY_TO_SCORE)
+        raise nobody_to_score(everybody.train, test_matrix)
     versions = registry.open()
     baselines_started = time.perf_counter()
     ranked, left_out = _baselines(task, als_model.recipe.seed)
@@ -129,6 +132,8 @@ def model_evaluation(
 
     found = _lead(context, task, als_model, champion_refit, evaluations)
     report = as_markdown(evaluations, users=len(task.users), held_out=len(task.held_out))
+    if left_out_users:
+        report += f"\n{left_out_users:,} users are left out: an earlier training saw what is held out of them now.\n"
     if left_out:
         report += f"\nLeft out of data of this size: {', '.join(left_out)}.\n"
     pictures = _pictures(evaluations, len(task.users))
@@ -151,6 +156,7 @@ def model_evaluation(
             "dataset": MetadataValue.text(str(sources.get(DATASET, "unknown"))),
             **({} if found is None else {LEAD: MetadataValue.json(found)}),
             "evaluated_users": MetadataValue.int(len(task.users)),
+            "users_left_out": MetadataValue.int(left_out_users),
             "held_out_positives": MetadataValue.int(len(task.held_out)),
             "baselines_seconds": MetadataValue.float(baselines_seconds),
             **{name: MetadataValue.float(means[CHALLENGER_LISTS][name]) for name in _SHOWN},
@@ -215,10 +221,10 @@ def _lead(
     fits = 1 if champion_refit.same_recipe else starts.starts_for(len(task.train))
     if fits > 1:
         context.log.info(f"Fitting both recipes from {fits} start values, for the chance in a fit")
-        challenger = starts.scores(task, als_model.recipe, fits, known=scores[CHALLENGER_LISTS])
+        challenger = starts.scores(task, als_model.recipe, fits, known=scores[CHALLENGER_LISTS])[users]
         # A refit on changed data started warm, and not from the challenger's start values.
         known = scores[CHAMPION_LISTS] if champion_refit.refit is None else None
-        champion = starts.scores(task, opponent(champion_refit.recipe, als_model.recipe), fits, known=known)
+        champion = starts.scores(task, opponent(champion_refit.recipe, als_model.recipe), fits, known=known)[users]
     champion_ndcg = float(champion.mean())
     differences = challenger - champion
     spread = starts.spread(differences, champion_ndcg)

@@ -22,7 +22,7 @@ from movierec_assets.defs.presentation import (
     table,
 )
 from movierec_assets.defs.progress import megabytes, telling
-from movierec_assets.defs.provenance import SOURCES, sources_of
+from movierec_assets.defs.provenance import SOURCES, require_ratings, sources_of
 from movierec_assets.resources.app_ratings import update_rejects
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource
 from movierec_assets.resources.database import SCHEMA, Database
@@ -160,6 +160,7 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     Refreshed concurrently, so readers are never kept waiting.
     """
     database = postgres.open()
+    require_ratings(database, "eligible_users")
     sources = sources_of(database)
     if rejected := update_rejects(database):
         context.log.warning(

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 from dagster import AssetExecutionContext, AssetOut, MetadataValue, Output, asset, multi_asset
 
+from movierec_assets.datasets.evidence import MORE_RATINGS_THAN
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import (
     DATA_TEAM,
@@ -29,6 +30,7 @@ from movierec_assets.defs.provenance import (
     SPLIT_PARTS,
     fingerprint,
     record,
+    require_ratings,
     require_recorded,
     sources_of,
     split_of,
@@ -39,6 +41,7 @@ from movierec_assets.recsys.split import leave_latest_out
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.histories import counts_of, read_positives, titles_of
+from movierec_assets.resources.provenance import NothingLoadedError
 from movierec_assets.resources.registry import POSITIVE_THRESHOLD
 from movierec_assets.settings import get_settings
 
@@ -72,6 +75,7 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     """What eligible users liked: ratings of at least four stars; of a pair rated twice the latest counts."""
     threshold = get_settings().positive_threshold
     database = postgres.open()
+    require_ratings(database, "positive_ratings", before="raw_ratings and eligible_users")
     sources = {**sources_of(database), POSITIVE_THRESHOLD: threshold}
     positives = telling(
         context.log,
@@ -110,12 +114,19 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     return frame
 
 
-def _no_positives(database: Database, threshold: float) -> RecsysError:
+def _no_positives(database: Database, threshold: float) -> RecsysError | NothingLoadedError:
     ratings, users, eligible, best = database.rows(
         f"""SELECT count(*), count(DISTINCT c.user_id), count(DISTINCT e.user_id),
                    max(c.rating) FILTER (WHERE e.user_id IS NOT NULL)
             FROM {SCHEMA}.current_ratings c LEFT JOIN {SCHEMA}.eligible_users e USING (user_id)"""
     )[0]
+    waiting = database.scalar(f"SELECT count(*) FROM {SCHEMA}.user_totals WHERE ratings > {MORE_RATINGS_THAN}")
+    if eligible == 0 and waiting:
+        return NothingLoadedError(
+            f"positive_ratings was materialized before eligible_users, which holds nobody yet; {waiting:,} users have "
+            f"more than {MORE_RATINGS_THAN} ratings. Materialize eligible_users first, or run the job `everything` "
+            "(`movierec run`), which makes all assets in order."
+        )
     load = database.last_load("ratings")
     source = load.source if load else f"{SCHEMA}.ratings"
     return no_positives(source, ratings=ratings, users=users, eligible=eligible, best=best, threshold=threshold)

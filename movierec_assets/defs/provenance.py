@@ -15,7 +15,7 @@ from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.known_datasets import DatasetRef, loaded_dataset
-from movierec_assets.resources.provenance import digest, joint, mismatches, refuse
+from movierec_assets.resources.provenance import NothingLoadedError, digest, joint, mismatches, refuse
 from movierec_assets.resources.registry import DATASET, DATASET_ID
 
 FINGERPRINT, SPLIT, SOURCES = "fingerprint", "split", "made_from"
@@ -56,6 +56,30 @@ def sources_of(database: Database) -> dict[str, Any]:
         **{table: load.version if load else None for table, load in loads.items()},
         "app_ratings": database.scalar(f"SELECT max(rating_id) FROM {SCHEMA}.valid_app_ratings"),
     }
+
+
+def require_ratings(database: Database, consumer: str, before: str = "raw_ratings") -> None:
+    """Refuse tables that nothing was loaded into.
+
+    Parameters
+    ----------
+    database : Database
+    consumer : str
+        The asset that asks.
+    before : str
+        What is to be materialized before it.
+
+    Raises
+    ------
+    NothingLoadedError
+    """
+    if database.last_load("ratings") is None and not database.scalar(
+        f"SELECT EXISTS (SELECT FROM {SCHEMA}.rating_users)"
+    ):
+        raise NothingLoadedError(
+            f"{consumer} was materialized before any ratings were loaded. Materialize {before} first, or run the job "
+            "`everything` (`movierec run`), which makes all assets in order."
+        )
 
 
 def record(instance: DagsterInstance, asset: str) -> dict[str, Any]:

@@ -91,6 +91,7 @@ def user_recommendations(
             SOURCES: MetadataValue.json(sources),
             "users": MetadataValue.int(counted.users),
             "users_with_full_lists": MetadataValue.int(counted.with_full_lists),
+            "users_with_all_the_rest": MetadataValue.int(counted.with_all_the_rest),
             "users_without_likes": MetadataValue.int(counted.without_likes),
             "distinct_movies": MetadataValue.int(len(counted.movie_ids)),
             "preview": table(

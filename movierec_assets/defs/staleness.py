@@ -225,7 +225,8 @@ def plan(stale: Stale, refreshed: datetime | None, attempts: Sequence[Attempt], 
         runs = ", ".join(attempt.run_id for attempt in counted)
         return Plan(
             f"{stale.why}. `{stale.job}` was run {len(counted)} times for it without success: runs {runs}. "
-            f"It is not tried again. See in these runs what went wrong, put it right, then run `{stale.job}` by hand.",
+            "It is not tried again until the dataset's files change. Correct the files, or put right what else went "
+            f"wrong, then run `{stale.job}` by hand.",
             given_up=True,
         )
     if following.due is not None:

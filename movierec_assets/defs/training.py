@@ -26,8 +26,9 @@ from movierec_assets.defs.versions import TrainedVersion, TrainingData, has_chan
 from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Factors
 from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.lineage import leaking_users, only_removes
 from movierec_assets.recsys.promotion import opponent, same_recipe
-from movierec_assets.recsys.warm_start import Fits, leaking_users, matched, only_removes
+from movierec_assets.recsys.warm_start import Fits, matched
 from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.champion import recognize_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
@@ -70,7 +71,9 @@ def als_model(
     champion = promotions.incumbent(data.dataset.id if data.dataset else None, data.positive_threshold)
     chosen = recipe_to_try(database, promotions, champion, data.dataset, data.positive_threshold)
     with tracking.run(context) as mlflow:
-        trained = train_version(context, mlflow, data, chosen, data.predecessor(versions, champion), database)
+        trained = train_version(
+            context, mlflow, data, chosen, data.predecessor(versions, promotions, champion), database
+        )
         versions.name_challenger(trained.challenger.version)
     return Output(trained.challenger, metadata=_shown(data, chosen, trained))
 
@@ -102,9 +105,8 @@ def champion_refit(
     require_recorded(context.instance, "champion_refit", "als_model", als_model)
     data = TrainingData.of(context, "champion_refit", train_matrix, validation_matrix, test_matrix, id_maps)
     database, versions = postgres.open(), registry.open()
-    champion = Promotions(versions, database).incumbent(
-        data.dataset.id if data.dataset else None, data.positive_threshold
-    )
+    promotions = Promotions(versions, database)
+    champion = promotions.incumbent(data.dataset.id if data.dataset else None, data.positive_threshold)
     users = train_matrix.shape[0]
     changed = champion is not None and has_changed(champion, als_model.provenance["positives"])
     if champion is None:
@@ -116,11 +118,11 @@ def champion_refit(
         context.log.info(f"Training the recipe of champion {champion.number} on today's data")
         chosen = ChosenRecipe(champion.recipe, f"champion {champion.number}")
         with tracking.second_run(context, "champion-refit") as mlflow:
-            trained = train_version(context, mlflow, data, chosen, data.predecessor(versions, champion), database)
+            trained = train_version(
+                context, mlflow, data, chosen, data.predecessor(versions, promotions, champion), database
+            )
         refit = trained.challenger
-        fit = ChampionFit(
-            champion.number, champion.recipe, False, True, refit.scored, np.ones(users, dtype=bool), refit
-        )
+        fit = ChampionFit(champion.number, champion.recipe, False, True, refit.scored, refit.unseen, refit)
     else:
         context.log.info(f"Fitting the recipe of champion {champion.number} again, from the challenger's start values")
         recipe = opponent(champion.recipe, als_model.recipe)
@@ -190,6 +192,7 @@ def _shown(data: TrainingData, chosen: ChosenRecipe, trained: TrainedVersion) ->
         "recipe_source": MetadataValue.text(chosen.source),
         "positives": MetadataValue.int(len(data.positives)),
         "users": MetadataValue.int(data.positives.shape[0]),
+        "users_left_out": MetadataValue.int(int(fits.left_out.sum())),
         "movies": MetadataValue.int(data.positives.shape[1]),
         "training_loss": MetadataValue.float(losses[max(losses)]),
         "learning_curve": learning_curve(losses),

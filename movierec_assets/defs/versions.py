@@ -20,15 +20,17 @@ from movierec_assets.defs.provenance import require_one_split
 from movierec_assets.recsys import warm_start
 from movierec_assets.recsys.als import Iteration, Recipe
 from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.lineage import Predecessor
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.recsys.split import Split
-from movierec_assets.recsys.warm_start import Fits, Predecessor
+from movierec_assets.recsys.warm_start import Fits
 from movierec_assets.resources.challenger import Challenger
 from movierec_assets.resources.database import Database
+from movierec_assets.resources.decisions import Promotions
 from movierec_assets.resources.histories import titles_of
 from movierec_assets.resources.known_datasets import DatasetRef
 from movierec_assets.resources.model_package import log_version
-from movierec_assets.resources.predecessor import log_legacy, predecessor_of
+from movierec_assets.resources.predecessor import log_legacy, to_go_on_from
 from movierec_assets.resources.provenance import code, libraries
 from movierec_assets.resources.recipes import ChosenRecipe
 from movierec_assets.resources.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD, ModelRegistry, Version
@@ -117,11 +119,13 @@ class TrainingData:
         stars = self.sources.get(POSITIVE_THRESHOLD)
         return None if stars is None else float(stars)
 
-    def predecessor(self, versions: ModelRegistry, champion: Version | None) -> Predecessor | None:
+    def predecessor(
+        self, versions: ModelRegistry, promotions: Promotions, champion: Version | None
+    ) -> Predecessor | None:
         """The champion's training, to go on from; None when that is switched off or the data is the same."""
         if champion is None or not get_settings().warm_start or not has_changed(champion, self.fingerprint):
             return None
-        return predecessor_of(versions, champion)
+        return to_go_on_from(versions, promotions, champion)
 
 
 def has_changed(version: Version, fingerprint: str) -> bool:
@@ -189,16 +193,22 @@ def train_version(
         loss_every=1 if len(data.positives) < MOST_POSITIVES_FOR_EVERY_LOSS else 5,
         history=data.history,
         positives=data.positives,
+        least_users=get_settings().min_evaluated_users,
     )
     start = f"{'warm' if fits.warm else 'cold'}: {fits.why}"
     context.log.info(f"Started {start}")
+    if fits.left_out.any():
+        context.log.info(
+            f"{int(fits.left_out.sum()):,} users are not scored this time: an earlier training saw what is held out of "
+            "them now, because they rated a movie again"
+        )
     tags = _tags(context, data, chosen, start)
     mlflow.set_tags(tags)
     log_legacy(mlflow, fits.legacy)
     version = _register(context, mlflow, data, recipe, fits, database, tags)
     context.log.info(f"Registered version {version}")
     provenance = {"split": data.split_id, "positives": data.fingerprint}
-    challenger = Challenger(version, mlflow.active_run().info.run_id, recipe, fits.scored, provenance)
+    challenger = Challenger(version, mlflow.active_run().info.run_id, recipe, fits.scored, provenance, ~fits.left_out)
     return TrainedVersion(challenger, fits, losses, start)
 
 

@@ -14,10 +14,11 @@ from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.batches import BATCH_BYTES, Progress, stage
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.evaluation import WITH_INTERVALS, Evaluation, evaluate, with_intervals
-from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray
+from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.search import Budget, Exam, Found, Trial, search
+from movierec_assets.recsys.shortage import why_few
 from movierec_assets.recsys.split import Protocol, Split, StrongSplit, Task, leave_latest_out, strong_generalization
 
 MODEL, ORIGINAL, POPULARITY, ITEM_KNN, EASE = "als", "original recipe", "popularity", "item-kNN", "EASE"
@@ -39,10 +40,11 @@ HEADLINES_OF: dict[Protocol, tuple[str, ...]] = {
 """Metrics that are shown with their uncertainty."""
 
 
-NOBODY_TO_SCORE = (
-    "No user can be scored: nobody has enough likes beside the held-out ones. Use more ratings, or lower "
-    "MOVIEREC_POSITIVE_THRESHOLD."
-)
+def nobody_to_score(earlier: Interactions, held_out: Interactions) -> RecsysError:
+    """What to raise when no user can be scored."""
+    return RecsysError(
+        f"No user can be scored: nobody has enough likes before the held-out ones. {why_few(earlier, held_out)}"
+    )
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,9 @@ def run(
         recipe = found.recipe
     task, validation = split.task("test"), split.task("validation")
     if len(task.users) == 0:
-        raise RecsysError(NOBODY_TO_SCORE)
+        if isinstance(split, Split):
+            raise nobody_to_score(split.before("test"), split.test)
+        raise RecsysError("No user can be scored: nobody is held out. Load more ratings.")
     cutoffs = CUTOFFS_OF[protocol]
     k = max(cutoffs)
     say("Fitting the recipe")

@@ -22,6 +22,7 @@ from movierec_assets.recsys.als import FoldIn, Iteration, Recipe
 from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
+from movierec_assets.recsys.shortage import why_few
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, StrongSplit, Task, latest_of_each_user
 
 _ABANDONED = "abandoned trial "
@@ -150,13 +151,18 @@ class Exam:
         What to predict from what; their `train` is not used, because one fit serves all.
     k : int
         Length of the lists.
+    held_out : Interactions, optional
+        Latest likes of all users, to say why there is nobody among them to choose on.
     """
 
-    def __init__(self, train: Interactions, moments: Sequence[Task], k: int) -> None:
+    def __init__(
+        self, train: Interactions, moments: Sequence[Task], k: int, held_out: Interactions | None = None
+    ) -> None:
         if not any(len(moment.users) for moment in moments):
+            told = why_few(moments[0].train, held_out) if held_out is not None else "Load more ratings."
             raise RecsysError(
                 f"There is nothing to choose a recipe on: nobody has {MIN_TRAIN_TO_EVALUATE} likes before the "
-                "validation part. Load more ratings, or take the built-in recipe (--search-trials 0)."
+                f"validation part. {told} Or take the built-in recipe (--search-trials 0)."
             )
         self.train = train
         self.moments = [moment for moment in moments if len(moment.users)]
@@ -189,7 +195,7 @@ class Exam:
             if number + 1 == moments or len(users) == 0:
                 break
             earlier, held_out = latest_of_each_user(earlier)
-        return cls(tasks[-1].train, tasks, 10)
+        return cls(tasks[-1].train, tasks, 10, validation)
 
     @classmethod
     def strong(cls, split: StrongSplit) -> Self:

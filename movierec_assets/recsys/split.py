@@ -46,6 +46,13 @@ class Task:
     histories: Interactions
     held_out: Interactions
 
+    def without(self, marked: BoolArray) -> Task:
+        """The task without some users, marked by rows of `train`; all of it is still there to fit on."""
+        kept = np.flatnonzero(~marked[self.users])
+        if len(kept) == len(self.users):
+            return self
+        return Task(self.train, self.users[kept], self.histories.rows(kept), self.held_out.rows(kept))
+
 
 @dataclass(frozen=True)
 class Split:

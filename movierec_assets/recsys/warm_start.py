@@ -1,29 +1,38 @@
 """Training that goes on where the last one ended, without ever having seen what it is scored on.
 
-Belongs here: what one training leaves for the next, when that may be used, and how many iterations are enough. Fitting
-is in `als`; where the last training is kept is the caller's.
+Belongs here: when a training goes on from the last one, and how many iterations are enough. What earlier trainings have
+seen is in `lineage`, fitting in `als`; where the last training is kept is the caller's.
 
 Three fits hang together over time. The fit on the training part alone is scored on validation, and says after how many
 iterations there is nothing more to gain. The scored fit, on everything before the test, goes on from the last scored
 fit; the served fit, on everything, from the champion. So no fit that is scored starts from factors that were fitted
-to what it should find, as long as what is held out today was not trained on yesterday; that is checked.
+to what it should find, as long as what is held out today was not trained on before. Users of whom it was, because
+they rated an old favourite again, are left out of the scored ones; when they are many, training starts cold.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import als, metrics, ranking
 from movierec_assets.recsys.als import EnoughIterations, Factors, Iteration, Recipe
-from movierec_assets.recsys.interactions import Arrays, BoolArray, FloatArray, IdMaps, IntArray, Interactions, positions
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IdMaps, IntArray, Interactions
+from movierec_assets.recsys.lineage import (
+    Course,
+    Legacy,
+    Predecessor,
+    latest_times,
+    leaking_users,
+    never_had,
+    seen_by_trained,
+    users_with,
+    withdrawn,
+)
 from movierec_assets.recsys.split import Split, Task
 
 MOST_SCORED_USERS = 10_000
@@ -34,134 +43,15 @@ MOST_IN_A_ROW = 30
 """Trainings after which a cold start is due, so that its figures are not compared with those of long ago."""
 LOST = 0.02
 """Share of the cold start's validation NDCG by which a warm one may fall behind before a cold one is due."""
+MOST_LEFT_OUT = 0.1
+"""Share of the users to score who may be left out because an earlier fit knows what is held out of them."""
 _LEAST_COMMON = 0.5
 _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9))
 """Odd numbers that spread neighbouring ids over all numbers, from SplitMix64."""
-_NEVER = np.iinfo(np.int64).min
 
 Fit = Literal["validation", "scored", "served"]
 Report = Callable[[Fit, Iteration, float | None], None]
 """Told which fit is at which iteration, with the validation NDCG where it is measured."""
-
-
-@dataclass(frozen=True)
-class Course:
-    """How validation NDCG@10 rose over a fit on the training part.
-
-    Attributes
-    ----------
-    ndcg : tuple of float
-        After each iteration.
-    """
-
-    ndcg: tuple[float, ...]
-
-    @property
-    def iterations(self) -> int:
-        """Iterations that were made."""
-        return len(self.ndcg)
-
-    def reaches(self, ndcg: float) -> int | None:
-        """Iterations after which it is at least so high; None when it never is."""
-        return next((number for number, value in enumerate(self.ndcg, start=1) if value >= ndcg), None)
-
-
-@dataclass(frozen=True)
-class Legacy:
-    """What a training leaves for the next one.
-
-    Attributes
-    ----------
-    movie_ids : int array, shape (n_movies,)
-        Rows of the factors.
-    scored, served : float32 array, shape (n_movies, factors)
-        Movie factors of the fits that were scored and registered.
-    trained : float32 array, shape (n_movies, factors), or None
-        Of the fit on the training part alone; a cold training makes none.
-    validation_pairs, test_pairs : int array, shape (n, 2)
-        User and movie ids that were held out from `trained`, and from `trained` and `scored`.
-    user_ids : int array, shape (n_users,)
-        Rows of the next two.
-    latest_scored, latest_trained : int64 array, shape (n_users,)
-        Unix seconds of the latest like of each user that `scored`, or `trained`, or what either goes back to, was
-        fitted to; the smallest integer where there is none.
-    withdrawn : int array, shape (n, 2)
-        User and movie ids of likes that a fit it goes back to had, and that were no likes any more later.
-    cold : Course or None
-        Of the last fit on the training part that started cold.
-    in_a_row : int
-        Warm trainings since the last cold one.
-    """
-
-    movie_ids: IntArray
-    scored: FloatArray
-    served: FloatArray
-    trained: FloatArray | None
-    validation_pairs: IntArray
-    test_pairs: IntArray
-    user_ids: IntArray
-    latest_scored: IntArray
-    latest_trained: IntArray
-    withdrawn: IntArray
-    cold: Course | None
-    in_a_row: int
-
-    def to_arrays(self) -> Arrays:
-        """Named arrays; what is not there is empty."""
-        nothing = np.empty((0, 0), dtype=np.float32)
-        about = {"cold": self.cold.ndcg if self.cold else None, "in_a_row": self.in_a_row}
-        return {
-            "movie_ids": self.movie_ids,
-            "scored": self.scored,
-            "served": self.served,
-            "trained": nothing if self.trained is None else self.trained,
-            "validation_pairs": self.validation_pairs,
-            "test_pairs": self.test_pairs,
-            "user_ids": self.user_ids,
-            "latest_scored": self.latest_scored,
-            "latest_trained": self.latest_trained,
-            "withdrawn": self.withdrawn,
-            "about": np.array(json.dumps(about)),
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Read back what `to_arrays` gave."""
-        about = json.loads(str(arrays["about"]))
-        return cls(
-            movie_ids=arrays["movie_ids"],
-            scored=arrays["scored"],
-            served=arrays["served"],
-            trained=arrays["trained"] if len(arrays["trained"]) else None,
-            validation_pairs=arrays["validation_pairs"],
-            test_pairs=arrays["test_pairs"],
-            user_ids=arrays["user_ids"],
-            latest_scored=arrays["latest_scored"],
-            latest_trained=arrays["latest_trained"],
-            withdrawn=arrays["withdrawn"],
-            cold=Course(tuple(about["cold"])) if about["cold"] else None,
-            in_a_row=int(about["in_a_row"]),
-        )
-
-
-@dataclass(frozen=True)
-class Predecessor:
-    """The training to go on from.
-
-    Attributes
-    ----------
-    recipe : Recipe
-    ids : IdMaps
-        Of `positives`.
-    positives : csr_matrix, shape (n_users, n_movies)
-        Everything it was trained on or scored with; non-zero where a user liked a movie.
-    legacy : Legacy
-    """
-
-    recipe: Recipe
-    ids: IdMaps
-    positives: csr_matrix
-    legacy: Legacy
 
 
 @dataclass(frozen=True)
@@ -179,6 +69,8 @@ class Fits:
         Of the fit on the training part, when there was one.
     seconds : dict of float
         That each fit took.
+    left_out : bool array, shape (n_users,)
+        Users on whom `scored` must not be scored: it goes on from a fit that knows what is held out of them now.
     """
 
     scored: Factors
@@ -188,6 +80,7 @@ class Fits:
     why: str
     course: Course | None
     seconds: dict[Fit, float]
+    left_out: BoolArray
 
 
 def train(
@@ -200,6 +93,7 @@ def train(
     loss_every: int = 0,
     history: Interactions | None = None,
     positives: Interactions | None = None,
+    least_users: int = 1,
 ) -> Fits:
     """Fit what is scored and what is served, from the predecessor where that is right.
 
@@ -215,6 +109,8 @@ def train(
         As for `als.fit`, of the scored fit.
     history, positives : Interactions, optional
         What is before the test, and all of the split, when they are at hand.
+    least_users : int
+        Users who must be left to score.
 
     Returns
     -------
@@ -227,25 +123,28 @@ def train(
     """
     history = split.before("test") if history is None else history
     positives = history.union(split.test) if positives is None else positives
-    why_cold = why_not(predecessor, recipe, ids, split)
+    why_cold = why_not(predecessor, recipe, ids, split, least_users)
+    left_out = np.zeros(ids.shape[0], dtype=bool)
     course, trained, iterations, cold, in_a_row = None, None, recipe.iterations, None, 0
     begin: dict[Fit, FloatArray | None] = {"scored": None, "served": None}
+    watched: Predecessor | None = None
     if predecessor is not None and why_cold is None:
-        legacy = predecessor.legacy
-        begin_trained = None if legacy.trained is None else matched(legacy, legacy.trained, ids, recipe)
-        trained_factors, course = fit_and_watch(split.task("validation"), ids, recipe, begin_trained, report)
+        task, watched = watchable(split, ids, predecessor)
+        begin_trained = None if watched is None else _begin_trained(watched.legacy, ids, recipe)
+        trained_factors, course = fit_and_watch(task, ids, recipe, begin_trained, report)
         trained = trained_factors.movies
         # Without a fit of that kind to go on from, this one was cold, and tells what a cold one reaches.
-        cold = course if legacy.trained is None or legacy.cold is None else legacy.cold
+        cold = course if watched is None or watched.legacy.cold is None else watched.legacy.cold
         if _has_lost(course, cold):
             why_cold = f"validation NDCG@10 fell to {course.ndcg[-1]:.4f}, from {cold.ndcg[-1]:.4f} of the cold start"
-            trained, cold = None, None
+            trained, cold, watched = None, None, None
         else:
-            iterations = third(recipe) if legacy.trained is None else min(course.iterations, third(recipe))
-            in_a_row = legacy.in_a_row + 1
+            iterations = third(recipe) if watched is None else min(course.iterations, third(recipe))
+            in_a_row = predecessor.in_a_row + 1
+            left_out = leaking_users(predecessor, split.test, ids)
             begin = {
-                "scored": matched(legacy, legacy.scored, ids, recipe),
-                "served": matched(legacy, legacy.served, ids, recipe),
+                "scored": matched(predecessor.legacy, predecessor.legacy.scored, ids, recipe),
+                "served": matched(predecessor.legacy, predecessor.legacy.served, ids, recipe),
             }
     warm = why_cold is None
     goes_on = predecessor if warm else None
@@ -259,144 +158,81 @@ def train(
     between = time.perf_counter()
     served = als.fit(positives, recipe_for, told("served"), start=begin["served"])
     seconds: dict[Fit, float] = {"scored": between - started, "served": time.perf_counter() - between}
+    sources = [each for each in (goes_on, watched) if each is not None]
+    users = np.unique(np.concatenate([ids.user_ids, *(each.legacy.user_ids for each in sources)]))
+    gone = [withdrawn(each, positives, ids) for each in sources]
     left = Legacy(
         movie_ids=ids.movie_ids,
         scored=scored.movies,
         served=served.movies,
         trained=trained,
-        validation_pairs=_pairs(split.validation, ids),
-        test_pairs=_pairs(split.test, ids),
-        user_ids=ids.user_ids,
-        latest_scored=_latest(history, ids, goes_on, "latest_scored"),
-        latest_trained=_latest(split.train, ids, goes_on, "latest_trained"),
-        withdrawn=np.empty((0, 2), dtype=np.int64) if goes_on is None else withdrawn(goes_on, positives, ids),
+        test_pairs=never_had(goes_on, [split.test], ids, "test_pairs"),
+        unwatched_pairs=never_had(watched, [split.validation, split.test], ids, "unwatched_pairs"),
+        user_ids=users,
+        latest_scored=latest_times(history, ids, goes_on, "latest_scored", users),
+        latest_trained=latest_times(split.train, ids, watched, "latest_trained", users),
+        withdrawn=np.unique(np.concatenate([np.empty((0, 2), dtype=np.int64), *gone]), axis=0),
         cold=cold,
         in_a_row=in_a_row,
     )
-    return Fits(scored, served, left, warm, why_cold or "the champion's recipe on changed data", course, seconds)
+    why = why_cold or "the champion's recipe on changed data"
+    return Fits(scored, served, left, warm, why, course, seconds, left_out)
 
 
-def why_not(predecessor: Predecessor | None, recipe: Recipe, ids: IdMaps, split: Split) -> str | None:
-    """Why training starts cold; None when it can go on from the predecessor."""
+def watchable(split: Split, ids: IdMaps, predecessor: Predecessor) -> tuple[Task, Predecessor | None]:
+    """What the fit on the training part is scored on while it is made, and where it goes on from.
+
+    Users whose held-out likes are known to the fit that it goes on from are left out; when they are too many, it starts
+    cold.
+
+    Returns
+    -------
+    Task, Predecessor or None
+        None for a cold start.
+    """
+    task, watched = split.task("validation"), predecessor.watched
+    if watched.legacy.trained is None:
+        return task, None
+    marked = users_with(split.validation, seen_by_trained(watched, split.validation, ids))
+    rest = task.without(marked)
+    few = len(rest.users) > 0 and len(task.users) - len(rest.users) <= MOST_LEFT_OUT * len(task.users)
+    return (rest, watched) if few else (task, None)
+
+
+def _begin_trained(legacy: Legacy, ids: IdMaps, recipe: Recipe) -> FloatArray:
+    assert legacy.trained is not None
+    return matched(legacy, legacy.trained, ids, recipe)
+
+
+def why_not(
+    predecessor: Predecessor | None, recipe: Recipe, ids: IdMaps, split: Split, least_users: int = 1
+) -> str | None:
+    """Why training starts cold; None when it can go on from the predecessor.
+
+    So many users must be left to score, and at most the share `MOST_LEFT_OUT` of them be left out.
+    """
     if predecessor is None:
         return "there is no champion to go on from, or its data has not changed"
     if predecessor.recipe != recipe:
         return "the recipe is another one than the champion's"
     legacy = predecessor.legacy
-    if legacy.in_a_row >= MOST_IN_A_ROW:
-        return f"{legacy.in_a_row} trainings in a row started warm"
+    if predecessor.in_a_row >= MOST_IN_A_ROW:
+        return f"{predecessor.in_a_row} trainings in a row started warm"
     common = float(np.isin(ids.movie_ids, legacy.movie_ids).mean())
     if common < _LEAST_COMMON:
         return f"the champion knows only {common:.0%} of the movies"
     if len(split.evaluated_users("validation")) == 0:
         return "there is no validation to stop by"
-    return leaks(predecessor, split, ids)
+    return too_many_left_out(predecessor, split, ids, least_users)
 
 
-def leaks(predecessor: Predecessor, split: Split, ids: IdMaps) -> str | None:
-    """Why the predecessor's fits must not be scored on what is held out now; None when they may.
-
-    They must not when they, or what they go back to, were fitted to a like that is held out now, or to a later one of
-    the same user.
-    """
-    legacy = predecessor.legacy
-    test, validation = _pairs(split.test, ids), _pairs(split.validation, ids)
-    seen = int(was_trained_on(predecessor, test, legacy.test_pairs).sum())
-    early = int(_not_later(split.test, ids, legacy.user_ids, legacy.latest_scored).sum())
-    if legacy.trained is not None:
-        held_out = np.concatenate([legacy.test_pairs, legacy.validation_pairs])
-        seen += int(was_trained_on(predecessor, validation, held_out).sum())
-        early += int(_not_later(split.validation, ids, legacy.user_ids, legacy.latest_trained).sum())
-    if seen:
-        return f"{seen} likes that are held out now were trained on before"
-    return f"{early} likes that are held out now are not later than what was trained on before" if early else None
-
-
-def leaking_users(predecessor: Predecessor, test: Interactions, ids: IdMaps) -> BoolArray:
-    """Mark users on whom the predecessor's scored fit must not be scored now, shape (n_users,).
-
-    The fit, or what it goes back to, was fitted to one of their likes that is held out now, or to a later one.
-    """
-    legacy = predecessor.legacy
-    seen = was_trained_on(predecessor, _pairs(test, ids), legacy.test_pairs)
-    seen |= _not_later(test, ids, legacy.user_ids, legacy.latest_scored)
-    marked = np.zeros(len(ids.user_ids), dtype=bool)
-    marked[test.triplets()[0][seen]] = True
-    return marked
-
-
-def only_removes(predecessor: Predecessor, positives: Interactions, ids: IdMaps) -> bool:
-    """Whether all likes are the predecessor's as well: nothing was added since, at most something was taken away."""
-    had = predecessor.positives
-    if len(positives) > had.nnz:
-        return False
-    rows, columns, _, _ = positives.triplets()
-    users = predecessor.ids.users_at(ids.user_ids)[rows]
-    movies = predecessor.ids.movies_at(ids.movie_ids)[columns]
-    if (users < 0).any() or (movies < 0).any():
-        return False
-    return bool((np.asarray(had[users, movies]).ravel() != 0).all())
-
-
-def withdrawn(predecessor: Predecessor, positives: Interactions, ids: IdMaps) -> IntArray:
-    """Likes that the predecessor or what it goes back to had, and that are none now, shape (n, 2)."""
-    had = predecessor.positives
-    before = np.repeat(np.arange(had.shape[0], dtype=np.int32), np.diff(had.indptr))
-    users = ids.users_at(predecessor.ids.user_ids)[before]
-    movies = ids.movies_at(predecessor.ids.movie_ids)[had.indices]
-    known = (users >= 0) & (movies >= 0)
-    # Ids increase with places on either side, so what is known is in order already: matrices are merged, not sorted.
-    ends = np.cumsum(np.bincount(users[known], minlength=ids.shape[0]))
-    shape = positives.shape
-    had_of_known = csr_matrix((np.ones(int(known.sum())), movies[known], np.concatenate([[0], ends])), shape=shape)
-    has = csr_matrix((np.ones(len(positives)), positives.stars.indices, positives.stars.indptr), shape=shape)
-    lost_users, lost_movies = (had_of_known > has).nonzero()
-    unknown = np.flatnonzero(~known)
-    gone = np.concatenate(
-        [
-            predecessor.legacy.withdrawn,
-            np.stack([ids.user_ids[lost_users], ids.movie_ids[lost_movies]], axis=1),
-            np.stack(
-                [predecessor.ids.user_ids[before[unknown]], predecessor.ids.movie_ids[had.indices[unknown]]], axis=1
-            ),
-        ]
-    )
-    return np.unique(gone, axis=0)
-
-
-def _latest(part: Interactions, ids: IdMaps, predecessor: Predecessor | None, name: str) -> IntArray:
-    """Latest time of each user in a part, or in what the predecessor goes back to."""
-    users, _, _, rated_at = part.triplets()
-    latest = np.full(len(ids.user_ids), _NEVER)
-    np.maximum.at(latest, users, rated_at)
-    if predecessor is not None:
-        places = positions(predecessor.legacy.user_ids, ids.user_ids)
-        known = places >= 0
-        latest[known] = np.maximum(latest[known], getattr(predecessor.legacy, name)[places[known]])
-    return latest
-
-
-def _not_later(part: Interactions, ids: IdMaps, user_ids: IntArray, latest: IntArray) -> BoolArray:
-    """Mark interactions of users that are not later than a time for each user."""
-    users, _, _, rated_at = part.triplets()
-    places = positions(user_ids, ids.user_ids)[users]
-    marked: BoolArray = (places >= 0) & (rated_at <= latest[places])
-    return marked
-
-
-def was_trained_on(predecessor: Predecessor, pairs: IntArray, held_out: IntArray) -> BoolArray:
-    """Mark pairs of user and movie id that the predecessor had, other than those it held out, shape (n,).
-
-    Those that were withdrawn before count as well.
-    """
-    users, movies = predecessor.ids.users_at(pairs[:, 0]), predecessor.ids.movies_at(pairs[:, 1])
-    marked = (users >= 0) & (movies >= 0)
-    known = np.flatnonzero(marked)
-    if len(known):
-        marked[known] = np.asarray(predecessor.positives[users[known], movies[known]]).ravel() != 0
-    marked &= ~np.isin(_keys(pairs), _keys(held_out))
-    marked |= np.isin(_keys(pairs), _keys(predecessor.legacy.withdrawn))
-    return marked
+def too_many_left_out(predecessor: Predecessor, split: Split, ids: IdMaps, least_users: int) -> str | None:
+    """Why too few users would be left to score fits that go on from the predecessor's; None when enough are."""
+    users = split.evaluated_users("test")
+    leaking = int(leaking_users(predecessor, split.test, ids)[users].sum())
+    if leaking and (leaking > MOST_LEFT_OUT * len(users) or len(users) - leaking < least_users):
+        return f"the held-out likes of {leaking:,} of {len(users):,} users to score were trained on before"
+    return None
 
 
 def matched(legacy: Legacy, factors: FloatArray, ids: IdMaps, recipe: Recipe) -> FloatArray:
@@ -475,13 +311,3 @@ def third(recipe: Recipe) -> int:
 
 def _has_lost(course: Course, cold: Course) -> bool:
     return course.ndcg[-1] < (1 - LOST) * cold.ndcg[-1]
-
-
-def _pairs(part: Interactions, ids: IdMaps) -> IntArray:
-    users, movies, _, _ = part.triplets()
-    return np.stack([ids.user_ids[users], ids.movie_ids[movies]], axis=1)
-
-
-def _keys(pairs: IntArray) -> IntArray:
-    keys: IntArray = (pairs[:, 0].astype(np.int64) << 32) | pairs[:, 1].astype(np.int64)
-    return keys

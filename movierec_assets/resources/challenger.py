@@ -34,6 +34,8 @@ class Challenger:
         Fit on everything before the test part; never saw a test pair.
     provenance : dict of str
         Fingerprints of what it was made from: `split`, and `positives` (all of it, what the version was fitted on).
+    unseen : bool array, shape (n_users,)
+        Rows of the matrices whose held-out likes neither `scored` nor a fit that it goes back to has seen.
     """
 
     version: int
@@ -41,6 +43,7 @@ class Challenger:
     recipe: Recipe
     scored: Factors
     provenance: dict[str, str]
+    unseen: BoolArray
 
     def to_arrays(self) -> Arrays:
         """Factors as they are, everything else as JSON."""
@@ -50,13 +53,15 @@ class Challenger:
             "recipe": self.recipe.as_dict(),
             "provenance": self.provenance,
         }
-        return {
+        arrays = {
             "user_factors": self.scored.users,
             "movie_factors": self.scored.movies,
             "movie_weight": self.scored.confidence.movie_weight,
             "mean_length": np.array(self.scored.confidence.mean_length),
             "about": np.array(json.dumps(about)),
         }
+        # Without it where it says nothing: what an earlier version stored then has the fingerprint that was recorded.
+        return arrays if self.unseen.all() else arrays | {"unseen": self.unseen}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
@@ -70,6 +75,7 @@ class Challenger:
             recipe=recipe,
             scored=Factors(arrays["user_factors"], arrays["movie_factors"], confidence),
             provenance=about["provenance"],
+            unseen=arrays["unseen"] if "unseen" in arrays else np.ones(len(arrays["user_factors"]), dtype=bool),
         )
 
 

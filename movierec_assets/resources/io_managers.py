@@ -73,7 +73,10 @@ class _AtomicIOManager(UPathIOManager):
         """
         if not path.exists():
             name = context.asset_key.to_user_string() if context.has_asset_key else path.name
-            raise ArtifactMissingError(f"{path} does not exist; materialize {name} first, or run `movierec run`.")
+            raise ArtifactMissingError(
+                f"{name} was never materialized, or was removed: {path} does not exist. Materialize {name} first, or "
+                "run the job `everything` (`movierec run`), which makes all assets in order."
+            )
         try:
             return self._read(path, context.dagster_type.typing_type)
         except (BadZipFile, EOFError, KeyError, ValueError) as error:  # pyarrow's errors are ValueErrors

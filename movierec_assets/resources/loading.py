@@ -133,7 +133,10 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
     load = Load(version, str(files.source), details)
     ratings = database.last_load("ratings")
     if ratings is None or ratings.version != _ratings_version(files, load)[1]:
-        check_ratings(files, movies.movie_id, progress=progress, limits=limits, lost=movies.rejects.text)
+        try:
+            check_ratings(files, movies.movie_id, progress=progress, limits=limits, lost=movies.rejects.text)
+        except DatasetError as error:
+            raise DatasetError(f"{error}\n{NOTHING_REPLACED}") from None
     with database.replace("movies") as table:
         table.write_rows(
             ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id"),

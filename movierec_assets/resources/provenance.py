@@ -31,6 +31,10 @@ class ProvenanceError(RuntimeError):
     """Artefacts do not belong together; the message lists every mismatch and what to refresh."""
 
 
+class NothingLoadedError(RuntimeError):
+    """An asset was materialized before what it reads from the tables; the message says what to materialize first."""
+
+
 @dataclass(frozen=True)
 class Mismatch:
     """One thing that is not what it should be.

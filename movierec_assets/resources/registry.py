@@ -68,8 +68,8 @@ class NoChampionError(RuntimeError):
     def __init__(self, why: str | None = None) -> None:
         super().__init__(
             why
-            or f"No version of {MODEL_NAME} is the champion yet. Train one with `movierec run`, "
-            "or by materializing champion_model and what is in front of it."
+            or f"No version of {MODEL_NAME} is the champion yet. Materialize "
+            "champion_model and what is in front of it first (job `train`), or run `movierec run`."
         )
 
 

@@ -31,12 +31,15 @@ class UserLists:
     movie_ids : int32 array, shape (n, k)
         Best first; -1 where fewer than k could be had.
     scores : float32 array, shape (n, k)
+    unrated : int array, shape (n,)
+        Movies of the model that the user has not rated.
     """
 
     user_ids: IntArray
     likes: IntArray
     movie_ids: IntArray
     scores: FloatArray
+    unrated: IntArray
 
 
 def for_everybody(
@@ -66,7 +69,11 @@ def for_everybody(
             histories.liked, histories.seen, k, user_ids=histories.user_ids, batch_bytes=batch_bytes
         )
         yield UserLists(
-            histories.user_ids, histories.liked.per_user, recommender.movie_ids_of(lists), np.asarray(lists.scores)
+            histories.user_ids,
+            histories.liked.per_user,
+            recommender.movie_ids_of(lists),
+            np.asarray(lists.scores),
+            len(recommender.ids.movie_ids) - np.diff(histories.seen.indptr),
         )
 
 
@@ -86,6 +93,8 @@ class Tally:
     Attributes
     ----------
     users, with_full_lists, without_likes : int
+    with_all_the_rest : int
+        Users whose lists are short because they hold every movie that the user has not rated.
     movie_ids : set of int
         Movies that are in any list.
     examples : list of Example
@@ -95,13 +104,17 @@ class Tally:
     users: int = 0
     with_full_lists: int = 0
     without_likes: int = 0
+    with_all_the_rest: int = 0
     movie_ids: set[int] = field(default_factory=set)
     examples: list[Example] = field(default_factory=list)
 
     def add(self, lists: UserLists) -> None:
         """Count some more."""
         self.users += len(lists.user_ids)
-        self.with_full_lists += int((lists.movie_ids >= 0).all(axis=1).sum())
+        listed = (lists.movie_ids >= 0).sum(axis=1)
+        full = listed == lists.movie_ids.shape[1]
+        self.with_full_lists += int(full.sum())
+        self.with_all_the_rest += int((~full & (listed == lists.unrated)).sum())
         self.without_likes += int((lists.likes == 0).sum())
         self.movie_ids.update(np.unique(lists.movie_ids[lists.movie_ids >= 0]).tolist())
         best_known = np.argsort(-lists.likes, kind="stable")[:_EXAMPLES]

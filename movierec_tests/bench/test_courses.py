@@ -12,8 +12,9 @@ from movierec_assets.bench.courses import Courses, compare
 from movierec_assets.recsys import warm_start
 from movierec_assets.recsys.als import Factors, Recipe
 from movierec_assets.recsys.interactions import FloatArray, IdMaps
+from movierec_assets.recsys.lineage import Course
 from movierec_assets.recsys.split import Task
-from movierec_assets.recsys.warm_start import Course, fit_and_watch, matched
+from movierec_assets.recsys.warm_start import fit_and_watch, matched
 from movierec_tests.recsys.test_warm_start import RECIPE, Columns, columns, three_trainings
 
 __all__ = ["columns"]

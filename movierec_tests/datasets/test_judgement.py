@@ -41,7 +41,7 @@ GOOD = rows_of(["2", "3.5", "4", "5"])
     [
         (["2", "4", "6", "8", "10"], "Ratings go up to 10: is this a 1 to 10 scale? Divide by two."),
         (["2.5", "4.1", "7.3", "9.9"], "is this a 1 to 10 scale? Divide by two and round to the nearest half."),
-        (["20", "45", "70", "100"], "is this a 0 to 100 scale? Divide by twenty"),
+        (["4", "45", "70", "100"], "is this a 0 to 100 scale? Divide by twenty"),
         (["0", "1"], "Ratings are 0 and 1 only: are these thumbs up and down? Write 5 for a thumb up"),
         (["-1", "1"], "Ratings are -1 and 1 only: are these thumbs up and down?"),
         (["0.2", "0.75", "1"], "is this a 0 to 1 scale? Multiply by five"),

@@ -108,20 +108,31 @@ def _run_on(directory: Path, monkeypatch: pytest.MonkeyPatch, job: str = "everyt
 
 
 @pytest.mark.slow
-def test_a_file_with_many_rejected_rows_is_loaded_but_not_learned_from(
+def test_a_file_with_many_rejected_rows_changes_nothing_and_is_not_learned_from_when_it_was_loaded_on_purpose(
     platform: Platform, make_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _state(platform)
     good = _ratings(20)
     bad = [f"{user},999,4.0,{_START}" for user in range(1, 121)]
-    result = _run_on(make_dataset([*good, *bad]), monkeypatch)
+    directory = make_dataset([*good, *bad])
+    result = _run_on(directory, monkeypatch)
+    (failure,) = failures_of(result).values()
+    assert f"{directory / 'ratings.csv'}: 120 of 400 rows (30.0%) do not load; at most 10% may" in failure
+    assert f"120 rows: unknown movie; first line 282: 1,999,4.0,{_START}\nLikely cause: movies.csv does not" in failure
+    assert "set MOVIEREC_MAX_REJECTED_SHARE=0.3.\nNothing was replaced" in failure
+    assert _state(platform) == before
+    monkeypatch.setenv("MOVIEREC_MAX_REJECTED_SHARE", "0.3")
+    loaded = _run_on(directory, monkeypatch, "refresh")
+    assert loaded.success
+    assert "30.00%" in failed_checks(loaded)["most_rows_loaded"]
+    assert platform.database.scalar(f"SELECT count(*) FROM {SCHEMA}.rejected_ratings") == 120
+    monkeypatch.delenv("MOVIEREC_MAX_REJECTED_SHARE")
+    result = _run_on(directory, monkeypatch)
     assert not result.success
-    assert "30.00%" in failed_checks(result)["most_rows_loaded"]
+    assert "at most 10% may be" in failed_checks(result)["most_rows_loaded"]
     assert "als_model" not in metadata_of(result)
     after = _state(platform)
     assert (after.champion, after.versions, after.served) == (before.champion, before.versions, before.served)
-    assert platform.database.scalar(f"SELECT count(*) FROM {SCHEMA}.ratings") == len(good)
-    assert platform.database.scalar(f"SELECT count(*) FROM {SCHEMA}.rejected_ratings") == 120
     assert platform.registry.runs_of(result.run_id) == []
 
 
@@ -178,7 +189,11 @@ def test_ratings_below_the_threshold_are_refused_with_the_remedy(
     [
         ("ratings.csv", b"", "the file is empty"),
         ("ratings.csv", b"1,1,4.0,1000000000\n", "the header is missing"),
-        ("ratings.csv", b"userId,movieId,rating\n1,1,4.0\n", "no column timestamp"),
+        (
+            "ratings.csv",
+            b"userId,movieId,rating\n1,1,4.0\n",
+            "no column timestamp, found userId,movieId,rating. Nothing is",
+        ),
         ("ratings.csv", b"userId,movieId,rating,timestamp\n1,1,7,1000000000\n", "rating off the half-star grid"),
         ("movies.csv", None, "movies.csv missing"),
     ],

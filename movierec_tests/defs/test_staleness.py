@@ -229,6 +229,7 @@ def test_after_three_failures_it_is_told_which_runs_failed_and_what_to_do() -> N
     assert (found.run_key, found.given_up) == (None, True)
     assert "3 times" in found.reason
     assert "run-0, run-1, run-2" in found.reason
+    assert "not tried again until the dataset's files change. Correct the files" in found.reason
     assert found.reason.endswith("then run `everything` by hand.")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from movierec_assets.recsys import warm_start
+from movierec_assets.settings import get_settings
 from movierec_tests.defs.harness import failures_of, metadata_of, own_platform, run
 
 pytestmark = pytest.mark.slow
@@ -17,6 +19,15 @@ def _append(dataset: Path, films: list[int], at: int) -> None:
     lines = [f"{user},{film},4.5,{at + user}" for user in (1, 2, 3) for film in films]
     with (dataset / "ratings.csv").open("a") as file:
         file.writelines(f"{line}\n" for line in lines)
+
+
+def _old_favourite(dataset: Path) -> tuple[int, int]:
+    """The earliest like of somebody who has many."""
+    ratings = pd.read_csv(dataset / "ratings.csv")
+    liked = ratings[(ratings["rating"] >= 4) & (ratings["userId"] > 3)]
+    user = liked["userId"].value_counts().index[0]
+    first = liked[liked["userId"] == user].sort_values("timestamp").iloc[0]
+    return int(user), int(first["movieId"])
 
 
 def test_training_goes_on_from_the_champion_while_ratings_come_in(
@@ -33,11 +44,20 @@ def test_training_goes_on_from_the_champion_while_ratings_come_in(
         first = metadata_of(run())["als_model"]
         assert first["start"].startswith("cold: there is no champion")
         _append(dataset, new[:2], 1_770_000_000)
+        user, film = _old_favourite(dataset)
+        with (dataset / "ratings.csv").open("a") as file:
+            file.write(f"{user},{film},5.0,1770000900\n")
         result = run()
         assert result.success, failures_of(result)
         second = metadata_of(result)
         assert second["als_model"]["start"].startswith("warm")
         assert second["champion_model"]["outcome"] == "refresh"
+        # Who rated an old favourite again is not scored, neither the challenger nor the champion on them.
+        assert (second["als_model"]["users_left_out"], second["model_evaluation"]["users_left_out"]) == (1, 1)
+        scores = pd.read_parquet(Path(get_settings().storage) / "model_evaluation.parquet")
+        assert user not in set(scores["user_id"])
+        assert set(scores["ranker"]) >= {"als", "champion"}
+        assert scores["user_id"].nunique() == second["model_evaluation"]["evaluated_users"]
         assert second["als_model"]["iterations"] < first["iterations"]
         assert "warm_and_cold" not in second["als_model"]  # its watched fit is a cold one itself
         _append(dataset, new[2:4], 1_770_100_000)

@@ -116,12 +116,13 @@ def _challenger() -> Challenger:
     fitted = als.fit(
         _interactions({(user, movie): (4.0, movie) for user in range(5) for movie in range(user, 7)}), recipe
     )
-    return Challenger(7, "run", recipe, fitted, {"split": "abc", "positives": "déf"})
+    return Challenger(7, "run", recipe, fitted, {"split": "abc", "positives": "déf"}, np.arange(5) != 2)
 
 
 def test_a_challenger_comes_back_with_recipe_and_provenance(instance: DagsterInstance, tmp_path: Path) -> None:
     challenger = _challenger()
     _, (back,) = _through(instance, tmp_path, "npz", challenger, Challenger)
+    assert back.unseen.tolist() == [True, True, False, True, True]
     assert (back.version, back.run_id, back.recipe, back.provenance) == (
         7,
         "run",
@@ -187,7 +188,7 @@ def test_a_missing_artefact_is_named_with_what_to_materialize(
     reading.__annotations__["train_matrix"] = kind
     source = SourceAsset("train_matrix", io_manager_key=key)
     consumer: AssetsDefinition = asset(io_manager_key=key)(reading)
-    with pytest.raises(ArtifactMissingError, match=r"materialize train_matrix first, or run `movierec run`") as raised:
+    with pytest.raises(ArtifactMissingError, match=r"Materialize train_matrix first, or run the job") as raised:
         materialize([source, consumer], instance=instance, resources=_storages(tmp_path), selection=["reading"])
     assert str(tmp_path / "train_matrix") in str(raised.value)
 

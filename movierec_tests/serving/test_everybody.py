@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 
@@ -87,9 +89,15 @@ def test_what_is_told_of_all_lists_is_that_of_each(database: Database, rated: Re
     whole.add(lists)
     for start in range(0, len(lists.user_ids), 7):
         chosen = slice(start, start + 7)
-        parts.add(UserLists(lists.user_ids[chosen], lists.likes[chosen], lists.movie_ids[chosen], lists.scores[chosen]))
+        parts.add(UserLists(*(getattr(lists, each.name)[chosen] for each in fields(lists))))
     assert parts.movie_ids == whole.movie_ids == set(lists.movie_ids.ravel().tolist())
     assert (parts.users, parts.with_full_lists, parts.without_likes) == (USERS + 1, USERS + 1, 1)
+    rest = Tally()  # the last place of two lists is empty: one user has rated everything else
+    shorter = lists.movie_ids.copy()
+    shorter[:2, -1] = -1
+    rest.add(replace(lists, movie_ids=shorter, unrated=np.where(np.arange(USERS + 1) == 1, K - 1, lists.unrated)))
+    assert (rest.with_full_lists, rest.with_all_the_rest) == (USERS - 1, 1)
+    assert (lists.unrated >= K).all()
     assert [example.likes for example in parts.examples] == sorted(lists.likes.tolist(), reverse=True)[:5]
     assert [example.likes for example in whole.examples] == [example.likes for example in parts.examples]
     at = lists.user_ids.tolist().index(parts.examples[0].user_id)

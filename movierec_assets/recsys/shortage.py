@@ -1,0 +1,37 @@
+"""Why few users can be scored: they like too little, or at too few different times.
+
+Belongs here: telling the two apart, in words. Who is scored is decided in `split`.
+"""
+
+from __future__ import annotations
+
+from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.split import MIN_POSITIVES_TO_HOLD_OUT, MIN_TRAIN_TO_EVALUATE
+
+_GET_TIMES = (
+    "Where times are equal, nothing is earlier than anything. Load ratings with the time at which each was made. "
+    "`movierec evaluate --protocol strong-generalization` scores a recipe without times."
+)
+
+
+def why_few(earlier: Interactions, held_out: Interactions) -> str:
+    """Say in a few sentences why few users can be scored, and what can be done.
+
+    Parameters
+    ----------
+    earlier, held_out : Interactions
+        Likes before the part that is scored, and those in it. Where both are empty, all likes are in the test part.
+    """
+    likes = earlier.per_user + held_out.per_user
+    if not likes.any():
+        return f"No user has likes at two different times. {_GET_TIMES}"
+    enough = likes >= MIN_POSITIVES_TO_HOLD_OUT
+    tied = enough & (earlier.per_user < MIN_TRAIN_TO_EVALUATE)
+    at_once = int((enough & (earlier.per_user == 0)).sum())
+    told = f"{int(enough.sum()):,} of {len(likes):,} users have {MIN_POSITIVES_TO_HOLD_OUT} likes or more."
+    if not tied.any():
+        return f"{told} Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."
+    return (
+        f"{told} {int(tied.sum()):,} of them have fewer than {MIN_TRAIN_TO_EVALUATE} likes before their latest ones, "
+        f"because many of their likes are of one time; {at_once:,} have all their likes at one time. {_GET_TIMES}"
+    )
