@@ -116,6 +116,17 @@ def test_a_release_is_fetched_checked_and_unpacked(server: Server, tmp_path: Pat
     assert seen[-1] == (len(server.archive), len(server.archive))
 
 
+def test_a_release_in_another_format_and_folder_is_fetched_once(server: Server, tmp_path: Path) -> None:
+    films = {"inside/ratings.dat": b"1::1::4::978562356\n", "inside/movies.dat": b"1::Heat (1995)::Crime\n"}
+    server.archive = zipped({**films, "inside/users.dat": b"1::F::1::10::00000\n", "inside/README": b"terms"})
+    md5 = hashlib.md5(server.archive, usedforsecurity=False).hexdigest()
+    release = Release(NAME, len(server.archive), 1, 1, 1, "none", md5=md5, folder="inside")
+    for _ in range(2):
+        place = download(release, tmp_path, base_url=server.url)
+    assert names(place) == {"ratings.dat", "movies.dat", "README"}
+    assert len(server.requested) == 1
+
+
 def test_a_release_that_is_there_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     release = release_of(server.archive)
     for _ in range(2):

@@ -9,6 +9,7 @@ import pytest
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.locate import Located, locate_dataset
 from movierec_assets.datasets.releases import RELEASES, Release
+from movierec_tests.datasets.sources.written import zipped
 
 
 def dataset(directory: Path, rows: int = 1) -> Path:
@@ -101,6 +102,18 @@ def test_the_demo_set_works_by_name_even_when_there_are_others(places: Places) -
 def test_a_directory_of_the_data_directory_works_by_name(places: Places) -> None:
     dataset(places.data / "my-films")
     assert places.locate("my-films").files.directory == places.data / "my-films"
+
+
+def test_an_archive_in_the_data_directory_works_by_name_where_it_is_not_unpacked(places: Places) -> None:
+    inner = dataset(places.data / "ml-10m")
+    zipped(places.data / "ml-10m.zip", inner, "ml-10M100K")
+    assert places.locate("ml-10m").files.source == inner
+    inner.rename(places.data.parent / "elsewhere")
+    located = places.locate("ml-10m")
+    assert located.files.source == places.data / "ml-10m.zip" / "ml-10M100K"
+    assert places.locate(str(located.files.source)).files == located.files
+    assert places.locate(None).files == located.files
+    assert places.asked == []
 
 
 def test_an_unknown_name_lists_the_options_and_the_closest_one(places: Places) -> None:
