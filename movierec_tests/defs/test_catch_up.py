@@ -459,3 +459,31 @@ def test_after_a_rejected_challenger_only_the_recommendations_are_written(
         assert job.execute_in_process(instance=instance, tags=dict(watch.requests[0].tags)).success
     assert watch.look(now) == 0
     assert "everything is made from it" in watch.skipped
+
+
+@pytest.mark.slow
+def test_a_file_that_does_not_fit_is_tried_three_times_and_given_up_with_the_reason(
+    platform: Platform, watch: Watch
+) -> None:
+    ratings = Path(str(platform.settings.dataset)) / "ratings.csv"
+    good = ratings.read_text()
+    header, *lines = [line.split(",") for line in good.splitlines()]
+    doubled = [[user, movie, f"{2 * float(stars):g}", at] for user, movie, stars, at in lines]
+    ratings.write_text("\n".join(map(",".join, [header, *doubled])) + "\n")
+    job, now = build().resolve_job_def("everything"), datetime.now(UTC)
+    try:
+        with DagsterInstance.get() as instance:
+            for _ in range(3):
+                assert watch.look(now) == 1
+                tags = dict(watch.requests[-1].tags)
+                assert not job.execute_in_process(instance=instance, tags=tags, raise_on_error=False).success
+                now += timedelta(hours=1)
+        assert watch.look(now) == watch.look(now) == 0
+        (told,) = watch.errors
+        assert "`everything` was run 3 times for it without success" in told
+        assert "not tried again until the dataset's files change" in told
+        assert f"{ratings}: " in told
+        assert "is this a 1 to 10 scale? Divide by two." in told
+    finally:
+        ratings.write_text(good)
+    assert watch.look(now) == 1, "other files are a new beginning"
