@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     # Data
     dataset: str | None = Field(
         default=None,
-        description="Name of a known release, `demo`, or a directory in MovieLens layout [found or downloaded].",
+        description="Name of a known release, `demo`, or the path of a directory or archive [found or downloaded].",
     )
     positive_threshold: float = Field(
         default=4.0, ge=0.5, le=5.0, description="A rating of at least this many stars is liked."

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.generator import Size, generate
-from movierec_assets.datasets.layout import RATING_COLUMNS
 from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.tables import RATING_COLUMNS
 
 RELEASE_OF = {"small": "ml-latest-small", "ml-20m": "ml-20m"}
 """Which release each scale is made like."""
@@ -26,6 +27,24 @@ def made_up(scale: str, directory: Path, progress: Callable[[str, int, int], Non
     """A generated dataset of a scale, made unless it is there."""
     generate(directory, Size.like(RELEASE_OF[scale]), seed=_SEED, progress=progress)
     return MovieLensFiles.at(directory)
+
+
+def require_plain(files: MovieLensFiles) -> MovieLensFiles:
+    """The files, which must be plain MovieLens CSV: parts of them are cut out, and Postgres reads them as they are.
+
+    Raises
+    ------
+    DatasetError
+    """
+    with files.ratings.open("rb") as ratings:
+        first = ratings.readline().strip().decode("utf-8", "replace")
+    if first != ",".join(RATING_COLUMNS) or [files.ratings.name, files.movies.name] != ["ratings.csv", "movies.csv"]:
+        raise DatasetError(
+            f"{files.source}: a benchmark needs MovieLens CSV as it is unpacked, ratings.csv with the header "
+            f"{','.join(RATING_COLUMNS)} and movies.csv; this is {files.format}, with {files.rating_file.name}. "
+            "Leave --dataset out to measure made-up ratings."
+        )
+    return files
 
 
 def share_of_users(files: MovieLensFiles, share: float, directory: Path) -> MovieLensFiles:

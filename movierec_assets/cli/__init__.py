@@ -88,7 +88,7 @@ def run(dataset: str | None, job: str, retrain: bool) -> None:
         if job in ("everything", "refresh"):
             located = located_dataset(settings, console)
             console.print(escape(located.reason), soft_wrap=True)
-            os.environ["MOVIEREC_DATASET"] = str(located.files.directory.resolve())  # all steps load this one
+            os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
         else:
             require_loaded(database, settings, job, dataset)
         report = run_job(job, settings, console, retrain=retrain)
@@ -208,7 +208,7 @@ def evaluate(
     settings = settings_from(dataset)
     located = locate(settings, None)
     console.print(escape(located.reason), soft_wrap=True)
-    with progress_bar(console, "Reading ratings.csv") as reading:
+    with progress_bar(console, "Reading ratings") as reading:
         positives = command.read_positives(located.files, settings.positive_threshold, reading, sayer(console))
 
     def told(trial: search.Trial, best: float) -> None:

@@ -99,7 +99,7 @@ def bench(
             files = sampling.made_up(scale, settings.state / "bench" / "datasets" / scale, progress)
     else:
         located = locate(settings, None)
-        name, files = located.name, located.files
+        name, files = located.name, sampling.require_plain(located.files)
         console.print(escape(located.reason), soft_wrap=True)
     found = qualities.compare(files.directory, name, say) if quality else None
     measured = runs.bench(scale, name, files, home=settings.home, growth=growth, days=days, say=say, quality=found)

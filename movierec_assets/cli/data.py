@@ -32,10 +32,12 @@ def data() -> None:
 
 @data.command("list")
 def list_datasets() -> None:
-    """Show the releases that can be had by name, and which are here."""
+    """Show the releases that can be had by name, which are here, and the formats that can be read."""
     from movierec_assets.datasets.demo import load_catalogue
-    from movierec_assets.datasets.movielens import MovieLensFiles
+    from movierec_assets.datasets.locate import datasets_in
     from movierec_assets.datasets.releases import RELEASES
+    from movierec_assets.datasets.sources.compressed import SUFFIXES
+    from movierec_assets.datasets.sources.find import FORMATS, present
 
     settings = settings_from()
     table = Table()
@@ -49,19 +51,24 @@ def list_datasets() -> None:
             f"{release.users:,}",
             f"{release.movies:,}",
             f"{release.archive_bytes / 1e6:,.0f} MB",
-            str(here) if MovieLensFiles.present_in(here) else "",
+            next((str(place) for place in (here, settings.data / release.archive) if present(place)), ""),
         )
     console = console_for_people()
     console.print(table)
     films = len(load_catalogue())
     console.print(f"[dim]`demo` is made on this machine, from {films} real films and simulated users.[/]")
-    others = [
-        path.name
-        for path in (sorted(settings.data.iterdir()) if settings.data.is_dir() else [])
-        if path.name not in RELEASES and MovieLensFiles.present_in(path)
-    ]
+    others = sorted(found.name for found in datasets_in(settings.data) if found.name not in RELEASES)
     if others:
-        console.print(f"Also in {settings.data}: {', '.join(others)}")
+        console.print(f"Also in {settings.data}: {', '.join(others)}", markup=False)
+    formats = Table("format", "files", title="Formats", title_justify="left")
+    for each in FORMATS:
+        formats.add_row(each.name, each.files)
+    console.print(formats)
+    console.print(
+        "[dim]Any of them works by its path: a directory, a .zip archive, a folder in one; files may end in "
+        f"{' or '.join(SUFFIXES)}. CSV files may have semicolons, tabs or bars between fields, decimal commas, and "
+        "times as seconds since 1970 or as in ISO 8601 (UTC where no zone is named).[/]"
+    )
 
 
 @data.command("download")
@@ -131,7 +138,7 @@ def _size(like: str | None, share: float | None, users: int | None, movies: int 
 
 
 @data.command("info")
-@click.argument("name", metavar="[NAME|DIR]", required=False)
+@click.argument("name", metavar="[NAME|PATH]", required=False)
 @DATASET_OPTION
 def show_dataset(name: str | None, dataset: str | None) -> None:
     """Say which dataset would be used and why, and what its files hold.
@@ -144,26 +151,26 @@ def show_dataset(name: str | None, dataset: str | None) -> None:
     from movierec_assets.resources.loading import limits_of
 
     if name is not None and dataset is not None:
-        raise click.UsageError("Give NAME|DIR or --dataset, not both.")
+        raise click.UsageError("Give NAME|PATH or --dataset, not both.")
     console = console_for_people()
     settings = settings_from(name or dataset)
     located = locate(settings, None)
     console.print(escape(located.reason), soft_wrap=True)
-    console.print(f"[dim]{located.files.directory}[/]", soft_wrap=True)
+    console.print(f"[dim]{escape(str(located.files.source))}, {located.files.format}[/]", soft_wrap=True)
     movies, limits = read_movies(located.files), limits_of(settings)
-    with progress_bar(console, "Reading ratings.csv") as report:
+    with progress_bar(console, "Reading ratings") as report:
         ratings = read_ratings(located.files, movies.movie_id, progress=report, limits=limits)
     years = [year for year in movies.year if year is not None]
     span = f", {min(years)} to {max(years)}" if years else ""
     console.print(f"{len(movies):,} movies{span}")
     console.print(f"{len(ratings):,} ratings of {len(set(ratings.user_id.tolist())):,} users")
-    for file, rejects in (
-        ("movies.csv", movies.rejects),
-        ("links.csv", movies.link_rejects),
-        ("ratings.csv", ratings.rejects),
-    ):
+    if ratings.assumed_utc:
+        console.print(f"The times of {ratings.assumed_utc:,} ratings name no zone; they are taken as UTC.")
+    for rejects in (movies.rejects, movies.link_rejects, ratings.rejects):
         if len(rejects):
-            console.print(f"[yellow]{len(rejects):,} rows of {file} do not load: {escape(rejects.summary())}[/]")
-    for misfit in (movies.misfit(located.files.movies, limits), ratings.misfit):
+            console.print(
+                f"[yellow]{len(rejects):,} rows of {rejects.file} do not load: {escape(rejects.summary())}[/]"
+            )
+    for misfit in (movies.misfit(located.files.movie_file, limits), ratings.misfit):
         if misfit is not None:
             console.print(f"[yellow]`movierec run` refuses this dataset. {escape(misfit)}[/]", soft_wrap=True)

@@ -18,10 +18,10 @@ from movierec_assets.cli.shared import counting_bar, progress_bar, sayer, settin
 @click.command()
 @click.option(
     "--dataset",
-    metavar="NAME|DIR",
+    metavar="NAME|PATH",
     default="demo",
     show_default=True,
-    help="Ratings to measure on: `demo`, a release that is here, or a directory in MovieLens layout.",
+    help="Ratings to measure on: `demo`, a release that is here, or the path of a dataset.",
 )
 @click.option(
     "--repeats",
@@ -57,7 +57,7 @@ def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None
     settings = settings_from(dataset)
     located = locate(settings, None)
     console.print(escape(located.reason), soft_wrap=True)
-    with progress_bar(console, "Reading ratings.csv") as reading:
+    with progress_bar(console, "Reading ratings") as reading:
         positives = read_positives(located.files, settings.positive_threshold, reading, sayer(console))
     with counting_bar(console) as progress:
         measured = gates.measure(

@@ -28,8 +28,8 @@ QUIET_SECONDS = 10.0
 
 DATASET_OPTION = click.option(
     "--dataset",
-    metavar="NAME|DIR",
-    help="A release (see `movierec data list`), `demo`, or a directory in MovieLens layout. "
+    metavar="NAME|PATH",
+    help="A release, `demo`, or a directory or .zip archive in a format that `movierec data list` names. "
     "Without it: MOVIEREC_DATASET, else a dataset in data/, else ml-latest-small is downloaded, else `demo`.",
 )
 
@@ -76,7 +76,7 @@ def located_dataset(settings: Settings, console: Console) -> Located:
 def keep_loaded_dataset(settings: Settings, console: Console) -> None:
     """Stay with the dataset in the tables where none was chosen, so that no sensor loads another one over it."""
     from movierec_assets.datasets.demo import DEMO_NAME
-    from movierec_assets.datasets.movielens import MovieLensFiles
+    from movierec_assets.datasets.sources.find import present
     from movierec_assets.resources.database import Database
 
     load = Database(settings.databases.ratings).last_load("ratings")
@@ -85,7 +85,7 @@ def keep_loaded_dataset(settings: Settings, console: Console) -> None:
         return
     if not directory.exists():
         directory = settings.data / directory.name  # the clone was moved
-    if MovieLensFiles.present_in(directory):
+    if present(directory) is not None:
         os.environ["MOVIEREC_DATASET"] = str(directory)
         console.print(f"{directory.name}: no dataset was chosen, and it is the one that is loaded.", markup=False)
 

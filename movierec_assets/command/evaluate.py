@@ -1,4 +1,4 @@
-"""`movierec evaluate`: an experiment on a directory of ratings, without any database.
+"""`movierec evaluate`: an experiment on a dataset, without any database.
 
 Belongs here: from files to positives, and the files that let others score the result. The experiment is
 `recsys.experiment`.
@@ -52,20 +52,22 @@ def read_positives(
     """
     limits = replace(limits_of(get_settings()), positive_threshold=threshold, unordered=True)
     movies = read_movies(files)
-    if (misfit := movies.misfit(files.movies, limits)) is not None:
+    if (misfit := movies.misfit(files.movie_file, limits)) is not None:
         raise DatasetError(misfit)
     ratings = read_ratings(files, movies.movie_id, progress=progress, limits=limits)
     if ratings.misfit is not None:
         raise DatasetError(ratings.misfit)
     if len(ratings.rejects):
-        say(f"{len(ratings.rejects):,} rows of {files.ratings} do not load: {ratings.rejects.summary()}")
+        say(f"{len(ratings.rejects):,} rows of {files.rating_file.shown} do not load: {ratings.rejects.summary()}")
+    if ratings.assumed_utc:
+        say(f"The times of {ratings.assumed_utc:,} ratings name no zone; they are taken as UTC.")
     users, counts = np.unique(ratings.user_id, return_counts=True)
     eligible_users = users[counts > MORE_RATINGS_THAN]
     eligible = np.isin(ratings.user_id, eligible_users)
     chosen = eligible & (ratings.rating >= np.float32(threshold))
     if not chosen.any():
         raise no_positives(
-            files.ratings,
+            files.rating_file.shown,
             ratings=len(ratings),
             users=len(users),
             eligible=len(eligible_users),

@@ -52,6 +52,6 @@ def require_loaded(database: Database, settings: Settings, job: str, dataset: st
     if not is_loaded(database, located.files):
         raise CommandError(
             f"The job {job} works on what is loaded, which is {loaded_dataset(database)} and not {located.name} as it "
-            f"is in {located.files.directory}. Load that first: `movierec run --job refresh --dataset {dataset}`, or "
+            f"is in {located.files.source}. Load that first: `movierec run --job refresh --dataset {dataset}`, or "
             f"do everything: `movierec run --dataset {dataset}`."
         )

@@ -18,6 +18,7 @@ from rich.table import Table
 from movierec_assets.command.run import Report
 from movierec_assets.datasets.causes import likely_cause, reason_named
 from movierec_assets.datasets.judgement import told_reason
+from movierec_assets.datasets.sources.find import holds_movies
 from movierec_assets.resources.database import SCHEMA, Database
 from movierec_assets.resources.loading import Rejected, rejected_by_reason
 from movierec_assets.sql import read_sql
@@ -81,6 +82,8 @@ def _show_data(facts: dict[str, dict[str, Any]], console: Console) -> None:
             f"[bold]Dataset[/]    {escape(ratings['dataset'])}: {ratings['dagster/row_count']:,} ratings of "
             f"{ratings['rated_movies']:,} movies{kept}"
         )
+        if ratings.get("times_taken_as_utc"):
+            console.print(f"           {ratings['times_taken_as_utc']:,} times name no zone; they were taken as UTC")
     if positives:
         console.print(
             f"[bold]Learned[/]    from {positives['dagster/row_count']:,} likes of {positives['users']:,} users "
@@ -101,7 +104,7 @@ def show_rejected(rejected: Sequence[Rejected], console: Console) -> None:
         for each in reasons:
             told = told_reason(each.rows, each.reason, each.line, each.text)
             console.print(Padding(escape(told), (0, 0, 0, 11)))
-            cause = likely_cause(reason_named(each.reason), of_movies=file == "movies.csv")
+            cause = likely_cause(reason_named(each.reason), of_movies=holds_movies(file))
             if cause is not None:
                 console.print(Padding(f"[dim]{escape(cause)}[/]", (0, 0, 0, 13)))
 

@@ -29,14 +29,15 @@ _CAUSES: dict[Reason, str] = {
     Reason.MISSING_TIMESTAMP: f"The times are empty. {GET_TIMES}",
     Reason.MISSING_TITLE: "The titles are empty.",
     Reason.USER_NOT_INTEGER: "Are users given by name? Number them from 1.",
-    Reason.MOVIE_NOT_INTEGER: "Are movies given by title or by another site's id? Write the ids that movies.csv has.",
-    Reason.RATING_NOT_NUMBER: "Are ratings words, or written with a decimal comma? Write stars from 0.5 to 5.",
-    Reason.TIMESTAMP_NOT_INTEGER: "The times are written in a form that is not read. Write Unix seconds.",
+    Reason.MOVIE_NOT_INTEGER: "Are movies given by title or by another site's id? Write the ids of the file of movies.",
+    Reason.RATING_NOT_NUMBER: "Are ratings words? Write stars from 0.5 to 5.",
+    Reason.TIMESTAMP_NOT_INTEGER: "The times are written in a form that is not read. Write Unix seconds, or ISO 8601 "
+    "as in 2015-03-31 06:40:02.",
     Reason.USER_RANGE: "Number the users from 1.",
     Reason.USER_RESERVED: f"User ids from {FIRST_APP_USER_ID:,} up belong to accounts of the app. Number the users of "
     "the file from 1.",
-    Reason.MOVIE_RANGE: "Number the movies from 1, as in movies.csv.",
-    Reason.UNKNOWN_MOVIE: "movies.csv does not list these movies: are the two files from one release? Take both from "
+    Reason.MOVIE_RANGE: "Number the movies from 1, as in the file of movies.",
+    Reason.UNKNOWN_MOVIE: "The file of movies does not list them: are the two files from one release? Take both from "
     "the same one, or add the movies.",
     Reason.RATING_GRID: "Ratings are half stars from 0.5 to 5.",
     Reason.TIMESTAMP_RANGE: "Times are Unix seconds, between 1970 and tomorrow.",

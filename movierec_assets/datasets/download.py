@@ -6,24 +6,22 @@ progress is shown (the caller hands in a callable).
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 import requests
 
 from .errors import DatasetError
-from .layout import MovieLensFiles
+from .locks import locked
 from .releases import BASE_URL, Release
+from .sources.find import FORMATS, find, present
 
 Progress = Callable[[int, int], None]
 
@@ -31,7 +29,7 @@ _TIMEOUT = (5, 30)
 _ATTEMPTS = 3
 _PIECE = 1 << 14
 """Bytes received at a time. What a broken connection delivered of a piece is lost, so pieces are small."""
-_MEMBERS = frozenset({"ratings.csv", "movies.csv", "links.csv", "tags.csv", "README.txt", "README.html"})
+_MEMBERS = frozenset({"tags.csv", "README", "README.txt", "README.html"}).union(*(each.names for each in FORMATS))
 _UNPACKED_FACTOR = 5
 """A release unpacks to about four times its archive; one more for the rating file's growth in later releases."""
 
@@ -67,12 +65,12 @@ def download(release: Release, data_dir: Path, progress: Progress | None = None,
     target = data_dir / release.name
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with _locked(data_dir / f".{release.name}.lock"):
-            if MovieLensFiles.present_in(target):
+        with locked(data_dir / f".{release.name}.lock"):
+            if present(target) is not None:
                 return target
             if target.exists() and not (target.is_dir() and not any(target.iterdir())):
                 raise DatasetError(
-                    f"{target}: in the way, but not a complete dataset (ratings.csv or movies.csv is missing). "
+                    f"{target}: in the way, but not a complete dataset (ratings or movies are missing). "
                     "Remove it and try again."
                 )
             part = data_dir / f"{release.archive}.part"
@@ -87,28 +85,6 @@ def download(release: Release, data_dir: Path, progress: Progress | None = None,
             "Free some space or name another data directory."
         ) from error
     return target
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system releases when the process ends, however it ends; the file goes with the lock."""
-    while True:
-        with path.open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if not _is_at(handle, path):
-                continue  # who held the lock while this waited has removed the file; others may lock a new one by now
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-def _is_at(handle: IO[str], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _check_space(release: Release, part: Path) -> None:
@@ -234,8 +210,8 @@ def _verify(release: Release, part: Path) -> None:
 def _unpack(release: Release, archive: Path, target: Path) -> None:
     """Unpack the files of the layout beside the target, then rename.
 
-    Only members named `<release>/<known file>` are taken, and the path they are written to is made here, so that
-    nothing in the archive can name a place outside.
+    Only members named `<folder of the release>/<known file>` are taken, and the path they are written to is made here,
+    so that nothing in the archive can name a place outside.
     """
     prefix = f".{release.name}.unpack-"
     for left_over in archive.parent.glob(prefix + "*"):  # of a process that was killed; we hold the lock
@@ -245,10 +221,10 @@ def _unpack(release: Release, archive: Path, target: Path) -> None:
         with zipfile.ZipFile(archive) as source:
             for member in source.infolist():
                 directory, _, name = member.filename.rpartition("/")
-                if directory == release.name and name in _MEMBERS:
+                if directory == (release.folder or release.name) and name in _MEMBERS:
                     with source.open(member) as packed, (temporary / name).open("wb") as out:
                         shutil.copyfileobj(packed, out, 1 << 20)
-        MovieLensFiles.at(temporary)
+        find(temporary)
         temporary.chmod(0o755)
         os.replace(temporary, target)
     # NotImplementedError is what zipfile raises for a way of compressing that it does not know.

@@ -17,6 +17,7 @@ import numpy as np
 from .causes import GET_TIMES, NOTHING_IS_EARLIER, likely_cause
 from .evidence import Evidence
 from .rejects import Reason, Rejects
+from .tables import DataFile
 
 SHARE_SETTING = "MOVIEREC_MAX_REJECTED_SHARE"
 ORDER_SETTING = "MOVIEREC_ALLOW_UNORDERED"
@@ -119,7 +120,7 @@ def told_reason(count: int, reason: str, line: int, text: str) -> str:
 
 
 def misfit_of_ratings(
-    path: Path,
+    file: DataFile,
     tally: Tally,
     evidence: Evidence,
     limits: Limits,
@@ -128,11 +129,11 @@ def misfit_of_ratings(
     lost: Iterable[str] = (),
     complete: bool = True,
 ) -> str | None:
-    """Why ratings.csv does not fit; None when it does.
+    """Why a file of ratings does not fit; None when it does.
 
     Parameters
     ----------
-    path : Path
+    file : DataFile
     tally : Tally
     evidence : Evidence
         Of the same rows.
@@ -144,8 +145,9 @@ def misfit_of_ratings(
     complete : bool
         Whether all rows were looked at: some of them say nothing about the stars and times of all.
     """
+    path = file.shown
     if tally.rows == 0 or (evidence.accepted == 0 and complete):
-        return _nothing_loads(path, tally, evidence, movies)
+        return _nothing_loads(file, tally, evidence, movies)
     if tally.misfits > _allowed(tally, limits, ALWAYS_ALLOWED):
         if (fault := _fault_of_movies(path, tally, evidence, movies, list(lost))) is not None:
             return f"{fault}\n{_override(tally)}"
@@ -155,13 +157,13 @@ def misfit_of_ratings(
     return _nothing_is_liked(path, evidence, limits) or _unordered(path, evidence, limits)
 
 
-def _nothing_loads(path: Path, tally: Tally, evidence: Evidence, movies: Path) -> str:
+def _nothing_loads(file: DataFile, tally: Tally, evidence: Evidence, movies: Path) -> str:
     return "\n".join(
         [
-            f"{path}: none of its {tally.rows:,} rows can be loaded.",
+            f"{file.shown}: none of its {tally.rows:,} rows can be loaded.",
             *(tally.lines() or ["It holds a header only."]),
             *_because(_cause(tally, evidence)),
-            "Each row must read like 1,2,3.5,1112486027 (userId,movieId,rating,timestamp), with movies from "
+            f"Each row must read like {file.table.example} ({','.join(file.table.columns)}), with movies from "
             f"{movies.name}; correct the file, or fetch the release again.",
         ]
     )
@@ -193,7 +195,7 @@ def _unordered(path: Path, evidence: Evidence, limits: Limits) -> str | None:
 
 
 def misfit_of_tail(path: Path, tally: Tally, evidence: Evidence, limits: Limits) -> str | None:
-    """Why rows that were appended to ratings.csv do not fit; None when they do.
+    """Why rows that were appended to a file of ratings do not fit; None when they do.
 
     They are judged on their own: to a long file, a short tail in another scale is a small share.
     """
@@ -203,7 +205,7 @@ def misfit_of_tail(path: Path, tally: Tally, evidence: Evidence, limits: Limits)
 
 
 def misfit_of_movies(path: Path, tally: Tally, limits: Limits) -> str | None:
-    """Why movies.csv does not fit; None when it does."""
+    """Why a file of movies does not fit; None when it does."""
     if tally.misfits <= _allowed(tally, limits, ALWAYS_ALLOWED):
         return None
     return _too_many(path, tally, limits, likely_cause(tally.main, of_movies=True))
@@ -246,7 +248,7 @@ def _cause(tally: Tally, evidence: Evidence) -> str | None:
 
 
 def _fault_of_movies(path: Path, tally: Tally, evidence: Evidence, movies: Path, lost: list[str]) -> str | None:
-    """Blame movies.csv when ratings are rejected because rows of it were."""
+    """Blame the file of movies when ratings are rejected because rows of it were."""
     if tally.main is not Reason.UNKNOWN_MOVIE:
         return None
     ids = {int(found[0]) for text in lost if (found := _FIRST_NUMBER.search(text))}

@@ -1,7 +1,7 @@
 """Deciding which dataset is meant, and saying why.
 
-What belongs here: the order in which places are tried. What does not: reading settings, fetching (`download`) and
-generating (`demo`); both are handed in as functions.
+What belongs here: the order in which places are tried. What does not: what a place holds (`sources.find`), reading
+settings, fetching (`download`) and generating (`demo`); both are handed in as functions.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from .errors import DatasetError
 from .layout import MovieLensFiles
 from .releases import DEFAULT_RELEASE, RELEASES, Release
+from .sources.find import Directory, Found, find, present, recognized
 
 DEMO = "demo"
 
@@ -28,7 +29,7 @@ class Located:
     files : MovieLensFiles
         Its files.
     name : str
-        Name of the release, `demo`, or name of the directory.
+        Name of the release, `demo`, or name of the directory or archive.
     reason : str
         One sentence: which dataset, and why this one.
     """
@@ -41,6 +42,7 @@ class Located:
 def locate_dataset(
     choice: str | None,
     data_dir: Path,
+    cache: Path,
     make_demo: Callable[[], Path],
     download: Callable[[Release], Path] | None,
 ) -> Located:
@@ -49,11 +51,13 @@ def locate_dataset(
     Parameters
     ----------
     choice : str or None
-        A directory in MovieLens layout, the name of a release or of a directory in `data_dir`, `demo`, or nothing.
-        Nothing means: a dataset in `data_dir` (the largest of several), else the default release by download, else
-        the demo set.
+        A path at which `sources.find` finds a dataset, the name of a release or of a dataset in `data_dir`, `demo`, or
+        nothing. Nothing means: a dataset in `data_dir` (the largest of several), else the default release by download,
+        else the demo set.
     data_dir : Path
         Where datasets are kept.
+    cache : Path
+        Where copies are kept of files that have to be unpacked.
     make_demo : callable
         Makes the demo set if need be and returns its directory.
     download : callable or None
@@ -65,81 +69,105 @@ def locate_dataset(
         If the choice names nothing that exists, or its files are incomplete, or it cannot be fetched.
     """
     if choice is None or not choice.strip():
-        return _without_choice(data_dir, make_demo, download)
+        return _without_choice(data_dir, cache, make_demo, download)
     name = choice.strip()
     if name == DEMO:
         return Located(MovieLensFiles.at(make_demo()), DEMO, "demo: chosen by name, the embedded demo set.")
     if name in RELEASES:
-        return _release(RELEASES[name], data_dir, download)
+        return _release(RELEASES[name], data_dir, cache, download)
     path = Path(name).expanduser()
-    if path.is_dir():
-        path = path.resolve()
-        return Located(MovieLensFiles.at(path), path.name, f"{path.name}: chosen by path, {path}.")
-    if os.sep not in name and (data_dir / name).is_dir():
-        found = data_dir / name
-        return Located(MovieLensFiles.at(found), name, f"{name}: chosen by name, {found}.")
-    raise _nothing_named(name, path, data_dir)
+    if path.exists() or any(parent.is_file() for parent in path.parents):
+        found = find(path.resolve())
+        return _opened(found, cache, f"chosen by path, {found.source}.")
+    place = _kept(data_dir, name)
+    if os.sep not in name and place is not None:
+        found = find(place)
+        return _opened(found, cache, f"chosen by name, {found.source}.")
+    raise _nothing_named(name, data_dir)
 
 
-def _release(release: Release, data_dir: Path, download: Callable[[Release], Path] | None) -> Located:
+def _opened(found: Found, cache: Path, why: str) -> Located:
+    return Located(found.open(cache), found.name, f"{found.name}: {why}")
+
+
+def _kept(data_dir: Path, name: str) -> Path | None:
+    """The directory of a dataset in `data_dir`, or the archive that it comes in; None without either."""
+    return next((place for place in (data_dir / name, data_dir / f"{name}.zip") if place.exists()), None)
+
+
+def _release(release: Release, data_dir: Path, cache: Path, download: Callable[[Release], Path] | None) -> Located:
     place = data_dir / release.name
-    if MovieLensFiles.present_in(place):
-        return Located(
-            MovieLensFiles.at(place), release.name, f"{release.name}: chosen by name, already in {data_dir}."
-        )
+    for there in (place, data_dir / release.archive):
+        if (found := present(there)) is not None:
+            reason = f"{release.name}: chosen by name, already in {data_dir}."
+            return Located(found.open(cache), found.name, reason)
     if download is None:
         raise DatasetError(
             f"{release.name}: not in {data_dir}, and this command downloads nothing. Get it with "
             f"`movierec data download {release.name}`, or unpack {release.url} into {place}, or choose "
             f"--dataset {DEMO}."
         )
-    return Located(MovieLensFiles.at(download(release)), release.name, f"{release.name}: chosen by name, downloaded.")
+    found = find(download(release))
+    return Located(found.open(cache), found.name, f"{release.name}: chosen by name, downloaded.")
 
 
 def _without_choice(
-    data_dir: Path, make_demo: Callable[[], Path], download: Callable[[Release], Path] | None
+    data_dir: Path, cache: Path, make_demo: Callable[[], Path], download: Callable[[Release], Path] | None
 ) -> Located:
-    present = _datasets_in(data_dir)
-    if present:
-        files, *others = present
-        name = files.directory.name
-        reason = f"{name}: no dataset was chosen, and it is in {data_dir}."
+    kept = datasets_in(data_dir)
+    if kept:
+        found, *others = kept
+        reason = f"no dataset was chosen, and it is in {data_dir}."
         if others:
-            names = ", ".join(sorted(other.directory.name for other in others))
-            reason = f"{name}: no dataset was chosen, and of those in {data_dir} it is the largest (others: {names})."
-        return Located(files, name, reason)
+            names = ", ".join(sorted(other.name for other in others))
+            reason = f"no dataset was chosen, and of those in {data_dir} it is the largest (others: {names})."
+        return _opened(found, cache, reason)
     release = DEFAULT_RELEASE
     why_not = f"this command downloads nothing, `movierec data download {release.name}` does"
     if download is not None:
         try:
-            files = MovieLensFiles.at(download(release))
+            found = find(download(release))
         except DatasetError as error:
             why_not = str(error).rstrip(".")
         else:
             reason = f"{release.name}: no dataset was chosen and {data_dir} holds none, so it was downloaded."
-            return Located(files, release.name, reason)
+            return Located(found.open(cache), found.name, reason)
     reason = f"{DEMO}: no dataset was chosen, {data_dir} holds none, and {release.name} was not fetched: {why_not}."
     return Located(MovieLensFiles.at(make_demo()), DEMO, reason)
 
 
-def _datasets_in(data_dir: Path) -> list[MovieLensFiles]:
-    """List the datasets in a directory, the one with the largest ratings.csv first; the demo set does not count."""
+def datasets_in(data_dir: Path) -> list[Found]:
+    """List the datasets in a directory, the one with the largest file of ratings first; the demo set does not count.
+
+    An archive does not count beside the directory that it was unpacked into.
+    """
     if not data_dir.is_dir():
         return []
-    places = [place for place in data_dir.iterdir() if place.name != DEMO and not place.name.startswith(".")]
-    found = [MovieLensFiles.at(place) for place in [data_dir, *places] if MovieLensFiles.present_in(place)]
-    return sorted(found, key=lambda files: (-files.ratings.stat().st_size, files.directory.name))
+    places = [
+        place
+        for place in data_dir.iterdir()
+        if place.name != DEMO and not place.name.startswith(".") and (place.is_dir() or _is_spare(place))
+    ]
+    own = recognized(Directory(data_dir))
+    found = [*([own] if own else []), *filter(None, map(present, places))]
+    return sorted(found, key=lambda each: (-each.rating_bytes, each.name))
 
 
-def _nothing_named(name: str, path: Path, data_dir: Path) -> DatasetError:
-    if path.is_file():
-        return DatasetError(f"{name}: a file. Name the directory that holds ratings.csv and movies.csv: {path.parent}.")
+def _is_spare(place: Path) -> bool:
+    """Whether a file is an archive of which there is no directory."""
+    return place.suffix == ".zip" and not place.with_suffix("").is_dir()
+
+
+def _nothing_named(name: str, data_dir: Path) -> DatasetError:
     if os.sep in name or name.startswith((".", "~")):
-        return DatasetError(f"{name}: no such directory. Name one that holds ratings.csv and movies.csv.")
-    options = sorted({*RELEASES, DEMO, *(files.directory.name for files in _datasets_in(data_dir))})
+        return DatasetError(
+            f"{name}: no such directory or file. Name a directory or an archive that holds a dataset; `movierec data "
+            "list` names the formats."
+        )
+    options = sorted({*RELEASES, DEMO, *(found.name for found in datasets_in(data_dir))})
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]}?" if close else ""
     return DatasetError(
-        f"{name}: no such dataset.{hint} Choose one of {', '.join(options)}, or the path of a directory that holds "
-        "ratings.csv and movies.csv."
+        f"{name}: no such dataset.{hint} Choose one of {', '.join(options)}, or the path of a directory or archive "
+        "that holds a dataset; `movierec data list` names the formats."
     )

@@ -1,4 +1,4 @@
-"""Reading movies.csv and links.csv.
+"""Reading the files of movies and of their ids elsewhere, in any format.
 
 What belongs here: titles, years, genres and ids elsewhere. What does not: ratings, and what becomes of the rows.
 Both files are small, so they are read line by line; which lines make one row is in `quoted_lines`.
@@ -9,22 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import DatasetError
 from .judgement import Limits, Tally, misfit_of_movies
-from .layout import LINK_COLUMNS, MOVIE_COLUMNS, MovieLensFiles, open_file, read_header
+from .layout import MovieLensFiles
 from .quoted_lines import joined_rows
 from .rejects import MAX_ID, Reason, Rejects, clean_text
+from .tables import DataFile, Table, find_columns, open_file
+from .whole_numbers import whole_number
 
 NO_GENRES = "(no genres listed)"
 
 _YEAR = re.compile(r"\(([0-9]{4})(?:\s*[-\u2012-\u2015]\s*(?:[0-9]{4})?)?\s*\)\s*$")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}", re.ASCII)
-_IMDB = re.compile(r"(?:tt)?([0-9]{1,12})", re.ASCII)
+_IMDB = re.compile(r"(?:tt)?([0-9]{1,12})(\.0*)?", re.ASCII)
+_IMDB_DIGITS = 7
 
 RejectedRow = tuple[int, Reason, int, str]
 
@@ -63,9 +64,9 @@ class Movies:
     def __len__(self) -> int:
         return len(self.title)
 
-    def misfit(self, path: Path, limits: Limits) -> str | None:
-        """Why a load would refuse movies.csv, which is at this path; None when it would not."""
-        return misfit_of_movies(path, Tally.of(self.rejects, len(self) + len(self.rejects)), limits)
+    def misfit(self, file: DataFile, limits: Limits) -> str | None:
+        """Why a load would refuse the file of movies; None when it would not."""
+        return misfit_of_movies(file.shown, Tally.of(self.rejects, len(self) + len(self.rejects)), limits)
 
 
 def parse_year(title: str) -> int | None:
@@ -91,10 +92,11 @@ def read_movies(files: MovieLensFiles) -> Movies:
     DatasetError
         If a file has no readable header or is not UTF-8, or if no movie is left.
     """
-    entries: dict[int, tuple[int, str, str, str]] = {}
+    entries: dict[int, tuple[int, str, str, list[str]]] = {}
     bad: list[RejectedRow] = []
-    width, rows = _rows(files.movies, MOVIE_COLUMNS, bad)
-    for line, text, (number, title, genres) in rows:
+    file = files.movie_file
+    width, rows = _rows(file, bad)
+    for line, text, (number, title, *genres) in rows:
         movie_id = _id(number)
         if isinstance(movie_id, Reason):
             bad.append((line, movie_id, 0, text))
@@ -104,23 +106,23 @@ def read_movies(files: MovieLensFiles) -> Movies:
             if movie_id in entries:
                 earlier = entries.pop(movie_id)
                 bad.append((earlier[0], Reason.DUPLICATE_MOVIE, line, earlier[1]))
-            entries[movie_id] = (line, text, title, genres)
-    rejects = Rejects.of(files.movies.name, width, bad)
+            entries[movie_id] = (line, text, title, _genres(genres, file.table))
+    rejects = Rejects.of(file.name, width, bad)
     if not entries:
         told = Tally.of(rejects, len(rejects)).lines() or ["It holds a header only."]
         raise DatasetError(
-            "\n".join([f"{files.movies}: no movie can be loaded.", *told])
-            + f"\nEach row must read like 1,Toy Story (1995),Adventure|Comedy ({','.join(MOVIE_COLUMNS)}); correct the "
+            "\n".join([f"{file.shown}: no movie can be loaded.", *told])
+            + f"\nEach row must read like {file.table.example} ({','.join(file.table.columns)}); correct the "
             "file, or fetch the release again."
         )
-    links, link_rejects = _read_links(files.links, entries.keys())
+    links, link_rejects = _read_links(files.link_file, entries.keys(), file.name)
     titles = [title for _, _, title, _ in entries.values()]
     found = [links.get(movie_id, (None, None)) for movie_id in entries]
     return Movies(
         movie_id=np.array(list(entries), np.int32),
         title=titles,
         year=[parse_year(title) for title in titles],
-        genres=[_genres(genres) for *_, genres in entries.values()],
+        genres=[genres for *_, genres in entries.values()],
         imdb_id=[imdb for imdb, _ in found],
         tmdb_id=[tmdb for _, tmdb in found],
         rejects=rejects,
@@ -128,7 +130,11 @@ def read_movies(files: MovieLensFiles) -> Movies:
     )
 
 
-def _genres(text: str) -> list[str]:
+def _genres(values: list[str], table: Table) -> list[str]:
+    """Names of the genres, from a text of them or from flags."""
+    if table.flags:
+        return [name for name, flag in zip(table.flags, values, strict=True) if flag.strip() == "1"]
+    text = values[0]
     if text.strip() == NO_GENRES:
         return []
     return [genre for part in text.split("|") if (genre := part.strip())]
@@ -139,69 +145,75 @@ def _id(text: str) -> int | Reason:
     digits = text.strip()
     if not digits:
         return Reason.MISSING_MOVIE
-    if not _INTEGER.fullmatch(digits):
+    number = whole_number(digits)
+    if number is None:
         return Reason.MOVIE_NOT_INTEGER
-    number = int(digits)
     return number if 1 <= number <= MAX_ID else Reason.MOVIE_RANGE
 
 
 Links = dict[int, tuple[str | None, int | None]]
 
 
-def _read_links(path: Path | None, known: Container[int]) -> tuple[Links, Rejects]:
-    if path is None:
-        return {}, Rejects.of("links.csv", len(LINK_COLUMNS), [])
+def _read_links(file: DataFile | None, known: Container[int], movies: str) -> tuple[Links, Rejects]:
+    if file is None:
+        return {}, Rejects.of("links.csv", 0, [], movies)
     links: dict[int, tuple[int, str, str | None, int | None]] = {}
     bad: list[RejectedRow] = []
-    width, rows = _rows(path, LINK_COLUMNS, bad)
+    width, rows = _rows(file, bad)
     for line, text, (number, imdb, tmdb) in rows:
         movie_id = _id(number)
         imdb_found = _IMDB.fullmatch(imdb.strip())
-        tmdb_digits = tmdb.strip()
+        tmdb_id = whole_number(tmdb.strip())
         if isinstance(movie_id, Reason):
             bad.append((line, movie_id, 0, text))
         elif movie_id not in known:
             bad.append((line, Reason.UNKNOWN_MOVIE, movie_id, text))
         elif imdb.strip() and not imdb_found:
             bad.append((line, Reason.IMDB_ID, 0, text))
-        elif tmdb_digits and not (_INTEGER.fullmatch(tmdb_digits) and 1 <= int(tmdb_digits) <= MAX_ID):
+        elif tmdb.strip() and not (tmdb_id is not None and 1 <= tmdb_id <= MAX_ID):
             bad.append((line, Reason.TMDB_ID, 0, text))
         else:
             if movie_id in links:
                 bad.append((links[movie_id][0], Reason.DUPLICATE_LINK, line, links[movie_id][1]))
-            imdb_id = f"tt{imdb_found[1]}" if imdb_found else None
-            links[movie_id] = (line, text, imdb_id, int(tmdb_digits) if tmdb_digits else None)
-    return {key: (imdb, tmdb) for key, (_, _, imdb, tmdb) in links.items()}, Rejects.of(path.name, width, bad)
+            # As a number it has lost the zeros in front.
+            imdb_id = f"tt{imdb_found[1].zfill(_IMDB_DIGITS)}" if imdb_found else None
+            links[movie_id] = (line, text, imdb_id, tmdb_id)
+    return {key: (imdb, tmdb) for key, (_, _, imdb, tmdb) in links.items()}, Rejects.of(file.name, width, bad, movies)
 
 
-def _rows(
-    path: Path, columns: Sequence[str], bad: list[RejectedRow]
-) -> tuple[int, Iterator[tuple[int, str, list[str]]]]:
+def _rows(file: DataFile, bad: list[RejectedRow]) -> tuple[int, Iterator[tuple[int, str, list[str]]]]:
     """Fields in a row of a file, and its rows as (line, text, values of the columns asked for).
 
     Rows that are no rows of the table are appended to `bad`.
     """
-    stream = open_file(path)
-    with stream:
-        header = read_header(stream, path, columns)
+    table = file.table
+    with open_file(file.path) as stream:
+        header = find_columns(stream, file)
         raw_lines = stream.readlines()
+    encoding = "latin-1" if table.latin and not _is_utf8(raw_lines) else "utf-8"
 
     def lines() -> Iterator[str]:
         for number, raw in enumerate(raw_lines, header.line + 1):
             try:
-                yield raw.decode("utf-8").rstrip("\r\n")
+                yield raw.decode(encoding).rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise DatasetError(
-                    f"{path}, line {number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) is not "
-                    f"UTF-8. Save the file as UTF-8, for instance with "
-                    f"`iconv -f latin1 -t utf-8 {path.name} > fixed.csv`."
+                    f"{file.shown}, line {number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) is "
+                    f"not UTF-8. Save the file as UTF-8, for instance with "
+                    f"`iconv -f latin1 -t utf-8 {file.name} > fixed.csv`."
                 ) from error
 
     def is_row(fields: Sequence[str]) -> bool:
         return len(fields) == header.width and not isinstance(_id(fields[header.positions[0]]), Reason)
 
+    def split(texts: Sequence[str]) -> Iterator[tuple[int, str, list[str] | None]]:
+        if table.separator is None:
+            yield from joined_rows(texts, is_row, header.separator)
+        else:  # quotes are letters like others there
+            yield from ((place, text, text.split(header.separator)) for place, text in enumerate(texts))
+
     def rows() -> Iterator[tuple[int, str, list[str]]]:
-        for place, line, fields in joined_rows(list(lines()), is_row):
+        for place, line, fields in split(list(lines())):
             number, text = header.line + 1 + place, clean_text(line.encode())
             if not line.strip():
                 continue
@@ -215,3 +227,11 @@ def _rows(
                 bad.append((number, Reason.FIELD_COUNT, len(fields), text))
 
     return header.width, rows()
+
+
+def _is_utf8(lines: list[bytes]) -> bool:
+    try:
+        b"".join(lines).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

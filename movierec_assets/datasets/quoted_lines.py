@@ -18,15 +18,17 @@ MOST_LINES = 20
 Fields = list[str]
 
 
-def split_line(text: str) -> Fields | None:
+def split_line(text: str, separator: str = ",") -> Fields | None:
     """The fields of a line; None where its quotes do not close or do not enclose the whole field."""
     try:
-        return next(csv.reader([text], strict=True), [])
+        return next(csv.reader([text], delimiter=separator, strict=True), [])
     except csv.Error:
         return None
 
 
-def joined_rows(lines: Sequence[str], is_row: Callable[[Fields], bool]) -> Iterator[tuple[int, str, Fields | None]]:
+def joined_rows(
+    lines: Sequence[str], is_row: Callable[[Fields], bool], separator: str = ","
+) -> Iterator[tuple[int, str, Fields | None]]:
     """Yield the rows among some lines, those that cannot be split among them.
 
     Parameters
@@ -35,6 +37,8 @@ def joined_rows(lines: Sequence[str], is_row: Callable[[Fields], bool]) -> Itera
         Without line ends.
     is_row : callable
         Whether fields are a row of the table: as many as there should be, with a valid id.
+    separator : str
+        Between two fields.
 
     Yields
     ------
@@ -48,24 +52,24 @@ def joined_rows(lines: Sequence[str], is_row: Callable[[Fields], bool]) -> Itera
     place = 0
     while place < len(lines):
         text = lines[place]
-        fields, count = split_line(text), 1
+        fields, count = split_line(text, separator), 1
         if fields is None and _stays_open(text):
-            joined = _rest(lines[place : place + MOST_LINES], is_row)
+            joined = _rest(lines[place : place + MOST_LINES], is_row, separator)
             if joined is not None:
                 text, fields, count = joined
         yield place, text, fields
         place += count
 
 
-def _rest(lines: Sequence[str], is_row: Callable[[Fields], bool]) -> tuple[str, Fields, int] | None:
+def _rest(lines: Sequence[str], is_row: Callable[[Fields], bool], separator: str) -> tuple[str, Fields, int] | None:
     """The row that begins with the first line: its text, its fields, and how many lines it has; None without one."""
     text = lines[0]
     for count, line in enumerate(lines[1:], start=2):
-        alone = split_line(line)
+        alone = split_line(line, separator)
         if alone is not None and not _stays_open(line) and is_row(alone):
             return None
         text = f"{text.rstrip()} {line.lstrip()}".rstrip() if line.strip() else text
-        fields = split_line(text)
+        fields = split_line(text, separator)
         if fields is not None and not _stays_open(text):
             return (text, fields, count) if is_row(fields) else None
     return None

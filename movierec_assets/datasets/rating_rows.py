@@ -1,10 +1,11 @@
-"""From the bytes of ratings.csv to four columns of numbers.
+"""From the bytes of a file of ratings to four columns of numbers.
 
 What belongs here: cutting the file into blocks of whole lines and turning lines into values. What does not: judging
 values (`ratings`); all that is decided here is whether a line has four values that are numbers.
 
-A block goes through polars, typed. Lines that do not come out as four finite numbers, and lines that polars might
-read differently from `parse_line`, which is the definition, are read again by that definition.
+A block goes through polars, typed. Where many lines do not come out as four finite numbers, it goes through again with
+floating-point ids and times of ISO 8601. Lines that still do not, and lines that polars might read differently from
+`parse_line`, which is the definition, are read again by that definition.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ import numpy.typing as npt
 import polars as pl
 
 from .errors import DatasetError
-from .layout import Header
 from .rejects import Reason
+from .tables import Header
+from .times import parse_time, parse_times
+from .whole_numbers import LARGEST_EXACT, NUMBER, whole_number
 
 BLOCK_BYTES = 16 << 20
 _LINE_BY_LINE = 128
+_MANY = 1 / 16
+"""Share of the lines of a block from which reading them one by one takes longer than the whole block again."""
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "\\n"})
-_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _SPACES = str.maketrans("\t\n\v\f\r", "     ")
 """A bare carriage return is one of them: polars and csv would each make something else of it."""
-_INT64 = np.iinfo(np.int64)
-
 BLANK = 255
 """Code of a line without anything on it, which is no row."""
 
@@ -48,6 +49,8 @@ _QUOTE, _COMMA, _NEWLINE = b'",\n'
 _BEFORE_FIELD = np.frombuffer(b",\n", np.uint8)
 _BEHIND_FIELD = np.frombuffer(b",\r\n", np.uint8)
 _TYPES = (pl.Int64, pl.Int64, pl.Float64, pl.Int64)
+_LOOSE_TYPES = (pl.Float64, pl.Float64, pl.Float64, pl.String)
+_PERHAPS_THOUSANDS = re.compile(rb"\.000(?![0-9])")
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class ParsedRows:
         0, a `Reason`, or `BLANK`.
     detail : int64 array
         Number of fields found, where that is the reason.
+    assumed_utc : bool array
+        The time names no zone.
     """
 
     user_id: npt.NDArray[np.int64]
@@ -88,9 +93,10 @@ class ParsedRows:
     rated_at: npt.NDArray[np.int64]
     code: npt.NDArray[np.uint8]
     detail: npt.NDArray[np.int64]
+    assumed_utc: npt.NDArray[np.bool_]
 
 
-Row = tuple[int, int, float, int, int, int]
+Row = tuple[int, int, float, int, int, int, bool]
 
 
 def read_blocks(stream: BinaryIO, path: Path, first_line: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
@@ -124,40 +130,45 @@ def read_blocks(stream: BinaryIO, path: Path, first_line: int, block_bytes: int 
 
 
 def parse_line(line: bytes, header: Header) -> Row:
-    """Read one line: (user id, movie id, rating, timestamp, code, detail).
+    """Read one line, with commas between its fields: (user id, movie id, rating, timestamp, code, detail, assumed UTC).
 
-    This is the definition of a readable row. A quoted value, surrounding spaces and a sign are fine; ids and
-    timestamps are integers, so "12.0" is not one.
+    This is the definition of a readable row. A quoted value, surrounding spaces and a sign are fine. Ids and timestamps
+    are whole numbers, however they are written; a timestamp may be ISO 8601; a rating may have a decimal comma.
     """
     text = line.decode("utf-8", "replace").translate(_SPACES).strip(" ")
     if not text:
-        return 0, 0, 0.0, 0, BLANK, 0
+        return _no_row(BLANK)
     if '"' in text:
         try:
             fields = next(csv.reader([text], skipinitialspace=True, strict=True))
         except (csv.Error, StopIteration):
-            return 0, 0, 0.0, 0, Reason.MALFORMED, 0
+            return _no_row(Reason.MALFORMED)
     else:
         fields = text.split(",")
     if len(fields) != header.width:
-        return 0, 0, 0.0, 0, Reason.FIELD_COUNT, len(fields)
+        return _no_row(Reason.FIELD_COUNT, len(fields))
     values = [fields[position].strip(" ") for position in header.positions]
     for value, reason in zip(values, _MISSING_REASONS, strict=True):
         if value.lower() in _MISSING:
-            return 0, 0, 0.0, 0, reason, 0
-    for value, reason in zip(values, _SHAPE_REASONS, strict=True):
-        pattern = _NUMBER if reason is Reason.RATING_NOT_NUMBER else _INTEGER
-        if not pattern.fullmatch(value):
-            return 0, 0, 0.0, 0, reason, 0
-    user, movie, rating, rated_at = values
-    return _integer(user), _integer(movie), float(rating), _integer(rated_at), 0, 0
+            return _no_row(reason)
+    user, movie, rating = whole_number(values[0]), whole_number(values[1]), _decimal(values[2])
+    rated_at, assumed_utc = whole_number(values[3]), False
+    if rated_at is None and (moment := parse_time(values[3])) is not None:
+        rated_at, assumed_utc = moment
+    if user is None or movie is None or rating is None or rated_at is None:
+        found = (user, movie, rating, rated_at)
+        return _no_row(next(reason for value, reason in zip(found, _SHAPE_REASONS, strict=True) if value is None))
+    return user, movie, rating, rated_at, 0, 0, assumed_utc
 
 
-def _integer(digits: str) -> int:
-    """Read digits as an integer, clipped to 64 bits so that it fits an array; no valid id is that large."""
-    if len(digits) > 4_000:  # int() refuses more than 4,300
-        return int(_INT64.max)
-    return min(max(int(digits), int(_INT64.min)), int(_INT64.max))
+def _no_row(code: int, detail: int = 0) -> Row:
+    return 0, 0, 0.0, 0, code, detail, False
+
+
+def _decimal(text: str) -> float | None:
+    if text.count(",") == 1 and "." not in text:
+        text = text.replace(",", ".")
+    return float(text) if NUMBER.fullmatch(text) else None
 
 
 def parse_rows(data: bytes, lines: int, header: Header) -> ParsedRows:
@@ -175,8 +186,8 @@ def parse_rows(data: bytes, lines: int, header: Header) -> ParsedRows:
 
 
 def _from_rows(rows: list[Row]) -> ParsedRows:
-    columns = list(zip(*rows, strict=True)) or [()] * 6
-    dtypes = (np.int64, np.int64, np.float64, np.int64, np.uint8, np.int64)
+    columns = list(zip(*rows, strict=True)) or [()] * 7
+    dtypes = (np.int64, np.int64, np.float64, np.int64, np.uint8, np.int64, np.bool_)
     return ParsedRows(*(np.array(column, dtype) for column, dtype in zip(columns, dtypes, strict=True)))
 
 
@@ -189,34 +200,28 @@ def _parse_typed(data: bytes, lines: int, header: Header) -> ParsedRows | None:
 
     None where polars gives up or finds another number of lines.
     """
-    names = [f"c{index}" for index in range(header.width)]
-    wanted = [names[position] for position in header.positions]
-    schema: dict[str, type[pl.DataType]] = dict.fromkeys(names, pl.String)
-    schema.update(zip(wanted, _TYPES, strict=True))
     quoted = b'"' in data
     masked, odd = _mask_odd_quotes(data) if quoted else (data, np.empty(0, np.int64))
-    try:
-        # The header line keeps polars from taking the width of the table from a first row that may be ragged.
-        frame = pl.read_csv(
-            ",".join(names).encode() + b"\n" + masked,
-            schema=schema,
-            ignore_errors=True,
-            truncate_ragged_lines=True,
-            quote_char='"' if quoted else None,
-            encoding="utf8" if header.width == len(wanted) else "utf8-lossy",
-        )
-    except pl.exceptions.PolarsError:
+    frame = _read(masked, lines, header, _TYPES, quoted=quoted)
+    if frame is None:
         return None
-    if frame.height != lines:
-        return None
-    unsure = frame.select(pl.any_horizontal(pl.all().is_null(), ~pl.col(wanted[2]).is_finite().fill_null(False)))
-    suspects = np.union1d(np.flatnonzero(unsure.to_series().to_numpy()), odd)
+    suspects = _unsure(frame)
+    assumed_utc = np.zeros(lines, np.bool_)
+    if len(suspects) > lines * _MANY:
+        loose = _read(masked, lines, header, _LOOSE_TYPES, quoted=quoted)
+        if loose is not None:
+            frame = _whole(loose, header)
+            assumed_utc = frame["assumed_utc"].fill_null(False).to_numpy(writable=True)
+            frame = frame.drop("assumed_utc")
+            suspects = np.union1d(_unsure(frame), _perhaps_thousands(data))
+    suspects = np.union1d(suspects, odd)
     reread = _lines_at(data, suspects)
     # Every other line has a value in each column, hence at least width - 1 commas: if the sum is right, so is each.
     commas = data.count(b",") - sum(line.count(b",") for line in reread)
     if commas != (lines - len(suspects)) * (header.width - 1):
         suspects = np.union1d(suspects, np.flatnonzero(_commas_per_line(data) != header.width - 1))
         reread = _lines_at(data, suspects)
+    wanted = (frame.columns[position] for position in header.positions)
     user, movie, rating, rated_at = (frame.get_column(name).fill_null(0).to_numpy(writable=True) for name in wanted)
     code, detail = np.zeros(lines, np.uint8), np.zeros(lines, np.int64)
     if len(suspects):
@@ -224,7 +229,62 @@ def _parse_typed(data: bytes, lines: int, header: Header) -> ParsedRows | None:
         user[suspects], movie[suspects] = again.user_id, again.movie_id
         rating[suspects], rated_at[suspects] = again.rating, again.rated_at
         code[suspects], detail[suspects] = again.code, again.detail
-    return ParsedRows(user, movie, rating, rated_at, code, detail)
+        assumed_utc[suspects] = again.assumed_utc
+    return ParsedRows(user, movie, rating, rated_at, code, detail, assumed_utc)
+
+
+def _read(
+    data: bytes, lines: int, header: Header, types: tuple[type[pl.DataType], ...], *, quoted: bool
+) -> pl.DataFrame | None:
+    """The columns of a block, those asked for in these types; None where polars gives up or finds other lines."""
+    names = [f"c{index}" for index in range(header.width)]
+    schema: dict[str, type[pl.DataType]] = dict.fromkeys(names, pl.String)
+    schema.update(zip((names[position] for position in header.positions), types, strict=True))
+    try:
+        # The header line keeps polars from taking the width of the table from a first row that may be ragged.
+        frame = pl.read_csv(
+            ",".join(names).encode() + b"\n" + data,
+            schema=schema,
+            ignore_errors=True,
+            truncate_ragged_lines=True,
+            quote_char='"' if quoted else None,
+            encoding="utf8-lossy" if pl.String in schema.values() else "utf8",
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    return frame if frame.height == lines else None
+
+
+def _unsure(frame: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Indices of rows that lack a value or have an endless one."""
+    endless = [~pl.col(name).is_finite().fill_null(False) for name, kind in frame.schema.items() if kind == pl.Float64]
+    return np.flatnonzero(frame.select(pl.any_horizontal(pl.all().is_null(), *endless)).to_series().to_numpy())
+
+
+def _whole(loose: pl.DataFrame, header: Header) -> pl.DataFrame:
+    """Numbers and ISO times as whole numbers, null where they are none; and `assumed_utc` as a further column."""
+    user, movie, _, rated_at = (loose.columns[position] for position in header.positions)
+    texts = loose[rated_at]
+    seconds = texts.cast(pl.Float64, strict=False)
+    times = parse_times(texts) if seconds.null_count() > texts.null_count() else None
+    found = loose.with_columns(
+        _as_integer(pl.col(user)), _as_integer(pl.col(movie)), _as_integer(pl.lit(seconds)).alias(rated_at)
+    )
+    if times is None:
+        return found.with_columns(assumed_utc=pl.lit(value=False))
+    return found.with_columns(pl.col(rated_at).fill_null(times["seconds"]), times["assumed_utc"])
+
+
+def _as_integer(numbers: pl.Expr) -> pl.Expr:
+    exact = (numbers.abs() < LARGEST_EXACT) & (numbers.floor() == numbers)
+    return pl.when(exact).then(numbers).cast(pl.Int64)
+
+
+def _perhaps_thousands(data: bytes) -> npt.NDArray[np.int64]:
+    """Indices of lines with a number such as 1.000, which the definition takes for none."""
+    places = np.array([found.start() for found in _PERHAPS_THOUSANDS.finditer(data)], np.int64)
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE)
+    return np.unique(np.searchsorted(ends, places))
 
 
 def _mask_odd_quotes(data: bytes) -> tuple[bytes, npt.NDArray[np.int64]]:

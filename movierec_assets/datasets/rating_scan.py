@@ -1,4 +1,4 @@
-"""One pass over ratings.csv, block by block, or over what was appended to it.
+"""One pass over a file of ratings, block by block, or over what was appended to it.
 
 What belongs here: which values make a rating, the lines of those that do not, and where the file was left. What does
 not: parsing text (`rating_rows`), which of two ratings of a movie counts (`duplicates`), storing anything.
@@ -7,6 +7,7 @@ not: parsing text (`rating_rows`), which of two ratings of a movie counts (`dupl
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,9 +22,10 @@ from .duplicates import Losers
 from .errors import DatasetError
 from .evidence import Evidence
 from .judgement import Tally
-from .layout import RATING_COLUMNS, MovieLensFiles, open_file, read_header
+from .layout import MovieLensFiles
 from .rating_rows import BLANK, BLOCK_BYTES, Block, ParsedRows, lines_of, parse_rows, read_blocks
 from .rejects import FIRST_APP_USER_ID, INCOMPLETE, MAX_ID, Reason, Rejects, clean_text
+from .tables import find_columns, open_file
 
 IntArray = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
@@ -32,6 +34,8 @@ _ONE_DAY = 86_400
 _FIRST_RATING = 788_918_400
 """Start of 1995, the year in which MovieLens began to take ratings."""
 _LARGEST_TABLE = 1 << 26
+_ISO_TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.Z+-]*)?$")
+_FRACTION = re.compile(rb"\.[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Place:
 
 
 class RatingScan:
-    """A pass over ratings.csv; use as a context manager.
+    """A pass over a file of ratings; use as a context manager.
 
     Iterate `blocks` to the end, then ask for the rest.
 
@@ -115,6 +119,11 @@ class RatingScan:
     block_bytes : int
         Bytes read at a time.
 
+    Attributes
+    ----------
+    assumed_utc : int
+        Ratings so far whose times name no zone, so that UTC was assumed.
+
     Raises
     ------
     DatasetError
@@ -131,7 +140,8 @@ class RatingScan:
         now: float | None = None,
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
-        self._files = files
+        self._file, self._movies = files.rating_file, files.movie_file.name
+        self.assumed_utc = 0
         self._progress = progress
         self._block_bytes = block_bytes
         self._latest = int(time.time() if now is None else now) + _ONE_DAY
@@ -144,7 +154,7 @@ class RatingScan:
         self._stream = open_file(files.ratings)
         try:
             self._before = os.fstat(self._stream.fileno())
-            self._header = read_header(self._stream, files.ratings, RATING_COLUMNS)
+            self._header = find_columns(self._stream, self._file)
             self.end = start or Place(self._stream.tell(), self._header.line + 1)
             self._stream.seek(self.end.byte)
             self.lines = self._before_first = self.end.line - 1
@@ -172,14 +182,15 @@ class RatingScan:
         if self.end.open and self.end.byte < size:
             stream.readline()  # the line end that was missing
             self.end = Place(stream.tell(), first)
-        for block in read_blocks(stream, self._files.ratings, first, self._block_bytes):
-            rows = parse_rows(block.data, block.lines, self._header)
-            _judge(rows, self._is_known, self._latest, block.unended)
+        for block in read_blocks(stream, self._file.shown, first, self._block_bytes):
+            rows = parse_rows(self._header.with_commas(block.data), block.lines, self._header)
+            _judge(rows, self._is_known, self._latest, block)
             self.evidence.add(rows.user_id, rows.rating, rows.rated_at, rows.code, rows.detail)
             left_out = np.flatnonzero(rows.code)
             self._lines.append(left_out + block.first_line)
             self._codes.append(rows.code[left_out])
             self._details.append(rows.detail[left_out])
+            self.assumed_utc += int((rows.assumed_utc & (rows.code == 0)).sum())
             self._blocks.append(replace(block, data=b""))
             self.end = _end_of(block, rows, stream.tell())
             self.lines = block.first_line + block.lines - 1
@@ -196,7 +207,7 @@ class RatingScan:
         ------
         DatasetError
         """
-        for _ in read_blocks(self._stream, self._files.ratings, self.end.line, self._block_bytes):
+        for _ in read_blocks(self._stream, self._file.shown, self.end.line, self._block_bytes):
             if self._progress:
                 self._progress(self._stream.tell(), self.size)
 
@@ -217,8 +228,8 @@ class RatingScan:
         first = np.sort(first[codes != BLANK])
         line, code = line[later][first], code[first]
         detail = np.concatenate([np.empty(0, np.int64), *self._details])[later][first]
-        header, name = self._header, self._files.ratings.name
-        return Tally(rows, found, Rejects(name, line, code, detail, self._texts(line), header.width))
+        texts, width = self._texts(line), self._header.width
+        return Tally(rows, found, Rejects(self._file.name, line, code, detail, texts, width, self._movies))
 
     def rejects(self, losers: Losers) -> Rejects:
         """Everything that was left out, with its text; the last thing to ask for.
@@ -235,8 +246,8 @@ class RatingScan:
         detail = np.concatenate([np.empty(0, np.int64), *self._details, losers.winner])
         order = np.argsort(line)
         order = order[code[order] != BLANK]
-        header, name = self._header, self._files.ratings.name
-        found = Rejects(name, line[order], code[order], detail[order], self._texts(line[order]), header.width)
+        texts, width = self._texts(line[order]), self._header.width
+        found = Rejects(self._file.name, line[order], code[order], detail[order], texts, width, self._movies)
         after = os.fstat(self._stream.fileno())
         if (self._before.st_size, self._before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise self.changed()
@@ -250,7 +261,7 @@ class RatingScan:
     def changed(self) -> DatasetError:
         """What to raise when the file changed under the scan."""
         return DatasetError(
-            f"{self._files.ratings}: the file changed while it was read. Try again when nothing writes to it."
+            f"{self._file.shown}: the file changed while it was read. Try again when nothing writes to it."
         )
 
     def _texts(self, lines: IntArray) -> pl.Series:
@@ -261,7 +272,7 @@ class RatingScan:
             numbers = lines[bounds[index] : bounds[index + 1]]
             if len(numbers):
                 self._stream.seek(block.offset)
-                blocks = read_blocks(self._stream, self._files.ratings, block.first_line, self._block_bytes)
+                blocks = read_blocks(self._stream, self._file.shown, block.first_line, self._block_bytes)
                 again = next(blocks, None)
                 if again is None or again.lines != block.lines:
                     raise self.changed()
@@ -309,11 +320,8 @@ def _membership(ids: IntArray) -> Callable[[IntArray], npt.NDArray[np.bool_]]:
     return lambda asked: known[np.minimum(np.searchsorted(known, asked), len(known) - 1)] == asked
 
 
-def _judge(rows: ParsedRows, is_known: Callable[[IntArray], npt.NDArray[np.bool_]], latest: int, unended: bool) -> None:
-    """Set the code of every row whose values are no rating; the first rule that a row breaks counts.
-
-    `unended` says that the last row is the end of a file without a line end.
-    """
+def _judge(rows: ParsedRows, is_known: Callable[[IntArray], npt.NDArray[np.bool_]], latest: int, block: Block) -> None:
+    """Set the code of every row whose values are no rating; the first rule that a row breaks counts."""
     readable = rows.code == 0
 
     def reject(bad: npt.NDArray[np.bool_], reason: Reason, detail: IntArray | None = None) -> None:
@@ -332,6 +340,14 @@ def _judge(rows: ParsedRows, is_known: Callable[[IntArray], npt.NDArray[np.bool_
     halves = rating * 2
     reject((halves != np.floor(halves)) | (halves < 1) | (halves > 10), Reason.RATING_GRID)
     reject((seconds <= 0) | (seconds > latest), Reason.TIMESTAMP_RANGE, seconds)
-    if unended:
+    if block.unended:
         last = np.arange(len(seconds)) == len(seconds) - 1
-        reject(last & (seconds < _FIRST_RATING), Reason.TRUNCATED, seconds)
+        reject(last & ((seconds < _FIRST_RATING) | _time_is_cut(block.data)), Reason.TRUNCATED, seconds)
+
+
+def _time_is_cut(data: bytes) -> bool:
+    """Whether the last of some lines ends in a shorter ISO time than the one before: 2015-03-31 of 2015-03-31 06:40."""
+    before, last = ([b"", *data.splitlines()])[-2:]
+    times = [_ISO_TIME.search(line) for line in (before, last)]
+    ends = [len(_FRACTION.sub(b"", found[0])) if found else 0 for found in times]
+    return 0 < ends[1] < ends[0]

@@ -1,4 +1,4 @@
-"""Reading ratings.csv: 20 million rows in seconds, every bad row kept with its reason.
+"""Reading a file of ratings: 20 million rows in seconds, every bad row kept with its reason.
 
 What belongs here: the whole file in memory, and whether it holds ratings at all. What does not: the pass over it and
 what makes a rating (`rating_scan`), which of two ratings of a movie counts (`duplicates`), storing anything.
@@ -46,6 +46,8 @@ class Ratings:
         The rows that did not load.
     misfit : str or None
         Why a load would refuse the file, in words; None when it would not.
+    assumed_utc : int
+        Rows whose times name no zone, so that UTC was assumed.
     """
 
     user_id: npt.NDArray[np.int32]
@@ -56,6 +58,7 @@ class Ratings:
     rows_complete: int
     rejects: Rejects
     misfit: str | None = None
+    assumed_utc: int = 0
 
     def __len__(self) -> int:
         return len(self.user_id)
@@ -70,7 +73,7 @@ def read_ratings(
     block_bytes: int = BLOCK_BYTES,
     limits: Limits | None = None,
 ) -> Ratings:
-    """Read and validate ratings.csv.
+    """Read and validate the file of ratings.
 
     A row is rejected if a value is missing (empty, NaN, NA, null) or is not a number, if an id is outside 1 to
     2147483647, if the user id is reserved for the app, if the movie is not known, if the rating is off the half-star
@@ -106,7 +109,7 @@ def read_ratings(
         rows = Accepted.joined(list(scan.blocks()))
         losers = find_losers(pair_key(rows.user_id, rows.movie_id), rows.rated_at, rows.line)
         at_hand = scan.tally(), scan.evidence
-        misfit = misfit_of_ratings(files.ratings, *at_hand, limits or Limits(), movies=files.movies)
+        misfit = misfit_of_ratings(files.rating_file, *at_hand, limits or Limits(), movies=files.movie_file.shown)
         if len(rows) == 0:
             raise DatasetError(str(misfit))
         rejects = scan.rejects(losers)
@@ -121,6 +124,7 @@ def read_ratings(
         rows_complete=complete,
         rejects=rejects,
         misfit=misfit,
+        assumed_utc=scan.assumed_utc,
     )
 
 
@@ -162,7 +166,13 @@ def check_ratings(
                 break
         scan.check_rest()
         misfit = misfit_of_ratings(
-            files.ratings, scan.tally(), scan.evidence, limits, movies=files.movies, lost=lost, complete=complete
+            files.rating_file,
+            scan.tally(),
+            scan.evidence,
+            limits,
+            movies=files.movie_file.shown,
+            lost=lost,
+            complete=complete,
         )
     if misfit is not None:
         raise DatasetError(misfit)

@@ -7,7 +7,7 @@ that a row is bad (`movies`, `ratings`) and storing it (the ingestion asset).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -65,11 +65,11 @@ _WORDING: dict[Reason, tuple[str, str]] = {
     Reason.USER_NOT_INTEGER: ("user id is not an integer", ""),
     Reason.MOVIE_NOT_INTEGER: ("movie id is not an integer", ""),
     Reason.RATING_NOT_NUMBER: ("rating is not a number", ""),
-    Reason.TIMESTAMP_NOT_INTEGER: ("timestamp is not an integer number of seconds", ""),
+    Reason.TIMESTAMP_NOT_INTEGER: ("timestamp is neither a whole number of seconds nor an ISO 8601 time", ""),
     Reason.USER_RANGE: (f"user id outside 1 to {MAX_ID}", ""),
     Reason.USER_RESERVED: (f"user id from {FIRST_APP_USER_ID} up is reserved for accounts created in the app", ""),
     Reason.MOVIE_RANGE: (f"movie id outside 1 to {MAX_ID}", ""),
-    Reason.UNKNOWN_MOVIE: ("unknown movie", ": {detail} is not in movies.csv"),
+    Reason.UNKNOWN_MOVIE: ("unknown movie", ": {detail} is not in {movies}"),
     Reason.RATING_GRID: ("rating off the half-star grid 0.5 to 5.0", ""),
     Reason.TIMESTAMP_RANGE: ("impossible timestamp", ": {detail} is not between 1970 and tomorrow in seconds"),
     Reason.DUPLICATE_RATING: ("duplicate (user, movie) pair", ": line {detail} wins"),
@@ -78,7 +78,10 @@ _WORDING: dict[Reason, tuple[str, str]] = {
     Reason.IMDB_ID: ("IMDb id is not a number", ""),
     Reason.TMDB_ID: (f"TMDB id is not an integer in 1 to {MAX_ID}", ""),
     Reason.NUL_BYTE: ("NUL byte in the row", ""),
-    Reason.TRUNCATED: ("truncated last line", ": it has no line end, and its timestamp {detail} is before 1995"),
+    Reason.TRUNCATED: (
+        "truncated last line",
+        ": it has no line end, and its time {detail} is before 1995 or cut off",
+    ),
 }
 
 INCOMPLETE = (
@@ -92,7 +95,7 @@ INCOMPLETE = (
 """Reasons of rows in which not every column has a value."""
 
 
-def wording(reason: Reason, detail: object, fields: int = 0) -> str:
+def wording(reason: Reason, detail: object, fields: int = 0, movies: str = "movies.csv") -> str:
     """The full reason of a row.
 
     Parameters
@@ -102,9 +105,11 @@ def wording(reason: Reason, detail: object, fields: int = 0) -> str:
         Put where the reason mentions a number.
     fields : int
         Fields that a row should have.
+    movies : str
+        Name of the file of movies.
     """
     compact, about = _WORDING[reason]
-    return compact + about.format(detail=detail, fields=fields)
+    return compact + about.format(detail=detail, fields=fields, movies=movies)
 
 
 def clean_text(raw: bytes) -> str:
@@ -130,6 +135,8 @@ class Rejects:
         The line as it stands in the file, cut at `LONGEST_TEXT` characters.
     fields : int
         Fields that a row of the file should have.
+    movies : str
+        Name of the file of movies.
     """
 
     file: str
@@ -138,9 +145,12 @@ class Rejects:
     detail: npt.NDArray[np.int64]
     text: pl.Series
     fields: int
+    movies: str = "movies.csv"
 
     @classmethod
-    def of(cls, file: str, fields: int, rows: Sequence[tuple[int, Reason, int, str]]) -> Rejects:
+    def of(
+        cls, file: str, fields: int, rows: Sequence[tuple[int, Reason, int, str]], movies: str = "movies.csv"
+    ) -> Rejects:
         """Build from (line, reason, detail, text) rows in any order."""
         rows = sorted(rows)
         return cls(
@@ -150,6 +160,7 @@ class Rejects:
             np.array([row[2] for row in rows], np.int64),
             pl.Series("text", [row[3] for row in rows], pl.String),
             fields,
+            movies,
         )
 
     def __len__(self) -> int:
@@ -185,10 +196,10 @@ class Rejects:
     def chosen(self, places: npt.NDArray[np.int64]) -> Rejects:
         """Some of the rows."""
         line, code, detail = self.line[places], self.code[places], self.detail[places]
-        return Rejects(self.file, line, code, detail, self.text.gather(places), self.fields)
+        return replace(self, line=line, code=code, detail=detail, text=self.text.gather(places))
 
     def _head(self, count: int) -> Rejects:
         return self.chosen(np.arange(min(count, len(self))))
 
     def _wording(self, code: np.uint8, detail: np.int64) -> str:
-        return wording(Reason(int(code)), detail, self.fields)
+        return wording(Reason(int(code)), detail, self.fields, self.movies)

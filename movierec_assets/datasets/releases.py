@@ -18,15 +18,17 @@ class Release:
     Attributes
     ----------
     name : str
-        Name of the release, of its archive, and of the directory inside.
+        Name of the release, of its archive, and of the directory inside unless `folder` says another.
     archive_bytes : int
         Size of the archive.
     ratings, users, movies : int
-        Rows of ratings.csv, distinct users in it, rows of movies.csv.
+        Ratings, distinct users who gave them, movies.
     licence : str
         What its README allows, in a few words.
     md5, sha256 : str or None
         Checksums of the archive. At least one is known, and every known one is checked.
+    folder : str or None
+        Directory inside the archive where it has another name.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Release:
     licence: str
     md5: str | None = None
     sha256: str | None = None
+    folder: str | None = None
 
     def __post_init__(self) -> None:
         if not (self.md5 or self.sha256):
@@ -58,6 +61,37 @@ _RESEARCH = "Research use with citation; no commercial use or endorsement withou
 RELEASES: dict[str, Release] = {
     release.name: release
     for release in (
+        Release(
+            name="ml-100k",
+            archive_bytes=4_924_029,
+            ratings=100_000,
+            users=943,
+            movies=1_682,
+            licence=_RESEARCH,
+            md5="0e33842e24a9c977be4e0107933c0723",
+            sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+        ),
+        Release(
+            name="ml-1m",
+            archive_bytes=5_917_549,
+            ratings=1_000_209,
+            users=6_040,
+            movies=3_883,
+            licence=_RESEARCH,
+            md5="c4d9eecfca2ab87c1945afe126590906",
+            sha256="a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+        ),
+        Release(
+            name="ml-10m",
+            archive_bytes=65_566_137,
+            ratings=10_000_054,
+            users=69_878,
+            movies=10_681,
+            licence=_RESEARCH,
+            md5="ce571fd55effeba0271552578f2648bd",
+            sha256="813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862",
+            folder="ml-10M100K",
+        ),
         # GroupLens serves an .md5 beside this archive, but no public text quotes it; the SHA-256 is widely quoted.
         Release(
             name="ml-latest-small",

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from .layout import open_file
 from .rating_rows import lines_of, read_blocks
 from .rejects import clean_text
+from .tables import open_file
 
 
 def text_of_lines(path: Path, lines: npt.NDArray[np.int64]) -> pl.Series:

@@ -121,7 +121,7 @@ def look(
         return SkipReason(str(error))
     stale = first_stale(facts)
     if stale is None:
-        told = f"{located.files.directory} is loaded, and everything is made from it."
+        told = f"{located.files.source} is loaded, and everything is made from it."
         return SensorResult(skip_reason=told, cursor=memory.cursor())
     files = hashlib.sha256(stamp_of(located.files).encode()).hexdigest()[:16]
     attempts = attempts_for(instance, stale, files, now)
@@ -161,7 +161,7 @@ def attempts_for(instance: DagsterInstance, stale: Stale, files: str, now: datet
 
 def stamp_of(files: MovieLensFiles) -> str:
     """Paths, sizes and times of a dataset's files: what can be seen of them without reading them."""
-    watched = [path for path in (files.ratings, files.movies, files.links) if path is not None]
+    watched = [files.ratings, *files.catalogue]
     return json.dumps([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in watched])
 
 

@@ -45,7 +45,7 @@ _PARTS = {name: AssetIn(name) for name in ("validation_matrix", "test_matrix")}
 
 @asset_check(asset="raw_ratings", blocking=True)
 def most_rows_loaded(postgres: PostgresResource) -> AssetCheckResult:
-    """Nearly all rows of ratings.csv were loaded; those that another rating of the pair outdoes count as loaded.
+    """Nearly all rows of the file were loaded; those that another rating of the pair outdoes count as loaded.
 
     A file with too many rejected rows is refused before it is loaded. This check stops at ratings that were loaded
     under a larger MOVIEREC_MAX_REJECTED_SHARE, or by an earlier version of the platform.

@@ -51,13 +51,13 @@ DATA_VERSION_TAG = "dagster/data_version"
 def raw_movies(
     context: AssetExecutionContext, postgres: PostgresResource, dataset: DatasetResource
 ) -> MaterializeResult[None]:
-    """The catalogue: title, year, genres and external ids of each movie, from movies.csv and links.csv."""
+    """The catalogue: title, year, genres and external ids of each movie, from the dataset's files."""
     located = dataset.locate()
     context.log.info(located.reason)
     database = postgres.open()
     loaded = telling(
         context.log,
-        "Comparing movies.csv with what was loaded",
+        f"Comparing {located.files.movie_file.name} with what was loaded",
         lambda say: load_movies(database, located.files, megabytes(say, "Looked over")),
     )
     context.log.info(_told("movies", loaded))
@@ -76,7 +76,7 @@ def raw_movies(
         user_id=("integer", "MovieLens id; primary key with movie_id"),
         movie_id=("integer", "In raw_movies"),
         rating=("real", "0.5 to 5.0 stars in half stars"),
-        line=("integer", "Of ratings.csv, from 1; 0 where the row did not come from a file"),
+        line=("integer", "Of the file of ratings, from 1; 0 where the row did not come from a file"),
         rated_at=("timestamptz", "UTC"),
     )
     | {"table": f"{SCHEMA}.ratings"},
@@ -84,19 +84,19 @@ def raw_movies(
 def raw_ratings(
     context: AssetExecutionContext, postgres: PostgresResource, dataset: DatasetResource
 ) -> MaterializeResult[None]:
-    """Every valid rating of ratings.csv, one per user and movie; the rest is kept in `rejected_ratings`.
+    """Every valid rating of the dataset's file, one per user and movie; the rest is kept in `rejected_ratings`.
 
-    Where the catalogue is empty or older than movies.csv, it is loaded first and recorded as raw_movies.
+    Where the catalogue is empty or older than the file of movies, it is loaded first and recorded as raw_movies.
     """
     located = dataset.locate()
     database = postgres.open()
     loaded = telling(
         context.log,
-        "Comparing ratings.csv with what was loaded",
+        f"Comparing {located.files.rating_file.name} with what was loaded",
         lambda say: load_ratings(database, located.files, megabytes(say, "Read"), say),
     )
     if loaded.movies is not None:
-        context.log.info(f"{_told('movies', loaded.movies)}, because raw_movies did not hold the movies of movies.csv")
+        context.log.info(f"{_told('movies', loaded.movies)}, because raw_movies did not hold those of the dataset")
         context.log_event(
             AssetMaterialization(
                 asset_key=raw_movies.key,
@@ -105,9 +105,12 @@ def raw_ratings(
             )
         )
     context.log.info(_told("ratings", loaded))
-    rejected = loaded.details["rejected"]
+    rejected, name_of_file = loaded.details["rejected"], loaded.details.get("name", "ratings.csv")
     if rejected:
         context.log.warning(f"{sum(rejected.values()):,} rows did not load, see {SCHEMA}.rejected_ratings: {rejected}")
+    assumed_utc = loaded.details.get("assumed_utc", 0)
+    if assumed_utc:
+        context.log.info(f"The times of {assumed_utc:,} ratings name no zone; they were taken as UTC")
     totals = database.columns(
         f"SELECT movie_id, rating, ratings FROM {SCHEMA}.rating_totals",
         {"movie_id": "integer", "rating": "real", "ratings": "bigint"},
@@ -120,14 +123,15 @@ def raw_ratings(
         metadata={
             **rows(loaded.details["rows"]),
             "dataset": MetadataValue.text(located.name),
-            "file": MetadataValue.path(str(located.files.ratings)),
+            "file": MetadataValue.path(str(located.files.rating_file.shown)),
+            "times_taken_as_utc": MetadataValue.int(assumed_utc),
             "reloaded": MetadataValue.bool(loaded.reloaded),
             "appended_rows": MetadataValue.int(loaded.appended or 0),
             "rows_read": MetadataValue.int(loaded.details["rows_read"]),
             "rows_without_missing_values": MetadataValue.int(loaded.details["rows_complete"]),
             "rejected_rows": MetadataValue.int(sum(rejected.values())),
             "rejected_by_reason": MetadataValue.json(rejected),
-            "rejected_examples": table(["line", "reason", "text"], list(rejected_examples(database, "ratings.csv"))),
+            "rejected_examples": table(["line", "reason", "text"], list(rejected_examples(database, name_of_file))),
             "mean_rating": MetadataValue.float(float(np.average(stars, weights=counts))),
             "rated_movies": MetadataValue.int(len(per_movie)),
             "histogram": rating_histogram(stars, counts),
@@ -200,7 +204,8 @@ def _about_movies(loaded: Loaded, located: Located, database: Database) -> dict[
         **rows(loaded.details["rows"]),
         "dataset": MetadataValue.text(located.name),
         "why_this_dataset": MetadataValue.text(located.reason),
-        "directory": MetadataValue.path(str(located.files.directory)),
+        "directory": MetadataValue.path(str(located.files.source)),
+        "format": MetadataValue.text(located.files.format),
         "reloaded": MetadataValue.bool(loaded.reloaded),
         "rejected_rows": MetadataValue.int(sum(loaded.details["rejected"].values())),
         "rejected_by_reason": MetadataValue.json(loaded.details["rejected"]),

@@ -51,9 +51,9 @@ def telling(log: Any, text: str, work: Callable[[Say], T]) -> T:
 
 
 def megabytes(say: Say, done_so_far: str) -> Callable[[int, int], None]:
-    """Make a function that says how much of ratings.csv is done."""
+    """Make a function that says how much of the file of ratings is done."""
 
     def progress(done: int, total: int) -> None:
-        say(f"{done_so_far} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB of ratings.csv")
+        say(f"{done_so_far} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB of the ratings")
 
     return progress

@@ -32,8 +32,9 @@ def locate(settings: Settings, fetch: Callable[[Release], Path] | None) -> Locat
     fetch : callable or None
         Downloads a release; None forbids it.
     """
+    datasets = settings.state / "datasets"
     return locate_dataset(
-        settings.dataset, settings.data, lambda: make_demo(settings.state / "datasets" / "demo"), fetch
+        settings.dataset, settings.data, datasets / "unpacked", lambda: make_demo(datasets / "demo"), fetch
     )
 
 
@@ -79,7 +80,7 @@ class DatasetResource(ConfigurableResource[None]):
     """The files that are loaded."""
 
     choice: str | None = None
-    """Release, `demo` or directory; MOVIEREC_DATASET when None."""
+    """Release, `demo`, directory or archive; MOVIEREC_DATASET when None."""
 
     def locate(self) -> Located:
         """The dataset, downloaded or made if need be."""

@@ -30,7 +30,7 @@ from movierec_assets.resources.rating_load import NOTHING_REPLACED, Judge, Say, 
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.sql import read_sql
 
-LOADER_VERSION = "3"
+LOADER_VERSION = "4"
 """Raised when the same files would give other rows."""
 
 
@@ -81,7 +81,7 @@ def is_loaded(database: Database, files: MovieLensFiles) -> bool:
 
 
 def _movies_version(files: MovieLensFiles) -> tuple[str, str]:
-    digest = content_hash(files.movies, *([files.links] if files.links else []))
+    digest = content_hash(*files.catalogue)
     return digest, f"{LOADER_VERSION}:{digest}"
 
 
@@ -96,7 +96,7 @@ def _version_of_ratings(digest: str, movies: Load | None) -> str:
 
 
 def load_movies(database: Database, files: MovieLensFiles, progress: Progress | None = None) -> Loaded:
-    """Fill `movies` from movies.csv and links.csv.
+    """Fill `movies` from the files of movies and of their ids elsewhere.
 
     Ratings of the dataset that are not loaded yet are validated first: they are loaded after the movies, in a
     transaction of their own, and a dataset without usable ratings must not leave its movies to the ratings of another.
@@ -106,7 +106,7 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
     database : Database
     files : MovieLensFiles
     progress : callable, optional
-        Called with bytes validated and bytes in all of ratings.csv.
+        Called with bytes validated and bytes in all of the file of ratings.
 
     Raises
     ------
@@ -121,15 +121,16 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
         return Loaded(digest, False, last.details)
     limits = limits_of(get_settings())
     movies = read_movies(files)
-    if (misfit := movies.misfit(files.movies, limits)) is not None:
+    if (misfit := movies.misfit(files.movie_file, limits)) is not None:
         raise DatasetError(f"{misfit}\n{NOTHING_REPLACED}")
     details = {
         "rows": len(movies),
         "rejected": movies.rejects.by_reason() | movies.link_rejects.by_reason(),
+        "names": [movies.rejects.file, movies.link_rejects.file],
         "with_year": sum(year is not None for year in movies.year),
         "with_imdb_id": sum(imdb_id is not None for imdb_id in movies.imdb_id),
     }
-    load = Load(version, str(files.directory), details)
+    load = Load(version, str(files.source), details)
     ratings = database.last_load("ratings")
     if ratings is None or ratings.version != _ratings_version(files, load)[1]:
         try:
@@ -149,8 +150,8 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
                 strict=True,
             ),
         )
-        for name, rejects in (("movies.csv", movies.rejects), ("links.csv", movies.link_rejects)):
-            _replace_rejects(table.cursor, name, rejects)
+        for rejects, before in zip((movies.rejects, movies.link_rejects), _files_of_movies(last), strict=True):
+            _replace_rejects(table.cursor, before, rejects)
         record_load(table.cursor, "movies", load)
     return Loaded(digest, True, details)
 
@@ -158,7 +159,7 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
 def load_ratings(
     database: Database, files: MovieLensFiles, progress: Progress | None = None, say: Say = lambda _: None
 ) -> Loaded:
-    """Fill `ratings` from ratings.csv; rows that do not load go to `rejected_ratings`.
+    """Fill `ratings` from the file of ratings; rows that do not load go to `rejected_ratings`.
 
     Where `movies` does not hold the movies of the dataset as they are now, they are loaded first: a movie that is new
     in both files is a known one.
@@ -184,7 +185,7 @@ def load_ratings(
     before_ratings = load_movies(database, files, progress)
     movies, last = database.last_load("movies"), database.last_load("ratings")
     state = state_of(last)
-    say(f"Comparing {files.ratings.name} with what was loaded")
+    say(f"Comparing {files.rating_file.name} with what was loaded")
     first, whole, length = file_digests(files.ratings, state.bytes if state else 0)
     digest = combined_hash(whole)
     version = _version_of_ratings(digest, movies)
@@ -193,19 +194,19 @@ def load_ratings(
     known = database.columns(f"SELECT movie_id FROM {SCHEMA}.movies", {"movie_id": "integer"})["movie_id"]
 
     def load(details: dict[str, Any]) -> Load:
-        return Load(version, str(files.directory), details)
+        return Load(version, str(files.source), details)
 
     details, appended, since = None, None, 0
     if state is not None and first is not None and first.hex() == state.sha256:
         since = state.lines
-    judge = Judge(files, limits_of(get_settings()), _rejected_texts(database, files.movies.name))
+    judge = Judge(files, limits_of(get_settings()), _rejected_texts(database, files.movie_file.name))
     before = None if first is None else _version_of_ratings(combined_hash(first), movies)
-    if last is not None and state is not None and last.version == before and may_append(files, state, length):
+    if last is not None and state is not None and last.version == before and may_append(files, last, length):
         details = append(database, files, known, last, load, whole, length, progress, say, judge)
         if details is not None:
             appended = details["rows_read"] - last.details["rows_read"]
     if details is None:
-        details = load_all(database, files, known, load, whole, length, progress, say, judge, since)
+        details = load_all(database, files, known, last, load, whole, length, progress, say, judge, since)
     update_rejects(database)
     return Loaded(digest, True, details, appended, _if_new(before_ratings))
 
@@ -220,8 +221,14 @@ def _rejected_texts(database: Database, file: str) -> list[str]:
     return [text for (text,) in database.rows(query, [file])]
 
 
-def _replace_rejects(cursor: Cursor, file: str, rejects: Rejects) -> None:
-    cursor.execute(f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file = %s", [file])
+def _files_of_movies(last: Load | None) -> tuple[str, str]:
+    """Names under which rejects of the movies and of the links are kept."""
+    movies, links = (last.details.get("names") if last else None) or ("movies.csv", "links.csv")
+    return movies, links
+
+
+def _replace_rejects(cursor: Cursor, before: str, rejects: Rejects) -> None:
+    cursor.execute(f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file IN (%s, %s)", [before, rejects.file])
     copy_rows(cursor, "rejected_ratings", ("file", "line", "raw_text", "reason"), rejects.rows())
 
 

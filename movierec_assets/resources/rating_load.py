@@ -1,4 +1,4 @@
-"""ratings.csv into its table: all of it, or what was appended since.
+"""A file of ratings into its table: all of it, or what was appended since.
 
 Belongs here: the two ways, each in one transaction, and the record that the second one goes by. Whether anything needs
 loading is decided in `loading`.
@@ -61,7 +61,7 @@ class Judge:
     files : MovieLensFiles
     limits : Limits
     lost : list of str
-        Rows of movies.csv that did not load.
+        Rows of the file of movies that did not load.
     """
 
     files: MovieLensFiles
@@ -75,12 +75,12 @@ class Judge:
         ------
         DatasetError
         """
-        path = self.files.ratings
+        file = self.files.rating_file
         misfit = misfit_of_ratings(
-            path, scan.tally(), scan.evidence, self.limits, movies=self.files.movies, lost=self.lost
+            file, scan.tally(), scan.evidence, self.limits, movies=self.files.movie_file.shown, lost=self.lost
         )
         if misfit is None and since:
-            misfit = misfit_of_tail(path, scan.tally(since), scan.evidence, self.limits)
+            misfit = misfit_of_tail(file.shown, scan.tally(since), scan.evidence, self.limits)
         self._refuse(misfit)
 
     def tail(self, scan: RatingScan) -> None:
@@ -90,7 +90,7 @@ class Judge:
         ------
         DatasetError
         """
-        self._refuse(misfit_of_tail(self.files.ratings, scan.tally(), scan.evidence, self.limits))
+        self._refuse(misfit_of_tail(self.files.rating_file.shown, scan.tally(), scan.evidence, self.limits))
 
     @staticmethod
     def _refuse(misfit: str | None) -> None:
@@ -100,7 +100,7 @@ class Judge:
 
 @dataclass(frozen=True)
 class FileState:
-    """What is known of ratings.csv as it was read: enough to tell whether it only grew, and to go on from there.
+    """What is known of the file as it was read: enough to tell whether it only grew, and to go on from there.
 
     Attributes
     ----------
@@ -131,6 +131,7 @@ def load_all(
     database: Database,
     files: MovieLensFiles,
     known: npt.NDArray[np.int32],
+    last: Load | None,
     load: Callable[[dict[str, Any]], Load],
     digest: bytes,
     length: int,
@@ -179,13 +180,15 @@ def load_all(
             "rows_read": rows + len(rejects),
             "rows_complete": rows + counted(rejects),
             "rejected": rejects.by_reason(),
+            "name": files.rating_file.name,
+            "assumed_utc": scan.assumed_utc,
             "file": asdict(_state(scan, rejects, digest)),
         }
-        _store_rejects(table.cursor, rejects)
+        _store_rejects(table.cursor, name_of(last), rejects)
         for name, frame, kinds in _by_table(totals):
             table.cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(SCHEMA, name)))
             copy_in(table.cursor, sql.Identifier(SCHEMA, name), _arrays(frame), kinds)
-        dataset = recognize(table.cursor, files.directory.name, pairs)
+        dataset = recognize(table.cursor, files.name, pairs)
         record_load(table.cursor, "ratings", load(details), dataset.id)
         say(f"Indexing {rows:,} ratings")
     return details
@@ -197,8 +200,16 @@ def state_of(last: Load | None) -> FileState | None:
     return FileState(**found) if found else None
 
 
-def may_append(files: MovieLensFiles, state: FileState, length: int) -> bool:
+def name_of(last: Load | None) -> str:
+    """Name of the file whose rejects are kept."""
+    return str(last.details.get("name", "ratings.csv")) if last else "ratings.csv"
+
+
+def may_append(files: MovieLensFiles, last: Load, length: int) -> bool:
     """Whether the rest of a file that grew can be merged; its beginning is known to be the same."""
+    state = state_of(last)
+    if state is None or name_of(last) != files.rating_file.name:
+        return False
     place = Place(**state.place)
     if length - state.bytes > max(BLOCK_BYTES, LARGEST_TAIL * state.bytes):
         return False
@@ -262,15 +273,17 @@ def append(
         _add_totals(cursor, totals)
         if place.again:  # half a line then, read again as a whole
             cursor.execute(
-                f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file = 'ratings.csv' AND line = %s", [place.line]
+                f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file = %s AND line = %s", [rejects.file, place.line]
             )
         _copy_rejects(cursor, rejects)
-        _oust(cursor, files.ratings.name, ousted, texts.result())
+        _oust(cursor, rejects.file, ousted, texts.result())
         details = _added_up(last.details, rejects, len(ousted), len(tail) - len(losers), place)
+        details["name"] = rejects.file
+        details["assumed_utc"] = last.details.get("assumed_utc", 0) + scan.assumed_utc
         details["file"] = asdict(_state(scan, rejects, digest, state.acceptable_from))
         pairs = PairSample()
         pairs.add(pair_key(tail.user_id, tail.movie_id))
-        dataset = recognize(cursor, files.directory.name, pairs, continues=found[1])
+        dataset = recognize(cursor, files.name, pairs, continues=found[1])
         record_load(cursor, "ratings", load(details), dataset.id)
     return details
 
@@ -302,8 +315,8 @@ def _take_out(cursor: Cursor, relation: sql.Identifier, losers: Losers) -> Accep
     return Accepted(**taken)
 
 
-def _store_rejects(cursor: Cursor, rejects: Rejects) -> None:
-    cursor.execute(f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file = %s", [rejects.file])
+def _store_rejects(cursor: Cursor, before: str, rejects: Rejects) -> None:
+    cursor.execute(f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file IN (%s, %s)", [before, rejects.file])
     _copy_rejects(cursor, rejects)
 
 

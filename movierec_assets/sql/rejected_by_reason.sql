@@ -8,4 +8,4 @@ WITH counted AS (
 SELECT c.file, c.reason, c.rows, c.line, r.raw_text
 FROM counted c
 JOIN movierec.rejected_ratings r ON r.file = c.file AND r.line = c.line
-ORDER BY c.file = 'ratings.csv' DESC, c.file = 'movies.csv' DESC, c.file, c.rows DESC, c.line
+ORDER BY c.file ~ '^(rating|u\.data)' DESC, c.file ~ '^(movie|u\.item)' DESC, c.file, c.rows DESC, c.line

@@ -16,8 +16,9 @@ from scipy.sparse import random as random_matrix
 from movierec_assets.bench import bare_fit, measure, sampling
 from movierec_assets.command import CommandError
 from movierec_assets.datasets.demo import make_demo
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.movielens import DatasetError, MovieLensFiles
 from movierec_assets.recsys.interactions import Interactions
+from movierec_tests.datasets.sources.written import plain
 from movierec_tests.waiting import PATIENCE
 
 HOLDING = f"""
@@ -98,3 +99,12 @@ def test_the_bare_fit_is_of_what_the_graph_fitted_and_is_repeated_where_it_is_sh
     monkeypatch.setattr(bare_fit, "time", SimpleNamespace(perf_counter=count(0.0, seconds).__next__))
     found = bare_fit.fit(fitted)
     assert (found.positives, found.fits, found.seconds) == (len(fitted), [seconds] * repeats, seconds)
+
+
+def test_a_benchmark_refuses_files_that_the_original_recipe_cannot_read(tmp_path: Path) -> None:
+    plain(tmp_path, [(1, 1, 4.0, 978562356)])
+    assert sampling.require_plain(MovieLensFiles.at(tmp_path)).directory == tmp_path
+    text = (tmp_path / "ratings.csv").read_text()
+    (tmp_path / "ratings.csv").write_text(text.replace(",", ";"))
+    with pytest.raises(DatasetError, match=r"a benchmark needs MovieLens CSV as it is unpacked"):
+        sampling.require_plain(MovieLensFiles.at(tmp_path))

@@ -19,6 +19,7 @@ from movierec_assets.cli import cli
 from movierec_assets.datasets.demo import load_catalogue, make_demo
 from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
 from movierec_tests.conftest import Dataset
+from movierec_tests.datasets.sources.written import FORMATS, zipped
 from movierec_tests.waiting import PATIENCE, wait_until
 
 USERS = 120
@@ -370,6 +371,10 @@ def test_the_list_of_datasets_says_which_are_here(movierec: Movierec, make_datas
     assert {"ml-20m", "ml-25m", "ml-32m"} <= set(shown.replace("│", " ").split())
     assert f"Also in {tmp_path / 'data'}: mine" in shown
     assert f"from {len(load_catalogue())} real films" in shown
+    for files in ("ratings.csv, movies.csv", "u.data, u.item", "ratings.dat, movies.dat", "rating.csv, movie.csv"):
+        assert files in shown
+    assert "ratings.parquet" in shown
+    assert ".zip" in shown
 
 
 def test_info_says_which_dataset_why_and_what_is_wrong_with_it(movierec: Movierec, make_dataset: Dataset) -> None:
@@ -381,6 +386,18 @@ def test_info_says_which_dataset_why_and_what_is_wrong_with_it(movierec: Moviere
     assert "2 ratings of 2 users" in result.stdout
     assert "1 rows of ratings.csv do not load: 1 rating off the half-star grid" in result.stdout
     assert movierec("data", "info", str(directory)).stdout == result.stdout
+
+
+def test_info_reads_an_archive_of_another_format_and_says_that_utc_was_assumed(
+    movierec: Movierec, tmp_path: Path
+) -> None:
+    (tmp_path / "inner").mkdir()
+    kaggle = next(each for each in FORMATS if each.name == "Kaggle")
+    archive = zipped(tmp_path / "archive.zip", kaggle.write(tmp_path / "inner", [(1, 1, 4.0, 964982703)]), "")
+    result = movierec("data", "info", str(archive))
+    assert result.returncode == 0, result.stderr
+    assert f"{archive}, MovieLens from Kaggle" in result.stdout
+    assert "1 ratings of 1 users\nThe times of 1 ratings name no zone; they are taken as UTC." in result.stdout
 
 
 def test_info_downloads_nothing_and_says_how_to(movierec: Movierec) -> None:

@@ -31,7 +31,7 @@ def test_a_generated_set_can_be_used_and_is_made_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--like", "ml-1b"], "--like ml-1b: no such release. Choose one of ml-latest-small, ml-20m"),
+        (["--like", "ml-1b"], "--like ml-1b: no such release. Choose one of ml-100k, ml-1m, ml-10m, ml-latest"),
         (["--users", "30", "--movies", "60", "--ratings", "100"], "Give --ratings 600 or more, or --users 5 or fewer."),
     ],
 )

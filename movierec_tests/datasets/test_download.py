@@ -116,6 +116,17 @@ def test_a_release_is_fetched_checked_and_unpacked(server: Server, tmp_path: Pat
     assert seen[-1] == (len(server.archive), len(server.archive))
 
 
+def test_a_release_in_another_format_and_folder_is_fetched_once(server: Server, tmp_path: Path) -> None:
+    films = {"inside/ratings.dat": b"1::1::4::978562356\n", "inside/movies.dat": b"1::Heat (1995)::Crime\n"}
+    server.archive = zipped({**films, "inside/users.dat": b"1::F::1::10::00000\n", "inside/README": b"terms"})
+    md5 = hashlib.md5(server.archive, usedforsecurity=False).hexdigest()
+    release = Release(NAME, len(server.archive), 1, 1, 1, "none", md5=md5, folder="inside")
+    for _ in range(2):
+        place = download(release, tmp_path, base_url=server.url)
+    assert names(place) == {"ratings.dat", "movies.dat", "README"}
+    assert len(server.requested) == 1
+
+
 def test_a_release_that_is_there_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     release = release_of(server.archive)
     for _ in range(2):
@@ -305,7 +316,7 @@ def test_several_at_once_fetch_once_and_all_get_the_whole_release(server: Server
 
 
 def test_every_known_release_has_a_well_formed_checksum_and_address() -> None:
-    assert list(RELEASES) == ["ml-latest-small", "ml-20m", "ml-25m", "ml-32m"]
+    assert list(RELEASES) == ["ml-100k", "ml-1m", "ml-10m", "ml-latest-small", "ml-20m", "ml-25m", "ml-32m"]
     for name, release in RELEASES.items():
         assert release.url == f"https://files.grouplens.org/datasets/movielens/{name}.zip"
         assert release.md5 is None or len(bytes.fromhex(release.md5)) == 16

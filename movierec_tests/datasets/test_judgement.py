@@ -91,7 +91,7 @@ def test_stars_none_of_which_is_a_like_are_refused_although_every_row_loads(
         ("{u},99{n},4,1000000000", "are the two files from one release?"),
         ("{u},{n},4,1000000000000", "are they milliseconds? Divide by 1,000."),
         ("{u},{n},,1000000000", "watched and not rated"),
-        ("{u},{n},vier,1000000000", "decimal comma"),
+        ("{u},{n},vier,1000000000", "are ratings words?"),
         ("Ann,{n},4,1000000000", "Are users given by name?"),
         ("{u},tt0114709,4,1000000000", "another site's id"),
         ("{u},{n},4", "a comma"),
@@ -165,7 +165,7 @@ def test_movies_that_broke_are_at_fault_and_not_the_ratings_of_them(tmp_path: Pa
     broken = "\n".join([lines[0], "1,Film, 1 (1999),Drama", "2,Film, 2 (1999),Drama", *lines[3:]]) + "\n"
     files = MovieLensFiles.at(dataset(tmp_path, "\n".join([HEADER, *rows_of(["3", "4"], each=6)]) + "\n", broken))
     movies = read_movies(files)
-    assert movies.misfit(files.movies, Limits()) is None
+    assert movies.misfit(files.movie_file, Limits()) is None
     with pytest.raises(ValueError, match="do not load") as raised:
         check_ratings(files, movies.movie_id, limits=Limits(), lost=movies.rejects.text)
     message = str(raised.value)
@@ -173,7 +173,7 @@ def test_movies_that_broke_are_at_fault_and_not_the_ratings_of_them(tmp_path: Pa
     assert "The first: 1,Film, 1 (1999),Drama\nLikely cause: Do titles hold commas, quotes or line breaks?" in message
     worse = "\n".join([lines[0], *(line.replace("Film", "Film, the") for line in lines[1:7]), *lines[7:]]) + "\n"
     files.movies.write_text(worse)
-    assert "movies.csv: 6 of 40 rows (15.0%) do not load" in str(read_movies(files).misfit(files.movies, Limits()))
+    assert "movies.csv: 6 of 40 rows (15.0%) do not load" in str(read_movies(files).misfit(files.movie_file, Limits()))
 
 
 def test_a_large_file_is_judged_by_its_beginning_before_movies_are_replaced(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.locate import Located, locate_dataset
 from movierec_assets.datasets.releases import RELEASES, Release
+from movierec_tests.datasets.sources.written import zipped
 
 
 def dataset(directory: Path, rows: int = 1) -> Path:
@@ -24,6 +25,7 @@ class Places:
     def __init__(self, root: Path) -> None:
         self.data = root / "data"
         self.demo = root / "demo"
+        self.cache = root / "cache"
         self.asked: list[str] = []
 
     def make_demo(self) -> Path:
@@ -39,7 +41,7 @@ class Places:
         raise DatasetError(f"{release.name}: cannot reach files.grouplens.org (no route).")
 
     def locate(self, choice: str | None) -> Located:
-        return locate_dataset(choice, self.data, self.make_demo, self.download)
+        return locate_dataset(choice, self.data, self.cache, self.make_demo, self.download)
 
 
 @pytest.fixture
@@ -85,9 +87,9 @@ def test_a_release_that_is_not_there_is_fetched(places: Places, name: str) -> No
 
 def test_a_chosen_release_that_cannot_be_fetched_is_an_error_not_the_demo_set(places: Places) -> None:
     with pytest.raises(DatasetError, match="cannot reach"):
-        locate_dataset("ml-20m", places.data, places.make_demo, places.no_network)
+        locate_dataset("ml-20m", places.data, places.cache, places.make_demo, places.no_network)
     with pytest.raises(DatasetError, match=r"downloads nothing.*data download ml-20m`.*ml-20m.zip.*--dataset demo"):
-        locate_dataset("ml-20m", places.data, places.make_demo, None)
+        locate_dataset("ml-20m", places.data, places.cache, places.make_demo, None)
     assert places.asked == ["ml-20m"]
 
 
@@ -102,12 +104,24 @@ def test_a_directory_of_the_data_directory_works_by_name(places: Places) -> None
     assert places.locate("my-films").files.directory == places.data / "my-films"
 
 
+def test_an_archive_in_the_data_directory_works_by_name_where_it_is_not_unpacked(places: Places) -> None:
+    inner = dataset(places.data / "ml-10m")
+    zipped(places.data / "ml-10m.zip", inner, "ml-10M100K")
+    assert places.locate("ml-10m").files.source == inner
+    inner.rename(places.data.parent / "elsewhere")
+    located = places.locate("ml-10m")
+    assert located.files.source == places.data / "ml-10m.zip" / "ml-10M100K"
+    assert places.locate(str(located.files.source)).files == located.files
+    assert places.locate(None).files == located.files
+    assert places.asked == []
+
+
 def test_an_unknown_name_lists_the_options_and_the_closest_one(places: Places) -> None:
     dataset(places.data / "my-films")
     with pytest.raises(DatasetError) as caught:
         places.locate("ml20m")
     assert "ml20m: no such dataset. Did you mean ml-20m?" in str(caught.value)
-    assert "demo, ml-20m, ml-25m, ml-32m, ml-latest-small, my-films" in str(caught.value)
+    assert "demo, ml-100k, ml-10m, ml-1m, ml-20m, ml-25m, ml-32m, ml-latest-small, my-films" in str(caught.value)
 
 
 def test_a_path_that_does_not_exist_is_called_a_path(places: Places, tmp_path: Path) -> None:
@@ -115,10 +129,10 @@ def test_a_path_that_does_not_exist_is_called_a_path(places: Places, tmp_path: P
         places.locate(str(tmp_path / "nowhere"))
 
 
-def test_a_file_is_answered_with_its_directory(places: Places, tmp_path: Path) -> None:
+def test_a_file_of_ratings_stands_for_its_directory(places: Places, tmp_path: Path) -> None:
     mine = dataset(tmp_path / "mine")
-    with pytest.raises(DatasetError, match=rf"a file\. Name the directory.*: {mine}\."):
-        places.locate(str(mine / "ratings.csv"))
+    located = places.locate(str(mine / "ratings.csv"))
+    assert (located.name, located.files.source) == ("mine", mine)
 
 
 @pytest.mark.parametrize("choice", [None, "", "  "])
@@ -157,7 +171,7 @@ def test_without_choice_and_data_the_small_release_is_downloaded(places: Places)
 
 
 def test_without_choice_data_and_network_it_is_the_demo_set_and_the_reason_says_why(places: Places) -> None:
-    located = locate_dataset(None, places.data, places.make_demo, places.no_network)
+    located = locate_dataset(None, places.data, places.cache, places.make_demo, places.no_network)
     assert (located.name, located.files.directory) == ("demo", places.demo)
     assert "ml-latest-small was not fetched" in located.reason
     assert "cannot reach files.grouplens.org (no route)" in located.reason
@@ -165,6 +179,6 @@ def test_without_choice_data_and_network_it_is_the_demo_set_and_the_reason_says_
 
 
 def test_without_choice_a_command_that_downloads_nothing_takes_the_demo_set_and_says_what_does(places: Places) -> None:
-    located = locate_dataset(None, places.data, places.make_demo, None)
+    located = locate_dataset(None, places.data, places.cache, places.make_demo, None)
     assert located.name == "demo"
     assert "this command downloads nothing, `movierec data download ml-latest-small` does" in located.reason

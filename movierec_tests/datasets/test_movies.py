@@ -72,7 +72,8 @@ def test_movies_with_byte_order_mark_windows_line_ends_and_another_column_order(
     ("row", "reason"),
     [
         ("x,Heat (1995),Drama", "movie id is not an integer"),
-        ("1.0,Heat (1995),Drama", "movie id is not an integer"),
+        ("1.5,Heat (1995),Drama", "movie id is not an integer"),
+        ("1.000,Heat (1995),Drama", "movie id is not an integer"),
         (",Heat (1995),Drama", "missing movie id"),
         ("0,Heat (1995),Drama", "movie id outside 1 to 2147483647"),
         ("-3,Heat (1995),Drama", "movie id outside 1 to 2147483647"),

@@ -22,13 +22,17 @@ from movierec_tests.datasets.small_files import HEADER, body, only_reject, read,
         ("1,1,4.0,", "missing timestamp"),
         ("1,1,4.0, \r", "missing timestamp"),
         ("x,1,4.0,100", "user id is not an integer"),
-        ("12.0,1,4.0,100", "user id is not an integer"),
+        ("12.5,1,4.0,100", "user id is not an integer"),
+        ("1.000,1,4.0,100", "user id is not an integer"),
+        ("1e999,1,4.0,100", "user id outside 1 to 2147483647"),
         ("1_0,1,4.0,100", "user id is not an integer"),
         ("1,one,4.0,100", "movie id is not an integer"),
         ("1,1,good,100", "rating is not a number"),
         ("1,1,inf,100", "rating is not a number"),
-        ("1,1,4.0,2015-03-31", "timestamp is not an integer number of seconds"),
-        ("1,1,4.0,100.5", "timestamp is not an integer number of seconds"),
+        ("1,1,4.0,2015-02-31", "timestamp is neither a whole number of seconds nor an ISO 8601 time"),
+        ("1,1,4.0,31.03.2015", "timestamp is neither a whole number of seconds nor an ISO 8601 time"),
+        ("1,1,4.0,100.5", "timestamp is neither a whole number of seconds nor an ISO 8601 time"),
+        ("1,1,4.0,1969-12-31 23:59:59", "impossible timestamp: -1 is not between 1970 and tomorrow in seconds"),
         ("0,1,4.0,100", "user id outside 1 to 2147483647"),
         ("-1,1,4.0,100", "user id outside 1 to 2147483647"),
         ("2147483648,1,4.0,100", "user id outside 1 to 2147483647"),
@@ -53,7 +57,8 @@ from movierec_tests.datasets.small_files import HEADER, body, only_reject, read,
         ("1,1", "wrong number of fields: expected 4 fields, found 2"),
         ("1,1,4.0,100,x", "wrong number of fields: expected 4 fields, found 5"),
         ("1,1,4.0,100,", "wrong number of fields: expected 4 fields, found 5"),
-        ('1,1,"4,0",100', "rating is not a number"),
+        ('1,1,"4,0,1",100', "rating is not a number"),
+        ('"1,0",1,4.0,100', "user id is not an integer"),
         ('1,1,"4.0,100', "quotes that do not close or do not enclose the whole field"),
     ],
 )
@@ -77,8 +82,27 @@ def test_a_timestamp_that_was_cut_off_with_the_file_is_no_time_of_rating(tmp_pat
     assert rows(ratings) == [(1, 1, 4.0, 100)]
     ((_, line, text, reason),) = ratings.rejects.rows()
     assert (line, text) == (3, f"2,2,5.0,{whole[-10:-cut]}")
-    assert reason.startswith("truncated last line: it has no line end, and its timestamp ")
+    assert reason.startswith("truncated last line: it has no line end, and its time ")
     assert (ratings.rows_read, ratings.rows_complete) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "last", "loads"),
+    [
+        ("2012-09-25 06:45:55", "2012-09-25 06:45:56", True),
+        ("2012-09-25 06:45:55", "2012-09-25 06:45", False),
+        ("2012-09-25 06:45:55", "2012-09-25", False),
+        ("2012-09-25", "2012-09-26", True),
+        ("2012-09-25T06:45:55+02:00", "2012-09-25T06:45:56", False),
+        ("2012-09-25T06:45:55.123", "2012-09-25T06:45:55.1", True),
+    ],
+)
+def test_a_date_that_was_cut_off_with_the_file_is_no_time_of_rating(
+    tmp_path: Path, before: str, last: str, loads: bool
+) -> None:
+    ratings = read(tmp_path, f"{HEADER}\n1,1,4.0,{before}\n2,2,5.0,{last}")
+    assert ratings.user_id.tolist() == [1, 2] if loads else [1]
+    assert [reason.partition(":")[0] for reason in ratings.rejects.reason] == ([] if loads else ["truncated last line"])
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n ", "\n\n"])

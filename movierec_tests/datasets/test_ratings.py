@@ -132,7 +132,10 @@ def test_a_file_without_one_loadable_row_is_refused_with_counts_and_examples(tmp
         read(tmp_path, body("1,99,4.0,100", "1,98,4.0,100", "1,1,7,100"))
     message = str(caught.value)
     assert "none of its 3 rows can be loaded.\n2 rows: unknown movie; first line 2: 1,99,4.0,100\n" in message
-    assert "1 row: rating off the half-star grid 0.5 to 5.0; line 4: 1,1,7,100\nLikely cause: movies.csv" in message
+    assert (
+        "1 row: rating off the half-star grid 0.5 to 5.0; line 4: 1,1,7,100\nLikely cause: The file of movies"
+        in message
+    )
     assert str(tmp_path / "ratings.csv") in message
 
 

@@ -118,7 +118,7 @@ def test_a_file_with_many_rejected_rows_changes_nothing_and_is_not_learned_from_
     result = _run_on(directory, monkeypatch)
     (failure,) = failures_of(result).values()
     assert f"{directory / 'ratings.csv'}: 120 of 400 rows (30.0%) do not load; at most 10% may" in failure
-    assert f"120 rows: unknown movie; first line 282: 1,999,4.0,{_START}\nLikely cause: movies.csv does not" in failure
+    assert f"120 rows: unknown movie; first line 282: 1,999,4.0,{_START}\nLikely cause: The file of movies" in failure
     assert "set MOVIEREC_MAX_REJECTED_SHARE=0.3.\nNothing was replaced" in failure
     assert _state(platform) == before
     monkeypatch.setenv("MOVIEREC_MAX_REJECTED_SHARE", "0.3")

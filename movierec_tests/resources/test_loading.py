@@ -52,7 +52,8 @@ def test_titles_years_genres_and_links_arrive_as_they_are_in_the_files(
         (29, "City of Lost Children, The (Cité des enfants perdus, La) (1995)", 1995, [], None, 902),
         (77, '"Great Performances" Cats', None, ["Musical"], None, None),
     ]
-    assert movies.details == {"rows": 4, "rejected": {}, "with_year": 3, "with_imdb_id": 2}
+    names = ["movies.csv", "links.csv"]
+    assert movies.details == {"rows": 4, "rejected": {}, "names": names, "with_year": 3, "with_imdb_id": 2}
     assert movies.reloaded
 
 
@@ -65,7 +66,8 @@ def test_ratings_arrive_with_their_stars_and_utc_times(database: Database, make_
     assert [row[:3] for row in rows] == [(1, 1, 4.0), (1, 11, 4.5), (2, 1, 0.5), (2, 77, 5.0)]
     assert str(rows[0][3]) == "2000-07-30 18:45:03"
     file = ratings.details.pop("file")
-    assert ratings.details == {"rows": 4, "rows_read": 4, "rows_complete": 4, "rejected": {}}
+    counts = {"rows": 4, "rows_read": 4, "rows_complete": 4, "rejected": {}}
+    assert ratings.details == {**counts, "name": "ratings.csv", "assumed_utc": 0}
     assert (file["bytes"], file["lines"]) == (106, 5)
     assert file["sha256"] == hashlib.sha256((directory / "ratings.csv").read_bytes()).hexdigest()
 

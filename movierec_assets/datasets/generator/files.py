@@ -14,8 +14,8 @@ import polars as pl
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.generated import MOVIES_FILE, RATINGS_FILE, is_complete, marker_of, put_in_place
-from movierec_assets.datasets.layout import MOVIE_COLUMNS, RATING_COLUMNS
 from movierec_assets.datasets.movies import NO_GENRES
+from movierec_assets.datasets.tables import MOVIE_COLUMNS, RATING_COLUMNS
 
 from .films import Films
 from .simulation import Simulated, simulate

@@ -1,0 +1,136 @@
+"""Zip archives: the folders in them, and unpacking the files of one.
+
+Members are looked up by the names that a format knows and written to places made here, so that nothing in an archive
+can name a place outside.
+"""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from movierec_assets.datasets.errors import DatasetError
+
+from .unpacked import copy_within_space, kept_copy, require_space
+
+# Beside damage: NotImplementedError of a way of compressing that zipfile does not know, RuntimeError of a password.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_LEFT_OUT = "__MACOSX"
+
+
+@dataclass(frozen=True)
+class ZipFolder:
+    """A folder in an archive.
+
+    Attributes
+    ----------
+    archive : Path
+    inner : str
+        Path within the archive; empty for its root.
+    members : dict
+        Every member that may be read, by folder and name.
+    """
+
+    archive: Path
+    inner: str
+    members: dict[str, dict[str, zipfile.ZipInfo]]
+
+    @classmethod
+    def root(cls, archive: Path) -> ZipFolder:
+        """Open an archive.
+
+        Raises
+        ------
+        DatasetError
+            If it is damaged.
+        """
+        members: dict[str, dict[str, zipfile.ZipInfo]] = {"": {}}
+        try:
+            with zipfile.ZipFile(archive) as source:
+                infos = source.infolist()
+        except (OSError, *_UNREADABLE) as error:
+            raise _damaged(archive, error) from error
+        for info in infos:
+            place = PurePosixPath(info.filename.replace("\\", "/"))
+            folders = place.parts[:-1]
+            if info.is_dir() or place.is_absolute() or any(_hidden(part) for part in place.parts):
+                continue
+            if stat.S_ISLNK(info.external_attr >> 16):
+                continue
+            for depth in range(len(folders) + 1):
+                members.setdefault("/".join(folders[:depth]), {})
+            members["/".join(folders)][place.name] = info
+        return cls(archive, "", members)
+
+    @property
+    def shown(self) -> Path:
+        """How the folder is named to people."""
+        return self.archive / self.inner if self.inner else self.archive
+
+    @property
+    def name(self) -> str:
+        """Of the dataset that it holds."""
+        return PurePosixPath(self.inner).name or self.archive.stem
+
+    def names(self) -> Collection[str]:
+        """Names of its files."""
+        return self.members.get(self.inner, {}).keys()
+
+    def folders(self) -> Iterator[ZipFolder]:
+        """The folders in it."""
+        for inner in sorted(self.members):
+            parent = str(PurePosixPath(inner).parent).removeprefix(".")
+            if inner and parent == self.inner:
+                yield ZipFolder(self.archive, inner, self.members)
+
+    def folder(self, inner: str) -> ZipFolder | None:
+        """A folder by its path within the archive; None where there is none."""
+        return ZipFolder(self.archive, inner, self.members) if inner in self.members else None
+
+    def size(self, name: str) -> int:
+        """Bytes of a file, unpacked."""
+        return self.members[self.inner][name].file_size
+
+    def head(self, name: str, size: int) -> bytes:
+        """The first bytes of a file."""
+        try:
+            with zipfile.ZipFile(self.archive) as source, source.open(self.members[self.inner][name]) as stream:
+                return stream.read(size)
+        except (OSError, *_UNREADABLE):
+            return b""
+
+    def bring(self, names: Collection[str], cache: Path) -> Path:
+        """A directory in which files of the folder can be read, unpacked if need be.
+
+        Raises
+        ------
+        DatasetError
+            If a member is damaged, or the disk is too small.
+        """
+        chosen = sorted(names)
+
+        def unpack(target: Path) -> None:
+            require_space(target, sum(map(self.size, chosen)), self.archive)
+            try:
+                with zipfile.ZipFile(self.archive) as source:
+                    for name in chosen:
+                        member = self.members[self.inner][name]
+                        # No more than the archive says is read of a member, and its checksum is compared.
+                        with source.open(member) as packed, (target / name).open("wb") as out:
+                            copy_within_space(packed, out, self.archive, target)
+            except _UNREADABLE as error:
+                raise _damaged(self.archive, error) from error
+
+        return kept_copy(cache, self.archive, "/".join([self.inner, *chosen]), unpack)
+
+
+def _hidden(part: str) -> bool:
+    return part.startswith(".") or part == _LEFT_OUT
+
+
+def _damaged(archive: Path, error: Exception) -> DatasetError:
+    return DatasetError(f"{archive}: the archive cannot be unpacked ({error}). Fetch it again.")
