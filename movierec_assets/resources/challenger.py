@@ -61,7 +61,8 @@ class Challenger:
             "about": np.array(json.dumps(about)),
         }
         # Without it where it says nothing: what an earlier version stored then has the fingerprint that was recorded.
-        return arrays if self.unseen.all() else arrays | {"unseen": self.unseen}
+        says_nothing = self.unseen.all() and len(self.unseen) == len(self.scored.users)
+        return arrays if says_nothing else arrays | {"unseen": self.unseen}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import pytest
 from dagster import AssetKey, DagsterInstance
@@ -14,6 +13,7 @@ from dagster import AssetKey, DagsterInstance
 from movierec_assets.defs import versions
 from movierec_assets.defs.catch_up import _decided
 from movierec_assets.defs.provenance import record
+from movierec_assets.resources.artifact_places import local_path
 from movierec_assets.resources.decisions import Promotions
 from movierec_assets.resources.registry import MODEL_NAME
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
@@ -50,7 +50,9 @@ def _numbers(platform: Platform) -> list[int]:
 def _files_of(platform: Platform, number: int) -> Path:
     """Directory of the files of a version."""
     model = platform.registry.client.get_logged_model(str(platform.registry.version(number).model_id))
-    return Path(unquote(urlparse(model.artifact_location).path))
+    directory = local_path(model.artifact_location, platform.settings.artifacts)
+    assert directory is not None
+    return directory
 
 
 def _delete_version(platform: Platform, number: int) -> None:
