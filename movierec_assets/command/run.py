@@ -214,11 +214,14 @@ class _Teller:
             if step is None:
                 self._console.print(f"[dim]{escape(entry.user_message)}[/]")
                 return entry.user_message
+            if _level(entry) > logging.INFO:
+                self._console.print(f"[yellow]! {escape(entry.user_message)}[/]")
+                self.report.warnings.append(entry.user_message)
             return f"{step}: {entry.user_message}"
         kind = event.event_type_value
         if kind == "STEP_START" and step:
             self._started[step] = entry.timestamp
-            return f"{step}: started"
+            return f"{step}: started" if self._console.is_terminal else None
         if kind == "ASSET_MATERIALIZATION" and step:
             self._materialized(event, step)
         elif kind == "ASSET_CHECK_EVALUATION":
@@ -274,8 +277,12 @@ def is_of_the_platform(entry: EventLogEntry) -> bool:
 
     Dagster's I/O managers log at DEBUG, which no asset does; the few lines at INFO are known by how they begin.
     """
-    level = int(entry.level) if str(entry.level).isdigit() else logging.getLevelNamesMapping()[str(entry.level)]
+    level = _level(entry)
     return level > logging.INFO or (level == logging.INFO and not entry.user_message.startswith(_OF_THE_FRAMEWORK))
+
+
+def _level(entry: EventLogEntry) -> int:
+    return int(entry.level) if str(entry.level).isdigit() else logging.getLevelNamesMapping()[str(entry.level)]
 
 
 def _tail(log: Path, lines: int = 15) -> str:

@@ -89,6 +89,10 @@ def _show_data(facts: dict[str, dict[str, Any]], console: Console) -> None:
             f"[bold]Learned[/]    from {positives['dagster/row_count']:,} likes of {positives['users']:,} users "
             f"for {positives['movies']:,} movies"
         )
+    if left_out := facts.get("als_model", {}).get("users_left_out"):
+        console.print(
+            f"           Not scored this time: {left_out:,}, who rated a movie again that an earlier training saw"
+        )
 
 
 def show_rejected(rejected: Sequence[Rejected], console: Console) -> None:

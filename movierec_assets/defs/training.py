@@ -94,6 +94,7 @@ def als_model(
     if champion is None and (broken := promotions.broken_champion()) is not None:
         context.log.warning(broken)
     order = Order.of(data, chosen, database)
+    versions.ensure_experiment(context.log.warning)  # deleted in MLflow, it would take the earlier trainings with it
     trained = None if config.retrain else trained_before(context, versions, order)
     if trained is None:
         with tracking.run(context, order.run_name("train")) as mlflow:

@@ -17,6 +17,7 @@ import re
 import shutil
 import tempfile
 import time
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 _MANIFEST = "manifest.json"
 _HALF_WRITTEN = ".writing-"
 _LONGEST_WRITE = 3600
@@ -60,11 +61,13 @@ class ChampionCopy:
             if manifest.get("format") != _FORMAT:
                 return None
             arrays: dict[str, npt.NDArray[Any]] = {}
-            for name, size in manifest["bytes"].items():
+            for name, (size, checksum) in manifest["files"].items():
                 file = place / f"{name}.npy"
                 if file.stat().st_size != size:
                     return None
                 arrays[name] = np.load(file, mmap_mode="c", allow_pickle=False)
+                if _checksum(arrays[name]) != checksum:
+                    return None
             return Recommender.from_arrays(arrays)
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -81,12 +84,12 @@ class ChampionCopy:
         place = self._place(version)
         beside = Path(tempfile.mkdtemp(prefix=_HALF_WRITTEN, dir=self.directory))
         try:
-            sizes = {}
+            files = {}
             for name, array in recommender.to_arrays().items():
                 file = beside / f"{name}.npy"
                 np.save(file, array, allow_pickle=False)
-                sizes[name] = file.stat().st_size
-            (beside / _MANIFEST).write_text(json.dumps({"format": _FORMAT, "bytes": sizes}), encoding="utf-8")
+                files[name] = (file.stat().st_size, _checksum(array))
+            (beside / _MANIFEST).write_text(json.dumps({"format": _FORMAT, "files": files}), encoding="utf-8")
             beside.chmod(0o755)
             if place.exists():  # damaged, or somebody else was quicker
                 shutil.rmtree(place, ignore_errors=True)
@@ -107,6 +110,11 @@ class ChampionCopy:
 
     def _place(self, version: Version) -> Path:
         return self.directory / f"{version.number}-{re.sub(r'[^A-Za-z0-9_-]', '_', version.run_id)}"
+
+
+def _checksum(array: npt.NDArray[Any]) -> int:
+    """CRC-32 of the values; a hundred megabytes take a twentieth of a second."""
+    return zlib.crc32(np.atleast_1d(np.ascontiguousarray(array)).view(np.uint8))
 
 
 def _is_recent(path: Path) -> bool:

@@ -281,6 +281,7 @@ class ModelRegistry:
         try:
             found = registry_lookup.by_alias(self.uri, MODEL_NAME, alias)
         except registry_lookup.LookupUnsupportedError:
+            self.require_reachable()  # within seconds; the client would try for minutes
             return self._by_alias_of_client(alias)
         if found is None:
             return None

@@ -76,8 +76,11 @@ def test_lines_of_the_platform_are_told_and_those_of_dagster_only_kept(tmp_path:
         assert any(text.startswith(framework) for text in kept)
     teller = run._Teller(run.Report(done.run_id, tmp_path), file)
     told = [message for entry in entries if (message := teller.tell(entry)) is not None]
-    assert told == ["matrix: started", "fit: started", "fit: Fitting 1 positive", "fit: That is few"]
-    assert "\x1b" not in file.file.getvalue()  # type: ignore[attr-defined]
+    assert told == ["fit: Fitting 1 positive", "fit: That is few"]
+    shown = file.file.getvalue()  # type: ignore[attr-defined]
+    assert "! That is few\n" in shown, "a warning stays on the screen"
+    assert teller.report.warnings == ["That is few"]
+    assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize("job", ["everything", "train"])

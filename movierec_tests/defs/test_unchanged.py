@@ -103,6 +103,14 @@ def test_other_code_is_a_change_and_a_challenger_that_was_kept_is_not_decided_ab
     assert len(promotions.history()) == len(decisions) + 1
 
 
+def test_an_experiment_that_was_deleted_takes_no_training_with_it(platform: Platform) -> None:
+    before = _numbers(platform)
+    assert _train()["unchanged"]
+    platform.registry.client.delete_experiment(platform.registry.ensure_experiment())
+    assert _train()["unchanged"]
+    assert _numbers(platform) == before
+
+
 @pytest.mark.parametrize("lose", [_delete_version, _delete_files, _delete_run], ids=["version", "files", "run"])
 def test_what_was_deleted_in_mlflow_is_trained_again(platform: Platform, lose: Callable[[Platform, int], None]) -> None:
     before = _numbers(platform)

@@ -16,7 +16,7 @@ import requests
 
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.resources import registry_lookup
-from movierec_assets.resources.registry import CHAMPION, MODEL_NAME, ModelRegistry
+from movierec_assets.resources.registry import CHAMPION, MODEL_NAME, ModelRegistry, RegistryUnavailableError
 from movierec_assets.serving.recommendations import Answer, RecommendationService
 from movierec_tests.defs.harness import Platform, own_platform
 from movierec_tests.registry_harness import USERS, move_alias, promotions_of, register, reset
@@ -85,13 +85,19 @@ def test_after_the_alias_was_moved_in_mlflow_the_next_reader_brings_the_copy(pla
     assert _copies(platform) == [str(first)]
 
 
-@pytest.mark.parametrize("damage", ["cut short", "a file is missing", "no manifest", "another format"])
+@pytest.mark.parametrize(
+    "damage", ["cut short", "changed inside", "a file is missing", "no manifest", "another format"]
+)
 def test_a_damaged_copy_is_made_again(platform: Platform, damage: str) -> None:
     _promote(platform, register(platform))
     expected = _answer(platform)
     (place,) = platform.registry.copy.directory.iterdir()
     if damage == "cut short":
         os.truncate(place / "movie_factors.npy", 200)
+    elif damage == "changed inside":
+        content = bytearray((place / "movie_factors.npy").read_bytes())
+        content[-8] ^= 0xFF
+        (place / "movie_factors.npy").write_bytes(content)
     elif damage == "a file is missing":
         (place / "titles.npy").unlink()
     elif damage == "no manifest":
@@ -159,6 +165,13 @@ def test_the_alias_is_found_as_by_mlflows_client_in_its_tables_and_at_its_server
         there(True)
         registry.client.delete_model_version(MODEL_NAME, str(second))
         there(False)
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg2://u:secret@127.0.0.1:9/x_mlflow"])
+def test_with_mlflow_away_an_answer_is_refused_in_a_sentence(platform: Platform, uri: str) -> None:
+    service = RecommendationService(platform.database, ModelRegistry(uri, platform.settings.state / "mlartifacts"))
+    with pytest.raises(RegistryUnavailableError, match=r"MLflow does not answer at .*127\.0\.0\.1:9"):
+        service.for_user(USERS[0], 5)
 
 
 def test_what_cannot_be_asked_in_short_is_asked_by_mlflows_client(platform: Platform) -> None:
