@@ -19,6 +19,10 @@ from .unpacked import copy_within_space, kept_copy, require_space
 
 # Beside damage: NotImplementedError of a way of compressing that zipfile does not know, RuntimeError of a password.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_ENCRYPTED = 0x1
+"""Bit of a member's flags."""
+_HEAD = 1_024
+_MAGIC = b"PK\x03\x04"
 _LEFT_OUT = "__MACOSX"
 
 
@@ -109,9 +113,13 @@ class ZipFolder:
         Raises
         ------
         DatasetError
-            If a member is damaged, or the disk is too small.
+            If a member is damaged or protected by a password, or the disk is too small.
         """
         chosen = sorted(names)
+        if any(self.members[self.inner][name].flag_bits & _ENCRYPTED for name in chosen):
+            raise DatasetError(
+                f"{self.archive}: the archive is protected by a password. Unpack it, then name the directory."
+            )
 
         def unpack(target: Path) -> None:
             require_space(target, sum(map(self.size, chosen)), self.archive)
@@ -128,9 +136,45 @@ class ZipFolder:
         return kept_copy(cache, self.archive, "/".join([self.inner, *chosen]), unpack)
 
 
+def broken(path: Path) -> DatasetError | None:
+    """What to say of a file that is meant to be a zip archive and is none.
+
+    Returns
+    -------
+    DatasetError or None
+        None where the file is an archive whose list of members can be found, or where neither its name nor its first
+        bytes are those of one.
+    """
+    if zipfile.is_zipfile(path):
+        return None
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError as error:
+        return DatasetError(f"{path}: cannot be read ({error.strerror or error}).")
+    if path.suffix.lower() != ".zip" and not head.startswith(_MAGIC):
+        return None
+    if not head:
+        fault = "the archive is empty (0 bytes). Fetch it again."
+    elif head.startswith(_MAGIC):
+        fault = "the archive is damaged or cut off: its end is missing. Fetch it again."
+    elif head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        fault = (
+            "this is a web page and not an archive. The server sent it instead of the file, for example to ask for a "
+            "login; open the file to see why, then fetch the archive again."
+        )
+    else:
+        fault = "not a zip archive by its content. It is damaged, or a file of another kind; fetch it again."
+    return DatasetError(f"{path}: {fault}")
+
+
 def _hidden(part: str) -> bool:
     return part.startswith(".") or part == _LEFT_OUT
 
 
 def _damaged(archive: Path, error: Exception) -> DatasetError:
-    return DatasetError(f"{archive}: the archive cannot be unpacked ({error}). Fetch it again.")
+    if isinstance(error, NotImplementedError):
+        remedy = "Unpack it with another program, then name the directory."
+    else:
+        remedy = "It is damaged; fetch it again."
+    return DatasetError(f"{archive}: the archive cannot be unpacked ({error}). {remedy}")

@@ -17,7 +17,7 @@ from movierec_assets.datasets.exports import export_beginning, export_named
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.tables import DataFile
 
-from .archive import ZipFolder
+from .archive import ZipFolder, broken
 from .compressed import SUFFIXES, decompress, head_of
 from .contract import Format, Kind
 from .kaggle import KAGGLE
@@ -203,10 +203,15 @@ def find(path: Path) -> Found:
     if path.is_file():
         if zipfile.is_zipfile(path):
             return _in_folder(ZipFolder.root(path))
+        if error := broken(path):
+            raise error
         return _by_file(Directory(path.parent), path.name)
     for parent in path.parents:
-        if parent.is_file() and zipfile.is_zipfile(parent):
-            return _in_archive(ZipFolder.root(parent), path.relative_to(parent).as_posix())
+        if parent.is_file():
+            if zipfile.is_zipfile(parent):
+                return _in_archive(ZipFolder.root(parent), path.relative_to(parent).as_posix())
+            if error := broken(parent):
+                raise error
     raise DatasetError(f"{path}: no such file or directory. Name a directory that holds ratings.csv and movies.csv.")
 
 
@@ -335,6 +340,10 @@ def _nothing_in(folder: Folder) -> DatasetError:
     for place in places:
         if error := _export_in(place, place.names()) or _incomplete(place):
             return error
+    if isinstance(folder, Directory):
+        for archive in folder.archives():
+            if error := broken(archive):
+                return error
     formats = "; ".join(each.files for each in FORMATS)
     return DatasetError(
         f"{folder.shown}: no dataset there. One holds the files of a format: {formats}. Name a directory or a .zip "

@@ -104,13 +104,44 @@ def test_a_directory_without_a_dataset_says_what_is_missing(tmp_path: Path, name
     [
         ("u.user", r"u\.user: not a file of ratings by its name\. Those are called ratings\.csv, "),
         ("all.tar.gz", r"all\.tar\.gz: an archive that is not a zip\. Unpack it"),
-        ("broken.zip", r"broken\.zip: not a file of ratings"),
     ],
 )
 def test_another_file_is_called_what_it_is(home: Path, name: str, message: str) -> None:
     (home / "csv" / name).write_bytes(b"x")
     with pytest.raises(DatasetError, match=message):
         find(home / "csv" / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("films.zip", b"", r"the archive is empty \(0 bytes\)\. Fetch it again"),
+        ("films.zip", b"<!DOCTYPE html><title>Log in</title>", "this is a web page and not an archive"),
+        ("films.ZIP", b"\xef\xbb\xbf\r\n <html></html>", "this is a web page and not an archive"),
+        ("films.zip", None, r"the archive is damaged or cut off.*Fetch it again"),
+        ("films.zip.part", None, r"the archive is damaged or cut off.*Fetch it again"),
+        ("films.zip", b"7z\xbc\xaf", r"not a zip archive by its content"),
+    ],
+)
+def test_a_zip_that_was_not_fetched_whole_is_called_what_it_is(
+    home: Path, tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    place = tmp_path / "fetched" / name
+    place.parent.mkdir()
+    whole = zipped(tmp_path / "whole.zip", home / "csv").read_bytes()
+    place.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    for named in (place, place / "csv"):
+        with pytest.raises(DatasetError, match=f"{place}: {message}"):
+            find(named)
+
+
+def test_a_directory_with_only_a_broken_archive_says_what_is_wrong_with_it(home: Path) -> None:
+    (home / "alone").mkdir()
+    (home / "alone" / "films.zip").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"alone/films\.zip: the archive is empty"):
+        find(home / "alone")
+    (home / "csv" / "films.zip").write_bytes(b"")
+    assert find(home / "csv").name == "csv"
 
 
 EXPORTS = {

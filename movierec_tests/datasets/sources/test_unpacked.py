@@ -139,15 +139,40 @@ def _packed(directory: Path, tmp_path: Path, kind: str) -> Path:
 
 def test_an_archive_with_a_password_is_named(directory: Path, cache: Path, tmp_path: Path) -> None:
     archive = zipped(tmp_path / "films.zip", directory)
-    content = bytearray(archive.read_bytes())
-    for mark, flag in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        start = content.find(mark)
-        while start >= 0:
-            content[start + flag] |= 1
-            start = content.find(mark, start + 1)
-    archive.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"films\.zip: the archive cannot be unpacked \(.*password"):
+    _patch(archive, "ml-made-up/ratings.csv", {6: 1}, {8: 1})
+    with pytest.raises(
+        DatasetError, match=r"films\.zip: the archive is protected by a password\. Unpack it, then name"
+    ):
         opened(archive, cache)
+    assert not files_below(cache)
+
+
+def test_a_password_of_a_file_that_is_not_needed_is_not_asked_for(directory: Path, cache: Path, tmp_path: Path) -> None:
+    (directory / "tags.csv").write_text("userId,movieId,tag,timestamp\n")
+    archive = zipped(tmp_path / "films.zip", directory)
+    _patch(archive, "ml-made-up/tags.csv", {6: 1}, {8: 1})
+    assert len(read_ratings(opened(archive, cache), list(TITLES))) == len(ROWS)
+
+
+def test_an_archive_compressed_in_an_unknown_way_is_not_fetched_again(
+    directory: Path, cache: Path, tmp_path: Path
+) -> None:
+    archive = zipped(tmp_path / "films.zip", directory)
+    _patch(archive, "ml-made-up/ratings.csv", {8: 9}, {10: 9})  # Deflate64, as Windows writes large files
+    with pytest.raises(
+        DatasetError, match=r"films\.zip: the archive cannot be unpacked \(.*\)\. Unpack it with another"
+    ):
+        opened(archive, cache)
+
+
+def _patch(archive: Path, member: str, local: dict[int, int], central: dict[int, int]) -> None:
+    """Set bytes of a member's two headers, by their offsets in those."""
+    content = bytearray(archive.read_bytes())
+    name = member.encode()
+    for start, size, values in ((content.find(name), 30, local), (content.rfind(name), 46, central)):
+        for offset, value in values.items():
+            content[start - size + offset] = value
+    archive.write_bytes(content)
 
 
 def test_copies_of_files_that_are_gone_and_of_killed_processes_are_removed(
