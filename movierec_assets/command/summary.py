@@ -90,9 +90,7 @@ def _show_data(facts: dict[str, dict[str, Any]], console: Console) -> None:
             f"for {positives['movies']:,} movies"
         )
     if left_out := facts.get("als_model", {}).get("users_left_out"):
-        console.print(
-            f"           Not scored this time: {left_out:,}, who rated a movie again that an earlier training saw"
-        )
+        console.print(f"           {left_out:,} of them not scored today: a held-out like was trained on before")
 
 
 def show_rejected(rejected: Sequence[Rejected], console: Console) -> None:

@@ -290,8 +290,8 @@ def train_version(
     context.log.info(f"Started {start}")
     if fits.left_out.any():
         context.log.info(
-            f"Users that are not scored this time: {int(fits.left_out.sum()):,}. An earlier training saw what is held out "
-            "of them now, because they rated a movie again"
+            f"Users that are not scored this time: {int(fits.left_out.sum()):,}. An earlier training saw what is held "
+            "out of them now, because they rated a movie again"
         )
     provenance = json.dumps(_provenance(context, data, start))
     mlflow.set_tags({"start": start, PROVENANCE: provenance})
