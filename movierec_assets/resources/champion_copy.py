@@ -114,7 +114,7 @@ class ChampionCopy:
 
 def _checksum(array: npt.NDArray[Any]) -> int:
     """CRC-32 of the values; a hundred megabytes take a twentieth of a second."""
-    return zlib.crc32(memoryview(np.atleast_1d(np.ascontiguousarray(array)).view(np.uint8)))
+    return zlib.crc32(np.atleast_1d(np.ascontiguousarray(array)).view(np.uint8).data)
 
 
 def _is_recent(path: Path) -> bool:
