@@ -138,7 +138,8 @@ def test_ratings_at_one_time_are_refused_and_say_what_can_be_done(tmp_path: Path
     for part in (
         "all ratings have one time, 1700000000 (2023-11-14 22:13:20 UTC)",
         "Nothing is earlier than anything",
-        "with the time at which each was made",
+        "Write a column timestamp with the time at which each rating was made",
+        "write 1000000000 plus the number of the row",
         "strong-generalization",
         "MOVIEREC_ALLOW_UNORDERED=true",
     ):
