@@ -13,10 +13,9 @@ NOTHING_IS_EARLIER = (
     "be scored."
 )
 GET_TIMES = (
-    "Export the ratings again with the time at which each was made. If the rows stand in the order in which they were "
-    "rated, their numbers will do as times: "
-    'awk -F, \'NR==1 {print "userId,movieId,rating,timestamp"; next} {print $1","$2","$3","1000000000+NR}\' '
-    "ratings.csv > numbered.csv"
+    "Write a column timestamp with the time at which each rating was made: Unix seconds, or a date such as 2015-03-31 "
+    "06:40:02. If only the order of the ratings is known, put the rows in that order and write 1000000000 plus the "
+    "number of the row."
 )
 
 _CAUSES: dict[Reason, str] = {

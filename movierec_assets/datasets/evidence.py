@@ -35,6 +35,8 @@ class Evidence:
         The different ratings that are no half stars from 0.5 to 5, ascending, at most a few hundred of them.
     unknown : dict of int to int
         Rows of each movie that is not known.
+    impossible_times, zero_times : int
+        Rows with an impossible time, and those of them with 0.
     """
 
     _MOST_VALUES = 300
@@ -45,6 +47,7 @@ class Evidence:
         self.off_grid: FloatArray = np.empty(0)
         self._off_grid_rows: IntArray = np.empty(0, np.int64)
         self.unknown: dict[int, int] = {}
+        self.impossible_times = self.zero_times = 0
         self.times = Times()
 
     def add(
@@ -67,6 +70,9 @@ class Evidence:
             kept[np.argsort(-rows, kind="stable")[: self._MOST_VALUES]] = True
             kept[[0, -1]] = True
             self.off_grid, self._off_grid_rows = values[kept], rows[kept]
+        impossible = detail[code == Reason.TIMESTAMP_RANGE]
+        self.impossible_times += len(impossible)
+        self.zero_times += int((impossible == 0).sum())
         movies = detail[code == Reason.UNKNOWN_MOVIE]
         for movie, count in zip(*(each.tolist() for each in np.unique(movies, return_counts=True)), strict=True):
             self.unknown[movie] = self.unknown.get(movie, 0) + count

@@ -6,6 +6,7 @@ remedy. What does not: what is noted of a file (`evidence`), reading rows, and r
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ import numpy as np
 from .causes import GET_TIMES, NOTHING_IS_EARLIER, likely_cause
 from .evidence import Evidence
 from .rejects import Reason, Rejects
-from .tables import DataFile
+from .tables import DataFile, find_columns, open_file
 
 SHARE_SETTING = "MOVIEREC_MAX_REJECTED_SHARE"
 ORDER_SETTING = "MOVIEREC_ALLOW_UNORDERED"
@@ -35,6 +36,13 @@ OUTDONE = (Reason.DUPLICATE_RATING, Reason.DUPLICATE_MOVIE, Reason.DUPLICATE_LIN
 _LINE_SHOWN = 120
 _FIRST_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _MILLISECONDS = 10**11
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:([.,' \u00a0\u202f\u2019])[0-9]{3})(?:\1[0-9]{3})*")
+_WHOLE = {
+    Reason.USER_NOT_INTEGER: ("userId", "User ids"),
+    Reason.MOVIE_NOT_INTEGER: ("movieId", "Movie ids"),
+    Reason.TIMESTAMP_NOT_INTEGER: ("timestamp", "Times"),
+}
+"""Column with whole numbers, and what they are."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,7 @@ def misfit_of_ratings(
     if tally.misfits > _allowed(tally, limits, ALWAYS_ALLOWED):
         if (fault := _fault_of_movies(path, tally, evidence, movies, list(lost))) is not None:
             return f"{fault}\n{_override(tally)}"
-        return _too_many(path, tally, limits, _cause(tally, evidence))
+        return _too_many(path, tally, limits, _cause(file, tally, evidence))
     if not complete:
         return None
     return _nothing_is_liked(path, evidence, limits) or _unordered(path, evidence, limits)
@@ -162,7 +170,7 @@ def _nothing_loads(file: DataFile, tally: Tally, evidence: Evidence, movies: Pat
         [
             f"{file.shown}: none of its {tally.rows:,} rows can be loaded.",
             *(tally.lines() or ["It holds a header only."]),
-            *_because(_cause(tally, evidence)),
+            *_because(_cause(file, tally, evidence)),
             f"Each row must read like {file.table.example} ({','.join(file.table.columns)}), with movies from "
             f"{movies.name}; correct the file, or fetch the release again.",
         ]
@@ -194,21 +202,21 @@ def _unordered(path: Path, evidence: Evidence, limits: Limits) -> str | None:
     )
 
 
-def misfit_of_tail(path: Path, tally: Tally, evidence: Evidence, limits: Limits) -> str | None:
+def misfit_of_tail(file: DataFile, tally: Tally, evidence: Evidence, limits: Limits) -> str | None:
     """Why rows that were appended to a file of ratings do not fit; None when they do.
 
     They are judged on their own: to a long file, a short tail in another scale is a small share.
     """
     if tally.misfits <= _allowed(tally, limits, ALWAYS_ALLOWED_OF_TAIL):
         return None
-    return _too_many(path, tally, limits, _cause(tally, evidence), "rows that were appended")
+    return _too_many(file.shown, tally, limits, _cause(file, tally, evidence), "rows that were appended")
 
 
-def misfit_of_movies(path: Path, tally: Tally, limits: Limits) -> str | None:
+def misfit_of_movies(file: DataFile, tally: Tally, limits: Limits) -> str | None:
     """Why a file of movies does not fit; None when it does."""
     if tally.misfits <= _allowed(tally, limits, ALWAYS_ALLOWED):
         return None
-    return _too_many(path, tally, limits, likely_cause(tally.main, of_movies=True))
+    return _too_many(file.shown, tally, limits, _thousands(file, tally) or likely_cause(tally.main, of_movies=True))
 
 
 def _allowed(tally: Tally, limits: Limits, always: int) -> float:
@@ -236,15 +244,38 @@ def _override(tally: Tally) -> str:
     return f"To load what fits all the same, set {SHARE_SETTING}={enough:g}."
 
 
-def _cause(tally: Tally, evidence: Evidence) -> str | None:
+def _cause(file: DataFile, tally: Tally, evidence: Evidence) -> str | None:
     reason = tally.main
     if reason is Reason.RATING_GRID and (scale := evidence.scale()) is not None:
         return scale
+    if reason is Reason.TIMESTAMP_RANGE and evidence.zero_times == evidence.impossible_times:
+        what = "these" if evidence.accepted else "the"
+        return f"All {what} times are 0, so they are missing. {NOTHING_IS_EARLIER}\n{GET_TIMES}"
     if reason is Reason.TIMESTAMP_RANGE:
         detail = int(tally.first.detail[tally.first.code == reason][0])
         if abs(detail) >= _MILLISECONDS:
             return f"Times such as {detail} are no seconds: are they milliseconds? Divide by 1,000."
-    return likely_cause(reason)
+    return _thousands(file, tally) or likely_cause(reason)
+
+
+def _thousands(file: DataFile, tally: Tally) -> str | None:
+    """Say that whole numbers have thousands separators, where the first one that cannot be read has."""
+    reason = tally.main
+    if reason not in _WHOLE:
+        return None
+    text = tally.first.text.gather(np.flatnonzero(tally.first.code == reason))[0]
+    with open_file(file.path) as stream:
+        header = find_columns(stream, file)
+    fields = (
+        next(csv.reader([text], delimiter=header.separator, skipinitialspace=True))
+        if len(header.separator) == 1
+        else []
+    )
+    column, what = _WHOLE[reason]
+    place = header.positions[file.table.columns.index(column)]
+    if place < len(fields) and (found := _THOUSANDS.fullmatch(fields[place].strip())):
+        return f"{what} are written with thousands separators, as in {found[0]}: export them without."
+    return None
 
 
 def _fault_of_movies(path: Path, tally: Tally, evidence: Evidence, movies: Path, lost: list[str]) -> str | None:

@@ -66,7 +66,7 @@ class Movies:
 
     def misfit(self, file: DataFile, limits: Limits) -> str | None:
         """Why a load would refuse the file of movies; None when it would not."""
-        return misfit_of_movies(file.shown, Tally.of(self.rejects, len(self) + len(self.rejects)), limits)
+        return misfit_of_movies(file, Tally.of(self.rejects, len(self) + len(self.rejects)), limits)
 
 
 def parse_year(title: str) -> int | None:
@@ -159,7 +159,7 @@ def _read_links(file: DataFile | None, known: Container[int], movies: str) -> tu
         return {}, Rejects.of("links.csv", 0, [], movies)
     links: dict[int, tuple[int, str, str | None, int | None]] = {}
     bad: list[RejectedRow] = []
-    width, rows = _rows(file, bad)
+    width, rows = _rows(file, bad, numbers=len(file.table.columns))
     for line, text, (number, imdb, tmdb) in rows:
         movie_id = _id(number)
         imdb_found = _IMDB.fullmatch(imdb.strip())
@@ -181,10 +181,11 @@ def _read_links(file: DataFile | None, known: Container[int], movies: str) -> tu
     return {key: (imdb, tmdb) for key, (_, _, imdb, tmdb) in links.items()}, Rejects.of(file.name, width, bad, movies)
 
 
-def _rows(file: DataFile, bad: list[RejectedRow]) -> tuple[int, Iterator[tuple[int, str, list[str]]]]:
+def _rows(file: DataFile, bad: list[RejectedRow], numbers: int = 1) -> tuple[int, Iterator[tuple[int, str, list[str]]]]:
     """Fields in a row of a file, and its rows as (line, text, values of the columns asked for).
 
-    Rows that are no rows of the table are appended to `bad`.
+    Rows that are no rows of the table are appended to `bad`. The first `numbers` columns hold numbers: where fields are
+    not separated by commas, a comma in them is a decimal one.
     """
     table = file.table
     with open_file(file.path) as stream:
@@ -203,8 +204,14 @@ def _rows(file: DataFile, bad: list[RejectedRow]) -> tuple[int, Iterator[tuple[i
                     f"`iconv -f latin1 -t utf-8 {file.name} > fixed.csv`."
                 ) from error
 
+    def values(fields: Sequence[str]) -> list[str]:
+        found = [fields[position] for position in header.positions]
+        if header.separator != ",":
+            found[:numbers] = [value.replace(",", ".") for value in found[:numbers]]
+        return found
+
     def is_row(fields: Sequence[str]) -> bool:
-        return len(fields) == header.width and not isinstance(_id(fields[header.positions[0]]), Reason)
+        return len(fields) == header.width and not isinstance(_id(values(fields)[0]), Reason)
 
     def split(texts: Sequence[str]) -> Iterator[tuple[int, str, list[str] | None]]:
         if table.separator is None:
@@ -222,7 +229,7 @@ def _rows(file: DataFile, bad: list[RejectedRow]) -> tuple[int, Iterator[tuple[i
             elif fields is None:
                 bad.append((number, Reason.MALFORMED, 0, text))
             elif len(fields) == header.width:
-                yield number, text, [fields[position] for position in header.positions]
+                yield number, text, values(fields)
             else:
                 bad.append((number, Reason.FIELD_COUNT, len(fields), text))
 

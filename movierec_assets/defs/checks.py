@@ -38,7 +38,8 @@ from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 
 WORTH_A_WARNING = 0.01
-"""Share of rejected rows that is told as a warning."""
+"""Share of rejected rows above which they are told as a warning."""
+_WARNS = f"this check warns above {WORTH_A_WARNING:.0%}"
 
 _PARTS = {name: AssetIn(name) for name in ("validation_matrix", "test_matrix")}
 
@@ -57,11 +58,11 @@ def most_rows_loaded(postgres: PostgresResource) -> AssetCheckResult:
     misfits, most = sum(rejected.values()) - outdone, get_settings().max_rejected_share
     share = misfits / read if read else 1.0
     too_many = share > most and misfits > ALWAYS_ALLOWED
+    limit = f"at most {most:.0%} may be (MOVIEREC_MAX_REJECTED_SHARE)" if too_many else _WARNS
     return AssetCheckResult(
         passed=share <= WORTH_A_WARNING,
         severity=AssetCheckSeverity.ERROR if too_many else AssetCheckSeverity.WARN,
-        description=f"{share:.2%} of {read:,} rows rejected, at most {most:.0%} may be (MOVIEREC_MAX_REJECTED_SHARE); "
-        f"see {SCHEMA}.rejected_ratings.",
+        description=f"{share:.2%} of {read:,} rows rejected, {limit}; see {SCHEMA}.rejected_ratings.",
         metadata={"rejected_by_reason": MetadataValue.json(rejected), "rejected_share": share},
     )
 

@@ -47,7 +47,7 @@ class Loaded:
     details : dict
         `rows`, `rejected` (by reason) and other counts.
     appended : int or None
-        Rows of the file that were merged, where it had only grown.
+        New rows of the file that loaded, where it had only grown; rejected ones do not count.
     movies : Loaded or None
         The movies, where they were loaded first because the table did not hold those of the dataset.
     """
@@ -202,9 +202,9 @@ def load_ratings(
     judge = Judge(files, limits_of(get_settings()), _rejected_texts(database, files.movie_file.name))
     before = None if first is None else _version_of_ratings(combined_hash(first), movies)
     if last is not None and state is not None and last.version == before and may_append(files, last, length):
-        details = append(database, files, known, last, load, whole, length, progress, say, judge)
-        if details is not None:
-            appended = details["rows_read"] - last.details["rows_read"]
+        merged = append(database, files, known, last, load, whole, length, progress, say, judge)
+        if merged is not None:
+            details, appended = merged
     if details is None:
         details = load_all(database, files, known, last, load, whole, length, progress, say, judge, since)
     update_rejects(database)

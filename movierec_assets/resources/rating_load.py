@@ -80,7 +80,7 @@ class Judge:
             file, scan.tally(), scan.evidence, self.limits, movies=self.files.movie_file.shown, lost=self.lost
         )
         if misfit is None and since:
-            misfit = misfit_of_tail(file.shown, scan.tally(since), scan.evidence, self.limits)
+            misfit = misfit_of_tail(file, scan.tally(since), scan.evidence, self.limits)
         self._refuse(misfit)
 
     def tail(self, scan: RatingScan) -> None:
@@ -90,7 +90,7 @@ class Judge:
         ------
         DatasetError
         """
-        self._refuse(misfit_of_tail(self.files.rating_file.shown, scan.tally(), scan.evidence, self.limits))
+        self._refuse(misfit_of_tail(self.files.rating_file, scan.tally(), scan.evidence, self.limits))
 
     @staticmethod
     def _refuse(misfit: str | None) -> None:
@@ -231,10 +231,11 @@ def append(
     progress: Progress | None,
     say: Say,
     judge: Judge,
-) -> dict[str, Any] | None:
-    """Merge what was appended to the file; returns the details of the load, which are those of a full one.
+) -> tuple[dict[str, Any], int] | None:
+    """Merge what was appended to the file.
 
-    None when the table meanwhile is that of another load.
+    Returns the details of the load, which are those of a full one, and how many of the new rows loaded; None when the
+    table meanwhile is that of another load.
 
     Raises
     ------
@@ -285,7 +286,7 @@ def append(
         pairs.add(pair_key(tail.user_id, tail.movie_id))
         dataset = recognize(cursor, files.name, pairs, continues=found[1])
         record_load(cursor, "ratings", load(details), dataset.id)
-    return details
+    return details, len(tail) - len(beaten)
 
 
 def _columns(rows: Accepted) -> Columns:

@@ -92,6 +92,11 @@ def test_stars_none_of_which_is_a_like_are_refused_although_every_row_loads(
         ("{u},{n},4,1000000000000", "are they milliseconds? Divide by 1,000."),
         ("{u},{n},,1000000000", "watched and not rated"),
         ("{u},{n},vier,1000000000", "are ratings words?"),
+        ('"1,0{u}",{n},4,1000000000', "User ids are written with thousands separators, as in 1,050: export them"),
+        ("1.0{u},{n},4,1000000000", "User ids are written with thousands separators, as in 1.050: export them"),
+        ('{u},"1,0{u}",4,1000000000', "Movie ids are written with thousands separators, as in 1,050: export them"),
+        ('{u},{n},4,"1,000,000,0{u}"', "Times are written with thousands separators, as in 1,000,000,050: export"),
+        ("{u},{n},4,0", "All these times are 0, so they are missing. Nothing is earlier than anything"),
         ("Ann,{n},4,1000000000", "Are users given by name?"),
         ("{u},tt0114709,4,1000000000", "another site's id"),
         ("{u},{n},4", "a comma"),
@@ -138,12 +143,28 @@ def test_ratings_at_one_time_are_refused_and_say_what_can_be_done(tmp_path: Path
     for part in (
         "all ratings have one time, 1700000000 (2023-11-14 22:13:20 UTC)",
         "Nothing is earlier than anything",
-        "with the time at which each was made",
+        "Write a column timestamp with the time at which each rating was made",
+        "write 1000000000 plus the number of the row",
         "strong-generalization",
         "MOVIEREC_ALLOW_UNORDERED=true",
     ):
         assert part in str(misfit)
     assert judged(tmp_path, rows, Limits(unordered=True))[0] is None
+
+
+def test_a_file_without_times_but_zeros_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="none of its 120 rows can be loaded") as raised:
+        judged(tmp_path, [row.rsplit(",", 1)[0] + ",0" for row in GOOD])
+    message = str(raised.value)
+    assert "Likely cause: All the times are 0, so they are missing. Nothing is earlier than anything" in message
+    assert "Write a column timestamp" in message
+
+
+def test_thousands_separators_in_the_ids_of_movies_are_named(tmp_path: Path) -> None:
+    movies = MOVIES + "".join(f'"1,0{number}",Film (1999),Drama\n' for number in range(10, 40))
+    files = MovieLensFiles.at(dataset(tmp_path, "\n".join([HEADER, *GOOD]) + "\n", movies))
+    misfit = str(read_movies(files).misfit(files.movie_file, Limits()))
+    assert "Movie ids are written with thousands separators, as in 1,010: export them without." in misfit
 
 
 def test_a_time_for_each_user_is_no_order_either(tmp_path: Path) -> None:

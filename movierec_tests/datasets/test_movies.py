@@ -113,6 +113,14 @@ def test_links_give_ids_where_present(tmp_path: Path) -> None:
     assert movies.link_rejects.file == "links.csv"
 
 
+def test_ids_with_decimal_commas_are_those_with_decimal_points(tmp_path: Path) -> None:
+    links = "movieId;imdbId;tmdbId\n1,0;114709,0;862,0\n11,0;112346,0;801,5\n"
+    movies = read_movies(movies_of(tmp_path, "movieId;title;genres\n1,0;A, B;Drama\n11,0;C;Drama\n", links))
+    assert (movies.movie_id.tolist(), movies.title) == ([1, 11], ["A, B", "C"])
+    assert (movies.imdb_id, movies.tmdb_id) == (["tt0114709", None], [862, None])
+    assert movies.link_rejects.by_reason() == {"TMDB id is not an integer in 1 to 2147483647": 1}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
