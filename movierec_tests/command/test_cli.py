@@ -303,7 +303,7 @@ def test_a_broken_dataset_ends_with_its_reason_and_leaves_the_champion(
     assert result.returncode == 1
     last = "\n".join(result.stdout.splitlines()[-3:])
     assert f"{broken / 'ratings.csv'}, line 1: no column timestamp" in last
-    assert "userId,movieId,rating,timestamp" in last
+    assert "Write a column timestamp" in last
     assert "Traceback" not in result.stdout + result.stderr
     assert json.loads(_movierec(directory, "recommend", "--json").stdout)["model_version"] == 1
     _wait_for_the_end_of_servers(directory)
