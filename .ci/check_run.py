@@ -47,9 +47,9 @@ def main(dataset: str, recipe: str) -> None:
             [PER_USER],
         )[0]
         assert users == full, f"{full} of {users} users have {PER_USER} recommendations"
-        champion = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts").champion()
-        client = ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts").client
-        run = client.get_run(champion.run_id)
+        registry = ModelRegistry(settings.mlflow_uri, settings.artifacts)
+        champion = registry.champion()
+        run = registry.client.get_run(champion.run_id)
     assert run.info.status == "FINISHED", run.info.status
     ndcg, popularity = (run.data.metrics[name] for name in ("ndcg_at_10", "popularity_ndcg_at_10"))
     console.print(f"{users} users have {PER_USER} recommendations each, from version {champion.number}")

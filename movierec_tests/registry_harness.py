@@ -26,12 +26,12 @@ from movierec_assets.resources.registry import (
     CHAMPION,
     DATASET,
     DATASET_ID,
-    MODEL_FILE,
     MODEL_NAME,
     POSITIVE_THRESHOLD,
     POSITIVES_FINGERPRINT,
     ModelRegistry,
 )
+from movierec_assets.resources.version_files import MODEL_FILE
 from movierec_tests.defs.harness import Platform, count_users, empty, load_films
 
 MOVIES = list(range(101, 131))

@@ -17,7 +17,8 @@ import pandas as pd
 
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.resources.known_datasets import DatasetRef
-from movierec_assets.resources.registry import MODEL_FILE, MODEL_NAME
+from movierec_assets.resources.registry import MODEL_NAME
+from movierec_assets.resources.version_files import MODEL_FILE
 from movierec_assets.resources.version_page import MODEL_DESCRIPTION
 
 _CODE = Path(__file__).parent.parent / "serving" / "pyfunc.py"

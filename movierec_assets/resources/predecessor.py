@@ -16,7 +16,8 @@ import numpy as np
 
 from movierec_assets.recsys.lineage import Legacy, Predecessor
 from movierec_assets.resources.decisions import Promotions
-from movierec_assets.resources.registry import DAMAGED, ModelRegistry, Version, VersionFilesError
+from movierec_assets.resources.registry import ModelRegistry, Version, VersionFilesError
+from movierec_assets.resources.version_files import DAMAGED
 
 LEGACY_FILE = "warm_start.npz"
 

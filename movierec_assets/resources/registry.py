@@ -1,6 +1,7 @@
 """The model registry: versions of the recommender in MLflow, and which one is the champion.
 
-Belongs here: reading and moving aliases, tags, loading a version. Whether a challenger should be promoted is decided
+Belongs here: reading and moving aliases, tags, what to do about a version that does not load. Reading its files is in
+`version_files`. Whether a challenger should be promoted is decided
 in `recsys.promotion`; one promotion at a time and their history is `decisions`; tracking of a training run is in
 `tracking`. MLflow is imported when it is first needed, because that takes over a second.
 """
@@ -11,8 +12,6 @@ import json
 import logging
 import os
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import psycopg2
 from sqlalchemy.engine import make_url
 
@@ -29,7 +27,7 @@ from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import Decision, opponent
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.resources import artifact_places, registry_lookup, version_page
+from movierec_assets.resources import artifact_places, registry_lookup, version_files, version_page
 from movierec_assets.resources.champion_copy import ChampionCopy
 from movierec_assets.resources.known_datasets import DatasetRef
 
@@ -48,18 +46,13 @@ TRAINING_KEY = "training_key"
 """Tag of a version: hash of everything that its training depends on. It is the last tag that a new version gets."""
 PROVENANCE = "provenance"
 """Tag of a version: JSON of what people may want to know of its making. Earlier releases wrote a tag for each."""
-MODEL_FILE = "recommender.npz"
-"""Name of the recommender's arrays inside the artifacts of a version."""
-_FOLDER = "artifacts"
-"""Folder of that file among a version's files."""
 
 # With its defaults the client keeps a caller waiting for four minutes when the server is away.
 _CLIENT_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 _PROBE_SECONDS = 5
 _LONGEST_TAG = 5000
-_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, IndexError, TypeError)
-"""What reading arrays raises when their file is at fault, and not the disk or the network."""
+# A missing alias is an invalid parameter to MLflow, a missing model, version or run a missing resource.
+_NOT_THERE = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
 
 _log = logging.getLogger(__name__)
 
@@ -149,7 +142,7 @@ class Version:
 
     @property
     def model_id(self) -> str | None:
-        """MLflow's logged model, whose metrics are shown on the version's page; None for a version without one."""
+        """MLflow's logged model, whose page shows the metrics of the version; None for a version without one."""
         found = self.source.removeprefix("models:/")
         return found if found != self.source and found.startswith("m-") else None
 
@@ -294,8 +287,7 @@ class ModelRegistry:
         try:
             found = self.client.get_model_version_by_alias(MODEL_NAME, alias)
         except MlflowException as error:
-            # A missing alias is an invalid parameter to MLflow, a missing model a missing resource.
-            if error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+            if error.error_code in _NOT_THERE:
                 return None
             raise
         return _version(found)
@@ -324,7 +316,7 @@ class ModelRegistry:
         try:
             return _version(self.client.get_model_version(MODEL_NAME, str(number)))
         except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code not in _NOT_THERE:
                 raise
             present = [str(version.number) for version in self.versions()[:10]]
             listed = (
@@ -364,7 +356,7 @@ class ModelRegistry:
         try:
             return dict(self.client.get_run(version.run_id).data.metrics)
         except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code not in _NOT_THERE:
                 raise
             return {}
 
@@ -377,7 +369,7 @@ class ModelRegistry:
         metrics : mapping of str to float
             Logged on the version's run, all at once: one by one they take seconds.
         on_page : collection of str
-            Names of those that are shown on the version's own page as well.
+            Names of those that are shown on the page of the version's logged model as well.
         """
         from mlflow.entities import Metric  # noqa: PLC0415
 
@@ -412,7 +404,7 @@ class ModelRegistry:
         try:
             return str(self.client.get_run(version.run_id).info.lifecycle_stage) == "active"
         except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code not in _NOT_THERE:
                 raise
             return False
 
@@ -456,7 +448,7 @@ class ModelRegistry:
         """
         try:
             return self._read(version)
-        except _UnreadableError as error:
+        except version_files.UnreadableError as error:
             # Alone, because who shows a failed step looks for the innermost error.
             raise VersionFilesError(version.number, str(error), self._remedy(version)) from None
 
@@ -464,48 +456,13 @@ class ModelRegistry:
         """What is wrong with the files of a version, without a full stop; None when it loads."""
         try:
             self._read(version)
-        except _UnreadableError as error:
+        except version_files.UnreadableError as error:
             return str(error)
         return None
 
     def _read(self, version: Version) -> Recommender:
-        with self._file(version) as (path, shown):
-            try:
-                with np.load(path, allow_pickle=False) as arrays:
-                    return Recommender.from_arrays(arrays)
-            except _GONE as error:
-                raise _UnreadableError(f"{shown} is not there") from error
-            except PermissionError as error:
-                raise _UnreadableError(f"this account may not read {shown}") from error
-            except DAMAGED as error:
-                said = str(error).strip(". ").partition("\n")[0]
-                raise _UnreadableError(f"{shown} is damaged ({said or type(error).__name__})") from error
-
-    @contextmanager
-    def _file(self, version: Version) -> Iterator[tuple[Path, str]]:
-        """The file of a version's recommender, and how to name it; through a server, a copy of it.
-
-        Raises
-        ------
-        _UnreadableError
-            When the server lists the version's files, and this one is not among them.
-        """
-        place = self.client.get_model_version_download_uri(MODEL_NAME, str(version.number))
-        directory = None if self._through_server else artifact_places.local_path(place, self._artifacts)
-        if directory is not None:
-            path = directory / _FOLDER / MODEL_FILE
-            yield path, str(path)
-            return
-        from mlflow.artifacts import download_artifacts, list_artifacts  # noqa: PLC0415
-
-        uri, wanted = f"models:/{MODEL_NAME}/{version.number}", f"{_FOLDER}/{MODEL_FILE}"
-        shown = f"{place}/{wanted}"
-        listed = list_artifacts(f"{uri}/{_FOLDER}", tracking_uri=self.uri)
-        if not any(item.path.endswith(MODEL_FILE) for item in listed):
-            raise _UnreadableError(f"{shown} is not there")
-        with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
-            found = download_artifacts(f"{uri}/{wanted}", dst_path=scratch, tracking_uri=self.uri)
-            yield Path(found), shown
+        artifacts = None if self._through_server else self._artifacts
+        return version_files.read(self.client, MODEL_NAME, version.number, artifacts)
 
     def _remedy(self, broken: Version) -> str:
         """What to do about a version that does not load: promote another one of the same data, or train."""
@@ -547,10 +504,6 @@ class ModelRegistry:
             return []
         found = self.client.search_runs([experiment.experiment_id], f"tags.dagster_run_id = '{dagster_run_id}'")
         return [run.info.run_id for run in found]
-
-
-class _UnreadableError(Exception):
-    """The file of a version cannot be read; names it."""
 
 
 def _learned_from(version: Version) -> tuple[int | None, float | None]:

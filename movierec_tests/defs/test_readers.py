@@ -56,7 +56,7 @@ def test_a_start_an_answer_another_reader_and_every_sensor_pass_by_a_reader(besi
     assert database.scalar(_READ) > 0
 
     require_anything_loaded(database, "this is a test")
-    service = RecommendationService(database, ModelRegistry(settings.mlflow_uri, settings.state / "mlartifacts"))
+    service = RecommendationService(database, ModelRegistry(settings.mlflow_uri, settings.artifacts))
     user = database.scalar(f"SELECT min(user_id) FROM {SCHEMA}.eligible_users")
     assert len(service.for_user(user, 5).movies) == len(service.for_nobody(5).movies) == 5
 

@@ -13,7 +13,8 @@ from movierec_assets.defs.registry_operations import champion_sensor
 from movierec_assets.resources.artifact_places import local_path
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.registry import EXPERIMENT, MODEL_FILE, MODEL_NAME, VersionFilesError
+from movierec_assets.resources.registry import EXPERIMENT, MODEL_NAME, VersionFilesError
+from movierec_assets.resources.version_files import MODEL_FILE
 from movierec_assets.serving.recommendations import RecommendationService
 from movierec_assets.settings import get_settings
 from movierec_tests.defs.harness import Platform, failures_of, own_platform, run

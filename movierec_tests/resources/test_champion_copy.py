@@ -54,7 +54,7 @@ def _copies(platform: Platform) -> list[str]:
 
 def _answer(platform: Platform) -> Answer:
     """What a new process answers."""
-    registry = ModelRegistry(platform.settings.mlflow_uri, platform.settings.state / "mlartifacts")
+    registry = ModelRegistry(platform.settings.mlflow_uri, platform.settings.artifacts)
     return RecommendationService(platform.database, registry).for_user(USERS[0], 5)
 
 
@@ -169,7 +169,7 @@ def test_the_alias_is_found_as_by_mlflows_client_in_its_tables_and_at_its_server
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg2://u:secret@127.0.0.1:9/x_mlflow"])
 def test_with_mlflow_away_an_answer_is_refused_in_a_sentence(platform: Platform, uri: str) -> None:
-    service = RecommendationService(platform.database, ModelRegistry(uri, platform.settings.state / "mlartifacts"))
+    service = RecommendationService(platform.database, ModelRegistry(uri, platform.settings.artifacts))
     with pytest.raises(RegistryUnavailableError, match=r"MLflow does not answer at .*127\.0\.0\.1:9"):
         service.for_user(USERS[0], 5)
 

@@ -330,7 +330,7 @@ def test_holds_are_released_all_or_by_version_or_by_a_version_that_they_cover(pl
 
 def test_a_hold_is_written_with_the_decision_also_when_a_killed_process_left_that_pending(platform: Platform) -> None:
     first, second = _champions(platform, FIRST, BETTER)
-    registry = _Breaks(platform.registry.uri, platform.settings.state / "mlartifacts")
+    registry = _Breaks(platform.registry.uri, platform.settings.artifacts)
     registry.breaks = "tags"
     with pytest.raises(ConnectionError), Promotions(registry, platform.database).turn("me") as turn:
         turn.carry_out(first, Decision(True, "rollback", "bad"))
@@ -540,7 +540,7 @@ def test_a_failure_in_between_leaves_a_valid_champion_and_a_history_that_agrees(
 ) -> None:
     (first,) = _champions(platform, FIRST)
     second = register(platform)
-    registry = _Breaks(platform.registry.uri, platform.settings.state / "mlartifacts")
+    registry = _Breaks(platform.registry.uri, platform.settings.artifacts)
     registry.breaks = breaks
     with (
         pytest.raises(ConnectionError, match=breaks),
@@ -606,7 +606,7 @@ def test_with_mlflow_away_each_operation_says_so_after_one_look_and_leaves_every
 ) -> None:
     _, second = _champions(platform, FIRST, BETTER)
     before = promotions_of(platform).history()
-    away = Promotions(ModelRegistry(uri, platform.settings.state / "mlartifacts"), platform.database)
+    away = Promotions(ModelRegistry(uri, platform.settings.artifacts), platform.database)
 
     def turn() -> Turn:
         with away.turn("test") as turn:

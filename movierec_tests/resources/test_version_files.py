@@ -13,12 +13,12 @@ from movierec_assets.resources.artifact_places import local_path, make_relative
 from movierec_assets.resources.decisions import Promotions
 from movierec_assets.resources.registry import (
     EXPERIMENT,
-    MODEL_FILE,
     MODEL_NAME,
     ModelRegistry,
     RegistryUnavailableError,
     VersionFilesError,
 )
+from movierec_assets.resources.version_files import MODEL_FILE
 from movierec_tests.defs.harness import Platform, own_platform
 from movierec_tests.registry_harness import move_alias, promotions_of, register, reset
 
