@@ -40,7 +40,7 @@ else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 endif
-	$(BIN)/python -m movierec_assets.command.scripts
+	$(BIN)/python -m movierec_assets.host.scripts
 	$(BIN)/python -m compileall -q movierec_assets
 	@touch $@
 
@@ -61,7 +61,7 @@ lint: $(READY) ## ruff and mypy --strict
 	$(BIN)/python -m mypy
 
 bench: $(READY) ## what the graph costs, beside the original recipe and a bare fit (ARGS="--scale ml-20m")
-	$(MOVIEREC) bench $(ARGS)
+	$(BIN)/python -m movierec_tests.benchmarks $(ARGS)
 
 lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra serving --extra app --universal --python-version 3.11 --no-strip-extras \
@@ -69,6 +69,6 @@ lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
 
 clean: ## stop the embedded database and remove everything made here: environment, state, caches
 	@if [ '$(ANSWERS)' = yes ]; then MOVIEREC_DATABASE_URL= $(MOVIEREC) db destroy --yes; \
-	else bash movierec_assets/command/clean.sh "$${MOVIEREC_STATE_DIR:-.movierec}"; fi
+	else bash movierec_assets/host/clean.sh "$${MOVIEREC_STATE_DIR:-.movierec}"; fi
 	rm -rf $(VENV) .movierec .env build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,11 +13,11 @@ from statistics import mean
 
 from rich.console import Console
 
-from movierec_assets.command.environment import platform
-from movierec_assets.resources.database import Database
-from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.host.environment import platform
+from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
+from movierec_assets.tables.database import Database
 
 TIMES_ORIGINAL = 1.25
 PER_USER = 20

@@ -18,12 +18,12 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from movierec_assets.command.environment import variables
-from movierec_assets.resources import postgres_cluster
-from movierec_assets.resources.database import Database
-from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
-from movierec_assets.resources.provision import provision
+from movierec_assets.host.environment import variables
+from movierec_assets.host.provision import provision
+from movierec_assets.postgres import cluster as postgres_cluster
+from movierec_assets.postgres.server import EmbeddedPostgres
 from movierec_assets.settings import DatabaseUrls, Settings, get_settings
+from movierec_assets.tables.database import Database
 
 TEMPLATE = "template_movierec"
 
@@ -35,7 +35,7 @@ hypothesis.settings.load_profile("movierec")
 
 
 SHARE_A_RUN = {
-    "command/test_cli.py": "command",
+    "cli/test_cli.py": "command",
     "defs/test_bad_input.py": "bad input",
     "defs/test_provenance.py": "provenance",
     "defs/test_readers.py": "two runs",

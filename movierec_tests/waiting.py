@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from movierec_assets.resources.database import Database
+from movierec_assets.tables.database import Database
 
 PATIENCE = 300.0
 """Seconds: far more than anything takes on a machine that is loaded many times over."""

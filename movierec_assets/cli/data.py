@@ -148,7 +148,7 @@ def show_dataset(name: str | None, dataset: str | None) -> None:
     """
     from movierec_assets.datasets.movielens import read_movies, read_ratings
     from movierec_assets.resources.configurable import locate
-    from movierec_assets.resources.loading import limits_of
+    from movierec_assets.tables.loading import limits_of
 
     if name is not None and dataset is not None:
         raise click.UsageError("Give NAME|PATH or --dataset, not both.")

@@ -1,6 +1,6 @@
 """`movierec db`: the embedded Postgres.
 
-Belongs here: options and messages. The server is `resources.embedded_postgres`.
+Belongs here: options and messages. The server is `postgres.server`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def db() -> None:
 @db.command("start")
 def start_database() -> None:
     """Start the embedded Postgres until `movierec db stop`, and write .env so that `dg` finds it."""
-    from movierec_assets.command.environment import pin
+    from movierec_assets.host.environment import pin
 
     settings = embedded_settings()
     pinned = pin(settings, sayer(Console(stderr=True)))
@@ -37,7 +37,7 @@ def start_database() -> None:
 @click.option("--force", is_flag=True, help="Stop the server under commands that use it.")
 def stop_database(force: bool) -> None:
     """Stop the embedded Postgres."""
-    from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
+    from movierec_assets.postgres.server import EmbeddedPostgres
 
     stopped = EmbeddedPostgres(embedded_settings().state).stop(force=force)
     click.echo("Stopped." if stopped else "Nothing was running.")
@@ -46,9 +46,9 @@ def stop_database(force: bool) -> None:
 @db.command("status")
 def database_status() -> None:
     """Say whether a database runs, where, and on what."""
-    from movierec_assets.resources.database import Database
-    from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
+    from movierec_assets.postgres.server import EmbeddedPostgres
     from movierec_assets.settings import DatabaseUrls
+    from movierec_assets.tables.database import Database
 
     settings = settings_from()
     if settings.database_url is not None:
@@ -69,8 +69,8 @@ def database_status() -> None:
 @db.command("url")
 def database_url() -> None:
     """Print the libpq URL of the running database, password included, as for psql."""
-    from movierec_assets.command import CommandError
-    from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
+    from movierec_assets.host import CommandError
+    from movierec_assets.postgres.server import EmbeddedPostgres
 
     settings = settings_from()
     url = settings.database_url or EmbeddedPostgres(settings.state).url()
@@ -84,7 +84,7 @@ def database_url() -> None:
 @click.option("--force", is_flag=True, help="Even under commands that use it.")
 def destroy_database(yes: bool, force: bool) -> None:
     """Remove the embedded Postgres with everything in it: ratings, runs, models."""
-    from movierec_assets.resources.embedded_postgres import EmbeddedPostgres
+    from movierec_assets.postgres.server import EmbeddedPostgres
 
     embedded = EmbeddedPostgres(embedded_settings().state)
     if not yes:

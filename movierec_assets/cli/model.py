@@ -1,6 +1,6 @@
 """`movierec model`: versions of the recommender, and which one is the champion.
 
-Belongs here: options and messages. What is done is in `command.models`.
+Belongs here: options and messages. What is done is in `cli.models`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from movierec_assets.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from movierec_assets.command.models import Models
-    from movierec_assets.resources.decisions import Record
+    from movierec_assets.cli.models import Models
+    from movierec_assets.models.decisions import Record
 
 _VERSION = click.argument("version", type=click.IntRange(min=1))
 _REASON = click.option("--reason", prompt="Why", help="Kept with the decision; asked for when it is not given.")
@@ -51,7 +51,7 @@ def model() -> None:
 @_JSON
 def list_models(newest: int, as_json: bool) -> None:
     """Show the newest versions, what they reach, and what was decided about them."""
-    from movierec_assets.command.models import show_list
+    from movierec_assets.cli.models import show_list
 
     with _models() as models:
         found, holds, loss = models.newest(newest), models.holds(), models.loss()
@@ -66,7 +66,7 @@ def list_models(newest: int, as_json: bool) -> None:
 @_JSON
 def show_model(version: int | None, as_json: bool) -> None:
     """Show a version: metrics, recipe, provenance, and the decisions about it. Without VERSION the champion."""
-    from movierec_assets.command.models import show_details
+    from movierec_assets.cli.models import show_details
 
     with _models() as models:
         details = models.details(version)
@@ -79,7 +79,7 @@ def show_model(version: int | None, as_json: bool) -> None:
 @_JSON
 def compare_models(a: int, b: int, as_json: bool) -> None:
     """Show metrics, recipe and provenance of two versions side by side."""
-    from movierec_assets.command.models import show_comparison
+    from movierec_assets.cli.models import show_comparison
 
     with _models() as models:
         left, right = models.details(a), models.details(b)
@@ -122,7 +122,7 @@ def release_model(version: int | None) -> None:
 
     `movierec model list` shows what is held back. To promote it at once, use `movierec model promote`.
     """
-    from movierec_assets.command.models import show_released
+    from movierec_assets.cli.models import show_released
 
     with _models() as models:
         released = models.release(version)
@@ -131,8 +131,8 @@ def release_model(version: int | None) -> None:
 
 @contextmanager
 def _models() -> Iterator[Models]:
-    from movierec_assets.command.environment import platform
-    from movierec_assets.command.models import Models
+    from movierec_assets.cli.models import Models
+    from movierec_assets.host.environment import platform
 
     with platform(settings_from(), sayer(Console(stderr=True))) as settings:
         yield Models.of(settings)

@@ -42,7 +42,7 @@ def console_for_people() -> Console:
 
 def settings_from(dataset: str | None = None) -> Settings:
     """Read the settings; a dataset given as an option is put where child processes see it."""
-    from movierec_assets.command.environment import read_env_file
+    from movierec_assets.host.environment import read_env_file
     from movierec_assets.settings import PROJECT_ROOT, get_settings
 
     if dataset is not None:
@@ -53,7 +53,7 @@ def settings_from(dataset: str | None = None) -> Settings:
 
 def embedded_settings() -> Settings:
     """Settings of the embedded Postgres; an error where an external one is set."""
-    from movierec_assets.command import CommandError
+    from movierec_assets.host import CommandError
 
     settings = settings_from()
     if settings.database_url is not None:
@@ -77,7 +77,7 @@ def keep_loaded_dataset(settings: Settings, console: Console) -> None:
     """Stay with the dataset in the tables where none was chosen, so that no sensor loads another one over it."""
     from movierec_assets.datasets.demo import DEMO_NAME
     from movierec_assets.datasets.sources.find import present
-    from movierec_assets.resources.database import Database
+    from movierec_assets.tables.database import Database
 
     load = Database(settings.databases.ratings).last_load("ratings")
     directory = Path(load.source) if load else None

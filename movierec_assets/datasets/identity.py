@@ -2,7 +2,7 @@
 
 Belongs here: a small sample of what a dataset holds, and the comparison of two samples. Names, paths and hashes of
 files do not count. A dataset stays the same when it is appended, corrected or downloaded again; another dataset stays
-another when it numbers its movies alike. Samples are kept by `resources.known_datasets`.
+another when it numbers its movies alike. Samples are kept by `tables.known_datasets`.
 """
 
 from __future__ import annotations

@@ -40,12 +40,12 @@ from movierec_assets.defs.decision_metadata import CHAMPION_ASSET
 from movierec_assets.defs.failures import failures_of
 from movierec_assets.defs.registry_operations import named, rejection_of, unfinished_runs
 from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, Stale, first_stale, plan
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.registry import CHAMPION, ModelRegistry, RegistryUnavailableError
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
-from movierec_assets.resources.database import SCHEMA, Database, DatabaseUnavailableError
-from movierec_assets.resources.decisions import Promotions
-from movierec_assets.resources.loading import LOADER_VERSION, is_loaded
-from movierec_assets.resources.registry import CHAMPION, ModelRegistry, RegistryUnavailableError
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
+from movierec_assets.tables.loading import LOADER_VERSION, is_loaded
 
 CAUSE_TAG, FILES_TAG = "movierec/cause", "movierec/files"
 RECENT = timedelta(hours=12)

@@ -25,17 +25,17 @@ from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.progress import telling
 from movierec_assets.defs.provenance import record
 from movierec_assets.defs.recommendations import PER_USER
+from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.recsys.comparison import paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.shortage import why_few
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
-from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.histories import titles_of
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
+from movierec_assets.tables.database import SCHEMA
+from movierec_assets.tables.histories import titles_of
 
 WORTH_A_WARNING = 0.01
 """Share of rejected rows above which they are told as a warning."""

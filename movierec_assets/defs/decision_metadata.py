@@ -1,7 +1,7 @@
 """Decisions about the champion as Dagster's metadata: what is shown, and what an evaluation says it compared.
 
 Belongs here: reading and writing metadata around promotion, shared by `champion_model` and the operations on the
-registry. Decisions themselves are `resources.decisions`'.
+registry. Decisions themselves are `models.decisions`'.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from dagster import AssetKey, AssetMaterialization, AssetObservation, MetadataValue
 
 from movierec_assets.defs.presentation import table
+from movierec_assets.models.decisions import Record
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.resources.decisions import Record
 
 if TYPE_CHECKING:
-    from movierec_assets.resources.decisions import Promotions
+    from movierec_assets.models.decisions import Promotions
 
 CHAMPION_ASSET = AssetKey("champion_model")
 EVALUATION_ASSET = AssetKey("model_evaluation")

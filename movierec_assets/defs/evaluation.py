@@ -27,6 +27,8 @@ from movierec_assets.defs.presentation import (
 )
 from movierec_assets.defs.progress import Say, telling
 from movierec_assets.defs.provenance import FINGERPRINT, SPLIT, fingerprint, require_one_split, require_recorded
+from movierec_assets.models.challenger import Challenger, ChampionFit
+from movierec_assets.models.registry import DATASET, ModelRegistry
 from movierec_assets.recsys import als, baselines, starts
 from movierec_assets.recsys.comparison import lead
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
@@ -38,10 +40,8 @@ from movierec_assets.recsys.promotion import opponent
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.report import as_markdown
 from movierec_assets.recsys.split import Split, Task
-from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.configurable import RegistryResource
 from movierec_assets.resources.provenance import mismatches, refuse
-from movierec_assets.resources.registry import DATASET, ModelRegistry
 from movierec_assets.settings import get_settings
 
 CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"

@@ -1,6 +1,6 @@
 """From files to tables: movies, ratings, and the users worth learning from.
 
-Belongs here: the assets of the group `ingestion`. Reading files is in `datasets`, loading in `resources.loading`.
+Belongs here: the assets of the group `ingestion`. Reading files is in `datasets`, loading in `tables.loading`.
 
 Dagster concept: software-defined assets, https://docs.dagster.io/guides/build/assets
 """
@@ -23,11 +23,11 @@ from movierec_assets.defs.presentation import (
 )
 from movierec_assets.defs.progress import megabytes, telling
 from movierec_assets.defs.provenance import SOURCES, require_ratings, sources_of
-from movierec_assets.resources.app_ratings import update_rejects
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource
-from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.loading import Loaded, load_movies, load_ratings, rejected_examples
 from movierec_assets.sql import read_sql
+from movierec_assets.tables.app_ratings import update_rejects
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.loading import Loaded, load_movies, load_ratings, rejected_examples
 
 DATA_VERSION_TAG = "dagster/data_version"
 """Tag by which Dagster tells versions of an asset's content."""

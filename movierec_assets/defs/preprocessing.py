@@ -35,15 +35,15 @@ from movierec_assets.defs.provenance import (
     sources_of,
     split_of,
 )
+from movierec_assets.models.registry import POSITIVE_THRESHOLD
 from movierec_assets.recsys.errors import RecsysError, no_positives
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.split import leave_latest_out
 from movierec_assets.resources.configurable import PostgresResource
-from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.histories import counts_of, read_positives, titles_of
 from movierec_assets.resources.provenance import NothingLoadedError
-from movierec_assets.resources.registry import POSITIVE_THRESHOLD
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.histories import counts_of, read_positives, titles_of
 
 
 def _matrix(description: str) -> AssetOut:

@@ -1,7 +1,7 @@
 """Which version is served: the decision about the challenger, and the champion it leaves.
 
 Belongs here: the asset `champion_model`. The rule is in `recsys.promotion`; moving the alias and keeping the history is
-done by `resources.decisions`.
+done by `models.decisions`.
 """
 
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ from movierec_assets.defs.decision_metadata import require_compared_with, shown_
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, LEAD, NO_CHAMPION, POPULARITY_LISTS
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
 from movierec_assets.defs.provenance import SPLIT, UNCHANGED, record, require_recorded
+from movierec_assets.models.challenger import Challenger, ChampionFit
+from movierec_assets.models.decision_history import Record
+from movierec_assets.models.decisions import Promotions, Turn
+from movierec_assets.models.holds import Hold
+from movierec_assets.models.registry import ModelRegistry, Version
 from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.promotion import HELD, Comparison, Decision, Margins, decide, decide_refit
-from movierec_assets.resources.challenger import Challenger, ChampionFit
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.decision_history import Record
-from movierec_assets.resources.decisions import Promotions, Turn
-from movierec_assets.resources.holds import Hold
 from movierec_assets.resources.provenance import mismatches, refuse
-from movierec_assets.resources.registry import ModelRegistry, Version
 from movierec_assets.settings import get_settings
 
 NOTHING_CHANGED = "Nothing has changed since it was trained: the same likes, recipe, seed and code."

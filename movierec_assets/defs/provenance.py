@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 from dagster import AssetKey, DagsterInstance
 
+from movierec_assets.models.challenger import Challenger, ChampionFit
+from movierec_assets.models.registry import DATASET, DATASET_ID
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.resources.challenger import Challenger, ChampionFit
-from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.known_datasets import DatasetRef, loaded_dataset
 from movierec_assets.resources.provenance import NothingLoadedError, digest, joint, mismatches, refuse
-from movierec_assets.resources.registry import DATASET, DATASET_ID
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.known_datasets import DatasetRef, loaded_dataset
 
 FINGERPRINT, SPLIT, SOURCES = "fingerprint", "split", "made_from"
 POSITIVES = "positive_ratings_fingerprint"

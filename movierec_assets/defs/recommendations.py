@@ -1,6 +1,6 @@
 """From the champion to tables that are read by key: per user, per movie, and for everybody.
 
-Belongs here: the assets of the group `serving`. Ranking is in `recsys`, the swap in `resources.database`.
+Belongs here: the assets of the group `serving`. Ranking is in `recsys`, the swap in `tables.database`.
 """
 
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, peak_memory, 
 from movierec_assets.defs.progress import Say, telling
 from movierec_assets.defs.promotion import champion_model
 from movierec_assets.defs.provenance import SOURCES, sources_of
+from movierec_assets.models.champion import load_champion
+from movierec_assets.models.registry import POSITIVE_THRESHOLD, Version
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.interactions import FloatArray, IntArray
-from movierec_assets.resources.binary_copy import Columns, Kind
-from movierec_assets.resources.champion import load_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.histories import titles_of
-from movierec_assets.resources.registry import POSITIVE_THRESHOLD, Version
 from movierec_assets.serving.everybody import Tally, for_everybody
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.binary_copy import Columns, Kind
+from movierec_assets.tables.database import SCHEMA
+from movierec_assets.tables.histories import titles_of
 
 PER_USER = 20
 PER_MOVIE = 20

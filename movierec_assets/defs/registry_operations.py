@@ -2,7 +2,7 @@
 
 Belongs here: the jobs `promote_version` and `rollback_champion`, the sensor that lets the serving tables follow the
 champion whatever moved the alias, and the one that keeps why a challenger was rejected. How the champion changes is
-`resources.decisions`'; the assets that are published are in `recommendations`.
+`models.decisions`'; the assets that are published are in `recommendations`.
 
 Dagster concepts: op jobs, https://docs.dagster.io/guides/build/jobs/op-jobs, sensors,
 https://docs.dagster.io/guides/automate/sensors
@@ -41,11 +41,11 @@ from pydantic import Field
 from movierec_assets.defs.attempts import Attempt, When, next_attempt, tagged_attempts
 from movierec_assets.defs.automation import everything, publish, train
 from movierec_assets.defs.decision_metadata import CHAMPION_ASSET, EVALUATION_ASSET, champion_event, outside_event
+from movierec_assets.models.decisions import PromotionBusyError, Promotions, Record
+from movierec_assets.models.registry import CHAMPION, RegistryUnavailableError
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.database import DatabaseUnavailableError
-from movierec_assets.resources.decisions import PromotionBusyError, Promotions, Record
-from movierec_assets.resources.registry import CHAMPION, RegistryUnavailableError
+from movierec_assets.tables.database import DatabaseUnavailableError
 
 DECISION_TAG = "movierec/decision"
 _FORCE = "Also a version of other data than is loaded; then nothing is published or served until that is loaded again."

@@ -1,7 +1,7 @@
 """From matrices to registered versions: the challenger, and the champion it is compared with.
 
 Belongs here: the assets `als_model` and `champion_refit`. How a version is trained is in `versions`; which recipe is
-tried, in `resources.recipes`.
+tried, in `models.recipes`.
 
 Dagster concept: resources in assets, https://docs.dagster.io/guides/build/external-resources
 """
@@ -34,18 +34,18 @@ from movierec_assets.defs.versions import (
     train_version,
     trained_before,
 )
+from movierec_assets.models.challenger import Challenger, ChampionFit
+from movierec_assets.models.champion import recognize_champion
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.predecessor import predecessor_of
+from movierec_assets.models.recipes import ChosenRecipe, recipe_to_try
+from movierec_assets.models.registry import MODEL_NAME, ModelRegistry, Version
 from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.lineage import leaking_users, only_removes
 from movierec_assets.recsys.promotion import opponent, same_recipe
 from movierec_assets.recsys.warm_start import Fits
-from movierec_assets.resources.challenger import Challenger, ChampionFit
-from movierec_assets.resources.champion import recognize_champion
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.decisions import Promotions
-from movierec_assets.resources.predecessor import predecessor_of
-from movierec_assets.resources.recipes import ChosenRecipe, recipe_to_try
-from movierec_assets.resources.registry import MODEL_NAME, ModelRegistry, Version
 from movierec_assets.resources.tracking import MlflowTrackingResource
 
 

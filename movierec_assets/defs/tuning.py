@@ -23,15 +23,15 @@ from movierec_assets.defs.presentation import (
     table,
 )
 from movierec_assets.defs.provenance import require_of_loaded, require_one_split
+from movierec_assets.models.recipes import record_search, trials_url
+from movierec_assets.models.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD
+from movierec_assets.models.search_log import log_search
 from movierec_assets.recsys import search as searching
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.search import Budget, Exam, Trial
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.known_datasets import DatasetRef
-from movierec_assets.resources.recipes import record_search, trials_url
-from movierec_assets.resources.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD
-from movierec_assets.resources.search_log import log_search
+from movierec_assets.tables.known_datasets import DatasetRef
 
 SEARCH_VERSION = "1"
 """Raised when the same data and seed would be searched in another way; unfinished studies are then left behind."""

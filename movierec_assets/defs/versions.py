@@ -18,23 +18,12 @@ from dagster import AssetExecutionContext
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.progress import telling
 from movierec_assets.defs.provenance import require_one_split
-from movierec_assets.recsys import warm_start
-from movierec_assets.recsys.als import Confidence, Factors, Iteration, Recipe
-from movierec_assets.recsys.interactions import IdMaps, Interactions
-from movierec_assets.recsys.lineage import Predecessor, leaking_users
-from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.recsys.split import Split
-from movierec_assets.recsys.warm_start import Fits
-from movierec_assets.resources.challenger import Challenger
-from movierec_assets.resources.database import Database
-from movierec_assets.resources.decisions import Promotions
-from movierec_assets.resources.histories import titles_of
-from movierec_assets.resources.known_datasets import DatasetRef
-from movierec_assets.resources.model_package import log_version
-from movierec_assets.resources.predecessor import log_legacy, predecessor_of, to_go_on_from
-from movierec_assets.resources.provenance import code, libraries, training_code
-from movierec_assets.resources.recipes import ChosenRecipe
-from movierec_assets.resources.registry import (
+from movierec_assets.models.challenger import Challenger
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.package import log_version
+from movierec_assets.models.predecessor import log_legacy, predecessor_of, to_go_on_from
+from movierec_assets.models.recipes import ChosenRecipe
+from movierec_assets.models.registry import (
     DATASET,
     DATASET_ID,
     POSITIVE_THRESHOLD,
@@ -44,8 +33,19 @@ from movierec_assets.resources.registry import (
     ModelRegistry,
     Version,
 )
-from movierec_assets.resources.version_page import recipe_line, run_name
+from movierec_assets.models.version_page import recipe_line, run_name
+from movierec_assets.recsys import warm_start
+from movierec_assets.recsys.als import Confidence, Factors, Iteration, Recipe
+from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.lineage import Predecessor, leaking_users
+from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.recsys.split import Split
+from movierec_assets.recsys.warm_start import Fits
+from movierec_assets.resources.provenance import code, libraries, training_code
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.histories import titles_of
+from movierec_assets.tables.known_datasets import DatasetRef
 
 MOST_POSITIVES_FOR_EVERY_LOSS = 1_000_000
 """Beyond, a loss after each pass would make training noticeably longer."""

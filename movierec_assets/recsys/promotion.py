@@ -1,7 +1,7 @@
 """The rules of promotion: does the challenger become the champion, and where does a rollback go back to.
 
 Belongs here: the rules, on plain values. Measuring the difference is `comparison`'s; moving the alias and keeping the
-history is done in `resources.decisions`.
+history is done in `models.decisions`.
 """
 
 from __future__ import annotations

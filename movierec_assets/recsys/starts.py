@@ -31,7 +31,7 @@ BOUND = 0.0015
 
 Measured on made-up ratings, as what is left after the chance of single users. With 20 million ratings and 138,174
 users: 0.15 % in 7 fits of the built-in recipe, and nothing in 3 fits of another. With 1, 2 and 5 million ratings:
-nothing in 6 to 10 fits. `movierec bench gate` measures it.
+nothing in 6 to 10 fits. `make bench ARGS=gate` measures it.
 """
 
 Progress = Callable[[int, int], None]

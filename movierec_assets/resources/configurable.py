@@ -17,10 +17,10 @@ from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.download import download
 from movierec_assets.datasets.locate import Located, locate_dataset
 from movierec_assets.datasets.releases import Release
-from movierec_assets.resources.database import Database
-from movierec_assets.resources.migrations import require_current
-from movierec_assets.resources.registry import ModelRegistry
+from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.settings import Settings, get_settings
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.migrations import require_current
 
 
 def locate(settings: Settings, fetch: Callable[[Release], Path] | None) -> Located:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-from movierec_assets.resources.database import SCHEMA, Database
+from movierec_assets.tables.database import SCHEMA, Database
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-    from movierec_assets.resources.registry import ModelRegistry
+    from movierec_assets.models.registry import ModelRegistry
 
 _GRACE_SECONDS = 30.0
 """A run that is this young may not have come to take its lock yet."""

@@ -27,7 +27,7 @@ LIBRARIES = ("dagster", "implicit", "mlflow", "numpy", "optuna", "pandas", "scip
 """Libraries whose versions may change what is learned or how it is kept."""
 TRAINING_CODE = (
     *("recsys", "defs/training.py", "defs/versions.py"),
-    *("resources/model_package.py", "resources/predecessor.py", "serving/pyfunc.py"),
+    *("models/package.py", "models/predecessor.py", "serving/pyfunc.py"),
 )
 """Files and directories of the package that decide what is in a version."""
 UNKNOWN = "unknown"

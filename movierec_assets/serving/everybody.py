@@ -13,8 +13,8 @@ import numpy as np
 
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.resources.database import Database
-from movierec_assets.resources.histories import histories_of, read_users
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.histories import histories_of, read_users
 
 _EXAMPLES, _SHOWN = 5, 5
 

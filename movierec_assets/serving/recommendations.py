@@ -13,14 +13,14 @@ from typing import Literal
 import numpy as np
 
 from movierec_assets.errors import ExplainedError
+from movierec_assets.models.champion import ServedChampion, load_champion
+from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.recsys.interactions import IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.resources.champion import ServedChampion, load_champion
-from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.histories import histories_of, read_users, titles_of
-from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.serving.titles import Movie, find_movie
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.histories import histories_of, read_users, titles_of
 
 REASONS = 3
 """Likes that are named for each recommended movie."""

@@ -10,7 +10,7 @@ import pytest
 from dagster import ExecuteInProcessResult
 
 from movierec_assets.datasets.demo import make_demo
-from movierec_assets.resources.database import Database
+from movierec_assets.tables.database import Database
 from movierec_tests.defs.harness import Platform, empty, own_databases, own_platform, run
 
 USERS = 120

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from dagster import AssetCheckResult, ExecuteInProcessResult, MaterializeResult, MetadataValue, build_asset_context
 
-from movierec_assets.command import evaluate
+from movierec_assets.cli import evaluation
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.defs.checks import most_rows_loaded
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.preprocessing import positive_ratings
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.resources.configurable import PostgresResource
-from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.histories import read_positives
-from movierec_assets.resources.loading import load_movies, load_ratings
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.histories import read_positives
+from movierec_assets.tables.loading import load_movies, load_ratings
 from movierec_tests.conftest import Dataset
 from movierec_tests.defs.harness import (
     RATING_COLUMNS,
@@ -277,13 +277,13 @@ def test_without_users_of_more_than_five_ratings_the_stars_are_not_blamed(
     resource = PostgresResource(url=database.url)
     _refresh_after_opening(resource)
     if each > 5:
-        assert len(read_positives(database, 4.0)) == len(evaluate.read_positives(files, 4.0, lambda *_: None)) == 48
+        assert len(read_positives(database, 4.0)) == len(evaluation.read_positives(files, 4.0, lambda *_: None)) == 48
         return
     says = r"None of the 40 ratings in .*tiny.*none of the 8 users has that many\. Load a dataset with more ratings"
     with pytest.raises(RecsysError, match=says):
         positive_ratings(build_asset_context(), postgres=resource)
     with pytest.raises(RecsysError, match=says):
-        evaluate.read_positives(files, 4.0, lambda *_: None)
+        evaluation.read_positives(files, 4.0, lambda *_: None)
 
 
 def test_ratings_of_movies_outside_the_catalogue_are_told_with_eligible_users_and_no_fault_of_the_file(

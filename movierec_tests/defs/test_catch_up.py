@@ -33,12 +33,12 @@ from movierec_assets.defs.catch_up import CAUSE_TAG, Memory, dataset_file_sensor
 from movierec_assets.defs.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS, sources_of
 from movierec_assets.defs.registry_operations import note_rejection
 from movierec_assets.defs.staleness import GRACE
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.registry import CHAMPION
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
-from movierec_assets.resources.database import Database
-from movierec_assets.resources.decisions import Promotions
-from movierec_assets.resources.loading import is_loaded, load_movies, load_ratings
-from movierec_assets.resources.registry import CHAMPION
 from movierec_assets.settings import DatabaseUrls
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.loading import is_loaded, load_movies, load_ratings
 from movierec_tests.conftest import Dataset
 from movierec_tests.defs.harness import Platform, failed_checks, failures_of, metadata_of, own_platform, run
 

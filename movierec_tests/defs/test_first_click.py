@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from movierec_assets.resources.database import SCHEMA
+from movierec_assets.tables.database import SCHEMA
 from movierec_tests.conftest import Dataset
 from movierec_tests.datasets.test_judgement import rows_of
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import pytest
 from dagster import DagsterInstance, SensorResult, SkipReason, build_sensor_context
 
-from movierec_assets.command.loaded import require_anything_loaded
 from movierec_assets.defs.automation import dead_runs
 from movierec_assets.defs.catch_up import dataset_file_sensor
 from movierec_assets.defs.registry_operations import champion_sensor
-from movierec_assets.resources import provision
+from movierec_assets.host import provision
+from movierec_assets.host.loaded import require_anything_loaded
+from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
-from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.serving.recommendations import RecommendationService
 from movierec_assets.settings import Settings, get_settings
+from movierec_assets.tables.database import SCHEMA
 from movierec_tests.defs.conftest import Ran
 
 _READ = f"SELECT count(*) FROM {SCHEMA}.current_ratings"

@@ -38,11 +38,11 @@ from movierec_assets.defs.registry_operations import (
     note_rejection,
     publishing_runs,
 )
+from movierec_assets.models.registry import MODEL_NAME
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.registry import MODEL_NAME
 from movierec_tests.defs.harness import RETRAIN, Platform, failures_of, metadata_of, own_platform, run
-from movierec_tests.registry_harness import (
+from movierec_tests.models.harness import (
     load_again,
     load_as,
     lose_champion,

@@ -8,8 +8,8 @@ import pytest
 from dagster import AssetKey, DagsterInstance
 
 from movierec_assets.definitions import build
-from movierec_assets.resources.known_datasets import loaded_dataset
-from movierec_assets.resources.recipes import latest_recipe
+from movierec_assets.models.recipes import latest_recipe
+from movierec_assets.tables.known_datasets import loaded_dataset
 from movierec_tests.defs.harness import own_platform, run
 
 

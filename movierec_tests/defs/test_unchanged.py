@@ -13,9 +13,9 @@ from dagster import AssetKey, DagsterInstance
 from movierec_assets.defs import versions
 from movierec_assets.defs.catch_up import _decided
 from movierec_assets.defs.provenance import record
-from movierec_assets.resources.artifact_places import local_path
-from movierec_assets.resources.decisions import Promotions
-from movierec_assets.resources.registry import MODEL_NAME
+from movierec_assets.models.artifact_locations import local_path
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.registry import MODEL_NAME
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
 
 pytestmark = pytest.mark.slow

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 from dagster import DagsterInstance, execute_job, reconstructable
 
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.registry import CHALLENGER, CHAMPION, MODEL_NAME
+from movierec_assets.models.version_page import METRICS
 from movierec_assets.recsys.evaluation import HEADLINE
-from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.decisions import Promotions
-from movierec_assets.resources.registry import CHALLENGER, CHAMPION, MODEL_NAME
-from movierec_assets.resources.version_page import METRICS
+from movierec_assets.tables.database import SCHEMA
 from movierec_tests.defs import multiprocess_jobs
 from movierec_tests.defs.conftest import USERS, Ran
 from movierec_tests.defs.graph import BLOCKING, GRAPH, NOT_BLOCKING, SEARCHED, SERVED, specs

@@ -18,9 +18,9 @@ import pytest
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.generator import generate
 from movierec_assets.datasets.generator.size import Size
-from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.decisions import Promotions, Record
-from movierec_assets.resources.registry import CHAMPION, Version
+from movierec_assets.models.decisions import Promotions, Record
+from movierec_assets.models.registry import CHAMPION, Version
+from movierec_assets.tables.database import SCHEMA
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
 
 USERS = 120

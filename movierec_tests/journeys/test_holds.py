@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.recipes import record_search
 from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.resources.decisions import Promotions
-from movierec_assets.resources.known_datasets import loaded_dataset
-from movierec_assets.resources.recipes import record_search
+from movierec_assets.tables.known_datasets import loaded_dataset
 from movierec_tests.journeys.conftest import Traveller, new_ratings, rewrite
 
 pytestmark = pytest.mark.slow

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance, SensorResult, build_sensor_context
 
-from movierec_assets.command.environment import variables
 from movierec_assets.defs.registry_operations import champion_sensor
-from movierec_assets.resources.artifact_places import local_path
+from movierec_assets.host.environment import variables
+from movierec_assets.models.artifact_locations import local_path
+from movierec_assets.models.registry import EXPERIMENT, MODEL_NAME, VersionFilesError
+from movierec_assets.models.version_files import MODEL_FILE
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.database import SCHEMA
-from movierec_assets.resources.registry import EXPERIMENT, MODEL_NAME, VersionFilesError
-from movierec_assets.resources.version_files import MODEL_FILE
 from movierec_assets.serving.recommendations import RecommendationService
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.database import SCHEMA
 from movierec_tests.defs.harness import Platform, failures_of, own_platform, run
 from movierec_tests.journeys.conftest import Traveller, new_ratings, rewrite
 

@@ -1,37 +1,5 @@
-"""One database for all tests of this room: copying the templates takes longer than most of them."""
+"""Tests of this room share one database."""
 
-from __future__ import annotations
+from movierec_tests.room_database import database, empty_database, shared_database
 
-from collections.abc import Iterator
-
-import pytest
-
-from movierec_assets.resources.database import SCHEMA, Database
-from movierec_assets.resources.migrations import migrate
-from movierec_tests.defs.harness import empty, own_databases
-
-
-@pytest.fixture(scope="package")
-def shared_database(server_url: str) -> Iterator[Database]:
-    """A ratings database that nobody empties, as for property tests."""
-    with own_databases(server_url) as url:
-        yield Database(url)
-
-
-@pytest.fixture
-def database(shared_database: Database) -> Database:
-    """The room's database, emptied."""
-    empty(shared_database)
-    return shared_database
-
-
-@pytest.fixture
-def empty_database(database: Database) -> Iterator[Database]:
-    """The room's database without the schema, which is back in place at the end."""
-    drop = f"DROP SCHEMA {SCHEMA} CASCADE"
-    with database.transaction() as cursor:
-        cursor.execute(drop)
-    yield database
-    with database.transaction() as cursor:
-        cursor.execute(drop)
-    migrate(database)
+__all__ = ["database", "empty_database", "shared_database"]

@@ -10,10 +10,10 @@ from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.utils import make_new_run_id
 
 from movierec_assets.definitions import build
+from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.resources import exclusive
-from movierec_assets.resources.database import Database
-from movierec_assets.resources.registry import ModelRegistry
 from movierec_assets.settings import Settings
+from movierec_assets.tables.database import Database
 from movierec_tests.waiting import PATIENCE
 
 

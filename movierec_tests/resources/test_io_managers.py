@@ -22,10 +22,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import load_npz
 
+from movierec_assets.models.challenger import Challenger
 from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.resources.challenger import Challenger
 from movierec_assets.resources.io_managers import ArtifactMissingError, NpzStorage, ParquetStorage
 
 _pairs = st.dictionaries(

@@ -13,7 +13,7 @@ import pytest
 
 from movierec_assets.resources import memory
 from movierec_assets.resources.memory import peak_rss_mb, reset_peak
-from movierec_assets.resources.read_ahead import ahead
+from movierec_assets.tables.read_ahead import ahead
 
 
 def test_the_peak_is_what_linux_has_recorded_since_it_was_told_to_begin_anew(

@@ -19,7 +19,7 @@ from dagster import (
 )
 
 from movierec_assets.defs.automation import unfinished_mlflow_runs
-from movierec_assets.resources.artifact_places import local_path
+from movierec_assets.models.artifact_locations import local_path
 from movierec_tests.defs import multiprocess_jobs as jobs
 from movierec_tests.defs.harness import Platform, own_platform
 

@@ -13,10 +13,10 @@ from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.resources import histories
-from movierec_assets.resources.database import Database
-from movierec_assets.resources.histories import histories_of, read_users
 from movierec_assets.serving.everybody import Tally, UserLists, for_everybody
+from movierec_assets.tables import histories
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.histories import histories_of, read_users
 from movierec_tests.defs.harness import RATING_COLUMNS, count_users, load_films, new_app_users
 from movierec_tests.ranked_lists import assert_same_lists
 

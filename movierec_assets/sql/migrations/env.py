@@ -1,4 +1,4 @@
-"""What Alembic runs to bring a database up to date; `resources.migrations` gives it the connection.
+"""What Alembic runs to bring a database up to date; `tables.migrations` gives it the connection.
 
 Belongs here: how Alembic counts (a table in the schema `movierec`) and commits (each step by itself).
 """

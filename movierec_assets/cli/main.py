@@ -1,0 +1,72 @@
+"""The `movierec` command: arguments in, exit status out.
+
+Belongs here: options, help texts, and what is printed for small commands; groups of commands have modules of their
+own. What a command does is in `command`, `serving` and the rooms below, which are imported when a command runs, so
+that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from movierec_assets import __version__
+from movierec_assets.cli.data import data
+from movierec_assets.cli.db import db
+from movierec_assets.cli.evaluate import evaluate
+from movierec_assets.cli.model import model
+from movierec_assets.cli.recommend import recommend
+from movierec_assets.cli.run import run, up
+from movierec_assets.errors import ExplainedError
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="movierec")
+def cli() -> None:
+    """Movie recommendations from MovieLens ratings, as a Dagster asset graph.
+
+    `movierec run` loads ratings, trains, evaluates, and writes recommendations for every user. Without
+    MOVIEREC_DATABASE_URL a private Postgres is started and stopped as needed.
+    """
+
+
+for _command in (run, up, recommend, evaluate, model, data, db):
+    cli.add_command(_command)
+
+
+def _require_own_environment() -> None:
+    """Refuse a copied `.venv`: its scripts start the original's interpreter, code and database."""
+    environment, ours = Path(sys.argv[0]).absolute().parent.parent, Path(__file__).parent.parent
+    if not (environment / "pyvenv.cfg").is_file():
+        return
+    beside = environment.parent / ours.name
+    if not environment.samefile(sys.prefix) or (beside.is_dir() and not beside.samefile(ours)):
+        raise ExplainedError(
+            f"{environment} is a copy, and works on the code and the data in {ours.parent}. Run `make install` in "
+            f"{environment.parent}, which makes it anew."
+        )
+
+
+def main(command: click.Command = cli, name: str = "movierec") -> Any:
+    """Run a command: errors that explain themselves are printed without a traceback, with exit status 1.
+
+    Parameters
+    ----------
+    command : click.Command
+    name : str
+        How people start it; shown in its help.
+    """
+    try:
+        _require_own_environment()
+        return command(prog_name=name)
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except ExplainedError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)

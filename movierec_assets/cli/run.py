@@ -1,0 +1,91 @@
+"""`movierec run` and `movierec up`.
+
+Belongs here: options and help texts. Driving a run is in `host.run`, the servers in `host.servers`, the text after a
+run in `summary`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+from rich.markup import escape
+
+from movierec_assets.cli.shared import (
+    DATASET_OPTION,
+    console_for_people,
+    keep_loaded_dataset,
+    located_dataset,
+    sayer,
+    settings_from,
+)
+
+
+@click.command()
+@DATASET_OPTION
+@click.option(
+    "--job",
+    type=click.Choice(["everything", "refresh", "train", "search", "publish"]),
+    default="everything",
+    show_default=True,
+    help="What to materialize: everything but a search, what loads ratings, what learns from them, a search for a "
+    "recipe that the next training takes, or only the champion's recommendations.",
+)
+@click.option(
+    "--retrain",
+    is_flag=True,
+    help="Train although nothing has changed since the version that the same likes, recipe and code gave.",
+)
+def run(dataset: str | None, job: str, retrain: bool) -> None:
+    """Run a job through Dagster and show what it came to.
+
+    The jobs train, search and publish work on the ratings that are loaded; with --dataset they make sure that these are
+    the ones that were meant.
+
+    The run is recorded in the Dagster instance; `movierec up` shows it. The exit status is 1 when an asset or a
+    check failed, and the last lines say why.
+    """
+    from movierec_assets.cli.summary import show_failure, show_success
+    from movierec_assets.host.environment import platform
+    from movierec_assets.host.loaded import require_loaded
+    from movierec_assets.host.run import run_job
+    from movierec_assets.tables.database import Database
+
+    if retrain and job not in ("everything", "train"):
+        raise click.UsageError(f"--retrain is for the jobs everything and train; {job} trains nothing.")
+    console = console_for_people()
+    with platform(settings_from(dataset), sayer(console)) as settings:
+        database = Database(settings.databases.ratings)
+        if job in ("everything", "refresh"):
+            located = located_dataset(settings, console)
+            console.print(escape(located.reason), soft_wrap=True)
+            os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
+        else:
+            require_loaded(database, settings, job, dataset)
+        report = run_job(job, settings, console, retrain=retrain)
+        if not report.succeeded:
+            show_failure(report, console)
+            sys.exit(1)
+        show_success(report, database, console)
+
+
+@click.command()
+@DATASET_OPTION
+@click.option("--verbose", is_flag=True, help="Show every line of the servers, sensor ticks included.")
+def up(dataset: str | None, verbose: bool) -> None:
+    """Start Postgres, MLflow, and Dagster's webserver and daemon; Ctrl-C stops all of them.
+
+    Shown are the addresses, runs that start and end, warnings and errors. All lines of the servers are in files under
+    logs/servers in the state directory.
+
+    Ports: MOVIEREC_DAGSTER_PORT (3000) and MOVIEREC_MLFLOW_PORT (5000), on this machine only. The daily schedules
+    and the sensor that sees changed dataset files are on. Without a dataset, the one that is loaded is watched.
+    """
+    from movierec_assets.host.environment import platform
+    from movierec_assets.host.servers import serve
+
+    console = console_for_people()
+    with platform(settings_from(dataset), sayer(console)) as settings:
+        keep_loaded_dataset(settings, console)
+        sys.exit(serve(settings, console, verbose=verbose))

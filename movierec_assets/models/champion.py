@@ -1,0 +1,126 @@
+"""The champion as it is served: over the movies that the catalogue holds today, and over no other catalogue.
+
+Belongs here: bringing registry and catalogue together, for the recommendation assets and for `serving` alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from movierec_assets.datasets.duplicates import pair_key
+from movierec_assets.datasets.identity import SAME_PAIRS, Catalogue, PairSample
+from movierec_assets.errors import ExplainedError
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.registry import CHAMPION, DATASET, DATASET_ID, ModelRegistry, Version
+from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.settings import get_settings
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.known_datasets import UNKNOWN_DATASET, datasets_of, loaded_dataset
+
+
+class OtherDatasetError(ExplainedError, RuntimeError):
+    """The champion was trained on another dataset than the one in the tables; the message names both."""
+
+
+@dataclass(frozen=True)
+class ServedChampion:
+    """A champion that fits the tables.
+
+    Attributes
+    ----------
+    version : Version
+    recommender : Recommender
+        Without movies that have left the catalogue since it was trained.
+    positive_threshold : float
+        Stars from which a rating was a like when it was trained. Histories are folded in by the same definition.
+    """
+
+    version: Version
+    recommender: Recommender
+    positive_threshold: float
+
+
+def load_champion(
+    registry: ModelRegistry, database: Database, load: Callable[[Version], Recommender] | None = None
+) -> ServedChampion:
+    """Load the champion.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+    database : Database
+    load : callable, optional
+        Gives the recommender of a version; `registry.load` without.
+
+    Raises
+    ------
+    NoChampionError
+        When there is none.
+    OtherDatasetError
+        When its movies or users are those of another dataset.
+    VersionFilesError
+        When its files are gone or damaged.
+    """
+    recognize_champion(registry, database)
+    champion = Promotions(registry, database).champion()
+    _require_loaded(champion, database)
+    recommender = (load or registry.load)(champion)
+    movies = database.rows(f"SELECT movie_id, title FROM {SCHEMA}.movies ORDER BY movie_id")
+    catalogue = np.array([movie_id for movie_id, _ in movies], dtype=np.int64)
+    _require_same_movies(champion, recommender, Catalogue.of(catalogue, [title for _, title in movies]), database)
+    stars = champion.positive_threshold
+    threshold = get_settings().positive_threshold if stars is None else stars
+    return ServedChampion(champion, recommender.within(catalogue), threshold)
+
+
+def _require_loaded(champion: Version, database: Database) -> None:
+    loaded = loaded_dataset(database)
+    if champion.dataset is not None and loaded is not None and champion.dataset.id != loaded.id:
+        raise _refusal(champion, database)
+
+
+def _require_same_movies(champion: Version, recommender: Recommender, catalogue: Catalogue, database: Database) -> None:
+    """Compare titles as well: between two loads, movies are of one dataset and ratings of another."""
+    if not recommender.titles or len(catalogue.movie_ids) == 0:
+        return
+    if not Catalogue.of(recommender.ids.movie_ids, recommender.titles).agrees_with(catalogue):
+        raise _refusal(champion, database)
+
+
+def recognize_champion(registry: ModelRegistry, database: Database) -> None:
+    """Find the dataset of a champion that was registered before datasets were told apart, and write it on it.
+
+    Its likes are compared with all datasets that were loaded here. When none of them holds its likes, it gets the
+    number 0, which no dataset has.
+    """
+    champion = registry.by_alias(CHAMPION)
+    if champion is None or champion.dataset is not None:
+        return
+    known = datasets_of(database)
+    if not known:
+        return
+    if registry.problem_of(champion) is not None:
+        return
+    recommender = registry.load(champion)
+    likes = PairSample()
+    users = np.repeat(recommender.ids.user_ids.astype(np.int32), np.diff(recommender.seen.indptr))
+    likes.add(pair_key(users, recommender.ids.movie_ids.astype(np.int32)[recommender.seen.indices]))
+    shares = [likes.share_of_smaller(contents.pairs) for _, contents in known]
+    best = int(np.argmax(shares))
+    found = known[best][0] if shares[best] >= SAME_PAIRS else UNKNOWN_DATASET
+    registry.set_tag(champion.number, DATASET_ID, str(found.id))
+    registry.set_tag(champion.number, DATASET, found.name)
+
+
+def _refusal(champion: Version, database: Database) -> OtherDatasetError:
+    loaded = loaded_dataset(database)
+    trained_on = "another dataset" if champion.dataset is None else str(champion.dataset)
+    name = "its dataset" if champion.dataset is None else champion.dataset.name
+    return OtherDatasetError(
+        f"The champion, version {champion.number}, was trained on {trained_on}, and {loaded or 'another dataset'} is "
+        "loaded: the same numbers name other movies, so nothing is recommended. Train on what is loaded "
+        f"(`movierec run --job train`), or load {name} again (`movierec run --dataset ...`)."
+    )

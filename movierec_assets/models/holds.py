@@ -1,0 +1,121 @@
+"""Holds: what a person took away from the champion's place is not promoted again by itself.
+
+Belongs here: holds as they are kept. They are added and released by `decisions`, in one step with the decision they
+come from; what they mean for a challenger is said in `recsys.promotion`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from movierec_assets.models.registry import POSITIVES_FINGERPRINT, Version
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.promotion import opponent
+from movierec_assets.tables.database import SCHEMA
+
+_TABLE = f"{SCHEMA}.promotion_holds"
+_COLUMNS = "hold_id, created_at, decision_id, model_version, recipe, positives_fingerprint, dataset_id, reason, held_by"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A recipe that is not promoted by itself on the data it was trained on.
+
+    Attributes
+    ----------
+    id : int
+    created_at : datetime
+    decision_id : int
+        The rollback or the promotion by hand that took it away.
+    version : int
+        Champion that was replaced.
+    recipe : Recipe
+        Of that version; the seed does not matter.
+    positives_fingerprint : str
+        Of the likes that version was trained on.
+    dataset_id : int or None
+        None when the version does not say which dataset it was trained on.
+    reason : str
+    held_by : str
+    """
+
+    id: int
+    created_at: datetime
+    decision_id: int
+    version: int
+    recipe: Recipe
+    positives_fingerprint: str
+    dataset_id: int | None
+    reason: str
+    held_by: str
+
+    def covers(self, recipe: Recipe, positives_fingerprint: str) -> bool:
+        """Whether a model of this recipe and these likes is held back."""
+        return self.positives_fingerprint == positives_fingerprint and self.covers_recipe(recipe)
+
+    def covers_recipe(self, recipe: Recipe) -> bool:
+        """Whether this recipe is held back on some likes."""
+        return opponent(self.recipe, recipe) == recipe
+
+    def covers_version(self, version: Version) -> bool:
+        """Whether a version is held back; one that does not say what it was trained on is not."""
+        fingerprint = version.tags.get(POSITIVES_FINGERPRINT)
+        return "recipe" in version.tags and fingerprint is not None and self.covers(version.recipe, fingerprint)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values under the table's names."""
+        return {
+            "hold_id": self.id,
+            "created_at": self.created_at.isoformat(),
+            "decision_id": self.decision_id,
+            "model_version": self.version,
+            "recipe": self.recipe.as_dict(),
+            "positives_fingerprint": self.positives_fingerprint,
+            "dataset_id": self.dataset_id,
+            "reason": self.reason,
+            "held_by": self.held_by,
+        }
+
+
+def unreleased(cursor: Cursor, dataset_id: int | None = None) -> list[Hold]:
+    """Holds that nobody released, oldest first; those on one dataset when it is given."""
+    cursor.execute(
+        f"SELECT {_COLUMNS} FROM {_TABLE} WHERE released_at IS NULL "
+        "AND (%(dataset)s::integer IS NULL OR dataset_id IS NULL OR dataset_id = %(dataset)s) ORDER BY hold_id",
+        {"dataset": dataset_id},
+    )
+    return [
+        Hold(number, created, decision, version, Recipe.from_dict(recipe), *rest)
+        for number, created, decision, version, recipe, *rest in cursor.fetchall()
+    ]
+
+
+def add(cursor: Cursor, version: Version, decision_id: int, reason: str, held_by: str) -> None:
+    """Hold a version back, unless it is already, or does not say what it was trained on."""
+    fingerprint = version.tags.get(POSITIVES_FINGERPRINT)
+    if fingerprint is None or "recipe" not in version.tags:
+        return
+    if any(hold.covers_version(version) for hold in unreleased(cursor)):
+        return
+    dataset_id = version.dataset.id if version.dataset else None
+    recipe = json.dumps(version.recipe.as_dict())
+    cursor.execute(
+        f"INSERT INTO {_TABLE} (decision_id, model_version, recipe, positives_fingerprint, dataset_id, reason, held_by)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [decision_id, version.number, recipe, fingerprint, dataset_id, reason, held_by],
+    )
+
+
+def release(cursor: Cursor, holds: Sequence[Hold], released_by: str) -> None:
+    """End holds."""
+    cursor.execute(
+        f"UPDATE {_TABLE} SET released_at = clock_timestamp(), released_by = %s "
+        "WHERE hold_id = ANY(%s) AND released_at IS NULL",
+        [released_by, [hold.id for hold in holds]],
+    )

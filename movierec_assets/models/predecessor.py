@@ -1,0 +1,83 @@
+"""The training that the next one goes on from, kept beside the model in MLflow.
+
+Belongs here: writing and reading `recsys.warm_start.Legacy` as an artifact of the run that made a version. Whether it
+is used is decided in `recsys.warm_start`.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.registry import ModelRegistry, Version, VersionFilesError
+from movierec_assets.models.version_files import DAMAGED
+from movierec_assets.recsys.lineage import Legacy, Predecessor
+
+LEGACY_FILE = "warm_start.npz"
+
+_log = logging.getLogger(__name__)
+
+
+def log_legacy(mlflow: Any, legacy: Legacy) -> None:
+    """Keep what the next training needs with the active MLflow run."""
+    with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
+        path = Path(scratch) / LEGACY_FILE
+        with path.open("wb") as file:
+            arrays: dict[str, Any] = dict(legacy.to_arrays())
+            np.savez(file, **arrays)
+        mlflow.log_artifact(str(path))
+
+
+def predecessor_of(registry: ModelRegistry, version: Version) -> Predecessor | None:
+    """The training that made a version; None when its run kept nothing to go on from, or that is damaged."""
+    if not any(item.path == LEGACY_FILE for item in registry.client.list_artifacts(version.run_id)):
+        return None
+    with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
+        path = registry.client.download_artifacts(version.run_id, LEGACY_FILE, scratch)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                legacy = Legacy.from_arrays(arrays)
+        except DAMAGED as error:
+            _log.warning("%s of version %d is damaged (%s); nothing is continued.", LEGACY_FILE, version.number, error)
+            return None
+    model = registry.load(version)
+    return Predecessor(version.recipe, model.ids, model.seen, legacy)
+
+
+def kept_after(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Version | None:
+    """The latest version after the champion with its recipe, dataset and kind of likes, if it was kept: not promoted.
+
+    None where there is none, and where it was rejected by a check, or promoted and rolled back.
+    """
+
+    def alike(version: Version) -> bool:
+        return (
+            version.number > champion.number
+            and version.recipe == champion.recipe
+            and version.dataset == champion.dataset
+            and version.positive_threshold == champion.positive_threshold
+        )
+
+    latest = next(filter(alike, registry.versions()), None)
+    if latest is None:
+        return None
+    decisions = [each for each in promotions.history(version=latest.number) if each.version == latest.number]
+    return latest if decisions and all(each.outcome == "kept" for each in decisions) else None
+
+
+def to_go_on_from(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Predecessor | None:
+    """The champion's training, and that of the challenger that was kept since; None when the champion left nothing."""
+    before = predecessor_of(registry, champion)
+    kept = None if before is None else kept_after(registry, promotions, champion)
+    if before is None or kept is None:
+        return before
+    try:
+        return replace(before, kept=predecessor_of(registry, kept))
+    except (OSError, VersionFilesError):  # its files are gone: nothing that is served
+        return before

@@ -1,0 +1,276 @@
+"""One turn to change the champion: what others left is settled, then something is decided and carried out.
+
+Belongs here: the writes to the history and the alias, in the order that `decisions` describes. Who may have a turn,
+and what a person may ask for, is said there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from movierec_assets.errors import ExplainedError
+from movierec_assets.models import holds
+from movierec_assets.models.decision_history import (
+    COLUMNS,
+    EVENTS,
+    LAST_EVENT,
+    MODEL_DELETED,
+    TABLE,
+    History,
+    Problem,
+    Record,
+    explains,
+    other_data,
+    promotion_in,
+    tags_to_keep,
+)
+from movierec_assets.models.holds import Hold
+from movierec_assets.models.registry import CHAMPION, ModelRegistry, RegistryUnavailableError, Version
+from movierec_assets.recsys.promotion import Decision
+from movierec_assets.tables.known_datasets import DatasetRef
+
+_SEEN_BY = "noticed afterwards"
+
+
+class PromotionError(ExplainedError, RuntimeError):
+    """The champion cannot be changed as asked; the message says why and what to do."""
+
+
+class Turn:
+    """The right to change the champion; made by `Promotions.turn`.
+
+    Attributes
+    ----------
+    champion : Version or None
+        Champion now.
+    loaded : DatasetRef or None
+        The dataset in the tables.
+    noticed : Record or None
+        A change made by other means, noted at the beginning of this turn.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        cursor: Cursor,
+        decided_by: str,
+        dagster_run_id: str | None,
+        loaded: DatasetRef | None,
+    ) -> None:
+        self._registry = registry
+        self._cursor = cursor
+        self._decided_by = decided_by
+        self._dagster_run_id = dagster_run_id
+        self.loaded = loaded
+        self.champion: Version | None = None
+        self.noticed: Record | None = None
+
+    def settle(self) -> None:
+        """Finish or abandon what broke off, and note a change made by other means."""
+        self.champion = self._registry.by_alias(CHAMPION)
+        for pending in self._records(f"SELECT {COLUMNS} FROM {TABLE} WHERE state = 'pending'"):
+            self._settle_pending(pending)
+        latest = self.latest()
+        if explains(latest, self.champion):
+            return
+        if latest is not None and (self.champion is None or latest.version == self.champion.number):
+            self.noticed, latest = self._note_loss(latest), None
+        if self.champion is not None:
+            self.noticed = self._note_move(self.champion, latest)
+
+    def latest(self) -> Record | None:
+        """The decision that made the champion; None when the champion was lost."""
+        return promotion_in(next(iter(self._records(LAST_EVENT)), None))
+
+    def incumbent(self, dataset_id: int | None, threshold: float | None) -> Version | None:
+        """The version that a challenger has to beat.
+
+        Parameters
+        ----------
+        dataset_id : int or None
+        threshold : float or None
+            Stars from which a rating is a like. None, here or on a version, agrees with everything.
+
+        Returns
+        -------
+        Version or None
+            The champion when it was trained on this dataset with this threshold. Otherwise the last champion that was,
+            unless it was rolled back, is deleted, or was lost in MLflow. None as well when its files are gone or
+            damaged: then `broken_incumbent` says so.
+        """
+        found = self._history().incumbent(self.champion, Problem(dataset_id, threshold))
+        return found if found is None or self._registry.problem_of(found) is None else None
+
+    def broken_incumbent(self, dataset_id: int | None, threshold: float | None) -> str | None:
+        """Why the version to beat cannot be loaded, without a full stop; None when it can."""
+        found = self._history().incumbent(self.champion, Problem(dataset_id, threshold))
+        problem = None if found is None else self._registry.problem_of(found)
+        return None if found is None or problem is None else f"version {found.number} cannot be loaded: {problem}"
+
+    def holds(self, dataset_id: int | None = None) -> list[Hold]:
+        """Holds that nobody released, oldest first; those on one dataset when it is given."""
+        return holds.unreleased(self._cursor, dataset_id)
+
+    def previous(self) -> tuple[Version, list[Version]]:
+        """Version that a rollback returns to, and later champions of other data that it passes over.
+
+        The version is of the loaded data when there is one, else of other data.
+
+        Raises
+        ------
+        PromotionError
+            When there is none.
+        """
+        history, now = self._history(), self.champion.number if self.champion else None
+        ours, others = (
+            [version for version in versions if version.number != now]
+            for versions in (history.returnable(Problem.of(self.loaded)), history.of_other_data(self.loaded))
+        )
+        if ours:
+            return ours[0], [each for each in others if history.promoted_after(each.number, ours[0].number)]
+        if others:
+            return others[0], []
+        deleted = [number for number in dict.fromkeys(history.standing(Problem())) if number != now]
+        gone = f" (deleted from the registry: {', '.join(map(str, deleted))})" if deleted else ""
+        champion = "No version is the champion" if now is None else f"Version {now} is the champion"
+        raise PromotionError(f"Nothing to roll back to: {champion}, and there is no earlier one{gone}.")
+
+    def carry_out(self, number: int, decision: Decision) -> Record:
+        """Do what was decided about a version, and keep the decision.
+
+        A promotion by hand and a rollback hold back the champion that they replace, see `Hold`.
+
+        Raises
+        ------
+        NoSuchVersionError
+        RegistryUnavailableError
+            When MLflow goes away; the champion is the old one or the new one, and the next turn settles which.
+        """
+        version, replaced = self._registry.version(number), self.champion
+        previous, tags = replaced.number if replaced else None, tags_to_keep(version)
+        if not decision.promoted:
+            self._registry.record(number, decision)
+            return self._add(number, previous, decision, "done", self._decided_by, tags)
+        record = self._add(number, previous, decision, "pending", self._decided_by, tags)
+        try:
+            self._registry.record(number, decision)
+        except Exception:
+            # Whatever it was is raised again: the alias may have moved before it, so the row is settled by looking.
+            # While MLflow is away the row stays pending, and the next turn looks again.
+            with suppress(RegistryUnavailableError):
+                self._registry.require_reachable()
+                self.settle()
+            raise
+        with self._at_once():
+            self._mark(record.id, "done")
+            self._hold(record, version, replaced)
+        self.champion = self._registry.by_alias(CHAMPION)
+        return replace(record, state="done")
+
+    def _settle_pending(self, pending: Record) -> None:
+        """Finish a promotion whose alias moved; abandon one whose alias did not."""
+        champion = self.champion
+        if champion is None or champion.number != pending.version:
+            self._mark(pending.id, "abandoned")
+            return
+        self._registry.note(pending.version, pending.outcome, pending.reason)
+        latest = self.latest()
+        with self._at_once():
+            self._mark(pending.id, "done")
+            self._hold(pending, champion, self._trained(latest) if latest else None)
+
+    def _note_loss(self, latest: Record) -> Record:
+        """Note that the champion of the latest decision was lost, and how to get one again."""
+        model_exists = self._registry.exists()
+        loss = self._history().loss(latest, Problem.of(self.loaded), model_exists=model_exists)
+        numbers = {MODEL_DELETED: 1.0} if loss.cause == "model" else {}
+        if loss.cause == "alias":
+            self._registry.note(latest.version, "lost", str(loss))
+        decision = Decision(False, "lost", str(loss), numbers)
+        return self._add(latest.version, latest.version, decision, "done", f"MLflow ({_SEEN_BY})", latest.version_tags)
+
+    def _note_move(self, champion: Version, latest: Record | None) -> Record:
+        """Note that somebody moved the alias in MLflow, as a promotion by hand."""
+        before = f"from version {latest.version}" if latest else "where no version had it"
+        reason = (
+            f"The alias {CHAMPION} was moved to version {champion.number} in MLflow, {before}; no decision says why."
+        )
+        replaced = self._trained(latest) if latest else None
+        self._registry.note(champion.number, "manual", reason)
+        decision, by = Decision(True, "manual", reason), f"MLflow ({_SEEN_BY})"
+        with self._at_once():
+            previous = latest.version if latest else None
+            record = self._add(champion.number, previous, decision, "done", by, tags_to_keep(champion))
+            self._hold(record, champion, replaced)
+        return record
+
+    def _hold(self, record: Record, promoted: Version, replaced: Version | None) -> None:
+        """Hold back the champion that a person replaced, and release what the person promoted.
+
+        A champion of other data, or of the same recipe and likes, is not held back: it was not replaced because it is
+        bad.
+        """
+        if record.outcome not in ("manual", "rollback"):
+            return
+        released = [hold for hold in self.holds() if hold.covers_version(promoted)]
+        holds.release(self._cursor, released, record.decided_by)
+        if replaced is None or other_data(replaced, promoted.dataset) is not None or replaced.learned_as(promoted):
+            return
+        holds.add(self._cursor, replaced, record.id, record.reason, record.decided_by)
+
+    def _trained(self, record: Record) -> Version:
+        """The version of a decision, with its tags as the registry or the history has them."""
+        known = record.version_tags or not self._registry.has(record.version)
+        return record.remembered() if known else self._registry.version(record.version)
+
+    def _history(self) -> History:
+        return History(self._records(EVENTS), self._registry.versions())
+
+    def _add(
+        self,
+        number: int,
+        previous: int | None,
+        decision: Decision,
+        state: str,
+        decided_by: str,
+        version_tags: dict[str, str],
+    ) -> Record:
+        values = [number, previous, decision.outcome, decision.promoted, decision.reason]
+        values += [json.dumps(dict(decision.numbers)), self._dagster_run_id, decided_by, state]
+        return self._records(
+            f"""
+            INSERT INTO {TABLE} (
+                model_version, previous_champion, outcome, promoted, reason, numbers, dagster_run_id, decided_by, state,
+                version_tags
+            )
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            RETURNING {COLUMNS}
+            """,
+            [*values, json.dumps(version_tags)],
+        )[0]
+
+    def _mark(self, decision_id: int, state: str) -> None:
+        self._cursor.execute(f"UPDATE {TABLE} SET state = %s WHERE decision_id = %s", [state, decision_id])
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """A transaction on the connection of the lock, which commits each statement otherwise."""
+        self._cursor.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            with suppress(psycopg2.Error):
+                self._cursor.execute("ROLLBACK")
+            raise
+        self._cursor.execute("COMMIT")
+
+    def _records(self, query: str, parameters: Sequence[Any] = ()) -> list[Record]:
+        self._cursor.execute(query, parameters)
+        return [Record(*row) for row in self._cursor.fetchall()]

@@ -1,0 +1,115 @@
+"""Recipes that searches found, and which recipe the next training tries.
+
+Belongs here: the table of winners, the choice between a winner and the champion's recipe, and the schema of Optuna's
+tables. Searching is in `recsys.search`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import make_url
+
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.registry import Version
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.promotion import same_recipe
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.known_datasets import DatasetRef
+
+TRIALS_SCHEMA = "optuna"
+
+
+@dataclass(frozen=True)
+class ChosenRecipe:
+    """A recipe and where it comes from.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    source : str
+        `built-in`, `search N`, or `champion N` with the reason why it is tried again.
+    """
+
+    recipe: Recipe
+    source: str
+
+
+def latest_recipe(database: Database, dataset: DatasetRef | None, threshold: float | None) -> ChosenRecipe:
+    """The winner of the last search on this dataset and kind of likes, or the built-in recipe when there was none."""
+    found = database.rows(
+        f"""SELECT search_id, recipe FROM {SCHEMA}.searches
+            WHERE dataset_id IS NOT DISTINCT FROM %s AND positive_threshold IS NOT DISTINCT FROM %s::real
+            ORDER BY search_id DESC LIMIT 1""",
+        [dataset.id if dataset else None, threshold],
+    )
+    if not found:
+        return ChosenRecipe(Recipe(), "built-in")
+    search_id, recipe = found[0]
+    return ChosenRecipe(Recipe.from_dict(recipe), f"search {search_id}")
+
+
+def recipe_to_try(
+    database: Database,
+    promotions: Promotions,
+    champion: Version | None,
+    dataset: DatasetRef | None,
+    threshold: float | None,
+) -> ChosenRecipe:
+    """The recipe of the next training.
+
+    It is the last search's winner, else the built-in recipe. The champion's recipe is trained instead when that winner
+    is held back, or was scored beside the champion's recipe before and did not prove itself: another search may find a
+    better one, and until then the champion is kept fresh.
+    """
+    chosen = latest_recipe(database, dataset, threshold)
+    if champion is None or same_recipe(champion.recipe, chosen.recipe):
+        return chosen
+    if any(hold.covers_recipe(chosen.recipe) for hold in promotions.holds(dataset.id if dataset else None)):
+        return ChosenRecipe(champion.recipe, f"champion {champion.number}, for the recipe of {chosen.source} is held")
+    kept = promotions.kept_by_score()
+    for version in promotions.registry.versions():
+        # A search is numbered once, so its number tells the dataset and the definition of a like as well.
+        tried = version.number in kept and version.tags.get("recipe_source") == chosen.source
+        against = kept.get(version.number) if tried else None
+        if against is None or not promotions.registry.has(against):
+            continue
+        if same_recipe(promotions.registry.version(against).recipe, champion.recipe):
+            return ChosenRecipe(
+                champion.recipe,
+                f"champion {champion.number}, for the recipe of {chosen.source} did not prove itself as version "
+                f"{version.number}",
+            )
+    return chosen
+
+
+def record_search(
+    database: Database,
+    recipe: Recipe,
+    details: Mapping[str, Any],
+    dagster_run_id: str,
+    dataset: DatasetRef | None = None,
+    threshold: float | None = None,
+) -> int:
+    """Keep a winner for the dataset and the kind of likes it was found on; returns the number of the search."""
+    found = database.rows(
+        f"""INSERT INTO {SCHEMA}.searches (recipe, details, dagster_run_id, dataset_id, positive_threshold)
+            VALUES (%s, %s, %s, %s, %s) RETURNING search_id""",
+        [
+            json.dumps(recipe.as_dict()),
+            json.dumps(dict(details)),
+            dagster_run_id,
+            dataset.id if dataset else None,
+            threshold,
+        ],
+    )
+    return int(found[0][0])
+
+
+def trials_url(database: Database) -> str:
+    """SQLAlchemy URL for Optuna's storage: tables of their own schema in the same database."""
+    url = make_url(database.url).set(drivername="postgresql+psycopg2")
+    return url.update_query_dict({"options": f"-csearch_path={TRIALS_SCHEMA}"}).render_as_string(hide_password=False)

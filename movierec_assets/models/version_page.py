@@ -1,0 +1,120 @@
+"""What MLflow's pages say of a version and of a run, for people.
+
+Belongs here: names and descriptions, made of plain values. They are written by `registry` and `tracking`; nothing reads
+them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.tables.known_datasets import DatasetRef
+
+MODEL_DESCRIPTION = (
+    "Recommends movies: implicit-feedback ALS, trained on the likes of one dataset. The alias `champion` is the "
+    "version that is served; `challenger` is the one that was trained last. Each version says on its page what it was "
+    "trained on, what it reaches, and what was decided about it."
+)
+
+HEADLINE = "ndcg_at_10"
+HEADLINE_CUTOFF = 10
+METRICS = {
+    "ndcg": "NDCG",
+    "recall": "recall",
+    "precision": "precision",
+    "map": "MAP",
+    "hit_rate": "hit rate",
+    "coverage": "coverage",
+}
+"""Headings of the metrics that people are shown, the headline's first."""
+RANKERS = {
+    "": "this version",
+    "champion_": "champion then",
+    "popularity_": "popularity",
+    "original_": "original recipe",
+    "item_knn_": "item-kNN",
+    "ease_": "EASE",
+}
+"""Rankers by what the names of their metrics begin with."""
+_BESIDE_THE_HEADLINE = ("popularity_", "champion_", "original_")
+_COUNTS = {"positives": "likes", "users": "users", "movies": "movies"}
+
+
+def recipe_line(recipe: Recipe) -> str:
+    """The recipe without its seed and the fold-in, in a few words."""
+    found = f"factors={recipe.factors} alpha={recipe.alpha:g} reg={recipe.regularization:g} iter={recipe.iterations}"
+    return f"als {found}" + ("" if recipe.confidence == "binary" else f" confidence={recipe.confidence}")
+
+
+def run_name(did: str, dataset: DatasetRef | None, what: str) -> str:
+    """Name of an MLflow run: what it did, on which dataset, and with what."""
+    return f"{did} {dataset.name}: {what}" if dataset else f"{did}: {what}"
+
+
+def description(made: Mapping[str, str], recipe: Recipe | None, trained_on: str, metrics: Mapping[str, float]) -> str:
+    """Description of a version in Markdown: the headline, data, recipe, decision, and all figures.
+
+    MLflow shows no metrics on the page of a version, and the first words of the description in the list of versions.
+
+    Parameters
+    ----------
+    made : mapping of str
+        Provenance of the version.
+    recipe : Recipe or None
+        None where the version does not say.
+    trained_on : str
+        Its dataset and definition of a like.
+    metrics : mapping of str to float
+        Of the run it came from; those of other rankers are prefixed, see RANKERS.
+    """
+    parts = [f"NDCG@10 {figures(metrics)}"] if HEADLINE in metrics else []
+    if trained_on:
+        counted = all(name in made for name in ("positives", "users", "movies"))
+        counts = (f"{int(made[name]):,} {noun}" for name, noun in _COUNTS.items()) if counted else ()
+        parts.append(f"**Data** {': '.join([trained_on, *([', '.join(counts)] if counted else [])])}")
+    if recipe is not None:
+        source = f" ({made['recipe_source']})" if "recipe_source" in made else ""
+        start = f"; {made['start']}" if "start" in made else ""
+        parts.append(f"**Recipe** {recipe_line(recipe)} seed={recipe.seed}{source}{start}")
+    if made.get("promotion_outcome"):
+        parts.append(f"**Decision** {made['promotion_outcome']}: {made.get('promotion_reason', '')}")
+    if HEADLINE in metrics:
+        parts.append(_table(metrics))
+    return "\n\n".join(parts)
+
+
+def figures(metrics: Mapping[str, float]) -> str:
+    """NDCG@10 with its interval, and beside it what other rankers reach for the same users."""
+    own = f"{metrics[HEADLINE]:.4f}"
+    low, high = metrics.get(f"{HEADLINE}_low"), metrics.get(f"{HEADLINE}_high")
+    if low is not None and high is not None:
+        own += f" (95 % {low:.4f} to {high:.4f})"
+    others = [
+        f"{RANKERS[prefix]} {metrics[f'{prefix}{HEADLINE}']:.4f}"
+        for prefix in _BESIDE_THE_HEADLINE
+        if f"{prefix}{HEADLINE}" in metrics
+    ]
+    return "; ".join([own, *others])
+
+
+def ranker_rows(metrics: Mapping[str, float], k: int) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
+    """Figures of all rankers for lists of one length.
+
+    Returns
+    -------
+    headings : list of str
+        Metrics that the first ranker, the version itself, has.
+    rows : list of (str, list of float or None)
+        Name and figures of each ranker that has any.
+    """
+    names = [name for name in METRICS if f"{name}_at_{k}" in metrics]
+    rows = [(ranker, [metrics.get(f"{prefix}{name}_at_{k}") for name in names]) for prefix, ranker in RANKERS.items()]
+    return [f"{METRICS[name]}@{k}" for name in names], [row for row in rows if any(each is not None for each in row[1])]
+
+
+def _table(metrics: Mapping[str, float]) -> str:
+    headings, rows = ranker_rows(metrics, HEADLINE_CUTOFF)
+    lines = [["ranker", *headings], ["---"] * (len(headings) + 1)]
+    lines += [[ranker, *("" if each is None else f"{each:.4f}" for each in values)] for ranker, values in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

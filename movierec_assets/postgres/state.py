@@ -1,0 +1,251 @@
+"""What the embedded server's directory remembers between commands, and the locks in it.
+
+What belongs here: the files beside the database (locks, pin, port, password, place) and the choice of a place
+for the data. What does not: when a lock is taken, or anything that happens to a server.
+
+* `lease.lock`: a shared lock is a lease. The kernel releases it however its holder ends.
+* `server.lock`: held for every change of the server's state; taken after waiting for `lease.lock`, never before.
+* `keeper.lock`: held by the keeper for as long as it lives.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from movierec_assets.postgres.binaries import Account, EmbeddedPostgresError, can_enter
+from movierec_assets.postgres.cluster import Cluster
+
+PLACES_FOR_ROOT = (Path("/var/lib/movierec-assets"), Path("/var/tmp/movierec-assets"))
+OWNER = "owner"
+"""File in a place outside that names the directory it belongs to; `command/clean.sh` reads it, too."""
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def locked(path: Path, operation: int = fcntl.LOCK_EX) -> Iterator[int]:
+    """Hold a flock on a file; with LOCK_NB, BlockingIOError says that another process has it.
+
+    Yields
+    ------
+    int
+        The descriptor, closed on exec and on exit. It is closed rather than unlocked, so that a forked child
+        which still uses the server goes on holding its lease.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, operation)
+            # The file may have been removed, and made anew, while this waited.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                    break
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class StateDirectory:
+    """The directory of one embedded server; its data may lie elsewhere."""
+
+    path: Path
+
+    @property
+    def lease_lock(self) -> Path:
+        """Locked, shared, by who needs the server."""
+        return self.path / "lease.lock"
+
+    @property
+    def server_lock(self) -> Path:
+        """Locked by who changes the server's state."""
+        return self.path / "server.lock"
+
+    @property
+    def keeper_lock(self) -> Path:
+        """Locked by the live keeper."""
+        return self.path / "keeper.lock"
+
+    @property
+    def keeper_log(self) -> Path:
+        """Where the keeper complains."""
+        return self.path / "keeper.log"
+
+    @property
+    def pin(self) -> Path:
+        """Exists while the server is to stay up without leases."""
+        return self.path / "pinned"
+
+    @property
+    def password_file(self) -> Path:
+        """The superuser's password, for its owner's eyes only."""
+        return self.path / "password"
+
+    @property
+    def cluster(self) -> Cluster:
+        """The data directory and its server, wherever they are; never those of the directory this is a copy of."""
+        place = self._noted_place()
+        return Cluster(self.path if place is None or self._original(place) else place)
+
+    @property
+    def port(self) -> int | None:
+        """Port of the last start."""
+        try:
+            return int(self._port_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def remember_port(self, port: int) -> None:
+        """Keep the port for the next start."""
+        _write(self._port_file, str(port))
+
+    def password(self, *, create: bool = False) -> str:
+        """Read the superuser's password; `create` makes one up where there is none."""
+        try:
+            return self.password_file.read_text().strip()
+        except FileNotFoundError:
+            if not create:
+                raise EmbeddedPostgresError(
+                    f"The password of the embedded Postgres, {self.password_file}, is gone while its data is still "
+                    f"in {self.cluster.data}. Put the file back, or remove the data with `make clean`."
+                ) from None
+        password = secrets.token_urlsafe(24)
+        _write(self.password_file, password)
+        return password
+
+    def make(self) -> None:
+        """Create the directory."""
+        if not self.path.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            # The account that stands in for root has to pass through.
+            self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+    def settle(self, account: Account | None) -> None:
+        """See to it that there is a place for the data which the server's account can enter."""
+        noted = self._noted_place()
+        if noted is not None and (original := self._original(noted)) is not None:
+            raise EmbeddedPostgresError(
+                f"{self.path} is a copy of {original}, whose database is in {noted} and was not copied. "
+                "Start afresh with `movierec db destroy`; or stop the original, copy that place with its owners "
+                f"(`cp -a`) and write the copy's path into {self._location}."
+            )
+        place = self.cluster.place
+        if not place.exists():
+            raise EmbeddedPostgresError(
+                f"The database of {self.path} was in {place}, which is gone. Put it back (mount it, restore it), or "
+                "start afresh with `make clean`."
+            )
+        if account is None or can_enter(account, place):
+            if place != self.path:
+                _write(place / OWNER, str(self.path))
+            return
+        if self.cluster.major:
+            raise EmbeddedPostgresError(
+                f"Postgres runs as the account {account.name!r} here, as it refuses to run as root, and that account "
+                f"cannot enter {place}, where the database is. Let it pass with `chmod o+x` on the directories above, "
+                "or move the state directory (MOVIEREC_STATE_DIR) to where it can."
+            )
+        outside = self._place_outside(account)
+        _write(outside / OWNER, str(self.path))
+        _write(self._location, str(outside))
+
+    def clear(self) -> None:
+        """Remove everything but the lock files, so that no process is left holding a lock on nothing."""
+        place = self.cluster.place
+        if place != self.path:
+            if place.exists():
+                shutil.rmtree(place)
+            with suppress(OSError):
+                place.parent.rmdir()
+        for path in self.path.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path not in (self.lease_lock, self.server_lock, self.keeper_lock):
+                path.unlink()
+
+    @property
+    def _location(self) -> Path:
+        return self.path / "location"
+
+    @property
+    def _port_file(self) -> Path:
+        return self.path / "port"
+
+    def _noted_place(self) -> Path | None:
+        """Where the data is noted to be; None when it is in this directory."""
+        try:
+            return Path(self._location.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def _original(self, place: Path) -> Path | None:
+        """The directory that a place outside belongs to, when that is not this one.
+
+        A directory that was moved owns what it owned before; one that was copied does not, as the original still does.
+        """
+        try:
+            owner = Path((place / OWNER).read_text(encoding="utf-8"))
+        except OSError:
+            return None
+        if owner == self.path or StateDirectory(owner)._noted_place() != place:
+            return None
+        return None if owner.samefile(self.path) else owner
+
+    def _place_outside(self, account: Account) -> Path:
+        digest = hashlib.sha256(bytes(self.path)).hexdigest()[:12]
+        for parent in PLACES_FOR_ROOT:
+            try:
+                parent.mkdir(parents=True, exist_ok=True)
+                # Under /var/tmp, somebody else may have made it.
+                if parent.is_symlink() or parent.stat().st_uid != 0:
+                    continue
+                parent.chmod(0o711)
+                place = Path(tempfile.mkdtemp(prefix=f"{digest}-", dir=parent))
+                place.chmod(0o711)
+            except OSError:
+                continue
+            if can_enter(account, place):
+                self._report_leftovers(place)
+                return place
+            place.rmdir()
+        raise EmbeddedPostgresError(
+            f"Postgres refuses to run as root, and its account {account.name!r} can enter neither {self.path} nor "
+            f"a directory under {' or '.join(map(str, PLACES_FOR_ROOT))}. Set MOVIEREC_STATE_DIR to a directory that "
+            "it can, or work as an ordinary user."
+        )
+
+    def _report_leftovers(self, place: Path) -> None:
+        """Stop the servers of state directories removed from this path; their data may be all there is of it."""
+        for left in place.parent.glob(f"{place.name.partition('-')[0]}-*"):
+            # One whose state directory was moved has a new owner.
+            if left != place and self._original(left) is None:
+                Cluster(left).stop()
+                _log.warning("%s holds the database of a removed %s. Remove it if it is not needed.", left, self.path)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a private file whole or not at all."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,42 @@
+"""Ratings posted in the app, as they stand beside the loaded file.
+
+Belongs here: what must follow when other files are loaded. Which ratings count is said by the view `valid_app_ratings`,
+and who may post by a trigger, both in `sql/migrations`.
+"""
+
+from __future__ import annotations
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from movierec_assets.sql import read_sql
+from movierec_assets.tables.database import SCHEMA, Database, lock
+
+FILE = "app_ratings"
+"""Name of the file in `rejected_ratings`; the line is `rating_id`, the text a line of ratings.csv."""
+
+
+def adopt(cursor: Cursor) -> None:
+    """Give ratings that were posted before any dataset had a number to the loaded one."""
+    cursor.execute(
+        f"UPDATE {SCHEMA}.app_ratings SET dataset_id = l.dataset_id FROM {SCHEMA}.loaded_dataset l "
+        f"WHERE {SCHEMA}.app_ratings.dataset_id IS NULL"
+    )
+
+
+def update_rejects(database: Database) -> int:
+    """Keep in `rejected_ratings` exactly the ratings of movies outside the catalogue; returns how many there are.
+
+    Only ratings of the loaded dataset are looked at. In a transaction of its own: a load would keep its locks until the
+    ratings are indexed.
+    """
+    from movierec_assets.datasets.rejects import Reason, wording  # noqa: PLC0415 - what reads files is needed here only
+
+    with database.transaction() as cursor:
+        lock(cursor, FILE)
+        adopt(cursor)
+        reason = wording(Reason.UNKNOWN_MOVIE, "%s")
+        cursor.execute(read_sql("reject_app_ratings"), {"file": FILE, "reason": reason})
+        cursor.execute(f"SELECT count(*) FROM {SCHEMA}.rejected_ratings WHERE file = %s", [FILE])
+        row = cursor.fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,354 @@
+"""The ratings database: connections, bulk reading and writing, and the atomic replacement of a table.
+
+Belongs here: how data moves. What it means (which columns, which rows) is said by the callers and in `sql/`.
+Nothing here imports Dagster, so the API and the command line use it as the assets do.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy.typing as npt
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from movierec_assets.errors import ExplainedError
+from movierec_assets.settings import get_settings
+from movierec_assets.sql import SCHEMA
+from movierec_assets.tables.binary_copy import BlockReader, Columns, Kind, RowDecoder, encode_parts
+from movierec_assets.tables.read_ahead import ahead
+from movierec_assets.tables.strong_locks import IN_THE_WAY, LOCK_TIMEOUT, insist
+
+__all__ = [
+    "SCHEMA",
+    "Database",
+    "DatabaseUnavailableError",
+    "Load",
+    "Replacement",
+    "copy_in",
+    "copy_out",
+    "copy_rows",
+    "lock",
+    "record_load",
+]
+_READ_BYTES = 4 << 20
+_SENT_BYTES = 4 << 20
+_log = logging.getLogger(__name__)
+
+
+class DatabaseUnavailableError(ExplainedError, RuntimeError):
+    """The database does not answer; the message says where it was looked for and what to do."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a table was last loaded from.
+
+    Attributes
+    ----------
+    version : str
+        Content hash of the source and of what else decides the rows.
+    source : str
+    details : dict
+        Counts, as they were reported.
+    """
+
+    version: str
+    source: str
+    details: dict[str, Any]
+
+
+class Replacement:
+    """A new, still empty version of a table, inside the transaction that will swap it in."""
+
+    def __init__(self, cursor: Cursor, table: str, name: str) -> None:
+        self.cursor = cursor
+        self.table = table
+        self._name = name
+
+    def write(self, columns: Columns, kinds: Mapping[str, Kind]) -> int:
+        """COPY arrays in, binary; returns the number of rows."""
+        return self.write_parts([columns], kinds)
+
+    def write_parts(self, parts: Iterable[Columns], kinds: Mapping[str, Kind]) -> int:
+        """COPY a table in that comes in parts, one after the other; returns the number of rows.
+
+        The parts are made ahead in a thread of their own, while the server takes in those before.
+        """
+        # Frozen: no other transaction sees the table yet, and the first to read it need not mark every row.
+        stream = BlockReader(ahead(encode_parts(parts, kinds)))
+        return _copy(self.cursor, self.relation, kinds, stream, "BINARY, FREEZE")
+
+    @property
+    def relation(self) -> sql.Identifier:
+        """The new table, to be named in statements."""
+        return sql.Identifier(SCHEMA, self._name)
+
+    def write_rows(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+        """COPY rows of text, numbers, None and lists of text in; returns the number of rows."""
+        return copy_rows(self.cursor, self._name, names, rows)
+
+
+def copy_in(cursor: Cursor, relation: sql.Identifier, columns: Columns, kinds: Mapping[str, Kind]) -> int:
+    """COPY arrays into a table that exists, binary; returns the number of rows."""
+    return _copy(cursor, relation, kinds, BlockReader(encode_parts([columns], kinds)), "BINARY")
+
+
+def copy_out(
+    cursor: Cursor, query: str, kinds: Mapping[str, Kind], rows_read: Callable[[int], None] | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """COPY the rows of a query out, binary, into arrays; see `Database.columns`."""
+    decoder = RowDecoder(kinds, rows_read)
+    with io.BufferedWriter(decoder, _READ_BYTES) as stream:
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", stream)
+        stream.flush()
+        return decoder.columns()
+
+
+def copy_rows(cursor: Cursor, table: str | sql.Identifier, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """COPY rows of text, numbers, None and lists of text into a table; returns the number of rows.
+
+    A table that is given as text is one of the schema.
+    """
+    relation = sql.Identifier(SCHEMA, table) if isinstance(table, str) else table
+    return _copy(cursor, relation, names, BlockReader(_as_csv(rows)), "CSV")
+
+
+def _copy(cursor: Cursor, relation: sql.Identifier, names: Iterable[str], stream: BlockReader, form: str) -> int:
+    command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
+        relation, sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(form)
+    )
+    try:
+        cursor.copy_expert(command, stream, size=_SENT_BYTES)
+    except psycopg2.Error:
+        if stream.error is not None:
+            raise stream.error from None  # what went wrong, rather than that COPY was cancelled
+        raise
+    return cursor.rowcount
+
+
+def _as_csv(rows: Iterable[Sequence[Any]], batch: int = 10_000) -> Iterator[bytes]:
+    """Rows in COPY's CSV, `batch` at a time: None is an unquoted empty field, which the csv module cannot write."""
+    remaining = iter(rows)
+    while block := list(islice(remaining, batch)):
+        yield "".join(",".join(map(_csv_field, row)) + "\n" for row in block).encode()
+
+
+def _csv_field(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        value = "{" + ",".join(_quoted(item, "\\") for item in value) + "}"
+    return _quoted(str(value), '"')
+
+
+def _quoted(text: str, escape: str) -> str:
+    """Text in double quotes: doubled inside in CSV, after a backslash inside in an array literal."""
+    if escape != '"':
+        text = text.replace(escape, escape * 2)
+    return '"' + text.replace('"', escape + '"') + '"'
+
+
+class Database:
+    """One Postgres database that holds the schema `movierec`.
+
+    Parameters
+    ----------
+    url : str
+        libpq URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection, closed at the end.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            When there is no answer.
+        """
+        try:
+            # The name is what others are told who wait for this connection.
+            connection = psycopg2.connect(self.url, connect_timeout=10, fallback_application_name="movierec")
+        except psycopg2.OperationalError as error:
+            parts = psycopg2.extensions.parse_dsn(self.url)
+            where = f"{parts.get('host', 'local socket')}:{parts.get('port', 5432)}/{parts.get('dbname')}"
+            remedy = (
+                "Start it with `movierec db start`."
+                if get_settings().database_url is None
+                else "See that this server runs, or correct MOVIEREC_DATABASE_URL."
+            )
+            raise DatabaseUnavailableError(
+                f"The ratings database does not answer at {where}: {str(error).strip()}. {remedy}"
+            ) from error
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """A cursor in a transaction: committed at the end, rolled back by an exception."""
+        with self.connect() as connection, connection, connection.cursor() as cursor:
+            yield cursor
+
+    def rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a small query."""
+        with self.transaction() as cursor:
+            cursor.execute(query, parameters)
+            return cursor.fetchall()
+
+    def scalar(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
+        """First column of the first row of a query."""
+        return self.rows(query, parameters)[0][0]
+
+    def columns(
+        self,
+        query: str,
+        kinds: Mapping[str, Kind],
+        parameters: Sequence[Any] = (),
+        rows_read: Callable[[int], None] | None = None,
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Columns of a large query without nulls, through binary COPY.
+
+        Parameters
+        ----------
+        query : str
+            Its columns have the names and types of `kinds`, in that order.
+        kinds : mapping of column name to type
+        parameters : sequence
+            Bound into the query.
+        rows_read : callable, optional
+            Called with the number of rows so far, now and then.
+
+        Returns
+        -------
+        dict of arrays, as `binary_copy.RowDecoder` gives them
+        """
+        with self._ready_to_copy(query, parameters) as (cursor, bound):
+            return copy_out(cursor, bound, kinds, rows_read)
+
+    def copy_to(
+        self, file: io.RawIOBase | io.BytesIO, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> None:
+        """Write the rows of a query to a file in binary COPY format, as they arrive."""
+        with self._ready_to_copy(query, parameters) as (cursor, bound):
+            cursor.copy_expert(f"COPY ({bound}) TO STDOUT (FORMAT BINARY)", file)
+
+    @contextmanager
+    def _ready_to_copy(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Iterator[tuple[Cursor, str]]:
+        with self.transaction() as cursor:
+            bound = cursor.mogrify(query, parameters or None).decode()
+            # COPY takes its snapshot before it waits for locks: after a swap it would find the new table and see none
+            # of its rows. A query that is planned first holds the locks already.
+            cursor.execute(sql.SQL("SELECT FROM ({}) planned LIMIT 0").format(sql.SQL(bound)))
+            yield cursor, bound
+
+    @contextmanager
+    def replace(self, table: str, say: Callable[[str], None] = _log.warning) -> Iterator[Replacement]:
+        """Replace all rows of a table in one transaction.
+
+        The new rows go to a table of their own; at the end of the block it is indexed like the old one and takes
+        its place. An exception in the block leaves everything as it was. Two replacements of one table wait for
+        each other. The new table takes its place when nobody reads the old one; later readers do not wait for that.
+
+        Parameters
+        ----------
+        table : str
+        say : callable
+            Told which readers it waits for.
+
+        Raises
+        ------
+        TableBusyError
+            When it waited in vain.
+        """
+        parent = sql.Identifier(SCHEMA, table)
+        with self.transaction() as cursor:
+            lock(cursor, table)
+            cursor.execute("SELECT txid_current()")
+            fresh = f"{table}_{_first(cursor)}"
+            child = sql.Identifier(SCHEMA, fresh)
+            cursor.execute(
+                sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)").format(child, parent)
+            )
+            yield Replacement(cursor, table, fresh)
+            cursor.execute(
+                "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'",
+                [f"{SCHEMA}.{table}"],
+            )
+            cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(_first(cursor))))
+            insist(lambda: _swap(cursor, table, child), partial(_rows, cursor), table, say)
+        # Of the table itself as well as of its partition: joins are planned by the former. Afterwards, because readers
+        # wait from the swap to the end of the transaction.
+        with self.transaction() as cursor:
+            cursor.execute(sql.SQL("ANALYZE {}").format(parent))
+
+    def last_load(self, table: str) -> Load | None:
+        """What a table was last loaded from, or None when it never was."""
+        found = self.rows(f"SELECT version, source, details FROM {SCHEMA}.loads WHERE table_name = %s", [table])
+        return Load(*found[0]) if found else None
+
+
+def record_load(cursor: Cursor, table: str, load: Load, dataset_id: int | None = None) -> None:
+    """Note, in the transaction that loads a table, what it is loaded from, and which dataset that is."""
+    cursor.execute(
+        f"""
+        INSERT INTO {SCHEMA}.loads (table_name, version, source, details, dataset_id) VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (table_name) DO UPDATE
+        SET version = excluded.version, source = excluded.source, details = excluded.details,
+            dataset_id = excluded.dataset_id, loaded_at = now()
+        """,
+        [table, load.version, load.source, json.dumps(load.details), dataset_id],
+    )
+
+
+def _swap(cursor: Cursor, table: str, child: sql.Identifier) -> None:
+    """Put a new partition in the place of the old one; when readers are in the way, no lock is left."""
+    parent = sql.Identifier(SCHEMA, table)
+    cursor.execute("SAVEPOINT swap")
+    try:
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(parent))
+        for (old,) in _rows(
+            cursor,
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
+            [f"{SCHEMA}.{table}"],
+        ):
+            cursor.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, sql.SQL(old)))
+            cursor.execute(sql.SQL("DROP TABLE {}").format(sql.SQL(old)))
+        cursor.execute(
+            sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)").format(parent, child)
+        )
+    except IN_THE_WAY:
+        cursor.execute("ROLLBACK TO SAVEPOINT swap; RELEASE SAVEPOINT swap")
+        raise
+
+
+def _rows(cursor: Cursor, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    cursor.execute(query, parameters)
+    return cursor.fetchall()
+
+
+def _first(cursor: Cursor) -> Any:
+    row = cursor.fetchone()
+    assert row is not None
+    return row[0]
+
+
+def lock(cursor: Cursor, what: str) -> None:
+    """Wait for every other transaction that holds the same lock; released at the end of the transaction."""
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{SCHEMA}.{what}"])

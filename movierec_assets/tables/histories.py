@@ -1,0 +1,250 @@
+"""Ratings as they stand now, read user by user.
+
+Belongs here: the queries behind folding users in and behind training, and their shape. Shared by the assets, the
+command line and the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions, positions
+from movierec_assets.tables.binary_copy import POSTGRES_EPOCH
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.read_ahead import handed_on
+from movierec_assets.tables.user_rows import UserRowDecoder, UserRows
+
+_BYTES_OF_A_RATING = 256
+"""Of working memory, for a rating whose user is being ranked for: as it was read, as a history, and their copies."""
+_BYTES_ON_THE_WIRE = 16
+_STAR_BITS = 4
+"""A movie and its stars travel as one number: the half stars are its lowest bits, the movie's id the others."""
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 10_000, 1_000_000
+
+
+@dataclass(frozen=True)
+class RatingColumns:
+    """Ratings as parallel arrays, every pair of user and movie once.
+
+    Attributes
+    ----------
+    user_id, movie_id : int32 array, shape (n,)
+    rating : float32 array, shape (n,)
+        Stars.
+    rated_at : int64 array, shape (n,)
+        Unix seconds.
+    """
+
+    user_id: IntArray
+    movie_id: IntArray
+    rating: FloatArray
+    rated_at: IntArray
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+
+@dataclass(frozen=True)
+class RatedByUsers:
+    """All current ratings of some users; of their likes also when.
+
+    Attributes
+    ----------
+    user_ids : int32 array, shape (n_users,)
+    per_user : int64 array, shape (n_users,)
+        Ratings of each user.
+    movie_id : int32 array, shape (n,)
+        In the order of users.
+    rating : float32 array, shape (n,)
+        Stars.
+    liked : bool array, shape (n,)
+        Where the stars reach the threshold.
+    liked_at : int64 array, shape (n_likes,)
+        Unix seconds, in the order of likes.
+    """
+
+    user_ids: IntArray
+    per_user: IntArray
+    movie_id: IntArray
+    rating: FloatArray
+    liked: npt.NDArray[np.bool_]
+    liked_at: IntArray
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Users ready to be folded in, over the movies of a model.
+
+    Attributes
+    ----------
+    user_ids : int32 array, shape (n_users,)
+        The rows.
+    liked : Interactions, shape (n_users, n_movies)
+        Positives only.
+    seen : csr_matrix, shape (n_users, n_movies)
+        Everything rated, high or low.
+    """
+
+    user_ids: IntArray
+    liked: Interactions
+    seen: csr_matrix
+
+
+def read_positives(
+    database: Database, threshold: float, rows_read: Callable[[int], None] | None = None
+) -> RatingColumns:
+    """Positives of the eligible users, the latest rating of each pair; by user, so that equal ratings come out equal.
+
+    Parameters
+    ----------
+    threshold : float
+        Stars from which a rating is a positive.
+    rows_read : callable, optional
+        Called with the number of rows so far, now and then.
+    """
+    query = f"""SELECT liked.* FROM ({_of_everybody("rating >= %(threshold)s::real")}) liked
+                WHERE user_id IN (SELECT user_id FROM {SCHEMA}.eligible_users)"""
+    blocks: list[RatedByUsers] = []
+    rows = 0
+    for block in _blocks(database, query, {"threshold": threshold}, _LARGEST_BLOCK):
+        blocks.append(block)
+        rows += len(block.movie_id)
+        if rows_read is not None:
+            rows_read(rows)
+    user_ids, per_user = _joined(blocks, "user_ids", np.int32), _joined(blocks, "per_user", np.int64)
+    order = np.argsort(user_ids)
+    lengths = per_user[order]
+    starts = (np.cumsum(per_user) - per_user)[order]
+    place = np.arange(rows) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    # One column at a time, so that only one is held twice.
+    return RatingColumns(
+        np.repeat(user_ids[order], lengths),
+        _joined(blocks, "movie_id", np.int32)[place],
+        _joined(blocks, "rating", np.float32)[place],
+        _joined(blocks, "liked_at", np.int64)[place],
+    )
+
+
+def _joined(blocks: list[RatedByUsers], name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    return np.concatenate([np.empty(0, dtype), *(getattr(block, name) for block in blocks)])
+
+
+def read_users(
+    database: Database, threshold: float, user_ids: Sequence[int] | None = None, *, memory: int = 256 * 2**20
+) -> Iterator[RatedByUsers]:
+    """All current ratings of everybody, or of some users, as they stood when reading began.
+
+    Parameters
+    ----------
+    threshold : float
+        Stars from which a rating is a like.
+    user_ids : sequence of int, optional
+    memory : int
+        Bytes that working with a block may take.
+
+    Yields
+    ------
+    RatedByUsers
+        Users in no order; those without a rating do not occur. The next block is read while one is used.
+    """
+    rows = int(np.clip(memory // _BYTES_OF_A_RATING, _SMALLEST_BLOCK, _LARGEST_BLOCK))
+    if user_ids is None:
+        yield from _blocks(database, _of_everybody("true"), {"threshold": threshold}, rows)
+    else:
+        query = _grouped(f"{SCHEMA}.current_ratings", "user_id = ANY(%(users)s)")
+        yield from _blocks(database, query, {"threshold": threshold, "users": list(user_ids)}, rows)
+
+
+def _grouped(ratings: str, condition: str) -> str:
+    return f"""
+        SELECT user_id,
+               string_agg(int8send((movie_id::bigint << {_STAR_BITS}) + (rating * 2::real)::integer), ''),
+               string_agg(timestamptz_send(rated_at), '') FILTER (WHERE rating >= %(threshold)s::real)
+        FROM {ratings} WHERE {condition} GROUP BY user_id"""
+
+
+def _of_everybody(condition: str) -> str:
+    """The file's ratings as they are, but for users who rated in the app as well: in the view, both are compared."""
+    posted = f"SELECT user_id FROM {SCHEMA}.valid_app_ratings"
+    return (
+        _grouped(f"{SCHEMA}.ratings", f"{condition} AND user_id NOT IN ({posted})")
+        + " UNION ALL "
+        + _grouped(f"{SCHEMA}.current_ratings", f"{condition} AND user_id = ANY(ARRAY({posted}))")
+    )
+
+
+def _blocks(database: Database, query: str, parameters: dict[str, Any], rows: int) -> Iterator[RatedByUsers]:
+    threshold = np.float32(parameters["threshold"])
+
+    def read(hand_on: Callable[[RatedByUsers], None]) -> None:
+        decoder = UserRowDecoder(
+            (np.int64, np.int64), lambda found: hand_on(_rated(found, threshold)), rows * _BYTES_ON_THE_WIRE
+        )
+        database.copy_to(decoder, query, parameters)
+        decoder.finish()
+
+    return handed_on(read)
+
+
+def _rated(found: UserRows, threshold: np.float32) -> RatedByUsers:
+    both, microseconds = found.values
+    rating = (both & ((1 << _STAR_BITS) - 1)).astype(np.float32) / 2
+    return RatedByUsers(
+        user_ids=found.user_ids,
+        per_user=found.lengths[0],
+        movie_id=(both >> _STAR_BITS).astype(np.int32),
+        rating=rating,
+        liked=rating >= threshold,
+        liked_at=microseconds // 1_000_000 + POSTGRES_EPOCH,
+    )
+
+
+def counts_of(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], IntArray]:
+    """Distinct values in ascending order, and how often each occurs; `numpy.unique` would sort all of them."""
+    import polars as pl  # noqa: PLC0415 - a single answer does without
+
+    counted = pl.Series("value", values).value_counts(name="count").sort("value")
+    return counted["value"].to_numpy(), counted["count"].to_numpy().astype(np.int64)
+
+
+def histories_of(ratings: RatedByUsers, movie_ids: IntArray) -> Histories:
+    """Arrange ratings over the movies of a model.
+
+    Parameters
+    ----------
+    ratings : RatedByUsers
+    movie_ids : int array, shape (n_movies,)
+        Sorted ids of the model's movies; ratings of others are left out.
+
+    Returns
+    -------
+    Histories
+        With a row for every user in `ratings`, even when nothing of theirs is in the model.
+    """
+    shape = (len(ratings.user_ids), len(movie_ids))
+    users = np.repeat(np.arange(shape[0], dtype=np.int32), ratings.per_user)
+    movies = positions(movie_ids, ratings.movie_id)
+    inside = movies >= 0
+    liked = inside & ratings.liked
+    users_inside, movies_inside = users[inside], movies[inside]
+    ends = np.cumsum(np.bincount(users_inside, minlength=shape[0]))
+    ones = np.ones(len(movies_inside), dtype=np.float32)
+    return Histories(
+        user_ids=ratings.user_ids,
+        liked=Interactions.from_triplets(
+            users[liked], movies[liked], ratings.rating[liked], ratings.liked_at[inside[ratings.liked]], shape
+        ),
+        seen=csr_matrix((ones, movies_inside, np.concatenate([[0], ends])), shape=shape),
+    )
+
+
+def titles_of(database: Database, movie_ids: Any) -> dict[int, str]:
+    """Titles of some movies, by id."""
+    wanted = [int(movie_id) for movie_id in movie_ids]
+    return dict(database.rows(f"SELECT movie_id, title FROM {SCHEMA}.movies WHERE movie_id = ANY(%s)", [wanted]))

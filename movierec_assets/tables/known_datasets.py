@@ -1,0 +1,151 @@
+"""Datasets that this platform has loaded, each with a number of its own.
+
+Belongs here: recognizing the dataset that is being loaded, and saying which one is loaded now. How two datasets are
+compared is `datasets.identity`'. The number goes with everything that is learned from a dataset: versions of the model,
+searches, ratings of the app; so nothing that was learned from one dataset is used for another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from movierec_assets.datasets.duplicates import pair_key
+from movierec_assets.datasets.identity import Catalogue, Contents, PairSample, most_alike
+from movierec_assets.tables.app_ratings import adopt
+from movierec_assets.tables.binary_copy import Kind
+from movierec_assets.tables.database import SCHEMA, Database, copy_out
+
+SERVED_TABLES = ("user_recommendations", "similar_movies", "popular_movies")
+
+
+@dataclass(frozen=True)
+class DatasetRef:
+    """A dataset as it is named to people and recorded with models.
+
+    Attributes
+    ----------
+    id : int
+        From 1, in the order of first loads; 0 for `UNKNOWN_DATASET`.
+    name : str
+        Of the directory it was loaded from last.
+    """
+
+    id: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (dataset {self.id})" if self.id else self.name
+
+
+UNKNOWN_DATASET = DatasetRef(0, "an unknown dataset")
+"""Of a model whose dataset cannot be told any more."""
+
+
+def loaded_dataset(database: Database) -> DatasetRef | None:
+    """The dataset in the tables; None before anything was loaded."""
+    found = database.rows(f"SELECT dataset_id, name FROM {SCHEMA}.loaded_dataset")
+    return DatasetRef(*found[0]) if found else None
+
+
+def datasets_of(database: Database) -> list[tuple[DatasetRef, Contents]]:
+    """Every dataset that was loaded, with what it held at its last load, in the order of these loads."""
+    with database.transaction() as cursor:
+        return _known(cursor)
+
+
+def recognize(cursor: Cursor, name: str, pairs: PairSample, *, continues: int | None = None) -> DatasetRef:
+    """Give the dataset that is being loaded its number, in the transaction that loads its ratings.
+
+    A dataset that was never loaded gets the next number, and the tables of recommendations are emptied when they were
+    made for another one: their rows name movies of another catalogue.
+
+    Parameters
+    ----------
+    cursor : cursor
+        `movies` holds the dataset's movies.
+    name : str
+    pairs : PairSample
+        Of all its ratings; of the new ones when it continues a dataset.
+    continues : int, optional
+        Dataset to which ratings are appended.
+    """
+    cursor.execute(f"SELECT movie_id, title FROM {SCHEMA}.movies")
+    movies = cursor.fetchall()
+    catalogue = Catalogue.of([movie_id for movie_id, _ in movies], [title for _, title in movies])
+    known = _known(cursor)
+    if continues is not None:
+        before = next(contents for ref, contents in known if ref.id == continues)
+        pairs = PairSample(np.concatenate([before.pairs.hashes, pairs.hashes]))
+        found: int | None = continues
+    else:
+        at = most_alike(Contents(catalogue, pairs), [contents for _, contents in known])
+        found = None if at is None else known[at][0].id
+    values = [name, catalogue.movie_ids.tolist(), catalogue.titles.tolist(), pairs.hashes.tolist()]
+    if found is None:
+        cursor.execute(
+            f"INSERT INTO {SCHEMA}.datasets (name, movie_ids, titles, pairs) VALUES (%s, %s, %s, %s) "
+            "RETURNING dataset_id",
+            values,
+        )
+        found = _number(cursor)
+    else:
+        cursor.execute(
+            f"UPDATE {SCHEMA}.datasets SET name = %s, movie_ids = %s, titles = %s, pairs = %s, loaded_at = now() "
+            "WHERE dataset_id = %s",
+            [*values, found],
+        )
+    _leave(cursor, found)
+    return DatasetRef(found, name)
+
+
+def recognize_loaded(database: Database) -> None:
+    """Give ratings their dataset that a version loaded which did not know of datasets; quick when they have one.
+
+    Ratings of the app that were posted to them belong to the same dataset.
+    """
+    with database.transaction() as cursor:
+        cursor.execute(f"SELECT source FROM {SCHEMA}.loads WHERE table_name = 'ratings' AND dataset_id IS NULL")
+        if (load := cursor.fetchone()) is None:
+            return
+        kinds: dict[str, Kind] = {"user_id": "integer", "movie_id": "integer"}
+        rows = copy_out(cursor, f"SELECT user_id, movie_id FROM {SCHEMA}.ratings", kinds)
+        pairs = PairSample()
+        pairs.add(pair_key(rows["user_id"], rows["movie_id"]))
+        dataset = recognize(cursor, Path(load[0]).name, pairs)
+        cursor.execute(f"UPDATE {SCHEMA}.loads SET dataset_id = %s WHERE table_name = 'ratings'", [dataset.id])
+        # None is posted without a dataset meanwhile: the next file might be another one.
+        cursor.execute(f"LOCK TABLE {SCHEMA}.app_ratings IN SHARE ROW EXCLUSIVE MODE")
+        adopt(cursor)
+
+
+def _leave(cursor: Cursor, dataset_id: int) -> None:
+    """Empty the tables of recommendations when another dataset is loaded now."""
+    cursor.execute(f"SELECT dataset_id FROM {SCHEMA}.loaded_dataset")
+    before = cursor.fetchone()
+    if before is not None and before[0] != dataset_id:
+        for table in SERVED_TABLES:  # not truncated: that would keep readers waiting until the ratings are indexed
+            cursor.execute(f"DELETE FROM {SCHEMA}.{table}")
+
+
+def _known(cursor: Cursor) -> list[tuple[DatasetRef, Contents]]:
+    """Every dataset with its contents, in the order of their last loads."""
+    cursor.execute(
+        f"SELECT dataset_id, name, movie_ids, titles, pairs FROM {SCHEMA}.datasets ORDER BY loaded_at, dataset_id"
+    )
+    return [
+        (
+            DatasetRef(number, name),
+            Contents(Catalogue(np.array(ids, np.int64), np.array(titles, np.int64)), PairSample(pairs)),
+        )
+        for number, name, ids, titles, pairs in cursor.fetchall()
+    ]
+
+
+def _number(cursor: Cursor) -> int:
+    row: Any = cursor.fetchone()
+    return int(row[0])

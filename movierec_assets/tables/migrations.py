@@ -1,0 +1,157 @@
+"""The schema of the ratings database: whether it is up to date, and bringing it there.
+
+Belongs here: comparing versions, which every opening does and which costs one query; and running what is missing, once,
+under a lock. The steps are in `sql/migrations`. Alembic is imported only where there is something to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg2
+from psycopg2.errors import UndefinedTable
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from movierec_assets import sql
+from movierec_assets.settings import get_settings
+from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
+from movierec_assets.tables.strong_locks import LOCK_TIMEOUT, insist
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+MIGRATIONS = Path(sql.__file__).with_name("migrations")
+VERSION_TABLE = f"{SCHEMA}.alembic_version"
+
+
+class SchemaVersionError(DatabaseUnavailableError):
+    """The database and this program are of different versions; the message says which and what to do."""
+
+
+def known_versions() -> tuple[str, ...]:
+    """Numbers of all migrations, in order, from the names of their files."""
+    return tuple(sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py")))
+
+
+def latest_version() -> str:
+    """The version that this program needs."""
+    return known_versions()[-1]
+
+
+def version_of(database: Database) -> str | None:
+    """Version of a database's schema; None when it is empty or older than version numbers."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        return read_version(cursor)
+
+
+def read_version(cursor: Cursor) -> str | None:
+    """Like `version_of`, as the last query of a transaction: where there is no version, it has failed."""
+    try:
+        cursor.execute(f"SELECT version_num FROM {VERSION_TABLE}")
+    except UndefinedTable:
+        return None
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def require_current(database: Database) -> None:
+    """Refuse a database that is of another version than this program.
+
+    Raises
+    ------
+    SchemaVersionError
+    """
+    found = version_of(database)
+    if found == latest_version():
+        return
+    _refuse_newer(found)
+    how = (
+        "`movierec db start` brings it up to date, and so do `movierec run` and `movierec up`."
+        if get_settings().database_url is None
+        else "`movierec run`, `movierec up` and `movierec model show` bring it up to date before they do anything else."
+    )
+    raise SchemaVersionError(
+        f"The ratings database is not up to date: its schema has {_named(found)}, this program needs version "
+        f"{latest_version()}. {how}"
+    )
+
+
+def migrate(database: Database, say: Callable[[str], None] = lambda _: None) -> None:
+    """Bring a database up to date; one query when it is.
+
+    Safe at any time and from several processes. Readers never wait for long: a migration that is in their way is undone
+    and tried again.
+
+    Parameters
+    ----------
+    database : Database
+        May be empty, or of any earlier version.
+    say : callable
+        Told what is done, and whom it waits for.
+
+    Raises
+    ------
+    SchemaVersionError
+        When a newer version of the program made the database.
+    TableBusyError
+    """
+    found = version_of(database)
+    if found == latest_version():
+        return
+    _refuse_newer(found)
+    from sqlalchemy import create_engine  # noqa: PLC0415
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+    engine = create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(database.url), poolclass=NullPool)
+    with engine.connect() as connection:
+        _wait_for_turn(connection, say)
+        found = version_of(database)
+        if found == latest_version():
+            return
+        _refuse_newer(found)
+        say(
+            f"Bringing the ratings database from {_named(found)} to version {latest_version()}"
+            if found or database.scalar("SELECT to_regclass(%s)", [f"{SCHEMA}.ratings"])
+            else "Preparing the ratings database"
+        )
+        connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        connection.commit()
+        insist(lambda: _upgrade(connection), database.rows, None, say)
+
+
+def _wait_for_turn(connection: Connection, say: Callable[[str], None]) -> None:
+    """Take the lock of whoever changes the schema, for as long as the connection lasts."""
+    key = f"hashtext('{SCHEMA}.schema')"
+    if not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar():
+        say("Waiting for another process, which brings the ratings database up to date")
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({key})")
+    connection.commit()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from sqlalchemy.exc import OperationalError  # noqa: PLC0415
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    try:
+        command.upgrade(config, "head")
+    except OperationalError as error:
+        connection.rollback()
+        raise (error.orig or error) from error
+
+
+def _refuse_newer(found: str | None) -> None:
+    if found is not None and found not in known_versions():
+        raise SchemaVersionError(
+            f"The schema of the ratings database has version {found}, which a newer program made: this one knows "
+            f"versions up to {latest_version()}. Update it (`git pull`, `make install`), and restart what still runs "
+            "the old one."
+        )
+
+
+def _named(version: str | None) -> str:
+    return "no version" if version is None else f"version {version}"

@@ -1,0 +1,6 @@
+"""`python -m movierec_tests.benchmarks`, which `make bench` runs."""
+
+from movierec_assets.cli.main import main
+from movierec_tests.benchmarks.command import bench
+
+main(bench, "python -m movierec_tests.benchmarks")

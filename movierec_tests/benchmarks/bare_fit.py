@@ -1,0 +1,80 @@
+"""The bare fit: `implicit` and nothing around it, on the matrix that the graph fitted.
+
+Belongs here: the yardstick that the graph's fits are measured by.
+
+    python -m movierec_tests.benchmarks.bare_fit STORAGE_DIR RESULT_JSON
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.split import Split
+
+FACTORS, ITERATIONS = 64, 15
+_REPEAT_UNDER_SECONDS = 10.0
+_LEAST, _REPEATS = 2, 5
+
+
+@dataclass(frozen=True)
+class BareFit:
+    """How long it took.
+
+    Attributes
+    ----------
+    seconds : float
+        Median of several fits, more of them where one is short.
+    fits : list of float
+    positives : int
+    """
+
+    seconds: float
+    fits: list[float]
+    positives: int
+
+
+def fit(positives: Interactions) -> BareFit:
+    """Fit ones times alpha with the regularization of the built-in recipe."""
+    recipe = Recipe()
+    weights = np.full(len(positives), recipe.alpha, dtype=np.float32)
+    weighted = csr_matrix((weights, positives.stars.indices, positives.stars.indptr), shape=positives.shape)
+    fits: list[float] = []
+    with threadpool_limits(1, user_api="blas"):
+        while len(fits) < _LEAST or (sum(fits) < _REPEAT_UNDER_SECONDS and len(fits) < _REPEATS):
+            model = AlternatingLeastSquares(
+                factors=FACTORS, regularization=recipe.regularization, iterations=ITERATIONS, random_state=recipe.seed
+            )
+            started = time.perf_counter()
+            model.fit(weighted, show_progress=False)
+            fits.append(time.perf_counter() - started)
+    return BareFit(statistics.median(fits), fits, len(positives))
+
+
+def stored_split(storage: Path) -> Split:
+    """The matrices that the last run left."""
+    parts = []
+    for name in ("train_matrix", "validation_matrix", "test_matrix"):
+        with np.load(storage / f"{name}.npz", allow_pickle=False) as arrays:
+            parts.append(Interactions.from_arrays(arrays))
+    return Split(*parts)
+
+
+def main(storage: str, result: str) -> None:
+    """Fit what `als_model` fitted first, everything before the test, and write how long it took."""
+    Path(result).write_text(json.dumps(asdict(fit(stored_split(Path(storage)).before("test")))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

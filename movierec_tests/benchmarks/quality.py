@@ -1,0 +1,132 @@
+"""How good the recipe is beside the original's and others, over several seeds.
+
+Belongs here: running `movierec evaluate` and putting its answers together. What it does is in `recsys.experiment`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from movierec_assets.host import CommandError
+from movierec_assets.recsys.experiment import EASE, HEADLINES_OF, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
+
+SEEDS = (1, 2, 3)
+METRICS = HEADLINES_OF
+"""What is reported of each protocol."""
+RANKERS = (MODEL, ORIGINAL, EASE, ITEM_KNN, POPULARITY)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one protocol.
+
+    Attributes
+    ----------
+    means : dict of float
+        Over the seeds, by ranker; one that was not run, such as EASE on many movies, is missing.
+    """
+
+    protocol: str
+    metric: str
+    means: dict[str, float]
+
+    def times_original(self, ranker: str) -> float | None:
+        """Ratio to the original recipe."""
+        theirs = self.means.get(ORIGINAL)
+        return self.means[ranker] / theirs if theirs and ranker in self.means else None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """All metrics, and how to get them again.
+
+    Attributes
+    ----------
+    commands : list of str
+    rows : list of Row
+    """
+
+    seeds: list[int]
+    commands: list[str]
+    rows: list[Row]
+
+
+def compare(
+    directory: Path,
+    dataset: str,
+    say: Callable[[str], None],
+    *,
+    seeds: Sequence[int] = SEEDS,
+    trials: int | None = None,
+) -> Quality:
+    """Run `movierec evaluate` for both protocols and every seed.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the dataset.
+    dataset : str
+        Its name, for the commands in the report.
+    say : callable
+        Told what is going on.
+    seeds : sequence of int
+    trials : int, optional
+        Of each search; else as many as the command's default.
+
+    Raises
+    ------
+    CommandError
+        When a command fails.
+    """
+    extra = [] if trials is None else ["--search-trials", str(trials)]
+    commands: list[str] = []
+    answers: dict[str, list[Mapping[str, Any]]] = {protocol: [] for protocol in METRICS}
+    for protocol, found in answers.items():
+        for seed in seeds:
+            options = ["--protocol", protocol, "--seed", str(seed), *extra, "--json"]
+            commands.append(" ".join(["movierec evaluate --dataset", dataset, *options]))
+            say(commands[-1])
+            arguments = ["evaluate", "--dataset", str(directory), *options]
+            found.append(_answer([sys.executable, "-m", "movierec_assets.cli", *arguments])["metrics"])
+    return Quality(list(seeds), commands, summarize(answers))
+
+
+def summarize(answers: Mapping[str, Sequence[Mapping[str, Mapping[str, float]]]]) -> list[Row]:
+    """Means over seeds.
+
+    Parameters
+    ----------
+    answers : mapping
+        Of each protocol, for each seed, the metrics of each ranker.
+    """
+    return [
+        Row(
+            protocol,
+            metric,
+            {
+                ranker: mean(each[ranker][metric] for each in answers[protocol])
+                for ranker in RANKERS
+                if all(ranker in each for each in answers[protocol])
+            },
+        )
+        for protocol, names in METRICS.items()
+        for metric in names
+        if answers.get(protocol)
+    ]
+
+
+def _answer(command: Sequence[str]) -> Any:
+    done = subprocess.run(
+        command, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise CommandError(f"`movierec evaluate` ended with exit status {done.returncode}; see what it says above.")
+    return json.loads(done.stdout)

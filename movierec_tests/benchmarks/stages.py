@@ -1,0 +1,136 @@
+"""What a run consists of: its steps, put together into the stages that are reported.
+
+Belongs here: which step belongs to which stage, and what a stage's rows are. Judging them is in `targets`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from movierec_tests.benchmarks.graph import GraphRun
+from movierec_tests.benchmarks.measure import Cost, Peaks, highest
+from movierec_tests.benchmarks.original import Original
+
+LOAD, REFRESH, PREPARE, SCORED_FIT, SERVED_FIT = "load", "refresh", "prepare", "scored fit", "served fit"
+REGISTER, EVALUATE, BASELINES, PROMOTE = "register", "evaluate", "baselines", "promote"
+RECOMMEND, OTHER_TABLES, CHECKS, DAGSTER = "recommend", "other tables", "checks", "dagster"
+
+DESCRIPTIONS = {
+    LOAD: "CSV to validated, indexed Postgres tables",
+    REFRESH: "refresh of eligible_users",
+    PREPARE: "Postgres to positives, split, CSR and maps",
+    SCORED_FIT: "fit that is scored",
+    SERVED_FIT: "fit that is served, on all positives",
+    REGISTER: "MLflow run and registered version",
+    EVALUATE: "evaluation of all users, k = 20",
+    BASELINES: "baselines beside it",
+    PROMOTE: "promotion",
+    RECOMMEND: "top 20 for all users, into Postgres, swapped",
+    OTHER_TABLES: "similar and popular movies",
+    CHECKS: "asset checks",
+    DAGSTER: "Dagster: start, and between steps",
+}
+FITTING = (SCORED_FIT, SERVED_FIT)
+BESIDE_THE_ORIGINAL = (LOAD, REFRESH, PREPARE, SCORED_FIT, EVALUATE)
+"""Stages that the original has as well."""
+
+STEPS = {
+    LOAD: ("raw_movies", "raw_ratings"),
+    REFRESH: ("eligible_users",),
+    PREPARE: ("positive_ratings", "split_matrices"),
+    REGISTER: ("als_model",),
+    EVALUATE: ("model_evaluation",),
+    PROMOTE: ("champion_model",),
+    RECOMMEND: ("user_recommendations",),
+    OTHER_TABLES: ("similar_movies", "popular_movies"),
+}
+"""Assets of each stage."""
+_WITHIN = {
+    SCORED_FIT: (REGISTER, "als_model", "evaluation_fit_seconds"),
+    SERVED_FIT: (REGISTER, "als_model", "serving_fit_seconds"),
+    BASELINES: (EVALUATE, "model_evaluation", "baselines_seconds"),
+}
+"""Stages that are part of a step, by what the asset says of them."""
+_ROWS = {
+    LOAD: ("raw_ratings", "rows_read", "ratings"),
+    REFRESH: ("raw_ratings", "dagster/row_count", "ratings"),
+    PREPARE: ("raw_ratings", "dagster/row_count", "ratings"),
+    SCORED_FIT: ("als_model", "positives", "positives"),
+    SERVED_FIT: ("als_model", "positives", "positives"),
+    EVALUATE: ("model_evaluation", "evaluated_users", "users"),
+    RECOMMEND: ("user_recommendations", "dagster/row_count", "recommendations"),
+}
+_ORIGINAL = {
+    LOAD: ("load",),
+    REFRESH: ("refresh",),
+    PREPARE: ("read", "split"),
+    SCORED_FIT: ("bm25", "fit"),
+    EVALUATE: ("rank", "score"),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of the report.
+
+    Attributes
+    ----------
+    name : str
+    seconds, share : float
+        Wall time, and its part of the whole run.
+    rows : int or None
+        What it worked through, counted in `unit`.
+    peaks : dict of float
+        MB; a stage that is part of a step has those of the step.
+    """
+
+    name: str
+    seconds: float
+    share: float
+    rows: int | None = None
+    unit: str = ""
+    peaks: Peaks = field(default_factory=dict)
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """None where nothing is counted."""
+        return None if self.rows is None or self.seconds <= 0 else self.rows / self.seconds
+
+
+def stages_of(run: GraphRun, cost: Cost) -> list[Stage]:
+    """The stages of a run of the graph, in the order they are reported; together they are the whole run."""
+    named = {step for steps in STEPS.values() for step in steps}
+    steps = STEPS | {CHECKS: tuple(step for step in run.steps if step not in named)}
+    seconds: dict[str, float] = {}
+    peaks: dict[str, Peaks] = {}
+    for stage, members in steps.items():
+        spans = [run.steps[step] for step in members if step in run.steps]
+        if spans:
+            seconds[stage] = sum(end - start for start, end in spans)
+            peaks[stage] = highest([cost.between(start, end) for start, end in spans])
+    for stage, (step_stage, asset, fact) in _WITHIN.items():
+        part = run.facts.get(asset, {}).get(fact)
+        if part is not None and step_stage in seconds:
+            seconds[stage], peaks[stage] = part, peaks[step_stage]
+            seconds[step_stage] = max(0.0, seconds[step_stage] - part)
+    seconds[DAGSTER] = max(0.0, run.seconds - sum(seconds.values()))
+    return [
+        Stage(name, seconds[name], seconds[name] / run.seconds, *_rows(run, name), peaks.get(name, {}))
+        for name in DESCRIPTIONS
+        if name in seconds
+    ]
+
+
+def _rows(run: GraphRun, stage: str) -> tuple[int | None, str]:
+    asset, fact, unit = _ROWS.get(stage, ("", "", ""))
+    count = run.facts.get(asset, {}).get(fact)
+    if count is None:
+        return None, ""
+    if stage == SCORED_FIT:  # it leaves the test out
+        count -= run.facts.get("test_matrix", {}).get("dagster/row_count", 0)
+    return int(count), unit
+
+
+def original_stages(original: Original) -> dict[str, float]:
+    """Seconds of the original's stages, by the names of the graph's."""
+    return {stage: sum(original.seconds[part] for part in parts) for stage, parts in _ORIGINAL.items()}

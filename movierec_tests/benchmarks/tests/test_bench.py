@@ -1,0 +1,99 @@
+"""`make bench`, as people type it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from movierec_assets.datasets.demo import make_demo
+from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.host import CommandError
+from movierec_assets.postgres.server import EmbeddedPostgres
+from movierec_assets.settings import PROJECT_ROOT
+from movierec_tests.benchmarks import measure, place
+from movierec_tests.benchmarks import run as runs
+from movierec_tests.benchmarks.command import bench
+
+
+def test_help_says_what_is_measured_and_how_long_it_takes() -> None:
+    text = " ".join(CliRunner().invoke(bench, ["--help"]).output.split())
+    for said in (
+        "--scale [small|ml-20m]",
+        "--no-growth",
+        "--no-days",
+        "--no-quality",
+        "original recipe",
+        "about 40 minutes",
+    ):
+        assert said in text
+
+
+def test_the_platform_that_is_measured_is_not_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIEREC_DATABASE_URL", "postgresql://somebody@example.org/precious")
+    monkeypatch.setenv("DAGSTER_HOME", "/elsewhere")
+    files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
+    found = place.environment(tmp_path / "scratch", PROJECT_ROOT, files, "postgresql://x@127.0.0.1/movierec")
+    assert "MOVIEREC_DATABASE_URL" not in found
+    assert "DAGSTER_HOME" not in found
+    assert found["MOVIEREC_STATE_DIR"] == str(tmp_path / "scratch")
+
+
+def test_days_that_cannot_be_measured_lose_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise CommandError("no disk")
+
+    monkeypatch.setattr(runs, "measure_days", fails)
+    said: list[str] = []
+    files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
+    assert runs._days(files, PROJECT_ROOT, said.append) is None
+    assert said == ["the days after are left out of the report. no disk"]
+
+
+@pytest.mark.slow
+def test_a_bench_that_fails_leaves_no_database_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[Path] = []
+
+    def fails(_: object, environment: dict[str, str], **__: object) -> measure.Cost:
+        places.append(EmbeddedPostgres(Path(environment["MOVIEREC_STATE_DIR"])).status().data_dir)
+        assert places[0].is_dir()
+        raise CommandError("no")
+
+    monkeypatch.setattr(measure, "run", fails)
+    files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
+    with pytest.raises(CommandError):
+        runs.bench(
+            "small", "demo", files, home=PROJECT_ROOT, growth=False, days=False, say=lambda _: None, quality=None
+        )
+    assert not places[0].exists()
+
+
+@pytest.mark.slow
+def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
+    demo, output = make_demo(tmp_path / "demo", users=120), tmp_path / "output"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "movierec_tests.benchmarks", "--no-growth", "--no-days", "--json"),
+            *("--dataset", str(demo), "--output", str(output)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures == json.loads((output / "report.json").read_text())
+    assert sum(stage["seconds"] for stage in figures["graph"]["stages"]) == pytest.approx(figures["graph"]["seconds"])
+    assert {"movierec run", "Dagster run", measure.BACKEND, measure.SERVER} <= set(figures["graph"]["peaks"])
+    assert figures["graph"]["bare"]["positives"] > 0
+    assert all(seconds > 0 for seconds in figures["floor"].values())
+    assert figures["original"]["ratings"] == figures["graph"]["ratings"]
+    report = (output / "report.md").read_text()
+    assert "not judged" in report
+    assert str(tmp_path) not in report + done.stdout
+    assert (output / "plot.png").is_file()

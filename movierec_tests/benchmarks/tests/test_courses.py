@@ -1,0 +1,55 @@
+"""The comparison of a warm with a cold start repeats the fits that training made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from movierec_assets.recsys import warm_start
+from movierec_assets.recsys.als import Factors, Recipe
+from movierec_assets.recsys.interactions import FloatArray, IdMaps
+from movierec_assets.recsys.lineage import Course
+from movierec_assets.recsys.split import Task
+from movierec_assets.recsys.warm_start import fit_and_watch, matched
+from movierec_tests.benchmarks import courses
+from movierec_tests.benchmarks.courses import Courses, compare
+from movierec_tests.recsys.test_warm_start import RECIPE, Columns, columns, three_trainings
+
+__all__ = ["columns"]
+
+
+def test_the_last_training_is_repeated_beside_a_cold_one_where_it_went_on(
+    columns: Columns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How good a real fit is to the last digit, and so when it stops, is the processor's matter.
+    monkeypatch.setattr(warm_start, "LOST", 0.5)
+    split, ids, (first, before, last) = three_trainings(columns)
+    assert before.trained is not None
+    task, begin = split.task("validation"), matched(before, before.trained, ids, RECIPE)
+    watched: list[tuple[float, ...]] = []
+
+    def watch(given: Task, of: IdMaps, recipe: Recipe, start: FloatArray, *, most: int) -> tuple[Factors, Course]:
+        assert given.train.fingerprint() == task.train.fingerprint()
+        assert given.held_out.fingerprint() == task.held_out.fingerprint()
+        assert (of, recipe, most) == (ids, RECIPE, len(task.users))
+        assert np.array_equal(start, begin)
+        fitted, course = fit_and_watch(given, of, recipe, start, most=most)
+        watched.append(course.ndcg)
+        return fitted, course
+
+    monkeypatch.setattr(courses, "fit_and_watch", watch)
+    found = compare(split, ids, RECIPE, before, last)
+    assert found is not None
+    assert [tuple(found.warm)] == watched
+    _, cold = fit_and_watch(task, ids, RECIPE, None)
+    assert found.cold == pytest.approx(cold.ndcg[-1], abs=0.01)
+    assert found.cold_iterations == RECIPE.iterations
+    assert compare(split, ids, RECIPE, first, before) is None  # the first training makes no such fit
+    assert compare(split, ids, RECIPE, before, replace(last, in_a_row=0)) is None
+
+
+def test_as_good_as_cold_is_counted_in_iterations() -> None:
+    assert Courses([0.1, 0.12, 0.13], 0.12, 15).iterations_to_cold == 2
+    assert Courses([0.1, 0.12, 0.13], 0.14, 15).iterations_to_cold is None

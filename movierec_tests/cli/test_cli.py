@@ -1,0 +1,422 @@
+"""The `movierec` command, as people type it: in this process for help, in processes of its own for everything else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import psutil
+import psycopg2
+import pytest
+from click.testing import CliRunner
+
+from movierec_assets.cli.main import cli
+from movierec_assets.datasets.demo import load_catalogue, make_demo
+from movierec_assets.postgres.server import EmbeddedPostgres
+from movierec_tests.conftest import Dataset
+from movierec_tests.datasets.sources.written import FORMATS, zipped
+from movierec_tests.waiting import PATIENCE, wait_until
+
+USERS = 120
+Movierec = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from _commands(child, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(_commands(cli)), ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    for flag in ("--help", "-h"):
+        result = CliRunner().invoke(cli, [*path, flag])
+        assert result.exit_code == 0
+        assert result.output.startswith("Usage:")
+        assert "Traceback" not in result.output
+        assert len(result.output.splitlines()) > 4
+
+
+@pytest.mark.parametrize(
+    ("path", "default"),
+    [
+        (["run"], "[default: everything]"),
+        (["run"], "else ml-latest-small is downloaded"),
+        (["recommend"], "[default: 10;"),
+        (["up"], "MOVIEREC_DAGSTER_PORT (3000)"),
+        (["up"], "MOVIEREC_MLFLOW_PORT (5000)"),
+        (["data", "info"], "MOVIEREC_DATASET"),
+    ],
+)
+def test_help_mentions_what_happens_by_default(path: list[str], default: str) -> None:
+    assert default in " ".join(CliRunner().invoke(cli, [*path, "--help"]).output.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--job", "nothing"],
+        ["run", "--job", "publish", "--retrain"],
+        ["recommend", "--user", "0"],
+        ["recommend", "--user", "x"],
+        ["recommend", "-k", "0"],
+        ["recommend", "--user", "1", "--like", "Heat"],
+        ["data", "info", "demo", "--dataset", "ml-20m"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_arguments_are_a_usage_error(arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2
+    assert "Usage:" in result.output
+
+
+# In processes of its own
+
+
+def _environment(state: Path) -> dict[str, str]:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_", "FORCE_COLOR", "TTY_"))
+    }
+    return environment | {
+        "MOVIEREC_STATE_DIR": str(state / "state"),
+        "MOVIEREC_DATA_DIR": str(state / "data"),
+        "MOVIEREC_HOME": str(state / "home"),
+        "PYTHONIOENCODING": "utf-8",  # whatever the locale
+    }
+
+
+def _movierec(state: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "movierec_assets.cli", *arguments],
+        env=_environment(state) | variables,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=10 * PATIENCE,
+        check=False,
+    )
+
+
+def _home(directory: Path) -> Path:
+    """A project directory of the test's own, so that no .env of the clone is read or written."""
+    (directory / "home").mkdir()
+    for name in ("dagster.yaml", "workspace.yaml"):
+        (directory / "home" / name).symlink_to(Path(__file__).parents[2] / name)
+    return directory
+
+
+def _servers_of(state: Path) -> list[psutil.Process]:
+    """Postgres processes that run in a state directory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "postgres" in process.name() and str(state) in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _wait_for_the_end_of_servers(state: Path) -> None:
+    wait_until(lambda: not _servers_of(state), "the end of Postgres")
+
+
+@pytest.fixture
+def movierec(tmp_path: Path) -> Iterator[Movierec]:
+    """The command in a state directory of the test's own."""
+    home = _home(tmp_path)
+    yield lambda *arguments, **variables: _movierec(home, *arguments, **variables)
+    EmbeddedPostgres(home / "state").destroy(force=True)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
+    """A state directory after `movierec run`, and what that printed."""
+    directory = _home(tmp_path_factory.mktemp("cli"))
+    demo = make_demo(directory / "demo set", users=USERS)
+    yield directory, _movierec(directory, "run", "--dataset", str(demo))
+    EmbeddedPostgres(directory / "state").destroy(force=True)
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_dataset_metrics_champion_five_users_and_what_is_next(
+    trained: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    directory, result = trained
+    assert result.returncode == 0, result.stdout + result.stderr
+    shown = result.stdout
+    assert f"demo set: chosen by path, {directory / 'demo set'}." in shown
+    for asset in ("raw_movies", "raw_ratings", "als_model", "champion_model", "user_recommendations"):
+        assert f"✓ {asset}" in shown
+    assert f"{USERS * 20:,} recommendations for {USERS} users" in shown
+    header = next(line for line in shown.splitlines() if "at 10" in line)
+    assert header.index("version 1, served") < header.index("popularity")
+    (ndcg,) = [line for line in shown.splitlines() if "ndcg" in line]
+    model, popularity = (float(cell) for cell in ndcg.replace("│", " ").split()[1:])
+    assert 0 < popularity < 1
+    assert 0 < model < 1
+    assert "Champion   version 1 of demo set (dataset 1)" in shown
+    assert "first: No champion yet. This version is clearly better than popularity" in shown
+    assert "Five users" in shown
+    users = [line for line in shown.splitlines() if line.startswith("│") and line.split("│")[1].strip().isdigit()]
+    assert len(users) == 5
+    assert "movierec up" in shown
+    assert "movierec recommend --user" in shown
+    assert "Traceback" not in shown + result.stderr
+    assert "IOManager" not in shown, "Dagster's own lines stay in its event log"
+    logs = "".join(file.read_text() for file in (directory / "state" / "logs").glob("*.log"))
+    assert "\x1b" not in shown + result.stderr + logs
+
+
+@pytest.mark.slow
+def test_after_a_run_no_postgres_of_it_is_left(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    _wait_for_the_end_of_servers(trained[0])
+
+
+@pytest.mark.slow
+def test_recommendations_come_from_the_champion(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    directory, _ = trained
+    result = _movierec(directory, "recommend", "--user", "42", "-k", "7")
+    assert result.returncode == 0, result.stderr
+    assert "because of" in result.stdout
+    assert "From the model, version 1" in result.stdout
+    ranks = [line.split("│")[1].strip() for line in result.stdout.splitlines() if line.startswith("│")]
+    assert [rank for rank in ranks if rank] == [str(rank) for rank in range(1, 8)]
+
+
+@pytest.mark.slow
+def test_recommendations_for_a_liked_movie_are_json_for_programs(
+    trained: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    directory, _ = trained
+    result = _movierec(directory, "recommend", "--like", "toy story", "--json")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["liked"] == ["Toy Story (1995)"]
+    assert (answer["source"], answer["model_version"]) == ("model", 1)
+    assert [movie["rank"] for movie in answer["movies"]] == list(range(1, 11))
+    assert "Toy Story (1995)" not in [movie["title"] for movie in answer["movies"]]
+    for movie in answer["movies"]:
+        assert set(movie) == {"rank", "movie_id", "title", "score", "reasons"}
+        (reason,) = movie["reasons"]
+        assert reason["title"] == "Toy Story (1995)"
+        assert reason["contribution"] == pytest.approx(movie["score"], abs=1e-3), "the only like explains all"
+
+
+HEAVY = {
+    "alembic",
+    "dagster",
+    "matplotlib",
+    "mlflow",
+    "optuna",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "requests",
+    "scipy.stats",
+}
+"""What takes from tenths of a second to seconds to import, and no single answer needs."""
+
+IMPORTS = """
+import atexit, sys
+atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))
+from movierec_assets.cli.main import main
+main()
+"""
+
+
+def _imported_by(directory: Path, *arguments: str) -> set[str]:
+    """Modules that a command imports, as it runs in a process of its own."""
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORTS, *arguments],
+        env=_environment(directory),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=10 * PATIENCE,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return set(result.stderr.splitlines()[-1].split())
+
+
+def test_help_imports_no_room_below_the_command_line(tmp_path: Path) -> None:
+    imported = _imported_by(tmp_path, "--help")
+    below = (
+        *("datasets", "defs", "host", "models", "postgres", "recsys"),
+        *("resources", "serving", "settings", "sql", "tables"),
+    )
+    assert not {f"movierec_assets.{room}" for room in below} & imported
+    assert not (HEAVY | {"numpy", "psycopg2", "pydantic", "scipy", "sqlalchemy"}) & imported
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["--user", "42"], ["--like", "toy story"], []])
+def test_an_answer_imports_only_what_it_needs(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], arguments: list[str]
+) -> None:
+    imported = _imported_by(trained[0], "recommend", *arguments)
+    assert "movierec_assets.serving.recommendations" in imported
+    assert not HEAVY & imported
+
+
+@pytest.mark.slow
+def test_recommendations_for_nobody_are_the_most_liked_movies(
+    trained: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    answer = json.loads(_movierec(trained[0], "recommend", "--json", "-k", "3").stdout)
+    assert answer["source"] == "popular"
+    scores = [movie["score"] for movie in answer["movies"]]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--user", "9999"], f"User 9999 has no ratings. Users with ratings: 1 to {USERS}."),
+        (["--like", "Toy Stroy"], "Did you mean 'Toy Story (1995)'"),
+    ],
+)
+def test_an_unknown_user_or_title_is_explained(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], arguments: list[str], says: str
+) -> None:
+    result = _movierec(trained[0], "recommend", *arguments)
+    assert result.returncode == 1
+    assert says in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_a_broken_dataset_ends_with_its_reason_and_leaves_the_champion(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], make_dataset: Dataset
+) -> None:
+    directory, _ = trained
+    broken = make_dataset(["1,1,4.0,964982703"], name="broken")
+    (broken / "ratings.csv").write_text("userId,movieId,rating\n1,1,4.0\n")
+    result = _movierec(directory, "run", "--dataset", str(broken))
+    assert result.returncode == 1
+    last = "\n".join(result.stdout.splitlines()[-3:])
+    assert f"{broken / 'ratings.csv'}, line 1: no column timestamp" in last
+    assert "Write a column timestamp" in last
+    assert "Traceback" not in result.stdout + result.stderr
+    assert json.loads(_movierec(directory, "recommend", "--json").stdout)["model_version"] == 1
+    _wait_for_the_end_of_servers(directory)
+
+
+@pytest.mark.slow
+def test_the_embedded_database_is_started_found_and_stopped(movierec: Movierec, tmp_path: Path) -> None:
+    before = movierec("db", "status")
+    assert before.returncode == 3
+    assert "is not running" in before.stdout
+    no_url = movierec("db", "url")
+    assert no_url.returncode == 1
+    assert "movierec db start" in no_url.stderr
+    try:
+        started = movierec("db", "start")
+        assert started.returncode == 0, started.stderr
+        assert (tmp_path / "home" / ".env").stat().st_mode & 0o777 == 0o600
+        status = movierec("db", "status")
+        assert status.returncode == 0
+        assert "until `movierec db stop`" in status.stdout
+        url = movierec("db", "url").stdout.strip()
+        assert url not in started.stdout, "the password is not shown unasked"
+        connection = psycopg2.connect(url)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM movierec.ratings")
+            assert cursor.fetchone() == (0,)
+        connection.close()
+    finally:
+        stopped = movierec("db", "stop")
+    assert stopped.stdout == "Stopped.\n"
+    _wait_for_the_end_of_servers(tmp_path)
+    assert movierec("db", "stop").stdout == "Nothing was running.\n"
+
+
+def test_an_external_database_is_not_started_or_stopped(movierec: Movierec, server_url: str) -> None:
+    status = movierec("db", "status", MOVIEREC_DATABASE_URL=server_url)
+    assert status.returncode == 0
+    assert "External Postgres" in status.stdout
+    assert server_url not in status.stdout
+    stop = movierec("db", "stop", MOVIEREC_DATABASE_URL=server_url)
+    assert stop.returncode == 1
+    assert "MOVIEREC_DATABASE_URL names an external Postgres" in stop.stderr
+
+
+def test_an_external_database_that_does_not_answer_is_explained(movierec: Movierec) -> None:
+    result = movierec("db", "status", MOVIEREC_DATABASE_URL="postgresql://u:hidden@127.0.0.1:1/films")
+    assert result.returncode == 1
+    assert "127.0.0.1:1/films" in result.stderr
+    assert result.stderr.endswith(" See that this server runs, or correct MOVIEREC_DATABASE_URL.\n")
+    assert "Traceback" not in result.stderr
+    assert "hidden" not in result.stderr
+
+
+def test_the_list_of_datasets_says_which_are_here(movierec: Movierec, make_dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    make_dataset(["1,1,4.0,964982703"], name="data/ml-latest-small")
+    make_dataset(["1,1,4.0,964982703"], name="data/mine")
+    shown = movierec("data", "list").stdout
+    small = shown[shown.index("ml-latest-small") : shown.index("ml-20m")]
+    assert "100,836" in small
+    # A long path goes over several lines of its cell.
+    assert str(tmp_path / "data" / "ml-latest-small") in "".join(
+        line.split("│")[-2].strip() for line in ("│" + small).splitlines() if line.count("│") > 2
+    )
+    assert {"ml-20m", "ml-25m", "ml-32m"} <= set(shown.replace("│", " ").split())
+    assert f"Also in {tmp_path / 'data'}: mine" in shown
+    assert f"from {len(load_catalogue())} real films" in shown
+    for files in ("ratings.csv, movies.csv", "u.data, u.item", "ratings.dat, movies.dat", "rating.csv, movie.csv"):
+        assert files in shown
+    assert "ratings.parquet" in shown
+    assert ".zip" in shown
+
+
+def test_info_says_which_dataset_why_and_what_is_wrong_with_it(movierec: Movierec, make_dataset: Dataset) -> None:
+    directory = make_dataset(["1,1,4.0,964982703", "1,2,9,964982703", "2,1,4.0,964982703"])
+    result = movierec("data", "info", "--dataset", str(directory))
+    assert result.returncode == 0, result.stderr
+    assert f"tiny: chosen by path, {directory}." in result.stdout
+    assert "40 movies" in result.stdout
+    assert "2 ratings of 2 users" in result.stdout
+    assert "1 rows of ratings.csv do not load: 1 rating off the half-star grid" in result.stdout
+    assert movierec("data", "info", str(directory)).stdout == result.stdout
+
+
+def test_info_reads_an_archive_of_another_format_and_says_that_utc_was_assumed(
+    movierec: Movierec, tmp_path: Path
+) -> None:
+    (tmp_path / "inner").mkdir()
+    kaggle = next(each for each in FORMATS if each.name == "Kaggle")
+    archive = zipped(tmp_path / "archive.zip", kaggle.write(tmp_path / "inner", [(1, 1, 4.0, 964982703)]), "")
+    result = movierec("data", "info", str(archive))
+    assert result.returncode == 0, result.stderr
+    assert f"{archive}, MovieLens from Kaggle" in result.stdout
+    assert "1 ratings of 1 users\nThe times of 1 ratings name no zone; they are taken as UTC." in result.stdout
+
+
+def test_info_downloads_nothing_and_says_how_to(movierec: Movierec) -> None:
+    shown = movierec("data", "info")
+    assert shown.returncode == 0, shown.stderr
+    assert "ml-latest-small was not fetched: this command downloads nothing" in shown.stdout
+    assert "`movierec data download ml-latest-small`" in shown.stdout
+    refused = movierec("data", "info", "ml-20m")
+    assert refused.returncode == 1
+    assert "Get it with `movierec data download ml-20m`" in refused.stderr
+
+
+def test_a_dataset_that_does_not_exist_is_explained(movierec: Movierec) -> None:
+    result = movierec("data", "info", "--dataset", "ml-latest-smal")
+    assert result.returncode == 1
+    assert "Did you mean ml-latest-small?" in result.stderr
+    unknown = movierec("data", "download", "ml-1b")
+    assert unknown.returncode == 1
+    assert "choose one of" in unknown.stderr

@@ -1,0 +1,106 @@
+"""`movierec evaluate`: what it prints can be recomputed by anybody from what it exports."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from movierec_assets.cli.evaluation import read_positives
+from movierec_assets.datasets.demo import make_demo
+from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_tests.conftest import Dataset
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_demo(tmp_path_factory.mktemp("demo") / "demo", users=100)
+
+
+def evaluate(*arguments: str, state: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "movierec_assets.cli", "evaluate", "--json", *arguments],
+        env=os.environ | {"MOVIEREC_STATE_DIR": str(state)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def plain_ndcg(directory: Path, k: int) -> float:
+    lists = pd.read_parquet(directory / "topk.parquet").sort_values(["user_id", "rank"])
+    held_out = pd.read_parquet(directory / "heldout.parquet")
+    gains = []
+    for user in held_out["user_id"].unique().tolist():
+        wanted = set(held_out.loc[held_out["user_id"] == user, "movie_id"].tolist())
+        listed = lists.loc[lists["user_id"] == user, "movie_id"].tolist()[:k]
+        gain = math.fsum(1 / math.log2(place + 2) for place, movie in enumerate(listed) if movie in wanted)
+        gains.append(gain / math.fsum(1 / math.log2(place + 2) for place in range(min(k, len(wanted)))))
+    return math.fsum(gains) / len(gains)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("protocol", "k"), [("leave-latest-out", 10), ("strong-generalization", 100)])
+def test_the_printed_ndcg_is_that_of_the_exported_lists(demo: Path, tmp_path: Path, protocol: str, k: int) -> None:
+    exported = tmp_path / "export"
+    answer = evaluate(
+        *(
+            "--dataset",
+            str(demo),
+            "--protocol",
+            protocol,
+            "--search-trials",
+            "2",
+            "--search-seconds",
+            "1e9",
+            "--seed",
+            "4",
+        ),
+        *("--export", str(exported)),
+        state=tmp_path / "state",
+    )
+    assert answer["metrics"]["als"][f"ndcg_at_{k}"] == pytest.approx(plain_ndcg(exported, k), abs=1e-9)
+    assert answer["search"]["trials"] == 2
+    assert set(answer["metrics"]) == {"als", "original recipe", "popularity", "item-kNN", "EASE"}
+    lists = pd.read_parquet(exported / "topk.parquet")
+    known = pd.read_parquet(exported / "train.parquet")
+    held_out = pd.read_parquet(exported / "heldout.parquet")
+    assert list(lists) == ["user_id", "rank", "movie_id", "score"]
+    for other in (lists, held_out):
+        assert len(other.merge(known, on=["user_id", "movie_id"])) == 0
+    assert not lists.duplicated(["user_id", "movie_id"]).any()
+    assert not (tmp_path / "state" / "postgres").exists()
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_figures(demo: Path, tmp_path: Path) -> None:
+    arguments = ("--dataset", str(demo), "--search-trials", "0", "--seed", "7")
+    one, again = (evaluate(*arguments, state=tmp_path) for _ in range(2))
+    figures, figures_again = one.pop("metrics"), again.pop("metrics")
+    assert again == one
+    assert list(figures_again) == list(figures)
+    for ranker, values in figures.items():
+        # Of 100 users: a swap of near ties in one list is no other result.
+        near_ties = {name: (0.1 if name.startswith("novelty") else 0.01) for name in values}
+        assert figures_again[ranker].keys() == values.keys()
+        for name, tolerance in near_ties.items():
+            assert figures_again[ranker][name] == pytest.approx(values[name], abs=tolerance), (ranker, name)
+
+
+def test_rows_that_do_not_load_are_told(make_dataset: Dataset) -> None:
+    lines = [f"1,{movie},4.5,{10**9 + movie}" for movie in range(1, 9)]
+    files = MovieLensFiles.at(make_dataset([*lines, "1,20,NaN,1000000000"]))
+    told: list[str] = []
+    assert len(read_positives(files, 4.0, lambda *_: None, told.append)) == 8
+    assert "1 rows of" in told[0]
+    assert "line 10" in told[0]

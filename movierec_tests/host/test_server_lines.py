@@ -1,0 +1,157 @@
+"""What `movierec up` shows of its servers, and what it keeps of their lines."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from honcho.printer import Message
+from rich.console import Console
+
+from movierec_assets.host import guard, server_lines, servers
+from movierec_assets.host.server_lines import ServerLines, level_of
+from movierec_assets.settings import Settings
+
+STAMP = "\x1b[32m2026-01-02 03:04:05 +0000\x1b[0m"
+TICK = f"{STAMP} - dagster.daemon.SensorDaemon - \x1b[34mINFO\x1b[0m - Sensor dead_runs skipped: nothing to do."
+FAULT = f"{STAMP} - dagster.daemon.SensorDaemon - \x1b[34mERROR\x1b[0m - \x1b[31mSensor daemon caught an error\x1b[0m"
+
+
+class Screen:
+    """A console that is no terminal, and what was printed on it."""
+
+    def __init__(self) -> None:
+        self.console = Console(file=io.StringIO(), width=80)
+
+    @property
+    def text(self) -> str:
+        return self.console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.fixture
+def screen() -> Screen:
+    return Screen()
+
+
+def _say(lines: ServerLines, text: str, name: str = "dagster") -> None:
+    lines.write(Message("line", f"{text}\n".encode(), datetime(2026, 1, 2, 3, 4, 5), name, None))
+
+
+def test_ticks_go_to_a_file_without_colours_and_only_warnings_and_errors_to_the_screen(
+    tmp_path: Path, screen: Screen
+) -> None:
+    lines = ServerLines(tmp_path / "servers", screen.console)
+    for text in (TICK, FAULT, "Traceback (most recent call last):"):
+        _say(lines, text)
+    _say(lines, "2026/01/02 03:04:05 INFO:     Application startup complete.", "mlflow")
+    _say(lines, "2026/01/02 03:04:05 WARNING mlflow.store: the database is slow", "mlflow")
+    lines.close()
+    assert screen.text.splitlines() == [
+        "dagster: dagster.daemon.SensorDaemon - ERROR - Sensor daemon caught an error",
+        "mlflow: WARNING mlflow.store: the database is slow",
+    ]
+    kept = lines.path("dagster").read_text()
+    assert kept.splitlines() == [
+        "2026-01-02 03:04:05 +0000 - dagster.daemon.SensorDaemon - INFO - Sensor dead_runs skipped: nothing to do.",
+        "2026-01-02 03:04:05 +0000 - dagster.daemon.SensorDaemon - ERROR - Sensor daemon caught an error",
+        "Traceback (most recent call last):",
+    ]
+    assert "startup complete" in lines.path("mlflow").read_text()
+
+
+def test_verbose_shows_every_line(tmp_path: Path, screen: Screen) -> None:
+    lines = ServerLines(tmp_path, screen.console, verbose=True)
+    _say(lines, TICK)
+    _say(lines, "dagster started (pid=1)", "system")
+    assert "03:04:05 dagster | 2026-01-02 03:04:05 +0000" in screen.text
+    assert "Sensor dead_runs skipped" in screen.text
+    assert "dagster started (pid=1)" in screen.text
+    assert "\x1b" not in screen.text
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("2026-01-02 03:04:05 +0000 - dagster.daemon - WARNING - late", "WARNING"),
+        ("2026-01-02 03:04:05 +0000 - dagster-webserver - CRITICAL - gone", "ERROR"),
+        ("2026/01/02 03:04:05 ERROR:    [Errno 98] address already in use", "ERROR"),
+        ("[2026-01-02 03:04:05 +0000] [77] [ERROR] Worker failed to boot.", "ERROR"),
+        ("2026-01-02 03:04:05 +0000 - dagster - INFO - everything - 1f2e - 77 - RUN_SUCCESS - Finished.", None),
+        (
+            "2026-01-02 03:04:05 +0000 - dagster - ERROR - train - 1f2e - 77 - als_model - STEP_FAILURE - It failed.",
+            None,
+        ),
+        ("2026-01-02 03:04:05 +0000 - dagster - ERROR - train - 1f2e - 77 - RUN_FAILURE - It failed.", None),
+        ("2026-01-02 03:04:05 +0000 - dagster - WARNING - train - 1f2e - 77 - als_model - Nobody is left", "WARNING"),
+        ("2026-01-02 03:04:05 +0000 - x - WARNING - No cursor for event type DagsterEventType.RUN_FAILURE", None),
+        ('127.0.0.1:4 - "GET /ERROR HTTP/1.1" 200 OK', None),
+    ],
+)
+def test_what_is_a_warning_or_an_error(line: str, level: str | None) -> None:
+    assert level_of(line) == level
+
+
+def test_files_do_not_grow_for_ever(tmp_path: Path, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_lines, "MOST_BYTES", 2_000)
+    for start in range(3):
+        lines = ServerLines(tmp_path, screen.console)
+        for number in range(100):
+            _say(lines, f"start {start}, line {number:06d}")
+        lines.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dagster.log", "dagster.log.1"]
+    assert all(path.stat().st_size <= 2_000 for path in tmp_path.iterdir())
+    assert lines.path("dagster").read_text().splitlines()[-1] == "start 2, line 000099"
+    _say(again := ServerLines(tmp_path, screen.console), "the next start")
+    assert again.path("dagster").read_text() == "the next start\n"
+    assert "start 2, line 000099" in (tmp_path / "dagster.log.1").read_text()
+
+
+# Real processes
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Settings on free ports, and the signal handlers as they were afterwards."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    monkeypatch.setattr(servers, "_require_free", lambda *_: None)
+    monkeypatch.setattr(guard, "start", lambda: "none")
+    monkeypatch.setattr(servers, "_mlflow_command", lambda _: "echo mlflow is here; exec sleep 60")
+    yield Settings(state_dir=tmp_path, dagster_port=1, mlflow_port=2, database_url="postgresql://x@127.0.0.1:9/x")
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+def test_a_server_that_dies_is_told_with_its_last_lines(
+    settings: Settings, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "_dagster_command", lambda _: "seq 1 30; echo the disk is full; sleep 1; exit 3")
+    assert servers.serve(settings, screen.console) == 3
+    shown = screen.text.splitlines()
+    (said,) = [place for place, line in enumerate(shown) if "dagster ended by itself, with exit status 3" in line]
+    path = settings.state / "logs" / "servers" / "dagster.log"
+    assert str(path) in shown[said]
+    assert shown[said + 1 :] == [*(f"  {number}" for number in range(17, 31)), "  the disk is full"]
+    assert "mlflow is here" in (path.parent / "mlflow.log").read_text()
+
+
+def test_ctrl_c_stops_all_servers_and_is_no_failure(
+    settings: Settings, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "_dagster_command", lambda _: "echo dagster is here; exec sleep 60")
+
+    def interrupt() -> None:
+        files = [settings.state / "logs" / "servers" / f"{name}.log" for name in ("dagster", "mlflow")]
+        while not all(file.is_file() and file.stat().st_size for file in files):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    assert servers.serve(settings, screen.console) == 0
+    assert screen.text == "Starting the servers\nStopping\n"

@@ -1,0 +1,177 @@
+"""Registered versions for tests without training: small, but they load and answer.
+
+Belongs here: a platform of a module's own, emptied for each test, and versions in its registry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import psycopg2
+import pytest
+import requests
+
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.registry import (
+    CHAMPION,
+    DATASET,
+    DATASET_ID,
+    MODEL_NAME,
+    POSITIVE_THRESHOLD,
+    POSITIVES_FINGERPRINT,
+    ModelRegistry,
+)
+from movierec_assets.models.version_files import MODEL_FILE
+from movierec_assets.recsys import als
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.tables.database import SCHEMA, Load, record_load
+from movierec_assets.tables.known_datasets import DatasetRef
+from movierec_tests.defs.harness import Platform, count_users, empty, load_films
+
+MOVIES = list(range(101, 131))
+USERS = list(range(11, 23))
+
+
+def promotions_of(platform: Platform) -> Promotions:
+    return Promotions(platform.registry, platform.database)
+
+
+def reset(platform: Platform) -> None:
+    """Take everything out of the registry, its history, and the tables, and load a few ratings."""
+    client = platform.registry.client
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    database = platform.database
+    empty(database)
+    with database.transaction() as cursor:
+        cursor.execute(f"TRUNCATE {SCHEMA}.promotion_decisions, {SCHEMA}.promotion_holds RESTART IDENTITY")
+    load_films(database, MOVIES)
+    with database.replace("ratings") as table:
+        rows = [
+            (user, MOVIES[(user * 7 + at * 3) % len(MOVIES)], 4.5, f"2001-01-0{at + 1}")
+            for user in USERS
+            for at in range(7)
+        ]
+        table.write_rows(("user_id", "movie_id", "rating", "rated_at"), rows)
+        count_users(table)
+    with database.transaction() as cursor:
+        cursor.execute(f"REFRESH MATERIALIZED VIEW {SCHEMA}.eligible_users")
+
+
+def load_as(platform: Platform, name: str) -> DatasetRef:
+    """Let the loaded ratings be another dataset than those before."""
+    with platform.database.transaction() as cursor:
+        cursor.execute(
+            f"INSERT INTO {SCHEMA}.datasets (name, movie_ids, titles, pairs) VALUES (%s, '{{}}', '{{}}', '{{}}') "
+            "RETURNING dataset_id",
+            [name],
+        )
+        (number,) = cursor.fetchone() or (0,)
+    dataset = DatasetRef(number, name)
+    load_again(platform, dataset)
+    return dataset
+
+
+def load_again(platform: Platform, dataset: DatasetRef) -> None:
+    """Let the loaded ratings be a dataset that was loaded before."""
+    with platform.database.transaction() as cursor:
+        record_load(cursor, "ratings", Load("test", f"/data/{dataset.name}", {}), dataset.id)
+
+
+def register(
+    platform: Platform,
+    *,
+    seed: int = 1,
+    ndcg: float = 0.1,
+    loads: bool = True,
+    dataset: DatasetRef | None = None,
+    threshold: float | None = None,
+    data: str | None = None,
+) -> int:
+    """Register a version; one that does not load has no files. Versions of the same `data` learned the same likes."""
+    registry = platform.registry
+    client = registry.client
+    if not client.search_registered_models(f"name='{MODEL_NAME}'"):
+        client.create_registered_model(MODEL_NAME)
+    run = client.create_run(registry.ensure_experiment())
+    client.log_metric(run.info.run_id, "ndcg_at_10", ndcg)
+    client.set_terminated(run.info.run_id)
+    source = platform.settings.state / "versions" / run.info.run_id
+    recipe = Recipe(factors=4, iterations=1, seed=seed)
+    if loads:
+        file = source / "artifacts" / MODEL_FILE
+        file.parent.mkdir(parents=True)
+        np.savez(file, **_recommender(recipe).to_arrays())  # type: ignore[arg-type]
+    version = client.create_model_version(MODEL_NAME, source.as_uri(), run.info.run_id)
+    tags = {
+        "recipe": json.dumps(recipe.as_dict()),
+        "code_version": "0.1.0",
+        POSITIVES_FINGERPRINT: data or f"{seed}" * 8,
+    }
+    if dataset is not None:
+        tags |= {DATASET_ID: str(dataset.id), DATASET: dataset.name}
+    if threshold is not None:
+        tags[POSITIVE_THRESHOLD] = str(threshold)
+    for name, value in tags.items():
+        client.set_model_version_tag(MODEL_NAME, str(version.version), name, value)
+    return int(version.version)
+
+
+@contextmanager
+def probes_of(port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """How many seconds each look at an MLflow that is away would have waited.
+
+    MLflow's own client, which tries again and again, must not be asked meanwhile.
+    """
+    patience: list[float] = []
+    get, connect = requests.get, psycopg2.connect
+
+    def watched_get(url: str, **options: Any) -> Any:
+        patience.append(options["timeout"])
+        return get(url, **options)
+
+    def watched_connect(url: str, **options: Any) -> Any:
+        if f":{port}/" in url:
+            patience.append(options["connect_timeout"])
+        return connect(url, **options)
+
+    def not_to_be_asked(_: ModelRegistry) -> None:
+        pytest.fail("MLflow's own client was asked, which would try for minutes")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(requests, "get", watched_get)
+        patched.setattr(psycopg2, "connect", watched_connect)
+        patched.setattr(ModelRegistry, "client", property(not_to_be_asked))
+        yield patience
+
+
+def move_alias(platform: Platform, number: int) -> None:
+    """Move the champion's alias as somebody does in the MLflow UI."""
+    platform.registry.client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(number))
+
+
+def lose_champion(platform: Platform, how: str, number: int) -> None:
+    """Remove the champion's alias, the version, or the whole model, as somebody does in the MLflow UI."""
+    client = platform.registry.client
+    if how == "alias":
+        client.delete_registered_model_alias(MODEL_NAME, CHAMPION)
+    elif how == "version":
+        client.delete_model_version(MODEL_NAME, str(number))
+    else:
+        client.delete_registered_model(MODEL_NAME)
+
+
+def _recommender(recipe: Recipe) -> Recommender:
+    rng = np.random.default_rng(recipe.seed)
+    users, movies = np.nonzero(rng.random((len(USERS), len(MOVIES))) < 0.3)
+    stars, times = np.full(len(users), 4.5), np.arange(len(users))
+    positives = Interactions.from_triplets(users, movies, stars, times, (len(USERS), len(MOVIES)))
+    ids = IdMaps(np.array(USERS, dtype=np.int32), np.array(MOVIES, dtype=np.int32))
+    fitted = Recommender.of(als.fit(positives, recipe), positives, ids, recipe)
+    return fitted.with_titles([f"Film {movie}" for movie in MOVIES])

@@ -1,0 +1,205 @@
+"""The champion's copy on the local disk follows the alias, and the alias is found without MLflow's client."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from movierec_assets.models import registry_lookup
+from movierec_assets.models.registry import CHAMPION, MODEL_NAME, ModelRegistry, RegistryUnavailableError
+from movierec_assets.recsys.promotion import Decision
+from movierec_assets.serving.recommendations import Answer, RecommendationService
+from movierec_tests.defs.harness import Platform, own_platform
+from movierec_tests.models.harness import USERS, move_alias, promotions_of, register, reset
+from movierec_tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+BETTER = Decision(True, "improvement", "Better.")
+
+
+@pytest.fixture(scope="module")
+def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("copy")
+    with own_platform(server_url, directory, directory) as platform:
+        yield platform
+
+
+@pytest.fixture
+def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """Ratings and no version; no copy either."""
+    _platform.enter(monkeypatch)
+    reset(_platform)
+    shutil.rmtree(_platform.registry.copy.directory, ignore_errors=True)
+    return _platform
+
+
+def _promote(platform: Platform, number: int) -> None:
+    with promotions_of(platform).turn("test") as turn:
+        turn.carry_out(number, BETTER)
+
+
+def _copies(platform: Platform) -> list[str]:
+    return sorted(path.name.split("-")[0] for path in platform.registry.copy.directory.iterdir())
+
+
+def _answer(platform: Platform) -> Answer:
+    """What a new process answers."""
+    registry = ModelRegistry(platform.settings.mlflow_uri, platform.settings.artifacts)
+    return RecommendationService(platform.database, registry).for_user(USERS[0], 5)
+
+
+def test_each_promotion_leaves_a_copy_that_answers_without_the_artifacts(platform: Platform) -> None:
+    first, second = register(platform, seed=1), register(platform, seed=2)
+    for number in (first, second):
+        _promote(platform, number)
+        assert _copies(platform) == [str(number)]
+        version = platform.registry.champion()
+        copied, loaded = platform.registry.copy.read(version), platform.registry.load(version)
+        assert copied is not None
+        for name, array in loaded.to_arrays().items():
+            assert (copied.to_arrays()[name] == array).all(), name
+    expected = _answer(platform)
+    assert expected.model_version == second
+    shutil.rmtree(platform.settings.state / "versions" / platform.registry.champion().run_id)
+    assert _answer(platform) == expected
+
+
+def test_after_the_alias_was_moved_in_mlflow_the_next_reader_brings_the_copy(platform: Platform) -> None:
+    first, second = register(platform, seed=1), register(platform, seed=2)
+    _promote(platform, second)
+    before = _answer(platform)
+    move_alias(platform, first)
+    after = _answer(platform)
+    assert (before.model_version, after.model_version) == (second, first)
+    assert [movie.score for movie in after.movies] != [movie.score for movie in before.movies]
+    assert _copies(platform) == [str(first)]
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut short", "changed inside", "a file is missing", "no manifest", "another format"]
+)
+def test_a_damaged_copy_is_made_again(platform: Platform, damage: str) -> None:
+    _promote(platform, register(platform))
+    expected = _answer(platform)
+    (place,) = platform.registry.copy.directory.iterdir()
+    if damage == "cut short":
+        os.truncate(place / "movie_factors.npy", 200)
+    elif damage == "changed inside":
+        content = bytearray((place / "movie_factors.npy").read_bytes())
+        content[-8] ^= 0xFF
+        (place / "movie_factors.npy").write_bytes(content)
+    elif damage == "a file is missing":
+        (place / "titles.npy").unlink()
+    elif damage == "no manifest":
+        (place / "manifest.json").unlink()
+    else:
+        (place / "manifest.json").write_text('{"format": 0}')
+    assert platform.registry.copy.read(platform.registry.champion()) is None
+    assert _answer(platform) == expected
+    assert platform.registry.copy.read(platform.registry.champion()) is not None
+
+
+def test_where_no_copy_can_be_written_answers_come_from_the_artifacts(platform: Platform) -> None:
+    platform.registry.copy.directory.write_text("a file where the directory should be")
+    try:
+        _promote(platform, register(platform))
+        assert _answer(platform).model_version == 1
+    finally:
+        platform.registry.copy.directory.unlink()
+
+
+def test_a_version_of_the_same_number_from_another_run_is_not_taken_for_the_copied_one(platform: Platform) -> None:
+    _promote(platform, register(platform, seed=1))
+    before = _answer(platform)
+    platform.registry.client.delete_registered_model(MODEL_NAME)
+    _promote(platform, register(platform, seed=2))
+    after = _answer(platform)
+    assert before.model_version == after.model_version == 1
+    assert [movie.score for movie in after.movies] != [movie.score for movie in before.movies]
+
+
+def _compare_with_client(registry: ModelRegistry, uri: str) -> bool:
+    """Compare a look without MLflow's client with the client's; whether there was a version."""
+    found, of_client = registry_lookup.by_alias(uri, MODEL_NAME, CHAMPION), registry._by_alias_of_client(CHAMPION)
+    assert (found is None) == (of_client is None)
+    if found is None or of_client is None:
+        return False
+    assert (found.number, found.run_id, found.source, found.tags) == (
+        of_client.number,
+        of_client.run_id,
+        of_client.source,
+        of_client.tags,
+    )
+    assert found.created is not None
+    assert of_client.created is not None
+    assert found.created == pytest.approx(of_client.created.timestamp(), abs=0.01)
+    return True
+
+
+def test_the_alias_is_found_as_by_mlflows_client_in_its_tables_and_at_its_server(
+    platform: Platform, tmp_path: Path
+) -> None:
+    registry = platform.registry
+    with _mlflow_server(platform.settings.mlflow_uri, tmp_path) as server:
+        places = (platform.settings.mlflow_uri, server)
+
+        def there(expected: bool) -> None:
+            assert [_compare_with_client(registry, uri) for uri in places] == [expected, expected]
+
+        there(False)  # no model
+        first, second = register(platform, seed=1, threshold=3.5), register(platform, seed=2)
+        there(False)  # no alias
+        move_alias(platform, first)
+        there(True)
+        move_alias(platform, second)
+        there(True)
+        registry.client.delete_model_version(MODEL_NAME, str(second))
+        there(False)
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg2://u:secret@127.0.0.1:9/x_mlflow"])
+def test_with_mlflow_away_an_answer_is_refused_in_a_sentence(platform: Platform, uri: str) -> None:
+    service = RecommendationService(platform.database, ModelRegistry(uri, platform.settings.artifacts))
+    with pytest.raises(RegistryUnavailableError, match=r"MLflow does not answer at .*127\.0\.0\.1:9"):
+        service.for_user(USERS[0], 5)
+
+
+def test_what_cannot_be_asked_in_short_is_asked_by_mlflows_client(platform: Platform) -> None:
+    for uri in ("sqlite:///x.db", "http://127.0.0.1:9", "postgresql+psycopg2://u@127.0.0.1:9/x"):
+        with pytest.raises(registry_lookup.LookupUnsupportedError):
+            registry_lookup.by_alias(uri, MODEL_NAME, CHAMPION)
+
+
+@contextmanager
+def _mlflow_server(store: str, directory: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    places = ["--backend-store-uri", store, "--default-artifact-root", directory.as_uri()]
+    process = subprocess.Popen([*command, *places], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        assert process.poll() is None, "the server ended"
+        try:
+            return requests.get(f"{address}/health", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    try:
+        wait_until(answers, "MLflow's server")
+        yield address
+    finally:
+        process.terminate()
+        process.wait()

@@ -1,0 +1,83 @@
+"""Which trainings the next one goes on from: the champion's, and that of a challenger that was kept since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from movierec_assets.models.predecessor import kept_after, log_legacy, to_go_on_from
+from movierec_assets.models.registry import MODEL_NAME
+from movierec_assets.recsys.lineage import Legacy
+from movierec_assets.recsys.promotion import Decision
+from movierec_assets.tables.known_datasets import DatasetRef
+from movierec_tests.defs.harness import Platform, own_platform
+from movierec_tests.models.harness import load_as, promotions_of, register, reset
+
+pytestmark = pytest.mark.slow
+
+FIRST = Decision(True, "first", "No champion yet.")
+KEPT = Decision(False, "kept", "Worse.")
+REJECTED = Decision(False, "rejected", "A check failed.")
+
+
+@pytest.fixture(scope="module")
+def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("predecessor")
+    with own_platform(server_url, directory, directory) as platform:
+        yield platform
+
+
+@pytest.fixture
+def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """A platform with an empty registry and no history."""
+    _platform.enter(monkeypatch)
+    reset(_platform)
+    return _platform
+
+
+def _version(
+    platform: Platform, dataset: DatasetRef, decision: Decision | None, *, seed: int = 1, threshold: float = 4.0
+) -> int:
+    """A version with what its training leaves; its number is in `in_a_row`."""
+    number = register(platform, dataset=dataset, threshold=threshold, seed=seed)
+    nobody, pairs, factors = np.empty(0, np.int64), np.empty((0, 2), np.int64), np.zeros((0, 4), np.float32)
+    legacy = Legacy(nobody, factors, factors, None, pairs, pairs, nobody, nobody, nobody, pairs, None, number)
+    run = platform.registry.version(number).run_id
+    to_run = SimpleNamespace(log_artifact=lambda path: platform.registry.client.log_artifact(run, path))
+    log_legacy(to_run, legacy)
+    if decision is not None:
+        with promotions_of(platform).turn("test") as turn:
+            turn.carry_out(number, decision)
+    return number
+
+
+def test_the_latest_version_like_the_champion_counts_if_it_was_kept(platform: Platform) -> None:
+    dataset = load_as(platform, "films")
+    registry, promotions = platform.registry, promotions_of(platform)
+    champion = registry.version(_version(platform, dataset, FIRST))
+
+    def kept() -> int | None:
+        found = kept_after(registry, promotions, champion)
+        return None if found is None else found.number
+
+    assert kept() is None
+    second = _version(platform, dataset, KEPT)
+    _version(platform, dataset, KEPT, seed=2)
+    _version(platform, dataset, KEPT, threshold=3.0)
+    assert kept() == second, "another recipe and another kind of likes are not looked at"
+    found = to_go_on_from(registry, promotions, champion)
+    assert found is not None
+    assert found.kept is not None
+    assert (found.legacy.in_a_row, found.kept.legacy.in_a_row) == (champion.number, second)
+    assert found.in_a_row == second
+    _version(platform, dataset, REJECTED)
+    assert kept() is None, "the latest one is not fit to go on from"
+    third = _version(platform, dataset, KEPT)
+    assert kept() == third
+    registry.client.delete_model_version(MODEL_NAME, str(third))
+    assert kept() is None
+    _version(platform, dataset, None)
+    assert kept() is None, "nothing was decided about it"

@@ -1,0 +1,231 @@
+"""Versions and the champion in MLflow on Postgres, and the pyfunc that others load from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from movierec_assets.defs.preprocessing import frame_of
+from movierec_assets.models.champion import load_champion
+from movierec_assets.models.package import log_version
+from movierec_assets.models.registry import CHALLENGER, CHAMPION, MODEL_NAME, NoChampionError
+from movierec_assets.recsys import als
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.promotion import Decision
+from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.known_datasets import DatasetRef
+from movierec_tests.defs.harness import Platform, empty, own_platform
+from movierec_tests.ranked_lists import assert_same_lists
+
+PROMOTED = Decision(True, "first", "No champion yet.")
+KEPT = Decision(False, "kept", "Not better.")
+
+
+def _recommender() -> Recommender:
+    rng = np.random.default_rng(1)
+    users, movies = np.nonzero(rng.random((8, 30)) < 0.3)
+    stars, times = np.full(len(users), 4.0), np.arange(len(users))
+    positives = Interactions.from_triplets(users, movies, stars, times, (8, 30))
+    ids = IdMaps(np.arange(10, 18, dtype=np.int32), np.arange(100, 160, 2, dtype=np.int32))
+    recipe = Recipe(factors=4, iterations=2)
+    fitted = Recommender.of(als.fit(positives, recipe), positives, ids, recipe)
+    return fitted.with_titles([f"Film {movie}" for movie in ids.movie_ids])
+
+
+DATASET = DatasetRef(7, "films")
+RECOMMENDER = _recommender()
+
+
+@pytest.fixture(scope="module")
+def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("registry")
+    with own_platform(server_url, directory, directory) as platform:
+        yield platform
+
+
+@pytest.fixture
+def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """A platform whose registry holds nothing, or what the test put there before."""
+    _platform.enter(monkeypatch)
+    client = _platform.registry.client
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    return _platform
+
+
+@pytest.fixture(scope="module")
+def source(_platform: Platform) -> tuple[int, str]:
+    """A logged and registered version: its number and MLflow run."""
+    mlflow.set_tracking_uri(_platform.settings.mlflow_uri)
+    mlflow.set_registry_uri(_platform.settings.mlflow_uri)
+    experiment = _platform.registry.ensure_experiment()
+    with mlflow.start_run(experiment_id=experiment) as run:
+        number = log_version(
+            mlflow,
+            RECOMMENDER,
+            frame_of(RECOMMENDER.ids),
+            DATASET,
+            {"recipe": json.dumps(RECOMMENDER.recipe.as_dict()), "code_version": "x"},
+        )
+    return number, str(run.info.run_id)
+
+
+@pytest.fixture
+def registered(_platform: Platform, source: tuple[int, str], monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """A platform with a registered version."""
+    _platform.enter(monkeypatch)
+    registry = _platform.registry
+    if not registry.versions():
+        registry.client.create_registered_model(MODEL_NAME)
+        outputs = registry.client.get_run(source[1]).outputs
+        assert outputs is not None
+        model = outputs.model_outputs[0].model_id
+        registry.client.create_model_version(MODEL_NAME, f"models:/{model}", source[1], model_id=model)
+    return _platform
+
+
+def test_without_a_model_there_is_no_champion(platform: Platform) -> None:
+    assert platform.registry.by_alias(CHAMPION) is None
+    assert platform.registry.versions() == []
+    with pytest.raises(NoChampionError, match="movierec run"):
+        platform.registry.champion()
+
+
+def test_without_an_alias_there_is_no_champion(platform: Platform) -> None:
+    platform.registry.client.create_registered_model(MODEL_NAME)
+    assert platform.registry.by_alias(CHAMPION) is None
+    with pytest.raises(NoChampionError):
+        platform.registry.champion()
+
+
+def test_the_experiment_is_made_once(platform: Platform) -> None:
+    assert platform.registry.ensure_experiment() == platform.registry.ensure_experiment()
+
+
+def test_runs_of_an_unknown_dagster_run_are_none(platform: Platform) -> None:
+    assert platform.registry.runs_of("0" * 32) == []
+
+
+def test_a_promotion_moves_the_alias_and_writes_the_reason_on_the_version(registered: Platform) -> None:
+    registry = registered.registry
+    (version,) = registry.versions()[-1:]
+    registry.name_challenger(version.number)
+    challenger = registry.by_alias(CHALLENGER)
+    assert challenger is not None
+    assert challenger.number == version.number
+
+    registry.record(version.number, KEPT)
+    assert registry.by_alias(CHAMPION) is None
+    registry.record(version.number, PROMOTED)
+    champion = registry.champion()
+    assert champion.number == version.number
+    assert champion.tags["promotion_outcome"] == "first"
+    assert champion.tags["promotion_reason"] == "No champion yet."
+
+
+def test_a_version_loaded_back_gives_the_same_lists(registered: Platform) -> None:
+    registry = registered.registry
+    loaded = registry.load(registry.versions()[0])
+    for mine, back in (
+        (RECOMMENDER.for_known(RECOMMENDER.ids.user_ids, 31), loaded.for_known(RECOMMENDER.ids.user_ids, 31)),
+        (RECOMMENDER.for_liked(np.array([100, 120]), 31), loaded.for_liked(np.array([100, 120]), 31)),
+        (RECOMMENDER.for_nobody(31), loaded.for_nobody(31)),
+    ):
+        assert_same_lists(back, mine)
+    for name, array in RECOMMENDER.to_arrays().items():
+        np.testing.assert_array_equal(loaded.to_arrays()[name], array)
+    assert loaded.recipe == RECOMMENDER.recipe
+
+
+def test_the_champion_offers_only_movies_of_todays_catalogue(registered: Platform) -> None:
+    database, registry = Database(registered.settings.databases.ratings), registered.registry
+    empty(database)
+    left = RECOMMENDER.ids.movie_ids[5:].tolist()
+    with database.replace("movies") as table:
+        names = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
+        table.write_rows(names, [(movie, f"Film {movie}", None, [], None, None) for movie in [*left, 999]])
+    registry.record(registry.versions()[0].number, PROMOTED)
+    recommender = load_champion(registry, database).recommender
+    assert recommender.ids.movie_ids.tolist() == left
+    listed = recommender.movie_ids_of(recommender.for_known(RECOMMENDER.ids.user_ids, 30))
+    assert set(np.unique(listed)) <= {-1, *left}
+
+
+def test_the_pyfunc_answers_a_known_user_a_list_of_movies_and_nobody(registered: Platform) -> None:
+    number = registered.registry.versions()[0].number
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/{number}")
+    questions = pd.DataFrame({"user_id": [12, None, None], "liked_movie_ids": [None, [100, 120], None]}, dtype=object)
+    answers = model.predict(questions, params={"k": 6})
+    assert answers.groupby("question").size().to_dict() == {0: 6, 1: 6, 2: 6}
+    assert answers["rank"].tolist() == [1, 2, 3, 4, 5, 6] * 3
+    assert answers.groupby("question")["source"].first().tolist() == ["model", "model", "popular"]
+    expected = [
+        RECOMMENDER.for_known(np.array([12]), 6),
+        RECOMMENDER.for_liked(np.array([100, 120]), 6),
+        RECOMMENDER.for_nobody(6),
+    ]
+    for question, lists in enumerate(expected):
+        answered = answers[answers["question"] == question]
+        found = TopK(answered["movie_id"].to_numpy()[None], answered["score"].to_numpy()[None])
+        assert_same_lists(found, TopK(RECOMMENDER.movie_ids_of(lists), lists.scores))
+    assert not set(answers.loc[answers["question"] == 1, "movie_id"]) & {100, 120}
+
+
+def test_the_pyfunc_names_its_own_films_and_refuses_the_ids_of_another_dataset(registered: Platform) -> None:
+    number = registered.registry.versions()[0].number
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/{number}")
+    question = pd.DataFrame({"user_id": [12]}, dtype=object)
+    answers = model.predict(question, params={"k": 6, "dataset": "films"})
+    assert answers["title"].tolist() == [f"Film {movie}" for movie in answers["movie_id"]]
+    with pytest.raises(RecsysError, match="trained on films, and the ids are of ml-20m"):
+        model.predict(question, params={"dataset": "ml-20m"})
+
+
+def test_the_registered_model_carries_a_signature_and_an_example_it_answers(registered: Platform) -> None:
+    number = registered.registry.versions()[0].number
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/{number}")
+    signature = model.metadata.signature
+    assert signature.inputs.input_names() == ["user_id", "liked_movie_ids"]
+    assert signature.outputs.input_names() == ["question", "rank", "movie_id", "title", "score", "source"]
+    assert [param.name for param in signature.params.params] == ["k", "dataset"]
+    assert model.input_example is not None
+    answers = model.predict(model.input_example)
+    assert answers["question"].nunique() == 3
+
+
+def test_the_run_of_a_version_holds_factors_and_id_maps(registered: Platform, source: tuple[int, str]) -> None:
+    client = registered.registry.client
+    assert {item.path for item in client.list_artifacts(source[1])} >= {"factors.npz", "id_maps.parquet"}
+    with np.load(client.download_artifacts(source[1], "factors.npz")) as factors:
+        np.testing.assert_array_equal(factors["movies"], RECOMMENDER.movie_factors)
+
+
+def test_figures_and_the_decision_are_on_the_page_of_a_version(registered: Platform) -> None:
+    registry = registered.registry
+    version = registry.versions()[0]
+    registry.log_metrics(version, {"ndcg_at_10": 0.25, "gini_at_20": 0.5, "popularity_ndcg_at_10": 0.1}, ["ndcg_at_10"])
+    registry.record(version.number, KEPT)
+    assert version.model_id is not None
+    on_page = {metric.key: metric.value for metric in registry.client.get_logged_model(version.model_id).metrics or []}
+    assert on_page == {"ndcg_at_10": 0.25}
+    described = registry.client.get_model_version(MODEL_NAME, str(version.number)).description
+    assert str(described).startswith("NDCG@10 0.2500; popularity 0.1000\n\n")
+    assert "\n\n**Decision** kept: Not better.\n\n| ranker | NDCG@10 |\n" in str(described)
+
+
+def test_a_running_run_is_ended_once(registered: Platform) -> None:
+    registry = registered.registry
+    run = registry.client.create_run(registry.ensure_experiment(), tags={"dagster_run_id": "abc"})
+    assert registry.runs_of("abc") == [run.info.run_id]
+    assert registry.end_run(run.info.run_id, "FAILED")
+    assert registry.client.get_run(run.info.run_id).info.status == "FAILED"
+    assert not registry.end_run(run.info.run_id, "KILLED")
