@@ -11,8 +11,8 @@ import click
 from rich.console import Console
 
 from movierec_assets.cli.shared import (
+    console_log,
     embedded_settings,
-    sayer,
     settings_from,
 )
 
@@ -28,7 +28,7 @@ def start_database() -> None:
     from movierec_assets.host.environment import pin
 
     settings = embedded_settings()
-    pinned = pin(settings, sayer(Console(stderr=True)))
+    pinned = pin(settings, console_log(Console(stderr=True)))
     click.echo(f"Running at {pinned.databases.shown}; `movierec db stop` stops it.")
     click.echo(f"{settings.home / '.env'} tells `dg dev` and other Dagster commands where it is.")
 

@@ -14,8 +14,8 @@ from rich.markup import escape
 
 from movierec_assets.cli.shared import (
     DATASET_OPTION,
+    console_log,
     progress_bar,
-    sayer,
     settings_from,
 )
 
@@ -69,7 +69,7 @@ def evaluate(
     located = locate(settings, None)
     console.print(escape(located.reason), soft_wrap=True)
     with progress_bar(console, "Reading ratings") as reading:
-        positives = command.read_positives(located.files, settings.positive_threshold, reading, sayer(console))
+        positives = command.read_positives(located.files, settings.positive_threshold, reading, console_log(console))
 
     def told(trial: search.Trial, best: float) -> None:
         value = trial.state if trial.value is None else f"{trial.value:.4f}"
@@ -84,7 +84,7 @@ def evaluate(
         budget=search.Budget(search_trials, search_seconds) if search_trials else None,
         seed=seed,
         progress=told,
-        say=sayer(console),
+        log=console_log(console),
     )
     if export_to is not None:
         command.export(result, Path(export_to))

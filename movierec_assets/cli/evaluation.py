@@ -6,7 +6,6 @@ Belongs here: from files to positives, and the files that let others score the r
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.evidence import MORE_RATINGS_THAN
 from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
+from movierec_assets.progress import Log, Progress
 from movierec_assets.recsys.errors import no_positives
 from movierec_assets.recsys.experiment import CUTOFFS_OF, HEADLINES_OF, Experiment
 from movierec_assets.recsys.report import as_markdown
@@ -28,8 +28,8 @@ from movierec_assets.tables.loading import limits_of
 def read_positives(
     files: MovieLensFiles,
     threshold: float,
-    progress: Callable[[int, int], None],
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress,
+    log: Log = lambda _: None,
 ) -> RatingColumns:
     """Positives of the eligible users, as the assets would give them.
 
@@ -40,7 +40,7 @@ def read_positives(
         Stars from which a rating is a positive.
     progress : callable
         Called with bytes read and bytes in all.
-    say : callable
+    log : callable
         Told of rows that do not load.
 
     Raises
@@ -58,9 +58,9 @@ def read_positives(
     if ratings.misfit is not None:
         raise DatasetError(ratings.misfit)
     if len(ratings.rejects):
-        say(f"{len(ratings.rejects):,} rows of {files.rating_file.shown} do not load: {ratings.rejects.summary()}")
+        log(f"{len(ratings.rejects):,} rows of {files.rating_file.shown} do not load: {ratings.rejects.summary()}")
     if ratings.assumed_utc:
-        say(f"The times of {ratings.assumed_utc:,} ratings name no zone; they are taken as UTC.")
+        log(f"The times of {ratings.assumed_utc:,} ratings name no zone; they are taken as UTC.")
     users, counts = np.unique(ratings.user_id, return_counts=True)
     eligible_users = users[counts > MORE_RATINGS_THAN]
     eligible = np.isin(ratings.user_id, eligible_users)

@@ -15,8 +15,8 @@ from rich.markup import escape
 
 from movierec_assets.cli.shared import (
     console_for_people,
+    console_log,
     print_json,
-    sayer,
     settings_from,
 )
 
@@ -134,7 +134,7 @@ def _models() -> Iterator[Models]:
     from movierec_assets.cli.models import Models
     from movierec_assets.host.environment import platform
 
-    with platform(settings_from(), sayer(Console(stderr=True))) as settings:
+    with platform(settings_from(), console_log(Console(stderr=True))) as settings:
         yield Models.of(settings)
 
 

@@ -20,7 +20,8 @@ from rich.table import Table
 from movierec_assets.host import CommandError
 from movierec_assets.host.run import run_job
 from movierec_assets.models.decisions import Hold, Loss, OtherData, Promotions, Record
-from movierec_assets.models.registry import ModelRegistry, Version
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import Version
 from movierec_assets.models.version_page import HEADLINE, HEADLINE_CUTOFF, METRICS, RANKERS, figures, ranker_rows
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from movierec_assets.cli.shared import (
     console_for_people,
-    sayer,
+    console_log,
     settings_from,
 )
 
@@ -43,7 +43,7 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
 
     if user_id is not None and liked:
         raise click.UsageError("Give --user or --like, not both.")
-    with platform(settings_from(), sayer(Console(stderr=True))) as settings:
+    with platform(settings_from(), console_log(Console(stderr=True))) as settings:
         database = Database(settings.databases.ratings)
         require_anything_loaded(database, "recommendations come from a model of loaded ratings")
         service = RecommendationService(

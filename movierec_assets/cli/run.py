@@ -15,9 +15,9 @@ from rich.markup import escape
 from movierec_assets.cli.shared import (
     DATASET_OPTION,
     console_for_people,
+    console_log,
     keep_loaded_dataset,
     located_dataset,
-    sayer,
     settings_from,
 )
 
@@ -55,7 +55,7 @@ def run(dataset: str | None, job: str, retrain: bool) -> None:
     if retrain and job not in ("everything", "train"):
         raise click.UsageError(f"--retrain is for the jobs everything and train; {job} trains nothing.")
     console = console_for_people()
-    with platform(settings_from(dataset), sayer(console)) as settings:
+    with platform(settings_from(dataset), console_log(console)) as settings:
         database = Database(settings.databases.ratings)
         if job in ("everything", "refresh"):
             located = located_dataset(settings, console)
@@ -86,6 +86,6 @@ def up(dataset: str | None, verbose: bool) -> None:
     from movierec_assets.host.servers import serve
 
     console = console_for_people()
-    with platform(settings_from(dataset), sayer(console)) as settings:
+    with platform(settings_from(dataset), console_log(console)) as settings:
         keep_loaded_dataset(settings, console)
         sys.exit(serve(settings, console, verbose=verbose))

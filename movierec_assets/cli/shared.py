@@ -18,6 +18,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from movierec_assets.progress import Log, Progress, StageProgress
+
 if TYPE_CHECKING:
     from movierec_assets.datasets.locate import Located
     from movierec_assets.datasets.releases import Release
@@ -102,7 +104,7 @@ def downloader(settings: Settings, console: Console) -> Callable[[Release], Path
 
 
 @contextmanager
-def progress_bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(console: Console, what: str) -> Iterator[Progress]:
     """A progress bar over bytes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -113,7 +115,7 @@ def progress_bar(console: Console, what: str) -> Iterator[Callable[[int, int], N
 
 
 @contextmanager
-def counting_bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+def counting_bar(console: Console) -> Iterator[StageProgress]:
     """A progress bar over things that are counted, one stage after the other; or else a line now and then."""
     if not console.is_terminal:
         yield _lines_of_progress(console)
@@ -126,7 +128,7 @@ def counting_bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total)
 
 
-def _lines_of_progress(console: Console) -> Callable[[str, int, int], None]:
+def _lines_of_progress(console: Console) -> StageProgress:
     told = time.monotonic()
 
     def tell(what: str, done: int, total: int) -> None:
@@ -138,6 +140,6 @@ def _lines_of_progress(console: Console) -> Callable[[str, int, int], None]:
     return tell
 
 
-def sayer(console: Console) -> Callable[[str], None]:
+def console_log(console: Console) -> Log:
     """A function that says what is going on, dimly."""
     return lambda text: console.print(f"[dim]{escape(text)}[/]")

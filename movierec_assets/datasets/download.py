@@ -12,18 +12,17 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 
+from movierec_assets.progress import Progress
+
 from .errors import DatasetError
 from .locks import locked
 from .releases import BASE_URL, Release
 from .sources.find import FORMATS, find, present
-
-Progress = Callable[[int, int], None]
 
 _TIMEOUT = (5, 30)
 _ATTEMPTS = 3

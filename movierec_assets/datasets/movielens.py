@@ -5,10 +5,11 @@ What belongs here: names other rooms import. What does not: code; see `layout`, 
 
 from __future__ import annotations
 
+from movierec_assets.progress import Progress
+
 from .errors import DatasetError
 from .layout import MovieLensFiles, content_hash
 from .movies import Movies, parse_year, read_movies
-from .rating_scan import Progress
 from .ratings import Ratings, check_ratings, read_ratings
 from .rejects import FIRST_APP_USER_ID, MAX_ID, Reason, Rejects
 from .tables import LINK_COLUMNS, MOVIE_COLUMNS, RATING_COLUMNS

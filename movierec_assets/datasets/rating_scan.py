@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from movierec_assets.progress import Progress
+
 from .duplicates import Losers
 from .errors import DatasetError
 from .evidence import Evidence
@@ -28,7 +30,6 @@ from .rejects import FIRST_APP_USER_ID, INCOMPLETE, MAX_ID, Reason, Rejects, cle
 from .tables import find_columns, open_file
 
 IntArray = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
 
 _ONE_DAY = 86_400
 _FIRST_RATING = 788_918_400

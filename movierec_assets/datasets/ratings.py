@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from movierec_assets.progress import Progress
+
 from .duplicates import find_losers, pair_key
 from .errors import DatasetError
 from .judgement import Limits, misfit_of_ratings
 from .layout import MovieLensFiles
 from .rating_rows import BLOCK_BYTES
-from .rating_scan import Accepted, IntArray, Progress, RatingScan, counted
+from .rating_scan import Accepted, IntArray, RatingScan, counted
 from .rejects import Rejects
 
 CHECKED_BYTES = 64 << 20

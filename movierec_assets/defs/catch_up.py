@@ -41,7 +41,8 @@ from movierec_assets.defs.failures import failures_of
 from movierec_assets.defs.registry_operations import named, rejection_of, unfinished_runs
 from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, Stale, first_stale, plan
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import CHAMPION, ModelRegistry, RegistryUnavailableError
+from movierec_assets.models.registry import ModelRegistry, RegistryUnavailableError
+from movierec_assets.models.version import CHAMPION
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError

@@ -22,7 +22,7 @@ from movierec_assets.datasets.judgement import ALWAYS_ALLOWED
 from movierec_assets.datasets.rejects import Reason, Rejects
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
 from movierec_assets.defs.preprocessing import ids_from
-from movierec_assets.defs.progress import telling
+from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.provenance import record
 from movierec_assets.defs.recommendations import PER_USER
 from movierec_assets.models.challenger import Challenger, ChampionFit
@@ -250,7 +250,7 @@ def lists_are_full_and_unseen(context: AssetCheckExecutionContext) -> AssetCheck
 def better_than_popularity(context: AssetCheckExecutionContext, model_evaluation: pd.DataFrame) -> AssetCheckResult:
     """The challenger's NDCG@10 is above popularity's for the same users, beyond chance."""
     of = {ranker: frame[HEADLINE].to_numpy() for ranker, frame in model_evaluation.groupby("ranker")}
-    difference = telling(
+    difference = report_progress(
         context.log,
         "Comparing with popularity",
         lambda _: paired_difference(of[CHALLENGER_LISTS], of[POPULARITY_LISTS]),
@@ -267,7 +267,7 @@ def better_than_popularity(context: AssetCheckExecutionContext, model_evaluation
 @asset_check(asset="user_recommendations")
 def recommendations_are_sound(context: AssetCheckExecutionContext, postgres: PostgresResource) -> AssetCheckResult:
     """No list holds a movie the user has rated, a movie twice, or a movie outside the catalogue."""
-    found = telling(
+    found = report_progress(
         context.log,
         "Looking up every recommendation among the user's ratings",
         lambda _: postgres.open().rows(read_sql("unsound_recommendations")),
@@ -283,7 +283,7 @@ def recommendations_are_sound(context: AssetCheckExecutionContext, postgres: Pos
 @asset_check(asset="user_recommendations")
 def everybody_has_a_full_list(context: AssetCheckExecutionContext, postgres: PostgresResource) -> AssetCheckResult:
     """Every user with a rating has 20 recommendations, or all movies that the user has not rated."""
-    users, full = telling(
+    users, full = report_progress(
         context.log,
         "Counting recommendations of each user",
         lambda _: postgres.open().rows(read_sql("full_lists"), {"per_user": PER_USER})[0],

@@ -25,10 +25,12 @@ from movierec_assets.defs.presentation import (
     metric_panels,
     schema,
 )
-from movierec_assets.defs.progress import Say, telling
+from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.provenance import FINGERPRINT, SPLIT, fingerprint, require_one_split, require_recorded
 from movierec_assets.models.challenger import Challenger, ChampionFit
-from movierec_assets.models.registry import DATASET, ModelRegistry
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import DATASET
+from movierec_assets.progress import Log
 from movierec_assets.recsys import als, baselines, starts
 from movierec_assets.recsys.comparison import lead
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
@@ -131,7 +133,7 @@ def model_evaluation(
     if champion_refit.scored is not None and unseen.sum() >= get_settings().min_evaluated_users:
         assert champion_refit.recipe is not None
         ranked[CHAMPION_LISTS] = _lists(context, task, champion_refit.scored, champion_refit.recipe)
-    evaluations = telling(context.log, "Scoring", lambda say: _scored(say, ranked, task, unseen))
+    evaluations = report_progress(context.log, "Scoring", lambda log: _scored(log, ranked, task, unseen))
     for evaluation in evaluations:
         interval = evaluation.interval()
         context.log.info(
@@ -279,24 +281,24 @@ def _lead(
 
 def _lists(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:
     work = partial(rank, task, factors, recipe, max(CUTOFFS), batch_bytes=get_settings().batch_bytes)
-    return telling(
+    return report_progress(
         context.log,
         f"Ranking for {len(task.users):,} users",
         # Each is counted twice: once when its vector is solved, once when it has its list.
-        lambda say: work(progress=lambda done, of: say(f"Ranked for {done // 2:,} of {of // 2:,} users")),
+        lambda log: work(progress=lambda done, of: log(f"Ranked for {done // 2:,} of {of // 2:,} users")),
     )
 
 
-def _scored(say: Say, ranked: dict[str, TopK], task: Task, unseen: BoolArray) -> list[Evaluation]:
+def _scored(log: Log, ranked: dict[str, TopK], task: Task, unseen: BoolArray) -> list[Evaluation]:
     def score(name: str) -> Evaluation:
-        say(f"Scoring {name}")
+        log(f"Scoring {name}")
         evaluation = evaluate(name, ranked[name], task.held_out, task.train, histories=task.histories)
         return evaluation if name != CHAMPION_LISTS or unseen.all() else evaluation.of_some(unseen)
 
     with ThreadPoolExecutor() as pool:
         evaluations = list(pool.map(score, ranked))
     return with_intervals(
-        evaluations, progress=lambda done, of: say(f"Interval of each mean: {done:,} of {of:,} draws")
+        evaluations, progress=lambda done, of: log(f"Interval of each mean: {done:,} of {of:,} draws")
     )
 
 

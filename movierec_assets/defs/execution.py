@@ -13,8 +13,8 @@ from dagster import DagsterEvent, Executor, InitExecutorContext, executor
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
-from movierec_assets.host.kept_connections import keep_connections
 from movierec_assets.resources.exclusive import turn
+from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.resources.memory import reset_peak
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import Database

@@ -21,7 +21,7 @@ from movierec_assets.defs.presentation import (
     schema,
     table,
 )
-from movierec_assets.defs.progress import megabytes, telling
+from movierec_assets.defs.progress import megabytes, report_progress
 from movierec_assets.defs.provenance import SOURCES, require_ratings, sources_of
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource
 from movierec_assets.sql import read_sql
@@ -55,10 +55,10 @@ def raw_movies(
     located = dataset.locate()
     context.log.info(located.reason)
     database = postgres.open()
-    loaded = telling(
+    loaded = report_progress(
         context.log,
         f"Comparing {located.files.movie_file.name} with what was loaded",
-        lambda say: load_movies(database, located.files, megabytes(say, "Looked over")),
+        lambda log: load_movies(database, located.files, megabytes(log, "Looked over")),
     )
     context.log.info(_told("movies", loaded))
     return MaterializeResult(
@@ -90,10 +90,10 @@ def raw_ratings(
     """
     located = dataset.locate()
     database = postgres.open()
-    loaded = telling(
+    loaded = report_progress(
         context.log,
         f"Comparing {located.files.rating_file.name} with what was loaded",
-        lambda say: load_ratings(database, located.files, megabytes(say, "Read"), say),
+        lambda log: load_ratings(database, located.files, megabytes(log, "Read"), log),
     )
     if loaded.movies is not None:
         context.log.info(f"{_told('movies', loaded.movies)}, because raw_movies did not hold those of the dataset")
@@ -175,7 +175,7 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
             cursor.execute(f"LOCK TABLE {SCHEMA}.ratings, {SCHEMA}.movies IN ACCESS SHARE MODE")
             cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
 
-    telling(context.log, "Counting ratings of each user", lambda _: refresh())
+    report_progress(context.log, "Counting ratings of each user", lambda _: refresh())
     count, fewest, median, most = database.rows(read_sql("users_by_ratings"))[0]
     users = database.scalar(f"SELECT count(*) FROM {SCHEMA}.rating_users")
     context.log.info(f"{count:,} of {users:,} users have more than five ratings")

@@ -21,7 +21,7 @@ from movierec_assets.defs.presentation import (
     schema,
     table,
 )
-from movierec_assets.defs.progress import telling
+from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.provenance import (
     FINGERPRINT,
     POSITIVES,
@@ -35,7 +35,7 @@ from movierec_assets.defs.provenance import (
     sources_of,
     split_of,
 )
-from movierec_assets.models.registry import POSITIVE_THRESHOLD
+from movierec_assets.models.version import POSITIVE_THRESHOLD
 from movierec_assets.recsys.errors import RecsysError, no_positives
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.split import leave_latest_out
@@ -77,10 +77,10 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     database = postgres.open()
     require_ratings(database, "positive_ratings", before="raw_ratings and eligible_users")
     sources = {**sources_of(database), POSITIVE_THRESHOLD: threshold}
-    positives = telling(
+    positives = report_progress(
         context.log,
         "Reading positives",
-        lambda say: read_positives(database, threshold, lambda count: say(f"Read {count:,} positives")),
+        lambda log: read_positives(database, threshold, lambda count: log(f"Read {count:,} positives")),
     )
     if len(positives) == 0:
         raise _no_positives(database, threshold)
@@ -159,7 +159,7 @@ def split_matrices(
     """Leave-latest-out: the latest positives of each user are test, of the rest the latest are validation."""
     sources = require_recorded(context.instance, "split_matrices", "positive_ratings", positive_ratings)
     columns = [positive_ratings[name].to_numpy() for name in ("user_id", "movie_id", "rating", "rated_at")]
-    split, ids = telling(
+    split, ids = report_progress(
         context.log, f"Dividing {len(positive_ratings):,} positives in time", lambda _: leave_latest_out(*columns)
     )
     history = split.before("test")

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
+from movierec_assets.progress import Log, Progress
+
 T = TypeVar("T")
-Say = Callable[[str], None]
 
 SECONDS_BETWEEN_MESSAGES = 2.0
 
 
-def telling(log: Any, text: str, work: Callable[[Say], T]) -> T:
+def report_progress(log: Any, text: str, work: Callable[[Log], T]) -> T:
     """Do some work, logging every few seconds what it is at.
 
     The work runs in a thread of its own, so that there is something to say even while the database is busy. It ends
@@ -31,7 +32,7 @@ def telling(log: Any, text: str, work: Callable[[Say], T]) -> T:
     """
     now = text
 
-    def say(next_text: str) -> None:
+    def note(next_text: str) -> None:
         nonlocal now
         now = next_text
 
@@ -39,7 +40,7 @@ def telling(log: Any, text: str, work: Callable[[Say], T]) -> T:
 
     def run() -> None:
         try:
-            future.set_result(work(say))
+            future.set_result(work(note))
         except BaseException as error:  # noqa: BLE001
             future.set_exception(error)
 
@@ -50,10 +51,10 @@ def telling(log: Any, text: str, work: Callable[[Say], T]) -> T:
     return future.result()
 
 
-def megabytes(say: Say, done_so_far: str) -> Callable[[int, int], None]:
+def megabytes(log: Log, done_so_far: str) -> Progress:
     """Make a function that says how much of the file of ratings is done."""
 
     def progress(done: int, total: int) -> None:
-        say(f"{done_so_far} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB of the ratings")
+        log(f"{done_so_far} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB of the ratings")
 
     return progress

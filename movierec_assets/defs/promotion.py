@@ -19,7 +19,8 @@ from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.decision_history import Record
 from movierec_assets.models.decisions import Promotions, Turn
 from movierec_assets.models.holds import Hold
-from movierec_assets.models.registry import ModelRegistry, Version
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import Version
 from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.promotion import HELD, Comparison, Decision, Margins, decide, decide_refit

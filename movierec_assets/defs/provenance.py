@@ -12,7 +12,7 @@ import pandas as pd
 from dagster import AssetKey, DagsterInstance
 
 from movierec_assets.models.challenger import Challenger, ChampionFit
-from movierec_assets.models.registry import DATASET, DATASET_ID
+from movierec_assets.models.version import DATASET, DATASET_ID
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.resources.provenance import NothingLoadedError, digest, joint, mismatches, refuse
 from movierec_assets.tables.database import SCHEMA, Database

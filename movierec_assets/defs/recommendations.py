@@ -11,11 +11,12 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ass
 
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, peak_memory, rows, schema, table
-from movierec_assets.defs.progress import Say, telling
+from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.promotion import champion_model
 from movierec_assets.defs.provenance import SOURCES, sources_of
 from movierec_assets.models.champion import load_champion
-from movierec_assets.models.registry import POSITIVE_THRESHOLD, Version
+from movierec_assets.models.version import POSITIVE_THRESHOLD, Version
+from movierec_assets.progress import Log
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
@@ -60,17 +61,17 @@ def user_recommendations(
     sources = {**sources_of(database), POSITIVE_THRESHOLD: threshold}
     counted = Tally()
 
-    def write(say: Say) -> int:
-        say(f"Ranking for everybody with version {champion.number}")
+    def write(log: Log) -> int:
+        log(f"Ranking for everybody with version {champion.number}")
 
         def parts() -> Iterator[Columns]:
             for lists in for_everybody(database, recommender, threshold, PER_USER, get_settings().batch_bytes):
                 counted.add(lists)
-                say(f"Ranked for {counted.users:,} users with version {champion.number}")
+                log(f"Ranked for {counted.users:,} users with version {champion.number}")
                 yield _long(lists.user_ids, lists.movie_ids, lists.scores, champion, "user_id", "movie_id")
-            say("Indexing recommendations")
+            log("Indexing recommendations")
 
-        with database.replace("user_recommendations", say) as replacement:
+        with database.replace("user_recommendations", log) as replacement:
             return replacement.write_parts(parts(), kinds)
 
     kinds: dict[str, Kind] = {
@@ -80,7 +81,7 @@ def user_recommendations(
         "score": "real",
         "model_version": "integer",
     }
-    written = telling(context.log, "Reading ratings", write)
+    written = report_progress(context.log, "Reading ratings", write)
     context.log.info(f"Wrote {written:,} recommendations")
     titles = titles_of(database, sorted({movie for example in counted.examples for movie in example.movie_ids}))
     return MaterializeResult(

@@ -42,7 +42,8 @@ from movierec_assets.defs.attempts import Attempt, When, next_attempt, tagged_at
 from movierec_assets.defs.automation import everything, publish, train
 from movierec_assets.defs.decision_metadata import CHAMPION_ASSET, EVALUATION_ASSET, champion_event, outside_event
 from movierec_assets.models.decisions import PromotionBusyError, Promotions, Record
-from movierec_assets.models.registry import CHAMPION, RegistryUnavailableError
+from movierec_assets.models.registry import RegistryUnavailableError
+from movierec_assets.models.version import CHAMPION
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.tables.database import DatabaseUnavailableError

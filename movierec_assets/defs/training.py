@@ -39,7 +39,8 @@ from movierec_assets.models.champion import recognize_champion
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.recipes import ChosenRecipe, recipe_to_try
-from movierec_assets.models.registry import MODEL_NAME, ModelRegistry, Version
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import MODEL_NAME, Version
 from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.lineage import leaking_users, only_removes

@@ -24,8 +24,8 @@ from movierec_assets.defs.presentation import (
 )
 from movierec_assets.defs.provenance import require_of_loaded, require_one_split
 from movierec_assets.models.recipes import record_search, trials_url
-from movierec_assets.models.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD
 from movierec_assets.models.search_log import log_search
+from movierec_assets.models.version import DATASET, DATASET_ID, POSITIVE_THRESHOLD
 from movierec_assets.recsys import search as searching
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import Interactions

@@ -16,21 +16,21 @@ import pandas as pd
 from dagster import AssetExecutionContext
 
 from movierec_assets.defs.preprocessing import ids_from
-from movierec_assets.defs.progress import telling
+from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.provenance import require_one_split
 from movierec_assets.models.challenger import Challenger
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.package import log_version
 from movierec_assets.models.predecessor import log_legacy, predecessor_of, to_go_on_from
 from movierec_assets.models.recipes import ChosenRecipe
-from movierec_assets.models.registry import (
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import (
     DATASET,
     DATASET_ID,
     POSITIVE_THRESHOLD,
     POSITIVES_FINGERPRINT,
     PROVENANCE,
     TRAINING_KEY,
-    ModelRegistry,
     Version,
 )
 from movierec_assets.models.version_page import recipe_line, run_name
@@ -357,16 +357,16 @@ def _provenance(context: AssetExecutionContext, data: TrainingData, start: str) 
 def _register(context: AssetExecutionContext, mlflow: Any, order: Order, fits: Fits, tags: dict[str, str]) -> int:
     """Register the fit on everything, with the titles of its movies; returns the number of the version."""
     data, recipe = order.data, order.chosen.recipe
-    recommender = telling(
+    recommender = report_progress(
         context.log,
         "Solving the vectors of users",
-        lambda say: Recommender.of(
+        lambda log: Recommender.of(
             fits.served,
             data.positives,
             data.ids,
             recipe,
             batch_bytes=get_settings().batch_bytes,
-            progress=lambda done, of: say(f"Solved the vectors of {done:,} of {of:,} users"),
+            progress=lambda done, of: log(f"Solved the vectors of {done:,} of {of:,} users"),
         ),
     )
     named = recommender.with_titles(order.titles)

@@ -7,7 +7,7 @@ Belongs here: starting or finding Postgres, the variables derived from the setti
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from dotenv import dotenv_values, set_key, unset_key
 from movierec_assets.host.env_file import ENV_FILE_VARIABLE, written_for
 from movierec_assets.host.provision import provision
 from movierec_assets.postgres.server import EmbeddedPostgres
+from movierec_assets.progress import Log
 from movierec_assets.settings import DAGSTER_FILES_VARIABLE, DAGSTER_URL_VARIABLE, Settings, get_settings
 
 EMBEDDED_URL_VARIABLE = "MOVIEREC_EMBEDDED_DATABASE_URL"
@@ -35,7 +36,7 @@ _KEPT_UP = (
 
 
 @contextmanager
-def platform(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Iterator[Settings]:
+def platform(settings: Settings, log: Log = lambda _: None) -> Iterator[Settings]:
     """Keep the platform's databases ready for as long as the context lasts.
 
     With MOVIEREC_DATABASE_URL nothing is started. Otherwise the embedded server runs at least until the end of the
@@ -45,7 +46,7 @@ def platform(settings: Settings, say: Callable[[str], None] = lambda _: None) ->
     Parameters
     ----------
     settings : Settings
-    say : callable
+    log : callable
         Told about each step that takes longer than a moment.
 
     Yields
@@ -58,16 +59,16 @@ def platform(settings: Settings, say: Callable[[str], None] = lambda _: None) ->
             url = held.enter_context(EmbeddedPostgres(settings.state).lease())
             settings = settings.model_copy(update={"embedded_database_url": url})
         os.environ.update(variables(settings))
-        provision(settings, say)
+        provision(settings, log)
         yield get_settings()
 
 
-def pin(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Settings:
+def pin(settings: Settings, log: Log = lambda _: None) -> Settings:
     """Start the embedded server for good, make its databases ready, and write `.env` for `dg`."""
     url = EmbeddedPostgres(settings.state).start()
     settings = settings.model_copy(update={"embedded_database_url": url})
     os.environ.update(variables(settings))
-    provision(settings, say)
+    provision(settings, log)
     write_env_file(settings)
     return settings
 

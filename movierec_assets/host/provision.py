@@ -17,6 +17,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, parse_dsn
 from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from movierec_assets.progress import Log
 from movierec_assets.settings import DatabaseUrls, Settings
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
 from movierec_assets.tables.migrations import latest_version, migrate, read_version
@@ -25,14 +26,14 @@ _LOCK = 7_205_751
 """Advisory lock that whoever provisions holds; any number nobody else uses."""
 
 
-def provision(settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
+def provision(settings: Settings, log: Log = lambda _: None) -> None:
     """Create what is missing and upgrade what is old; two queries when there is nothing to do.
 
     Parameters
     ----------
     settings : Settings
         Names the databases; DAGSTER_HOME must point at the instance file.
-    say : callable
+    log : callable
         Told about each step that takes longer than a moment.
 
     Raises
@@ -55,10 +56,10 @@ def provision(settings: Settings, say: Callable[[str], None] = lambda _: None) -
         connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        migrate(ratings, say)
+        migrate(ratings, log)
         if mlflow in stamps:
-            _once(connection, mlflow, stamps[mlflow], lambda: _upgrade_mlflow(urls.mlflow, say))
-        _once(connection, dagster, stamps[dagster], lambda: _upgrade_dagster(say))
+            _once(connection, mlflow, stamps[mlflow], lambda: _upgrade_mlflow(urls.mlflow, log))
+        _once(connection, dagster, stamps[dagster], lambda: _upgrade_dagster(log))
 
 
 def _is_ready(ratings: Database, urls: DatabaseUrls, stamps: Mapping[str, str]) -> bool:
@@ -128,14 +129,14 @@ def _once(connection: Connection, database: str, stamp: str, work: Callable[[], 
         cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(database), sql.Literal(stamp)))
 
 
-def _upgrade_mlflow(url: str, say: Callable[[str], None]) -> None:
-    say("Preparing MLflow's database")
+def _upgrade_mlflow(url: str, log: Log) -> None:
+    log("Preparing MLflow's database")
     # The command of `mlflow db upgrade`, called here: as a process it would show the password in its arguments.
     from mlflow.db import upgrade  # noqa: PLC0415
     from mlflow.environment_variables import MLFLOW_SQLALCHEMYSTORE_POOLCLASS  # noqa: PLC0415
 
     from movierec_assets.models.artifact_locations import make_relative  # noqa: PLC0415
-    from movierec_assets.models.registry import EXPERIMENT  # noqa: PLC0415
+    from movierec_assets.models.version import EXPERIMENT  # noqa: PLC0415
     from movierec_assets.sql.alembic_paths import allow_percent  # noqa: PLC0415
 
     allow_percent()
@@ -150,8 +151,8 @@ def _upgrade_mlflow(url: str, say: Callable[[str], None]) -> None:
         pool_class.unset() if before is None else pool_class.set(before)
 
 
-def _upgrade_dagster(say: Callable[[str], None]) -> None:
-    say("Preparing Dagster's database")
+def _upgrade_dagster(log: Log) -> None:
+    log("Preparing Dagster's database")
     from dagster import DagsterInstance  # noqa: PLC0415
 
     with DagsterInstance.get() as instance:

@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from movierec_assets.host import CommandError, guard
-from movierec_assets.host.kept_connections import keep_connections
 from movierec_assets.models.decisions import PromotionError, Promotions
 from movierec_assets.models.registry import ModelRegistry, RegistryUnavailableError
 from movierec_assets.resources.exclusive import end_dead_runs
+from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
 

@@ -14,7 +14,8 @@ from movierec_assets.datasets.duplicates import pair_key
 from movierec_assets.datasets.identity import SAME_PAIRS, Catalogue, PairSample
 from movierec_assets.errors import ExplainedError
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import CHAMPION, DATASET, DATASET_ID, ModelRegistry, Version
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import CHAMPION, DATASET, DATASET_ID, Version
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from movierec_assets.recsys.recommender import Recommender
 
 if TYPE_CHECKING:
-    from movierec_assets.models.registry import Version
+    from movierec_assets.models.version import Version
 
 _log = logging.getLogger(__name__)
 

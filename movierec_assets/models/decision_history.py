@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from movierec_assets.models.registry import (
+from movierec_assets.models.version import (
     CHAMPION,
     DATASET,
     DATASET_ID,

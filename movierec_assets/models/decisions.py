@@ -35,7 +35,8 @@ from movierec_assets.models.decision_history import (
 )
 from movierec_assets.models.holds import Hold
 from movierec_assets.models.promotion_turn import PromotionError, Turn
-from movierec_assets.models.registry import CHAMPION, ModelRegistry, NoChampionError, Version, VersionFilesError
+from movierec_assets.models.registry import ModelRegistry, NoChampionError, VersionFilesError
+from movierec_assets.models.version import CHAMPION, Version
 from movierec_assets.recsys.promotion import HELD, Decision
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database

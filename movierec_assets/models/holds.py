@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.models.registry import POSITIVES_FINGERPRINT, Version
+from movierec_assets.models.version import POSITIVES_FINGERPRINT, Version
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import opponent
 from movierec_assets.tables.database import SCHEMA

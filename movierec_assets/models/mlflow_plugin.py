@@ -1,6 +1,6 @@
 """What MLflow loads of this package in each process that imports it, its server's included.
 
-Belongs here: the entry point of pyproject.toml. What it does is in `artifact_places` and `alembic_paths`.
+Belongs here: the entry point of pyproject.toml. What it does is in `artifact_locations` and `alembic_paths`.
 
 MLflow concept: plugins, https://mlflow.org/docs/latest/ml/plugins/
 """

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from movierec_assets.models.registry import MODEL_NAME
+from movierec_assets.models.version import MODEL_NAME
 from movierec_assets.models.version_files import MODEL_FILE
 from movierec_assets.models.version_page import MODEL_DESCRIPTION
 from movierec_assets.recsys.recommender import Recommender

@@ -32,7 +32,8 @@ from movierec_assets.models.decision_history import (
     tags_to_keep,
 )
 from movierec_assets.models.holds import Hold
-from movierec_assets.models.registry import CHAMPION, ModelRegistry, RegistryUnavailableError, Version
+from movierec_assets.models.registry import ModelRegistry, RegistryUnavailableError
+from movierec_assets.models.version import CHAMPION, Version
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.tables.known_datasets import DatasetRef
 

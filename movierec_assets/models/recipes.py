@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.engine import make_url
 
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import Version
+from movierec_assets.models.version import Version
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import same_recipe
 from movierec_assets.tables.database import SCHEMA, Database

@@ -8,13 +8,11 @@ in `recsys.promotion`; one promotion at a time and their history is `decisions`;
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -24,29 +22,22 @@ import psycopg2
 from sqlalchemy.engine import make_url
 
 from movierec_assets.errors import ExplainedError
-from movierec_assets.models import artifact_locations as artifact_places
-from movierec_assets.models import registry_lookup, version_files, version_page
+from movierec_assets.models import artifact_locations, registry_lookup, version_files, version_page
 from movierec_assets.models.champion_copy import ChampionCopy
-from movierec_assets.recsys.als import Recipe
-from movierec_assets.recsys.promotion import Decision, opponent
+from movierec_assets.models.version import (
+    CHALLENGER,
+    CHAMPION,
+    EXPERIMENT,
+    MODEL_NAME,
+    TRAINING_KEY,
+    Version,
+)
+from movierec_assets.progress import Log
+from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.tables.known_datasets import DatasetRef
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-MODEL_NAME = "movierec-als"
-EXPERIMENT = "movierec"
-CHAMPION = "champion"
-CHALLENGER = "challenger"
-DATASET_ID, DATASET, POSITIVE_THRESHOLD = "dataset_id", "dataset", "positive_threshold"
-"""Tags of a version: number and name of its dataset, and the stars from which a rating was a like."""
-POSITIVES_FINGERPRINT = "positives_fingerprint"
-"""Tag of a version: hash of the likes it was trained on."""
-TRAINING_KEY = "training_key"
-"""Tag of a version: hash of everything that its training depends on. It is the last tag that a new version gets."""
-PROVENANCE = "provenance"
-"""Tag of a version: JSON of what people may want to know of its making. Earlier releases wrote a tag for each."""
 
 # With its defaults the client keeps a caller waiting for four minutes when the server is away.
 _CLIENT_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -101,77 +92,6 @@ class NoChampionError(ExplainedError, RuntimeError):
         )
 
 
-@dataclass(frozen=True)
-class Version:
-    """A registered version.
-
-    Attributes
-    ----------
-    number : int
-    run_id : str
-        MLflow run it came from.
-    source : str
-        Where its artifacts are.
-    tags : dict of str
-        Provenance and decision.
-    created : datetime or None
-    """
-
-    number: int
-    run_id: str
-    source: str
-    tags: dict[str, str]
-    created: datetime | None = None
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe it was trained with."""
-        return Recipe.from_dict(json.loads(self.tags.get("recipe", "{}")))
-
-    @property
-    def dataset(self) -> DatasetRef | None:
-        """The dataset it was trained on; None for a version that was registered before datasets were told apart."""
-        number = self.tags.get(DATASET_ID, "")
-        return DatasetRef(int(number), self.tags.get(DATASET, "?")) if number else None
-
-    @property
-    def provenance(self) -> dict[str, str]:
-        """All tags, with what is packed into one of them as if each had a tag of its own."""
-        packed: dict[str, Any] = json.loads(self.tags.get(PROVENANCE, "{}"))
-        unpacked = {name: value if isinstance(value, str) else json.dumps(value) for name, value in packed.items()}
-        return unpacked | {name: value for name, value in self.tags.items() if name != PROVENANCE}
-
-    @property
-    def model_id(self) -> str | None:
-        """MLflow's logged model, whose page shows the metrics of the version; None for a version without one."""
-        found = self.source.removeprefix("models:/")
-        return found if found != self.source and found.startswith("m-") else None
-
-    @property
-    def trained_on(self) -> str:
-        """Its dataset and definition of a like, for people; empty where neither was recorded."""
-        stars = self.positive_threshold
-        likes = "" if stars is None else f"likes from {stars:g} stars"
-        return ", ".join(part for part in (str(self.dataset) if self.dataset else "", likes) if part)
-
-    @property
-    def positive_threshold(self) -> float | None:
-        """Stars from which a rating was a like when it was trained; None where that was not recorded."""
-        recorded = json.loads(self.provenance.get("made_from", "{}")).get("positive_threshold")
-        stars = self.tags.get(POSITIVE_THRESHOLD, recorded)
-        return None if stars is None else float(stars)
-
-    def learned_as(self, other: Version) -> bool:
-        """Whether this version and another have the same recipe, but for the seed, and learned the same likes.
-
-        False when one of them does not say what it learned.
-        """
-        known = all({"recipe", POSITIVES_FINGERPRINT} <= set(version.tags) for version in (self, other))
-        if not known or self.tags[POSITIVES_FINGERPRINT] != other.tags[POSITIVES_FINGERPRINT]:
-            return False
-        return opponent(self.recipe, other.recipe) == other.recipe
-
-
 class ModelRegistry:
     """Versions of the recommender in an MLflow registry.
 
@@ -195,7 +115,7 @@ class ModelRegistry:
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient  # noqa: PLC0415
 
-        artifact_places.use(self.uri, self._artifacts)
+        artifact_locations.use(self.uri, self._artifacts)
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def require_reachable(self) -> None:
@@ -240,21 +160,21 @@ class ModelRegistry:
                 self.require_reachable()
             raise
 
-    def ensure_experiment(self, say: Callable[[str], None] = _log.warning) -> str:
+    def ensure_experiment(self, log: Log = _log.warning) -> str:
         """Create the experiment unless it exists, restore it when it was deleted in MLflow; returns its id.
 
         Without a server MLflow would put artifacts under the working directory of whoever comes first.
 
         Parameters
         ----------
-        say : callable
+        log : callable
             Told when something was restored.
         """
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
         found = self.client.get_experiment_by_name(EXPERIMENT)
         if found is None:
-            location = None if self._through_server else artifact_places.ROOT
+            location = None if self._through_server else artifact_locations.ROOT
             try:
                 return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
             except MlflowException:
@@ -263,7 +183,7 @@ class ModelRegistry:
                     raise
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
-            say(f"The experiment {EXPERIMENT} was deleted in MLflow; it is restored, with its runs.")
+            log(f"The experiment {EXPERIMENT} was deleted in MLflow; it is restored, with its runs.")
         return str(found.experiment_id)
 
     @property

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from movierec_assets.models import artifact_locations as artifact_places
+from movierec_assets.models import artifact_locations
 from movierec_assets.recsys.recommender import Recommender
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _file(client: MlflowClient, model: str, number: int, artifacts: Path | None)
         When the server lists the version's files, and this one is not among them.
     """
     place = client.get_model_version_download_uri(model, str(number))
-    directory = None if artifacts is None else artifact_places.local_path(place, artifacts)
+    directory = None if artifacts is None else artifact_locations.local_path(place, artifacts)
     if directory is not None:
         path = directory / FOLDER / MODEL_FILE
         yield path, str(path)

@@ -15,6 +15,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.recommender_base import ModelFitError
 from scipy.sparse import csr_matrix
 
+from movierec_assets.progress import Progress
 from movierec_assets.recsys import batches, least_squares
 from movierec_assets.recsys.batches import BATCH_BYTES
 from movierec_assets.recsys.errors import RecsysError
@@ -35,7 +36,7 @@ __all__ = [
     "interaction_weights",
 ]
 
-Progress = Callable[["Iteration"], None]
+OnIteration = Callable[["Iteration"], None]
 
 
 _BM25_K1, _BM25_B = 100.0, 0.8
@@ -160,7 +161,7 @@ class EnoughIterations(Exception):  # noqa: N818
 def fit(
     positives: Interactions,
     recipe: Recipe,
-    progress: Progress | None = None,
+    progress: OnIteration | None = None,
     *,
     loss_every: int = 0,
     start: FloatArray | None = None,
@@ -234,7 +235,7 @@ def fold_in(
     start: FloatArray | None = None,
     solve: Solve | None = None,
     batch_bytes: int = BATCH_BYTES,
-    progress: batches.Progress | None = None,
+    progress: Progress | None = None,
 ) -> FloatArray:
     """Solve user vectors from their histories, the latest interactions counting most.
 

@@ -5,18 +5,17 @@ Belongs here: cutting rows into batches. How much memory there is, and what a ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
+from movierec_assets.progress import Progress
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IntArray
 
 BATCH_BYTES = 256 * 2**20
 """Memory for the temporary arrays of one batch, unless the caller says otherwise."""
 
-Progress = Callable[[int, int], None]
-"""Told how many rows are done, of how many."""
 
 _MOST_ROWS = 8192
 """However much memory there is: so that progress is told a few times a second."""

@@ -15,7 +15,8 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import pdtr, stdtrit  # `scipy.stats` has the same, and takes half a second to import
 
-from movierec_assets.recsys.batches import Progress, batches
+from movierec_assets.progress import Progress
+from movierec_assets.recsys.batches import batches
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import BoolArray, FloatArray
 

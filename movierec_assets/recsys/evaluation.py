@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from movierec_assets.progress import Progress
 from movierec_assets.recsys import metrics
-from movierec_assets.recsys.batches import Progress
 from movierec_assets.recsys.comparison import Interval, mean_intervals
 from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from movierec_assets.progress import Log, Progress
 from movierec_assets.recsys import als, baselines, ranking
 from movierec_assets.recsys.als import Recipe
-from movierec_assets.recsys.batches import BATCH_BYTES, Progress, stage
+from movierec_assets.recsys.batches import BATCH_BYTES, stage
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.evaluation import WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
@@ -86,7 +87,7 @@ def run(
     budget: Budget | None = None,
     seed: int = 0,
     progress: Callable[[Trial, float], None] | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    log: Log = lambda _: None,
 ) -> Experiment:
     """Search, fit and evaluate.
 
@@ -104,7 +105,7 @@ def run(
         Of the search, of all fits, and of the choice of held-out users.
     progress : callable, optional
         Called after each trial with it and the best value so far.
-    say : callable
+    log : callable
         Told what is going on.
 
     Returns
@@ -123,7 +124,7 @@ def run(
         split, ids = strong_generalization(user_ids, movie_ids, stars, rated_at, seed=seed)
     recipe, found = Recipe(seed=seed), None
     if budget is not None:
-        say("Searching for a recipe on the validation part")
+        log("Searching for a recipe on the validation part")
         exam = Exam.latest(split.train, split.validation) if isinstance(split, Split) else Exam.strong(split)
         found = search(exam, budget=budget, built_in=recipe, seed=seed, progress=progress)
         recipe = found.recipe
@@ -134,10 +135,10 @@ def run(
         raise RecsysError("No user can be scored: nobody is held out. Load more ratings.")
     cutoffs = CUTOFFS_OF[protocol]
     k = max(cutoffs)
-    say("Fitting the recipe")
+    log("Fitting the recipe")
     factors = als.fit(task.train, recipe)
     lists = rank(task, factors, recipe, k)
-    say("Fitting the baselines")
+    log("Fitting the baselines")
     ranked = {
         MODEL: lists,
         ORIGINAL: baselines.original_recipe(task.train, task.histories, k, seed, task.users),

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from movierec_assets.recsys.batches import BATCH_BYTES, Progress, batches
+from movierec_assets.progress import Progress
+from movierec_assets.recsys.batches import BATCH_BYTES, batches
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.selection import NOTHING, highest
 from movierec_assets.recsys.threads import one_blas_thread

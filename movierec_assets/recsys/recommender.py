@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from movierec_assets.progress import Progress
 from movierec_assets.recsys import als, least_squares, ranking
 from movierec_assets.recsys.als import Confidence, Factors, Recipe
-from movierec_assets.recsys.batches import BATCH_BYTES, Progress, stage
+from movierec_assets.recsys.batches import BATCH_BYTES, stage
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.explain import contributions
 from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray, Interactions

@@ -6,11 +6,11 @@ where few fits are made. What the scores say about a lead is worked out in `comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from movierec_assets.progress import Progress
 from movierec_assets.recsys import als, metrics
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.batches import BATCH_BYTES
@@ -34,8 +34,6 @@ users: 0.15 % in 7 fits of the built-in recipe, and nothing in 3 fits of another
 nothing in 6 to 10 fits. `make bench ARGS=gate` measures it.
 """
 
-Progress = Callable[[int, int], None]
-"""Told how many fits are scored, of how many."""
 
 _CUTOFF = 10
 

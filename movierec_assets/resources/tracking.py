@@ -17,7 +17,8 @@ from typing import Any
 
 from dagster import AssetExecutionContext, ConfigurableResource, DagsterExecutionInterruptedError, build_resources
 
-from movierec_assets.models.registry import EXPERIMENT, ModelRegistry
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import EXPERIMENT
 from movierec_assets.settings import get_settings
 
 

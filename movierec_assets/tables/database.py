@@ -23,6 +23,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.errors import ExplainedError
+from movierec_assets.progress import Log
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import SCHEMA
 from movierec_assets.tables.binary_copy import BlockReader, Columns, Kind, RowDecoder, encode_parts
@@ -258,7 +259,7 @@ class Database:
             yield cursor, bound
 
     @contextmanager
-    def replace(self, table: str, say: Callable[[str], None] = _log.warning) -> Iterator[Replacement]:
+    def replace(self, table: str, log: Log = _log.warning) -> Iterator[Replacement]:
         """Replace all rows of a table in one transaction.
 
         The new rows go to a table of their own; at the end of the block it is indexed like the old one and takes
@@ -268,7 +269,7 @@ class Database:
         Parameters
         ----------
         table : str
-        say : callable
+        log : callable
             Told which readers it waits for.
 
         Raises
@@ -291,7 +292,7 @@ class Database:
                 [f"{SCHEMA}.{table}"],
             )
             cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(_first(cursor))))
-            insist(lambda: _swap(cursor, table, child), partial(_rows, cursor), table, say)
+            insist(lambda: _swap(cursor, table, child), partial(_rows, cursor), table, log)
         # Of the table itself as well as of its partition: joins are planned by the former. Afterwards, because readers
         # wait from the swap to the end of the transaction.
         with self.transaction() as cursor:

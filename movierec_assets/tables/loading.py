@@ -23,12 +23,13 @@ from movierec_assets.datasets.movielens import (
     content_hash,
     read_movies,
 )
+from movierec_assets.progress import Log
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.app_ratings import update_rejects
 from movierec_assets.tables.database import SCHEMA, Database, Load, copy_rows, record_load
 from movierec_assets.tables.known_datasets import recognize_loaded
-from movierec_assets.tables.rating_load import NOTHING_REPLACED, Judge, Say, append, load_all, may_append, state_of
+from movierec_assets.tables.rating_load import NOTHING_REPLACED, Judge, append, load_all, may_append, state_of
 
 LOADER_VERSION = "4"
 """Raised when the same files would give other rows."""
@@ -157,7 +158,7 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
 
 
 def load_ratings(
-    database: Database, files: MovieLensFiles, progress: Progress | None = None, say: Say = lambda _: None
+    database: Database, files: MovieLensFiles, progress: Progress | None = None, log: Log = lambda _: None
 ) -> Loaded:
     """Fill `ratings` from the file of ratings; rows that do not load go to `rejected_ratings`.
 
@@ -173,7 +174,7 @@ def load_ratings(
     files : MovieLensFiles
     progress : callable, optional
         Called with bytes read and bytes in all, from another thread.
-    say : callable, optional
+    log : callable, optional
         Called with what is being done when nothing is read.
 
     Raises
@@ -185,7 +186,7 @@ def load_ratings(
     before_ratings = load_movies(database, files, progress)
     movies, last = database.last_load("movies"), database.last_load("ratings")
     state = state_of(last)
-    say(f"Comparing {files.rating_file.name} with what was loaded")
+    log(f"Comparing {files.rating_file.name} with what was loaded")
     first, whole, length = file_digests(files.ratings, state.bytes if state else 0)
     digest = combined_hash(whole)
     version = _version_of_ratings(digest, movies)
@@ -202,11 +203,11 @@ def load_ratings(
     judge = Judge(files, limits_of(get_settings()), _rejected_texts(database, files.movie_file.name))
     before = None if first is None else _version_of_ratings(combined_hash(first), movies)
     if last is not None and state is not None and last.version == before and may_append(files, last, length):
-        merged = append(database, files, known, last, load, whole, length, progress, say, judge)
+        merged = append(database, files, known, last, load, whole, length, progress, log, judge)
         if merged is not None:
             details, appended = merged
     if details is None:
-        details = load_all(database, files, known, last, load, whole, length, progress, say, judge, since)
+        details = load_all(database, files, known, last, load, whole, length, progress, log, judge, since)
     update_rejects(database)
     return Loaded(digest, True, details, appended, _if_new(before_ratings))
 

@@ -6,7 +6,6 @@ under a lock. The steps are in `sql/migrations`. Alembic is imported only where 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from psycopg2.errors import UndefinedTable
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets import sql
+from movierec_assets.progress import Log
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
 from movierec_assets.tables.strong_locks import LOCK_TIMEOUT, insist
@@ -78,7 +78,7 @@ def require_current(database: Database) -> None:
     )
 
 
-def migrate(database: Database, say: Callable[[str], None] = lambda _: None) -> None:
+def migrate(database: Database, log: Log = lambda _: None) -> None:
     """Bring a database up to date; one query when it is.
 
     Safe at any time and from several processes. Readers never wait for long: a migration that is in their way is undone
@@ -88,7 +88,7 @@ def migrate(database: Database, say: Callable[[str], None] = lambda _: None) -> 
     ----------
     database : Database
         May be empty, or of any earlier version.
-    say : callable
+    log : callable
         Told what is done, and whom it waits for.
 
     Raises
@@ -106,26 +106,26 @@ def migrate(database: Database, say: Callable[[str], None] = lambda _: None) -> 
 
     engine = create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(database.url), poolclass=NullPool)
     with engine.connect() as connection:
-        _wait_for_turn(connection, say)
+        _wait_for_turn(connection, log)
         found = version_of(database)
         if found == latest_version():
             return
         _refuse_newer(found)
-        say(
+        log(
             f"Bringing the ratings database from {_named(found)} to version {latest_version()}"
             if found or database.scalar("SELECT to_regclass(%s)", [f"{SCHEMA}.ratings"])
             else "Preparing the ratings database"
         )
         connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
         connection.commit()
-        insist(lambda: _upgrade(connection), database.rows, None, say)
+        insist(lambda: _upgrade(connection), database.rows, None, log)
 
 
-def _wait_for_turn(connection: Connection, say: Callable[[str], None]) -> None:
+def _wait_for_turn(connection: Connection, log: Log) -> None:
     """Take the lock of whoever changes the schema, for as long as the connection lasts."""
     key = f"hashtext('{SCHEMA}.schema')"
     if not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar():
-        say("Waiting for another process, which brings the ratings database up to date")
+        log("Waiting for another process, which brings the ratings database up to date")
         connection.exec_driver_sql(f"SELECT pg_advisory_lock({key})")
     connection.commit()
 

@@ -24,10 +24,11 @@ from movierec_assets.datasets.identity import PairSample
 from movierec_assets.datasets.judgement import Limits, misfit_of_ratings, misfit_of_tail
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.rating_rows import BLOCK_BYTES
-from movierec_assets.datasets.rating_scan import Accepted, Place, Progress, RatingScan, counted
+from movierec_assets.datasets.rating_scan import Accepted, Place, RatingScan, counted
 from movierec_assets.datasets.rejects import INCOMPLETE, Reason, Rejects
 from movierec_assets.datasets.texts import text_of_lines
 from movierec_assets.datasets.totals import Totals
+from movierec_assets.progress import Log, Progress
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.binary_copy import Columns, Kind
@@ -48,8 +49,6 @@ LARGEST_TAIL = 0.25
 """Share of a file above which what was appended is not merged: loading everything anew is quicker then."""
 
 NOTHING_REPLACED = "Nothing was replaced: the tables stay as they were."
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def load_all(
     digest: bytes,
     length: int,
     progress: Progress | None,
-    say: Say,
+    log: Log,
     judge: Judge,
     since: int = 0,
 ) -> dict[str, Any]:
@@ -159,13 +158,13 @@ def load_all(
 
     with (
         RatingScan(files, known, progress=progress, block_bytes=block_bytes()) as scan,
-        database.replace("ratings", say) as table,
+        database.replace("ratings", log) as table,
     ):
         if scan.size != length:
             raise scan.changed()
         written = table.write_parts(parts(scan), COLUMNS)
         judge.whole(scan, since)
-        say(f"Looking for repeated pairs in {written:,} ratings")
+        log(f"Looking for repeated pairs in {written:,} ratings")
         losers = (
             Losers.none()
             if rising(keys)
@@ -190,7 +189,7 @@ def load_all(
             copy_in(table.cursor, sql.Identifier(SCHEMA, name), _arrays(frame), kinds)
         dataset = recognize(table.cursor, files.name, pairs)
         record_load(table.cursor, "ratings", load(details), dataset.id)
-        say(f"Indexing {rows:,} ratings")
+        log(f"Indexing {rows:,} ratings")
     return details
 
 
@@ -229,7 +228,7 @@ def append(
     digest: bytes,
     length: int,
     progress: Progress | None,
-    say: Say,
+    log: Log,
     judge: Judge,
 ) -> tuple[dict[str, Any], int] | None:
     """Merge what was appended to the file.
@@ -258,7 +257,7 @@ def append(
             raise scan.changed()
         tail = Accepted.joined(list(scan.blocks()))
         judge.tail(scan)
-        say(f"Merging {len(tail):,} ratings")
+        log(f"Merging {len(tail):,} ratings")
         old = _stage(cursor, tail)
         both = Accepted.joined([old, tail])
         losers = find_losers(pair_key(both.user_id, both.movie_id), both.rated_at, both.line)

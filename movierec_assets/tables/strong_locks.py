@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
 from movierec_assets.errors import ExplainedError
+from movierec_assets.progress import Log
 from movierec_assets.sql import SCHEMA
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ class Reader:
         return f"pid {self.pid} ({self.application or 'no application name'}, user {self.user}){since}: {self.query}"
 
 
-def insist(attempt: Callable[[], T], rows: Rows, table: str | None, say: Callable[[str], None]) -> T:
+def insist(attempt: Callable[[], T], rows: Rows, table: str | None, log: Log) -> T:
     """Attempt something again and again until no reader is in the way.
 
     Parameters
@@ -95,7 +96,7 @@ def insist(attempt: Callable[[], T], rows: Rows, table: str | None, say: Callabl
         Runs a query on the same server, outside of what was attempted; returns its rows.
     table : str or None
         The table of the schema that is locked; None for any.
-    say : callable
+    log : callable
         Told whom it waits for, once for each reader.
 
     Returns
@@ -118,7 +119,7 @@ def insist(attempt: Callable[[], T], rows: Rows, table: str | None, say: Callabl
             if time.monotonic() > deadline:
                 raise TableBusyError(_gave_up(table, readers)) from error
         if new := [reader for reader in readers if reader.transaction not in told]:
-            say(f"Waiting for {_counted(readers, table)} to end: {'; '.join(map(str, new))}")
+            log(f"Waiting for {_counted(readers, table)} to end: {'; '.join(map(str, new))}")
             told.update(reader.transaction for reader in new)
         _wait_for(readers, rows, deadline)
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 
-from movierec_assets.cli.shared import counting_bar, progress_bar, sayer, settings_from
+from movierec_assets.cli.shared import console_log, counting_bar, progress_bar, settings_from
 
 
 @click.group(invoke_without_command=True, subcommand_metavar="[gate]")
@@ -88,20 +88,20 @@ def bench(
     # As Ctrl-C does, so that nothing is left behind: neither processes nor gigabytes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(stderr=True, highlight=False)
-    say = sayer(console)
+    log = console_log(console)
     settings = settings_from(dataset)
     place = output or settings.state / "bench" / scale
     if dataset is None:
         name = f"made up like {sampling.RELEASE_OF[scale]}"
-        say(f"Ratings {name}")
+        log(f"Ratings {name}")
         with counting_bar(console) as progress:
             files = sampling.made_up(scale, settings.state / "bench" / "datasets" / scale, progress)
     else:
         located = locate(settings, None)
         name, files = located.name, sampling.require_plain(located.files)
         console.print(escape(located.reason), soft_wrap=True)
-    found = qualities.compare(files.directory, name, say) if quality else None
-    measured = runs.bench(scale, name, files, home=settings.home, growth=growth, days=days, say=say, quality=found)
+    found = qualities.compare(files.directory, name, log) if quality else None
+    measured = runs.bench(scale, name, files, home=settings.home, growth=growth, days=days, log=log, quality=found)
     report.write(measured, place)
     if as_json:
         click.echo(report.as_json(measured))
@@ -154,7 +154,7 @@ def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None
     located = locate(settings, None)
     console.print(escape(located.reason), soft_wrap=True)
     with progress_bar(console, "Reading ratings") as reading:
-        positives = read_positives(located.files, settings.positive_threshold, reading, sayer(console))
+        positives = read_positives(located.files, settings.positive_threshold, reading, console_log(console))
     with counting_bar(console) as progress:
         measured = gates.measure(
             positives, located.name, margin=settings.improvement_margin, repeats=repeats, progress=progress

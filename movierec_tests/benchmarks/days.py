@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.host import CommandError
+from movierec_assets.progress import Log
 from movierec_tests.benchmarks import graph, sampling, stages
 from movierec_tests.benchmarks.courses import Courses
 from movierec_tests.benchmarks.graph import GraphRun
@@ -69,7 +69,7 @@ class Days:
     courses: Courses | None
 
 
-def measure_days(files: MovieLensFiles, *, home: Path, say: Callable[[str], None]) -> Days:
+def measure_days(files: MovieLensFiles, *, home: Path, log: Log) -> Days:
     """Run the graph without the latest ratings, then again each time some of them are appended.
 
     Raises
@@ -78,18 +78,18 @@ def measure_days(files: MovieLensFiles, *, home: Path, say: Callable[[str], None
         When a run fails.
     """
     with tempfile.TemporaryDirectory(prefix="movierec-bench-days-") as directory:
-        say("holding back the latest ratings")
+        log("holding back the latest ratings")
         growing, tails = sampling.without_latest(files, SHARE, DAYS, Path(directory) / "dataset")
         with platform(home, growing) as place:
-            say(f"the asset graph without the latest {SHARE * DAYS:.0%} of the ratings")
+            log(f"the asset graph without the latest {SHARE * DAYS:.0%} of the ratings")
             first = _run(place)
             days = []
             for number, tail in enumerate(tails, start=1):
-                say(f"day {number}: the next {SHARE:.1%} of the ratings")
+                log(f"day {number}: the next {SHARE:.1%} of the ratings")
                 with growing.ratings.open("ab") as ratings:
                     ratings.write(tail.read_bytes())
                 days.append(_day(_run(place)))
-            say("a cold start on the last day's ratings")
+            log("a cold start on the last day's ratings")
             result = place.scratch / "courses.json"
             place.run("courses", str(place.scratch / "storage"), str(result), name="cold start")
             found = json.loads(result.read_text(encoding="utf-8"))

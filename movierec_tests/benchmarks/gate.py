@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from movierec_assets.progress import StageProgress
 from movierec_assets.recsys import starts
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.comparison import lead, mean_interval
@@ -42,8 +43,6 @@ _OTHER_SEED = 500_000
 _DRAWS = 20_000_000
 """Of users, in a bootstrap over them: seconds would count in hundreds of comparisons."""
 _SEEDS_OF_A_REPEAT = 1000
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def measure(
     margin: float,
     repeats: int = REPEATS,
     recipe: Recipe | None = None,
-    progress: Progress = lambda *_: None,
+    progress: StageProgress = lambda *_: None,
 ) -> Gate:
     """Measure false improvements and power on the likes of a dataset.
 
@@ -223,7 +222,7 @@ def from_pool(
     margin: float,
     repeats: int = REPEATS,
     rates: list[Rate] | None = None,
-    progress: Progress = lambda *_: None,
+    progress: StageProgress = lambda *_: None,
 ) -> Gate:
     """Measure what can be measured on fits that are there; rates that are not given are drawn from them as well."""
     count = starts.starts_for(likes)
@@ -262,7 +261,7 @@ def spread_of(scores: FloatArray) -> Spread:
 
 
 def false_improvements(
-    positives: RatingColumns, recipe: Recipe, margin: float, repeats: int, progress: Progress
+    positives: RatingColumns, recipe: Recipe, margin: float, repeats: int, progress: StageProgress
 ) -> list[Rate]:
     """Compare recipes that are equally good, with fits, start values and users of its own for each repeat."""
     situations: dict[str, list[tuple[bool, bool, float]]] = {}
@@ -294,7 +293,7 @@ def power(
     margin: float,
     cases: int,
     *,
-    progress: Progress = lambda *_: None,
+    progress: StageProgress = lambda *_: None,
 ) -> Power:
     """Take the score away from a random share of the champion's users, and see whether the challenger's lead is found.
 

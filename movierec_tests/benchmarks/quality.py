@@ -9,13 +9,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from movierec_assets.host import CommandError
+from movierec_assets.progress import Log
 from movierec_assets.recsys.experiment import EASE, HEADLINES_OF, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
 
 SEEDS = (1, 2, 3)
@@ -62,7 +63,7 @@ class Quality:
 def compare(
     directory: Path,
     dataset: str,
-    say: Callable[[str], None],
+    log: Log,
     *,
     seeds: Sequence[int] = SEEDS,
     trials: int | None = None,
@@ -75,7 +76,7 @@ def compare(
         Of the dataset.
     dataset : str
         Its name, for the commands in the report.
-    say : callable
+    log : callable
         Told what is going on.
     seeds : sequence of int
     trials : int, optional
@@ -93,7 +94,7 @@ def compare(
         for seed in seeds:
             options = ["--protocol", protocol, "--seed", str(seed), *extra, "--json"]
             commands.append(" ".join(["movierec evaluate --dataset", dataset, *options]))
-            say(commands[-1])
+            log(commands[-1])
             arguments = ["evaluate", "--dataset", str(directory), *options]
             found.append(_answer([sys.executable, "-m", "movierec_assets.cli", *arguments])["metrics"])
     return Quality(list(seeds), commands, summarize(answers))

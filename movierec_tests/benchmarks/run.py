@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import psutil
 
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.host import CommandError
+from movierec_assets.progress import Log
 from movierec_tests.benchmarks import graph, machine, measure, sampling, stages
 from movierec_tests.benchmarks.bare_fit import BareFit
 from movierec_tests.benchmarks.days import Days, measure_days
@@ -30,7 +30,6 @@ SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Of the users, beside all of them."""
 
 COMMAND, ORIGINAL, BARE, FLOOR = "movierec run", "original recipe", "bare fit", "Postgres alone"
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def bench(
     home: Path,
     growth: bool,
     days: bool,
-    say: Say,
+    log: Log,
     quality: Quality | None,
 ) -> Bench:
     """Measure everything.
@@ -133,7 +132,7 @@ def bench(
         Whether to run the graph on shares of the users as well.
     days : bool
         Whether to run it without the latest ratings as well, and again as they come.
-    say : callable
+    log : callable
         Told what is going on.
     quality : Quality or None
         Found before, for the report.
@@ -145,26 +144,26 @@ def bench(
     """
     load = psutil.getloadavg()[0]
     with platform(home, files) as place:
-        say(f"{dataset}: the asset graph")
+        log(f"{dataset}: the asset graph")
         full = _graph(place, 1.0)
         if full.failures or full.bare is None:
             raise CommandError("The run to be measured failed:\n" + "\n".join(full.failures))
-        say(f"{dataset}: Postgres alone")
+        log(f"{dataset}: Postgres alone")
         result = place.scratch / "floor.json"
         place.run("floor", str(result), name=FLOOR)
         floor = Floor(**json.loads(result.read_text(encoding="utf-8")))
-        say(f"{dataset}: the original recipe")
+        log(f"{dataset}: the original recipe")
         result = place.scratch / "original.json"
         cost = place.run("original", str(files.directory), str(result), name=ORIGINAL)
         original = Original(**json.loads(result.read_text(encoding="utf-8")))
     measured: list[Measured] = []
     for share in SHARES if growth else ():
         with tempfile.TemporaryDirectory(prefix="movierec-bench-users-") as directory:
-            say(f"{dataset}: the asset graph at {share_text(share)} of the users")
+            log(f"{dataset}: the asset graph at {share_text(share)} of the users")
             part = sampling.share_of_users(files, share, Path(directory) / "dataset")
             with platform(home, part) as place:
                 measured.append(_graph(place, share))
-    about_days = _days(files, home, lambda text: say(f"{dataset}: {text}")) if days else None
+    about_days = _days(files, home, lambda text: log(f"{dataset}: {text}")) if days else None
     pace = Pace.of(full.bare, floor, full.ratings)
     judged = targets(
         full.stages,
@@ -193,11 +192,11 @@ def bench(
     )
 
 
-def _days(files: MovieLensFiles, home: Path, say: Say) -> Days | None:
+def _days(files: MovieLensFiles, home: Path, log: Log) -> Days | None:
     try:
-        return measure_days(files, home=home, say=say)
+        return measure_days(files, home=home, log=log)
     except CommandError as error:  # what was measured before, in more than half an hour, is not lost for it
-        say(f"the days after are left out of the report. {error}")
+        log(f"the days after are left out of the report. {error}")
         return None
 
 

@@ -6,7 +6,6 @@ Belongs here: the files that a run is given.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.generator import Size, generate
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.datasets.tables import RATING_COLUMNS
+from movierec_assets.progress import StageProgress
 
 RELEASE_OF = {"small": "ml-latest-small", "ml-20m": "ml-20m"}
 """Which release each scale is made like."""
@@ -23,7 +23,7 @@ RELEASE_OF = {"small": "ml-latest-small", "ml-20m": "ml-20m"}
 _SEED = 1
 
 
-def made_up(scale: str, directory: Path, progress: Callable[[str, int, int], None]) -> MovieLensFiles:
+def made_up(scale: str, directory: Path, progress: StageProgress) -> MovieLensFiles:
     """A generated dataset of a scale, made unless it is there."""
     generate(directory, Size.like(RELEASE_OF[scale]), seed=_SEED, progress=progress)
     return MovieLensFiles.at(directory)

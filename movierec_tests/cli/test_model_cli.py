@@ -11,12 +11,8 @@ from click.testing import CliRunner, Result
 
 from movierec_assets.cli.main import cli, main
 from movierec_assets.models.decisions import PromotionError
-from movierec_assets.models.registry import (
-    PROVENANCE,
-    NoChampionError,
-    NoSuchVersionError,
-    RegistryUnavailableError,
-)
+from movierec_assets.models.registry import NoChampionError, NoSuchVersionError, RegistryUnavailableError
+from movierec_assets.models.version import PROVENANCE
 from movierec_tests.defs.harness import Platform, own_platform
 from movierec_tests.models.harness import load_as, lose_champion, probes_of, promotions_of, register, reset
 

@@ -21,8 +21,8 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.definitions import build
 from movierec_assets.host.environment import variables
-from movierec_assets.host.kept_connections import keep_connections
 from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.settings import DatabaseUrls, Settings, get_settings
 from movierec_assets.tables.binary_copy import Kind
 from movierec_assets.tables.database import SCHEMA, Database, Replacement

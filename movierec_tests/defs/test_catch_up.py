@@ -34,7 +34,7 @@ from movierec_assets.defs.provenance import FINGERPRINT, POSITIVES, SOURCES, SPL
 from movierec_assets.defs.registry_operations import note_rejection
 from movierec_assets.defs.staleness import GRACE
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import CHAMPION
+from movierec_assets.models.version import CHAMPION
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
 from movierec_assets.settings import DatabaseUrls
 from movierec_assets.tables.database import Database

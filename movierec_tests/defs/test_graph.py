@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from movierec_assets.definitions import build
-from movierec_assets.docs import asset_graph
+from movierec_tests import asset_graph
 from movierec_tests.defs.graph import BLOCKING, GRAPH, GROUPS, KINDS, NOT_BLOCKING, SEARCHED, SERVED, TABLES, specs
 
 

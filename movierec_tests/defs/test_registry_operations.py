@@ -38,7 +38,7 @@ from movierec_assets.defs.registry_operations import (
     note_rejection,
     publishing_runs,
 )
-from movierec_assets.models.registry import MODEL_NAME
+from movierec_assets.models.version import MODEL_NAME
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_tests.defs.harness import RETRAIN, Platform, failures_of, metadata_of, own_platform, run

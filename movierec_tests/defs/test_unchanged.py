@@ -15,7 +15,7 @@ from movierec_assets.defs.catch_up import _decided
 from movierec_assets.defs.provenance import record
 from movierec_assets.models.artifact_locations import local_path
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import MODEL_NAME
+from movierec_assets.models.version import MODEL_NAME
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 from dagster import DagsterInstance, execute_job, reconstructable
 
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import CHALLENGER, CHAMPION, MODEL_NAME
+from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
 from movierec_assets.models.version_page import METRICS
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.tables.database import SCHEMA

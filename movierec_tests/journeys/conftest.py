@@ -19,7 +19,7 @@ from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.generator import generate
 from movierec_assets.datasets.generator.size import Size
 from movierec_assets.models.decisions import Promotions, Record
-from movierec_assets.models.registry import CHAMPION, Version
+from movierec_assets.models.version import CHAMPION, Version
 from movierec_assets.tables.database import SCHEMA
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
 

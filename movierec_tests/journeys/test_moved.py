@@ -11,7 +11,8 @@ from dagster import DagsterInstance, SensorResult, build_sensor_context
 from movierec_assets.defs.registry_operations import champion_sensor
 from movierec_assets.host.environment import variables
 from movierec_assets.models.artifact_locations import local_path
-from movierec_assets.models.registry import EXPERIMENT, MODEL_NAME, VersionFilesError
+from movierec_assets.models.registry import VersionFilesError
+from movierec_assets.models.version import EXPERIMENT, MODEL_NAME
 from movierec_assets.models.version_files import MODEL_FILE
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.serving.recommendations import RecommendationService

@@ -16,14 +16,14 @@ import pytest
 import requests
 
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import (
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import (
     CHAMPION,
     DATASET,
     DATASET_ID,
     MODEL_NAME,
     POSITIVE_THRESHOLD,
     POSITIVES_FINGERPRINT,
-    ModelRegistry,
 )
 from movierec_assets.models.version_files import MODEL_FILE
 from movierec_assets.recsys import als

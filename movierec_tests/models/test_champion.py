@@ -8,7 +8,7 @@ import pytest
 
 from movierec_assets.datasets.identity import PairSample
 from movierec_assets.models.champion import OtherDatasetError, load_champion
-from movierec_assets.models.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD
+from movierec_assets.models.version import DATASET, DATASET_ID, POSITIVE_THRESHOLD
 from movierec_assets.tables.database import SCHEMA, Database, Load, record_load
 from movierec_assets.tables.known_datasets import recognize, recognize_loaded
 from movierec_tests.defs.harness import Platform, own_platform

@@ -15,7 +15,8 @@ import pytest
 import requests
 
 from movierec_assets.models import registry_lookup
-from movierec_assets.models.registry import CHAMPION, MODEL_NAME, ModelRegistry, RegistryUnavailableError
+from movierec_assets.models.registry import ModelRegistry, RegistryUnavailableError
+from movierec_assets.models.version import CHAMPION, MODEL_NAME
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.serving.recommendations import Answer, RecommendationService
 from movierec_tests.defs.harness import Platform, own_platform

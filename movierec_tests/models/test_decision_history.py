@@ -17,7 +17,7 @@ from movierec_assets.models.decision_history import (
     other_data,
     tags_to_keep,
 )
-from movierec_assets.models.registry import DATASET, DATASET_ID, POSITIVE_THRESHOLD, Version
+from movierec_assets.models.version import DATASET, DATASET_ID, POSITIVE_THRESHOLD, Version
 from movierec_assets.tables.known_datasets import UNKNOWN_DATASET, DatasetRef
 
 OURS, OTHERS = DatasetRef(1, "ours"), DatasetRef(2, "others")

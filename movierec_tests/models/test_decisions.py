@@ -10,14 +10,8 @@ from typing import Any
 import pytest
 
 from movierec_assets.models.decisions import PromotionBusyError, PromotionError, Promotions, Record, Turn
-from movierec_assets.models.registry import (
-    CHAMPION,
-    MODEL_NAME,
-    ModelRegistry,
-    NoChampionError,
-    NoSuchVersionError,
-    RegistryUnavailableError,
-)
+from movierec_assets.models.registry import ModelRegistry, NoChampionError, NoSuchVersionError, RegistryUnavailableError
+from movierec_assets.models.version import CHAMPION, MODEL_NAME
 from movierec_assets.recsys.promotion import Decision, standing
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.known_datasets import DatasetRef

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from movierec_assets.models.predecessor import kept_after, log_legacy, to_go_on_from
-from movierec_assets.models.registry import MODEL_NAME
+from movierec_assets.models.version import MODEL_NAME
 from movierec_assets.recsys.lineage import Legacy
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.tables.known_datasets import DatasetRef

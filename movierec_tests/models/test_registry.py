@@ -13,7 +13,8 @@ import pytest
 from movierec_assets.defs.preprocessing import frame_of
 from movierec_assets.models.champion import load_champion
 from movierec_assets.models.package import log_version
-from movierec_assets.models.registry import CHALLENGER, CHAMPION, MODEL_NAME, NoChampionError
+from movierec_assets.models.registry import NoChampionError
+from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
 from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.errors import RecsysError

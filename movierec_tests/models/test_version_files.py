@@ -11,13 +11,8 @@ import pytest
 
 from movierec_assets.models.artifact_locations import local_path, make_relative
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import (
-    EXPERIMENT,
-    MODEL_NAME,
-    ModelRegistry,
-    RegistryUnavailableError,
-    VersionFilesError,
-)
+from movierec_assets.models.registry import ModelRegistry, RegistryUnavailableError, VersionFilesError
+from movierec_assets.models.version import EXPERIMENT, MODEL_NAME
 from movierec_assets.models.version_files import MODEL_FILE
 from movierec_tests.defs.harness import Platform, own_platform
 from movierec_tests.models.harness import move_alias, promotions_of, register, reset

@@ -6,7 +6,6 @@ What belongs here: what is written where, and when an existing directory is left
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.generated import MOVIES_FILE, RATINGS_FILE, is_complete, marker_of, put_in_place
 from movierec_assets.datasets.movies import NO_GENRES
 from movierec_assets.datasets.tables import MOVIE_COLUMNS, RATING_COLUMNS
+from movierec_assets.progress import Progress, StageProgress
 
 from .films import Films
 from .simulation import Simulated, simulate
@@ -27,10 +27,8 @@ VERSION = 1
 _KIND = "movierec generated set"
 _ROWS = 1_000_000
 
-Progress = Callable[[str, int, int], None]
 
-
-def generate(target: Path, size: Size, *, seed: int = DEFAULT_SEED, progress: Progress | None = None) -> bool:
+def generate(target: Path, size: Size, *, seed: int = DEFAULT_SEED, progress: StageProgress | None = None) -> bool:
     """Write a synthetic dataset in the MovieLens layout, unless it is already there.
 
     Parameters
@@ -101,7 +99,7 @@ def _write_movies(file: Path, films: Films) -> None:
         writer.writerows(zip(films.movie_id.tolist(), films.title, genres, strict=True))
 
 
-def _write_ratings(file: Path, simulated: Simulated, report: Callable[[int, int], None]) -> None:
+def _write_ratings(file: Path, simulated: Simulated, report: Progress) -> None:
     movie_id = simulated.films.movie_id.astype(np.int32)
     user_id = np.repeat(np.arange(1, len(simulated.ratings_per_user) + 1, dtype=np.int32), simulated.ratings_per_user)
     total = len(user_id)

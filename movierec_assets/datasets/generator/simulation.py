@@ -6,13 +6,15 @@ What belongs here: the order of things, and work on several blocks of users at o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
+
+from movierec_assets.progress import Progress
 
 from .appeal import fit_appeal, rank_films
 from .films import Films, invent_films
@@ -24,7 +26,6 @@ from .tastes import draw_tastes, draw_topics
 from .watching import Watched, World, running_odds, watch
 
 IntArray = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
 
 _BLOCK_RATINGS = 400_000
 _CHOICE = 1.3  # films that are out for each that a user rates

@@ -67,7 +67,7 @@ def test_a_bench_that_fails_leaves_no_database_behind(tmp_path: Path, monkeypatc
     files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
     with pytest.raises(CommandError):
         runs.bench(
-            "small", "demo", files, home=PROJECT_ROOT, growth=False, days=False, say=lambda _: None, quality=None
+            "small", "demo", files, home=PROJECT_ROOT, growth=False, days=False, log=lambda _: None, quality=None
         )
     assert not places[0].exists()
 

@@ -1,6 +1,6 @@
 """The asset graph as an SVG, drawn from the definitions.
 
-Belongs here: the picture in the README. `python -m movierec_assets.docs.asset_graph` writes it anew.
+Belongs here: the picture in the README. `python -m movierec_tests.asset_graph` writes it anew.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from xml.sax.saxutils import escape
 
 from dagster import AssetKey
 
+import movierec_assets
 from movierec_assets.definitions import build
 from movierec_assets.defs.presentation import INGESTION, PREPROCESSING, SERVING, TRAINING
 
-PICTURE = Path(__file__).with_name("asset-graph.svg")
+PICTURE = Path(movierec_assets.__file__).parent / "docs" / "asset-graph.svg"
 
 _COLOURS = {
     INGESTION: ("#e0e7ff", "#4f46e5"),
