@@ -1,6 +1,6 @@
 """Every setting of the platform, typed, read from the environment in one place.
 
-What belongs here: names, defaults, and values derived from them (paths, database URLs). What does not:
+Belongs here: names, defaults, and values derived from them (paths, database URLs). Does not:
 opening a connection, making a directory, reading the environment when a module is imported. Call
 `get_settings()` where a value is needed, at the edge, and hand plain values down.
 """

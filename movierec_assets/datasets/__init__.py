@@ -1,6 +1,6 @@
 """MovieLens files: which releases there are, fetching them, finding them, reading them, making up others.
 
-What belongs here: everything about the files. What does not: Dagster, the database and the settings; a data
+Belongs here: everything about the files. Does not: Dagster, the database and the settings; a data
 directory or a choice is handed in as a value.
 
 `releases` lists what GroupLens publishes, `download` fetches one, `locate` decides which dataset is meant, `sources`

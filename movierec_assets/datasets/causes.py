@@ -1,12 +1,12 @@
 """Why rows of a file may not load, and what to do about it, in words.
 
-What belongs here: the likely cause behind each reason. What does not: the reasons themselves (`rejects`), and causes
+Belongs here: the likely cause behind each reason. Does not: the reasons themselves (`rejects`), and causes
 that show in the values of a file only (`evidence`).
 """
 
 from __future__ import annotations
 
-from .rejects import FIRST_APP_USER_ID, Reason, Rejects
+from movierec_assets.datasets.rejects import FIRST_APP_USER_ID, Reason, Rejects
 
 NOTHING_IS_EARLIER = (
     "Nothing is earlier than anything then: no rating can be held out as the latest one of its user, so no model can "

@@ -1,8 +1,8 @@
 """The demo set: real films, simulated users, no network.
 
-What belongs here: the catalogue of films that ships with the package, the simulation of users whose
+Belongs here: the catalogue of films that ships with the package, the simulation of users whose
 taste follows genres and eras, and the writing of both in the MovieLens layout, once, whole or not at
-all. What does not: downloading MovieLens, loading ratings into a database, splitting and training.
+all. Does not: downloading MovieLens, loading ratings into a database, splitting and training.
 Nothing here knows about Dagster, settings or SQL.
 
 Random numbers come from seeded PCG64 streams, sorts are stable, and everything written is an integer or
@@ -20,8 +20,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DatasetError
-from .generated import MOVIES_FILE, RATINGS_FILE, README_FILE, is_complete, marker_of, put_in_place
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.generated import (
+    MOVIES_FILE,
+    RATINGS_FILE,
+    README_FILE,
+    is_complete,
+    marker_of,
+    put_in_place,
+)
 
 DEMO_NAME = "demo"
 """Name under which the demo set goes wherever a data set has to be named."""

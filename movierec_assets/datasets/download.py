@@ -1,6 +1,6 @@
 """Fetching a release: resumed where it stopped, checked, and put in place whole or not at all.
 
-What belongs here: the transfer, the check and the unpacking. What does not: which release is meant (`locate`) and how
+Belongs here: the transfer, the check and the unpacking. Does not: which release is meant (`locate`) and how
 progress is shown (the caller hands in a callable).
 """
 
@@ -17,12 +17,11 @@ from urllib.parse import urlsplit
 
 import requests
 
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.locks import locked
+from movierec_assets.datasets.releases import BASE_URL, Release
+from movierec_assets.datasets.sources.find import FORMATS, find, present
 from movierec_assets.progress import Progress
-
-from .errors import DatasetError
-from .locks import locked
-from .releases import BASE_URL, Release
-from .sources.find import FORMATS, find, present
 
 _TIMEOUT = (5, 30)
 _ATTEMPTS = 3

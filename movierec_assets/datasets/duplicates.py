@@ -1,6 +1,6 @@
 """Which of several ratings of one pair of user and movie counts.
 
-What belongs here: the rule, over columns. What does not: where the rows come from (`rating_scan`).
+Belongs here: the rule, over columns. Does not: where the rows come from (`rating_scan`).
 """
 
 from __future__ import annotations

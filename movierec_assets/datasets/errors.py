@@ -1,6 +1,6 @@
 """The one error of the room.
 
-What belongs here: the class. What does not: wording; each module writes its own message, and every message
+Belongs here: the class. Does not: wording; each module writes its own message, and every message
 names the file or the release, the line or the field, and what to do about it.
 """
 

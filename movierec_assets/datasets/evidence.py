@@ -1,7 +1,7 @@
 """What the stars and the times of a file look like, noted block by block while it is read.
 
-What belongs here: the counts, and what they say: the likely scale of the stars, and whether anything is earlier than
-anything. What does not: whether a file is refused for it (`judgement`).
+Belongs here: the counts, and what they say: the likely scale of the stars, and whether anything is earlier than
+anything. Does not: whether a file is refused for it (`judgement`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from .rejects import Reason
+from movierec_assets.datasets.rejects import Reason
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]

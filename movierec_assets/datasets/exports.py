@@ -1,6 +1,6 @@
 """Files that people have from elsewhere and that are no dataset: what they are, and what they lack.
 
-What belongs here: telling them by their columns or names, and the words. What does not: finding files (`sources`).
+Belongs here: telling them by their columns or names, and the words. Does not: finding files (`sources`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Directories of generated data: recognized by their README.txt, and put in place whole or not at all.
 
-What belongs here: what the demo set and the generator have in common on disk. What does not: what they hold.
+Belongs here: what the demo set and the generator have in common on disk. Does not: what they hold.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a file fits: by how many of its rows do not load, by its stars, and by its times.
 
-What belongs here: the limits, and the verdict in words: reasons with counts, a row of each, the likely cause and the
-remedy. What does not: what is noted of a file (`evidence`), reading rows, and raising or replacing anything.
+Belongs here: the limits, and the verdict in words: reasons with counts, a row of each, the likely cause and the
+remedy. Does not: what is noted of a file (`evidence`), reading rows, and raising or replacing anything.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .causes import GET_TIMES, NOTHING_IS_EARLIER, likely_cause
-from .evidence import Evidence
-from .rejects import Reason, Rejects
-from .tables import DataFile, find_columns, open_file
+from movierec_assets.datasets.causes import GET_TIMES, NOTHING_IS_EARLIER, likely_cause
+from movierec_assets.datasets.evidence import Evidence
+from movierec_assets.datasets.rejects import Reason, Rejects
+from movierec_assets.datasets.tables import DataFile, find_columns, open_file
 
 SHARE_SETTING = "MOVIEREC_MAX_REJECTED_SHARE"
 ORDER_SETTING = "MOVIEREC_ALLOW_UNORDERED"

@@ -1,6 +1,6 @@
 """The files of a dataset, and the hash of what is in them.
 
-What belongs here: which file holds what, and the content hash. What does not: how a file is written (`tables`), other
+Belongs here: which file holds what, and the content hash. Does not: how a file is written (`tables`), other
 formats than MovieLens' CSV (`sources`), reading rows (`movies`, `ratings`), and which dataset is meant (`locate`).
 """
 
@@ -10,8 +10,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import DatasetError
-from .tables import LINKS, MOVIE_COLUMNS, MOVIES, RATING_COLUMNS, RATINGS, DataFile, open_file
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.tables import LINKS, MOVIE_COLUMNS, MOVIES, RATING_COLUMNS, RATINGS, DataFile, open_file
 
 _HASHED_BYTES = 4 << 20
 

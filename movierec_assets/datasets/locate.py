@@ -1,6 +1,6 @@
 """Deciding which dataset is meant, and saying why.
 
-What belongs here: the order in which places are tried. What does not: what a place holds (`sources.find`), reading
+Belongs here: the order in which places are tried. Does not: what a place holds (`sources.find`), reading
 settings, fetching (`download`) and generating (`demo`); both are handed in as functions.
 """
 
@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import DatasetError
-from .layout import MovieLensFiles
-from .releases import DEFAULT_RELEASE, RELEASES, Release
-from .sources.find import Directory, Found, find, present, recognized
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.releases import DEFAULT_RELEASE, RELEASES, Release
+from movierec_assets.datasets.sources.find import Directory, Found, find, present, recognized
 
 DEMO = "demo"
 

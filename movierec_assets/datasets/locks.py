@@ -1,6 +1,6 @@
 """Turns at a place on disk.
 
-What belongs here: a lock between processes that leaves nothing behind. What does not: what is done under it.
+Belongs here: a lock between processes that leaves nothing behind. Does not: what is done under it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reading the files of movies and of their ids elsewhere, in any format.
 
-What belongs here: titles, years, genres and ids elsewhere. What does not: ratings, and what becomes of the rows.
+Belongs here: titles, years, genres and ids elsewhere. Does not: ratings, and what becomes of the rows.
 Both files are small, so they are read line by line; which lines make one row is in `quoted_lines`.
 """
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DatasetError
-from .judgement import Limits, Tally, misfit_of_movies
-from .layout import MovieLensFiles
-from .quoted_lines import joined_rows
-from .rejects import MAX_ID, Reason, Rejects, clean_text
-from .tables import DataFile, Table, find_columns, open_file
-from .whole_numbers import whole_number
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.judgement import Limits, Tally, misfit_of_movies
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.quoted_lines import joined_rows
+from movierec_assets.datasets.rejects import MAX_ID, Reason, Rejects, clean_text
+from movierec_assets.datasets.tables import DataFile, Table, find_columns, open_file
+from movierec_assets.datasets.whole_numbers import whole_number
 
 NO_GENRES = "(no genres listed)"
 

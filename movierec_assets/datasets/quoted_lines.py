@@ -1,6 +1,6 @@
 """Rows of a small CSV file in which a quoted value may hold line breaks.
 
-What belongs here: which lines make one row. What does not: what the values mean (`movies`).
+Belongs here: which lines make one row. Does not: what the values mean (`movies`).
 
 A quote that is opened and not closed on its line is one of two things: a line break inside a value, or one quote too
 many. In the first case the lines that follow are the rest of the value, in the second they are rows. So lines are put

@@ -1,6 +1,6 @@
 """From the bytes of a file of ratings to four columns of numbers.
 
-What belongs here: cutting the file into blocks of whole lines and turning lines into values. What does not: judging
+Belongs here: cutting the file into blocks of whole lines and turning lines into values. Does not: judging
 values (`ratings`); all that is decided here is whether a line has four values that are numbers.
 
 A block goes through polars, typed. Where many lines do not come out as four finite numbers, it goes through again with
@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from .errors import DatasetError
-from .rejects import Reason
-from .tables import Header
-from .times import parse_time, parse_times
-from .whole_numbers import LARGEST_EXACT, NUMBER, whole_number
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.rejects import Reason
+from movierec_assets.datasets.tables import Header
+from movierec_assets.datasets.times import parse_time, parse_times
+from movierec_assets.datasets.whole_numbers import LARGEST_EXACT, NUMBER, whole_number
 
 BLOCK_BYTES = 16 << 20
 _LINE_BY_LINE = 128

@@ -1,6 +1,6 @@
 """One pass over a file of ratings, block by block, or over what was appended to it.
 
-What belongs here: which values make a rating, the lines of those that do not, and where the file was left. What does
+Belongs here: which values make a rating, the lines of those that do not, and where the file was left. What does
 not: parsing text (`rating_rows`), which of two ratings of a movie counts (`duplicates`), storing anything.
 """
 
@@ -18,16 +18,23 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from movierec_assets.datasets.duplicates import Losers
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.evidence import Evidence
+from movierec_assets.datasets.judgement import Tally
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.rating_rows import (
+    BLANK,
+    BLOCK_BYTES,
+    Block,
+    ParsedRows,
+    lines_of,
+    parse_rows,
+    read_blocks,
+)
+from movierec_assets.datasets.rejects import FIRST_APP_USER_ID, INCOMPLETE, MAX_ID, Reason, Rejects, clean_text
+from movierec_assets.datasets.tables import find_columns, open_file
 from movierec_assets.progress import Progress
-
-from .duplicates import Losers
-from .errors import DatasetError
-from .evidence import Evidence
-from .judgement import Tally
-from .layout import MovieLensFiles
-from .rating_rows import BLANK, BLOCK_BYTES, Block, ParsedRows, lines_of, parse_rows, read_blocks
-from .rejects import FIRST_APP_USER_ID, INCOMPLETE, MAX_ID, Reason, Rejects, clean_text
-from .tables import find_columns, open_file
 
 IntArray = npt.NDArray[np.int64]
 

@@ -1,6 +1,6 @@
 """Reading a file of ratings: 20 million rows in seconds, every bad row kept with its reason.
 
-What belongs here: the whole file in memory, and whether it holds ratings at all. What does not: the pass over it and
+Belongs here: the whole file in memory, and whether it holds ratings at all. Does not: the pass over it and
 what makes a rating (`rating_scan`), which of two ratings of a movie counts (`duplicates`), storing anything.
 """
 
@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from movierec_assets.datasets.duplicates import find_losers, pair_key
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.judgement import Limits, misfit_of_ratings
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.rating_rows import BLOCK_BYTES
+from movierec_assets.datasets.rating_scan import Accepted, IntArray, RatingScan, counted
+from movierec_assets.datasets.rejects import Rejects
 from movierec_assets.progress import Progress
-
-from .duplicates import find_losers, pair_key
-from .errors import DatasetError
-from .judgement import Limits, misfit_of_ratings
-from .layout import MovieLensFiles
-from .rating_rows import BLOCK_BYTES
-from .rating_scan import Accepted, IntArray, RatingScan, counted
-from .rejects import Rejects
 
 CHECKED_BYTES = 64 << 20
 """Bytes of a file that are looked at before movies are replaced: what does not fit shows in two million ratings."""

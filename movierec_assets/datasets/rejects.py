@@ -1,6 +1,6 @@
 """Rows that did not load, and why.
 
-What belongs here: the reasons, their wording, and the columns a rejected row is kept in. What does not: deciding
+Belongs here: the reasons, their wording, and the columns a rejected row is kept in. Does not: deciding
 that a row is bad (`movies`, `ratings`) and storing it (the ingestion asset).
 """
 

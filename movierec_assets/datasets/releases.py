@@ -1,6 +1,6 @@
 """The MovieLens releases that can be fetched by name.
 
-What belongs here: addresses, sizes, checksums, figures and terms, as GroupLens publishes them. What does not: fetching
+Belongs here: addresses, sizes, checksums, figures and terms, as GroupLens publishes them. Does not: fetching
 (`download`) and choosing (`locate`).
 """
 

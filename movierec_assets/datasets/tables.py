@@ -1,6 +1,6 @@
 """How one file of a dataset is written: its columns, what separates them, and the letters of its titles.
 
-What belongs here: the description, and finding the columns of an open file. What does not: reading rows (`movies`,
+Belongs here: the description, and finding the columns of an open file. Does not: reading rows (`movies`,
 `rating_scan`), and which files make a dataset (`sources`).
 """
 
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from .causes import GET_TIMES, NOTHING_IS_EARLIER
-from .errors import DatasetError
-from .exports import export_with
+from movierec_assets.datasets.causes import GET_TIMES, NOTHING_IS_EARLIER
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.exports import export_with
 
 TIME_COLUMN = "timestamp"
 RATING_COLUMNS = ("userId", "movieId", "rating", TIME_COLUMN)

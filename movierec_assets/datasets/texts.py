@@ -1,6 +1,6 @@
 """The text of single lines of a file of any size.
 
-What belongs here: finding lines by their numbers. What does not: what they mean (`rating_rows`).
+Belongs here: finding lines by their numbers. Does not: what they mean (`rating_rows`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from .rating_rows import lines_of, read_blocks
-from .rejects import clean_text
-from .tables import open_file
+from movierec_assets.datasets.rating_rows import lines_of, read_blocks
+from movierec_assets.datasets.rejects import clean_text
+from movierec_assets.datasets.tables import open_file
 
 
 def text_of_lines(path: Path, lines: npt.NDArray[np.int64]) -> pl.Series:

@@ -1,6 +1,6 @@
 """Points in time as files write them: seconds since 1970, or ISO 8601.
 
-What belongs here: ISO 8601 to Unix seconds, one by one and in columns. What does not: which times are possible for a
+Belongs here: ISO 8601 to Unix seconds, one by one and in columns. Does not: which times are possible for a
 rating (`rating_scan`).
 """
 

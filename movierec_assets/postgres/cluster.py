@@ -1,7 +1,7 @@
 """One Postgres data directory and the server processes that belong to it.
 
-What belongs here: creating the directory, launching its server, telling its processes from all others, and
-stopping them. What does not: who needs the server and for how long (`embedded_postgres`), nor which programs
+Belongs here: creating the directory, launching its server, telling its processes from all others, and
+stopping them. Does not: who needs the server and for how long (`embedded_postgres`), nor which programs
 are used (`postgres_binaries`). Callers hold the server lock; nothing here locks.
 """
 

@@ -1,7 +1,7 @@
 """The process that stops the embedded Postgres server after the last process that needed it.
 
-What belongs here: the keeper, which waits detached for as long as the server runs, so imports little; and how
-it comes to be. What does not: starting servers, or the meaning of the locks (`postgres_state`).
+Belongs here: the keeper, which waits detached for as long as the server runs, so imports little; and how
+it comes to be. Does not: starting servers, or the meaning of the locks (`postgres_state`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A private Postgres server for a machine without one: who may use it, from when, until when.
 
-What belongs here: the life of the server as its users see it (lease, pin, stop, destroy). What does not:
+Belongs here: the life of the server as its users see it (lease, pin, stop, destroy). Does not:
 finding programs (`postgres_binaries`), handling processes (`postgres_cluster`), files and locks
 (`postgres_state`), stopping after the last user (`postgres_keeper`), any table.
 

@@ -1,7 +1,7 @@
 """What the embedded server's directory remembers between commands, and the locks in it.
 
-What belongs here: the files beside the database (locks, pin, port, password, place) and the choice of a place
-for the data. What does not: when a lock is taken, or anything that happens to a server.
+Belongs here: the files beside the database (locks, pin, port, password, place) and the choice of a place
+for the data. Does not: when a lock is taken, or anything that happens to a server.
 
 * `lease.lock`: a shared lock is a lease. The kernel releases it however its holder ends.
 * `server.lock`: held for every change of the server's state; taken after waiting for `lease.lock`, never before.

@@ -1,6 +1,6 @@
 """How likely each film is to be drawn, so that films become as popular as they should.
 
-What belongs here: the popularity that is wanted for each film, and finding the weights that lead to it. What does not:
+Belongs here: the popularity that is wanted for each film, and finding the weights that lead to it. Does not:
 drawing films, which is in `watching`.
 
 A user who draws films with replacement until n different ones are found has seen film j with probability
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .sittings import FIRST_YEAR, LAST_YEAR
-from .tastes import Tastes
+from movierec_assets.datasets.generator.sittings import FIRST_YEAR, LAST_YEAR
+from movierec_assets.datasets.generator.tastes import Tastes
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]

@@ -1,6 +1,6 @@
 """Generated data on disk, in the layout of MovieLens.
 
-What belongs here: what is written where, and when an existing directory is left alone. What does not: the simulation.
+Belongs here: what is written where, and when an existing directory is left alone. Does not: the simulation.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import polars as pl
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.generated import MOVIES_FILE, RATINGS_FILE, is_complete, marker_of, put_in_place
+from movierec_assets.datasets.generator.films import Films
+from movierec_assets.datasets.generator.simulation import Simulated, simulate
+from movierec_assets.datasets.generator.size import DEFAULT_SEED, Size
 from movierec_assets.datasets.movies import NO_GENRES
 from movierec_assets.datasets.tables import MOVIE_COLUMNS, RATING_COLUMNS
 from movierec_assets.progress import Progress, StageProgress
-
-from .films import Films
-from .simulation import Simulated, simulate
-from .size import DEFAULT_SEED, Size
 
 VERSION = 1
 """Raise it when the simulation changes: sets made earlier are then no longer taken for the same."""

@@ -1,6 +1,6 @@
 """Films that do not exist: titles, years, genres and ids.
 
-What belongs here: what movies.csv says, and nothing about who likes what.
+Belongs here: what movies.csv says, and nothing about who likes what.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The counts that generated ratings meet: per user, per film and per star.
 
-What belongs here: the shapes of MovieLens 20M's marginals and fitting them to another size. What does not: who rates
+Belongs here: the shapes of MovieLens 20M's marginals and fitting them to another size. Does not: who rates
 which film.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from .size import FEWEST_RATINGS, Size
+from movierec_assets.datasets.generator.size import FEWEST_RATINGS, Size
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]

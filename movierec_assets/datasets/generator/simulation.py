@@ -1,6 +1,6 @@
 """One simulation from beginning to end: films, users, and who rated what.
 
-What belongs here: the order of things, and work on several blocks of users at once. What does not: files.
+Belongs here: the order of things, and work on several blocks of users at once. Does not: files.
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from movierec_assets.datasets.generator.appeal import fit_appeal, rank_films
+from movierec_assets.datasets.generator.films import Films, invent_films
+from movierec_assets.datasets.generator.marginals import ratings_per_film, ratings_per_user
+from movierec_assets.datasets.generator.sittings import (
+    FIRST_YEAR,
+    HALF_STARS_SINCE,
+    LAST_YEAR,
+    Sittings,
+    arrange_sittings,
+)
+from movierec_assets.datasets.generator.size import Size
+from movierec_assets.datasets.generator.stars import give_stars
+from movierec_assets.datasets.generator.tastes import draw_tastes, draw_topics
+from movierec_assets.datasets.generator.watching import Watched, World, running_odds, watch
 from movierec_assets.progress import Progress
-
-from .appeal import fit_appeal, rank_films
-from .films import Films, invent_films
-from .marginals import ratings_per_film, ratings_per_user
-from .sittings import FIRST_YEAR, HALF_STARS_SINCE, LAST_YEAR, Sittings, arrange_sittings
-from .size import Size
-from .stars import give_stars
-from .tastes import draw_tastes, draw_topics
-from .watching import Watched, World, running_odds, watch
 
 IntArray = npt.NDArray[np.int64]
 

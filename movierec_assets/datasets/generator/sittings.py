@@ -1,6 +1,6 @@
 """When users rate: the sittings of each user, and the seconds within a sitting.
 
-What belongs here: time. What does not: films; a film's age is only compared with a sitting's year in `watching`.
+Belongs here: time. Does not: films; a film's age is only compared with a sitting's year in `watching`.
 """
 
 from __future__ import annotations

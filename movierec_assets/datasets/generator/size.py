@@ -1,6 +1,6 @@
 """How much is to be generated, and whether that is possible.
 
-What belongs here: the three numbers, where they come from, and what is wrong with them. What does not: how ratings are
+Belongs here: the three numbers, where they come from, and what is wrong with them. Does not: how ratings are
 spread over users and films, which is in `marginals`.
 """
 

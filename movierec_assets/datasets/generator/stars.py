@@ -1,6 +1,6 @@
 """Stars for ratings, so that each number of stars is given exactly as often as it should be.
 
-What belongs here: turning an order of pleasure into stars. What does not: where the pleasure comes from.
+Belongs here: turning an order of pleasure into stars. Does not: where the pleasure comes from.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .marginals import STAR_COUNTS, star_quotas
+from movierec_assets.datasets.generator.marginals import STAR_COUNTS, star_quotas
 
 _WHOLE = np.arange(2, 11, 2)
 

@@ -1,7 +1,7 @@
 """What users like: topics of films that go together, and each user's mixture of them.
 
-What belongs here: the structure that a recommender can find. A topic is a genre or two, an era, and something the
-catalogue does not say; a user follows a few topics, partly others later than at first. What does not: drawing films
+Belongs here: the structure that a recommender can find. A topic is a genre or two, an era, and something the
+catalogue does not say; a user follows a few topics, partly others later than at first. Does not: drawing films
 from the topics, which is in `watching`, and how popular films become, which is in `appeal`.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .films import Films
+from movierec_assets.datasets.generator.films import Films
 
 FloatArray = npt.NDArray[np.floating[Any]]
 

@@ -1,6 +1,6 @@
 """Who rates which film, when, and how much it pleases: one block of users at a time.
 
-What belongs here: drawing films from users' topics, each film once for each user and none before its release. What
+Belongs here: drawing films from users' topics, each film once for each user and none before its release. What
 does not: the odds (`appeal`), the days (`sittings`) and stars (`stars`).
 
 Users with few ratings draw films with replacement and drop what repeats, which costs in proportion to their ratings.
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .appeal import Appeal, age_index, interest_by_age
-from .sittings import LAST_SECOND, Sittings, cumulative_within, pages_of, pauses
-from .tastes import SLOTS, TOPICS, Tastes
+from movierec_assets.datasets.generator.appeal import Appeal, age_index, interest_by_age
+from movierec_assets.datasets.generator.sittings import LAST_SECOND, Sittings, cumulative_within, pages_of, pauses
+from movierec_assets.datasets.generator.tastes import SLOTS, TOPICS, Tastes
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from movierec_assets.datasets.errors import DatasetError
-
-from .unpacked import copy_within_space, kept_copy, require_space
+from movierec_assets.datasets.sources.unpacked import copy_within_space, kept_copy, require_space
 
 # Beside damage: NotImplementedError of a way of compressing that zipfile does not know, RuntimeError of a password.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from movierec_assets.datasets.errors import DatasetError
-
-from .unpacked import copy_within_space
+from movierec_assets.datasets.sources.unpacked import copy_within_space
 
 
 def _open_zstandard(path: Path) -> IO[bytes]:

@@ -1,6 +1,6 @@
 """What a format is.
 
-What belongs here: the description that each format's module fills in, and recognizing it by names of files. What does
+Belongs here: the description that each format's module fills in, and recognizing it by names of files. What does
 not: opening files (`find`).
 """
 
@@ -10,9 +10,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from movierec_assets.datasets.sources.compressed import SUFFIXES
 from movierec_assets.datasets.tables import Table
-
-from .compressed import SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Going through a place for a dataset: a directory, a file of one, an archive, or a folder in an archive.
 
-What belongs here: which formats there are, which one a place holds, and the words when it holds none. What does not:
+Belongs here: which formats there are, which one a place holds, and the words when it holds none. Does not:
 which place is meant (`locate`), and reading rows.
 """
 
@@ -15,17 +15,16 @@ from typing import Protocol
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.exports import export_beginning, export_named
 from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.sources.archive import ZipFolder, broken
+from movierec_assets.datasets.sources.compressed import SUFFIXES, decompress, head_of
+from movierec_assets.datasets.sources.contract import Format, Kind
+from movierec_assets.datasets.sources.kaggle import KAGGLE
+from movierec_assets.datasets.sources.movielens_100k import MOVIELENS_100K, named
+from movierec_assets.datasets.sources.movielens_csv import MOVIELENS_CSV
+from movierec_assets.datasets.sources.movielens_dat import MOVIELENS_DAT
+from movierec_assets.datasets.sources.parquet import PARQUET
+from movierec_assets.datasets.sources.unpacked import kept_copy
 from movierec_assets.datasets.tables import DataFile
-
-from .archive import ZipFolder, broken
-from .compressed import SUFFIXES, decompress, head_of
-from .contract import Format, Kind
-from .kaggle import KAGGLE
-from .movielens_100k import MOVIELENS_100K, named
-from .movielens_csv import MOVIELENS_CSV
-from .movielens_dat import MOVIELENS_DAT
-from .parquet import PARQUET
-from .unpacked import kept_copy
 
 FORMATS = (MOVIELENS_CSV, KAGGLE, MOVIELENS_DAT, MOVIELENS_100K, PARQUET)
 """In the order in which a place is searched for them."""

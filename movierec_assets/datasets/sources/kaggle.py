@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from movierec_assets.datasets.sources.contract import Format, Kind
 from movierec_assets.datasets.tables import LINKS, MOVIES, RATINGS
-
-from .contract import Format, Kind
 
 KAGGLE = Format(
     "MovieLens from Kaggle",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from movierec_assets.datasets.sources.contract import Format, Kind
 from movierec_assets.datasets.tables import MOVIE_COLUMNS, RATING_COLUMNS, Table
-
-from .contract import Format, Kind
 
 GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),

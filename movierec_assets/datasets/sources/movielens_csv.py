@@ -5,9 +5,8 @@ The separator is told by the header line, so that what a spreadsheet writes with
 
 from __future__ import annotations
 
+from movierec_assets.datasets.sources.contract import Format, Kind
 from movierec_assets.datasets.tables import LINKS, MOVIES, RATINGS
-
-from .contract import Format, Kind
 
 MOVIELENS_CSV = Format(
     "MovieLens CSV",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from movierec_assets.datasets.sources.contract import Format, Kind
 from movierec_assets.datasets.tables import MOVIE_COLUMNS, RATING_COLUMNS, Table
-
-from .contract import Format, Kind
 
 _RATINGS = Table(RATING_COLUMNS, "1::1193::5::978300760", separator="::", positions=(0, 1, 2, 3), width=4)
 _MOVIES = Table(

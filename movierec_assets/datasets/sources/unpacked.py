@@ -1,6 +1,6 @@
 """Copies of what cannot be read where it is: made once, and again when the original changes.
 
-What belongs here: where copies are kept, when they hold, and how much of the disk they may take. What does not: how a
+Belongs here: where copies are kept, when they hold, and how much of the disk they may take. Does not: how a
 file is unpacked (`compressed`, `archive`, `parquet`).
 """
 
