@@ -14,6 +14,7 @@ from dagster import MetadataValue, TableColumn, TableSchema
 
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.report import markdown_table
 from movierec_assets.recsys.search import Trial
 from movierec_assets.resources.memory import peak_rss_mb
 
@@ -40,9 +41,8 @@ def rows(count: int) -> dict[str, Any]:
 
 
 def table(header: Sequence[str], body: Sequence[Sequence[Any]]) -> MetadataValue[str]:
-    """A Markdown table; pipes in cells are escaped."""
-    lines = [header, ["---"] * len(header), *body]
-    return MetadataValue.md("\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines))
+    """A Markdown table; floats are shown with four decimals."""
+    return MetadataValue.md(markdown_table(header, ([*map(_cell, row)] for row in body)))
 
 
 def _cell(value: Any) -> str:
@@ -52,7 +52,7 @@ def _cell(value: Any) -> str:
         return f"{value:.4f}"
     if isinstance(value, int):
         return f"{value:,}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return str(value)
 
 
 def peak_memory() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.report import markdown_table
 from movierec_assets.tables.known_datasets import DatasetRef
 
 MODEL_DESCRIPTION = (
@@ -115,6 +116,5 @@ def ranker_rows(metrics: Mapping[str, float], k: int) -> tuple[list[str], list[t
 
 def _table(metrics: Mapping[str, float]) -> str:
     headings, rows = ranker_rows(metrics, HEADLINE_CUTOFF)
-    lines = [["ranker", *headings], ["---"] * (len(headings) + 1)]
-    lines += [[ranker, *("" if each is None else f"{each:.4f}" for each in values)] for ranker, values in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    cells = ([ranker, *("" if each is None else f"{each:.4f}" for each in values)] for ranker, values in rows)
+    return markdown_table(["ranker", *headings], cells)

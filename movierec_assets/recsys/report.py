@@ -1,6 +1,7 @@
-"""An evaluation as people read it.
+"""An evaluation as people read it, and tables in Markdown.
 
-Belongs here: the Markdown of a report. The numbers come from `evaluation`.
+Belongs here: the Markdown of a report, and the one function that lays out a table for all rooms. The numbers come from
+`evaluation`.
 """
 
 from __future__ import annotations
@@ -62,19 +63,32 @@ def as_markdown(
     rankers = [evaluation.ranker for evaluation in evaluations]
     means = [evaluation.means() for evaluation in evaluations]
     lines = ["# Evaluation", "", _HELD_OUT[protocol].format(users=users, held_out=held_out)]
-    lines += _table(
-        "mean, 95 % interval",
-        rankers,
-        ((_label(name), [_cell(each.interval(name)) for each in evaluations]) for name in headlines),
-    )
+    rows = ([_label(name), *(_cell(each.interval(name)) for each in evaluations)] for name in headlines)
+    lines += ["", markdown_table(["mean, 95 % interval", *rankers], rows)]
     for k in cutoffs:
-        rows = ((label, [f"{values[f'{name}_at_{k}']:.4f}" for values in means]) for label, name in _ROWS)
-        lines += _table(f"at {k}", rankers, rows)
+        rows = ([label, *(f"{values[f'{name}_at_{k}']:.4f}" for values in means)] for label, name in _ROWS)
+        lines += ["", markdown_table([f"at {k}", *rankers], rows)]
     lines += _slices(evaluations)
     baseline = next((values for ranker, values in zip(rankers, means, strict=True) if ranker == "popularity"), None)
     if baseline and baseline[HEADLINE] > 0:
         lines += ["", f"{rankers[0]} reaches {means[0][HEADLINE] / baseline[HEADLINE]:.2f} times popularity's NDCG@10."]
     return "\n".join(lines) + "\n"
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, align_right: bool = False) -> str:
+    """A table in Markdown; pipes and line breaks in cells are escaped.
+
+    Parameters
+    ----------
+    header : sequence of str
+    rows : iterable of sequence of str
+        As many cells in each as in the header.
+    align_right : bool
+        Align all columns but the first to the right, for numbers.
+    """
+    rule = ["---", *["---:" if align_right else "---"] * (len(header) - 1)]
+    cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in (header, rule, *rows))
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def _slices(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -86,21 +100,12 @@ def _slices(evaluations: Sequence[Evaluation]) -> list[str]:
     for by in dict.fromkeys(each[0].by for each in same):
         for name in WITH_INTERVALS:
             rows = (
-                (f"{each[0].name} ({each[0].users:,} users)", [_cell(part.interval(name)) for part in each])
+                [f"{each[0].name} ({each[0].users:,} users)", *(_cell(part.interval(name)) for part in each)]
                 for each in same
                 if each[0].by == by
             )
-            lines += _table(f"{_label(name)} by {by}", rankers, rows)
+            lines += ["", markdown_table([f"{_label(name)} by {by}", *rankers], rows)]
     return lines
-
-
-def _table(heading: str, rankers: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
-    return [
-        "",
-        "| " + " | ".join([heading, *rankers]) + " |",
-        "|" + " --- |" * (len(rankers) + 1),
-        *("| " + " | ".join([label, *values]) + " |" for label, values in rows),
-    ]
 
 
 def _label(name: str) -> str:

@@ -81,9 +81,8 @@ def bench(
     if context.invoked_subcommand is not None:
         return
     from movierec_assets.resources.configurable import locate
+    from movierec_tests.benchmarks import benchmark, datasets, report
     from movierec_tests.benchmarks import quality as qualities
-    from movierec_tests.benchmarks import report, sampling
-    from movierec_tests.benchmarks import run as runs
 
     # As Ctrl-C does, so that nothing is left behind: neither processes nor gigabytes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -92,16 +91,16 @@ def bench(
     settings = settings_from(dataset)
     place = output or settings.state / "bench" / scale
     if dataset is None:
-        name = f"made up like {sampling.RELEASE_OF[scale]}"
+        name = f"made up like {datasets.RELEASE_OF[scale]}"
         log(f"Ratings {name}")
         with counting_bar(console) as progress:
-            files = sampling.made_up(scale, settings.state / "bench" / "datasets" / scale, progress)
+            files = datasets.made_up(scale, settings.state / "bench" / "datasets" / scale, progress)
     else:
         located = locate(settings, None)
-        name, files = located.name, sampling.require_plain(located.files)
+        name, files = located.name, datasets.require_plain(located.files)
         console.print(escape(located.reason), soft_wrap=True)
     found = qualities.compare(files.directory, name, log) if quality else None
-    measured = runs.bench(scale, name, files, home=settings.home, growth=growth, days=days, log=log, quality=found)
+    measured = benchmark.bench(scale, name, files, home=settings.home, growth=growth, days=days, log=log, quality=found)
     report.write(measured, place)
     if as_json:
         click.echo(report.as_json(measured))

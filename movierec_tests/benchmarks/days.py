@@ -14,10 +14,10 @@ from pathlib import Path
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.host import CommandError
 from movierec_assets.progress import Log
-from movierec_tests.benchmarks import graph, sampling, stages
-from movierec_tests.benchmarks.courses import Courses
-from movierec_tests.benchmarks.graph import GraphRun
-from movierec_tests.benchmarks.place import Place, platform
+from movierec_tests.benchmarks import datasets, graph_run, stages
+from movierec_tests.benchmarks.graph_run import GraphRun
+from movierec_tests.benchmarks.learning_curves import Courses
+from movierec_tests.benchmarks.workspace import Place, platform
 
 SHARE, DAYS = 0.005, 2
 """Of all ratings, the latest so many come on each day. The first day's fit on the training part alone still starts
@@ -79,7 +79,7 @@ def measure_days(files: MovieLensFiles, *, home: Path, log: Log) -> Days:
     """
     with tempfile.TemporaryDirectory(prefix="movierec-bench-days-") as directory:
         log("holding back the latest ratings")
-        growing, tails = sampling.without_latest(files, SHARE, DAYS, Path(directory) / "dataset")
+        growing, tails = datasets.without_latest(files, SHARE, DAYS, Path(directory) / "dataset")
         with platform(home, growing) as place:
             log(f"the asset graph without the latest {SHARE * DAYS:.0%} of the ratings")
             first = _run(place)
@@ -91,7 +91,7 @@ def measure_days(files: MovieLensFiles, *, home: Path, log: Log) -> Days:
                 days.append(_day(_run(place)))
             log("a cold start on the last day's ratings")
             result = place.scratch / "courses.json"
-            place.run("courses", str(place.scratch / "storage"), str(result), name="cold start")
+            place.run("learning_curves", str(place.scratch / "storage"), str(result), name="cold start")
             found = json.loads(result.read_text(encoding="utf-8"))
             courses = None if found is None else Courses(**found)
     return Days(int(first.facts["raw_ratings"]["dagster/row_count"]), first.seconds, days, courses)
@@ -99,8 +99,8 @@ def measure_days(files: MovieLensFiles, *, home: Path, log: Log) -> Days:
 
 def _run(place: Place) -> GraphRun:
     result = place.scratch / "graph.json"
-    place.run("graph", str(result), name="movierec run")
-    run = graph.read(result)
+    place.run("graph_run", str(result), name="movierec run")
+    run = graph_run.read(result)
     if run.failures:
         raise CommandError("A run to be measured failed:\n" + "\n".join(run.failures))
     return run

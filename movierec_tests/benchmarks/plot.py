@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from movierec_tests.benchmarks import stages
-from movierec_tests.benchmarks.run import ORIGINAL, Bench
+from movierec_tests.benchmarks.benchmark import ORIGINAL, Bench
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,10 +14,10 @@ from typing import Any
 from movierec_assets.recsys.experiment import MODEL, ORIGINAL
 from movierec_tests.benchmarks import stages
 from movierec_tests.benchmarks.bare_fit import FACTORS, ITERATIONS
+from movierec_tests.benchmarks.benchmark import Bench, Measured, share_text
 from movierec_tests.benchmarks.days import SHARE, Days
 from movierec_tests.benchmarks.plot import draw
 from movierec_tests.benchmarks.quality import RANKERS, Quality
-from movierec_tests.benchmarks.run import Bench, Measured, share_text
 from movierec_tests.benchmarks.stages import DESCRIPTIONS, Stage
 
 IDLE_LOAD = 0.5

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from movierec_tests.benchmarks.graph import GraphRun
-from movierec_tests.benchmarks.measure import Cost, Peaks, highest
+from movierec_tests.benchmarks.graph_run import GraphRun
 from movierec_tests.benchmarks.original import Original
+from movierec_tests.benchmarks.process_cost import Cost, Peaks, highest
 
 LOAD, REFRESH, PREPARE, SCORED_FIT, SERVED_FIT = "load", "refresh", "prepare", "scored fit", "served fit"
 REGISTER, EVALUATE, BASELINES, PROMOTE = "register", "evaluate", "baselines", "promote"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Self
 
+from movierec_tests.benchmarks.bare_copy import Floor
 from movierec_tests.benchmarks.bare_fit import ITERATIONS, BareFit
 from movierec_tests.benchmarks.days import Days
-from movierec_tests.benchmarks.floor import Floor
 from movierec_tests.benchmarks.stages import (
     BESIDE_THE_ORIGINAL,
     DESCRIPTIONS,

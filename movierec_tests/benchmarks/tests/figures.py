@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from movierec_tests.benchmarks import stages
+from movierec_tests.benchmarks.bare_copy import Floor
 from movierec_tests.benchmarks.bare_fit import BareFit
-from movierec_tests.benchmarks.courses import Courses
+from movierec_tests.benchmarks.benchmark import Bench, Measured
 from movierec_tests.benchmarks.days import Day, Days
-from movierec_tests.benchmarks.floor import Floor
-from movierec_tests.benchmarks.graph import GraphRun
-from movierec_tests.benchmarks.measure import BACKEND, SERVER, Cost, Sample
+from movierec_tests.benchmarks.graph_run import GraphRun
+from movierec_tests.benchmarks.learning_curves import Courses
 from movierec_tests.benchmarks.original import Original
-from movierec_tests.benchmarks.run import Bench, Measured
+from movierec_tests.benchmarks.process_cost import BACKEND, SERVER, Cost, Sample
 from movierec_tests.benchmarks.targets import Pace, targets
 
 RUN = GraphRun(

@@ -8,8 +8,8 @@ import pytest
 
 from movierec_tests.benchmarks import stages, targets
 from movierec_tests.benchmarks.bare_fit import BareFit
-from movierec_tests.benchmarks.graph import GraphRun
-from movierec_tests.benchmarks.measure import Cost, Sample, highest
+from movierec_tests.benchmarks.graph_run import GraphRun
+from movierec_tests.benchmarks.process_cost import Cost, Sample, highest
 from movierec_tests.benchmarks.stages import Stage
 from movierec_tests.benchmarks.tests.figures import COURSES, DAYS, FLOOR, ORIGINAL, ORIGINAL_SECONDS, PACE, RUN
 

@@ -15,16 +15,16 @@ import psutil
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.host import CommandError
 from movierec_assets.progress import Log
-from movierec_tests.benchmarks import graph, machine, measure, sampling, stages
+from movierec_tests.benchmarks import datasets, graph_run, machine, process_cost, stages
+from movierec_tests.benchmarks.bare_copy import Floor
 from movierec_tests.benchmarks.bare_fit import BareFit
 from movierec_tests.benchmarks.days import Days, measure_days
-from movierec_tests.benchmarks.floor import Floor
-from movierec_tests.benchmarks.measure import Peaks
 from movierec_tests.benchmarks.original import Original
-from movierec_tests.benchmarks.place import Place, platform
+from movierec_tests.benchmarks.process_cost import Peaks
 from movierec_tests.benchmarks.quality import Quality
 from movierec_tests.benchmarks.stages import Stage
 from movierec_tests.benchmarks.targets import Pace, Target, day_targets, targets
+from movierec_tests.benchmarks.workspace import Place, platform
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Of the users, beside all of them."""
@@ -69,7 +69,7 @@ class Measured:
     @property
     def peak_mb(self) -> float:
         """Memory of the largest process; Postgres' processes count one by one."""
-        return max(value for name, value in self.peaks.items() if name != measure.SERVER)
+        return max(value for name, value in self.peaks.items() if name != process_cost.SERVER)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def bench(
             raise CommandError("The run to be measured failed:\n" + "\n".join(full.failures))
         log(f"{dataset}: Postgres alone")
         result = place.scratch / "floor.json"
-        place.run("floor", str(result), name=FLOOR)
+        place.run("bare_copy", str(result), name=FLOOR)
         floor = Floor(**json.loads(result.read_text(encoding="utf-8")))
         log(f"{dataset}: the original recipe")
         result = place.scratch / "original.json"
@@ -160,7 +160,7 @@ def bench(
     for share in SHARES if growth else ():
         with tempfile.TemporaryDirectory(prefix="movierec-bench-users-") as directory:
             log(f"{dataset}: the asset graph at {share_text(share)} of the users")
-            part = sampling.share_of_users(files, share, Path(directory) / "dataset")
+            part = datasets.share_of_users(files, share, Path(directory) / "dataset")
             with platform(home, part) as place:
                 measured.append(_graph(place, share))
     about_days = _days(files, home, lambda text: log(f"{dataset}: {text}")) if days else None
@@ -181,7 +181,7 @@ def bench(
         graph=full,
         original=original,
         original_peak_mb=cost.peaks[ORIGINAL],
-        original_postgres_mb=cost.peaks.get(measure.BACKEND, 0.0),
+        original_postgres_mb=cost.peaks.get(process_cost.BACKEND, 0.0),
         targets=[*judged, *(day_targets(about_days, pace, judged=judged[0].met is not None) if about_days else ())],
         floor=floor,
         pace=pace,
@@ -207,8 +207,8 @@ def share_text(share: float) -> str:
 
 def _graph(place: Place, share: float) -> Measured:
     result = place.scratch / "graph.json"
-    cost = place.run("graph", str(result), name=COMMAND)
-    run = graph.read(result)
+    cost = place.run("graph_run", str(result), name=COMMAND)
+    run = graph_run.read(result)
     bare, bare_peak_mb = None, 0.0
     if "als_model" in run.steps:
         fitted = place.scratch / "bare_fit.json"

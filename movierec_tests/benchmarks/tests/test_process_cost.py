@@ -17,7 +17,7 @@ from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.movielens import DatasetError, MovieLensFiles
 from movierec_assets.host import CommandError
 from movierec_assets.recsys.interactions import Interactions
-from movierec_tests.benchmarks import bare_fit, measure, sampling
+from movierec_tests.benchmarks import bare_fit, datasets, process_cost
 from movierec_tests.datasets.sources.written import plain
 from movierec_tests.waiting import PATIENCE
 
@@ -31,7 +31,7 @@ while not Path("measured").exists() and time.monotonic() < deadline:
 
 
 def test_memory_of_a_process_and_of_its_children_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, kind = 0, measure._kind
+    seen, kind = 0, process_cost._kind
 
     def let_go_of_after_two_looks(process: psutil.Process) -> str:
         nonlocal seen
@@ -40,10 +40,10 @@ def test_memory_of_a_process_and_of_its_children_is_told_apart(tmp_path: Path, m
             (tmp_path / "measured").touch()
         return kind(process)
 
-    monkeypatch.setattr(measure, "_kind", let_go_of_after_two_looks)
+    monkeypatch.setattr(process_cost, "_kind", let_go_of_after_two_looks)
     monkeypatch.chdir(tmp_path)
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLDING!r}])"
-    cost = measure.run([sys.executable, "-c", parent], os.environ, name="parent")
+    cost = process_cost.run([sys.executable, "-c", parent], os.environ, name="parent")
     (name,) = set(cost.peaks) - {"parent"}
     assert cost.peaks[name] > 200 > cost.peaks["parent"]
     assert cost.between(0, 1) == {}
@@ -52,13 +52,13 @@ def test_memory_of_a_process_and_of_its_children_is_told_apart(tmp_path: Path, m
 
 def test_a_process_that_fails_stops_the_benchmark() -> None:
     with pytest.raises(CommandError, match="the graph ended with exit status 3"):
-        measure.run([sys.executable, "-c", "raise SystemExit(3)"], os.environ, name="the graph")
+        process_cost.run([sys.executable, "-c", "raise SystemExit(3)"], os.environ, name="the graph")
 
 
 def test_a_share_of_the_users_keeps_all_of_their_ratings(tmp_path: Path) -> None:
     whole = MovieLensFiles.at(make_demo(tmp_path / "demo", users=40))
-    half = sampling.share_of_users(whole, 1 / 2, tmp_path / "half")
-    quarter = sampling.share_of_users(whole, 1 / 4, tmp_path / "quarter")
+    half = datasets.share_of_users(whole, 1 / 2, tmp_path / "half")
+    quarter = datasets.share_of_users(whole, 1 / 4, tmp_path / "quarter")
     lines = {
         name: files.ratings.read_text().splitlines() for name, files in (("w", whole), ("h", half), ("q", quarter))
     }
@@ -71,7 +71,7 @@ def test_a_share_of_the_users_keeps_all_of_their_ratings(tmp_path: Path) -> None
 
 def test_the_latest_ratings_come_in_parts_and_none_is_lost(tmp_path: Path) -> None:
     whole = MovieLensFiles.at(make_demo(tmp_path / "demo", users=40))
-    rest, tails = sampling.without_latest(whole, 0.05, 2, tmp_path / "growing")
+    rest, tails = datasets.without_latest(whole, 0.05, 2, tmp_path / "growing")
     header, *all_lines = whole.ratings.read_text().splitlines()
     begin, *parts = rest.ratings.read_text().splitlines(), *(tail.read_text().splitlines() for tail in tails)
     assert begin[0] == header
@@ -103,8 +103,8 @@ def test_the_bare_fit_is_of_what_the_graph_fitted_and_is_repeated_where_it_is_sh
 
 def test_a_benchmark_refuses_files_that_the_original_recipe_cannot_read(tmp_path: Path) -> None:
     plain(tmp_path, [(1, 1, 4.0, 978562356)])
-    assert sampling.require_plain(MovieLensFiles.at(tmp_path)).directory == tmp_path
+    assert datasets.require_plain(MovieLensFiles.at(tmp_path)).directory == tmp_path
     text = (tmp_path / "ratings.csv").read_text()
     (tmp_path / "ratings.csv").write_text(text.replace(",", ";"))
     with pytest.raises(DatasetError, match=r"a benchmark needs MovieLens CSV as it is unpacked"):
-        sampling.require_plain(MovieLensFiles.at(tmp_path))
+        datasets.require_plain(MovieLensFiles.at(tmp_path))

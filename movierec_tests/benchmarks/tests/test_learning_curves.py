@@ -13,8 +13,8 @@ from movierec_assets.recsys.interactions import FloatArray, IdMaps
 from movierec_assets.recsys.lineage import Course
 from movierec_assets.recsys.split import Task
 from movierec_assets.recsys.warm_start import fit_and_watch, matched
-from movierec_tests.benchmarks import courses
-from movierec_tests.benchmarks.courses import Courses, compare
+from movierec_tests.benchmarks import learning_curves
+from movierec_tests.benchmarks.learning_curves import Courses, compare
 from movierec_tests.recsys.test_warm_start import RECIPE, Columns, columns, three_trainings
 
 __all__ = ["columns"]
@@ -39,7 +39,7 @@ def test_the_last_training_is_repeated_beside_a_cold_one_where_it_went_on(
         watched.append(course.ndcg)
         return fitted, course
 
-    monkeypatch.setattr(courses, "fit_and_watch", watch)
+    monkeypatch.setattr(learning_curves, "fit_and_watch", watch)
     found = compare(split, ids, RECIPE, before, last)
     assert found is not None
     assert [tuple(found.warm)] == watched

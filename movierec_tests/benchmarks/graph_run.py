@@ -3,7 +3,7 @@
 Belongs here: driving `movierec run`'s own code in a process of its own, and reading from Dagster's events what it
 took. The state directory is whatever the environment says.
 
-    python -m movierec_tests.benchmarks.graph RESULT_JSON
+    python -m movierec_tests.benchmarks.graph_run RESULT_JSON
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.host import CommandError
 from movierec_assets.postgres.server import EmbeddedPostgres
 from movierec_assets.settings import PROJECT_ROOT
-from movierec_tests.benchmarks import measure, place
-from movierec_tests.benchmarks import run as runs
+from movierec_tests.benchmarks import benchmark, process_cost, workspace
 from movierec_tests.benchmarks.command import bench
 
 
@@ -37,7 +36,7 @@ def test_the_platform_that_is_measured_is_not_the_users_own(tmp_path: Path, monk
     monkeypatch.setenv("MOVIEREC_DATABASE_URL", "postgresql://somebody@example.org/precious")
     monkeypatch.setenv("DAGSTER_HOME", "/elsewhere")
     files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
-    found = place.environment(tmp_path / "scratch", PROJECT_ROOT, files, "postgresql://x@127.0.0.1/movierec")
+    found = workspace.environment(tmp_path / "scratch", PROJECT_ROOT, files, "postgresql://x@127.0.0.1/movierec")
     assert "MOVIEREC_DATABASE_URL" not in found
     assert "DAGSTER_HOME" not in found
     assert found["MOVIEREC_STATE_DIR"] == str(tmp_path / "scratch")
@@ -47,10 +46,10 @@ def test_days_that_cannot_be_measured_lose_nothing_else(monkeypatch: pytest.Monk
     def fails(*_: object, **__: object) -> None:
         raise CommandError("no disk")
 
-    monkeypatch.setattr(runs, "measure_days", fails)
+    monkeypatch.setattr(benchmark, "measure_days", fails)
     said: list[str] = []
     files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
-    assert runs._days(files, PROJECT_ROOT, said.append) is None
+    assert benchmark._days(files, PROJECT_ROOT, said.append) is None
     assert said == ["the days after are left out of the report. no disk"]
 
 
@@ -58,15 +57,15 @@ def test_days_that_cannot_be_measured_lose_nothing_else(monkeypatch: pytest.Monk
 def test_a_bench_that_fails_leaves_no_database_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places: list[Path] = []
 
-    def fails(_: object, environment: dict[str, str], **__: object) -> measure.Cost:
+    def fails(_: object, environment: dict[str, str], **__: object) -> process_cost.Cost:
         places.append(EmbeddedPostgres(Path(environment["MOVIEREC_STATE_DIR"])).status().data_dir)
         assert places[0].is_dir()
         raise CommandError("no")
 
-    monkeypatch.setattr(measure, "run", fails)
+    monkeypatch.setattr(process_cost, "run", fails)
     files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
     with pytest.raises(CommandError):
-        runs.bench(
+        benchmark.bench(
             "small", "demo", files, home=PROJECT_ROOT, growth=False, days=False, log=lambda _: None, quality=None
         )
     assert not places[0].exists()
@@ -89,7 +88,7 @@ def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
     figures = json.loads(done.stdout)
     assert figures == json.loads((output / "report.json").read_text())
     assert sum(stage["seconds"] for stage in figures["graph"]["stages"]) == pytest.approx(figures["graph"]["seconds"])
-    assert {"movierec run", "Dagster run", measure.BACKEND, measure.SERVER} <= set(figures["graph"]["peaks"])
+    assert {"movierec run", "Dagster run", process_cost.BACKEND, process_cost.SERVER} <= set(figures["graph"]["peaks"])
     assert figures["graph"]["bare"]["positives"] > 0
     assert all(seconds > 0 for seconds in figures["floor"].values())
     assert figures["original"]["ratings"] == figures["graph"]["ratings"]

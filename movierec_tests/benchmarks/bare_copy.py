@@ -2,7 +2,7 @@
 
 Belongs here: the yardstick for the stages that wait for the database.
 
-    python -m movierec_tests.benchmarks.floor RESULT_JSON
+    python -m movierec_tests.benchmarks.bare_copy RESULT_JSON
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.postgres.server import EmbeddedPostgres
-from movierec_tests.benchmarks import measure
-from movierec_tests.benchmarks.measure import Cost
+from movierec_tests.benchmarks import process_cost
+from movierec_tests.benchmarks.process_cost import Cost
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Place:
     def run(self, module: str, *arguments: str, name: str) -> Cost:
         """Run a module of this room there, and measure what it costs."""
         command = [sys.executable, "-m", f"movierec_tests.benchmarks.{module}", *arguments]
-        return measure.run(command, self.environment, name=name, postmaster=self.postmaster)
+        return process_cost.run(command, self.environment, name=name, postmaster=self.postmaster)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Belongs here: the yardstick for training that goes on. Training itself watches a sample of the users: enough to see
 whether another iteration gains anything, but two fits that went different ways can be told apart only by all of them.
 
-    python -m movierec_tests.benchmarks.courses STORAGE_DIR RESULT_JSON
+    python -m movierec_tests.benchmarks.learning_curves STORAGE_DIR RESULT_JSON
 """
 
 from __future__ import annotations
