@@ -24,11 +24,11 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DAGSTER_URL_VARIABLE = "MOVIEREC_DAGSTER_URL"
 DAGSTER_FILES_VARIABLE = "MOVIEREC_DAGSTER_FILES"
 """Read by dagster.yaml, which cannot derive them."""
-
+EMBEDDED_URL_VARIABLE = "MOVIEREC_EMBEDDED_DATABASE_URL"
 
 _DAGSTER_SUFFIX, _MLFLOW_SUFFIX = "_dagster", "_mlflow"
-_LONGEST_NAME = 63
-"""Bytes in a name of Postgres."""
+_MAX_NAME_BYTES = 63
+"""Postgres cuts longer names."""
 
 
 class SettingsError(ExplainedError, ValueError):
@@ -204,11 +204,11 @@ class Settings(BaseSettings):
             raise ValueError(f"is a {url.get_backend_name()} URL; the platform runs on Postgres only")
         if not url.database:
             raise ValueError("names no database; end it with one, as in postgresql://user@host:5432/movierec")
-        if len(f"{url.database}{_DAGSTER_SUFFIX}".encode()) > _LONGEST_NAME:
-            most = _LONGEST_NAME - len(_DAGSTER_SUFFIX)
+        if len(f"{url.database}{_DAGSTER_SUFFIX}".encode()) > _MAX_NAME_BYTES:
+            max_bytes = _MAX_NAME_BYTES - len(_DAGSTER_SUFFIX)
             raise ValueError(
-                f"names a database of more than {most} bytes; Postgres cuts longer names, and {_DAGSTER_SUFFIX} and "
-                f"{_MLFLOW_SUFFIX} are added to it"
+                f"names a database of more than {max_bytes} bytes; Postgres cuts longer names, and {_DAGSTER_SUFFIX} "
+                f"and {_MLFLOW_SUFFIX} are added to it"
             )
         from psycopg2 import ProgrammingError  # noqa: PLC0415
         from psycopg2.extensions import parse_dsn  # noqa: PLC0415

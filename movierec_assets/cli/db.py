@@ -10,11 +10,7 @@ import sys
 import click
 from rich.console import Console
 
-from movierec_assets.cli.shared import (
-    console_log,
-    embedded_settings,
-    settings_from,
-)
+from movierec_assets.cli.shared import console_log, embedded_settings, settings_from
 
 
 @click.group()

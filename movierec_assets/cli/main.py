@@ -19,7 +19,8 @@ from movierec_assets.cli.db import db
 from movierec_assets.cli.evaluate import evaluate
 from movierec_assets.cli.model import model
 from movierec_assets.cli.recommend import recommend
-from movierec_assets.cli.run import run, up
+from movierec_assets.cli.run import run
+from movierec_assets.cli.up import up
 from movierec_assets.errors import ExplainedError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}

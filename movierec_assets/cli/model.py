@@ -132,9 +132,9 @@ def release_model(version: int | None) -> None:
 @contextmanager
 def _models() -> Iterator[Models]:
     from movierec_assets.cli.models import Models
-    from movierec_assets.host.environment import platform
+    from movierec_assets.host.environment import running_databases
 
-    with platform(settings_from(), console_log(Console(stderr=True))) as settings:
+    with running_databases(settings_from(), console_log(Console(stderr=True))) as settings:
         yield Models.of(settings)
 
 

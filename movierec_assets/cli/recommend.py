@@ -13,11 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from movierec_assets.cli.shared import (
-    console_for_people,
-    console_log,
-    settings_from,
-)
+from movierec_assets.cli.shared import console_for_people, console_log, settings_from
 
 if TYPE_CHECKING:
     from movierec_assets.serving.recommendations import Answer
@@ -35,7 +31,7 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
     ("The Matrix", "matrix, the (1999)"); for nobody in particular, the movies that most users liked. Beside each movie
     stand the likes that add most to its score.
     """
-    from movierec_assets.host.environment import platform
+    from movierec_assets.host.environment import running_databases
     from movierec_assets.host.loaded import require_anything_loaded
     from movierec_assets.models.registry import ModelRegistry
     from movierec_assets.serving.recommendations import RecommendationService
@@ -43,7 +39,7 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
 
     if user_id is not None and liked:
         raise click.UsageError("Give --user or --like, not both.")
-    with platform(settings_from(), console_log(Console(stderr=True))) as settings:
+    with running_databases(settings_from(), console_log(Console(stderr=True))) as settings:
         database = Database(settings.databases.ratings)
         require_anything_loaded(database, "recommendations come from a model of loaded ratings")
         service = RecommendationService(

@@ -44,7 +44,7 @@ def console_for_people() -> Console:
 
 def settings_from(dataset: str | None = None) -> Settings:
     """Read the settings; a dataset given as an option is put where child processes see it."""
-    from movierec_assets.host.environment import read_env_file
+    from movierec_assets.host.env_file import read_env_file
     from movierec_assets.settings import PROJECT_ROOT, get_settings
 
     if dataset is not None:
@@ -118,28 +118,35 @@ def progress_bar(console: Console, what: str) -> Iterator[Progress]:
 def counting_bar(console: Console) -> Iterator[StageProgress]:
     """A progress bar over things that are counted, one stage after the other; or else a line now and then."""
     if not console.is_terminal:
-        yield _lines_of_progress(console)
+        throttle = Throttle()
+        yield (
+            lambda stage, done, total: (
+                console.print(f"[dim]{escape(stage)}: {done:,} of {total:,}[/]") if throttle.is_due() else None
+            )
+        )
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None)
-        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total)
+        yield lambda stage, done, total: bars.update(task, description=stage, completed=done, total=total)
 
 
-def _lines_of_progress(console: Console) -> StageProgress:
-    told = time.monotonic()
+class Throttle:
+    """Lets a line pass every QUIET_SECONDS, counted from when it was made."""
 
-    def tell(what: str, done: int, total: int) -> None:
-        nonlocal told
-        if time.monotonic() >= told + QUIET_SECONDS:
-            told = time.monotonic()
-            console.print(f"[dim]{escape(what)}: {done:,} of {total:,}[/]")
+    def __init__(self) -> None:
+        self._last = time.monotonic()
 
-    return tell
+    def is_due(self) -> bool:
+        """Whether the next line may be printed; starts the count again when it may."""
+        due = time.monotonic() >= self._last + QUIET_SECONDS
+        if due:
+            self._last = time.monotonic()
+        return due
 
 
 def console_log(console: Console) -> Log:
-    """A function that says what is going on, dimly."""
+    """Log to a console, in dim text."""
     return lambda text: console.print(f"[dim]{escape(text)}[/]")
