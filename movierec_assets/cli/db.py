@@ -1,6 +1,6 @@
 """`movierec db`: the embedded Postgres.
 
-Belongs here: options and messages. The server is `postgres.server`.
+Belongs here: options and text. Does not: the server (`postgres.server`).
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ def run(dataset: str | None, job: str, retrain: bool) -> None:
     from movierec_assets.host.environment import running_databases
     from movierec_assets.host.loaded import require_loaded
     from movierec_assets.tables.database import Database
+    from movierec_assets.tables.known_datasets import loaded_dataset
 
     if retrain and job not in ("everything", "train"):
         raise click.UsageError(f"--retrain is for the jobs everything and train; {job} trains nothing.")
@@ -56,8 +57,16 @@ def run(dataset: str | None, job: str, retrain: bool) -> None:
             os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
         else:
             require_loaded(database, settings, job, dataset)
+        before = loaded_dataset(database)
         report = show_run(job, settings, console, retrain=retrain)
         if not report.succeeded:
             show_failure(report, console)
             sys.exit(1)
         show_success(report, database, console)
+        after = loaded_dataset(database)
+        if job == "refresh" and before is not None and after is not None and before.id != after.id:
+            console.print(
+                f"The tables of recommendations are empty, because they were for {escape(str(before))}. `movierec run` "
+                f"trains on {escape(str(after))} and fills them.",
+                soft_wrap=True,
+            )

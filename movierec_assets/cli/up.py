@@ -54,6 +54,7 @@ class _Screen:
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
         self._console = console
         self._verbose = verbose
+        self._stopping = False
 
     def warned(self, text: str) -> None:
         self._print(f"[yellow]{escape(text)}[/]")
@@ -78,6 +79,7 @@ class _Screen:
             self._print(f"[{colour}]{escape(f'{server}: {without_time(text)}')}[/]")
 
     def stopping(self) -> None:
+        self._stopping = True
         if not self._verbose:
             self._print("[dim]Stopping[/]")
 
@@ -99,6 +101,8 @@ class _Screen:
             took = f" in {_duration(record.end_time - record.start_time)}"
         if run.is_success:
             self._print_run(record, "[green]✓[/]", f"succeeded{took}")
+        elif run.is_failure and self._stopping:
+            self._print_run(record, "[yellow]![/]", f"[yellow]stopped with the servers[/]{took}")
         elif run.is_failure:
             self._print_run(record, "[red]✗[/]", f"[red]failed[/]{took}{escape(problem and f': {problem}')}")
         else:
