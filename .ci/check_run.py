@@ -13,7 +13,7 @@ from statistics import mean
 
 from rich.console import Console
 
-from movierec_assets.host.environment import platform
+from movierec_assets.host.environment import running_databases
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
@@ -36,7 +36,7 @@ def original_ndcg(recipe: Path, directory: str) -> float:
 def main(dataset: str, recipe: str) -> None:
     """Raise when something is not as it must be."""
     console = Console(highlight=False)
-    with platform(get_settings()) as settings:
+    with running_databases(get_settings()) as settings:
         database = Database(settings.databases.ratings)
         problems = {name: count for name, count in database.rows(read_sql("unsound_recommendations")) if count}
         assert not problems, problems

@@ -1,7 +1,7 @@
-"""The code location: everything Dagster loads, assembled in one place.
+"""The code location: everything that Dagster loads.
 
-Belongs here: which assets, checks, jobs, schedules, sensors and resources make the platform. What they are is in
-`defs` and `resources`.
+Belongs here: the list of assets, checks, jobs, schedules, sensors and resources. Does not: their definitions (`defs`,
+`resources`).
 
 Dagster concept: https://docs.dagster.io/guides/build/projects-and-components
 """
@@ -9,12 +9,7 @@ Dagster concept: https://docs.dagster.io/guides/build/projects-and-components
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import (
-    Definitions,
-    ExecutorDefinition,
-    load_asset_checks_from_modules,
-    load_assets_from_modules,
-)
+from dagster import Definitions, ExecutorDefinition, load_asset_checks_from_modules, load_assets_from_modules
 from dagster import definitions as code_location
 
 from movierec_assets.defs import (
@@ -45,9 +40,9 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
     Parameters
     ----------
     resources : mapping, optional
-        Replaces resources by name, for tests.
+        Replacements by name, for tests.
     executor : ExecutorDefinition
-        How the steps of a run are executed.
+        Executes the steps of a run.
 
     Returns
     -------
@@ -83,5 +78,5 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
 
 @code_location
 def defs() -> Definitions:
-    """What `dg`, the webserver and the daemon load."""
+    """Definitions that `dg`, the webserver and the daemon load."""
     return build()

@@ -1,11 +1,11 @@
-"""The errors whose message is all that a user needs.
+"""The base class of errors that explain themselves.
 
-Belongs here: what they have in common, so that the command line knows them without importing the rooms they come from.
-Each room words its own.
+Belongs here: that class, so that the command line recognizes such errors without importing any room. Does not: the
+errors, which each room defines.
 """
 
 from __future__ import annotations
 
 
 class ExplainedError(Exception):
-    """Something cannot be done; the message says what, why, and what to do about it."""
+    """The message is all that a user needs: what cannot be done, where, why, and what to do about it."""

@@ -1,7 +1,6 @@
-"""How long work reports what it is doing.
+"""Types of the functions that long work calls to report progress.
 
-Belongs here: the types of the functions that long work calls. What is done with the text is the caller's matter: the
-command line shows it, an asset writes it to Dagster's log.
+Belongs here: the types. Does not: the functions; the command line prints, assets write to Dagster's log.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Log = Callable[[str], None]
-"""Takes one line of text for people."""
+"""Called with a line of text for people."""
 Progress = Callable[[int, int], None]
-"""Takes how much is done, and how much there is."""
+"""Called with the amount done and the total amount."""
 StageProgress = Callable[[str, int, int], None]
-"""Takes the name of a stage, how much of it is done, and how much there is."""
+"""Called with the name of a stage, the amount done and the total amount of the stage."""

@@ -1,8 +1,7 @@
-"""Every setting of the platform, typed, read from the environment in one place.
+"""Settings of the platform, read from the environment.
 
-Belongs here: names, defaults, and values derived from them (paths, database URLs). Does not:
-opening a connection, making a directory, reading the environment when a module is imported. Call
-`get_settings()` where a value is needed, at the edge, and hand plain values down.
+Belongs here: names, defaults, and values derived from them (paths, database URLs). Does not: opening connections, making
+directories, reading the environment on import. Assets and commands call `get_settings()` and pass plain values down.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DAGSTER_URL_VARIABLE = "MOVIEREC_DAGSTER_URL"
 DAGSTER_FILES_VARIABLE = "MOVIEREC_DAGSTER_FILES"
 """Read by dagster.yaml, which cannot derive them."""
-
+EMBEDDED_URL_VARIABLE = "MOVIEREC_EMBEDDED_DATABASE_URL"
 
 _DAGSTER_SUFFIX, _MLFLOW_SUFFIX = "_dagster", "_mlflow"
-_LONGEST_NAME = 63
-"""Bytes in a name of Postgres."""
+_MAX_NAME_BYTES = 63
+"""Postgres cuts longer names."""
 
 
 class SettingsError(ExplainedError, ValueError):
@@ -38,12 +37,12 @@ class SettingsError(ExplainedError, ValueError):
 class Settings(BaseSettings):
     """The platform's settings; each field is read from MOVIEREC_<FIELD>."""
 
-    # Without input in its messages: it may hold a password, and Dagster logs them.
+    # Messages without the input, which may hold a password: Dagster logs them.
     model_config = SettingsConfigDict(
         env_prefix="MOVIEREC_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
-    # Places
+    # Directories
     home: Path = Field(
         default=PROJECT_ROOT, description="Project directory: holds dagster.yaml, workspace.yaml and data/."
     )
@@ -204,11 +203,11 @@ class Settings(BaseSettings):
             raise ValueError(f"is a {url.get_backend_name()} URL; the platform runs on Postgres only")
         if not url.database:
             raise ValueError("names no database; end it with one, as in postgresql://user@host:5432/movierec")
-        if len(f"{url.database}{_DAGSTER_SUFFIX}".encode()) > _LONGEST_NAME:
-            most = _LONGEST_NAME - len(_DAGSTER_SUFFIX)
+        if len(f"{url.database}{_DAGSTER_SUFFIX}".encode()) > _MAX_NAME_BYTES:
+            max_bytes = _MAX_NAME_BYTES - len(_DAGSTER_SUFFIX)
             raise ValueError(
-                f"names a database of more than {most} bytes; Postgres cuts longer names, and {_DAGSTER_SUFFIX} and "
-                f"{_MLFLOW_SUFFIX} are added to it"
+                f"names a database of more than {max_bytes} bytes; Postgres cuts longer names, and {_DAGSTER_SUFFIX} "
+                f"and {_MLFLOW_SUFFIX} are added to it"
             )
         from psycopg2 import ProgrammingError  # noqa: PLC0415
         from psycopg2.extensions import parse_dsn  # noqa: PLC0415
@@ -222,17 +221,17 @@ class Settings(BaseSettings):
 
     @property
     def batch_bytes(self) -> int:
-        """Memory for the temporary arrays of a batch of users: there are others beside it."""
+        """Memory for the temporary arrays of a batch of users; the rest is for everything else."""
         return self.memory_limit // 8
 
     @property
     def state(self) -> Path:
-        """Directory of everything made at run time."""
+        """Directory for everything made at run time."""
         return self.state_dir or self.home / ".movierec"
 
     @property
     def artifacts(self) -> Path:
-        """Directory of MLflow's artifacts where no MLflow server takes them."""
+        """Directory of MLflow's artifacts, unless an MLflow server stores them."""
         return self.state / "mlartifacts"
 
     @property
@@ -254,7 +253,7 @@ class Settings(BaseSettings):
         Raises
         ------
         SettingsError
-            When neither an external nor an embedded server is known.
+            When neither an external nor an embedded server is set.
         """
         url = self.database_url or self.embedded_database_url
         if url is None:
@@ -266,15 +265,15 @@ class Settings(BaseSettings):
 
     @property
     def mlflow_uri(self) -> str:
-        """Tracking and registry URI: the server where one is set, else the database itself."""
+        """Tracking and registry URI: the MLflow server if one is set, else MLflow's database."""
         return self.mlflow_tracking_uri or self.databases.mlflow
 
 
 class DatabaseUrls:
-    """The three databases of one Postgres server, in the forms their readers want.
+    """URLs of the three databases on one Postgres server.
 
-    Ratings live in the database that the URL names; Dagster's and MLflow's databases carry its name with a
-    suffix. libpq clients (psycopg2) get `postgresql://`, SQLAlchemy gets `postgresql+psycopg2://`.
+    Ratings are in the database that the URL names. Dagster's and MLflow's databases have its name with a suffix. URLs
+    for libpq (psycopg2) begin with `postgresql://`, those for SQLAlchemy with `postgresql+psycopg2://`.
     """
 
     def __init__(self, url: str) -> None:
@@ -282,10 +281,10 @@ class DatabaseUrls:
 
     def _render(self, driver: str, suffix: str) -> str:
         name = f"{self._url.database}{suffix}"
-        address, mark, query = (
+        address, separator, query = (
             self._url.set(drivername=driver, database=name).render_as_string(hide_password=False).partition("?")
         )
-        return address + mark + query.replace("+", "%20")  # SQLAlchemy's spaces, which libpq would take for pluses
+        return address + separator + query.replace("+", "%20")  # SQLAlchemy writes spaces as pluses, which libpq keeps
 
     @property
     def ratings(self) -> str:
@@ -310,7 +309,7 @@ class DatabaseUrls:
 
     @staticmethod
     def libpq(url: str) -> str:
-        """A SQLAlchemy URL as libpq takes it."""
+        """libpq's form of a SQLAlchemy URL."""
         return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
     @property
@@ -320,7 +319,7 @@ class DatabaseUrls:
 
 
 def get_settings() -> Settings:
-    """Read the settings from the environment, now.
+    """Read the settings from the environment.
 
     Raises
     ------

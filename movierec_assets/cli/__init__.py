@@ -1,5 +1,5 @@
 """The `movierec` command: arguments in, text for people out.
 
-Belongs here: one module a command, what they print, and `main`, the entry point. What a command does is in `host`,
-`serving` and the rooms below.
+Belongs here: the entry point `main`, and one module for each command with all that it prints. Does not: the work of a
+command, which is in `host`, `serving` and the rooms below.
 """

@@ -1,10 +1,11 @@
 """`movierec data`: list, download, generate and inspect datasets.
 
-Belongs here: options and tables. Datasets are found, fetched, made up and read in `datasets`.
+Belongs here: options and text. Does not: finding, downloading, generating and reading datasets (`datasets`).
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def list_datasets() -> None:
             f"{release.users:,}",
             f"{release.movies:,}",
             f"{release.archive_bytes / 1e6:,.0f} MB",
-            next((str(place) for place in (here, settings.data / release.archive) if present(place)), ""),
+            next((str(path) for path in (here, settings.data / release.archive) if present(path)), ""),
         )
     console = console_for_people()
     console.print(table)
@@ -113,9 +114,9 @@ def generate_dataset(
 
     size = _size(like, share, users, movies, ratings)
     console = console_for_people()
-    with counting_bar(console) as report:
-        made = generate(target, size, seed=seed, progress=report)
-    if made:
+    with counting_bar(console) as progress:
+        generated = generate(target, size, seed=seed, progress=progress)
+    if generated:
         console.print(f"{size}, seed {seed}, are in {escape(str(target))}", soft_wrap=True)
         console.print(f"[dim]Next: movierec run --dataset {escape(str(target))}[/]", soft_wrap=True)
     else:
@@ -144,7 +145,8 @@ def show_dataset(name: str | None, dataset: str | None) -> None:
     """Say which dataset would be used and why, and what its files hold.
 
     The dataset may be given with --dataset or without. Reads and validates all files without touching a database.
-    Nothing is downloaded; `movierec data download NAME` does that.
+    Nothing is downloaded; `movierec data download NAME` does that. The exit status is 1 for files that `movierec run`
+    refuses.
     """
     from movierec_assets.datasets.movielens import read_movies, read_ratings
     from movierec_assets.resources.configurable import locate
@@ -158,8 +160,8 @@ def show_dataset(name: str | None, dataset: str | None) -> None:
     console.print(escape(located.reason), soft_wrap=True)
     console.print(f"[dim]{escape(str(located.files.source))}, {located.files.format}[/]", soft_wrap=True)
     movies, limits = read_movies(located.files), limits_of(settings)
-    with progress_bar(console, "Reading ratings") as report:
-        ratings = read_ratings(located.files, movies.movie_id, progress=report, limits=limits)
+    with progress_bar(console, "Reading ratings") as progress:
+        ratings = read_ratings(located.files, movies.movie_id, progress=progress, limits=limits)
     years = [year for year in movies.year if year is not None]
     span = f", {min(years)} to {max(years)}" if years else ""
     console.print(f"{len(movies):,} movies{span}")
@@ -171,6 +173,7 @@ def show_dataset(name: str | None, dataset: str | None) -> None:
             console.print(
                 f"[yellow]{len(rejects):,} rows of {rejects.file} do not load: {escape(rejects.summary())}[/]"
             )
-    for misfit in (movies.misfit(located.files.movie_file, limits), ratings.misfit):
-        if misfit is not None:
-            console.print(f"[yellow]`movierec run` refuses this dataset. {escape(misfit)}[/]", soft_wrap=True)
+    misfits = [each for each in (movies.misfit(located.files.movie_file, limits), ratings.misfit) if each is not None]
+    for misfit in misfits:
+        console.print(f"[yellow]`movierec run` refuses this dataset. {escape(misfit)}[/]", soft_wrap=True)
+    sys.exit(1 if misfits else 0)

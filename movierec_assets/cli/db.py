@@ -1,6 +1,6 @@
 """`movierec db`: the embedded Postgres.
 
-Belongs here: options and messages. The server is `postgres.server`.
+Belongs here: options and text. Does not: the server (`postgres.server`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,7 @@ import sys
 import click
 from rich.console import Console
 
-from movierec_assets.cli.shared import (
-    console_log,
-    embedded_settings,
-    settings_from,
-)
+from movierec_assets.cli.shared import console_log, embedded_settings, settings_from
 
 
 @click.group()

@@ -1,23 +1,24 @@
 """`movierec evaluate`.
 
-Belongs here: options and help text. Reading the ratings and the text of the result are in `evaluation`.
+Belongs here: options, help text, and the text of the result. Does not: reading ratings and exporting lists
+(`host.evaluation`), or the experiment (`recsys.experiment`).
 """
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
-from movierec_assets.cli.shared import (
-    DATASET_OPTION,
-    console_log,
-    progress_bar,
-    settings_from,
-)
+from movierec_assets.cli.shared import DATASET_OPTION, console_log, print_json, progress_bar, settings_from
+
+if TYPE_CHECKING:
+    from movierec_assets.recsys.experiment import Experiment
+    from movierec_assets.recsys.search import Trial
 
 
 @click.command()
@@ -60,7 +61,7 @@ def evaluate(
 
     Touches no database and no champion; downloads nothing.
     """
-    from movierec_assets.cli import evaluation as command
+    from movierec_assets.host.evaluation import export, read_positives
     from movierec_assets.recsys import experiment, search
     from movierec_assets.resources.configurable import locate
 
@@ -69,9 +70,9 @@ def evaluate(
     located = locate(settings, None)
     console.print(escape(located.reason), soft_wrap=True)
     with progress_bar(console, "Reading ratings") as reading:
-        positives = command.read_positives(located.files, settings.positive_threshold, reading, console_log(console))
+        positives = read_positives(located.files, settings.positive_threshold, reading, console_log(console))
 
-    def told(trial: search.Trial, best: float) -> None:
+    def print_trial(trial: Trial, best: float) -> None:
         value = trial.state if trial.value is None else f"{trial.value:.4f}"
         console.print(f"[dim]trial {trial.number}: {value} in {trial.seconds:.1f} s, best {best:.4f}[/]")
 
@@ -83,12 +84,56 @@ def evaluate(
         protocol=protocol,  # type: ignore[arg-type]
         budget=search.Budget(search_trials, search_seconds) if search_trials else None,
         seed=seed,
-        progress=told,
+        progress=print_trial,
         log=console_log(console),
     )
     if export_to is not None:
-        command.export(result, Path(export_to))
+        export(result, Path(export_to))
     if as_json:
-        click.echo(json.dumps(command.as_json(result, located.name, seed), indent=2))
-        return
-    click.echo(command.as_report(result))
+        print_json(_plain(result, located.name, seed))
+    else:
+        click.echo(_markdown(result))
+
+
+def _plain(experiment: Experiment, dataset: str, seed: int) -> dict[str, Any]:
+    """Metrics of the model and of every baseline, and the data and search behind them, as plain values."""
+    from movierec_assets.recsys.experiment import HEADLINES_OF
+
+    found = experiment.found
+    return {
+        "dataset": dataset,
+        "protocol": experiment.protocol,
+        "seed": seed,
+        "users": len(experiment.task.users),
+        "train_pairs": len(experiment.task.train),
+        "held_out_pairs": len(experiment.task.held_out),
+        "recipe": experiment.recipe.as_dict(),
+        "search": None
+        if found is None
+        else {
+            "trials": len(found.trials),
+            "complete": sum(trial.state == "complete" for trial in found.trials),
+            "best": found.best.as_dict(),
+            "lead_over_built_in": asdict(found.lead),
+        },
+        "metrics": {each.ranker: each.means() for each in experiment.evaluations},
+        "intervals": {
+            name: {each.ranker: asdict(each.interval(name)) for each in experiment.evaluations}
+            for name in HEADLINES_OF[experiment.protocol]
+        },
+    }
+
+
+def _markdown(experiment: Experiment) -> str:
+    """Metrics of the model and of every baseline, with intervals and slices, as Markdown."""
+    from movierec_assets.recsys.experiment import CUTOFFS_OF, HEADLINES_OF
+    from movierec_assets.recsys.report import as_markdown
+
+    return as_markdown(
+        experiment.evaluations,
+        users=len(experiment.task.users),
+        held_out=len(experiment.task.held_out),
+        protocol=experiment.protocol,
+        cutoffs=CUTOFFS_OF[experiment.protocol],
+        headlines=HEADLINES_OF[experiment.protocol],
+    )

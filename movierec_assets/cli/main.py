@@ -1,8 +1,7 @@
-"""The `movierec` command: arguments in, exit status out.
+"""The entry point of `movierec`: arguments in, exit status out.
 
-Belongs here: options, help texts, and what is printed for small commands; groups of commands have modules of their
-own. What a command does is in `command`, `serving` and the rooms below, which are imported when a command runs, so
-that `--help` answers at once.
+Belongs here: the list of commands, and errors that end them. Does not: the commands, each in a module of its own, which
+imports the rooms below when it runs, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ from movierec_assets.cli.db import db
 from movierec_assets.cli.evaluate import evaluate
 from movierec_assets.cli.model import model
 from movierec_assets.cli.recommend import recommend
-from movierec_assets.cli.run import run, up
+from movierec_assets.cli.run import run
+from movierec_assets.cli.up import up
 from movierec_assets.errors import ExplainedError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -40,26 +40,26 @@ for _command in (run, up, recommend, evaluate, model, data, db):
 
 
 def _require_own_environment() -> None:
-    """Refuse a copied `.venv`: its scripts start the original's interpreter, code and database."""
-    environment, ours = Path(sys.argv[0]).absolute().parent.parent, Path(__file__).parent.parent
+    """Refuse a copied `.venv`, whose scripts start the interpreter, code and database of the original."""
+    environment, package = Path(sys.argv[0]).absolute().parent.parent, Path(__file__).parent.parent
     if not (environment / "pyvenv.cfg").is_file():
         return
-    beside = environment.parent / ours.name
-    if not environment.samefile(sys.prefix) or (beside.is_dir() and not beside.samefile(ours)):
+    neighbour = environment.parent / package.name
+    if not environment.samefile(sys.prefix) or (neighbour.is_dir() and not neighbour.samefile(package)):
         raise ExplainedError(
-            f"{environment} is a copy, and works on the code and the data in {ours.parent}. Run `make install` in "
+            f"{environment} is a copy, and works on the code and the data in {package.parent}. Run `make install` in "
             f"{environment.parent}, which makes it anew."
         )
 
 
 def main(command: click.Command = cli, name: str = "movierec") -> Any:
-    """Run a command: errors that explain themselves are printed without a traceback, with exit status 1.
+    """Run a command; an ExplainedError is printed without a traceback and gives exit status 1.
 
     Parameters
     ----------
     command : click.Command
     name : str
-        How people start it; shown in its help.
+        Name of the command in its help.
     """
     try:
         _require_own_environment()

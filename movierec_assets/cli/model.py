@@ -131,15 +131,17 @@ def release_model(version: int | None) -> None:
 
 @contextmanager
 def _models() -> Iterator[ModelVersions]:
-    from movierec_assets.host.environment import platform
+    from movierec_assets.host.environment import running_databases
     from movierec_assets.host.model_versions import ModelVersions
 
-    with platform(settings_from(), console_log(Console(stderr=True))) as settings:
+    with running_databases(settings_from(), console_log(Console(stderr=True))) as settings:
         yield ModelVersions.of(settings)
 
 
 def _follow(models: ModelVersions, record: Record, reason: str, publish: bool) -> None:
     """Print which version is the champion, and write its recommendations."""
+    from movierec_assets.cli.run_progress import show_run
+
     console = console_for_people()
     before = f", instead of {record.previous}" if record.previous else ""
     console.print(f"Version [bold]{record.version}[/] is the champion{before} (decision {record.id}).")
@@ -155,5 +157,5 @@ def _follow(models: ModelVersions, record: Record, reason: str, publish: bool) -
     if not publish:
         console.print("[dim]The tables follow by the sensor of `movierec up`, or `movierec run --job publish`.[/]")
         return
-    models.publish(record, console)
+    models.publish(record, lambda job: show_run(job, models.settings, console))
     console.print(f"The recommendations are version {record.version}'s.")

@@ -1,11 +1,11 @@
 """`movierec recommend`.
 
-Belongs here: options, help text and the table of an answer. Answers come from `serving.recommendations`.
+Belongs here: options, help text and the table of an answer. Does not: answers (`serving.recommendations`).
 """
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -13,11 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from movierec_assets.cli.shared import (
-    console_for_people,
-    console_log,
-    settings_from,
-)
+from movierec_assets.cli.shared import console_for_people, console_log, print_json, settings_from
 
 if TYPE_CHECKING:
     from movierec_assets.serving.recommendations import Answer
@@ -35,7 +31,7 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
     ("The Matrix", "matrix, the (1999)"); for nobody in particular, the movies that most users liked. Beside each movie
     stand the likes that add most to its score.
     """
-    from movierec_assets.host.environment import platform
+    from movierec_assets.host.environment import running_databases
     from movierec_assets.host.loaded import require_anything_loaded
     from movierec_assets.models.registry import ModelRegistry
     from movierec_assets.serving.recommendations import RecommendationService
@@ -43,13 +39,10 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
 
     if user_id is not None and liked:
         raise click.UsageError("Give --user or --like, not both.")
-    with platform(settings_from(), console_log(Console(stderr=True))) as settings:
+    with running_databases(settings_from(), console_log(Console(stderr=True))) as settings:
         database = Database(settings.databases.ratings)
         require_anything_loaded(database, "recommendations come from a model of loaded ratings")
-        service = RecommendationService(
-            database,
-            ModelRegistry.of(settings),
-        )
+        service = RecommendationService(database, ModelRegistry.of(settings))
         if user_id is not None:
             answer = service.for_user(user_id, count)
         elif liked:
@@ -57,17 +50,15 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
         else:
             answer = service.for_nobody(count)
     if as_json:
-        from dataclasses import asdict
-
-        click.echo(json.dumps(asdict(answer), ensure_ascii=False, indent=2))
-        return
-    _show_answer(answer, console_for_people())
+        print_json(asdict(answer))
+    else:
+        _show_answer(answer, console_for_people())
 
 
 def _show_answer(answer: Answer, console: Console) -> None:
     if not answer.movies:
-        told = f"Nothing is left to recommend: every movie that version {answer.model_version} knows is rated already."
-        console.print(told, soft_wrap=True)
+        text = f"Nothing is left to recommend: every movie that version {answer.model_version} knows is rated already."
+        console.print(text, soft_wrap=True)
         return
     if answer.liked:
         console.print(f"[dim]Likes {escape('; '.join(answer.liked))}[/]", soft_wrap=True)

@@ -1,7 +1,7 @@
-"""`movierec run` and `movierec up`.
+"""`movierec run`.
 
-Belongs here: options and help texts. Driving a run is in `host.run`, the servers in `host.servers`, the text after a
-run in `summary`.
+Belongs here: options and help text. Does not: what is printed during the run (`run_progress`) and after it
+(`run_summary`), or the run itself (`host.run`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,7 @@ import sys
 import click
 from rich.markup import escape
 
-from movierec_assets.cli.shared import (
-    DATASET_OPTION,
-    console_for_people,
-    console_log,
-    keep_loaded_dataset,
-    located_dataset,
-    settings_from,
-)
+from movierec_assets.cli.shared import DATASET_OPTION, console_for_people, console_log, located_dataset, settings_from
 
 
 @click.command()
@@ -46,16 +39,17 @@ def run(dataset: str | None, job: str, retrain: bool) -> None:
     The run is recorded in the Dagster instance; `movierec up` shows it. The exit status is 1 when an asset or a
     check failed, and the last lines say why.
     """
-    from movierec_assets.cli.summary import show_failure, show_success
-    from movierec_assets.host.environment import platform
+    from movierec_assets.cli.run_progress import show_run
+    from movierec_assets.cli.run_summary import show_failure, show_success
+    from movierec_assets.host.environment import running_databases
     from movierec_assets.host.loaded import require_loaded
-    from movierec_assets.host.run import run_job
     from movierec_assets.tables.database import Database
+    from movierec_assets.tables.known_datasets import loaded_dataset
 
     if retrain and job not in ("everything", "train"):
         raise click.UsageError(f"--retrain is for the jobs everything and train; {job} trains nothing.")
     console = console_for_people()
-    with platform(settings_from(dataset), console_log(console)) as settings:
+    with running_databases(settings_from(dataset), console_log(console)) as settings:
         database = Database(settings.databases.ratings)
         if job in ("everything", "refresh"):
             located = located_dataset(settings, console)
@@ -63,29 +57,16 @@ def run(dataset: str | None, job: str, retrain: bool) -> None:
             os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
         else:
             require_loaded(database, settings, job, dataset)
-        report = run_job(job, settings, console, retrain=retrain)
+        before = loaded_dataset(database)
+        report = show_run(job, settings, console, retrain=retrain)
         if not report.succeeded:
             show_failure(report, console)
             sys.exit(1)
         show_success(report, database, console)
-
-
-@click.command()
-@DATASET_OPTION
-@click.option("--verbose", is_flag=True, help="Show every line of the servers, sensor ticks included.")
-def up(dataset: str | None, verbose: bool) -> None:
-    """Start Postgres, MLflow, and Dagster's webserver and daemon; Ctrl-C stops all of them.
-
-    Shown are the addresses, runs that start and end, warnings and errors. All lines of the servers are in files under
-    logs/servers in the state directory.
-
-    Ports: MOVIEREC_DAGSTER_PORT (3000) and MOVIEREC_MLFLOW_PORT (5000), on this machine only. The daily schedules
-    and the sensor that sees changed dataset files are on. Without a dataset, the one that is loaded is watched.
-    """
-    from movierec_assets.host.environment import platform
-    from movierec_assets.host.servers import serve
-
-    console = console_for_people()
-    with platform(settings_from(dataset), console_log(console)) as settings:
-        keep_loaded_dataset(settings, console)
-        sys.exit(serve(settings, console, verbose=verbose))
+        after = loaded_dataset(database)
+        if job == "refresh" and before is not None and after is not None and before.id != after.id:
+            console.print(
+                f"The tables of recommendations are empty, because they were for {escape(str(before))}. `movierec run` "
+                f"trains on {escape(str(after))} and fills them.",
+                soft_wrap=True,
+            )

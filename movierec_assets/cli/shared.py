@@ -1,6 +1,6 @@
-"""What commands share: options, settings, and ways to say something.
+"""Helpers of all commands: options, settings, consoles and progress bars.
 
-Belongs here: helpers of the command line only. Anything that works without a terminal is in the rooms below.
+Belongs here: helpers of the command line only. Does not: anything that works without a terminal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from movierec_assets.settings import Settings
 
 QUIET_SECONDS = 10.0
-"""Between two lines of progress in a file or a pipe."""
+"""Between two lines of progress, where the output is a file or a pipe."""
 
 DATASET_OPTION = click.option(
     "--dataset",
@@ -38,13 +38,13 @@ DATASET_OPTION = click.option(
 
 def console_for_people() -> Console:
     """Standard output, as wide as the terminal."""
-    # Wide enough for its tables where nobody looks: in a file or a pipe, a wrapped line is hard to search.
+    # Wide enough for the tables in a file or a pipe, where a wrapped line is hard to search.
     return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
 
 
 def settings_from(dataset: str | None = None) -> Settings:
-    """Read the settings; a dataset given as an option is put where child processes see it."""
-    from movierec_assets.host.environment import read_env_file
+    """Read the settings; the dataset of the command line is set for child processes, too."""
+    from movierec_assets.host.env_file import read_env_file
     from movierec_assets.settings import PROJECT_ROOT, get_settings
 
     if dataset is not None:
@@ -54,7 +54,7 @@ def settings_from(dataset: str | None = None) -> Settings:
 
 
 def embedded_settings() -> Settings:
-    """Settings of the embedded Postgres; an error where an external one is set."""
+    """Settings of the embedded Postgres; CommandError when an external one is set."""
     from movierec_assets.host import CommandError
 
     settings = settings_from()
@@ -64,19 +64,19 @@ def embedded_settings() -> Settings:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
+    """Print a value as JSON, for programs."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def located_dataset(settings: Settings, console: Console) -> Located:
-    """The dataset to use, downloaded if need be."""
+    """The dataset to use; downloads it when it is missing."""
     from movierec_assets.resources.configurable import locate
 
     return locate(settings, downloader(settings, console))
 
 
 def keep_loaded_dataset(settings: Settings, console: Console) -> None:
-    """Stay with the dataset in the tables where none was chosen, so that no sensor loads another one over it."""
+    """Choose the loaded dataset when no other is chosen, so that no sensor replaces it."""
     from movierec_assets.datasets.demo import DEMO_NAME
     from movierec_assets.datasets.sources.find import present
     from movierec_assets.tables.database import Database
@@ -93,53 +93,60 @@ def keep_loaded_dataset(settings: Settings, console: Console) -> None:
 
 
 def downloader(settings: Settings, console: Console) -> Callable[[Release], Path]:
-    """A function that downloads a release, showing how far it is."""
+    """A function that downloads a release with a progress bar."""
     from movierec_assets.datasets.download import download
 
     def fetch(release: Release) -> Path:
-        with progress_bar(console, f"Downloading {release.name}") as report:
-            return download(release, settings.data, report)
+        with progress_bar(console, f"Downloading {release.name}") as progress:
+            return download(release, settings.data, progress)
 
     return fetch
 
 
 @contextmanager
-def progress_bar(console: Console, what: str) -> Iterator[Progress]:
-    """A progress bar over bytes."""
+def progress_bar(console: Console, description: str) -> Iterator[Progress]:
+    """A progress bar for bytes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task(what, total=None)
+        task = bars.add_task(description, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 @contextmanager
 def counting_bar(console: Console) -> Iterator[StageProgress]:
-    """A progress bar over things that are counted, one stage after the other; or else a line now and then."""
+    """A progress bar for counted work, one stage after the other; in a file or a pipe a line every QUIET_SECONDS."""
     if not console.is_terminal:
-        yield _lines_of_progress(console)
+        throttle = Throttle()
+        yield (
+            lambda stage, done, total: (
+                console.print(f"[dim]{escape(stage)}: {done:,} of {total:,}[/]") if throttle.is_due() else None
+            )
+        )
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None)
-        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total)
+        yield lambda stage, done, total: bars.update(task, description=stage, completed=done, total=total)
 
 
-def _lines_of_progress(console: Console) -> StageProgress:
-    told = time.monotonic()
+class Throttle:
+    """Limits lines of progress to one every QUIET_SECONDS."""
 
-    def tell(what: str, done: int, total: int) -> None:
-        nonlocal told
-        if time.monotonic() >= told + QUIET_SECONDS:
-            told = time.monotonic()
-            console.print(f"[dim]{escape(what)}: {done:,} of {total:,}[/]")
+    def __init__(self) -> None:
+        self._last = time.monotonic()
 
-    return tell
+    def is_due(self) -> bool:
+        """Whether a line may be printed now; True at most once every QUIET_SECONDS."""
+        due = time.monotonic() >= self._last + QUIET_SECONDS
+        if due:
+            self._last = time.monotonic()
+        return due
 
 
 def console_log(console: Console) -> Log:
-    """A function that says what is going on, dimly."""
+    """Log to a console, in dim text."""
     return lambda text: console.print(f"[dim]{escape(text)}[/]")

@@ -13,7 +13,7 @@ from dagster import DagsterEvent, Executor, InitExecutorContext, executor
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
-from movierec_assets.resources.exclusive import turn
+from movierec_assets.resources.exclusive import exclusive_run
 from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.resources.memory import reset_peak
 from movierec_assets.settings import get_settings
@@ -34,7 +34,7 @@ class OneRunAtATime(InProcessExecutor):
         def wait() -> None:
             plan_context.log.info("Waiting for another run to end")
 
-        with turn(database, plan_context.run_id, wait):
+        with exclusive_run(database, plan_context.run_id, wait):
             for event in super().execute(plan_context, execution_plan):
                 if event.is_step_start:
                     reset_peak()

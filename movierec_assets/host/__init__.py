@@ -1,11 +1,11 @@
-"""The platform on one machine: what the `movierec` command does, below its command line.
+"""The platform on one machine: the work of `movierec` commands.
 
-Belongs here: preparing the environment for Dagster and MLflow, driving a run and reporting it, keeping the servers
-up, finding titles people type. Does not: parsing arguments (`cli`), assets (`defs`), answers (`serving`).
+Belongs here: preparing the environment for Dagster and MLflow, driving a run, keeping the servers up. Does not:
+arguments and text for people (`cli`), assets (`defs`), answers (`serving`).
 """
 
 from movierec_assets.errors import ExplainedError
 
 
 class CommandError(ExplainedError, RuntimeError):
-    """The command cannot do what was asked; the message is shown to the user as it is."""
+    """A command cannot be carried out; the user sees the message as it is."""

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Stops the embedded Postgres of a state directory and removes the data that lies outside of it, with nothing but a
-# shell: `make clean` where .venv does not work any more. Elsewhere it uses `movierec db destroy`.
+# Stops the embedded Postgres of a state directory and removes its data outside of that directory. `make clean` uses this
+# when .venv does not work any more, and `movierec db destroy` otherwise.
 #
 # Usage: clean.sh STATE_DIRECTORY
 
@@ -10,12 +10,12 @@ fail() {
 }
 
 state=$(cd "$1/postgres" 2>/dev/null && pwd -P) || exit 0
-place=$state
-if [ -f "$state/location" ]; then # run by root, the data may lie where the server's account can enter
-    place=$(cat "$state/location")
-    owner=$(cat "$place/owner" 2>/dev/null)
-    if [ -n "$owner" ] && ! [ "$owner" -ef "$state" ] && [ "$(cat "$owner/location" 2>/dev/null)" = "$place" ]; then
-        echo "The database in $place belongs to $owner, of which this is a copy; it stays."
+data_home=$state
+if [ -f "$state/location" ]; then # data of root is where the account of the server may enter
+    data_home=$(cat "$state/location")
+    owner=$(cat "$data_home/owner" 2>/dev/null)
+    if [ -n "$owner" ] && ! [ "$owner" -ef "$state" ] && [ "$(cat "$owner/location" 2>/dev/null)" = "$data_home" ]; then
+        echo "The database in $data_home belongs to $owner, of which this is a copy; it stays."
         exit 0
     fi
 fi
@@ -24,14 +24,14 @@ command_of() {
     { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null || ps -o args= -p "$1" 2>/dev/null
 }
 
-# A pid file outlives a killed server, when its number may be anybody's, and is copied along with its directory.
+# A pid file remains after a kill, when its number may belong to another process, and copies of a directory include it.
 is_ours() {
     local command started
     command="$(command_of "$1") "
     case $command in *postgres*) ;; *) return 1 ;; esac
-    [ "/proc/$1/cwd" -ef "$place/data" ] && return 0
-    case $command in *" -D $place/data "*) return 0 ;; esac
-    started=$(sed -n 2p "$place/data/postmaster.pid") # where the data was when the server was started
+    [ "/proc/$1/cwd" -ef "$data_home/data" ] && return 0
+    case $command in *" -D $data_home/data "*) return 0 ;; esac
+    started=$(sed -n 2p "$data_home/data/postmaster.pid") # path of the data when the server started
     case $command in *" -D $started "*) [ -n "$started" ] && ! [ -e "$started" ] ;; *) return 1 ;; esac
 }
 
@@ -43,17 +43,17 @@ wait_for_end() { # of process $1, for $2 tenths of a second
     return 1
 }
 
-pid=$(sed -n 1p "$place/data/postmaster.pid" 2>/dev/null)
+pid=$(sed -n 1p "$data_home/data/postmaster.pid" 2>/dev/null)
 if [[ $pid =~ ^[1-9][0-9]*$ ]] && is_ours "$pid"; then
     if command -v flock >/dev/null && ! flock --nonblock "$state/lease.lock" true; then
         fail "The embedded Postgres of $1 (pid $pid) is in use. End what uses it, or stop it with 'kill -INT $pid'."
     fi
     kill -INT "$pid"
     wait_for_end "$pid" 600 || { kill -QUIT "$pid" && wait_for_end "$pid" 150; } ||
-        fail "Postgres (pid $pid) on $place/data does not stop; 'kill -9 $pid' ends it."
+        fail "Postgres (pid $pid) on $data_home/data does not stop; 'kill -9 $pid' ends it."
 fi
-if [ "$place" != "$state" ]; then
-    rm -rf "$place"
-    rmdir "$(dirname "$place")" 2>/dev/null
+if [ "$data_home" != "$state" ]; then
+    rm -rf "$data_home"
+    rmdir "$(dirname "$data_home")" 2>/dev/null
 fi
 exit 0

@@ -1,7 +1,7 @@
-"""Ends what a killed command leaves behind: `python -m movierec_assets.host.guard PID TOKEN`.
+"""A process that ends the child processes of a killed command: `python -m movierec_assets.host.guard PID TOKEN`.
 
-Belongs here: nothing but waiting for one process to end, and ending those that carry its token. A command that ends
-by itself, or by any signal but SIGKILL, ends its processes itself; then there is nothing left to do here.
+Belongs here: waiting for the command to end, then ending the processes that have its token. Commands end their child
+processes themselves, unless they are killed with SIGKILL.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import psutil
 
 VARIABLE = "MOVIEREC_GUARDED_BY"
 _POLL_SECONDS = 0.5
-_PATIENCE_SECONDS = 5.0
+_TERMINATION_SECONDS = 5.0
 
 
 def start() -> str:
-    """Start a guard over this process; returns the token for the environment of what it starts."""
+    """Start a guard of this process; returns the token for the environment of its child processes."""
     token = uuid.uuid4().hex
     subprocess.Popen(
         [sys.executable, "-m", __spec__.name, str(os.getpid()), token],
@@ -34,23 +34,23 @@ def start() -> str:
 
 
 def guard(pid: int, token: str) -> None:
-    """Wait for a process to end, then end all that carry the token in their environment."""
+    """Wait for a process to end, then end all processes with the token in their environment."""
     with suppress(psutil.NoSuchProcess):
         owner = psutil.Process(pid)
-        # Not owner.wait(): a process that ended stays a zombie until somebody asks for its exit status.
+        # Not owner.wait(): a process that ended stays a zombie until its parent reads the exit status.
         while owner.is_running() and owner.status() != psutil.STATUS_ZOMBIE:
             time.sleep(_POLL_SECONDS)
-    orphans = _carrying(token)
+    orphans = _processes_with(token)
     for process in orphans:
         with suppress(psutil.Error):
             process.terminate()
-    psutil.wait_procs(orphans, timeout=_PATIENCE_SECONDS)
-    for process in _carrying(token):
+    psutil.wait_procs(orphans, timeout=_TERMINATION_SECONDS)
+    for process in _processes_with(token):
         with suppress(psutil.Error):
             process.kill()
 
 
-def _carrying(token: str) -> list[psutil.Process]:
+def _processes_with(token: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):

@@ -1,7 +1,7 @@
-"""Dagster's storage in Postgres, on a database of this directory.
+"""Dagster's storage in Postgres.
 
-Belongs here: the refusal of another directory's database, in every process that opens the instance, `dg` included.
-What is stored is dagster-postgres' business.
+Belongs here: refusing the database of another directory, in every process that opens the instance, `dg` included. Does
+not: the storage itself, which is dagster-postgres'.
 
 Dagster concept: instance configuration, https://docs.dagster.io/deployment/oss/dagster-yaml
 """
@@ -19,18 +19,18 @@ from movierec_assets.sql.alembic_paths import allow_percent
 
 
 class OwnPostgresStorage(DagsterPostgresStorage):
-    """`DagsterPostgresStorage`, but not on the database that a copied `.env` names."""
+    """`DagsterPostgresStorage` that refuses the database of a copied `.env`."""
 
     @classmethod
     def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> DagsterPostgresStorage:
-        """Make the storage from dagster.yaml.
+        """Make the storage that dagster.yaml describes.
 
         Raises
         ------
         SettingsError
-            When `dg` was started in a copy of the project that still has the `.env` of the original.
+            When `dg` runs in a copy of the project that still has the `.env` of the original.
         """
         require_own(Path.cwd())
         allow_percent()

@@ -1,6 +1,6 @@
-"""What is loaded, and whether it is what a command was asked to work on.
+"""Checks that the data a command works on is loaded.
 
-Belongs here: refusals before a run starts. Loading is in `tables.loading`.
+Belongs here: refusals before a run starts. Does not: loading (`tables.loading`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,7 @@ from movierec_assets.tables.known_datasets import loaded_dataset
 
 
 def require_anything_loaded(database: Database, why: str) -> None:
-    """Refuse to go on before the first ratings were loaded.
-
-    Raises
-    ------
-    CommandError
-    """
+    """Raise CommandError before the first load of ratings; `why` says why they are needed."""
     if database.last_load("ratings") is None:
         raise CommandError(
             f"Nothing is loaded yet, and {why}. `movierec run` loads a dataset, trains and recommends; "
@@ -26,22 +21,23 @@ def require_anything_loaded(database: Database, why: str) -> None:
 
 
 def require_loaded(database: Database, settings: Settings, job: str, dataset: str | None) -> None:
-    """Refuse a job that works on loaded ratings when there are none, or others than the dataset that was asked for.
+    """Check the ratings for a job that loads none.
 
     Parameters
     ----------
     database : Database
     settings : Settings
-        Name the dataset where one was asked for.
+        With the dataset of the command line, if there was one.
     job : str
     dataset : str or None
-        What was asked for on the command line.
+        Dataset of the command line.
 
     Raises
     ------
     CommandError
+        When no ratings are loaded, or those of another dataset.
     """
-    # What looks into files is needed here only, and takes half a second to import.
+    # These modules read files and take half a second to import; `recommend` does not need them.
     from movierec_assets.resources.configurable import locate  # noqa: PLC0415
     from movierec_assets.tables.loading import is_loaded  # noqa: PLC0415
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from rich.console import Console
-
 from movierec_assets.host import CommandError
-from movierec_assets.host.run import run_job
+from movierec_assets.host.run import Report
 from movierec_assets.models.decisions import Hold, Loss, OtherData, Promotions, Record
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import Version
@@ -165,8 +164,14 @@ class ModelVersions:
         """The data of a promoted version and the loaded data when they differ."""
         return self.promotions.other_data(self.registry.version(record.version))
 
-    def publish(self, record: Record, console: Console) -> None:
+    def publish(self, record: Record, run: Callable[[str], Report]) -> None:
         """Write the serving tables of a new champion, in a Dagster run.
+
+        Parameters
+        ----------
+        record : Record
+        run : callable
+            Runs the job of a name.
 
         Raises
         ------
@@ -179,7 +184,7 @@ class ModelVersions:
 
         with DagsterInstance.get() as instance:
             instance.report_runless_asset_event(champion_event(record, self.promotions))
-        report = run_job("publish", self.settings, console)
+        report = run("publish")
         if not report.succeeded:
             why = "\n".join(report.failures)
             raise CommandError(

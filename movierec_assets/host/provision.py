@@ -1,8 +1,7 @@
-"""Making the three databases ready for whoever comes next.
+"""Creation and migration of the three databases.
 
-Belongs here: creating databases and bringing the schemas of the platform, Dagster and MLflow up to the installed
-versions, once, before anything uses them: MLflow's own first use of an empty store fails when two processes try
-it at the same time.
+Belongs here: creating databases, and migrating the schemas of the platform, Dagster and MLflow before anything uses them.
+MLflow's own migration of an empty store fails when two processes start it at the same time.
 """
 
 from __future__ import annotations
@@ -23,25 +22,25 @@ from movierec_assets.tables.database import Database, DatabaseUnavailableError
 from movierec_assets.tables.migrations import latest_version, migrate, read_version
 
 _LOCK = 7_205_751
-"""Advisory lock that whoever provisions holds; any number nobody else uses."""
+"""Advisory lock of the process that creates and migrates; an arbitrary number."""
 
 
 def provision(settings: Settings, log: Log = lambda _: None) -> None:
-    """Create what is missing and upgrade what is old; two queries when there is nothing to do.
+    """Create missing databases and migrate old schemas; two queries when there is nothing to do.
 
     Parameters
     ----------
     settings : Settings
-        Names the databases; DAGSTER_HOME must point at the instance file.
+        With the URLs of the databases; DAGSTER_HOME must name the directory of dagster.yaml.
     log : callable
-        Told about each step that takes longer than a moment.
+        Called before each step that takes long.
 
     Raises
     ------
     DatabaseUnavailableError
-        When the server does not answer, the account may not create databases, or a newer version made them.
+        When the server does not answer, the account may not create databases, or a newer version migrated them.
     TableBusyError
-        When somebody reads the ratings for so long that their schema cannot be changed.
+        When a long query on the ratings keeps their schema from being changed.
     """
     urls = settings.databases
     _, dagster, mlflow = urls.names
@@ -63,7 +62,7 @@ def provision(settings: Settings, log: Log = lambda _: None) -> None:
 
 
 def _is_ready(ratings: Database, urls: DatabaseUrls, stamps: Mapping[str, str]) -> bool:
-    """Whether there is nothing to do; asks without any lock, so that it waits for nobody."""
+    """Whether all databases are up to date; takes no lock, so it never waits."""
     try:
         with ratings.connect() as connection, connection.cursor() as cursor:
             return _stamps(cursor, list(stamps)) == stamps and read_version(cursor) == latest_version()
@@ -78,7 +77,7 @@ def _is_missing(database: str, error: Exception) -> bool:
 
 
 def _stamps(cursor: Cursor, databases: Sequence[str]) -> dict[str, str | None]:
-    """Comments of databases, which say for which version they were made ready."""
+    """Comments of databases, which name the version they were migrated to."""
     cursor.execute(
         "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = ANY(%s)", [databases]
     )
@@ -91,7 +90,7 @@ def _create_databases(urls: DatabaseUrls) -> None:
         connection = psycopg2.connect(urls.ratings, connect_timeout=10)
     except psycopg2.OperationalError as error:
         if not _is_missing(base, error):
-            with Database(urls.ratings).connect():  # says where it was looked for
+            with Database(urls.ratings).connect():  # its error names the server
                 pass
         connection = psycopg2.connect(urls.ratings, dbname="postgres", connect_timeout=10)
     try:
@@ -111,7 +110,7 @@ def _create_database(connection: Connection, name: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     except (errors.DuplicateDatabase, errors.UniqueViolation):
-        return  # somebody else was quicker
+        return  # another process was faster
     except errors.InsufficientPrivilege as error:
         user = parse_dsn(connection.dsn).get("user")
         raise DatabaseUnavailableError(
@@ -121,7 +120,7 @@ def _create_database(connection: Connection, name: str) -> None:
 
 
 def _once(connection: Connection, database: str, stamp: str, work: Callable[[], None]) -> None:
-    """Do the work unless the database's comment says that it was done for this version."""
+    """Do the work unless the comment of the database says that it was done for this version."""
     with connection.cursor() as cursor:
         if _stamps(cursor, [database]).get(database) == stamp:
             return
@@ -131,7 +130,7 @@ def _once(connection: Connection, database: str, stamp: str, work: Callable[[], 
 
 def _upgrade_mlflow(url: str, log: Log) -> None:
     log("Preparing MLflow's database")
-    # The command of `mlflow db upgrade`, called here: as a process it would show the password in its arguments.
+    # Not `mlflow db upgrade` in a process, whose arguments would show the password.
     from mlflow.db import upgrade  # noqa: PLC0415
     from mlflow.environment_variables import MLFLOW_SQLALCHEMYSTORE_POOLCLASS  # noqa: PLC0415
 
@@ -141,7 +140,7 @@ def _upgrade_mlflow(url: str, log: Log) -> None:
 
     allow_percent()
     pool_class: Any = MLFLOW_SQLALCHEMYSTORE_POOLCLASS
-    # It forgets its pool with connections open, which would keep the database from being copied or dropped.
+    # MLflow leaves a pool with open connections behind, which would keep the database from being copied or dropped.
     before = pool_class.get_raw()
     pool_class.set("NullPool")
     try:

@@ -1,7 +1,7 @@
-"""Scripts of an environment whose path a shell would expand, as one with a dollar: made to find their interpreter.
+"""Repair of the scripts in `.venv/bin` when the path of the environment has characters that a shell expands.
 
-Belongs here: what `make` does to `.venv/bin` after an installation. pip writes the path of the interpreter between
-double quotes, for /bin/sh to read.
+Belongs here: what `make` does after an installation. pip writes the path of the interpreter between double quotes for
+/bin/sh, which expands a dollar in it.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-_MARK = "'''exec' "
-_BESIDE = f'{_MARK}"$(dirname "$(realpath "$0")")/python" "$0" "$@"'
+_EXEC = "'''exec' "
+_RELATIVE_EXEC = f'{_EXEC}"$(dirname "$(realpath "$0")")/python" "$0" "$@"'
 
 
 def mend(directory: Path) -> list[str]:
-    """Let scripts start the interpreter beside them; returns the names of those that were changed."""
-    mended = []
+    """Let scripts start the interpreter in their own directory; returns the names of changed scripts."""
+    changed = []
     for path in sorted(directory.iterdir()):
-        if path.is_symlink() or not path.is_file() or not path.read_bytes().startswith(b"#!/bin/sh\n" + _MARK.encode()):
+        if path.is_symlink() or not path.is_file() or not path.read_bytes().startswith(b"#!/bin/sh\n" + _EXEC.encode()):
             continue
-        first, second, *rest = path.read_text(encoding="utf-8").split("\n")
-        if second != _BESIDE and set("$`\\") & set(second.removesuffix('"$0" "$@"')):
-            path.write_text("\n".join([first, _BESIDE, *rest]), encoding="utf-8")
-            mended.append(path.name)
-    return mended
+        shebang, command, *rest = path.read_text(encoding="utf-8").split("\n")
+        if command != _RELATIVE_EXEC and set("$`\\") & set(command.removesuffix('"$0" "$@"')):
+            path.write_text("\n".join([shebang, _RELATIVE_EXEC, *rest]), encoding="utf-8")
+            changed.append(path.name)
+    return changed
 
 
 if __name__ == "__main__":

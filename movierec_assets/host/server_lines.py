@@ -1,7 +1,7 @@
-"""What the servers of `movierec up` print: all of it in files, and on the screen what somebody has to know.
+"""Lines that the servers of `movierec up` print.
 
-Belongs here: files of lines, and which lines are warnings or errors. Which servers there are is `servers`' work; runs
-are told by `run_watch`, from Dagster's records.
+Belongs here: log files of the servers, and the level of a line. Does not: the servers (`servers`), or showing lines
+(`cli.up`).
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
+from movierec_assets.host.listeners import ServersListener
 
 if TYPE_CHECKING:
     from honcho.printer import Message
 
-MOST_BYTES = 5_000_000
-"""Of one file; the one before it is kept beside it."""
+MAX_BYTES = 5_000_000
+"""Size of a log file; the file before it is kept."""
 LAST_LINES = 15
-"""How many lines of a server that ended by itself are shown."""
+"""Lines that are reported of a server that ended by itself."""
 WARNING, ERROR = "WARNING", "ERROR"
 
 _SUPERVISOR = "system"
@@ -34,107 +33,92 @@ _LEVEL = re.compile(
     """,
     re.VERBOSE,
 )
-_EVENT_OF_RUN = re.compile(r" - (?:STEP|RUN|PIPELINE)_[A-Z_]+ - | - ENGINE_EVENT - ")
-_STAMP = re.compile(r"^\[?[\d/\-]{8,10}[T ][\d:.,]{8,}(?:\s[+-]\d{4})?\]?\s(?:-\s)?")
-_EXPECTED = ("No cursor for event type",)
-"""Warnings that say nothing: Dagster's, at its first start."""
+_RUN_EVENT = re.compile(r" - (?:STEP|RUN|PIPELINE)_[A-Z_]+ - | - ENGINE_EVENT - ")
+_TIME = re.compile(r"^\[?[\d/\-]{8,10}[T ][\d:.,]{8,}(?:\s[+-]\d{4})?\]?\s(?:-\s)?")
+_IGNORED = ("No cursor for event type",)
+"""Warnings of Dagster at its first start, which mean nothing."""
 
 
 class ServerLines:
-    """Takes the lines of servers, for `honcho` to print with.
+    """Log files of the servers; `honcho` calls it as its printer.
 
     Parameters
     ----------
     directory : Path
-        Gets one file a server, with the lines since its start and without colours, and the file before it.
-    console : Console
-        Told warnings and errors.
-    verbose : bool
-        Tell the console every line.
+        Gets one file for each server, with the lines since its start and without colours. The file of the start before
+        is kept.
+    listener : ServersListener
+        Gets every line.
 
     Attributes
     ----------
     width : int
-        Of the longest name; set by `honcho`.
+        Length of the longest name; set by `honcho`.
     """
 
-    def __init__(self, directory: Path, console: Console, *, verbose: bool = False) -> None:
+    def __init__(self, directory: Path, listener: ServersListener) -> None:
         self.directory = directory
         self.width = 0
-        self._console = console
-        self._verbose = verbose
+        self._listener = listener
         self._files: dict[str, RotatingFileHandler] = {}
         self._ended: str | None = None
 
     def path(self, name: str) -> Path:
-        """File of a server."""
+        """Log file of a server."""
         return self.directory / f"{name}.log"
 
     def write(self, message: Message) -> None:
-        """Keep the lines of a message, and show what is to be shown."""
+        """Write the lines of a message to the log file, and report them."""
         data = message.data
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
         for line in _COLOUR.sub("", text).splitlines():
             if message.name == _SUPERVISOR:
-                self._supervised(line)
+                self._read_supervisor(line)
             else:
                 self._file(message.name).emit(logging.makeLogRecord({"msg": line}))
-            if self._verbose:
-                time = f"{message.time:%H:%M:%S} {message.name:<{self.width}} | "
-                self._console.print(f"[dim]{escape(time)}[/]{escape(line)}", soft_wrap=True)
-            elif message.name != _SUPERVISOR:
-                self._show(message.name, line)
+            level = None if message.name == _SUPERVISOR else level_of(line)
+            self._listener.line(message.name, line, level, message.time)
 
-    def show_death(self, status: int) -> None:
-        """Tell that a server ended by itself, with its last lines."""
-        if self._ended is None:
-            return
-        path = self.path(self._ended)
-        last = path.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:] if path.is_file() else []
-        self._console.print(
-            f"[bold red]{self._ended} ended by itself, with exit status {status}; the others were stopped.[/] "
-            f"Its last lines, of {escape(str(path))}:",
-            soft_wrap=True,
-        )
-        for line in last:
-            self._console.print(f"  {escape(line)}", soft_wrap=True)
+    def report_death(self, status: int) -> None:
+        """Report the server that ended by itself, with its last lines."""
+        if self._ended is not None:
+            path = self.path(self._ended)
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+            self._listener.died(self._ended, status, path, lines[-LAST_LINES:])
 
     def close(self) -> None:
         """Close the files."""
         for file in self._files.values():
             file.close()
 
-    def _supervised(self, line: str) -> None:
-        """Note which server ended first."""
+    def _read_supervisor(self, line: str) -> None:
         stopped = re.fullmatch(r"(\S+) stopped \(rc=-?\d+\)", line)
         if stopped and self._ended is None:
             self._ended = stopped[1]
-        if line.endswith(" received") and not self._verbose:
-            self._console.print("[dim]Stopping[/]")
+        if line.endswith(" received"):
+            self._listener.stopping()
 
     def _file(self, name: str) -> RotatingFileHandler:
         if name not in self._files:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._files[name] = RotatingFileHandler(
-                self.path(name), maxBytes=MOST_BYTES, backupCount=1, encoding="utf-8", delay=True
+                self.path(name), maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8", delay=True
             )
             self._files[name].doRollover()  # each start has a file of its own
         return self._files[name]
 
-    def _show(self, name: str, line: str) -> None:
-        level = level_of(line)
-        if level is not None:
-            colour = "yellow" if level == WARNING else "red"
-            text = f"{name}: {_STAMP.sub('', line)}"
-            self._console.print(f"[{colour}]{escape(text)}[/]", soft_wrap=True)
-
 
 def level_of(line: str) -> str | None:
-    """Level of a server's line that somebody has to know: WARNING, ERROR, or None for any other line.
+    """Level of a server's line: WARNING, ERROR, or None for any other line.
 
-    Events of runs are None: they are told from Dagster's records.
+    Events of runs have level None, because they are reported from Dagster's records.
     """
     found = _LEVEL.search(line)
-    if found is None or _EVENT_OF_RUN.search(line) or any(text in line for text in _EXPECTED):
+    if found is None or _RUN_EVENT.search(line) or any(text in line for text in _IGNORED):
         return None
     return WARNING if WARNING in found.groups() else ERROR
+
+
+def without_time(line: str) -> str:
+    """A server's line without the time at its start."""
+    return _TIME.sub("", line)

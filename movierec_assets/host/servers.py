@@ -1,7 +1,7 @@
-"""`movierec up`: the servers of the platform, started together and stopped together.
+"""The servers of the platform, which start together and stop together.
 
-Belongs here: which programs run with which addresses. Supervising them is `honcho`'s work; what is shown of their lines
-is `server_lines`', and of runs `run_watch`'.
+Belongs here: the programs with their addresses and variables; `honcho` supervises them. Does not: the lines that they
+print (`server_lines`), or runs (`run_watch`).
 """
 
 from __future__ import annotations
@@ -13,42 +13,40 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import honcho.manager
 import requests
 from honcho.manager import Manager
-from rich.console import Console
-from rich.markup import escape
 
 from movierec_assets.host import CommandError, guard, run_watch
+from movierec_assets.host.listeners import ServersListener
 from movierec_assets.host.server_lines import ServerLines
 from movierec_assets.settings import Settings
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
 STOP_SECONDS = 20
-"""How long servers may take to end before they are killed; a run in progress ends first."""
+"""Servers that take longer to end are killed. A run in progress ends within this time."""
 
 _QUIET = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
 
 
-def serve(settings: Settings, console: Console, *, verbose: bool = False) -> int:
+def serve(settings: Settings, listener: ServersListener) -> int:
     """Run the MLflow server and Dagster (webserver, daemon, code server) until interrupted.
 
     Parameters
     ----------
     settings : Settings
         With the databases ready.
-    console : Console
-        Told the addresses as soon as they answer, then runs that start and end, warnings and errors.
-    verbose : bool
-        Show every line of the servers as well.
+    listener : ServersListener
 
     Returns
     -------
     int
-        0 after Ctrl-C or a request to end; the exit status of a server that ended by itself otherwise.
+        0 after Ctrl-C or a request to end; else the exit status of the server that ended by itself.
 
     Raises
     ------
@@ -60,31 +58,31 @@ def serve(settings: Settings, console: Console, *, verbose: bool = False) -> int
     addresses = {"Dagster": f"http://{HOST}:{settings.dagster_port}"}
     honcho.manager.KILL_WAIT = STOP_SECONDS
     environment = os.environ | _QUIET | {guard.VARIABLE: guard.start()}
-    lines = ServerLines(settings.state / "logs" / "servers", console, verbose=verbose)
+    lines = ServerLines(settings.state / "logs" / "servers", listener)
     manager = Manager(lines)
     if own_mlflow:
         _require_free("MLflow", settings.mlflow_port, "MOVIEREC_MLFLOW_PORT")
         addresses["MLflow"] = f"http://{HOST}:{settings.mlflow_port}"
         manager.add_process("mlflow", _mlflow_command(settings), env=environment | _mlflow_environment(settings))
-    # Elsewhere than in the project, where a .env of another state directory would be read.
+    # Not in the project directory, where a .env of another state directory would be read.
     manager.add_process("dagster", _dagster_command(settings), env=environment, cwd=str(settings.state))
     # A closed terminal ends the servers as Ctrl-C does.
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    console.print("[dim]Starting the servers[/]")
+    listener.starting()
     ended = threading.Event()
-    threading.Thread(target=_tell, args=(addresses, lines, console, ended), daemon=True).start()
+    threading.Thread(target=_report, args=(addresses, lines.directory, listener, ended), daemon=True).start()
     manager.loop()
     ended.set()
     lines.close()
     if manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM):
         return 0
     status = int(manager.returncode or 0)
-    lines.show_death(status)
+    lines.report_death(status)
     return status or 1
 
 
 def _program(name: str) -> str:
-    # Not its script: there, odd characters in the path break the line that names the interpreter.
+    # Not its script: odd characters in the path break the first line of scripts, which names the interpreter.
     return f"{shlex.quote(sys.executable)} -m {name}"
 
 
@@ -105,7 +103,7 @@ def _mlflow_command(settings: Settings) -> str:
 
 
 def _mlflow_environment(settings: Settings) -> dict[str, str]:
-    # The URL holds a password, which arguments would show to everybody on the machine. Without job execution the
+    # The URL holds a password, which all users of the machine could read in arguments. Without job execution the
     # server needs a fifth of the memory and half the time to start.
     return (
         os.environ
@@ -129,41 +127,28 @@ def _require_free(server: str, port: int, variable: str) -> None:
             ) from error
 
 
-def _tell(addresses: dict[str, str], lines: ServerLines, console: Console, ended: threading.Event) -> None:
-    """Say where the servers are, then which runs start and end."""
+def _report(addresses: dict[str, str], logs: Path, listener: ServersListener, ended: threading.Event) -> None:
+    """Report that the servers answer, then the runs that start and end."""
     since = datetime.now(UTC)
-    _announce(addresses, lines, console, ended)
-    if ended.is_set():
-        return
-    # Not earlier: Dagster is imported for it, and a process that is started meanwhile may get stuck in an import.
-    run_watch.watch(console, ended, since)
+    _report_answers(addresses, logs, listener, ended)
+    if not ended.is_set():
+        # Not earlier: it imports Dagster, and a process that is started meanwhile may get stuck in an import.
+        run_watch.watch(listener, ended, since)
 
 
-def _announce(addresses: dict[str, str], lines: ServerLines, console: Console, ended: threading.Event) -> None:
-    """Say where the servers are, once they answer."""
+def _report_answers(addresses: dict[str, str], logs: Path, listener: ServersListener, ended: threading.Event) -> None:
     deadline = time.monotonic() + READY_SECONDS
     waiting = dict(addresses)
     while waiting and time.monotonic() < deadline and not ended.is_set():
         for name, address in list(waiting.items()):
             path = "/server_info" if name == "Dagster" else "/health"
-            try:
-                answers = requests.get(address + path, timeout=2).ok
-            except requests.RequestException:
-                answers = False
-            if answers:
-                del waiting[name]
+            with suppress(requests.RequestException):
+                if requests.get(address + path, timeout=2).ok:
+                    del waiting[name]
         ended.wait(0.5)
     if ended.is_set():
         return
     if waiting:
-        console.print(
-            f"[yellow]Not answering after {READY_SECONDS} s: {', '.join(waiting)}. "
-            f"See the files in {escape(str(lines.directory))}.[/]",
-            soft_wrap=True,
-        )
-        return
-    console.print()
-    for name, address in addresses.items():
-        console.print(f"[bold green]{name:<8}[/] [link={address}]{address}[/link]")
-    console.print(f"[dim]Lines of the servers are in {escape(str(lines.directory))}[/]", soft_wrap=True)
-    console.print("[dim]Ctrl-C stops everything.[/]\n")
+        listener.warned(f"Not answering after {READY_SECONDS} s: {', '.join(waiting)}. See the files in {logs}.")
+    else:
+        listener.answering(addresses, logs)

@@ -1,5 +1,7 @@
-"""What assets, the API and the command line are handed: the database, the model registry, stored artefacts.
+"""What Dagster hands to assets: resources, IO managers, MLflow runs, and the lock of the only run.
 
-Belongs here: talking to Postgres, MLflow and the file store. Does not: what is computed (`recsys`), or Dagster
-assets (`defs`). Modules that import Dagster say so; the others stay importable without it.
+Belongs here: adapters between Dagster and the rooms below. Does not: assets (`defs`), or work that programs without
+Dagster need as well (`postgres`, `tables`, `models`, `datasets`).
+
+Dagster concept: resources, https://docs.dagster.io/guides/build/external-resources
 """

@@ -1,7 +1,7 @@
-"""Dagster resources: the database, the registry and the dataset, as assets ask for them.
+"""Dagster resources: the database, the registry and the dataset.
 
-Belongs here: which settings each one takes, read when a step starts. What they do is in `database`, `registry` and
-`datasets`, which know nothing of Dagster.
+Belongs here: the settings that each resource uses, read when a step starts. Does not: the work itself, which is in
+`tables`, `models` and `datasets`, without Dagster.
 
 Dagster concept: resources, https://docs.dagster.io/guides/build/external-resources
 """
@@ -24,7 +24,7 @@ from movierec_assets.tables.migrations import require_current
 
 
 def locate(settings: Settings, fetch: Callable[[Release], Path] | None) -> Located:
-    """The dataset that the settings ask for, or the one to use when they are silent.
+    """The dataset that the settings name; without one a dataset in data/, a download, or the demo.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class PostgresResource(ConfigurableResource[None]):
     """libpq URL; MOVIEREC_DATABASE_URL, or the embedded server, when None."""
 
     def open(self) -> Database:
-        """The database, whose schema is the one of this program.
+        """The database, after a check of its schema version.
 
         Raises
         ------
@@ -58,13 +58,13 @@ class PostgresResource(ConfigurableResource[None]):
 
 
 class RegistryResource(ConfigurableResource[None]):
-    """The model registry and its promotion."""
+    """The model registry."""
 
     uri: str | None = None
     """MLflow registry; MOVIEREC_MLFLOW_TRACKING_URI, or MLflow's database, when None."""
 
     def open(self) -> ModelRegistry:
-        """The registry, which answers.
+        """The registry, after a check that it answers.
 
         Raises
         ------
@@ -76,18 +76,18 @@ class RegistryResource(ConfigurableResource[None]):
 
 
 class DatasetResource(ConfigurableResource[None]):
-    """The files that are loaded."""
+    """The files to load."""
 
     choice: str | None = None
     """Release, `demo`, directory or archive; MOVIEREC_DATASET when None."""
 
     def locate(self) -> Located:
-        """The dataset, downloaded or made if need be."""
+        """The dataset; downloads or makes it when it is missing."""
         settings = self._settings()
         return locate(settings, lambda release: download(release, settings.data))
 
     def locate_present(self) -> Located:
-        """The dataset as far as it is on this machine; nothing is downloaded."""
+        """The dataset, if it is on this machine; downloads nothing."""
         return locate(self._settings(), None)
 
     def _settings(self) -> Settings:

@@ -1,8 +1,8 @@
-"""One run at a time, and no run that died unnoticed.
+"""One run at a time, and the end of runs whose process was killed.
 
 Belongs here: the locks that runs hold in the ratings database while they execute. Runs share tables and artefacts, so
-two at once would learn from each other's data; and a run whose process was killed stays "started" in Dagster for
-ever, because nobody is left to say otherwise. Locks of Postgres sessions tell both: they end with the process.
+two at once would mix their data. A run whose process was killed stays "started" in Dagster for ever. Locks of Postgres
+sessions solve both, because they end with the process.
 """
 
 from __future__ import annotations
@@ -23,40 +23,38 @@ if TYPE_CHECKING:
     from movierec_assets.models.registry import ModelRegistry
 
 _GRACE_SECONDS = 30.0
-"""A run that is this young may not have come to take its lock yet."""
+"""A run that started less than this long ago may not hold its lock yet."""
 
 
 @contextmanager
-def turn(database: Database, run_id: str, wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the turn to run, and show that the run is alive, for as long as the context lasts.
+def exclusive_run(database: Database, run_id: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of the only run, and a lock that shows that this run is alive, inside the context.
 
     Parameters
     ----------
     database : Database
     run_id : str
         Dagster run.
-    wait : callable
-        Called once when another run has the turn.
+    on_wait : callable
+        Called once when another run holds the lock.
     """
     with database.connect() as connection:
         connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
-        _try(connection, _alive(run_id))
-        told = False
-        while not _try(connection, f"{SCHEMA}.run"):
-            if not told:
-                wait()
-                told = True
-            time.sleep(0.5)
+        _try_lock(connection, _alive(run_id))
+        if not _try_lock(connection, f"{SCHEMA}.run"):
+            on_wait()
+            while not _try_lock(connection, f"{SCHEMA}.run"):
+                time.sleep(0.5)
         yield
 
 
 def end_dead_runs(instance: DagsterInstance, database: Database, registry: ModelRegistry) -> list[str]:
-    """Mark runs as failed whose process is gone, and their MLflow runs with them.
+    """Mark runs whose process is gone as failed, with their MLflow runs.
 
     Returns
     -------
     list of str
-        Ids of the runs that were ended.
+        Ids of these runs.
     """
     from dagster import DagsterRunStatus, RunsFilter  # noqa: PLC0415
 
@@ -67,7 +65,7 @@ def end_dead_runs(instance: DagsterInstance, database: Database, registry: Model
         for record in instance.get_run_records(RunsFilter(statuses=unfinished)):
             run_id = record.dagster_run.run_id
             since = record.start_time or record.create_timestamp.timestamp()
-            if time.time() - since < _GRACE_SECONDS or not _try(connection, _alive(run_id)):
+            if time.time() - since < _GRACE_SECONDS or not _try_lock(connection, _alive(run_id)):
                 continue
             instance.report_run_failed(
                 record.dagster_run,
@@ -83,9 +81,9 @@ def _alive(run_id: str) -> str:
     return f"{SCHEMA}.run.{run_id}"
 
 
-def _try(connection: Connection, what: str) -> bool:
-    """Take a lock of the session, unless another session has it."""
+def _try_lock(connection: Connection, name: str) -> bool:
+    """Take a lock for the session; False when another session holds it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [what])
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
         row = cursor.fetchone()
         return bool(row and row[0])

@@ -1,6 +1,6 @@
-"""Dagster's storage with connections that are kept, for processes that talk to it hundreds of times.
+"""A connection pool for Dagster's storage, for processes that use the storage hundreds of times.
 
-Belongs here: switching them on. `dagster-postgres` opens a connection for each event of a run otherwise, which took
+Belongs here: switching it on. Without a pool `dagster-postgres` opens a connection for each event of a run, which took
 half the time of a small run.
 """
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 _RECYCLE_SECONDS = 300
-_MOST_CONNECTIONS = 20
+_MAX_CONNECTIONS = 20
 
 
 def keep_connections(instance: DagsterInstance) -> None:
-    """Let an instance use its connections again, as Dagster's webserver does.
+    """Let an instance reuse its connections, as Dagster's webserver does.
 
-    A server that was started again in between makes the next statement fail: for processes that end with their run.
+    After a restart of Postgres the next statement fails, so this is for processes that end with their run.
     """
-    instance.optimize_for_webserver(statement_timeout=0, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MOST_CONNECTIONS)
+    instance.optimize_for_webserver(statement_timeout=0, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MAX_CONNECTIONS)

@@ -1,7 +1,7 @@
-"""How much memory this process has taken at most.
+"""Peak memory of this process.
 
-Belongs here: asking the system. Steps of a run share one process, so the mark is reset where a step begins; where the
-system cannot reset it (elsewhere than on Linux), it is that of the process since its start.
+Belongs here: asking the system. Steps of a run share one process, so the peak is reset where a step begins. Only Linux
+can reset it; elsewhere it counts from the start of the process.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _RESET_PEAK = "5"
 
 
 def reset_peak() -> None:
-    """Begin a new high-water mark, where the system can."""
+    """Count the peak from now on, where the system can."""
     with suppress(OSError):
         (_PROCESS / "clear_refs").write_text(_RESET_PEAK)
 
 
 def peak_rss_mb() -> float:
-    """Largest resident set since the last reset, in MB of a million bytes; shared libraries are part of it."""
+    """Largest resident set since the last reset, shared libraries included, in units of a million bytes."""
     with suppress(OSError):
         for line in (_PROCESS / "status").read_text().splitlines():
             if line.startswith("VmHWM:"):

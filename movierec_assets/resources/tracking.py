@@ -1,10 +1,10 @@
-"""Tracking of the one asset that trains: an MLflow run with the true status of the step.
+"""MLflow runs of the asset that trains, with the true status of the step.
 
-Belongs here: `mlflow_tracking` of dagster-mlflow at the platform's experiment, and the end of its run. That resource
-starts a run as soon as it is initialized, finds it again by the Dagster run id, and never ends it. Initialized for a
-whole job, as Dagster does when steps share a process, it would leave runs behind of jobs that failed before training;
-so it is initialized here, around the training itself, and exactly one asset does that. It is imported there, too,
-because MLflow takes over a second.
+Belongs here: starting and ending runs of `mlflow_tracking` (dagster-mlflow) in the platform's experiment. That resource
+starts a run when it is initialized, finds the run again by the Dagster run id, and never ends it. Dagster initializes
+resources for a whole job when steps share a process, so jobs that fail before training would leave runs behind.
+Therefore it is initialized here, around the training, by exactly one asset. MLflow takes over a second to import, so it
+is imported in functions.
 
 Dagster concept: https://docs.dagster.io/api/libraries/dagster-mlflow
 """
@@ -32,13 +32,13 @@ class MlflowTrackingResource(ConfigurableResource[None]):
     def run(self, context: AssetExecutionContext, name: str | None = None) -> Iterator[Any]:
         """An MLflow run that ends FINISHED, FAILED on an error, or KILLED on an interrupt.
 
-        A retried step continues the run of its Dagster run; there are never two.
+        A retried step continues the MLflow run of its Dagster run.
 
         Parameters
         ----------
         context : AssetExecutionContext
         name : str, optional
-            What the run does; the job's name without it.
+            Name of the run; the job's name by default.
 
         Yields
         ------
@@ -57,7 +57,7 @@ class MlflowTrackingResource(ConfigurableResource[None]):
             log_manager=context.log,
         ) as resources:
             mlflow = resources.mlflow
-            mlflow.set_registry_uri(uri)  # versions go where the registry looks for them, whatever was set before
+            mlflow.set_registry_uri(uri)  # another registry may have been set before
             try:
                 if name is not None:
                     mlflow.MlflowClient().update_run(mlflow.active_run().info.run_id, name=name)
@@ -72,7 +72,7 @@ class MlflowTrackingResource(ConfigurableResource[None]):
 
     @contextmanager
     def second_run(self, context: AssetExecutionContext, name: str) -> Iterator[Any]:
-        """An MLflow run beside the one of the training step, for another version that a Dagster run registers.
+        """A second MLflow run of the same Dagster run, for another version that it registers.
 
         Yields
         ------
@@ -89,7 +89,7 @@ class MlflowTrackingResource(ConfigurableResource[None]):
             yield mlflow
 
     def _ready(self, context: AssetExecutionContext) -> str:
-        """Make sure that the experiment is there; returns the tracking server."""
+        """Create the experiment if it is missing; returns the URI of the tracking server."""
         registry = ModelRegistry.of(get_settings(), self.uri)
         registry.ensure_experiment(context.log.warning)
         return registry.uri

@@ -143,7 +143,7 @@ def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None
     than a million likes a fit is dear: 12 fits are made, and all comparisons draw from them; that is about 15 minutes
     with 20 million ratings. Touches no database and no champion; downloads nothing.
     """
-    from movierec_assets.cli.evaluation import read_positives
+    from movierec_assets.host.evaluation import read_positives
     from movierec_assets.resources.configurable import locate
     from movierec_tests.benchmarks import gate as gates
     from movierec_tests.benchmarks import gate_report

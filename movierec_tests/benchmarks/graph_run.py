@@ -18,8 +18,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from movierec_assets.host.environment import platform
-from movierec_assets.host.run import run_job
+from movierec_assets.cli.run_progress import show_run
+from movierec_assets.host.environment import running_databases
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
@@ -71,10 +71,10 @@ class GraphRun:
 def run(console: Console) -> GraphRun:
     """Run the job `everything` on the platform that the environment describes."""
     begun = time.perf_counter()
-    with platform(get_settings(), lambda text: console.print(f"[dim]{escape(text)}[/]")) as settings:
+    with running_databases(get_settings(), lambda text: console.print(f"[dim]{escape(text)}[/]")) as settings:
         prepare_seconds = time.perf_counter() - begun
         started = time.time()
-        report = run_job("everything", settings, console)
+        report = show_run("everything", settings, console)
         ended = time.time()
         trained = report.metadata.get("als_model", {})
         return GraphRun(

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from movierec_assets.defs.preprocessing import ids_from
-from movierec_assets.host.environment import platform
+from movierec_assets.host.environment import running_databases
 from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.recsys import als
@@ -78,7 +78,7 @@ def compare(split: Split, ids: IdMaps, recipe: Recipe, before: Legacy, last: Leg
 
 
 def _last_two() -> tuple[Recipe, Legacy, Legacy]:
-    with platform(get_settings()) as settings:
+    with running_databases(get_settings()) as settings:
         registry = ModelRegistry.of(settings)
         number = max(version.number for version in registry.versions())
         before, last = (predecessor_of(registry, registry.version(each)) for each in (number - 1, number))

@@ -1,4 +1,4 @@
-"""A run in a process of its own, and what is told of long work where no line can move: in a file or a pipe."""
+"""Progress of long work in a file or a pipe, where no line can move, and the command of a run."""
 
 import io
 import json
@@ -10,8 +10,10 @@ import pytest
 from dagster import AssetExecutionContext, DagsterInstance, asset, materialize, validate_run_config
 from dagster._cli.job import job_execute_command
 from rich.console import Console
+from rich.status import Status
 
 from movierec_assets.cli import shared
+from movierec_assets.cli.run_progress import _RunLines
 from movierec_assets.definitions import build
 from movierec_assets.host import run
 from movierec_assets.recsys.interactions import Interactions
@@ -20,7 +22,7 @@ from movierec_assets.resources.io_managers import NpzStorage
 
 @dataclass
 class Clock:
-    """Stands in for the module `time`, and stands still unless it is moved."""
+    """Replaces the module `time`, and stands still unless it is moved."""
 
     now: float = 100.0
 
@@ -28,34 +30,41 @@ class Clock:
         return self.now
 
 
-def test_counted_work_is_told_in_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    console, clock = Console(file=io.StringIO(), width=80), Clock()
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
     monkeypatch.setattr(shared, "time", clock)
-    with shared.counting_bar(console) as tell:
+    return clock
+
+
+def _lines(console: Console) -> _RunLines:
+    return _RunLines(console, Status("", console=console))
+
+
+def test_counted_work_is_reported_every_few_seconds(clock: Clock) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    with shared.counting_bar(console) as progress:
         clock.now += shared.QUIET_SECONDS / 2
-        tell("Writing ratings.csv", 1, 1_000)
+        progress("Writing ratings.csv", 1, 1_000)
         clock.now += shared.QUIET_SECONDS
-        tell("Writing ratings.csv", 500, 1_000)
+        progress("Writing ratings.csv", 500, 1_000)
         clock.now += shared.QUIET_SECONDS / 2
-        tell("Writing ratings.csv", 600, 1_000)
+        progress("Writing ratings.csv", 600, 1_000)
     assert console.file.getvalue() == "Writing ratings.csv: 500 of 1,000\n"  # type: ignore[attr-defined]
 
 
-def test_an_asset_at_work_is_heard_of_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_asset_at_work_is_reported_every_few_seconds(clock: Clock) -> None:
     file, terminal = (Console(file=io.StringIO(), width=80, force_terminal=moves) for moves in (False, True))
-    clock = Clock()
-    monkeypatch.setattr(run, "time", clock)
-    began = clock.now
-    clock.now += run.QUIET_SECONDS / 2
-    assert run._tell_now_and_then(file, "als_model: iteration 1", began) == began
-    clock.now += run.QUIET_SECONDS
-    assert run._tell_now_and_then(file, "als_model: iteration 2", began) == clock.now
+    listeners = [_lines(file), _lines(terminal)]
+    for number in (1, 2):
+        clock.now += shared.QUIET_SECONDS * 0.6
+        for listener in listeners:
+            listener.logged("als_model", f"iteration {number}", warning=False)
     assert file.file.getvalue() == "als_model: iteration 2\n"  # type: ignore[attr-defined]
-    assert run._tell_now_and_then(terminal, "als_model: iteration 2", began) == began
     assert terminal.file.getvalue() == ""  # type: ignore[attr-defined]
 
 
-def test_lines_of_the_platform_are_told_and_those_of_dagster_only_kept(tmp_path: Path) -> None:
+def test_lines_of_the_platform_are_reported_and_those_of_dagster_are_not(tmp_path: Path, clock: Clock) -> None:
     @asset(io_manager_key="npz")
     def matrix() -> Interactions:
         zero = np.zeros(1)
@@ -71,16 +80,17 @@ def test_lines_of_the_platform_are_told_and_those_of_dagster_only_kept(tmp_path:
     with DagsterInstance.ephemeral() as instance:
         done = materialize([matrix, fit], instance=instance, resources={"npz": NpzStorage(base_path=str(tmp_path))})
         entries = instance.all_logs(done.run_id)
-    kept = [entry.user_message for entry in entries]
+    logged = [entry.user_message for entry in entries]
     for framework in ("Loading file from", "Writing file at", "Starting a new mlflow run"):
-        assert any(text.startswith(framework) for text in kept)
-    teller = run._Teller(run.Report(done.run_id, tmp_path), file)
-    told = [message for entry in entries if (message := teller.tell(entry)) is not None]
-    assert told == ["fit: Fitting 1 positive", "fit: That is few"]
-    shown = file.file.getvalue()  # type: ignore[attr-defined]
-    assert "! That is few\n" in shown, "a warning stays on the screen"
-    assert teller.report.warnings == ["That is few"]
-    assert "\x1b" not in shown
+        assert any(text.startswith(framework) for text in logged)
+    events = run.Events(run.Report(done.run_id, tmp_path), _lines(file))
+    for entry in entries:
+        clock.now += shared.QUIET_SECONDS
+        events.read(entry)
+    lines = [line.split("  ")[0] for line in file.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert lines == ["✓ matrix", "fit: Fitting 1 positive", "! That is few", "✓ fit"]
+    assert events.report.warnings == ["That is few"]
+    assert "\x1b" not in file.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("job", ["everything", "train"])

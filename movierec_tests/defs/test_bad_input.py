@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from dagster import AssetCheckResult, ExecuteInProcessResult, MaterializeResult, MetadataValue, build_asset_context
 
-from movierec_assets.cli import evaluation
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.defs.checks import most_rows_loaded
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.preprocessing import positive_ratings
+from movierec_assets.host import evaluation
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.tables.database import SCHEMA, Database

@@ -9,8 +9,8 @@ import pytest
 from dagster import DagsterInstance
 from dotenv import dotenv_values
 
-from movierec_assets.host.env_file import written_for
-from movierec_assets.host.environment import read_env_file, variables, write_env_file
+from movierec_assets.host.env_file import read_env_file, write_env_file, written_for
+from movierec_assets.host.environment import variables
 from movierec_assets.settings import SettingsError, get_settings
 
 PROJECT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def home(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MOVIEREC_HOME", str(directory))
     monkeypatch.setenv("MOVIEREC_EMBEDDED_DATABASE_URL", database_url)
     settings = get_settings()
-    write_env_file(settings)
+    write_env_file(settings.home, variables(settings))
     for name, value in variables(settings).items():
         monkeypatch.setenv(name, value)
     return directory

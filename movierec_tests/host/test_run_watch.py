@@ -1,4 +1,4 @@
-"""Runs as `movierec up` tells them, from a real Dagster instance."""
+"""Runs that `movierec up` reports, from a real Dagster instance."""
 
 import io
 import re
@@ -10,7 +10,8 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus, Failure, JobDefinition, OpExecutionContext, job, op
 from rich.console import Console
 
-from movierec_assets.host.run_watch import Runs, _duration
+from movierec_assets.cli.up import _Screen
+from movierec_assets.host.run_watch import Runs
 
 
 @op
@@ -35,19 +36,19 @@ def bad() -> None:
 
 @dataclass
 class Watched:
-    """An instance, and what was told of its runs."""
+    """An instance, and the lines that were printed about its runs."""
 
     instance: DagsterInstance
     console: Console
 
     def watcher(self, since: datetime | None = None) -> Runs:
-        return Runs(self.instance, self.console, since or datetime.now(UTC))
+        return Runs(self.instance, _Screen(self.console), since or datetime.now(UTC))
 
     def execute(self, what: JobDefinition) -> str:
         return what.execute_in_process(instance=self.instance, raise_on_error=False).run_id
 
     @property
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Lines without the time of day and durations."""
         text = self.console.file.getvalue()  # type: ignore[attr-defined]
         return [re.sub(r"^\d\d:\d\d:\d\d | in [\d.]+ s", "", line) for line in text.splitlines()]
@@ -59,42 +60,35 @@ def watched() -> Iterator[Watched]:
         yield Watched(instance, Console(file=io.StringIO(), width=80))
 
 
-def test_a_run_is_told_when_it_starts_and_when_it_ends_once(watched: Watched) -> None:
+def test_a_run_is_reported_when_it_starts_and_when_it_ends_once(watched: Watched) -> None:
     runs = watched.watcher()
     run_id = watched.execute(good)
     for _ in range(3):
-        runs.look()
-    assert watched.told == [f"▶ run of good {run_id[:8]} started", f"✓ run of good {run_id[:8]} succeeded"]
+        runs.poll()
+    assert watched.lines == [f"▶ run of good {run_id[:8]} started", f"✓ run of good {run_id[:8]} succeeded"]
     assert "\x1b" not in watched.console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_failed_run_is_told_with_its_step_and_the_first_line_of_the_error(watched: Watched) -> None:
+def test_a_failed_run_is_reported_with_its_step_and_the_first_line_of_the_error(watched: Watched) -> None:
     runs = watched.watcher()
     run_id = watched.execute(bad)
-    runs.look()
+    runs.poll()
     failed = f"✗ run of bad {run_id[:8]} failed: breaks: ratings.csv, line 7: no column rating"
-    assert watched.told == [f"▶ run of bad {run_id[:8]} started", failed]
+    assert watched.lines == [f"▶ run of bad {run_id[:8]} started", failed]
 
 
-def test_a_canceled_run_and_one_that_waits_are_told_apart(watched: Watched) -> None:
+def test_a_waiting_run_is_not_reported_and_a_canceled_one_is(watched: Watched) -> None:
     runs = watched.watcher()
     waiting = watched.instance.create_run_for_job(good, status=DagsterRunStatus.NOT_STARTED)
-    runs.look()
-    assert watched.told == []
+    runs.poll()
+    assert watched.lines == []
     watched.instance.report_run_canceled(waiting)
-    runs.look()
-    assert watched.told == [f"! run of good {waiting.run_id[:8]} canceled"]
+    runs.poll()
+    assert watched.lines == [f"! run of good {waiting.run_id[:8]} canceled"]
 
 
-def test_runs_that_ended_before_are_no_news(watched: Watched) -> None:
+def test_runs_that_ended_before_are_not_reported(watched: Watched) -> None:
     watched.execute(bad)
     runs = watched.watcher(since=datetime.now(UTC) + timedelta(seconds=5))
-    runs.look()
-    assert watched.told == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(4.26, "4.3 s"), (75, "1 min 15 s"), (3_600, "1 h 0 min"), (7_890, "2 h 11 min")]
-)
-def test_durations_are_told_in_few_words(seconds: float, text: str) -> None:
-    assert _duration(seconds) == text
+    runs.poll()
+    assert watched.lines == []

@@ -1,4 +1,4 @@
-"""What `movierec up` shows of its servers, and what it keeps of their lines."""
+"""Lines of the servers of `movierec up`: on the screen and in log files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from honcho.printer import Message
 from rich.console import Console
 
+from movierec_assets.cli import up
 from movierec_assets.host import guard, server_lines, servers
 from movierec_assets.host.server_lines import ServerLines, level_of
 from movierec_assets.settings import Settings
@@ -24,11 +25,12 @@ TICK = f"{STAMP} - dagster.daemon.SensorDaemon - \x1b[34mINFO\x1b[0m - Sensor de
 FAULT = f"{STAMP} - dagster.daemon.SensorDaemon - \x1b[34mERROR\x1b[0m - \x1b[31mSensor daemon caught an error\x1b[0m"
 
 
-class Screen:
-    """A console that is no terminal, and what was printed on it."""
+class Screen(up._Screen):
+    """The screen of the command on a console that is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, verbose: bool = False) -> None:
         self.console = Console(file=io.StringIO(), width=80)
+        super().__init__(self.console, verbose=verbose)
 
     @property
     def text(self) -> str:
@@ -40,18 +42,18 @@ def screen() -> Screen:
     return Screen()
 
 
-def _say(lines: ServerLines, text: str, name: str = "dagster") -> None:
+def _print(lines: ServerLines, text: str, name: str = "dagster") -> None:
     lines.write(Message("line", f"{text}\n".encode(), datetime(2026, 1, 2, 3, 4, 5), name, None))
 
 
 def test_ticks_go_to_a_file_without_colours_and_only_warnings_and_errors_to_the_screen(
     tmp_path: Path, screen: Screen
 ) -> None:
-    lines = ServerLines(tmp_path / "servers", screen.console)
+    lines = ServerLines(tmp_path / "servers", screen)
     for text in (TICK, FAULT, "Traceback (most recent call last):"):
-        _say(lines, text)
-    _say(lines, "2026/01/02 03:04:05 INFO:     Application startup complete.", "mlflow")
-    _say(lines, "2026/01/02 03:04:05 WARNING mlflow.store: the database is slow", "mlflow")
+        _print(lines, text)
+    _print(lines, "2026/01/02 03:04:05 INFO:     Application startup complete.", "mlflow")
+    _print(lines, "2026/01/02 03:04:05 WARNING mlflow.store: the database is slow", "mlflow")
     lines.close()
     assert screen.text.splitlines() == [
         "dagster: dagster.daemon.SensorDaemon - ERROR - Sensor daemon caught an error",
@@ -66,10 +68,11 @@ def test_ticks_go_to_a_file_without_colours_and_only_warnings_and_errors_to_the_
     assert "startup complete" in lines.path("mlflow").read_text()
 
 
-def test_verbose_shows_every_line(tmp_path: Path, screen: Screen) -> None:
-    lines = ServerLines(tmp_path, screen.console, verbose=True)
-    _say(lines, TICK)
-    _say(lines, "dagster started (pid=1)", "system")
+def test_verbose_shows_every_line(tmp_path: Path) -> None:
+    screen = Screen(verbose=True)
+    lines = ServerLines(tmp_path, screen)
+    _print(lines, TICK)
+    _print(lines, "dagster started (pid=1)", "system")
     assert "03:04:05 dagster | 2026-01-02 03:04:05 +0000" in screen.text
     assert "Sensor dead_runs skipped" in screen.text
     assert "dagster started (pid=1)" in screen.text
@@ -94,21 +97,21 @@ def test_verbose_shows_every_line(tmp_path: Path, screen: Screen) -> None:
         ('127.0.0.1:4 - "GET /ERROR HTTP/1.1" 200 OK', None),
     ],
 )
-def test_what_is_a_warning_or_an_error(line: str, level: str | None) -> None:
+def test_the_level_of_a_line(line: str, level: str | None) -> None:
     assert level_of(line) == level
 
 
-def test_files_do_not_grow_for_ever(tmp_path: Path, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_lines, "MOST_BYTES", 2_000)
+def test_log_files_have_a_largest_size(tmp_path: Path, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_lines, "MAX_BYTES", 2_000)
     for start in range(3):
-        lines = ServerLines(tmp_path, screen.console)
+        lines = ServerLines(tmp_path, screen)
         for number in range(100):
-            _say(lines, f"start {start}, line {number:06d}")
+            _print(lines, f"start {start}, line {number:06d}")
         lines.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dagster.log", "dagster.log.1"]
     assert all(path.stat().st_size <= 2_000 for path in tmp_path.iterdir())
     assert lines.path("dagster").read_text().splitlines()[-1] == "start 2, line 000099"
-    _say(again := ServerLines(tmp_path, screen.console), "the next start")
+    _print(again := ServerLines(tmp_path, screen), "the next start")
     assert again.path("dagster").read_text() == "the next start\n"
     assert "start 2, line 000099" in (tmp_path / "dagster.log.1").read_text()
 
@@ -128,16 +131,16 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
         signal.signal(each, handler)
 
 
-def test_a_server_that_dies_is_told_with_its_last_lines(
+def test_a_server_that_dies_is_reported_with_its_last_lines(
     settings: Settings, screen: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(servers, "_dagster_command", lambda _: "seq 1 30; echo the disk is full; sleep 1; exit 3")
-    assert servers.serve(settings, screen.console) == 3
+    assert servers.serve(settings, screen) == 3
     shown = screen.text.splitlines()
-    (said,) = [place for place, line in enumerate(shown) if "dagster ended by itself, with exit status 3" in line]
+    (index,) = [index for index, line in enumerate(shown) if "dagster ended by itself, with exit status 3" in line]
     path = settings.state / "logs" / "servers" / "dagster.log"
-    assert str(path) in shown[said]
-    assert shown[said + 1 :] == [*(f"  {number}" for number in range(17, 31)), "  the disk is full"]
+    assert str(path) in shown[index]
+    assert shown[index + 1 :] == [*(f"  {number}" for number in range(17, 31)), "  the disk is full"]
     assert "mlflow is here" in (path.parent / "mlflow.log").read_text()
 
 
@@ -153,5 +156,5 @@ def test_ctrl_c_stops_all_servers_and_is_no_failure(
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    assert servers.serve(settings, screen.console) == 0
+    assert servers.serve(settings, screen) == 0
     assert screen.text == "Starting the servers\nStopping\n"

@@ -23,12 +23,12 @@ def test_a_second_run_waits_for_the_first_and_says_so_once(database: Database) -
 
     def second() -> None:
         assert first_has_it.wait(PATIENCE)
-        with exclusive.turn(database, "second", waiting.set):
+        with exclusive.exclusive_run(database, "second", waiting.set):
             order.append("second")
 
     thread = threading.Thread(target=second)
     thread.start()
-    with exclusive.turn(database, "first", lambda: order.append("first waited")):
+    with exclusive.exclusive_run(database, "first", lambda: order.append("first waited")):
         first_has_it.set()
         assert waiting.wait(PATIENCE)
         time.sleep(0.2)  # time for the second to go ahead, were it let
@@ -38,9 +38,9 @@ def test_a_second_run_waits_for_the_first_and_says_so_once(database: Database) -
 
 
 def test_a_turn_ends_with_an_exception(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), exclusive.turn(database, "one", lambda: None):
+    with pytest.raises(ZeroDivisionError), exclusive.exclusive_run(database, "one", lambda: None):
         _ = 1 / 0
-    with exclusive.turn(database, "two", lambda: pytest.fail("nobody has the turn")):
+    with exclusive.exclusive_run(database, "two", lambda: pytest.fail("nobody has the turn")):
         pass
 
 
@@ -75,7 +75,7 @@ def test_a_run_that_is_executed_or_waits_for_its_turn_is_left_alone(
     started: tuple[DagsterInstance, str], platform_settings: Settings
 ) -> None:
     instance, run_id = started
-    with instance, exclusive.turn(Database(platform_settings.databases.ratings), run_id, lambda: None):
+    with instance, exclusive.exclusive_run(Database(platform_settings.databases.ratings), run_id, lambda: None):
         assert end_dead_runs(instance, platform_settings) == []
         run = instance.get_run_by_id(run_id)
         assert run is not None

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from movierec_assets.cli.evaluation import read_positives
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.host.evaluation import read_positives
 from movierec_assets.recsys import starts
 from movierec_assets.recsys.promotion import IMPROVEMENT_MARGIN
 from movierec_assets.recsys.recipe import Recipe

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from movierec_assets.cli.recommend import _show_answer
-from movierec_assets.cli.summary import _show_data, show_rejected
+from movierec_assets.cli.run_summary import _show_data, show_rejected
 from movierec_assets.serving.recommendations import Answer
 from movierec_assets.tables.loading import Rejected
 

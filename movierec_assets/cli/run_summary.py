@@ -1,12 +1,11 @@
-"""What a run came to, as the last screen of `movierec run` shows it.
+"""The last screen of `movierec run`.
 
-Belongs here: reading the results and laying them out. Following the run is in `run`.
+Belongs here: the text about the result of a run. Does not: lines during the run (`run_progress`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -26,22 +25,8 @@ from movierec_assets.tables.loading import Rejected, rejected_by_reason
 _METRICS = ("precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10")
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A user with favourites and recommendations, as titles."""
-
-    user_id: int
-    favourites: list[str]
-    recommended: list[str]
-
-
-def samples(database: Database, users: int = 5) -> list[Sample]:
-    """Users with many likes, spread over the ids, and what they are recommended."""
-    return [Sample(*row) for row in database.rows(read_sql("sample_recommendations"), {"users": users})]
-
-
 def show_success(report: Report, database: Database, console: Console) -> None:
-    """Lay out dataset, counts, metrics, champion, sample users, and where to look next."""
+    """Print dataset, counts, metrics, champion, example users, and the next commands."""
     facts = report.metadata
     console.print()
     _show_data(facts, console)
@@ -62,7 +47,7 @@ def show_success(report: Report, database: Database, console: Console) -> None:
             f"[bold]Written[/]    {written['dagster/row_count']:,} recommendations for {written['users']:,} users, by "
             f"version {written['model_version']} of {escape(str(written['dataset']))}"
         )
-        console.print(_samples(samples(database)))
+        console.print(_examples(database))
     for warning in report.warnings:
         console.print(f"[yellow]{escape(warning)}[/]")
     if "raw_ratings" in facts:
@@ -94,7 +79,7 @@ def _show_data(facts: dict[str, dict[str, Any]], console: Console) -> None:
 
 
 def show_rejected(rejected: Sequence[Rejected], console: Console) -> None:
-    """For each file, rows that did not load: how many for which reason, one of them, and the likely cause."""
+    """Print, for each file and reason, the number of rows that did not load, one of them, and the likely cause."""
     for file, group in groupby(rejected, key=lambda each: each.file):
         reasons = list(group)
         count = sum(each.rows for each in reasons)
@@ -104,15 +89,15 @@ def show_rejected(rejected: Sequence[Rejected], console: Console) -> None:
             soft_wrap=True,
         )
         for each in reasons:
-            told = told_reason(each.rows, each.reason, each.line, each.text)
-            console.print(Padding(escape(told), (0, 0, 0, 11)))
+            text = told_reason(each.rows, each.reason, each.line, each.text)
+            console.print(Padding(escape(text), (0, 0, 0, 11)))
             cause = likely_cause(reason_named(each.reason), of_movies=holds_movies(file))
             if cause is not None:
                 console.print(Padding(f"[dim]{escape(cause)}[/]", (0, 0, 0, 13)))
 
 
 def _show_champion(champion: dict[str, Any], console: Console) -> None:
-    """The champion with the decision that made it, and the challenger where that is another version."""
+    """Print the champion with its decision, and the challenger if it is another version."""
     number, challenger = champion["champion_version"], champion["challenger_version"]
     console.print(f"[bold]Champion[/]   version {number} of {escape(str(champion['dataset']))}")
     if champion["promoted"] or champion["unchanged"]:
@@ -127,7 +112,7 @@ def _show_decision(outcome: str, reason: str, console: Console) -> None:
 
 
 def show_failure(report: Report, console: Console) -> None:
-    """Say why, on the last lines."""
+    """Print why the run failed, on the last lines."""
     console.print()
     console.print(
         "[bold red]The run failed.[/] Tables and champion are as far as the last asset that succeeded left them."
@@ -138,7 +123,7 @@ def show_failure(report: Report, console: Console) -> None:
 
 
 def _metrics(evaluation: dict[str, Any], champion: dict[str, Any]) -> Table:
-    """Metrics of the version that is served in bold, of the challenger where that is another one, and of popularity."""
+    """Metrics of the served version (in bold), of the challenger if it is another version, and of popularity."""
     challenger, served = evaluation["model_version"], champion.get("champion_version", evaluation["champion_version"])
     columns: list[tuple[str, str, bool]] = []
     if served not in (0, challenger) and "champion_ndcg_at_10" in evaluation:
@@ -159,11 +144,12 @@ def _metrics(evaluation: dict[str, Any], champion: dict[str, Any]) -> Table:
     return table
 
 
-def _samples(found: list[Sample]) -> Table:
+def _examples(database: Database, users: int = 5) -> Table:
+    """Users with many likes, spread over the ids, with titles that they like and that they are recommended."""
     table = Table(title="Five users", title_justify="left", show_lines=True)
     table.add_column("user", justify="right")
     table.add_column("likes", ratio=1)
     table.add_column("is recommended", ratio=1)
-    for sample in found:
-        table.add_row(str(sample.user_id), escape("\n".join(sample.favourites)), escape("\n".join(sample.recommended)))
+    for user_id, liked, recommended in database.rows(read_sql("sample_recommendations"), {"users": users}):
+        table.add_row(str(user_id), escape("\n".join(liked)), escape("\n".join(recommended)))
     return table

@@ -1,12 +1,12 @@
-"""`movierec evaluate`: an experiment on a dataset, without any database.
+"""Input and output files of `movierec evaluate`, which uses no database.
 
-Belongs here: from files to positives, and the files that let others score the result. The experiment is
-`recsys.experiment`.
+Belongs here: reading positives from the files of a dataset, and exporting the ranked lists. Does not: the experiment
+(`recsys.experiment`), or the text of its result (`cli.evaluate`).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from movierec_assets.datasets.evidence import MORE_RATINGS_THAN
 from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
 from movierec_assets.progress import Log, Progress
 from movierec_assets.recsys.errors import no_positives
-from movierec_assets.recsys.experiment import CUTOFFS_OF, HEADLINES_OF, Experiment
-from movierec_assets.recsys.report import as_markdown
+from movierec_assets.recsys.experiment import Experiment
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.histories import RatingColumns
 from movierec_assets.tables.loading import limits_of
@@ -31,7 +30,7 @@ def read_positives(
     progress: Progress,
     log: Log = lambda _: None,
 ) -> RatingColumns:
-    """Positives of the eligible users, as the assets would give them.
+    """Positives of the eligible users, the same as the assets read from the database.
 
     Parameters
     ----------
@@ -39,16 +38,16 @@ def read_positives(
     threshold : float
         Stars from which a rating is a positive.
     progress : callable
-        Called with bytes read and bytes in all.
+        Called with the bytes read and the bytes in total.
     log : callable
-        Told of rows that do not load.
+        Called with a line about rows that do not load.
 
     Raises
     ------
     DatasetError
-        When the files cannot be read, or too much in them does not fit.
+        When the files cannot be read, or too many rows do not load.
     RecsysError
-        When there is no positive among them.
+        When there is no positive.
     """
     limits = replace(limits_of(get_settings()), positive_threshold=threshold, unordered=True)
     movies = read_movies(files)
@@ -80,10 +79,10 @@ def read_positives(
 
 
 def export(experiment: Experiment, directory: Path) -> None:
-    """Write what anybody needs to score the lists: `topk`, `heldout` and `train`, each a Parquet file.
+    """Write the Parquet files `topk`, `heldout` and `train`, from which others can score the lists.
 
     `topk` has columns user_id, rank (from 1), movie_id and score; the others user_id and movie_id. All hold MovieLens
-    ids. `train` is everything that the lists must not hold: the scored users' histories, and all that was fitted on.
+    ids. `train` has the pairs that the lists must not hold: the data of the fit, and the histories of the scored users.
     """
     task, ids, lists = experiment.task, experiment.ids, experiment.lists
     users = ids.user_ids[task.users]
@@ -109,45 +108,6 @@ def export(experiment: Experiment, directory: Path) -> None:
         ]
     )
     pairs.drop_duplicates().to_parquet(directory / "train.parquet", index=False)
-
-
-def as_json(experiment: Experiment, dataset: str, seed: int) -> dict[str, Any]:
-    """Metrics of the model and of every baseline, and how they came about, as plain values."""
-    found = experiment.found
-    return {
-        "dataset": dataset,
-        "protocol": experiment.protocol,
-        "seed": seed,
-        "users": len(experiment.task.users),
-        "train_pairs": len(experiment.task.train),
-        "held_out_pairs": len(experiment.task.held_out),
-        "recipe": experiment.recipe.as_dict(),
-        "search": None
-        if found is None
-        else {
-            "trials": len(found.trials),
-            "complete": sum(trial.state == "complete" for trial in found.trials),
-            "best": found.best.as_dict(),
-            "lead_over_built_in": asdict(found.lead),
-        },
-        "metrics": {each.ranker: each.means() for each in experiment.evaluations},
-        "intervals": {
-            name: {each.ranker: asdict(each.interval(name)) for each in experiment.evaluations}
-            for name in HEADLINES_OF[experiment.protocol]
-        },
-    }
-
-
-def as_report(experiment: Experiment) -> str:
-    """Markdown for people: metrics of the model and of every baseline, with intervals and slices."""
-    return as_markdown(
-        experiment.evaluations,
-        users=len(experiment.task.users),
-        held_out=len(experiment.task.held_out),
-        protocol=experiment.protocol,
-        cutoffs=CUTOFFS_OF[experiment.protocol],
-        headlines=HEADLINES_OF[experiment.protocol],
-    )
 
 
 def _pairs(user_id: Any, movie_id: Any) -> pd.DataFrame:
