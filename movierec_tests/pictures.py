@@ -1,0 +1,158 @@
+"""The pictures of the pages, taken from the platform as it runs on the demo set.
+
+Belongs here: what is shown, and how large. `python -m movierec_tests.pictures [DIRECTORY]` runs the demo set in that
+directory, or in a temporary one, and writes the pictures into docs/. It needs Chromium and the package `playwright`.
+Does not: the drawing of the asset graph (`asset_graph`), which a test compares with the definitions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.text import Text
+
+from movierec_tests.asset_graph import PICTURE
+
+DOCS = PICTURE.parent
+DAGSTER, MLFLOW = "3961", "5961"
+GROUPS = ("ingestion", "preprocessing", "training", "serving")
+RECOMMEND = ("recommend", "--like", "Toy Story", "--like", "Heat", "-k", "8")
+COLUMNS = 110
+
+Box = tuple[int, int, int, int]
+"""Left, top, width and height in pixels."""
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "movierec_assets.cli", *arguments]
+
+
+def save(shot: bytes, name: str, width: int | None = None) -> None:
+    """Write a screenshot with a palette, which makes it a quarter as large."""
+    picture = Image.open(io.BytesIO(shot)).convert("RGB")
+    if width:
+        picture = picture.resize((width, picture.height * width // picture.width), Image.Resampling.LANCZOS)
+    picture.quantize(128, dither=Image.Dither.NONE).save(DOCS / name, optimize=True)
+
+
+def recommendations(environment: dict[str, str]) -> None:
+    """The output of `movierec recommend`, as text in an SVG."""
+    asked = command(*RECOMMEND)
+    printed = subprocess.run(asked, env=environment, check=True, capture_output=True, text=True).stdout
+    console = Console(record=True, width=COLUMNS, file=io.StringIO())
+    console.print(Text('$ movierec recommend --like "Toy Story" --like "Heat" -k 8'))
+    console.print(Text.from_ansi(printed.rstrip()))
+    console.save_svg(str(DOCS / "recommendations.svg"), title="movierec")
+
+
+def _settled(page: Any, seconds: float = 2) -> None:
+    page.wait_for_timeout(1000 * seconds)
+
+
+def _clip(page: Any, box: Box) -> bytes:
+    return bytes(page.screenshot(clip=dict(zip(("x", "y", "width", "height"), box, strict=True))))
+
+
+def lineage(page: Any) -> None:
+    """Dagster's graph of all assets, from top to bottom."""
+    page.set_viewport_size({"width": 1500, "height": 1400})
+    expanded = "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
+    address = f"http://127.0.0.1:{DAGSTER}/asset-groups?expanded={expanded}"
+    page.goto(address)
+    page.get_by_text("positive_ratings").last.wait_for()
+    page.get_by_text("Hide navigation").click()
+    _settled(page)
+    page.mouse.click(1472, 1292)
+    page.get_by_text("vertical orientation").click()
+    _settled(page)
+    page.goto(address)
+    page.get_by_text("positive_ratings").last.wait_for()
+    _settled(page, 5)
+    save(_clip(page, (400, 110, 1030, 1215)), "lineage-in-dagster.png", width=860)
+
+
+def reports(page: Any) -> None:
+    """The evaluation in Dagster: the table, and the plot of slices."""
+    page.set_viewport_size({"width": 1300, "height": 800})
+    page.goto(f"http://127.0.0.1:{DAGSTER}/assets/model_evaluation?view=overview")
+    boxes = {"report": (130, 95, 1040, 610), "slices": (130, 64, 1040, 530)}
+    for key, box in boxes.items():
+        row = page.locator("tr", has=page.get_by_text(key, exact=True)).last
+        row.wait_for()
+        row.get_by_text("Show").first.click()
+        _settled(page)
+        page.mouse.move(650, 400)
+        page.mouse.wheel(0, -9000)
+        _settled(page, 1)
+        save(_clip(page, box), f"{key}-in-dagster.png")
+        page.keyboard.press("Escape")
+        _settled(page, 1)
+
+
+def version(page: Any) -> None:
+    """The page of the first version in MLflow."""
+    page.set_viewport_size({"width": 1500, "height": 1000})
+    page.goto(f"http://127.0.0.1:{MLFLOW}/#/models/movierec-als/versions/1")
+    page.get_by_text("Version 1").first.wait_for()
+    _settled(page, 4)
+    if (close := page.get_by_role("button", name="Try it now")).count():
+        close.click()
+    _settled(page, 1)
+    save(_clip(page, (198, 8, 910, 640)), "version-in-mlflow.png")
+
+
+def wait_for(port: str, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(1)
+        else:
+            return
+    raise TimeoutError(f"Nothing answers at port {port}.")
+
+
+def screenshots(shots: list[Callable[[Any], None]]) -> None:
+    with importlib.import_module("playwright.sync_api").sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for shot in shots:
+            shot(browser.new_page())
+        browser.close()
+
+
+def main(directory: Path) -> None:
+    environment = {**os.environ, "MOVIEREC_STATE_DIR": str(directory), "COLUMNS": str(COLUMNS), "FORCE_COLOR": "1"}
+    environment |= {"MOVIEREC_DAGSTER_PORT": DAGSTER, "MOVIEREC_MLFLOW_PORT": MLFLOW}
+    subprocess.run(command("run", "--dataset", "demo"), env=environment, check=True)
+    recommendations(environment)
+    with subprocess.Popen(command("up"), env=environment) as servers:
+        try:
+            wait_for(DAGSTER)
+            wait_for(MLFLOW)
+            screenshots([lineage, reports, version])
+        finally:
+            servers.send_signal(signal.SIGINT)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as made:
+            main(Path(made))
