@@ -23,7 +23,6 @@ from movierec_assets.datasets.rejects import Reason, Rejects
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.progress import report_progress
-from movierec_assets.defs.provenance import record
 from movierec_assets.defs.recommendations import PER_USER
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.recsys.comparison import paired_difference
@@ -32,6 +31,7 @@ from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.shortage import why_few
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.provenance import record
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.database import SCHEMA

@@ -22,7 +22,13 @@ from movierec_assets.defs.presentation import (
     table,
 )
 from movierec_assets.defs.progress import report_progress
-from movierec_assets.defs.provenance import (
+from movierec_assets.defs.sources import NothingLoadedError, require_ratings, sources_of
+from movierec_assets.models.version import POSITIVE_THRESHOLD
+from movierec_assets.recsys.errors import RecsysError, no_positives
+from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.split import leave_latest_out
+from movierec_assets.resources.configurable import PostgresResource
+from movierec_assets.resources.provenance import (
     FINGERPRINT,
     POSITIVES,
     SOURCES,
@@ -30,17 +36,8 @@ from movierec_assets.defs.provenance import (
     SPLIT_PARTS,
     fingerprint,
     record,
-    require_ratings,
-    require_recorded,
-    sources_of,
     split_of,
 )
-from movierec_assets.models.version import POSITIVE_THRESHOLD
-from movierec_assets.recsys.errors import RecsysError, no_positives
-from movierec_assets.recsys.interactions import IdMaps, Interactions
-from movierec_assets.recsys.split import leave_latest_out
-from movierec_assets.resources.configurable import PostgresResource
-from movierec_assets.resources.provenance import NothingLoadedError
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.histories import counts_of, read_positives, titles_of
@@ -99,7 +96,6 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     )
     context.add_output_metadata(
         {
-            FINGERPRINT: MetadataValue.text(fingerprint(frame)),
             SOURCES: MetadataValue.json(sources),
             "threshold": MetadataValue.float(threshold),
             "users": MetadataValue.int(users),
@@ -157,7 +153,7 @@ def split_matrices(
     context: AssetExecutionContext, postgres: PostgresResource, positive_ratings: pd.DataFrame
 ) -> tuple[Output[Interactions], Output[Interactions], Output[Interactions], Output[pd.DataFrame]]:
     """Leave-latest-out: the latest positives of each user are test, of the rest the latest are validation."""
-    sources = require_recorded(context.instance, "split_matrices", "positive_ratings", positive_ratings)
+    recorded = record(context.instance, "positive_ratings")
     columns = [positive_ratings[name].to_numpy() for name in ("user_id", "movie_id", "rating", "rated_at")]
     split, ids = report_progress(
         context.log, f"Dividing {len(positive_ratings):,} positives in time", lambda _: leave_latest_out(*columns)
@@ -182,11 +178,10 @@ def split_matrices(
     parts: dict[str, Interactions | pd.DataFrame] = dict(
         zip(SPLIT_PARTS, (split.train, split.validation, split.test, maps), strict=True)
     )
-    fingerprints = {name: fingerprint(part) for name, part in parts.items()}
     together = {
-        SPLIT: MetadataValue.text(split_of(fingerprints)),
-        SOURCES: MetadataValue.json({"protocol": "leave-latest-out", **sources}),
-        POSITIVES: MetadataValue.text(record(context.instance, "positive_ratings")[FINGERPRINT]),
+        SPLIT: MetadataValue.text(split_of({name: fingerprint(part) for name, part in parts.items()})),
+        SOURCES: MetadataValue.json({"protocol": "leave-latest-out", **recorded.get(SOURCES, {})}),
+        POSITIVES: MetadataValue.text(recorded[FINGERPRINT]),
     }
 
     def output(name: str, part: Interactions) -> Output[Interactions]:
@@ -194,7 +189,6 @@ def split_matrices(
             part,
             output_name=name,
             metadata={
-                FINGERPRINT: MetadataValue.text(fingerprints[name]),
                 **together,
                 **rows(len(part)),
                 "shape": MetadataValue.text(f"{part.shape[0]:,} users x {part.shape[1]:,} movies"),
@@ -213,7 +207,6 @@ def split_matrices(
             maps,
             output_name="id_maps",
             metadata={
-                FINGERPRINT: MetadataValue.text(fingerprints["id_maps"]),
                 **together,
                 "users": MetadataValue.int(ids.shape[0]),
                 "movies": MetadataValue.int(ids.shape[1]),

@@ -14,7 +14,6 @@ from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResu
 from movierec_assets.defs.decision_metadata import require_compared_with, shown_decision, shown_history
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, LEAD, NO_CHAMPION, POPULARITY_LISTS
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
-from movierec_assets.defs.provenance import SPLIT, UNCHANGED, record, require_recorded
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.decision_history import Record
 from movierec_assets.models.decisions import Promotions, Turn
@@ -25,7 +24,7 @@ from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.promotion import HELD, Comparison, Decision, Margins, decide, decide_refit
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.provenance import mismatches, refuse
+from movierec_assets.resources.provenance import SPLIT, UNCHANGED, mismatches, record, refuse
 from movierec_assets.settings import get_settings
 
 NOTHING_CHANGED = "Nothing has changed since it was trained: the same likes, recipe, seed and code."
@@ -99,7 +98,7 @@ def champion_model(
     """
     versions = registry.open()
     promotions = Promotions(versions, postgres.open())
-    evaluated = _require_together(context, als_model, champion_refit, model_evaluation, versions)
+    evaluated = _require_together(context, als_model, champion_refit, versions)
     scores = {
         str(ranker): frame.set_index("user_id")[HEADLINE]
         for ranker, frame in model_evaluation.groupby("ranker", sort=False)
@@ -324,13 +323,9 @@ def _require_together(
     context: AssetExecutionContext,
     als_model: Challenger,
     champion_refit: ChampionFit,
-    evaluation: pd.DataFrame,
     versions: ModelRegistry,
 ) -> dict[str, Any]:
     """Refuse an evaluation of others, and a registry with another version of this number; returns its metadata."""
-    require_recorded(context.instance, "champion_model", "als_model", als_model)
-    require_recorded(context.instance, "champion_model", "champion_refit", champion_refit)
-    require_recorded(context.instance, "champion_model", "model_evaluation", evaluation)
     evaluated = record(context.instance, "model_evaluation")
     registered = versions.version(als_model.version)
     refuse(

@@ -22,16 +22,16 @@ from movierec_assets.defs.presentation import (
     search_history,
     table,
 )
-from movierec_assets.defs.provenance import require_of_loaded, require_one_split
+from movierec_assets.defs.sources import dataset_of, require_of_loaded
 from movierec_assets.models.recipes import record_search, trials_url
 from movierec_assets.models.search_log import log_search
-from movierec_assets.models.version import DATASET, DATASET_ID, POSITIVE_THRESHOLD
+from movierec_assets.models.version import POSITIVE_THRESHOLD
 from movierec_assets.recsys import search as searching
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.search import Budget, Exam, Trial
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.tables.known_datasets import DatasetRef
+from movierec_assets.resources.provenance import SOURCES, record
 
 SEARCH_VERSION = "1"
 """Raised when the same data and seed would be searched in another way; unfinished studies are then left behind."""
@@ -68,9 +68,7 @@ def hyperparameters(
     interrupted goes on where it was; its trials are in Postgres.
     """
     database, versions = postgres.open(), registry.open()
-    _, sources = require_one_split(
-        context.instance, "hyperparameters", train_matrix=train_matrix, validation_matrix=validation_matrix
-    )
+    sources = record(context.instance, "train_matrix").get(SOURCES, {})
     require_of_loaded(database, "hyperparameters", sources)
     exam = Exam.latest(train_matrix, validation_matrix)
     data = (train_matrix.fingerprint() + validation_matrix.fingerprint()).encode()
@@ -98,7 +96,7 @@ def hyperparameters(
     best = max(trial.value for trial in found.trials if trial.value is not None)
     won = "better than the built-in recipe" if found.lead.low > 0 else "not clearly better; the built-in recipe stays"
     pictures = {"history": search_history(found.trials), "parallel_coordinates": parallel_coordinates(found.trials)}
-    dataset = DatasetRef(sources[DATASET_ID], sources[DATASET]) if DATASET_ID in sources else None
+    dataset = dataset_of(sources)
     mlflow_run_id = log_search(
         versions, found.recipe, found.trials, pictures, dagster_run_id=context.run.run_id, dataset=dataset
     )

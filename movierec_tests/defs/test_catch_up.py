@@ -30,12 +30,13 @@ from movierec_assets.definitions import build
 from movierec_assets.defs import catch_up
 from movierec_assets.defs.attempts import PAUSE, ended
 from movierec_assets.defs.catch_up import CAUSE_TAG, Memory, dataset_file_sensor, stamp_of
-from movierec_assets.defs.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS, sources_of
 from movierec_assets.defs.registry_operations import note_rejection
+from movierec_assets.defs.sources import sources_of
 from movierec_assets.defs.staleness import GRACE
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.version import CHAMPION
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
+from movierec_assets.resources.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
 from movierec_assets.settings import DatabaseUrls
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.loading import is_loaded, load_movies, load_ratings
