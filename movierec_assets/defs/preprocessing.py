@@ -1,6 +1,6 @@
-"""From tables to matrices: what each user liked, divided in time.
+"""From tables to matrices: the likes of each user, divided in time.
 
-Belongs here: the assets of the group `preprocessing`. The division itself is in `recsys.split`.
+Belongs here: the assets of the group `preprocessing`. Does not: the division itself (see `recsys.split`).
 
 Dagster concept: multi-assets, https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
 """
@@ -69,7 +69,7 @@ def _matrix(description: str) -> AssetOut:
     ),
 )
 def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource) -> pd.DataFrame:
-    """What eligible users liked: ratings of at least four stars; of a pair rated twice the latest counts."""
+    """Likes of eligible users: ratings of at least four stars; of a pair rated twice the latest counts."""
     threshold = get_settings().positive_threshold
     database = postgres.open()
     require_ratings(database, "positive_ratings", before="raw_ratings and eligible_users")
@@ -103,7 +103,7 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
             "histogram": rating_histogram(*counts_of(positives.rating)),
             "long_tail": long_tail(counts),
             "preview": table(
-                ["title", "likes"], [[titles.get(int(movies[at]), "?"), int(counts[at])] for at in best_liked]
+                ["title", "likes"], [[titles.get(int(movies[index]), "?"), int(counts[index])] for index in best_liked]
             ),
         }
     )
@@ -212,13 +212,13 @@ def split_matrices(
                 "movies": MetadataValue.int(ids.shape[1]),
                 "evaluated_users": MetadataValue.int(len(evaluated)),
                 "steps": table(["step", "rows"], steps),
-                "preview": _first_places(ids, database),
+                "preview": _first_rows(ids, database),
             },
         ),
     )
 
 
-def _first_places(ids: IdMaps, database: Database) -> MetadataValue[str]:
+def _first_rows(ids: IdMaps, database: Database) -> MetadataValue[str]:
     users, movies = ids.user_ids[:3].tolist(), ids.movie_ids[:5].tolist()
     titles = titles_of(database, movies)
     return table(
@@ -232,7 +232,7 @@ def _first_places(ids: IdMaps, database: Database) -> MetadataValue[str]:
 
 def _newest(part: Interactions, ids: IdMaps, database: Database) -> MetadataValue[str]:
     users, movies, stars, rated_at = part.triplets()
-    # The latest few without sorting ten million.
+    # A partition finds the latest eight without sorting ten million.
     latest = np.partition(rated_at, -8)[-8] if len(rated_at) > 8 else 0
     newest = np.flatnonzero(rated_at >= latest)
     newest = newest[np.argsort(-rated_at[newest], kind="stable")][:8]
@@ -252,7 +252,7 @@ def _newest(part: Interactions, ids: IdMaps, database: Database) -> MetadataValu
 
 
 def frame_of(ids: IdMaps) -> pd.DataFrame:
-    """Id maps as the table that `id_maps` holds."""
+    """Id maps as the table that `id_maps` stores."""
     return pd.concat(
         [
             pd.DataFrame({"axis": axis, "position": np.arange(len(values), dtype=np.int32), "id": values})
@@ -263,7 +263,7 @@ def frame_of(ids: IdMaps) -> pd.DataFrame:
 
 
 def ids_from(frame: pd.DataFrame) -> IdMaps:
-    """Read back what `frame_of` gave."""
+    """Id maps from the table that `id_maps` stores."""
     user_ids, movie_ids = (
         frame.loc[frame["axis"] == axis].sort_values("position")["id"].to_numpy() for axis in ("user", "movie")
     )

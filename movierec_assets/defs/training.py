@@ -13,7 +13,7 @@ import pandas as pd
 from dagster import AssetExecutionContext, Config, MetadataValue, Output, asset
 from pydantic import Field
 
-from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
+from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, learning_curves, loss_curve, table
 from movierec_assets.defs.training_inputs import TrainingData, TrainingInputs, has_changed
 from movierec_assets.defs.tuning import hyperparameters
 from movierec_assets.defs.versions import TrainedVersion, Training, TrainingStep, find_or_train, own_fit
@@ -228,7 +228,7 @@ def _shown_training(training: Training) -> dict[str, Any]:
     fits, losses = training.fits, training.losses
     return {
         "training_loss": MetadataValue.float(losses[max(losses)]),
-        "learning_curve": learning_curve(losses),
+        "learning_curve": loss_curve(losses),
         "start": MetadataValue.text(training.start),
         "iterations": MetadataValue.int(max(losses)),
         "evaluation_fit_seconds": MetadataValue.float(fits.seconds["scored"]),
@@ -249,5 +249,5 @@ def _learning_curves(fits: Fits) -> dict[str, MetadataValue[Any]]:
     rows = [["this one", fits.course.iterations, fits.course.ndcg[-1]], [name, cold.iterations, cold.ndcg[-1]]]
     return shown | {
         "warm_and_cold": table(["fit on the training part", "iterations", "validation NDCG@10"], rows),
-        "courses": courses({"this one": fits.course.ndcg, name: cold.ndcg}),
+        "courses": learning_curves({"this one": fits.course.ndcg, name: cold.ndcg}),
     }

@@ -1,7 +1,7 @@
-"""The search for a recipe: an asset with a cadence of its own.
+"""The search for a recipe: an asset with a schedule of its own.
 
-Belongs here: `hyperparameters`. The search is `recsys.search`; it is handed train and validation only. Training takes
-the last winner, so the asset is in front of `als_model` in the graph, but no daily job waits for a search.
+Belongs here: `hyperparameters`. It is upstream of `als_model`, which takes the last winner, but no daily job waits for
+a search. Does not: how a search works (see `recsys.search`).
 
 Dagster concept: run configuration, https://docs.dagster.io/guides/operate/configuration/run-configuration
 """
@@ -34,7 +34,7 @@ from movierec_assets.resources.configurable import PostgresResource, RegistryRes
 from movierec_assets.resources.provenance import SOURCES, record
 
 SEARCH_VERSION = "1"
-"""Raised when the same data and seed would be searched in another way; unfinished studies are then left behind."""
+"""To be raised when the same data and seed are searched in another way: unfinished studies are then not resumed."""
 
 
 class SearchConfig(Config):
@@ -47,7 +47,7 @@ class SearchConfig(Config):
 
 @asset(
     group_name=TRAINING,
-    # Of the split the search sees these two; it cannot see the test part.
+    # The search never sees the test part.
     ins={"train_matrix": AssetIn(), "validation_matrix": AssetIn()},
     kinds={"optuna", "postgres"},
     owners=[MODEL_TEAM],
@@ -65,7 +65,7 @@ def hyperparameters(
     """The recipe that ranks best on likes held out from training, found by Optuna.
 
     A recipe replaces the built-in one only when it is better for the same users beyond chance. A search that was
-    interrupted goes on where it was; its trials are in Postgres.
+    interrupted is resumed; its trials are in Postgres.
     """
     database, versions = postgres.open(), registry.open()
     sources = record(context.instance, "train_matrix").get(SOURCES, {})
@@ -100,7 +100,7 @@ def hyperparameters(
     mlflow_run_id = log_search(
         versions, found.recipe, found.trials, pictures, dagster_run_id=context.run.run_id, dataset=dataset
     )
-    # Last, because the next training takes what is recorded.
+    # Recorded last, because from then on training takes it.
     number = record_search(
         database, found.recipe, details, context.run.run_id, dataset, sources.get(POSITIVE_THRESHOLD)
     )
