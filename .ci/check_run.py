@@ -47,7 +47,7 @@ def main(dataset: str, recipe: str) -> None:
             [PER_USER],
         )[0]
         assert users == full, f"{full} of {users} users have {PER_USER} recommendations"
-        registry = ModelRegistry(settings.mlflow_uri, settings.artifacts)
+        registry = ModelRegistry.of(settings)
         champion = registry.champion()
         run = registry.client.get_run(champion.run_id)
     assert run.info.status == "FINISHED", run.info.status

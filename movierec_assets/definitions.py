@@ -25,8 +25,10 @@ from movierec_assets.defs import (
     ingestion,
     preprocessing,
     promotion,
+    promotion_jobs,
+    publishing,
     recommendations,
-    registry_operations,
+    rejections,
     training,
     tuning,
 )
@@ -56,14 +58,15 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
             [ingestion, preprocessing, tuning, training, evaluation, promotion, recommendations]
         ),
         asset_checks=load_asset_checks_from_modules([checks]),
-        jobs=[*automation.JOBS, *registry_operations.JOBS],
+        jobs=[*automation.JOBS, *promotion_jobs.JOBS],
         schedules=automation.schedules(get_settings().timezone),
         sensors=[
             catch_up.dataset_file_sensor,
             automation.unfinished_mlflow_runs,
             automation.canceled_mlflow_runs,
             automation.dead_runs,
-            *registry_operations.SENSORS,
+            publishing.champion_sensor,
+            rejections.rejected_challengers,
         ],
         executor=executor,
         resources={

@@ -111,7 +111,7 @@ class Models:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The platform's."""
-        registry = ModelRegistry(settings.mlflow_uri, settings.artifacts)
+        registry = ModelRegistry.of(settings)
         return cls(registry, Promotions(registry, Database(settings.databases.ratings)), settings)
 
     def newest(self, count: int) -> list[Summary]:

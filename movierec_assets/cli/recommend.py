@@ -48,7 +48,7 @@ def recommend(user_id: int | None, liked: tuple[str, ...], count: int, as_json: 
         require_anything_loaded(database, "recommendations come from a model of loaded ratings")
         service = RecommendationService(
             database,
-            ModelRegistry(settings.mlflow_uri, settings.artifacts),
+            ModelRegistry.of(settings),
         )
         if user_id is not None:
             answer = service.for_user(user_id, count)

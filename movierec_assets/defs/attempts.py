@@ -1,7 +1,7 @@
-"""Runs that sensors request: which ones were tried, and when to try again.
+"""Runs that sensors request: earlier attempts, and when the next one is due.
 
-Belongs here: the one rule by which every sensor tries again, and reading the runs it is applied to. What a run is for
-is said by a tag, and known to the sensor.
+Belongs here: the rule by which every sensor tries again, and the runs that it counts, which are found by a tag. Does
+not: why a run is needed (`publishing`, `staleness`).
 
 Dagster concept: run tags, https://docs.dagster.io/guides/build/assets/metadata-and-tags/tags
 """
@@ -15,18 +15,18 @@ from dagster import DagsterInstance, RunRecord, RunsFilter
 
 ATTEMPTS = 3
 PAUSE = timedelta(minutes=5)
-"""Wait after an attempt that did not help; twice as long after each further one."""
+"""Wait after the first attempt without success; it doubles with each further one."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run that was requested for a purpose.
+    """A run that a sensor requested.
 
     Attributes
     ----------
     finished : bool
     ended : datetime
-        When it ended, or was last heard of.
+        End of the run, or its latest event while it is unfinished.
     succeeded : bool
     run_id : str
     """
@@ -35,6 +35,23 @@ class Attempt:
     ended: datetime
     succeeded: bool = False
     run_id: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sensor does next: it requests a run with this key, or waits without one.
+
+    Attributes
+    ----------
+    reason : str
+    run_key : str or None
+    given_up : bool
+        Whether it waits for a person.
+    """
+
+    reason: str
+    run_key: str | None = None
+    given_up: bool = False
 
 
 class When(Enum):
@@ -55,12 +72,12 @@ class Next:
 
 
 def next_attempt(attempts: Sequence[Attempt], now: datetime) -> Next:
-    """Decide whether to try again what is still to be done.
+    """Decide when the next attempt is due.
 
     Parameters
     ----------
     attempts : sequence of Attempt
-        All that did not help.
+        Attempts without success.
     now : datetime
 
     Returns
@@ -87,5 +104,5 @@ def tagged_attempts(instance: DagsterInstance, tag: str, value: str) -> list[Att
 
 
 def ended(record: RunRecord) -> datetime:
-    """When a run ended, or was last heard of."""
+    """When a run ended; the time of its latest event while it is unfinished."""
     return record.update_timestamp if record.end_time is None else datetime.fromtimestamp(record.end_time, UTC)

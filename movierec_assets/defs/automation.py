@@ -1,7 +1,7 @@
-"""When things run: jobs, schedules, and the sensors that tidy up after runs.
+"""Jobs, schedules, and the sensors that end runs whose process was killed.
 
-Belongs here: selections, times, and ends of runs that nobody else notes. Sensors that start runs are in `catch_up` and
-`registry_operations`.
+Belongs here: which assets a job materializes, when it runs, and the end of killed runs. Does not: sensors that request
+runs (`catch_up`, `publishing`), jobs of a person (`promotion_jobs`).
 
 Dagster concepts: https://docs.dagster.io/guides/automate/schedules, https://docs.dagster.io/guides/automate/sensors
 """
@@ -54,7 +54,7 @@ JOBS = [refresh, train, everything, publish, search]
 
 
 def schedules(timezone: str) -> list[ScheduleDefinition]:
-    """The two cron lines of the original, refresh at 01:55 and train at 02:00 every day, and a weekly search."""
+    """Refresh every day at 01:55, train at 02:00, as the original's cron lines do; search every Sunday."""
     return [
         ScheduleDefinition(
             name=name,
@@ -104,6 +104,6 @@ def _end_mlflow_runs(dagster_run_id: str, status: str) -> SkipReason | None:
     description="Ends runs whose process was killed; they would keep the queue waiting for ever.",
 )
 def dead_runs(context: SensorEvaluationContext, postgres: PostgresResource, registry: RegistryResource) -> SkipReason:
-    """Mark runs failed that nobody executes any more."""
+    """Mark runs as failed whose process was killed."""
     ended = end_dead_runs(context.instance, postgres.open(), registry.open())
     return SkipReason(f"Ended {', '.join(ended)}." if ended else "Every run that has started is being executed.")

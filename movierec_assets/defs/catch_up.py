@@ -38,10 +38,12 @@ from movierec_assets.defs.attempts import Attempt, ended, tagged_attempts
 from movierec_assets.defs.automation import everything, publish, refresh
 from movierec_assets.defs.decision_metadata import CHAMPION_ASSET
 from movierec_assets.defs.failures import failures_of
-from movierec_assets.defs.registry_operations import named, rejection_of, unfinished_runs
+from movierec_assets.defs.rejections import rejection_of
 from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, Stale, first_stale, plan
+from movierec_assets.defs.unfinished_runs import named, unfinished_runs
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import ModelRegistry, RegistryUnavailableError
+from movierec_assets.models.errors import RegistryUnavailableError
+from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
 from movierec_assets.settings import get_settings

@@ -1,7 +1,9 @@
-"""Decisions about the champion as Dagster's metadata: what is shown, and what an evaluation says it compared.
+"""Decisions about the champion as Dagster's metadata and events.
 
-Belongs here: reading and writing metadata around promotion, shared by `champion_model` and the operations on the
-registry. Decisions themselves are `models.decisions`'.
+Belongs here: metadata and events that `champion_model`, the jobs and the sensors share. Does not: the decisions
+(`models.decisions`).
+
+Dagster concept: https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
 from __future__ import annotations
@@ -13,37 +15,12 @@ from dagster import AssetKey, AssetMaterialization, AssetObservation, MetadataVa
 
 from movierec_assets.defs.presentation import table
 from movierec_assets.models.decisions import Record
-from movierec_assets.recsys.errors import RecsysError
 
 if TYPE_CHECKING:
     from movierec_assets.models.decisions import Promotions
 
 CHAMPION_ASSET = AssetKey("champion_model")
 EVALUATION_ASSET = AssetKey("model_evaluation")
-
-
-def require_compared_with(champion: int | None, compared: int | None) -> None:
-    """Refuse an evaluation that was made beside another champion.
-
-    Parameters
-    ----------
-    champion : int or None
-        Champion now, of the dataset and the kind of likes that the challenger was trained on.
-    compared : int or None
-        Champion the challenger was scored beside.
-
-    Raises
-    ------
-    RecsysError
-    """
-    if champion == compared:
-        return
-    made = f"was made beside champion {compared}" if compared else "was made when there was no champion"
-    now = f"Version {champion} is the champion now" if champion else "There is no champion any more"
-    raise RecsysError(
-        f"{now}, and model_evaluation {made}, so nothing was decided. "
-        "Materialize champion_refit, model_evaluation and champion_model again."
-    )
 
 
 def shown_decision(record: Record) -> dict[str, MetadataValue[Any]]:
@@ -78,14 +55,14 @@ def shown_history(records: Sequence[Record]) -> MetadataValue[str]:
     )
 
 
-def outside_event(record: Record, promotions: Promotions) -> AssetMaterialization | AssetObservation:
+def noticed_event(record: Record, promotions: Promotions) -> AssetMaterialization | AssetObservation:
     """A change that was made in MLflow, as an event of champion_model: another champion, or the loss of it."""
     if record.promoted:
         return champion_event(record, promotions)
     return AssetObservation(
         asset_key=CHAMPION_ASSET,
         description=f"{record.outcome}: {record.reason}",
-        metadata={**shown_decision(record), "history": shown_history(promotions.history(10))},
+        metadata=_shown_with_history(record, promotions),
     )
 
 
@@ -96,8 +73,11 @@ def champion_event(record: Record, promotions: Promotions) -> AssetMaterializati
         description=f"{record.outcome}: {record.reason}",
         metadata={
             "champion_version": MetadataValue.int(record.version),
-            **shown_decision(record),
-            "history": shown_history(promotions.history(10)),
+            **_shown_with_history(record, promotions),
         },
         tags={"dagster/data_version": str(record.version)},
     )
+
+
+def _shown_with_history(record: Record, promotions: Promotions) -> dict[str, MetadataValue[Any]]:
+    return {**shown_decision(record), "history": shown_history(promotions.history(10))}

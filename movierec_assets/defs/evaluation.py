@@ -59,6 +59,7 @@ NO_CHAMPION = 0
 LEAD = "lead"
 """Metadata: the challenger's lead over the champion, its interval, and the fits and users it is computed from."""
 
+_BASELINES = (POPULARITY_LISTS, "item-kNN", "original recipe", "EASE")
 _SHOWN = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
 _PREFIXES = {
     CHALLENGER_LISTS: "",
@@ -67,7 +68,7 @@ _PREFIXES = {
     "original recipe": "original_",
     "item-kNN": "item_knn_",
 }
-"""What the names of a ranker's metrics begin with in MLflow."""
+"""Prefixes of the metrics of a ranker in MLflow."""
 _GUARDED = ("coverage_at_10", "popularity_share_at_10")
 
 
@@ -165,50 +166,24 @@ class _Contest:
 
 
 @dataclass(frozen=True)
-class _Baselines:
-    """Lists of each baseline by its name, the names of those left out, and the seconds that the lists took."""
-
-    lists: dict[str, TopK]
-    left_out: list[str]
-    seconds: float
-
-    @classmethod
-    def of(cls, task: Task, seed: int) -> Self:
-        """Rank with every baseline that is cheap for data of this size."""
-        k, started = max(CUTOFFS), time.perf_counter()
-        lists = {POPULARITY_LISTS: baselines.popularity(task.train, task.histories, k)}
-        left_out = []
-        if len(task.train) <= MAX_POSITIVES_FOR_BASELINES:
-            lists["item-kNN"] = baselines.item_knn(task.train, task.histories, k)
-            lists["original recipe"] = baselines.original_recipe(task.train, task.histories, k, seed, task.users)
-        else:
-            left_out += ["item-kNN", "original recipe"]
-        if baselines.ease_feasible(task.train, MAX_MOVIES_FOR_EASE):
-            lists["EASE"] = baselines.ease(task.train, task.histories, k, EASE_REGULARIZATION)
-        else:
-            left_out.append("EASE")
-        return cls(lists, left_out, time.perf_counter() - started)
-
-
-@dataclass(frozen=True)
 class _Results:
     """The lists of every ranker, and how good they are.
 
     Attributes
     ----------
     contest : _Contest
-    baselines : _Baselines
     lists : dict of str to TopK
-        By ranker.
+        By ranker, the challenger's first.
+    baselines_seconds : float
     evaluations : list of Evaluation
-        In the order of `lists`, the challenger's first.
+        In the order of `lists`.
     lead : dict or None
         The challenger's lead over the champion; None where the champion was not scored.
     """
 
     contest: _Contest
-    baselines: _Baselines
     lists: dict[str, TopK]
+    baselines_seconds: float
     evaluations: list[Evaluation]
     lead: dict[str, Any] | None
 
@@ -216,13 +191,15 @@ class _Results:
     def of(cls, context: AssetExecutionContext, contest: _Contest) -> Self:
         """Rank and score."""
         task, challenger, champion = contest.task, contest.challenger, contest.champion
-        cheap = _Baselines.of(task, challenger.recipe.seed)
-        lists = {CHALLENGER_LISTS: _ranked(context, task, challenger.scored, challenger.recipe), **cheap.lists}
+        started = time.perf_counter()
+        affordable = _baselines(task, challenger.recipe.seed)
+        seconds = time.perf_counter() - started
+        lists = {CHALLENGER_LISTS: _ranked(context, task, challenger.scored, challenger.recipe), **affordable}
         if champion.scored is not None and contest.comparable.sum() >= get_settings().min_evaluated_users:
             assert champion.recipe is not None
             lists[CHAMPION_LISTS] = _ranked(context, task, champion.scored, champion.recipe)
         evaluations = report_progress(context.log, "Scoring", lambda log: _scored(log, lists, contest))
-        return cls(contest, cheap, lists, evaluations, _lead(context, contest, evaluations))
+        return cls(contest, lists, seconds, evaluations, _lead(context, contest, evaluations))
 
     @cached_property
     def means(self) -> dict[str, dict[str, float]]:
@@ -232,12 +209,12 @@ class _Results:
     @cached_property
     def report(self) -> str:
         """Markdown table of all rankers, and a line for whatever is left out of it."""
-        task, left_out = self.contest.task, self.contest.left_out
+        task, users = self.contest.task, self.contest.left_out
         report = as_markdown(self.evaluations, users=len(task.users), held_out=len(task.held_out))
-        if left_out:
-            report += f"\n{left_out:,} users are left out: an earlier training has seen their held-out likes.\n"
-        if self.baselines.left_out:
-            report += f"\nLeft out of data of this size: {', '.join(self.baselines.left_out)}.\n"
+        if users:
+            report += f"\n{users:,} users are left out: an earlier training has seen their held-out likes.\n"
+        if rankers := [name for name in _BASELINES if name not in self.lists]:
+            report += f"\nLeft out of data of this size: {', '.join(rankers)}.\n"
         return report
 
     @cached_property
@@ -301,7 +278,7 @@ def _shown(results: _Results) -> dict[str, Any]:
         "evaluated_users": MetadataValue.int(len(task.users)),
         "users_left_out": MetadataValue.int(contest.left_out),
         "held_out_positives": MetadataValue.int(len(task.held_out)),
-        "baselines_seconds": MetadataValue.float(results.baselines.seconds),
+        "baselines_seconds": MetadataValue.float(results.baselines_seconds),
         **{name: MetadataValue.float(value) for name, value in figures.items()},
         "full_lists": MetadataValue.float(full_lists(lists, task.histories)),
         "seen_items": MetadataValue.int(seen_items(lists, task.histories)),
@@ -372,6 +349,18 @@ def _lead(
         "spread_between_fits": spread.deviation,
         "spread_source": spread.source,
     }
+
+
+def _baselines(task: Task, seed: int) -> dict[str, TopK]:
+    """Lists of the baselines that are cheap for data of this size."""
+    k = max(CUTOFFS)
+    lists = {POPULARITY_LISTS: baselines.popularity(task.train, task.histories, k)}
+    if len(task.train) <= MAX_POSITIVES_FOR_BASELINES:
+        lists["item-kNN"] = baselines.item_knn(task.train, task.histories, k)
+        lists["original recipe"] = baselines.original_recipe(task.train, task.histories, k, seed, task.users)
+    if baselines.ease_feasible(task.train, MAX_MOVIES_FOR_EASE):
+        lists["EASE"] = baselines.ease(task.train, task.histories, k, EASE_REGULARIZATION)
+    return lists
 
 
 def _ranked(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:

@@ -1,4 +1,4 @@
-"""What the tables hold when an asset reads them: dataset, loads and posted ratings.
+"""The content of the tables that an asset reads: dataset, loads and posted ratings.
 
 Belongs here: the sources that an asset records, and the refusal of empty tables and of matrices of another dataset.
 Does not: the comparison of artefacts with their records (see `resources.provenance`).

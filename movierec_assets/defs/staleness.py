@@ -1,7 +1,9 @@
-"""What is older than what it is made from, and what to do about it: from the files to the serving tables.
+"""Which tables and assets are older than their sources, and whether to make them again now.
 
-Belongs here: comparisons and rules as functions of plain values. `catch_up` reads the values from Postgres, MLflow and
-Dagster, and requests the runs. The champion's version in the serving tables is watched by `registry_operations`.
+Belongs here: the comparisons and rules, on plain values. Does not: reading the values from Postgres, MLflow and Dagster
+and requesting runs (`catch_up`), the champion's version in the serving tables (`publishing`).
+
+Dagster concept: https://docs.dagster.io/guides/build/assets/asset-versioning-and-caching
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from movierec_assets.defs.attempts import Attempt, When, next_attempt
+from movierec_assets.defs.attempts import Attempt, Plan, When, next_attempt
 from movierec_assets.resources.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
 
 FILES, ELIGIBLE_USERS, POSITIVE_RATINGS, SPLIT_MATRICES, ALS_MODEL, DECISION, USER_RECOMMENDATIONS = LEVELS = (
@@ -30,31 +32,31 @@ RECORDED = (
     *("eligible_users", "positive_ratings", *SPLIT_PARTS),
     *("als_model", "model_evaluation", "champion_model", "user_recommendations"),
 )
-"""Assets whose records are compared."""
+"""Assets whose latest metadata is compared."""
 GRACE = timedelta(minutes=10)
-"""Time that a `refresh` leaves to `daily_train`, which is scheduled five minutes later."""
+"""Wait after a `refresh` for `daily_train`, which is scheduled five minutes later."""
 
 _WORDS = {"ratings": "load of ratings", "movies": "load of movies", "positive_threshold": "positive threshold"}
 
 
 @dataclass(frozen=True)
 class Facts:
-    """How things stand.
+    """State of files, tables, assets and champion.
 
     Attributes
     ----------
     files : str
-        What tells the dataset's files from other ones.
+        Paths, sizes and times of the dataset's files.
     loaded : bool
-        Whether the tables hold what is in the files.
+        Whether the tables hold the content of the files.
     loaded_at : str
-        When ratings were last loaded.
+        Unix seconds of the latest load of ratings.
     sources : mapping
         Versions of the loads of `ratings` and `movies`, and the `positive_threshold`.
     records : mapping of str to mapping
-        Metadata of the latest materialization of each of RECORDED that was materialized.
+        Metadata of the latest materialization of each asset of RECORDED; assets without one are left out.
     decided : bool
-        Whether there is a decision about the version of als_model, made since it was materialized.
+        Whether a decision about the version of als_model was made since it was materialized.
     latest_decision : int or None
     champion : int or None
     served : mapping of str
@@ -72,13 +74,13 @@ class Facts:
     served: Mapping[str, int | None]
 
     def recorded(self, asset: str, name: str) -> Any:
-        """A value of an asset's record; None without one."""
+        """A value in an asset's metadata; None without one."""
         return self.records.get(asset, {}).get(name)
 
 
 @dataclass(frozen=True)
 class Stale:
-    """The first level that is older than the one before it.
+    """The first level that is older than its source.
 
     Attributes
     ----------
@@ -86,9 +88,10 @@ class Stale:
         One of LEVELS.
     why : str
     job : str
-        What makes it anew.
+        Job that makes it again.
     cause : str
-        The same for as long as nothing was done about it. New ratings or a new threshold are a new cause.
+        Hash of the level and its sources. It stays the same while runs fail, and is new after new ratings or another
+        threshold.
     """
 
     level: str
@@ -98,24 +101,15 @@ class Stale:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What the sensor does: request a run with this key, or wait for the reason given, perhaps for good."""
-
-    reason: str
-    run_key: str | None = None
-    given_up: bool = False
-
-
-@dataclass(frozen=True)
 class _Finding:
-    """Why a level is stale, and its content, which a failed attempt to renew it leaves as it is."""
+    """Why a level is stale, and its content, which stays the same when a run fails."""
 
     why: str
     content: Any
 
 
 def first_stale(facts: Facts) -> Stale | None:
-    """Find the first level that is older than what it is made from; None when there is none."""
+    """The first level that is older than its source; None when there is none."""
     for level, find in _FINDERS.items():
         found = find(facts)
         if found is not None:
@@ -125,7 +119,7 @@ def first_stale(facts: Facts) -> Stale | None:
 
 
 def _cause(level: str, content: Any, facts: Facts) -> str:
-    # Of the sources only those that a failed attempt cannot change: the movies are loaded before the ratings.
+    # Without the load of movies: movies are loaded before ratings, so a failed run may have changed them.
     sources = [facts.sources["ratings"], facts.loaded_at, facts.sources["positive_threshold"]]
     return hashlib.sha256(json.dumps([level, content, sources], sort_keys=True).encode()).hexdigest()[:16]
 
@@ -139,7 +133,7 @@ def _eligible_users(facts: Facts) -> _Finding | None:
 
 
 def _positive_ratings(facts: Facts) -> _Finding | None:
-    # Posted ratings are left out: the nightly training takes them in.
+    # Ratings of app users do not count: the nightly training reads them.
     return _made_from_others(facts, "positive_ratings", "ratings", "movies", "positive_threshold")
 
 
@@ -169,13 +163,13 @@ def _als_model(facts: Facts) -> _Finding | None:
 
 
 def _decision(facts: Facts) -> _Finding | None:
-    """A challenger without a decision. One that a check stopped before it was evaluated has one: `rejected`."""
+    """A challenger without a decision. A challenger that a check stopped has the decision `rejected`."""
     version = facts.recorded("als_model", "model_version")
     if facts.decided or facts.recorded("champion_model", "challenger_version") == version:
         return None
     evaluated = facts.recorded("model_evaluation", "model_version") == version
     why = f"Nothing was decided about version {version}" + ("" if evaluated else ", which was not evaluated")
-    # Not the version: an attempt may register another one.
+    # Not the version: a failed run may have registered another one.
     return _Finding(why, facts.latest_decision)
 
 
@@ -183,7 +177,7 @@ def _user_recommendations(facts: Facts) -> _Finding | None:
     carried = {version for version in facts.served.values() if version is not None}
     if facts.champion is None or carried != {facts.champion}:
         return None  # nothing to publish, or champion_sensor publishes it
-    # Not by the threshold: a version is served by the definition of a like that it was trained with.
+    # The threshold does not count: a version is served by the definition of a like that it was trained with.
     return _made_from_others(facts, "user_recommendations", "ratings", "movies")
 
 
@@ -205,7 +199,7 @@ def plan(stale: Stale, refreshed: datetime | None, attempts: Sequence[Attempt], 
     ----------
     stale : Stale
     refreshed : datetime or None
-        When a run of `refresh` last succeeded.
+        End of the latest run of `refresh` that succeeded.
     attempts : sequence of Attempt
         Runs that were requested for this cause.
     now : datetime
@@ -231,13 +225,13 @@ def plan(stale: Stale, refreshed: datetime | None, attempts: Sequence[Attempt], 
         )
     if following.due is not None:
         return Plan(f"{stale.why}. `{stale.job}` did not succeed; it is tried again after {following.due:%H:%M} UTC.")
-    # Dagster never runs one key twice, and a cause may come back after a success.
+    # Dagster never runs a key twice, and the same cause can occur again after a success.
     latest = max(attempts, key=lambda attempt: attempt.ended).run_id if attempts else "nothing"
     return Plan(f"{stale.why}.", run_key=f"{stale.cause}-after-{latest}")
 
 
 def _since_the_outcome_changed(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """Failures since the latest success; or successes since the latest failure, none of which helped."""
+    """Failures since the latest success; when the latest run succeeded, the successes since the latest failure."""
     newest_first = sorted(attempts, key=lambda attempt: attempt.ended, reverse=True)
     alike = takewhile(lambda attempt: attempt.succeeded == newest_first[0].succeeded, newest_first)
     return list(alike)[::-1]

@@ -65,7 +65,7 @@ def als_model(
 
     The first fit is stored, to be scored by `model_evaluation`. The second is registered in MLflow as a new version,
     to be served, and carries the alias `challenger`. When the data has changed and the recipe is still the champion's,
-    both continue the champion's training, and a fit on the training part alone says when to stop. When a version of
+    both continue the champion's training, and a fit on the training part alone decides when to stop. When a version of
     the same likes, recipe, seed and code is there, that one is the challenger, and nothing is trained.
     """
     database, versions = postgres.open(), registry.open()

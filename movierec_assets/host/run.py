@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from movierec_assets.host import CommandError, guard
-from movierec_assets.models.decisions import PromotionError, Promotions
-from movierec_assets.models.registry import ModelRegistry, RegistryUnavailableError
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.errors import PromotionError, RegistryUnavailableError
+from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.resources.exclusive import end_dead_runs
 from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.settings import Settings
@@ -101,7 +102,7 @@ def run_job(job: str, settings: Settings, console: Console, *, retrain: bool = F
     log = logs / f"{job}-{time.strftime('%Y%m%d-%H%M%S')}-{invocation[:6]}.log"
     with log.open("wb") as output, DagsterInstance.get() as instance:
         keep_connections(instance)
-        registry = ModelRegistry(settings.mlflow_uri, settings.artifacts)
+        registry = ModelRegistry.of(settings)
         for dead in end_dead_runs(instance, Database(settings.databases.ratings), registry):
             console.print(f"[yellow]Run {dead} was killed earlier; it is marked as failed now.[/]")
         process = subprocess.Popen(
@@ -137,7 +138,7 @@ def command_for(job: str, invocation: str, directory: Path, *, retrain: bool) ->
 
 def _keep_rejection(report: Report, instance: DagsterInstance, promotions: Promotions, console: Console) -> None:
     """Keep the decision that a failed check in front of promotion was; under `movierec up` a sensor does so."""
-    from movierec_assets.defs.registry_operations import note_rejection  # noqa: PLC0415
+    from movierec_assets.defs.rejections import note_rejection  # noqa: PLC0415
 
     try:
         record = note_rejection(promotions, instance, report.run_id)

@@ -1,6 +1,7 @@
-"""The champion as it is served: over the movies that the catalogue holds today, and over no other catalogue.
+"""The champion as it is served, over the movies in the tables.
 
-Belongs here: bringing registry and catalogue together, for the recommendation assets and for `serving` alike.
+Belongs here: checks that champion and tables are of one dataset, for the recommendation assets and for `serving`. Does
+not: reading files (`version_files`), recommending (`recsys.recommender`).
 """
 
 from __future__ import annotations
@@ -12,31 +13,27 @@ import numpy as np
 
 from movierec_assets.datasets.duplicates import pair_key
 from movierec_assets.datasets.identity import SAME_PAIRS, Catalogue, PairSample
-from movierec_assets.errors import ExplainedError
 from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.errors import OtherDatasetError, VersionFilesError
 from movierec_assets.models.registry import ModelRegistry
-from movierec_assets.models.version import CHAMPION, DATASET, DATASET_ID, Version
+from movierec_assets.models.version import CHAMPION, DATASET, DATASET_ID, Version, other_data
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.known_datasets import UNKNOWN_DATASET, datasets_of, loaded_dataset
 
 
-class OtherDatasetError(ExplainedError, RuntimeError):
-    """The champion was trained on another dataset than the one in the tables; the message names both."""
-
-
 @dataclass(frozen=True)
 class ServedChampion:
-    """A champion that fits the tables.
+    """The champion, checked against the tables.
 
     Attributes
     ----------
     version : Version
     recommender : Recommender
-        Without movies that have left the catalogue since it was trained.
+        Without movies that are no longer in the catalogue.
     positive_threshold : float
-        Stars from which a rating was a like when it was trained. Histories are folded in by the same definition.
+        Stars from which a rating was a like in training. Histories are folded in by the same definition.
     """
 
     version: Version
@@ -54,7 +51,7 @@ def load_champion(
     registry : ModelRegistry
     database : Database
     load : callable, optional
-        Gives the recommender of a version; `registry.load` without.
+        Reads the recommender of a version; `registry.load` by default.
 
     Raises
     ------
@@ -67,7 +64,8 @@ def load_champion(
     """
     recognize_champion(registry, database)
     champion = Promotions(registry, database).champion()
-    _require_loaded(champion, database)
+    if other_data(champion, loaded_dataset(database)) is not None:
+        raise _refusal(champion, database)
     recommender = (load or registry.load)(champion)
     movies = database.rows(f"SELECT movie_id, title FROM {SCHEMA}.movies ORDER BY movie_id")
     catalogue = np.array([movie_id for movie_id, _ in movies], dtype=np.int64)
@@ -77,14 +75,8 @@ def load_champion(
     return ServedChampion(champion, recommender.within(catalogue), threshold)
 
 
-def _require_loaded(champion: Version, database: Database) -> None:
-    loaded = loaded_dataset(database)
-    if champion.dataset is not None and loaded is not None and champion.dataset.id != loaded.id:
-        raise _refusal(champion, database)
-
-
 def _require_same_movies(champion: Version, recommender: Recommender, catalogue: Catalogue, database: Database) -> None:
-    """Compare titles as well: between two loads, movies are of one dataset and ratings of another."""
+    """Compare titles, because between two loads the movies may be of one dataset and the ratings of another."""
     if not recommender.titles or len(catalogue.movie_ids) == 0:
         return
     if not Catalogue.of(recommender.ids.movie_ids, recommender.titles).agrees_with(catalogue):
@@ -92,10 +84,10 @@ def _require_same_movies(champion: Version, recommender: Recommender, catalogue:
 
 
 def recognize_champion(registry: ModelRegistry, database: Database) -> None:
-    """Find the dataset of a champion that was registered before datasets were told apart, and write it on it.
+    """Tag a champion of a release that did not record datasets with the dataset it was trained on.
 
-    Its likes are compared with all datasets that were loaded here. When none of them holds its likes, it gets the
-    number 0, which no dataset has.
+    Its likes are compared with those of all datasets that were loaded here. When none of them has its likes, the tag
+    is that of UNKNOWN_DATASET.
     """
     champion = registry.by_alias(CHAMPION)
     if champion is None or champion.dataset is not None:
@@ -103,9 +95,10 @@ def recognize_champion(registry: ModelRegistry, database: Database) -> None:
     known = datasets_of(database)
     if not known:
         return
-    if registry.problem_of(champion) is not None:
+    try:
+        recommender = registry.load(champion)
+    except VersionFilesError:
         return
-    recommender = registry.load(champion)
     likes = PairSample()
     users = np.repeat(recommender.ids.user_ids.astype(np.int32), np.diff(recommender.seen.indptr))
     likes.add(pair_key(users, recommender.ids.movie_ids.astype(np.int32)[recommender.seen.indices]))

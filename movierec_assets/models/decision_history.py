@@ -1,7 +1,7 @@
-"""Decisions as they are kept, and what they say of champions beside what the registry holds.
+"""The history of decisions: its rows, and the champions that it tells of.
 
-Belongs here: the row of a decision, and questions about all of them: which versions were champion, on which data, and
-which of them can be champion again. Changing the champion is `decisions`' work.
+Belongs here: the row of a decision, and questions about all rows: which versions were champion, on which data, and
+which of them can be champion again. Does not: changing the champion (`decisions`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from movierec_assets.models.version import (
     CHAMPION,
@@ -18,11 +18,13 @@ from movierec_assets.models.version import (
     MODEL_NAME,
     POSITIVE_THRESHOLD,
     POSITIVES_FINGERPRINT,
+    LearningProblem,
     Version,
+    other_data,
 )
 from movierec_assets.recsys.promotion import standing
 from movierec_assets.tables.database import SCHEMA
-from movierec_assets.tables.known_datasets import UNKNOWN_DATASET, DatasetRef
+from movierec_assets.tables.known_datasets import DatasetRef
 
 TABLE = f"{SCHEMA}.promotion_decisions"
 COLUMNS = (
@@ -30,10 +32,10 @@ COLUMNS = (
     "decided_by, state, version_tags"
 )
 EVENTS = f"SELECT {COLUMNS} FROM {TABLE} WHERE (promoted OR outcome = 'lost') AND state = 'done' ORDER BY decision_id"
-"""What happened to the champion: promotions that took effect, and losses."""
+"""Query for the changes of the champion, oldest first: promotions that took effect, and losses."""
 LAST_EVENT = f"{EVENTS} DESC LIMIT 1"
 MODEL_DELETED = "model_deleted"
-"""Among the numbers of a loss: all versions are gone, and MLflow numbers new ones from 1 again."""
+"""Key among the numbers of a loss: all versions were deleted, and MLflow numbers new ones from 1 again."""
 
 _RUN_ID = "mlflow_run_id"
 _KEPT_TAGS = ("recipe", POSITIVES_FINGERPRINT, DATASET_ID, DATASET)
@@ -41,16 +43,16 @@ _KEPT_TAGS = ("recipe", POSITIVES_FINGERPRINT, DATASET_ID, DATASET)
 
 @dataclass(frozen=True)
 class Record:
-    """A decision as it is kept.
+    """A row of the history.
 
     Attributes
     ----------
     id : int
     decided_at : datetime
     version : int
-        What was decided about.
+        Version that the decision is about.
     previous : int or None
-        Champion at that moment; of a loss, the version that was lost.
+        Champion at that moment; for a loss, the version that was lost.
     outcome : str
         See `recsys.promotion.Decision`.
     promoted : bool
@@ -59,9 +61,9 @@ class Record:
     dagster_run_id : str or None
     decided_by : str
     state : {"pending", "done", "abandoned"}
-        Abandoned: the alias never moved, because MLflow or the process went away.
+        Abandoned: the alias never moved, because MLflow did not answer or the process ended.
     version_tags : dict of str
-        What the version was trained on and how, for the day it is deleted in MLflow; empty in rows of earlier releases.
+        Tags of the version, which remain when it is deleted in MLflow; empty in rows of earlier releases.
     """
 
     id: int
@@ -94,59 +96,33 @@ class Record:
         }
 
     def is_about(self, version: Version) -> bool:
-        """Whether the decision is about this very version, rather than about a deleted one of the same number."""
+        """Whether the decision is about this version, and not about a deleted one of the same number."""
         run_id = self.version_tags.get(_RUN_ID)
         return version.number == self.version and run_id in (None, version.run_id)
 
     def remembered(self) -> Version:
-        """The version as it was, without its artifacts."""
+        """The version by its tags in this row, without its artifacts."""
         return Version(self.version, self.version_tags.get(_RUN_ID, ""), "", self.version_tags)
 
 
 def promotion_in(event: Record | None) -> Record | None:
-    """The last event when it is a promotion; None when the champion was lost, or never was one."""
+    """The last event when it is a promotion; None when the champion was lost, or there never was one."""
     return event if event is not None and event.promoted else None
 
 
 def explains(latest: Record | None, champion: Version | None) -> bool:
-    """Whether the latest promotion accounts for the alias."""
+    """Whether the latest promotion made the version that has the alias."""
     if latest is None or champion is None:
         return latest is None and champion is None
     return latest.is_about(champion)
 
 
 def tags_to_keep(version: Version) -> dict[str, str]:
-    """Tags of a version that are kept with each decision about it."""
+    """Tags of a version that each decision about it stores."""
     kept = {name: version.tags[name] for name in _KEPT_TAGS if name in version.tags}
     if version.positive_threshold is not None:
         kept[POSITIVE_THRESHOLD] = str(version.positive_threshold)
     return kept | {_RUN_ID: version.run_id}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a model learns: the likes of one dataset, by one definition of a like.
-
-    Attributes
-    ----------
-    dataset_id : int or None
-    threshold : float or None
-        Stars from which a rating is a like. None, here or on a version, agrees with everything.
-    """
-
-    dataset_id: int | None = None
-    threshold: float | None = None
-
-    @classmethod
-    def of(cls, loaded: DatasetRef | None) -> Self:
-        """All problems of the loaded dataset; every problem when nothing is loaded."""
-        return cls(loaded.id if loaded else None)
-
-    def includes(self, version: Version) -> bool:
-        """Whether a version was trained for this problem, as far as is known."""
-        dataset = version.dataset.id if version.dataset else None
-        asked = ((self.dataset_id, dataset), (self.threshold, version.positive_threshold))
-        return all(None in (ours, theirs) or ours == theirs for ours, theirs in asked)
 
 
 @dataclass(frozen=True)
@@ -157,7 +133,7 @@ class Loss:
     ----------
     version : int
     cause : {"alias", "version", "model"}
-        What was removed.
+        Which of them was removed.
     remedy : int or None
         Version that can be promoted instead; None when there is none.
     """
@@ -168,7 +144,7 @@ class Loss:
 
     @property
     def happened(self) -> str:
-        """What was removed, without a full stop."""
+        """What was removed in MLflow, without a full stop."""
         return {
             "alias": f"The alias {CHAMPION} was removed from version {self.version} in MLflow",
             "version": f"Version {self.version}, the champion, was deleted in MLflow",
@@ -187,26 +163,26 @@ class Loss:
 
 
 class History:
-    """Events of the champion, beside the versions that the registry holds.
+    """Events of the champion, and the versions that the registry holds.
 
     Parameters
     ----------
     events : sequence of Record
-        All of them, oldest first. Those before the registered model was deleted last are left out: they are about
+        All events, oldest first. Events before the latest deletion of the registered model are ignored: they are about
         other versions of the same numbers.
     versions : sequence of Version
-        What the registry holds.
+        All versions in the registry.
     """
 
     def __init__(self, events: Sequence[Record], versions: Sequence[Version]) -> None:
-        deleted = [place for place, event in enumerate(events) if event.numbers.get(MODEL_DELETED)]
-        self._events = list(events[deleted[-1] + 1 :] if deleted else events)
+        deletions = [index for index, event in enumerate(events) if event.numbers.get(MODEL_DELETED)]
+        self._events = list(events[deletions[-1] + 1 :] if deletions else events)
         self._versions: Mapping[int, Version] = {version.number: version for version in versions}
 
-    def standing(self, problem: Problem) -> list[int]:
-        """Numbers of the problem's champions that stand, the latest first; some may be deleted.
+    def standing(self, problem: LearningProblem) -> list[int]:
+        """Numbers of the problem's champions that no rollback undid, the latest first; some may be deleted.
 
-        Only moves between versions of the problem count: a rollback on one dataset takes nothing away from another.
+        Only moves between versions of the problem count: a rollback on one dataset undoes nothing on another.
         """
         moves = [
             (event.version, event.outcome == "rollback")
@@ -215,23 +191,23 @@ class History:
         ]
         return standing(moves)[::-1]
 
-    def returnable(self, problem: Problem) -> list[Version]:
-        """The problem's champions that stand and are in the registry, the latest first, each once."""
+    def returnable(self, problem: LearningProblem) -> list[Version]:
+        """The problem's champions that no rollback undid and that the registry holds, the latest first, each once."""
         found = {number: self._present(self._last_promotion(number)) for number in self.standing(problem)}
         return [version for version in found.values() if version is not None]
 
     def of_other_data(self, loaded: DatasetRef | None) -> list[Version]:
-        """Champions of other datasets than the loaded one that stand and are in the registry, the latest first."""
+        """The `returnable` champions of other datasets than the loaded one, the latest first."""
         trained = (self._trained(event).dataset for event in self._events)
         datasets = {dataset.id for dataset in trained if dataset is not None}
-        stand = {version.number: version for each in datasets for version in self.returnable(Problem(each))}
+        stand = {version.number: version for each in datasets for version in self.returnable(LearningProblem(each))}
         found = [version for version in stand.values() if other_data(version, loaded) is not None]
         return sorted(found, key=lambda version: -self._last_promotion(version.number).id)
 
-    def incumbent(self, champion: Version | None, problem: Problem) -> Version | None:
+    def incumbent(self, champion: Version | None, problem: LearningProblem) -> Version | None:
         """The version that a challenger for this problem has to beat.
 
-        That is the champion when it is of this problem, or else the problem's last champion; None when that was lost.
+        It is the champion when that is of this problem, else the problem's last champion; None when that was lost.
         """
         if champion is not None and problem.includes(champion):
             return champion
@@ -243,8 +219,8 @@ class History:
         """Whether one champion was promoted later than another."""
         return self._last_promotion(number).id > self._last_promotion(other).id
 
-    def loss(self, event: Record, problem: Problem, *, model_exists: bool) -> Loss:
-        """How the champion was lost that the last event is about, and which version of the problem can replace it."""
+    def loss(self, event: Record, problem: LearningProblem, *, model_exists: bool) -> Loss:
+        """How the champion of the last event was lost, and which version of the problem can replace it."""
         replaced = any(
             each.version in self._versions and not each.is_about(self._versions[each.version]) for each in self._events
         )
@@ -258,53 +234,9 @@ class History:
         return next(event for event in reversed(self._events) if event.promoted and event.version == number)
 
     def _present(self, event: Record) -> Version | None:
-        """The version that an event is about; None when the registry holds it no more."""
+        """The version that an event is about; None when the registry no longer holds it."""
         version = self._versions.get(event.version)
         return version if version is not None and event.is_about(version) else None
 
     def _trained(self, event: Record) -> Version:
         return self._present(event) or event.remembered()
-
-
-@dataclass(frozen=True)
-class OtherData:
-    """A version that was trained on another dataset than is loaded.
-
-    Attributes
-    ----------
-    version : int
-    trained : DatasetRef
-    loaded : DatasetRef
-    """
-
-    version: int
-    trained: DatasetRef
-    loaded: DatasetRef
-
-    def __str__(self) -> str:
-        trained = UNKNOWN_DATASET.name if self.trained == UNKNOWN_DATASET else self.trained
-        return f"Version {self.version} was trained on {trained}, and {self.loaded} is loaded; its movies are others."
-
-    @property
-    def consequence(self) -> str:
-        """What it means for the recommendations when this version is champion."""
-        until = f"nothing is served until {self.name} is loaded again"
-        return f"the tables of recommendations stay as they are, and {until}"
-
-    @property
-    def name(self) -> str:
-        """The version's dataset, in a sentence about the version."""
-        return "its dataset" if self.trained == UNKNOWN_DATASET else self.trained.name
-
-    @property
-    def command(self) -> str:
-        """Command that loads the version's dataset."""
-        return "`movierec run --job refresh --dataset ...`, with its name or directory"
-
-
-def other_data(version: Version, loaded: DatasetRef | None) -> OtherData | None:
-    """Tell a version of other data than is loaded; None for one of the same data, and when either is unknown."""
-    trained = version.dataset
-    if trained is None or loaded is None or trained.id == loaded.id:
-        return None
-    return OtherData(version.number, trained, loaded)

@@ -1,13 +1,13 @@
-"""Who is champion, one change at a time, and the history of how it came to be.
+"""Changes of the champion, one at a time, and reading their history.
 
-Belongs here: who gets the turn to move the champion alias, what a person may do with it, and looks without a lock. What
-happens in a turn is in `promotion_turn`, what the history says in `decision_history`, what is held back in `holds`. The
-rules are `recsys.promotion`'s; the alias and the tags are `registry`'s; the tables that follow a champion are `defs`'.
+Belongs here: the lock, promotion and rollback by a person, and questions that need no lock. Does not: the writes of a
+change (`promotion_transaction`), the champions that the history tells of (`decision_history`), holds (`holds`), the
+rule (`recsys.promotion`), alias and tags (`registry`).
 
-A change goes: take the lock; settle what others left; decide; write the decision as pending; move the alias; write the
-tags; write the decision as done. Wherever that breaks off, one valid version is champion, the pending row says what
-was under way, and the next turn settles it by looking at the alias. The alias in MLflow is the truth: when it was
-moved or removed by other means, the next turn notes that as a decision of its own.
+The steps of a change: take the lock; settle earlier changes; decide; write the decision as pending; move the alias;
+write the tags; set the decision to done. After a failure at any step one valid version is champion, and the next
+transaction finds the pending row and compares it with the alias. The alias in MLflow is the truth: when somebody moved
+or removed it in MLflow, the next transaction adds a decision that says so.
 """
 
 from __future__ import annotations
@@ -26,44 +26,35 @@ from movierec_assets.models.decision_history import (
     TABLE,
     History,
     Loss,
-    OtherData,
-    Problem,
     Record,
     explains,
-    other_data,
     promotion_in,
 )
+from movierec_assets.models.errors import NoChampionError, PromotionBusyError, PromotionError, VersionFilesError
 from movierec_assets.models.holds import Hold
-from movierec_assets.models.promotion_turn import PromotionError, Turn
-from movierec_assets.models.registry import ModelRegistry, NoChampionError, VersionFilesError
-from movierec_assets.models.version import CHAMPION, Version
+from movierec_assets.models.incumbent import Incumbent
+from movierec_assets.models.promotion_transaction import PromotionTransaction
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import CHAMPION, LearningProblem, OtherData, Version, other_data
 from movierec_assets.recsys.promotion import HELD, Decision
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database
-from movierec_assets.tables.known_datasets import DatasetRef, loaded_dataset
+from movierec_assets.tables.known_datasets import SERVED_TABLES, DatasetRef, loaded_dataset
 
-__all__ = ["Hold", "Loss", "OtherData", "PromotionBusyError", "PromotionError", "Promotions", "Record", "Turn"]
+__all__ = ["Hold", "Loss", "OtherData", "PromotionTransaction", "Promotions", "Record"]
 
 WAIT_SECONDS = 120.0
-"""How long a promotion waits for another one; none takes longer than a few seconds."""
-SERVED_TABLES = ("user_recommendations", "similar_movies", "popular_movies")
-
-
-class PromotionBusyError(PromotionError):
-    """Somebody else is changing the champion."""
-
-    def __init__(self, waited: float) -> None:
-        super().__init__(f"Another promotion or rollback is under way, for more than {waited:g} s. Try again.")
+"""Longest wait of a promotion for another one, which takes a few seconds."""
 
 
 class Promotions:
-    """Changes of the champion, with their history.
+    """Changes of the champion, and their history.
 
     Parameters
     ----------
     registry : ModelRegistry
     database : Database
-        Holds the history, and the lock that makes promotions wait for each other.
+        Has the history, and the lock under which the champion is changed.
     """
 
     def __init__(self, registry: ModelRegistry, database: Database) -> None:
@@ -71,10 +62,10 @@ class Promotions:
         self._database = database
 
     def history(self, limit: int | None = None, *, version: int | None = None) -> list[Record]:
-        """Decisions, newest first; those about one version when it is given.
+        """Decisions, newest first; only those about one version when it is given.
 
-        A version has the decisions since the registered model was deleted last: earlier ones are about another version
-        of its number.
+        Those about a version begin after the latest deletion of the registered model: earlier ones are about another
+        version of the same number.
         """
         about = (
             "WHERE (model_version = %(version)s OR previous_champion = %(version)s) AND decision_id > "
@@ -88,7 +79,7 @@ class Promotions:
         return [Record(*row) for row in rows]
 
     def latest(self) -> Record | None:
-        """The decision that made the champion, as far as the history knows; None when the champion was lost."""
+        """The decision that made the champion; None when the champion was lost, or there never was one."""
         return promotion_in(self._last_event())
 
     def champion(self) -> Version:
@@ -97,7 +88,7 @@ class Promotions:
         Raises
         ------
         NoChampionError
-            With the way to get one again when it was lost.
+            The message says how to get one again when it was lost.
         RegistryUnavailableError
         """
         with self.registry.reachable():
@@ -108,22 +99,22 @@ class Promotions:
             return found
 
     def loss(self) -> Loss | None:
-        """How the champion was lost; None when there is one, or never was one. A look without a lock."""
+        """How the champion was lost; None when there is one, or there never was one."""
         event = self._last_event()
         with self.registry.reachable():
             if event is None or self.registry.by_alias(CHAMPION) is not None:
                 return None
-            problem = Problem.of(loaded_dataset(self._database))
+            problem = LearningProblem.of(loaded_dataset(self._database))
             return self._history().loss(event, problem, model_exists=self.registry.exists())
 
     def incumbent(self, dataset_id: int | None, threshold: float | None) -> Version | None:
-        """The version that a challenger has to beat, see `Turn.incumbent`; a look without a lock."""
+        """The version that a challenger has to beat; None when there is none, or its files cannot be read."""
+        problem = LearningProblem(dataset_id, threshold)
         with self.registry.reachable():
-            found = self._history().incumbent(self.registry.by_alias(CHAMPION), Problem(dataset_id, threshold))
-            return found if found is None or self.registry.problem_of(found) is None else None
+            return Incumbent.of(self.registry, self._history(), self.registry.by_alias(CHAMPION), problem).version
 
     def broken_champion(self) -> str | None:
-        """What keeps the champion from being loaded, and what to do; None when it loads, or there is none."""
+        """Why the champion does not load, and the remedy; None when it loads, or there is none."""
         with self.registry.reachable():
             champion = self.registry.by_alias(CHAMPION)
             if champion is None:
@@ -135,16 +126,16 @@ class Promotions:
             return None
 
     def other_data(self, version: Version) -> OtherData | None:
-        """Tell a version of other data than is loaded; None for one of the same data, and when either is unknown."""
+        """The version's dataset and the loaded one when they differ; None when they are the same, or one is unknown."""
         return other_data(version, loaded_dataset(self._database))
 
     def holds(self, dataset_id: int | None = None) -> list[Hold]:
-        """Holds that nobody released, oldest first; those on one dataset when it is given."""
+        """Holds that nobody released, oldest first; only those on one dataset when it is given."""
         with self._database.transaction() as cursor:
             return holds.unreleased(cursor, dataset_id)
 
     def release(self, who: str, version: int | None = None) -> list[Hold]:
-        """End all holds, or those that hold a version back; returns what was ended.
+        """Release all holds, or those that hold a version back; returns the released holds.
 
         Raises
         ------
@@ -165,7 +156,7 @@ class Promotions:
         return [hold for hold in found if hold.covers_version(version)]
 
     def kept_by_score(self) -> dict[int, int | None]:
-        """Versions that were scored and not promoted, each with the champion at that moment; holds do not count."""
+        """Versions that were scored and not promoted, each with the champion at that moment; without held versions."""
         rows = self._database.rows(
             f"""SELECT model_version, previous_champion FROM {TABLE}
                 WHERE outcome IN ('kept', 'rejected') AND NOT numbers ? '{HELD}' AND decision_id >
@@ -175,7 +166,7 @@ class Promotions:
         return dict(rows)
 
     def settled(self) -> bool:
-        """Whether the history explains the alias as it stands; a look without a lock."""
+        """Whether no decision is pending, and the latest promotion is that of the version with the alias."""
         with self.registry.reachable():
             champion = self.registry.by_alias(CHAMPION)
         pending = self._database.scalar(f"SELECT count(*) FROM {TABLE} WHERE state = 'pending'")
@@ -193,27 +184,29 @@ class Promotions:
         """Model version of the rows in each serving table; None where there are no rows."""
         found = {}
         for table in SERVED_TABLES:
-            # All rows of a table are of one version, because it is replaced as a whole.
+            # All rows of a table are of one version, because the table is replaced as a whole.
             rows = self._database.rows(f"SELECT model_version FROM {SCHEMA}.{table} LIMIT 1")
             found[table] = int(rows[0][0]) if rows else None
         return found
 
     @contextmanager
-    def turn(self, decided_by: str, dagster_run_id: str | None = None, wait: float = WAIT_SECONDS) -> Iterator[Turn]:
-        """A turn to change the champion: nobody else can until the end of the block.
+    def transaction(
+        self, decided_by: str, dagster_run_id: str | None = None, wait: float = WAIT_SECONDS
+    ) -> Iterator[PromotionTransaction]:
+        """Lock out every other change of the champion until the end of the block.
 
         Parameters
         ----------
         decided_by : str
-            Who will stand in the history.
+            Recorded with the decisions of the transaction.
         dagster_run_id : str, optional
         wait : float
-            Seconds to wait for somebody else's turn.
+            Seconds to wait for another transaction.
 
         Yields
         ------
-        Turn
-            With the history settled.
+        PromotionTransaction
+            Earlier changes are settled.
 
         Raises
         ------
@@ -227,14 +220,16 @@ class Promotions:
                     cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [f"{SCHEMA}.promotion"])
                 except errors.LockNotAvailable as error:
                     raise PromotionBusyError(wait) from error
-                # The lock is of this connection, and so is what is written: no lock, no decision.
-                turn = Turn(self.registry, cursor, decided_by, dagster_run_id, loaded_dataset(self._database))
-                turn.settle()
-                yield turn
-        self._copy(turn.champion)
+                # Decisions are written on the connection of the lock: when that is lost, nothing is written.
+                transaction = PromotionTransaction(
+                    self.registry, cursor, decided_by, dagster_run_id, loaded_dataset(self._database)
+                )
+                transaction.settle()
+                yield transaction
+        self._copy(transaction.champion)
 
     def _copy(self, champion: Version | None) -> None:
-        """Let the copy of the champion follow the alias; a champion that does not load is told of where it is used."""
+        """Copy the champion to the local disk; whoever uses a champion that does not load reports the error."""
         if champion is not None:
             with suppress(Exception):
                 self.registry.load_copied(champion)
@@ -242,7 +237,7 @@ class Promotions:
     def promote(
         self, number: int, reason: str, decided_by: str, dagster_run_id: str | None = None, *, force: bool = False
     ) -> Record:
-        """Make a version the champion because somebody says so.
+        """Make a version the champion because a person asks for it.
 
         Parameters
         ----------
@@ -250,7 +245,7 @@ class Promotions:
         reason, decided_by : str
         dagster_run_id : str, optional
         force : bool
-            Promote a version of other data than is loaded, too.
+            Also promote a version of other data than the loaded one.
 
         Raises
         ------
@@ -258,49 +253,49 @@ class Promotions:
         """
         with self.registry.reachable():
             self._require_usable(self.registry.version(number))
-        with self.turn(decided_by, dagster_run_id) as turn:
-            if turn.champion is not None and turn.champion.number == number:
+        with self.transaction(decided_by, dagster_run_id) as transaction:
+            if transaction.champion is not None and transaction.champion.number == number:
                 raise PromotionError(f"Version {number} is the champion already.")
-            remarks = _remarks(self.registry.version(number), turn.loaded, force=force)
-            return turn.carry_out(number, Decision(True, "manual", _sentences(reason, remarks)))
+            remarks = _remarks(self.registry.version(number), transaction.loaded, force=force)
+            return transaction.carry_out(number, Decision(True, "manual", _sentences(reason, remarks)))
 
     def rollback(
         self, reason: str, decided_by: str, dagster_run_id: str | None = None, *, force: bool = False
     ) -> Record:
-        """Make the previous champion of the loaded data the champion again; the one before it when it was deleted.
+        """Make the previous champion of the loaded data the champion again, skipping deleted versions.
 
         Parameters
         ----------
         reason, decided_by : str
         dagster_run_id : str, optional
         force : bool
-            Return to a version of other data when there is none of the loaded data.
+            Return to a version of other data when no version of the loaded data is left.
 
         Raises
         ------
         PromotionError, RegistryUnavailableError
         """
-        with self.turn(decided_by, dagster_run_id) as turn:
-            target, passed_over = turn.previous()
+        with self.transaction(decided_by, dagster_run_id) as transaction:
+            target, passed_over = transaction.previous()
             remarks = [f"Passed over: version {each.number}, trained on {each.dataset}." for each in passed_over]
-            remarks += _remarks(target, turn.loaded, force=force)
+            remarks += _remarks(target, transaction.loaded, force=force)
             self._require_usable(target)
-            return turn.carry_out(target.number, Decision(True, "rollback", _sentences(reason, remarks)))
+            return transaction.carry_out(target.number, Decision(True, "rollback", _sentences(reason, remarks)))
 
     def note_outside_changes(self, decided_by: str, wait: float = WAIT_SECONDS) -> Record | None:
-        """Bring the history in line with the alias; returns the decision when one had to be added."""
+        """Add a decision about a change of the alias in MLflow; returns it, or None when there was no change."""
         if self.settled():
             return None
-        with self.turn(decided_by, wait=wait) as turn:
-            return turn.noticed
+        with self.transaction(decided_by, wait=wait) as transaction:
+            return transaction.noticed
 
     def _require_usable(self, version: Version) -> None:
-        """Load a version before it is promoted: tables and API could not follow one that does not load."""
+        """Load a version before it is promoted: tables and API cannot serve a version that does not load."""
         try:
             self.registry.load(version)
         except VersionFilesError as error:
             raise PromotionError(
-                f"Version {version.number} does not load, so it was not promoted: {error.problem}. Promote another "
+                f"Version {version.number} does not load, so it was not promoted: {error.fault}. Promote another "
                 "version, see `movierec model list`."
             ) from error
         except Exception as error:
@@ -312,12 +307,12 @@ class Promotions:
 
 
 def _remarks(version: Version, loaded: DatasetRef | None, *, force: bool) -> list[str]:
-    """Sentences to keep with a promotion by hand.
+    """Sentences that are added to the reason of a promotion by hand.
 
     Raises
     ------
     PromotionError
-        When the version is of other data than is loaded, unless forced.
+        When the version is of other data than the loaded one, unless forced.
     """
     other = other_data(version, loaded)
     if other is not None and not force:

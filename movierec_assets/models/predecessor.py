@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import ModelRegistry, VersionFilesError
+from movierec_assets.models.errors import VersionFilesError
+from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import Version
 from movierec_assets.models.version_files import DAMAGED
 from movierec_assets.recsys.lineage import Legacy, Predecessor

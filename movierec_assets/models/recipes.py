@@ -1,7 +1,7 @@
-"""Recipes that searches found, and which recipe the next training tries.
+"""Recipes that searches found, and the recipe of the next training.
 
 Belongs here: the table of winners, the choice between a winner and the champion's recipe, and the schema of Optuna's
-tables. Searching is in `recsys.search`.
+tables. Does not: searching (`recsys.search`), a search in MLflow (`search_log`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TRIALS_SCHEMA = "optuna"
 
 @dataclass(frozen=True)
 class ChosenRecipe:
-    """A recipe and where it comes from.
+    """A recipe and its source.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class ChosenRecipe:
 
 
 def latest_recipe(database: Database, dataset: DatasetRef | None, threshold: float | None) -> ChosenRecipe:
-    """The winner of the last search on this dataset and kind of likes, or the built-in recipe when there was none."""
+    """The winner of the last search on this dataset and kind of likes; the built-in recipe without a search."""
     found = database.rows(
         f"""SELECT search_id, recipe FROM {SCHEMA}.searches
             WHERE dataset_id IS NOT DISTINCT FROM %s AND positive_threshold IS NOT DISTINCT FROM %s::real
@@ -61,23 +61,22 @@ def recipe_to_try(
 ) -> ChosenRecipe:
     """The recipe of the next training.
 
-    It is the last search's winner, else the built-in recipe. The champion's recipe is trained instead when that winner
-    is held back, or was scored beside the champion's recipe before and did not prove itself: another search may find a
-    better one, and until then the champion is kept fresh.
+    It is the winner of the last search, or the built-in recipe without a search. It is the champion's recipe when that
+    winner is held back, or was scored beside the champion's recipe before and not promoted: until another search finds
+    a better recipe, trainings refresh the champion.
     """
     chosen = latest_recipe(database, dataset, threshold)
     if champion is None or same_recipe(champion.recipe, chosen.recipe):
         return chosen
     if any(hold.covers_recipe(chosen.recipe) for hold in promotions.holds(dataset.id if dataset else None)):
         return ChosenRecipe(champion.recipe, f"champion {champion.number}, for the recipe of {chosen.source} is held")
-    kept = promotions.kept_by_score()
+    champions = promotions.kept_by_score()
     for version in promotions.registry.versions():
-        # A search is numbered once, so its number tells the dataset and the definition of a like as well.
-        tried = version.number in kept and version.tags.get("recipe_source") == chosen.source
-        against = kept.get(version.number) if tried else None
-        if against is None or not promotions.registry.has(against):
-            continue
-        if same_recipe(promotions.registry.version(against).recipe, champion.recipe):
+        # The number of a search stands for its dataset and definition of a like as well.
+        tried = version.tags.get("recipe_source") == chosen.source
+        against = champions.get(version.number) if tried else None
+        beside = None if against is None else promotions.registry.find(against)
+        if beside is not None and same_recipe(beside.recipe, champion.recipe):
             return ChosenRecipe(
                 champion.recipe,
                 f"champion {champion.number}, for the recipe of {chosen.source} did not prove itself as version "
@@ -94,7 +93,7 @@ def record_search(
     dataset: DatasetRef | None = None,
     threshold: float | None = None,
 ) -> int:
-    """Keep a winner for the dataset and the kind of likes it was found on; returns the number of the search."""
+    """Store a winner with the dataset and the kind of likes of its search; returns the number of the search."""
     found = database.rows(
         f"""INSERT INTO {SCHEMA}.searches (recipe, details, dagster_run_id, dataset_id, positive_threshold)
             VALUES (%s, %s, %s, %s, %s) RETURNING search_id""",

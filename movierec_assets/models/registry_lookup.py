@@ -1,7 +1,7 @@
-"""Who carries an alias in MLflow's registry, asked without MLflow's client, whose import alone takes seconds.
+"""The version that carries an alias in MLflow's registry, asked without MLflow's client, whose import takes seconds.
 
-Belongs here: the one question that has to be answered before anything can be served. It is put to MLflow's REST API,
-or, where there is no server, to the tables of its store. Everything else goes through the client, in `registry`.
+Belongs here: this one question, which is asked before anything is served, of MLflow's REST API or of the tables of its
+store. Does not: every other question (`registry`).
 
 References
 ----------
@@ -13,12 +13,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import psycopg2
 
+from movierec_assets.models.version import Version
+
 SECONDS = 5
-"""To wait for a connection or an answer."""
+"""Longest wait for a connection or an answer."""
+MISSING = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
+"""MLflow's error codes for a missing alias, and for a missing model, version or run."""
 
 _SERVER = "mlflow/registered-models/alias"
 _VERSION = """
@@ -30,30 +34,10 @@ _TAGS = "SELECT key, value FROM model_version_tags WHERE name = %(model)s AND ve
 
 
 class LookupUnsupportedError(RuntimeError):
-    """The registry cannot be asked in this short way; MLflow's client can."""
+    """The registry cannot be asked without MLflow's client."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """A version as the registry describes it.
-
-    Attributes
-    ----------
-    number : int
-    run_id, source : str
-    tags : dict of str
-    created : float or None
-        Unix seconds.
-    """
-
-    number: int
-    run_id: str
-    source: str
-    tags: dict[str, str]
-    created: float | None
-
-
-def by_alias(uri: str, model: str, alias: str) -> Found | None:
+def by_alias(uri: str, model: str, alias: str) -> Version | None:
     """The version of a model that carries an alias; None when there is none.
 
     Parameters
@@ -75,7 +59,7 @@ def by_alias(uri: str, model: str, alias: str) -> Found | None:
     raise LookupUnsupportedError(f"{uri.partition(':')[0]} stores are read by MLflow's client.")
 
 
-def _from_tables(uri: str, model: str, alias: str) -> Found | None:
+def _from_tables(uri: str, model: str, alias: str) -> Version | None:
     scheme, rest = uri.split("://", 1)
     url = f"{scheme.partition('+')[0]}://{rest}"
     try:
@@ -91,10 +75,10 @@ def _from_tables(uri: str, model: str, alias: str) -> Found | None:
             tags = {key: value or "" for key, value in cursor.fetchall()}
     except psycopg2.Error as error:
         raise LookupUnsupportedError(str(error)) from error
-    return Found(int(number), run_id or "", source or "", tags, created / 1000 if created else None)
+    return Version(int(number), run_id or "", source or "", tags, _time(created))
 
 
-def _from_server(uri: str, model: str, alias: str) -> Found | None:
+def _from_server(uri: str, model: str, alias: str) -> Version | None:
     import requests  # noqa: PLC0415
 
     user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
@@ -108,21 +92,17 @@ def _from_server(uri: str, model: str, alias: str) -> Found | None:
             timeout=SECONDS,
         )
         answer = response.json()
-    except requests.RequestException as error:  # an answer that is no JSON is one of them
+    except requests.RequestException as error:  # also when the answer is no JSON
         raise LookupUnsupportedError(str(error)) from error
     if response.ok and isinstance(answer, Mapping) and "model_version" in answer:
         found = answer["model_version"]
-        created = found.get("creation_timestamp")
         tags = {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}
-        return Found(
-            int(found["version"]),
-            found.get("run_id", ""),
-            found.get("source", ""),
-            tags,
-            int(created) / 1000 if created else None,
-        )
-    # A missing alias is an invalid parameter to MLflow, a missing model a missing resource.
-    code = answer.get("error_code") if isinstance(answer, Mapping) else None
-    if code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+        run_id, source, created = (found.get(name, "") for name in ("run_id", "source", "creation_timestamp"))
+        return Version(int(found["version"]), run_id, source, tags, _time(created))
+    if isinstance(answer, Mapping) and answer.get("error_code") in MISSING:
         return None
     raise LookupUnsupportedError(f"{uri} answers {response.status_code}.")
+
+
+def _time(milliseconds: str | int | None) -> datetime | None:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None

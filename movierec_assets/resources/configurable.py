@@ -70,8 +70,7 @@ class RegistryResource(ConfigurableResource[None]):
         ------
         RegistryUnavailableError
         """
-        settings = get_settings()
-        registry = ModelRegistry(self.uri or settings.mlflow_uri, settings.artifacts)
+        registry = ModelRegistry.of(get_settings(), self.uri)
         registry.require_reachable()
         return registry
 

@@ -2,7 +2,7 @@
 
 Belongs here: the formats, and the check that an asset reads the content that was recorded when it was materialized. A
 new kind of artefact needs no new manager: a class with `to_arrays` and `from_arrays` is an npz, a pandas DataFrame is a
-Parquet file. Does not: what a record holds (see `provenance`).
+Parquet file. Does not: the record itself (see `provenance`).
 
 Dagster concept: IO managers, https://docs.dagster.io/guides/build/io-managers
 """
@@ -32,12 +32,12 @@ class StoredAsArrays(Protocol):
     """An object that is stored as named arrays."""
 
     def to_arrays(self) -> Arrays:
-        """Give the arrays."""
+        """The arrays by name."""
         ...
 
     @classmethod
     def from_arrays(cls, arrays: Any) -> Any:
-        """Read back what `to_arrays` gave."""
+        """The object from the arrays of `to_arrays`."""
         ...
 
 

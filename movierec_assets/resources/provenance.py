@@ -1,7 +1,7 @@
 """The record of each artefact on its materialization, and the refusal of artefacts that differ from it.
 
 Belongs here: fingerprints, the metadata under which they are recorded, and the comparison of stored with expected
-values. The IO managers call it for every artefact that they write or read. Does not: what the tables hold (see
+values. The IO managers call it for every artefact that they write or read. Does not: the content of the tables (see
 `defs.sources`).
 
 Dagster concept: asset metadata, https://docs.dagster.io/guides/build/assets/metadata-and-tags

@@ -90,7 +90,6 @@ class MlflowTrackingResource(ConfigurableResource[None]):
 
     def _ready(self, context: AssetExecutionContext) -> str:
         """Make sure that the experiment is there; returns the tracking server."""
-        settings = get_settings()
-        uri = self.uri or settings.mlflow_uri
-        ModelRegistry(uri, settings.artifacts).ensure_experiment(context.log.warning)
-        return uri
+        registry = ModelRegistry.of(get_settings(), self.uri)
+        registry.ensure_experiment(context.log.warning)
+        return registry.uri

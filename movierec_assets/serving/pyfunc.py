@@ -2,7 +2,7 @@
 
 Belongs here: turning a table of questions into a table of answers. Every version carries a copy of this file, and
 MLflow runs the copy when it loads the version. So the file has no relative imports, `movierec_assets` must be
-installed, and the names that it imports must keep their place.
+installed, and the names that it imports must stay importable.
 
 Reference: "Models from Code" in the MLflow documentation.
 """

@@ -29,7 +29,7 @@ Source = Literal["model", "popular"]
 
 
 class UnknownUserError(ExplainedError, LookupError):
-    """No user with this id has a rating; the message says what can be asked instead."""
+    """No user with this id has a rating; the message names users that have one."""
 
 
 @dataclass(frozen=True)

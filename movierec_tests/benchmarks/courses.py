@@ -79,7 +79,7 @@ def compare(split: Split, ids: IdMaps, recipe: Recipe, before: Legacy, last: Leg
 
 def _last_two() -> tuple[Recipe, Legacy, Legacy]:
     with platform(get_settings()) as settings:
-        registry = ModelRegistry(settings.mlflow_uri, settings.artifacts)
+        registry = ModelRegistry.of(settings)
         number = max(version.number for version in registry.versions())
         before, last = (predecessor_of(registry, registry.version(each)) for each in (number - 1, number))
     assert before is not None

@@ -95,7 +95,7 @@ def run(console: Console) -> GraphRun:
 
 
 def _course(settings: Settings, mlflow_run_id: str) -> list[float]:
-    client = ModelRegistry(settings.mlflow_uri, settings.artifacts).client
+    client = ModelRegistry.of(settings).client
     measured = client.get_metric_history(mlflow_run_id, "validation_ndcg_at_10")
     return [metric.value for metric in sorted(measured, key=lambda metric: metric.step)]
 

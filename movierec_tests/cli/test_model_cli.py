@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from click.testing import CliRunner, Result
 
 from movierec_assets.cli.main import cli, main
-from movierec_assets.models.decisions import PromotionError
-from movierec_assets.models.registry import NoChampionError, NoSuchVersionError, RegistryUnavailableError
+from movierec_assets.models.errors import NoChampionError, NoSuchVersionError, PromotionError, RegistryUnavailableError
 from movierec_assets.models.version import PROVENANCE
-from movierec_tests.defs.harness import Platform, own_platform
+from movierec_tests.defs.harness import Platform
 from movierec_tests.models.harness import load_as, lose_champion, probes_of, promotions_of, register, reset
-
-
-@pytest.fixture(scope="module")
-def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("model_cli")
-    with own_platform(server_url, directory, directory) as platform:
-        yield platform
 
 
 @dataclass(frozen=True)
@@ -40,12 +31,10 @@ class Command:
 
 
 @pytest.fixture
-def model(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Command:
-    _platform.enter(monkeypatch)
-    reset(_platform)
-    first, second = (register(_platform, seed=seed, ndcg=ndcg) for seed, ndcg in ((1, 0.1), (2, 0.1234)))
-    promotions_of(_platform).promote(first, "the first one", "me")
-    return Command(_platform, first, second)
+def model(platform: Platform) -> Command:
+    first, second = (register(platform, seed=seed, ndcg=ndcg) for seed, ndcg in ((1, 0.1), (2, 0.1234)))
+    promotions_of(platform).promote(first, "the first one", "me")
+    return Command(platform, first, second)
 
 
 def test_list_shows_aliases_figures_and_decisions_newest_first(model: Command) -> None:
@@ -241,12 +230,12 @@ def test_with_mlflow_away_every_command_says_so_after_one_look(model: Command, m
         ["promote", 2, "--reason", "x"],
         ["rollback", "--reason", "x"],
     ):
-        with probes_of(9, monkeypatch) as patience:
+        with probes_of(9, monkeypatch) as timeouts:
             result = model(*arguments)
         assert isinstance(result.exception, RegistryUnavailableError), arguments
         assert "MLflow does not answer at http://127.0.0.1:9" in str(result.exception)
-        assert len(patience) == 1
-        assert patience[0] <= 5
+        assert len(timeouts) == 1
+        assert timeouts[0] <= 5
     monkeypatch.delenv("MOVIEREC_MLFLOW_TRACKING_URI")
     assert model.champion() == model.first
     assert len(promotions_of(model.platform).history()) == 1

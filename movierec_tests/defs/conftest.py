@@ -12,6 +12,9 @@ from dagster import ExecuteInProcessResult
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.tables.database import Database
 from movierec_tests.defs.harness import Platform, empty, own_databases, own_platform, run
+from movierec_tests.models.harness import module_platform, platform
+
+__all__ = ["module_platform", "platform"]
 
 USERS = 120
 

@@ -43,7 +43,7 @@ class Platform:
 
     @property
     def registry(self) -> ModelRegistry:
-        return ModelRegistry(self.settings.mlflow_uri, self.settings.artifacts)
+        return ModelRegistry.of(self.settings)
 
     def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put the variables into this process for one test; its own tidying took them out."""

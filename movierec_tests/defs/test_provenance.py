@@ -154,7 +154,7 @@ def trained(server_url: str, tmp_path_factory: pytest.TempPathFactory, demo: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("consumer", ["als_model", "model_evaluation"])
-def test_no_consumer_takes_a_matrix_that_was_put_in_the_place_of_another(
+def test_no_asset_reads_a_matrix_that_was_replaced_by_another(
     trained: Platform, monkeypatch: pytest.MonkeyPatch, consumer: str
 ) -> None:
     trained.enter(monkeypatch)
@@ -162,11 +162,11 @@ def test_no_consumer_takes_a_matrix_that_was_put_in_the_place_of_another(
     kept, versions = stored.read_bytes(), trained.registry.versions()
     stored.write_bytes((stored.parent / "test_matrix.npz").read_bytes())
     try:
-        said = failures_of(run("train", consumer))[consumer]
+        message = failures_of(run("train", consumer))[consumer]
     finally:
         stored.write_bytes(kept)
-    assert "validation_matrix: stored" in said
-    assert "job `train`" in said
+    assert "validation_matrix: stored" in message
+    assert "job `train`" in message
     assert trained.registry.versions() == versions
 
 
@@ -177,14 +177,14 @@ def test_an_evaluation_of_another_challenger_decides_nothing(
     trained.enter(monkeypatch)
     champion = trained.registry.champion().number
     assert run("train", "als_model", config=RETRAIN).success
-    said = failures_of(run("train", "champion_model"))["champion_model"]
-    assert f"version that model_evaluation scored: stored {champion} / expected {champion + 1}" in said
+    message = failures_of(run("train", "champion_model"))["champion_model"]
+    assert f"version that model_evaluation scored: stored {champion} / expected {champion + 1}" in message
     assert trained.registry.champion().number == champion
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["als_model", "model_evaluation"])
-def test_a_challenger_and_scores_that_were_changed_in_the_storage_decide_nothing(
+def test_a_challenger_or_scores_that_were_changed_in_the_storage_decide_nothing(
     trained: Platform, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     trained.enter(monkeypatch)
@@ -199,10 +199,10 @@ def test_a_challenger_and_scores_that_were_changed_in_the_storage_decide_nothing
         pd.read_parquet(stored).assign(ndcg_at_10=0.9).to_parquet(stored, index=False)
     before = trained.registry.champion().number
     try:
-        said = failures_of(run("train", "champion_model"))["champion_model"]
+        message = failures_of(run("train", "champion_model"))["champion_model"]
     finally:
         stored.write_bytes(kept)
-    assert f"was handed another {name} than was recorded" in said
+    assert f"was handed another {name} than was recorded" in message
     assert trained.registry.champion().number == before
 
 
@@ -216,13 +216,13 @@ def test_a_damaged_file_is_named_with_the_remedy(trained: Platform, monkeypatch:
         result = run("train", "als_model")
     finally:
         stored.write_bytes(kept)
-    said = "\n".join(str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure)
-    assert "train_matrix.npz is damaged" in said
-    assert "materialize train_matrix again" in said
+    message = "\n".join(str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure)
+    assert "train_matrix.npz is damaged" in message
+    assert "materialize train_matrix again" in message
 
 
 @pytest.mark.slow
-def test_a_registry_that_begins_anew_is_not_taken_for_the_old_one(
+def test_another_version_of_the_same_number_in_the_registry_is_refused(
     trained: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained.enter(monkeypatch)
@@ -231,5 +231,5 @@ def test_a_registry_that_begins_anew_is_not_taken_for_the_old_one(
         number = str(record(instance, "als_model")["model_version"])
     client = trained.registry.client
     client.set_model_version_tag("movierec-als", number, "positives_fingerprint", "f" * 64)
-    said = failures_of(run("train", "champion_model"))["champion_model"]
-    assert f"positives of the registered version: stored {'f' * 16} / expected" in said
+    message = failures_of(run("train", "champion_model"))["champion_model"]
+    assert f"positives of the registered version: stored {'f' * 16} / expected" in message

@@ -9,7 +9,7 @@ from dagster import DagsterInstance, SensorResult, SkipReason, build_sensor_cont
 
 from movierec_assets.defs.automation import dead_runs
 from movierec_assets.defs.catch_up import dataset_file_sensor
-from movierec_assets.defs.registry_operations import champion_sensor
+from movierec_assets.defs.publishing import champion_sensor
 from movierec_assets.host import provision
 from movierec_assets.host.loaded import require_anything_loaded
 from movierec_assets.models.registry import ModelRegistry
@@ -56,7 +56,7 @@ def test_a_start_an_answer_another_reader_and_every_sensor_pass_by_a_reader(besi
     assert database.scalar(_READ) > 0
 
     require_anything_loaded(database, "this is a test")
-    service = RecommendationService(database, ModelRegistry(settings.mlflow_uri, settings.artifacts))
+    service = RecommendationService(database, ModelRegistry.of(settings))
     user = database.scalar(f"SELECT min(user_id) FROM {SCHEMA}.eligible_users")
     assert len(service.for_user(user, 5).movies) == len(service.for_nobody(5).movies) == 5
 

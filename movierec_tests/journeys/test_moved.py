@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance, SensorResult, build_sensor_context
 
-from movierec_assets.defs.registry_operations import champion_sensor
+from movierec_assets.defs.publishing import champion_sensor
 from movierec_assets.host.environment import variables
 from movierec_assets.models.artifact_locations import local_path
-from movierec_assets.models.registry import VersionFilesError
+from movierec_assets.models.errors import VersionFilesError
 from movierec_assets.models.version import EXPERIMENT, MODEL_NAME
 from movierec_assets.models.version_files import MODEL_FILE
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
@@ -64,7 +64,7 @@ def _goes_on_with_versions_of_before(moved: Traveller, dataset: Path) -> None:
     moved.require_right_lists(dataset)
     registry, database = moved.platform.registry, moved.platform.database
     assert RecommendationService(database, registry).for_user(1, 5).model_version == 2
-    assert registry.problem_of(registry.version(1)) is None, "a version of before the move"
+    assert registry.fault_of(registry.version(1)) is None, "a version of before the move"
 
 
 def _names_only_places_in_the_state_directory(platform: Platform) -> None:

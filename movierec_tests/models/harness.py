@@ -1,6 +1,6 @@
 """Registered versions for tests without training: small, but they load and answer.
 
-Belongs here: a platform of a module's own, emptied for each test, and versions in its registry.
+Belongs here: a platform of a module's own, emptied for each test, versions in its registry, and decisions about them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 import requests
 
-from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import (
     CHAMPION,
@@ -29,21 +29,79 @@ from movierec_assets.models.version_files import MODEL_FILE
 from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.tables.database import SCHEMA, Load, record_load
 from movierec_assets.tables.known_datasets import DatasetRef
-from movierec_tests.defs.harness import Platform, count_users, empty, load_films
+from movierec_tests.defs.harness import Platform, count_users, empty, load_films, own_platform
 
 MOVIES = list(range(101, 131))
 USERS = list(range(11, 23))
+FIRST = Decision(True, "first", "No champion yet.")
+BETTER = Decision(True, "improvement", "Better.", {"difference_low": 0.01})
+KEPT = Decision(False, "kept", "Not better.", {"difference_low": -0.01})
+CLOSED = "http://127.0.0.1:9"
+"""An address where nothing answers."""
+
+
+@pytest.fixture(scope="module")
+def module_platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform of a module's own."""
+    directory = tmp_path_factory.mktemp("platform")
+    with own_platform(server_url, directory, directory) as platform:
+        yield platform
+
+
+@pytest.fixture
+def platform(module_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """The module's platform with ratings, an empty registry and no history."""
+    module_platform.enter(monkeypatch)
+    reset(module_platform)
+    return module_platform
 
 
 def promotions_of(platform: Platform) -> Promotions:
     return Promotions(platform.registry, platform.database)
 
 
+def carry_out(platform: Platform, number: int, decision: Decision, run_id: str | None = None) -> Record:
+    with promotions_of(platform).transaction("test", run_id) as transaction:
+        return transaction.carry_out(number, decision)
+
+
+def promote_in_order(platform: Platform, *decisions: Decision) -> list[int]:
+    """Register a version for each decision, then carry the decisions out; returns the versions."""
+    numbers = [register(platform, seed=seed) for seed in range(1, len(decisions) + 1)]
+    for number, decision in zip(numbers, decisions, strict=True):
+        carry_out(platform, number, decision)
+    return numbers
+
+
+def champion_of(platform: Platform) -> int | None:
+    found = platform.registry.by_alias(CHAMPION)
+    return found.number if found else None
+
+
+class BreakingRegistry(ModelRegistry):
+    """A registry whose write `breaks` fails."""
+
+    breaks = ""
+
+    def _fail_at(self, name: str) -> None:
+        if self.breaks == name:
+            raise ConnectionError(f"MLflow went away at {name}")
+
+    def record(self, number: int, decision: Decision) -> None:
+        self._fail_at("alias")
+        super().record(number, decision)
+
+    def note(self, number: int, outcome: str, reason: str) -> None:
+        self._fail_at("tags")
+        super().note(number, outcome, reason)
+
+
 def reset(platform: Platform) -> None:
-    """Take everything out of the registry, its history, and the tables, and load a few ratings."""
+    """Empty the registry, its history and the tables, and load a few ratings."""
     client = platform.registry.client
     for model in client.search_registered_models():
         client.delete_registered_model(model.name)
@@ -65,7 +123,7 @@ def reset(platform: Platform) -> None:
 
 
 def load_as(platform: Platform, name: str) -> DatasetRef:
-    """Let the loaded ratings be another dataset than those before."""
+    """Record that the loaded ratings are a new dataset."""
     with platform.database.transaction() as cursor:
         cursor.execute(
             f"INSERT INTO {SCHEMA}.datasets (name, movie_ids, titles, pairs) VALUES (%s, '{{}}', '{{}}', '{{}}') "
@@ -79,7 +137,7 @@ def load_as(platform: Platform, name: str) -> DatasetRef:
 
 
 def load_again(platform: Platform, dataset: DatasetRef) -> None:
-    """Let the loaded ratings be a dataset that was loaded before."""
+    """Record that the loaded ratings are a dataset that was loaded before."""
     with platform.database.transaction() as cursor:
         record_load(cursor, "ratings", Load("test", f"/data/{dataset.name}", {}), dataset.id)
 
@@ -125,30 +183,30 @@ def register(
 
 @contextmanager
 def probes_of(port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """How many seconds each look at an MLflow that is away would have waited.
+    """Timeout in seconds of each request to an MLflow that does not answer.
 
-    MLflow's own client, which tries again and again, must not be asked meanwhile.
+    The test fails when MLflow's own client is used, because it tries for minutes.
     """
-    patience: list[float] = []
+    timeouts: list[float] = []
     get, connect = requests.get, psycopg2.connect
 
     def watched_get(url: str, **options: Any) -> Any:
-        patience.append(options["timeout"])
+        timeouts.append(options["timeout"])
         return get(url, **options)
 
     def watched_connect(url: str, **options: Any) -> Any:
         if f":{port}/" in url:
-            patience.append(options["connect_timeout"])
+            timeouts.append(options["connect_timeout"])
         return connect(url, **options)
 
-    def not_to_be_asked(_: ModelRegistry) -> None:
+    def forbidden(_: ModelRegistry) -> None:
         pytest.fail("MLflow's own client was asked, which would try for minutes")
 
     with monkeypatch.context() as patched:
         patched.setattr(requests, "get", watched_get)
         patched.setattr(psycopg2, "connect", watched_connect)
-        patched.setattr(ModelRegistry, "client", property(not_to_be_asked))
-        yield patience
+        patched.setattr(ModelRegistry, "client", property(forbidden))
+        yield timeouts
 
 
 def move_alias(platform: Platform, number: int) -> None:

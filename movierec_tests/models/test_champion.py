@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from movierec_assets.datasets.identity import PairSample
-from movierec_assets.models.champion import OtherDatasetError, load_champion
+from movierec_assets.models.champion import load_champion
+from movierec_assets.models.errors import OtherDatasetError
 from movierec_assets.models.version import DATASET, DATASET_ID, POSITIVE_THRESHOLD
 from movierec_assets.tables.database import SCHEMA, Database, Load, record_load
 from movierec_assets.tables.known_datasets import recognize, recognize_loaded
-from movierec_tests.defs.harness import Platform, own_platform
-from movierec_tests.models.harness import MOVIES, move_alias, register, reset
+from movierec_tests.defs.harness import Platform
+from movierec_tests.models.harness import MOVIES, move_alias, register
 
 pytestmark = pytest.mark.slow
 
 NAMES = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
 
 
-@pytest.fixture(scope="module")
-def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("champion")
-    with own_platform(server_url, directory, directory) as platform:
-        yield platform
-
-
 @pytest.fixture
-def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """Films, ratings and a champion, with nothing said about their dataset."""
-    _platform.enter(monkeypatch)
-    reset(_platform)
-    move_alias(_platform, register(_platform))
-    return _platform
+def platform(platform: Platform) -> Platform:
+    """Films, ratings and a champion without a record of its dataset."""
+    move_alias(platform, register(platform))
+    return platform
 
 
 def _load(database: Database, name: str) -> None:

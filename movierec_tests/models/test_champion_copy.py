@@ -15,38 +15,22 @@ import pytest
 import requests
 
 from movierec_assets.models import registry_lookup
-from movierec_assets.models.registry import ModelRegistry, RegistryUnavailableError
+from movierec_assets.models.errors import RegistryUnavailableError
+from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, MODEL_NAME
-from movierec_assets.recsys.promotion import Decision
 from movierec_assets.serving.recommendations import Answer, RecommendationService
-from movierec_tests.defs.harness import Platform, own_platform
-from movierec_tests.models.harness import USERS, move_alias, promotions_of, register, reset
+from movierec_tests.defs.harness import Platform
+from movierec_tests.models.harness import BETTER, USERS, carry_out, move_alias, register
 from movierec_tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-BETTER = Decision(True, "improvement", "Better.")
-
-
-@pytest.fixture(scope="module")
-def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("copy")
-    with own_platform(server_url, directory, directory) as platform:
-        yield platform
-
 
 @pytest.fixture
-def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """Ratings and no version; no copy either."""
-    _platform.enter(monkeypatch)
-    reset(_platform)
-    shutil.rmtree(_platform.registry.copy.directory, ignore_errors=True)
-    return _platform
-
-
-def _promote(platform: Platform, number: int) -> None:
-    with promotions_of(platform).turn("test") as turn:
-        turn.carry_out(number, BETTER)
+def platform(platform: Platform) -> Platform:
+    """Ratings, no version and no copy."""
+    shutil.rmtree(platform.registry.copy.directory, ignore_errors=True)
+    return platform
 
 
 def _copies(platform: Platform) -> list[str]:
@@ -55,14 +39,14 @@ def _copies(platform: Platform) -> list[str]:
 
 def _answer(platform: Platform) -> Answer:
     """What a new process answers."""
-    registry = ModelRegistry(platform.settings.mlflow_uri, platform.settings.artifacts)
+    registry = ModelRegistry.of(platform.settings)
     return RecommendationService(platform.database, registry).for_user(USERS[0], 5)
 
 
 def test_each_promotion_leaves_a_copy_that_answers_without_the_artifacts(platform: Platform) -> None:
     first, second = register(platform, seed=1), register(platform, seed=2)
     for number in (first, second):
-        _promote(platform, number)
+        carry_out(platform, number, BETTER)
         assert _copies(platform) == [str(number)]
         version = platform.registry.champion()
         copied, loaded = platform.registry.copy.read(version), platform.registry.load(version)
@@ -77,7 +61,7 @@ def test_each_promotion_leaves_a_copy_that_answers_without_the_artifacts(platfor
 
 def test_after_the_alias_was_moved_in_mlflow_the_next_reader_brings_the_copy(platform: Platform) -> None:
     first, second = register(platform, seed=1), register(platform, seed=2)
-    _promote(platform, second)
+    carry_out(platform, second, BETTER)
     before = _answer(platform)
     move_alias(platform, first)
     after = _answer(platform)
@@ -90,7 +74,7 @@ def test_after_the_alias_was_moved_in_mlflow_the_next_reader_brings_the_copy(pla
     "damage", ["cut short", "changed inside", "a file is missing", "no manifest", "another format"]
 )
 def test_a_damaged_copy_is_made_again(platform: Platform, damage: str) -> None:
-    _promote(platform, register(platform))
+    carry_out(platform, register(platform), BETTER)
     expected = _answer(platform)
     (place,) = platform.registry.copy.directory.iterdir()
     if damage == "cut short":
@@ -113,17 +97,17 @@ def test_a_damaged_copy_is_made_again(platform: Platform, damage: str) -> None:
 def test_where_no_copy_can_be_written_answers_come_from_the_artifacts(platform: Platform) -> None:
     platform.registry.copy.directory.write_text("a file where the directory should be")
     try:
-        _promote(platform, register(platform))
+        carry_out(platform, register(platform), BETTER)
         assert _answer(platform).model_version == 1
     finally:
         platform.registry.copy.directory.unlink()
 
 
 def test_a_version_of_the_same_number_from_another_run_is_not_taken_for_the_copied_one(platform: Platform) -> None:
-    _promote(platform, register(platform, seed=1))
+    carry_out(platform, register(platform, seed=1), BETTER)
     before = _answer(platform)
     platform.registry.client.delete_registered_model(MODEL_NAME)
-    _promote(platform, register(platform, seed=2))
+    carry_out(platform, register(platform, seed=2), BETTER)
     after = _answer(platform)
     assert before.model_version == after.model_version == 1
     assert [movie.score for movie in after.movies] != [movie.score for movie in before.movies]
@@ -170,7 +154,7 @@ def test_the_alias_is_found_as_by_mlflows_client_in_its_tables_and_at_its_server
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg2://u:secret@127.0.0.1:9/x_mlflow"])
 def test_with_mlflow_away_an_answer_is_refused_in_a_sentence(platform: Platform, uri: str) -> None:
-    service = RecommendationService(platform.database, ModelRegistry(uri, platform.settings.artifacts))
+    service = RecommendationService(platform.database, ModelRegistry.of(platform.settings, uri))
     with pytest.raises(RegistryUnavailableError, match=r"MLflow does not answer at .*127\.0\.0\.1:9"):
         service.for_user(USERS[0], 5)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,29 +12,12 @@ from movierec_assets.models.version import MODEL_NAME
 from movierec_assets.recsys.lineage import Legacy
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.tables.known_datasets import DatasetRef
-from movierec_tests.defs.harness import Platform, own_platform
-from movierec_tests.models.harness import load_as, promotions_of, register, reset
+from movierec_tests.defs.harness import Platform
+from movierec_tests.models.harness import FIRST, KEPT, carry_out, load_as, promotions_of, register
 
 pytestmark = pytest.mark.slow
 
-FIRST = Decision(True, "first", "No champion yet.")
-KEPT = Decision(False, "kept", "Worse.")
 REJECTED = Decision(False, "rejected", "A check failed.")
-
-
-@pytest.fixture(scope="module")
-def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("predecessor")
-    with own_platform(server_url, directory, directory) as platform:
-        yield platform
-
-
-@pytest.fixture
-def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """A platform with an empty registry and no history."""
-    _platform.enter(monkeypatch)
-    reset(_platform)
-    return _platform
 
 
 def _version(
@@ -49,8 +31,7 @@ def _version(
     to_run = SimpleNamespace(log_artifact=lambda path: platform.registry.client.log_artifact(run, path))
     log_legacy(to_run, legacy)
     if decision is not None:
-        with promotions_of(platform).turn("test") as turn:
-            turn.carry_out(number, decision)
+        carry_out(platform, number, decision)
     return number
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import mlflow
 import numpy as np
@@ -12,8 +11,8 @@ import pytest
 
 from movierec_assets.defs.preprocessing import frame_of
 from movierec_assets.models.champion import load_champion
+from movierec_assets.models.errors import NoChampionError
 from movierec_assets.models.package import log_version
-from movierec_assets.models.registry import NoChampionError
 from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
 from movierec_assets.recsys import als
 from movierec_assets.recsys.als import Recipe
@@ -24,7 +23,7 @@ from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.known_datasets import DatasetRef
-from movierec_tests.defs.harness import Platform, empty, own_platform
+from movierec_tests.defs.harness import Platform, empty
 from movierec_tests.ranked_lists import assert_same_lists
 
 PROMOTED = Decision(True, "first", "No champion yet.")
@@ -46,29 +45,22 @@ DATASET = DatasetRef(7, "films")
 RECOMMENDER = _recommender()
 
 
-@pytest.fixture(scope="module")
-def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("registry")
-    with own_platform(server_url, directory, directory) as platform:
-        yield platform
-
-
 @pytest.fixture
-def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+def platform(module_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A platform whose registry holds nothing, or what the test put there before."""
-    _platform.enter(monkeypatch)
-    client = _platform.registry.client
+    module_platform.enter(monkeypatch)
+    client = module_platform.registry.client
     for model in client.search_registered_models():
         client.delete_registered_model(model.name)
-    return _platform
+    return module_platform
 
 
 @pytest.fixture(scope="module")
-def source(_platform: Platform) -> tuple[int, str]:
+def source(module_platform: Platform) -> tuple[int, str]:
     """A logged and registered version: its number and MLflow run."""
-    mlflow.set_tracking_uri(_platform.settings.mlflow_uri)
-    mlflow.set_registry_uri(_platform.settings.mlflow_uri)
-    experiment = _platform.registry.ensure_experiment()
+    mlflow.set_tracking_uri(module_platform.settings.mlflow_uri)
+    mlflow.set_registry_uri(module_platform.settings.mlflow_uri)
+    experiment = module_platform.registry.ensure_experiment()
     with mlflow.start_run(experiment_id=experiment) as run:
         number = log_version(
             mlflow,
@@ -81,17 +73,17 @@ def source(_platform: Platform) -> tuple[int, str]:
 
 
 @pytest.fixture
-def registered(_platform: Platform, source: tuple[int, str], monkeypatch: pytest.MonkeyPatch) -> Platform:
+def registered(module_platform: Platform, source: tuple[int, str], monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A platform with a registered version."""
-    _platform.enter(monkeypatch)
-    registry = _platform.registry
+    module_platform.enter(monkeypatch)
+    registry = module_platform.registry
     if not registry.versions():
         registry.client.create_registered_model(MODEL_NAME)
         outputs = registry.client.get_run(source[1]).outputs
         assert outputs is not None
         model = outputs.model_outputs[0].model_id
         registry.client.create_model_version(MODEL_NAME, f"models:/{model}", source[1], model_id=model)
-    return _platform
+    return module_platform
 
 
 def test_without_a_model_there_is_no_champion(platform: Platform) -> None:

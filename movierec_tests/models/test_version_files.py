@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,30 +11,22 @@ import pytest
 
 from movierec_assets.models.artifact_locations import local_path, make_relative
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.registry import ModelRegistry, RegistryUnavailableError, VersionFilesError
-from movierec_assets.models.version import EXPERIMENT, MODEL_NAME
+from movierec_assets.models.errors import RegistryUnavailableError, VersionFilesError
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import EXPERIMENT, MODEL_NAME, LearningProblem
 from movierec_assets.models.version_files import MODEL_FILE
-from movierec_tests.defs.harness import Platform, own_platform
-from movierec_tests.models.harness import move_alias, promotions_of, register, reset
+from movierec_tests.defs.harness import Platform
+from movierec_tests.models.harness import move_alias, promotions_of, register
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("files")
-    with own_platform(server_url, directory, directory) as platform:
-        yield platform
-
-
 @pytest.fixture
-def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+def platform(platform: Platform) -> Platform:
     """Version 1 is there, and version 2 is the champion."""
-    _platform.enter(monkeypatch)
-    reset(_platform)
-    register(_platform, seed=1)
-    move_alias(_platform, register(_platform, seed=2))
-    return _platform
+    register(platform, seed=1)
+    move_alias(platform, register(platform, seed=2))
+    return platform
 
 
 def _file(platform: Platform, number: int) -> Path:
@@ -85,9 +77,10 @@ def test_a_champion_with_lost_or_damaged_files_is_no_opponent_and_says_what_to_d
     assert found.number == 2
     damage(file)
     assert promotions.incumbent(None, None) is None
-    with promotions.turn("test") as turn:
-        assert turn.incumbent(None, None) is None
-        assert f"version 2 cannot be loaded: {file} {says}" in str(turn.broken_incumbent(None, None))
+    with promotions.transaction("test") as transaction:
+        incumbent = transaction.incumbent(LearningProblem())
+        assert incumbent.version is None
+        assert f"version 2 cannot be loaded: {file} {says}" in str(incumbent.why_unusable)
     with pytest.raises(VersionFilesError, match=r"Version 2 of .*`movierec model promote 1`") as refused:
         platform.registry.load(platform.registry.version(2))
     assert f"{file} {says}" in str(refused.value)
@@ -108,12 +101,13 @@ def test_a_disk_or_a_registry_that_does_not_answer_never_makes_room_for_another_
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    with monkeypatch.context() as patched, promotions.turn("test") as turn:
+    with monkeypatch.context() as patched, promotions.transaction("test") as transaction:
         patched.setattr(np, "load", fail)
-        for look in (turn.incumbent, turn.broken_incumbent, promotions.incumbent):
-            with pytest.raises(OSError, match="Input/output error"):
-                look(None, None)
-    away = Promotions(ModelRegistry("http://127.0.0.1:9", platform.settings.artifacts), platform.database)
+        with pytest.raises(OSError, match="Input/output error"):
+            transaction.incumbent(LearningProblem())
+        with pytest.raises(OSError, match="Input/output error"):
+            promotions.incumbent(None, None)
+    away = Promotions(ModelRegistry.of(platform.settings, "http://127.0.0.1:9"), platform.database)
     with pytest.raises(RegistryUnavailableError):
         away.incumbent(None, None)
 

@@ -55,7 +55,7 @@ def started(platform_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> tup
 
 
 def end_dead_runs(instance: DagsterInstance, settings: Settings) -> list[str]:
-    registry = ModelRegistry(settings.mlflow_uri, settings.artifacts)
+    registry = ModelRegistry.of(settings)
     return exclusive.end_dead_runs(instance, Database(settings.databases.ratings), registry)
 
 
@@ -86,7 +86,7 @@ def test_the_mlflow_run_of_a_dead_run_is_marked_failed_with_it(
     started: tuple[DagsterInstance, str], platform_settings: Settings
 ) -> None:
     instance, run_id = started
-    registry = ModelRegistry(platform_settings.mlflow_uri, platform_settings.artifacts)
+    registry = ModelRegistry.of(platform_settings)
     mlflow_run = registry.client.create_run(registry.ensure_experiment(), tags={"dagster_run_id": run_id}).info.run_id
     with instance:
         end_dead_runs(instance, platform_settings)

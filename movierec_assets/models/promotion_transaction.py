@@ -1,7 +1,7 @@
-"""One turn to change the champion: what others left is settled, then something is decided and carried out.
+"""One change of the champion, under the lock: settle earlier changes, then decide and carry out.
 
-Belongs here: the writes to the history and the alias, in the order that `decisions` describes. Who may have a turn,
-and what a person may ask for, is said there.
+Belongs here: the writes to the history and the alias, in the order that `decisions` describes. Does not: taking the
+lock, and what a person may ask for (`decisions`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.errors import ExplainedError
 from movierec_assets.models import holds
 from movierec_assets.models.decision_history import (
     COLUMNS,
@@ -24,28 +23,24 @@ from movierec_assets.models.decision_history import (
     MODEL_DELETED,
     TABLE,
     History,
-    Problem,
     Record,
     explains,
-    other_data,
     promotion_in,
     tags_to_keep,
 )
+from movierec_assets.models.errors import PromotionError, RegistryUnavailableError
 from movierec_assets.models.holds import Hold
-from movierec_assets.models.registry import ModelRegistry, RegistryUnavailableError
-from movierec_assets.models.version import CHAMPION, Version
+from movierec_assets.models.incumbent import Incumbent
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import CHAMPION, LearningProblem, Version, other_data
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.tables.known_datasets import DatasetRef
 
 _SEEN_BY = "noticed afterwards"
 
 
-class PromotionError(ExplainedError, RuntimeError):
-    """The champion cannot be changed as asked; the message says why and what to do."""
-
-
-class Turn:
-    """The right to change the champion; made by `Promotions.turn`.
+class PromotionTransaction:
+    """The right to change the champion; `Promotions.transaction` opens it.
 
     Attributes
     ----------
@@ -54,7 +49,7 @@ class Turn:
     loaded : DatasetRef or None
         The dataset in the tables.
     noticed : Record or None
-        A change made by other means, noted at the beginning of this turn.
+        A change of the alias in MLflow, noted at the beginning of this transaction.
     """
 
     def __init__(
@@ -74,7 +69,7 @@ class Turn:
         self.noticed: Record | None = None
 
     def settle(self) -> None:
-        """Finish or abandon what broke off, and note a change made by other means."""
+        """Finish or abandon pending decisions, and note a change of the alias that was made in MLflow."""
         self.champion = self._registry.by_alias(CHAMPION)
         for pending in self._records(f"SELECT {COLUMNS} FROM {TABLE} WHERE state = 'pending'"):
             self._settle_pending(pending)
@@ -90,39 +85,18 @@ class Turn:
         """The decision that made the champion; None when the champion was lost."""
         return promotion_in(next(iter(self._records(LAST_EVENT)), None))
 
-    def incumbent(self, dataset_id: int | None, threshold: float | None) -> Version | None:
-        """The version that a challenger has to beat.
-
-        Parameters
-        ----------
-        dataset_id : int or None
-        threshold : float or None
-            Stars from which a rating is a like. None, here or on a version, agrees with everything.
-
-        Returns
-        -------
-        Version or None
-            The champion when it was trained on this dataset with this threshold. Otherwise the last champion that was,
-            unless it was rolled back, is deleted, or was lost in MLflow. None as well when its files are gone or
-            damaged: then `broken_incumbent` says so.
-        """
-        found = self._history().incumbent(self.champion, Problem(dataset_id, threshold))
-        return found if found is None or self._registry.problem_of(found) is None else None
-
-    def broken_incumbent(self, dataset_id: int | None, threshold: float | None) -> str | None:
-        """Why the version to beat cannot be loaded, without a full stop; None when it can."""
-        found = self._history().incumbent(self.champion, Problem(dataset_id, threshold))
-        problem = None if found is None else self._registry.problem_of(found)
-        return None if found is None or problem is None else f"version {found.number} cannot be loaded: {problem}"
+    def incumbent(self, problem: LearningProblem) -> Incumbent:
+        """The version that a challenger for this problem has to beat."""
+        return Incumbent.of(self._registry, self._history(), self.champion, problem)
 
     def holds(self, dataset_id: int | None = None) -> list[Hold]:
-        """Holds that nobody released, oldest first; those on one dataset when it is given."""
+        """Holds that nobody released, oldest first; only those on one dataset when it is given."""
         return holds.unreleased(self._cursor, dataset_id)
 
     def previous(self) -> tuple[Version, list[Version]]:
-        """Version that a rollback returns to, and later champions of other data that it passes over.
+        """The version that a rollback returns to, and later champions of other data that it passes over.
 
-        The version is of the loaded data when there is one, else of other data.
+        A version of the loaded data comes before one of other data.
 
         Raises
         ------
@@ -132,19 +106,19 @@ class Turn:
         history, now = self._history(), self.champion.number if self.champion else None
         ours, others = (
             [version for version in versions if version.number != now]
-            for versions in (history.returnable(Problem.of(self.loaded)), history.of_other_data(self.loaded))
+            for versions in (history.returnable(LearningProblem.of(self.loaded)), history.of_other_data(self.loaded))
         )
         if ours:
             return ours[0], [each for each in others if history.promoted_after(each.number, ours[0].number)]
         if others:
             return others[0], []
-        deleted = [number for number in dict.fromkeys(history.standing(Problem())) if number != now]
+        deleted = [number for number in dict.fromkeys(history.standing(LearningProblem())) if number != now]
         gone = f" (deleted from the registry: {', '.join(map(str, deleted))})" if deleted else ""
         champion = "No version is the champion" if now is None else f"Version {now} is the champion"
         raise PromotionError(f"Nothing to roll back to: {champion}, and there is no earlier one{gone}.")
 
     def carry_out(self, number: int, decision: Decision) -> Record:
-        """Do what was decided about a version, and keep the decision.
+        """Move the alias if the decision is a promotion, and write the decision to the history.
 
         A promotion by hand and a rollback hold back the champion that they replace, see `Hold`.
 
@@ -152,7 +126,7 @@ class Turn:
         ------
         NoSuchVersionError
         RegistryUnavailableError
-            When MLflow goes away; the champion is the old one or the new one, and the next turn settles which.
+            When MLflow stops answering. The next transaction finds out which version is the champion.
         """
         version, replaced = self._registry.version(number), self.champion
         previous, tags = replaced.number if replaced else None, tags_to_keep(version)
@@ -163,34 +137,34 @@ class Turn:
         try:
             self._registry.record(number, decision)
         except Exception:
-            # Whatever it was is raised again: the alias may have moved before it, so the row is settled by looking.
-            # While MLflow is away the row stays pending, and the next turn looks again.
+            # The alias may have moved before the error. While MLflow is away the row stays pending, and the next
+            # transaction settles it.
             with suppress(RegistryUnavailableError):
                 self._registry.require_reachable()
                 self.settle()
             raise
-        with self._at_once():
-            self._mark(record.id, "done")
+        with self._commit_together():
+            self._set_state(record.id, "done")
             self._hold(record, version, replaced)
         self.champion = self._registry.by_alias(CHAMPION)
         return replace(record, state="done")
 
     def _settle_pending(self, pending: Record) -> None:
-        """Finish a promotion whose alias moved; abandon one whose alias did not."""
+        """Finish a promotion whose alias moved; abandon one whose alias did not move."""
         champion = self.champion
         if champion is None or champion.number != pending.version:
-            self._mark(pending.id, "abandoned")
+            self._set_state(pending.id, "abandoned")
             return
         self._registry.note(pending.version, pending.outcome, pending.reason)
         latest = self.latest()
-        with self._at_once():
-            self._mark(pending.id, "done")
+        with self._commit_together():
+            self._set_state(pending.id, "done")
             self._hold(pending, champion, self._trained(latest) if latest else None)
 
     def _note_loss(self, latest: Record) -> Record:
-        """Note that the champion of the latest decision was lost, and how to get one again."""
+        """Write to the history that the champion was lost, and how to get one again."""
         model_exists = self._registry.exists()
-        loss = self._history().loss(latest, Problem.of(self.loaded), model_exists=model_exists)
+        loss = self._history().loss(latest, LearningProblem.of(self.loaded), model_exists=model_exists)
         numbers = {MODEL_DELETED: 1.0} if loss.cause == "model" else {}
         if loss.cause == "alias":
             self._registry.note(latest.version, "lost", str(loss))
@@ -198,7 +172,7 @@ class Turn:
         return self._add(latest.version, latest.version, decision, "done", f"MLflow ({_SEEN_BY})", latest.version_tags)
 
     def _note_move(self, champion: Version, latest: Record | None) -> Record:
-        """Note that somebody moved the alias in MLflow, as a promotion by hand."""
+        """Write a move of the alias in MLflow to the history, as a promotion by hand."""
         before = f"from version {latest.version}" if latest else "where no version had it"
         reason = (
             f"The alias {CHAMPION} was moved to version {champion.number} in MLflow, {before}; no decision says why."
@@ -206,17 +180,16 @@ class Turn:
         replaced = self._trained(latest) if latest else None
         self._registry.note(champion.number, "manual", reason)
         decision, by = Decision(True, "manual", reason), f"MLflow ({_SEEN_BY})"
-        with self._at_once():
+        with self._commit_together():
             previous = latest.version if latest else None
             record = self._add(champion.number, previous, decision, "done", by, tags_to_keep(champion))
             self._hold(record, champion, replaced)
         return record
 
     def _hold(self, record: Record, promoted: Version, replaced: Version | None) -> None:
-        """Hold back the champion that a person replaced, and release what the person promoted.
+        """Hold back the champion that a person replaced, and release the version that the person promoted.
 
-        A champion of other data, or of the same recipe and likes, is not held back: it was not replaced because it is
-        bad.
+        A champion of other data, or of the same recipe and likes, is not held back: the person did not reject it.
         """
         if record.outcome not in ("manual", "rollback"):
             return
@@ -227,9 +200,9 @@ class Turn:
         holds.add(self._cursor, replaced, record.id, record.reason, record.decided_by)
 
     def _trained(self, record: Record) -> Version:
-        """The version of a decision, with its tags as the registry or the history has them."""
-        known = record.version_tags or not self._registry.has(record.version)
-        return record.remembered() if known else self._registry.version(record.version)
+        """The version of a decision; of rows of earlier releases, which have no tags, as the registry holds it."""
+        found = None if record.version_tags else self._registry.find(record.version)
+        return found or record.remembered()
 
     def _history(self) -> History:
         return History(self._records(EVENTS), self._registry.versions())
@@ -257,12 +230,12 @@ class Turn:
             [*values, json.dumps(version_tags)],
         )[0]
 
-    def _mark(self, decision_id: int, state: str) -> None:
+    def _set_state(self, decision_id: int, state: str) -> None:
         self._cursor.execute(f"UPDATE {TABLE} SET state = %s WHERE decision_id = %s", [state, decision_id])
 
     @contextmanager
-    def _at_once(self) -> Iterator[None]:
-        """A transaction on the connection of the lock, which commits each statement otherwise."""
+    def _commit_together(self) -> Iterator[None]:
+        """Commit the statements of the block together; the connection of the lock commits each one otherwise."""
         self._cursor.execute("BEGIN")
         try:
             yield

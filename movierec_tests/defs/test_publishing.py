@@ -1,47 +1,35 @@
-"""Promotion and rollback from Dagster, and the sensor that lets the tables follow the champion."""
+"""The sensor by which the serving tables follow the champion."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from dagster import (
-    AssetCheckResult,
-    AssetCheckSeverity,
     AssetKey,
     AssetObservation,
     DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
     ExecuteInProcessResult,
-    MaterializeResult,
     RunRequest,
     SensorResult,
     SkipReason,
-    asset,
-    asset_check,
     build_sensor_context,
-    materialize,
 )
 
 from movierec_assets.definitions import build
 from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, Attempt
-from movierec_assets.defs.decision_metadata import require_compared_with
-from movierec_assets.defs.registry_operations import (
+from movierec_assets.defs.publishing import (
     DECISION_TAG,
-    FORGOTTEN,
     champion_sensor,
-    next_step,
-    note_rejection,
+    plan_publication,
     publishing_runs,
 )
-from movierec_assets.models.version import MODEL_NAME
-from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.defs.unfinished_runs import PRESUMED_KILLED
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_tests.defs.harness import RETRAIN, Platform, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import Platform
 from movierec_tests.models.harness import (
     load_again,
     load_as,
@@ -49,40 +37,21 @@ from movierec_tests.models.harness import (
     move_alias,
     promotions_of,
     register,
-    reset,
 )
 
-pytestmark = pytest.mark.slow  # a minute of real servers and runs, all told
+pytestmark = pytest.mark.slow  # every module has a real MLflow and Postgres
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SERVED: dict[str, int | None] = {"user_recommendations": 1, "similar_movies": 1, "popular_movies": 1}
 
 
-@pytest.fixture(scope="module")
-def _platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("operations")
-    with own_platform(server_url, directory, directory) as platform:
-        yield platform
-
-
 @pytest.fixture
-def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+def platform(platform: Platform) -> Platform:
     """A platform with ratings, an empty registry, no history, and no runs."""
-    _platform.enter(monkeypatch)
-    reset(_platform)
     with DagsterInstance.get() as instance:
         for one in instance.get_runs():
             instance.delete_run(one.run_id)
-    return _platform
-
-
-def _operate(job: str, op: str, **config: object) -> ExecuteInProcessResult:
-    with DagsterInstance.get() as instance:
-        return (
-            build()
-            .resolve_job_def(job)
-            .execute_in_process(instance=instance, raise_on_error=False, run_config={"ops": {op: {"config": config}}})
-        )
+    return platform
 
 
 def _tick(platform: Platform, uri: str | None = None) -> SensorResult | SkipReason:
@@ -134,8 +103,8 @@ def _next(
     attempts: tuple[Attempt, ...] = (),
     now: datetime = NOW,
 ) -> tuple[str | None, str]:
-    step = next_step(champion, 7, SERVED if served is None else served, under_way, attempts, now)
-    return step.run_key, step.reason
+    plan = plan_publication(champion, 7, SERVED if served is None else served, under_way, attempts, now)
+    return plan.run_key, plan.reason
 
 
 def test_tables_of_another_version_are_published_by_a_key_of_the_decision() -> None:
@@ -172,20 +141,6 @@ def test_a_publication_that_fails_is_tried_again_later_and_not_for_ever() -> Non
     key, reason = _next(attempts=attempts, now=NOW + timedelta(days=9))
     assert key is None
     assert "run that job by hand" in reason
-
-
-# An evaluation speaks about one champion
-
-
-def test_an_evaluation_beside_another_champion_decides_nothing() -> None:
-    require_compared_with(3, 3)
-    require_compared_with(None, None)
-    with pytest.raises(RecsysError, match="Version 3 is the champion now, and model_evaluation was made beside champ"):
-        require_compared_with(3, 2)
-    with pytest.raises(RecsysError, match="made when there was no champion"):
-        require_compared_with(3, None)
-    with pytest.raises(RecsysError, match="There is no champion any more"):
-        require_compared_with(None, 3)
 
 
 # The sensor
@@ -278,7 +233,7 @@ def test_while_a_run_will_publish_anyway_the_sensor_waits(platform: Platform) ->
     with DagsterInstance.get() as instance:
         going_on = instance.create_run_for_job(job, status=DagsterRunStatus.STARTED)
         assert f"by train {going_on.run_id[:8]}" in str(_look(platform))
-        assert publishing_runs(instance, datetime.now(UTC) + FORGOTTEN) == []
+        assert publishing_runs(instance, datetime.now(UTC) + PRESUMED_KILLED) == []
         instance.report_run_failed(going_on)
         partial = instance.create_run_for_job(
             job, status=DagsterRunStatus.STARTED, asset_selection=frozenset({AssetKey("positive_ratings")})
@@ -287,79 +242,7 @@ def test_while_a_run_will_publish_anyway_the_sensor_waits(platform: Platform) ->
         instance.report_run_failed(partial)
 
 
-# What a check stopped
-
-
-@pytest.mark.parametrize(("passed", "severity"), [(False, "ERROR"), (False, "WARN"), (True, "ERROR")])
-def test_a_challenger_that_a_blocking_check_stopped_is_kept_as_rejected_once(
-    platform: Platform, passed: bool, severity: str
-) -> None:
-    one, two = register(platform, seed=1), register(platform, seed=2)
-    promotions = promotions_of(platform)
-    promotions.promote(one, "the first one", "me")
-
-    @asset
-    def als_model() -> MaterializeResult[None]:
-        return MaterializeResult(metadata={"model_version": two})
-
-    @asset_check(asset=als_model, blocking=True)
-    def is_finite() -> AssetCheckResult:
-        return AssetCheckResult(passed=passed, severity=AssetCheckSeverity(severity), description="3 are not finite")
-
-    with DagsterInstance.get() as instance:
-        result = materialize([als_model, is_finite], instance=instance, raise_on_error=False)
-        record = note_rejection(promotions, instance, result.run_id)
-        assert note_rejection(promotions, instance, result.run_id) is None
-    if passed or severity == "WARN":
-        assert record is None
-        return
-    assert record is not None
-    assert (record.version, record.previous, record.outcome, record.promoted) == (two, one, "rejected", False)
-    assert record.reason == "Failed is_finite: 3 are not finite"
-    assert record.dagster_run_id == result.run_id
-    assert platform.registry.version(two).tags["promotion_outcome"] == "rejected"
-    assert platform.registry.champion().number == one
-
-
-# Operations, and the tables that follow
-
-
-def test_a_promotion_and_a_rollback_as_jobs_leave_decisions_and_events(platform: Platform) -> None:
-    one, two = register(platform, seed=1), register(platform, seed=2)
-    promotions_of(platform).promote(one, "first", "me")
-    promoted = _operate("promote_version", "promote", version=two, reason="it is nicer")
-    assert promoted.success
-    shown = metadata_of(promoted)["champion_model"]
-    assert (shown["champion_version"], shown["previous_champion"], shown["reason"]) == (two, str(one), "it is nicer")
-    rolled_back = _operate("rollback_champion", "roll_back", reason="it was not")
-    assert rolled_back.success
-    assert platform.registry.champion().number == one
-    records = promotions_of(platform).history()
-    assert [record.outcome for record in records] == ["rollback", "manual", "manual"]
-    assert [record.dagster_run_id for record in records[:2]] == [rolled_back.run_id, promoted.run_id]
-    assert "job rollback_champion" in records[0].decided_by
-    again = _operate("rollback_champion", "roll_back", reason="further")
-    assert not again.success
-    assert "Nothing to roll back to" in failures_of(again)["roll_back"]
-
-
-def test_the_jobs_refuse_a_version_of_other_data_unless_forced(platform: Platform) -> None:
-    demo = load_as(platform, "demo")
-    one = register(platform, seed=1, dataset=demo)
-    two = register(platform, seed=2, dataset=load_as(platform, "other"))
-    promotions = promotions_of(platform)
-    for number in (one, two):
-        promotions.promote(number, "by hand", "me", force=True)
-    for job, op, config in (
-        ("promote_version", "promote", {"version": one, "reason": "x"}),
-        ("rollback_champion", "roll_back", {"reason": "x"}),
-    ):
-        refused = _operate(job, op, **config)
-        assert "demo (dataset 1), and other (dataset 2) is loaded" in failures_of(refused)[op]
-        assert platform.registry.champion().number == two
-        assert _operate(job, op, **config, force=True).success
-        assert platform.registry.champion().number == one
-        promotions.promote(two, "by hand", "me")
+# The tables follow
 
 
 @pytest.mark.slow
@@ -395,30 +278,3 @@ def test_a_publication_that_fails_is_not_requested_again_at_once(platform: Platf
     assert not _serve_as(request).success
     assert "did not work out; tried again after" in str(_look(platform))
     assert set(promotions_of(platform).served().values()) == {None}
-
-
-@pytest.mark.slow
-def test_champion_model_decides_once_and_not_on_a_comparison_with_another_champion(
-    server_url: str, tmp_path_factory: pytest.TempPathFactory, demo: Path
-) -> None:
-    with own_platform(server_url, tmp_path_factory.mktemp("champion"), demo) as platform:
-        assert run().success
-        promotions = promotions_of(platform)
-        (record,) = promotions.history()
-        assert (record.outcome, record.promoted, record.decided_by) == ("first", True, "champion_model")
-        again = run("train", "champion_model")
-        assert metadata_of(again)["champion_model"]["decision_id"] == record.id
-        assert len(promotions.history()) == 1, "a step that is tried again finds its work done"
-
-        assert run("train", config=RETRAIN).success
-        kept = promotions.history()[0]
-        assert (kept.outcome, kept.previous) == ("kept", record.version)
-        assert {"difference_low", "difference_high", "refresh_margin", "champion_ndcg_at_10"} <= set(kept.numbers)
-
-        source = platform.registry.version(record.version)
-        other = platform.registry.client.create_model_version(MODEL_NAME, source.source, source.run_id)
-        move_alias(platform, int(other.version))
-        refused = run("train", "champion_model")
-        assert f"made beside champion {record.version}" in failures_of(refused)["champion_model"]
-        assert platform.registry.champion().number == int(other.version)
-        assert [each.outcome for each in promotions.history()] == ["manual", "kept", "first"]
