@@ -1,7 +1,8 @@
-"""What must hold before a model is trained, promoted or served.
+"""Conditions on data and models before training, promotion and serving.
 
-Belongs here: asset checks. Those in front of training and of promotion are blocking: when one fails, nothing
-downstream of it runs, and the tables and the champion stay as they were.
+Belongs here: asset checks. Those before training and promotion are blocking: when one fails, nothing downstream of it
+runs, and the tables and the champion stay as they were. Does not: the figures that a check looks at (see
+`recsys.guardrails`).
 
 Dagster concept: asset checks, https://docs.dagster.io/guides/test/asset-checks
 """
@@ -23,7 +24,6 @@ from movierec_assets.datasets.rejects import Reason, Rejects
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.progress import report_progress
-from movierec_assets.defs.provenance import record
 from movierec_assets.defs.recommendations import PER_USER
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.recsys.comparison import paired_difference
@@ -32,13 +32,14 @@ from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.shortage import why_few
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.provenance import record
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.database import SCHEMA
 from movierec_assets.tables.histories import titles_of
 
 WORTH_A_WARNING = 0.01
-"""Share of rejected rows above which they are told as a warning."""
+"""Share of rejected rows above which the check warns."""
 _WARNS = f"this check warns above {WORTH_A_WARNING:.0%}"
 
 _PARTS = {name: AssetIn(name) for name in ("validation_matrix", "test_matrix")}
@@ -46,7 +47,7 @@ _PARTS = {name: AssetIn(name) for name in ("validation_matrix", "test_matrix")}
 
 @asset_check(asset="raw_ratings", blocking=True)
 def most_rows_loaded(postgres: PostgresResource) -> AssetCheckResult:
-    """Nearly all rows of the file were loaded; those that another rating of the pair outdoes count as loaded.
+    """Nearly all rows of the file were loaded; superseded ratings count as loaded.
 
     A file with too many rejected rows is refused before it is loaded. This check stops at ratings that were loaded
     under a larger MOVIEREC_MAX_REJECTED_SHARE, or by an earlier version of the platform.
@@ -54,15 +55,15 @@ def most_rows_loaded(postgres: PostgresResource) -> AssetCheckResult:
     load = postgres.open().last_load("ratings")
     read = load.details["rows_read"] if load else 0
     rejected = load.details["rejected"] if load else {}
-    outdone = rejected.get(Rejects.compact(Reason.DUPLICATE_RATING), 0)
-    misfits, most = sum(rejected.values()) - outdone, get_settings().max_rejected_share
-    share = misfits / read if read else 1.0
-    too_many = share > most and misfits > ALWAYS_ALLOWED
-    limit = f"at most {most:.0%} may be (MOVIEREC_MAX_REJECTED_SHARE)" if too_many else _WARNS
+    superseded = rejected.get(Rejects.compact(Reason.DUPLICATE_RATING), 0)
+    invalid, limit = sum(rejected.values()) - superseded, get_settings().max_rejected_share
+    share = invalid / read if read else 1.0
+    too_many = share > limit and invalid > ALWAYS_ALLOWED
+    rule = f"at most {limit:.0%} may be (MOVIEREC_MAX_REJECTED_SHARE)" if too_many else _WARNS
     return AssetCheckResult(
         passed=share <= WORTH_A_WARNING,
         severity=AssetCheckSeverity.ERROR if too_many else AssetCheckSeverity.WARN,
-        description=f"{share:.2%} of {read:,} rows rejected, {limit}; see {SCHEMA}.rejected_ratings.",
+        description=f"{share:.2%} of {read:,} rows rejected, {rule}; see {SCHEMA}.rejected_ratings.",
         metadata={"rejected_by_reason": MetadataValue.json(rejected), "rejected_share": share},
     )
 
@@ -95,12 +96,12 @@ def somebody_can_be_evaluated(
 ) -> AssetCheckResult:
     """Enough users have enough positives before the held-out ones to be scored."""
     split = Split(train_matrix, validation_matrix, test_matrix)
-    users, least = len(split.evaluated_users("test")), get_settings().min_evaluated_users
+    users, minimum = len(split.evaluated_users("test")), get_settings().min_evaluated_users
     return AssetCheckResult(
-        passed=users >= least,
+        passed=users >= minimum,
         description=f"{users:,} users have {MIN_TRAIN_TO_EVALUATE} positives or more before their latest ones; "
-        f"at least {least} are asked for (MOVIEREC_MIN_EVALUATED_USERS). "
-        + ("" if users >= least else why_few(split.before("test"), test_matrix)),
+        f"at least {minimum} are asked for (MOVIEREC_MIN_EVALUATED_USERS). "
+        + ("" if users >= minimum else why_few(split.before("test"), test_matrix)),
         metadata={"evaluated_users": users},
     )
 
@@ -108,7 +109,7 @@ def somebody_can_be_evaluated(
 @asset_check(asset="als_model", blocking=True)
 def factors_are_finite(als_model: Challenger) -> AssetCheckResult:
     """No factor is infinite or not a number, and they are not all zero."""
-    # A fit that was read back has no vectors of users.
+    # The fit of an earlier version has no user vectors.
     factors = [each for each in (als_model.scored.movies, als_model.scored.users) if len(each)]
     broken = sum(int((~np.isfinite(matrix)).sum()) for matrix in factors)
     empty = sum(not matrix.any() for matrix in factors)
@@ -157,9 +158,9 @@ def _answers(
     postgres: PostgresResource,
     registry: RegistryResource,
 ) -> AssetCheckResult:
-    """Ask a version for the users with most likes, and look for what must not be in their lists.
+    """Ask a version for the users with most likes, and count movies that must not be in their lists.
 
-    Without likes, those that the version was trained on count.
+    Without `liked`, the likes that the version was trained on are taken.
     """
     versions = registry.open()
     recommender = versions.load(versions.version(version))
@@ -190,7 +191,7 @@ def _answers(
 
 @asset_check(asset="model_evaluation", blocking=True)
 def scores_are_sound(model_evaluation: pd.DataFrame) -> AssetCheckResult:
-    """Every score is in [0, 1], and all rankers were scored on the same users; the champion perhaps on fewer."""
+    """Every score is in [0, 1], and all rankers are scored on the same users, the champion perhaps on some of them."""
     scores = model_evaluation.drop(columns=["ranker", "user_id", "held_out"]).to_numpy()
     outside = int((~((scores >= 0) & (scores <= 1 + 1e-9))).sum())
     users = {ranker: frame["user_id"].tolist() for ranker, frame in model_evaluation.groupby("ranker")}
@@ -207,7 +208,7 @@ def scores_are_sound(model_evaluation: pd.DataFrame) -> AssetCheckResult:
 
 @asset_check(asset="model_evaluation", blocking=True)
 def coverage_has_not_collapsed(context: AssetCheckExecutionContext) -> AssetCheckResult:
-    """The challenger lists no much smaller part of the catalogue than the champion, or than popularity without one."""
+    """The share of movies in any of the challenger's lists is not much smaller than the champion's, or popularity's."""
     found = record(context.instance, "model_evaluation")
     own = found[f"{CHALLENGER_LISTS}_lists_coverage_at_10"]
     beside = CHAMPION_LISTS if f"{CHAMPION_LISTS}_lists_coverage_at_10" in found else POPULARITY_LISTS
@@ -222,27 +223,27 @@ def coverage_has_not_collapsed(context: AssetCheckExecutionContext) -> AssetChec
 
 @asset_check(asset="model_evaluation", blocking=True)
 def not_only_popular_movies(context: AssetCheckExecutionContext) -> AssetCheckResult:
-    """The most popular hundredth of the movies does not take up nearly all places of the challenger's lists."""
+    """The most popular hundredth of the movies does not fill the challenger's lists."""
     share = record(context.instance, "model_evaluation")[f"{CHALLENGER_LISTS}_lists_popularity_share_at_10"]
-    most = get_settings().max_popularity_share
+    limit = get_settings().max_popularity_share
     return AssetCheckResult(
-        passed=share <= most,
-        description=f"The top 1 % of the movies take {share:.1%} of the places; at most {most:.0%} is allowed "
+        passed=share <= limit,
+        description=f"The top 1 % of the movies take {share:.1%} of the positions; at most {limit:.0%} is allowed "
         "(MOVIEREC_MAX_POPULARITY_SHARE).",
-        metadata={"popularity_share_at_10": share, "most": most},
+        metadata={"popularity_share_at_10": share, "most": limit},
     )
 
 
 @asset_check(asset="model_evaluation", blocking=True)
 def lists_are_full_and_unseen(context: AssetCheckExecutionContext) -> AssetCheckResult:
-    """Nearly every evaluated user gets 20 movies, or all there are, and none that is in the user's history."""
+    """Nearly every evaluated user gets 20 movies, or all that there are, and none from the user's own history."""
     found = record(context.instance, "model_evaluation")
-    full, seen, least = found["full_lists"], found["seen_items"], get_settings().min_full_lists
+    full, seen, minimum = found["full_lists"], found["seen_items"], get_settings().min_full_lists
     return AssetCheckResult(
-        passed=full >= least and seen == 0,
-        description=f"{full:.1%} of the users have a full list, at least {least:.0%} is asked for "
+        passed=full >= minimum and seen == 0,
+        description=f"{full:.1%} of the users have a full list, at least {minimum:.0%} is asked for "
         f"(MOVIEREC_MIN_FULL_LISTS); {seen} listed movies are in the user's history.",
-        metadata={"full_lists": full, "seen_items": seen, "least": least},
+        metadata={"full_lists": full, "seen_items": seen, "least": minimum},
     )
 
 

@@ -1,15 +1,15 @@
 """How good the challenger is, beside every baseline and the champion's recipe.
 
-Belongs here: the asset `model_evaluation`. The metrics are in `recsys.metrics`, the figures that checks look at in
-`recsys.guardrails`, the decision in `promotion`.
+Belongs here: the asset `model_evaluation`. Does not: metrics (see `recsys.metrics`), the figures that checks look at
+(see `recsys.guardrails`), or the decision (see `promotion`).
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from functools import partial
-from typing import Any
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,6 @@ from movierec_assets.defs.presentation import (
     schema,
 )
 from movierec_assets.defs.progress import report_progress
-from movierec_assets.defs.provenance import FINGERPRINT, SPLIT, fingerprint, require_one_split, require_recorded
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
@@ -36,30 +35,31 @@ from movierec_assets.recsys.comparison import lead
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.experiment import nobody_to_score, rank
 from movierec_assets.recsys.guardrails import full_lists, seen_items
-from movierec_assets.recsys.interactions import BoolArray, Interactions
+from movierec_assets.recsys.interactions import BoolArray, IntArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.report import as_markdown
 from movierec_assets.recsys.split import Split, Task
 from movierec_assets.resources.configurable import RegistryResource
-from movierec_assets.resources.provenance import mismatches, refuse
+from movierec_assets.resources.provenance import SOURCES, SPLIT, record
 from movierec_assets.settings import get_settings
 
 CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
 """Names of the rankers in a report."""
 
-MOST_POSITIVES_FOR_BASELINES = 2_000_000
-MOST_MOVIES_FOR_EASE = 8_000
-"""Its work grows with the cube of the movies: seconds here, minutes at twice as many."""
+MAX_POSITIVES_FOR_BASELINES = 2_000_000
+MAX_MOVIES_FOR_EASE = 8_000
+"""Its work grows with the cube of the movies: seconds here, minutes with twice as many."""
 EASE_REGULARIZATION = 500.0
-"""`movierec evaluate` chooses it on validation; a daily report does without."""
+"""`movierec evaluate` chooses it on validation; a daily report takes this."""
 
 NO_CHAMPION = 0
 """Version in the metadata of an evaluation without a champion."""
 LEAD = "lead"
-"""Metadata: the challenger's lead over the champion, its interval, and what that rests on."""
+"""Metadata: the challenger's lead over the champion, its interval, and the fits and users it is computed from."""
 
+_BASELINES = (POPULARITY_LISTS, "item-kNN", "original recipe", "EASE")
 _SHOWN = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
 _PREFIXES = {
     CHALLENGER_LISTS: "",
@@ -68,7 +68,7 @@ _PREFIXES = {
     "original recipe": "original_",
     "item-kNN": "item_knn_",
 }
-"""What the names of a ranker's metrics begin with in MLflow."""
+"""Prefixes of the metrics of a ranker in MLflow."""
 _GUARDED = ("coverage_at_10", "popularity_share_at_10")
 
 
@@ -98,114 +98,205 @@ def model_evaluation(
     """Scores of the challenger, of every baseline and of the champion, for the same users' latest likes.
 
     No ranker has seen the likes that it should find: the champion is represented by `champion_refit`, and has no rows
-    for users whose held-out likes that has seen. Where fits are cheap, both recipes are fitted from several start
+    for users whose held-out likes that fit has seen. Where fits are cheap, both recipes are fitted from several start
     values, so that the lead's interval counts the chance in a fit as well. Baselines that would take longer than the
     training itself are left out of large data; the report says so.
     """
-    split_id, sources = require_one_split(
-        context.instance,
-        "model_evaluation",
-        train_matrix=train_matrix,
-        validation_matrix=validation_matrix,
-        test_matrix=test_matrix,
-        id_maps=id_maps,
-    )
-    require_recorded(context.instance, "model_evaluation", "als_model", als_model)
-    require_recorded(context.instance, "model_evaluation", "champion_refit", champion_refit)
-    refuse(
-        f"als_model (version {als_model.version}) was not trained on the matrices at hand",
-        mismatches(als_model.provenance, {"split": split_id}),
-        "Materialize als_model and what follows it again (job `train`).",
-    )
-    task = Split(train_matrix, validation_matrix, test_matrix).task("test")
-    everybody, task = task, task.without(~als_model.unseen)
-    left_out_users = len(everybody.users) - len(task.users)
-    if left_out_users:
-        context.log.info(f"Leaving out {left_out_users:,} users whose held-out likes an earlier training has seen")
-    if len(task.users) == 0:
-        raise nobody_to_score(everybody.train, test_matrix)
-    versions = registry.open()
-    baselines_started = time.perf_counter()
-    ranked, left_out = _baselines(task, als_model.recipe.seed)
-    baselines_seconds = time.perf_counter() - baselines_started
-    ranked = {CHALLENGER_LISTS: _lists(context, task, als_model.scored, als_model.recipe), **ranked}
-    unseen = champion_refit.unseen[task.users]
-    if champion_refit.scored is not None and unseen.sum() >= get_settings().min_evaluated_users:
-        assert champion_refit.recipe is not None
-        ranked[CHAMPION_LISTS] = _lists(context, task, champion_refit.scored, champion_refit.recipe)
-    evaluations = report_progress(context.log, "Scoring", lambda log: _scored(log, ranked, task, unseen))
-    for evaluation in evaluations:
+    split = Split(train_matrix, validation_matrix, test_matrix)
+    contest = _Contest.of(split, als_model, champion_refit)
+    if contest.left_out:
+        context.log.info(f"Leaving out {contest.left_out:,} users whose held-out likes an earlier training has seen")
+    results = _Results.of(context, contest)
+    for evaluation in results.evaluations:
         interval = evaluation.interval()
         context.log.info(
             f"{evaluation.ranker}: NDCG@10 {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
         )
-
-    found = _lead(context, task, als_model, champion_refit, evaluations)
-    report = as_markdown(evaluations, users=len(task.users), held_out=len(task.held_out))
-    if left_out_users:
-        report += f"\n{left_out_users:,} users are left out: an earlier training saw what is held out of them now.\n"
-    if left_out:
-        report += f"\nLeft out of data of this size: {', '.join(left_out)}.\n"
-    pictures = _pictures(evaluations, len(task.users))
-    means = {evaluation.ranker: evaluation.means() for evaluation in evaluations}
-    files = {f"{name}.png": image for name, image in pictures.items()} | {"report.md": report.encode()}
-    if not _is_logged(versions, als_model, champion_refit):
-        _log(versions, als_model, champion_refit, evaluations, files)
-    popularity = means[POPULARITY_LISTS][HEADLINE]
-    scores = _scores(evaluations, task, ids_from(id_maps).user_ids[task.users])
+    versions = registry.open()
+    if not _is_logged(versions, contest):
+        _log(versions, results)
+    recorded = record(context.instance, "train_matrix")
     context.add_output_metadata(
         {
-            "model_version": MetadataValue.int(als_model.version),
-            SPLIT: MetadataValue.text(split_id),
-            FINGERPRINT: MetadataValue.text(fingerprint(scores)),
-            # champion_model refuses an evaluation beside another champion than the one of its day.
-            "champion_version": MetadataValue.int(champion_refit.champion or NO_CHAMPION),
-            "dataset": MetadataValue.text(str(sources.get(DATASET, "unknown"))),
-            **({} if found is None else {LEAD: MetadataValue.json(found)}),
-            "evaluated_users": MetadataValue.int(len(task.users)),
-            "users_left_out": MetadataValue.int(left_out_users),
-            "held_out_positives": MetadataValue.int(len(task.held_out)),
-            "baselines_seconds": MetadataValue.float(baselines_seconds),
-            **{name: MetadataValue.float(means[CHALLENGER_LISTS][name]) for name in _SHOWN},
-            **{
-                f"{ranker}_{name}": MetadataValue.float(means[ranker][name])
-                for ranker in (POPULARITY_LISTS, CHAMPION_LISTS)
-                for name in _SHOWN
-                if ranker in means
-            },
-            **{
-                f"{ranker}_lists_{name}": MetadataValue.float(means[ranker][name])
-                for ranker in (CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS)
-                for name in _GUARDED
-                if ranker in means
-            },
-            "full_lists": MetadataValue.float(full_lists(ranked[CHALLENGER_LISTS], task.histories)),
-            "seen_items": MetadataValue.int(seen_items(ranked[CHALLENGER_LISTS], task.histories)),
-            "times_popularity": MetadataValue.float(
-                means[CHALLENGER_LISTS][HEADLINE] / popularity if popularity else float("inf")
-            ),
-            "report": MetadataValue.md(report),
-            **{name: embedded(image) for name, image in pictures.items()},
+            SPLIT: MetadataValue.text(recorded[SPLIT]),
+            "dataset": MetadataValue.text(str(recorded.get(SOURCES, {}).get(DATASET, "unknown"))),
+            **_shown(results),
         }
     )
-    return scores
+    return results.scores(ids_from(id_maps).user_ids[contest.task.users])
 
 
-def _is_logged(versions: ModelRegistry, als_model: Challenger, champion_refit: ChampionFit) -> bool:
-    """Whether the challenger is the champion already, with its figures."""
-    itself = champion_refit.champion == als_model.version
-    return itself and HEADLINE in versions.metrics(versions.version(als_model.version))
+@dataclass(frozen=True)
+class _Contest:
+    """The challenger and the champion, for the users whose held-out likes the challenger has not seen.
+
+    Attributes
+    ----------
+    task : Task
+    challenger : Challenger
+    champion : ChampionFit
+    left_out : int
+        Users whose held-out likes an earlier training of the challenger has seen.
+    """
+
+    task: Task
+    challenger: Challenger
+    champion: ChampionFit
+    left_out: int
+
+    @classmethod
+    def of(cls, split: Split, challenger: Challenger, champion: ChampionFit) -> Self:
+        """Compare on the test part.
+
+        Raises
+        ------
+        RecsysError
+            When no user is left to score.
+        """
+        everybody = split.task("test")
+        task = everybody.without(~challenger.unseen)
+        if len(task.users) == 0:
+            raise nobody_to_score(everybody.train, split.test)
+        return cls(task, challenger, champion, len(everybody.users) - len(task.users))
+
+    @cached_property
+    def comparable(self) -> BoolArray:
+        """Users of the task whose held-out likes the champion's fit has not seen either."""
+        return self.champion.unseen[self.task.users]
 
 
-def _log(
-    versions: ModelRegistry,
-    als_model: Challenger,
-    champion_refit: ChampionFit,
-    evaluations: Sequence[Evaluation],
-    files: Mapping[str, bytes],
-) -> None:
+@dataclass(frozen=True)
+class _Results:
+    """The lists of every ranker, and how good they are.
+
+    Attributes
+    ----------
+    contest : _Contest
+    lists : dict of str to TopK
+        By ranker, the challenger's first.
+    baselines_seconds : float
+    evaluations : list of Evaluation
+        In the order of `lists`.
+    lead : dict or None
+        The challenger's lead over the champion; None where the champion was not scored.
+    """
+
+    contest: _Contest
+    lists: dict[str, TopK]
+    baselines_seconds: float
+    evaluations: list[Evaluation]
+    lead: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, context: AssetExecutionContext, contest: _Contest) -> Self:
+        """Rank and score."""
+        task, challenger, champion = contest.task, contest.challenger, contest.champion
+        started = time.perf_counter()
+        affordable = _baselines(task, challenger.recipe.seed)
+        seconds = time.perf_counter() - started
+        lists = {CHALLENGER_LISTS: _ranked(context, task, challenger.scored, challenger.recipe), **affordable}
+        if champion.scored is not None and contest.comparable.sum() >= get_settings().min_evaluated_users:
+            assert champion.recipe is not None
+            lists[CHAMPION_LISTS] = _ranked(context, task, champion.scored, champion.recipe)
+        evaluations = report_progress(context.log, "Scoring", lambda log: _scored(log, lists, contest))
+        return cls(contest, lists, seconds, evaluations, _lead(context, contest, evaluations))
+
+    @cached_property
+    def means(self) -> dict[str, dict[str, float]]:
+        """Mean of each metric by ranker."""
+        return {evaluation.ranker: evaluation.means() for evaluation in self.evaluations}
+
+    @cached_property
+    def report(self) -> str:
+        """Markdown table of all rankers, and a line for whatever is left out of it."""
+        task, users = self.contest.task, self.contest.left_out
+        report = as_markdown(self.evaluations, users=len(task.users), held_out=len(task.held_out))
+        if users:
+            report += f"\n{users:,} users are left out: an earlier training has seen their held-out likes.\n"
+        if rankers := [name for name in _BASELINES if name not in self.lists]:
+            report += f"\nLeft out of data of this size: {', '.join(rankers)}.\n"
+        return report
+
+    @cached_property
+    def pictures(self) -> dict[str, bytes]:
+        """PNG by name: all metrics, the headline metrics with their intervals, and NDCG by slice."""
+        title = f"Held-out latest likes of {len(self.contest.task.users):,} users"
+        pictures = {
+            "metrics": metric_panels(self.means, _SHOWN, title),
+            "intervals": interval_panels(
+                {name: {each.ranker: each.interval(name) for each in self.evaluations} for name in WITH_INTERVALS},
+                f"{title}: mean and 95 % interval",
+            ),
+        }
+        slices = {
+            f"{first.by}:\n{first.name}": {
+                each.ranker: each.slices[number].interval() for each in self.evaluations if len(each.slices) > number
+            }
+            for number, first in enumerate(self.evaluations[0].slices)
+        }
+        if slices:
+            title = "NDCG@10 by user activity and by popularity of what was held out"
+            pictures["slices"] = interval_panels(slices, title)
+        return {name: encoded(figure) for name, figure in pictures.items()}
+
+    def scores(self, user_ids: IntArray) -> pd.DataFrame:
+        """Scores of each ranker and user, without the users that a ranker was not scored on.
+
+        Parameters
+        ----------
+        user_ids : int array
+            Of the users of the task.
+        """
+        held_out = self.contest.task.held_out.per_user.astype(np.int32)
+        return pd.concat(
+            [
+                pd.DataFrame(
+                    {"ranker": each.ranker, "user_id": user_ids, "held_out": held_out, **each.per_user}
+                ).dropna()
+                for each in self.evaluations
+            ],
+            ignore_index=True,
+        )
+
+
+def _shown(results: _Results) -> dict[str, Any]:
+    """Metadata of model_evaluation."""
+    contest, task, means = results.contest, results.contest.task, results.means
+    challenger, popularity = means[CHALLENGER_LISTS], means[POPULARITY_LISTS][HEADLINE]
+    others = [ranker for ranker in (POPULARITY_LISTS, CHAMPION_LISTS) if ranker in means]
+    figures = (
+        {name: challenger[name] for name in _SHOWN}
+        | {f"{ranker}_{name}": means[ranker][name] for ranker in others for name in _SHOWN}
+        | {f"{each}_lists_{name}": means[each][name] for each in (CHALLENGER_LISTS, *others) for name in _GUARDED}
+    )
+    lists = results.lists[CHALLENGER_LISTS]
+    return {
+        "model_version": MetadataValue.int(contest.challenger.version),
+        # champion_model refuses an evaluation beside another champion than the one of its day.
+        "champion_version": MetadataValue.int(contest.champion.champion or NO_CHAMPION),
+        **({} if results.lead is None else {LEAD: MetadataValue.json(results.lead)}),
+        "evaluated_users": MetadataValue.int(len(task.users)),
+        "users_left_out": MetadataValue.int(contest.left_out),
+        "held_out_positives": MetadataValue.int(len(task.held_out)),
+        "baselines_seconds": MetadataValue.float(results.baselines_seconds),
+        **{name: MetadataValue.float(value) for name, value in figures.items()},
+        "full_lists": MetadataValue.float(full_lists(lists, task.histories)),
+        "seen_items": MetadataValue.int(seen_items(lists, task.histories)),
+        "times_popularity": MetadataValue.float(challenger[HEADLINE] / popularity if popularity else float("inf")),
+        "report": MetadataValue.md(results.report),
+        **{name: embedded(image) for name, image in results.pictures.items()},
+    }
+
+
+def _is_logged(versions: ModelRegistry, contest: _Contest) -> bool:
+    """Whether the challenger is the champion already, and its figures are in MLflow."""
+    number = contest.challenger.version
+    return contest.champion.champion == number and HEADLINE in versions.metrics(versions.version(number))
+
+
+def _log(versions: ModelRegistry, results: _Results) -> None:
     """Log figures and report in MLflow, also of the champion's recipe where that was trained as well."""
-    found = {_PREFIXES.get(each.ranker, f"{each.ranker}_".lower()): each for each in evaluations}
+    found = {_PREFIXES.get(each.ranker, f"{each.ranker}_".lower()): each for each in results.evaluations}
     beside = {
         f"{prefix}{name}": value
         for prefix, each in found.items()
@@ -213,40 +304,21 @@ def _log(
         for name, value in each.means().items()
         if prefix == _PREFIXES[POPULARITY_LISTS] or name in _SHOWN
     }
-    named = [(als_model, found[_PREFIXES[CHALLENGER_LISTS]])]
-    if champion_refit.refit is not None:
-        named.append((champion_refit.refit, found[_PREFIXES[CHAMPION_LISTS]]))
-    for challenger, own in named:
+    challenger, refit = results.contest.challenger, results.contest.champion.refit
+    named = [(challenger, found[_PREFIXES[CHALLENGER_LISTS]])]
+    if refit is not None:
+        named.append((refit, found[_PREFIXES[CHAMPION_LISTS]]))
+    for trained, own in named:
         interval = own.interval()
         own_figures = own.means() | {f"{HEADLINE}_low": interval.low, f"{HEADLINE}_high": interval.high}
         on_page = {*_SHOWN, f"{HEADLINE}_low", f"{HEADLINE}_high", *(f"{prefix}{HEADLINE}" for prefix in found)}
-        versions.log_metrics(versions.version(challenger.version), own_figures | beside, on_page)
-    versions.log_files(als_model.run_id, "evaluation", files)
-
-
-def _baselines(task: Task, seed: int) -> tuple[dict[str, TopK], list[str]]:
-    """Lists of each baseline by its name, and the names of those that were left out."""
-    k = max(CUTOFFS)
-    ranked = {POPULARITY_LISTS: baselines.popularity(task.train, task.histories, k)}
-    left_out = []
-    if len(task.train) <= MOST_POSITIVES_FOR_BASELINES:
-        ranked["item-kNN"] = baselines.item_knn(task.train, task.histories, k)
-        ranked["original recipe"] = baselines.original_recipe(task.train, task.histories, k, seed, task.users)
-    else:
-        left_out += ["item-kNN", "original recipe"]
-    if baselines.ease_feasible(task.train, MOST_MOVIES_FOR_EASE):
-        ranked["EASE"] = baselines.ease(task.train, task.histories, k, EASE_REGULARIZATION)
-    else:
-        left_out.append("EASE")
-    return ranked, left_out
+        versions.log_metrics(versions.version(trained.version), own_figures | beside, on_page)
+    files = {f"{name}.png": image for name, image in results.pictures.items()}
+    versions.log_files(challenger.run_id, "evaluation", files | {"report.md": results.report.encode()})
 
 
 def _lead(
-    context: AssetExecutionContext,
-    task: Task,
-    als_model: Challenger,
-    champion_refit: ChampionFit,
-    evaluations: Sequence[Evaluation],
+    context: AssetExecutionContext, contest: _Contest, evaluations: Sequence[Evaluation]
 ) -> dict[str, Any] | None:
     """The challenger's lead over the champion with its interval; None where the champion was not scored.
 
@@ -255,22 +327,22 @@ def _lead(
     scores = {evaluation.ranker: evaluation.per_user[HEADLINE] for evaluation in evaluations}
     if CHAMPION_LISTS not in scores:
         return None
-    assert champion_refit.recipe is not None
-    users = champion_refit.unseen[task.users]
+    task, fit, recipe = contest.task, contest.champion, contest.challenger.recipe
+    assert fit.recipe is not None
+    users = contest.comparable
     challenger, champion = scores[CHALLENGER_LISTS][users][:, None], scores[CHAMPION_LISTS][users][:, None]
-    fits = 1 if champion_refit.same_recipe else starts.starts_for(len(task.train))
+    fits = 1 if fit.same_recipe else starts.starts_for(len(task.train))
     if fits > 1:
         context.log.info(f"Fitting both recipes from {fits} start values, for the chance in a fit")
-        challenger = starts.scores(task, als_model.recipe, fits, known=scores[CHALLENGER_LISTS])[users]
+        challenger = starts.scores(task, recipe, fits, known=scores[CHALLENGER_LISTS])[users]
         # A refit on changed data started warm, and not from the challenger's start values.
-        known = scores[CHAMPION_LISTS] if champion_refit.refit is None else None
-        champion = starts.scores(task, opponent(champion_refit.recipe, als_model.recipe), fits, known=known)[users]
+        known = scores[CHAMPION_LISTS] if fit.refit is None else None
+        champion = starts.scores(task, opponent(fit.recipe, recipe), fits, known=known)[users]
     champion_ndcg = float(champion.mean())
     differences = challenger - champion
     spread = starts.spread(differences, champion_ndcg)
-    interval = lead(differences, spread)
     return {
-        **asdict(interval),
+        **asdict(lead(differences, spread)),
         "champion_ndcg": champion_ndcg,
         "users": len(differences),
         "fits": fits,
@@ -279,63 +351,38 @@ def _lead(
     }
 
 
-def _lists(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:
+def _baselines(task: Task, seed: int) -> dict[str, TopK]:
+    """Lists of the baselines that are cheap for data of this size."""
+    k = max(CUTOFFS)
+    lists = {POPULARITY_LISTS: baselines.popularity(task.train, task.histories, k)}
+    if len(task.train) <= MAX_POSITIVES_FOR_BASELINES:
+        lists["item-kNN"] = baselines.item_knn(task.train, task.histories, k)
+        lists["original recipe"] = baselines.original_recipe(task.train, task.histories, k, seed, task.users)
+    if baselines.ease_feasible(task.train, MAX_MOVIES_FOR_EASE):
+        lists["EASE"] = baselines.ease(task.train, task.histories, k, EASE_REGULARIZATION)
+    return lists
+
+
+def _ranked(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:
     work = partial(rank, task, factors, recipe, max(CUTOFFS), batch_bytes=get_settings().batch_bytes)
     return report_progress(
         context.log,
         f"Ranking for {len(task.users):,} users",
-        # Each is counted twice: once when its vector is solved, once when it has its list.
+        # Each user is counted twice: once when the vector is solved, once when the list is there.
         lambda log: work(progress=lambda done, of: log(f"Ranked for {done // 2:,} of {of // 2:,} users")),
     )
 
 
-def _scored(log: Log, ranked: dict[str, TopK], task: Task, unseen: BoolArray) -> list[Evaluation]:
+def _scored(log: Log, lists: Mapping[str, TopK], contest: _Contest) -> list[Evaluation]:
+    task, comparable = contest.task, contest.comparable
+
     def score(name: str) -> Evaluation:
         log(f"Scoring {name}")
-        evaluation = evaluate(name, ranked[name], task.held_out, task.train, histories=task.histories)
-        return evaluation if name != CHAMPION_LISTS or unseen.all() else evaluation.of_some(unseen)
+        evaluation = evaluate(name, lists[name], task.held_out, task.train, histories=task.histories)
+        return evaluation if name != CHAMPION_LISTS or comparable.all() else evaluation.of_some(comparable)
 
     with ThreadPoolExecutor() as pool:
-        evaluations = list(pool.map(score, ranked))
+        evaluations = list(pool.map(score, lists))
     return with_intervals(
         evaluations, progress=lambda done, of: log(f"Interval of each mean: {done:,} of {of:,} draws")
     )
-
-
-def _scores(evaluations: Sequence[Evaluation], task: Task, user_ids: Any) -> pd.DataFrame:
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "ranker": evaluation.ranker,
-                    "user_id": user_ids,
-                    "held_out": task.held_out.per_user.astype(np.int32),
-                    **evaluation.per_user,
-                }
-            ).dropna()
-            for evaluation in evaluations
-        ],
-        ignore_index=True,
-    )
-
-
-def _pictures(evaluations: Sequence[Evaluation], users: int) -> dict[str, bytes]:
-    """PNG by name: all metrics, the headline metrics with their intervals, and NDCG by slice."""
-    means = {evaluation.ranker: evaluation.means() for evaluation in evaluations}
-    title = f"Held-out latest likes of {users:,} users"
-    pictures = {
-        "metrics": metric_panels(means, _SHOWN, title),
-        "intervals": interval_panels(
-            {name: {each.ranker: each.interval(name) for each in evaluations} for name in WITH_INTERVALS},
-            f"{title}: mean and 95 % interval",
-        ),
-    }
-    slices = {
-        f"{first.by}:\n{first.name}": {
-            each.ranker: each.slices[place].interval() for each in evaluations if len(each.slices) > place
-        }
-        for place, first in enumerate(evaluations[0].slices)
-    }
-    if slices:
-        pictures["slices"] = interval_panels(slices, "NDCG@10 by user activity and by popularity of what was held out")
-    return {name: encoded(figure) for name, figure in pictures.items()}

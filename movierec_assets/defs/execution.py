@@ -1,7 +1,7 @@
 """How a run is executed: its steps in one process, and never two runs at once.
 
-Belongs here: the executor. Every run has a process of its own already; in a process for each step as well, twenty
-steps would import everything twenty times, which takes longer than what they do.
+Belongs here: the executor. Every run has a process of its own already. A process for each of its twenty steps would
+spend more time on imports than on the steps. Does not: the lock that a run holds (see `resources.exclusive`).
 
 Dagster concept: run executors, https://docs.dagster.io/guides/operate/run-executors
 """
@@ -23,11 +23,11 @@ from movierec_assets.tables.database import Database
 class OneRunAtATime(InProcessExecutor):
     """Dagster's in-process executor, which waits until no other run executes.
 
-    The queue of the daemon keeps runs apart that go through it. A run from the command line does not.
+    The daemon's queue does the same for the runs in it; a run from the command line is not in it.
     """
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[DagsterEvent]:
-        """Execute the steps when it is this run's turn."""
+        """Execute the steps after other runs have ended."""
         keep_connections(plan_context.instance)
         database = Database(get_settings().databases.ratings)
 

@@ -22,8 +22,9 @@ from movierec_assets.defs.presentation import (
     table,
 )
 from movierec_assets.defs.progress import megabytes, report_progress
-from movierec_assets.defs.provenance import SOURCES, require_ratings, sources_of
+from movierec_assets.defs.sources import require_ratings, sources_of
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource
+from movierec_assets.resources.provenance import SOURCES
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.app_ratings import update_rejects
 from movierec_assets.tables.database import SCHEMA, Database

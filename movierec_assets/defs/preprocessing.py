@@ -1,6 +1,6 @@
-"""From tables to matrices: what each user liked, divided in time.
+"""From tables to matrices: the likes of each user, divided in time.
 
-Belongs here: the assets of the group `preprocessing`. The division itself is in `recsys.split`.
+Belongs here: the assets of the group `preprocessing`. Does not: the division itself (see `recsys.split`).
 
 Dagster concept: multi-assets, https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
 """
@@ -22,7 +22,13 @@ from movierec_assets.defs.presentation import (
     table,
 )
 from movierec_assets.defs.progress import report_progress
-from movierec_assets.defs.provenance import (
+from movierec_assets.defs.sources import NothingLoadedError, require_ratings, sources_of
+from movierec_assets.models.version import POSITIVE_THRESHOLD
+from movierec_assets.recsys.errors import RecsysError, no_positives
+from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.split import leave_latest_out
+from movierec_assets.resources.configurable import PostgresResource
+from movierec_assets.resources.provenance import (
     FINGERPRINT,
     POSITIVES,
     SOURCES,
@@ -30,17 +36,8 @@ from movierec_assets.defs.provenance import (
     SPLIT_PARTS,
     fingerprint,
     record,
-    require_ratings,
-    require_recorded,
-    sources_of,
     split_of,
 )
-from movierec_assets.models.version import POSITIVE_THRESHOLD
-from movierec_assets.recsys.errors import RecsysError, no_positives
-from movierec_assets.recsys.interactions import IdMaps, Interactions
-from movierec_assets.recsys.split import leave_latest_out
-from movierec_assets.resources.configurable import PostgresResource
-from movierec_assets.resources.provenance import NothingLoadedError
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.histories import counts_of, read_positives, titles_of
@@ -72,7 +69,7 @@ def _matrix(description: str) -> AssetOut:
     ),
 )
 def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource) -> pd.DataFrame:
-    """What eligible users liked: ratings of at least four stars; of a pair rated twice the latest counts."""
+    """Likes of eligible users: ratings of at least four stars; of a pair rated twice the latest counts."""
     threshold = get_settings().positive_threshold
     database = postgres.open()
     require_ratings(database, "positive_ratings", before="raw_ratings and eligible_users")
@@ -99,7 +96,6 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     )
     context.add_output_metadata(
         {
-            FINGERPRINT: MetadataValue.text(fingerprint(frame)),
             SOURCES: MetadataValue.json(sources),
             "threshold": MetadataValue.float(threshold),
             "users": MetadataValue.int(users),
@@ -107,7 +103,7 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
             "histogram": rating_histogram(*counts_of(positives.rating)),
             "long_tail": long_tail(counts),
             "preview": table(
-                ["title", "likes"], [[titles.get(int(movies[at]), "?"), int(counts[at])] for at in best_liked]
+                ["title", "likes"], [[titles.get(int(movies[index]), "?"), int(counts[index])] for index in best_liked]
             ),
         }
     )
@@ -157,7 +153,7 @@ def split_matrices(
     context: AssetExecutionContext, postgres: PostgresResource, positive_ratings: pd.DataFrame
 ) -> tuple[Output[Interactions], Output[Interactions], Output[Interactions], Output[pd.DataFrame]]:
     """Leave-latest-out: the latest positives of each user are test, of the rest the latest are validation."""
-    sources = require_recorded(context.instance, "split_matrices", "positive_ratings", positive_ratings)
+    recorded = record(context.instance, "positive_ratings")
     columns = [positive_ratings[name].to_numpy() for name in ("user_id", "movie_id", "rating", "rated_at")]
     split, ids = report_progress(
         context.log, f"Dividing {len(positive_ratings):,} positives in time", lambda _: leave_latest_out(*columns)
@@ -182,11 +178,10 @@ def split_matrices(
     parts: dict[str, Interactions | pd.DataFrame] = dict(
         zip(SPLIT_PARTS, (split.train, split.validation, split.test, maps), strict=True)
     )
-    fingerprints = {name: fingerprint(part) for name, part in parts.items()}
     together = {
-        SPLIT: MetadataValue.text(split_of(fingerprints)),
-        SOURCES: MetadataValue.json({"protocol": "leave-latest-out", **sources}),
-        POSITIVES: MetadataValue.text(record(context.instance, "positive_ratings")[FINGERPRINT]),
+        SPLIT: MetadataValue.text(split_of({name: fingerprint(part) for name, part in parts.items()})),
+        SOURCES: MetadataValue.json({"protocol": "leave-latest-out", **recorded.get(SOURCES, {})}),
+        POSITIVES: MetadataValue.text(recorded[FINGERPRINT]),
     }
 
     def output(name: str, part: Interactions) -> Output[Interactions]:
@@ -194,7 +189,6 @@ def split_matrices(
             part,
             output_name=name,
             metadata={
-                FINGERPRINT: MetadataValue.text(fingerprints[name]),
                 **together,
                 **rows(len(part)),
                 "shape": MetadataValue.text(f"{part.shape[0]:,} users x {part.shape[1]:,} movies"),
@@ -213,19 +207,18 @@ def split_matrices(
             maps,
             output_name="id_maps",
             metadata={
-                FINGERPRINT: MetadataValue.text(fingerprints["id_maps"]),
                 **together,
                 "users": MetadataValue.int(ids.shape[0]),
                 "movies": MetadataValue.int(ids.shape[1]),
                 "evaluated_users": MetadataValue.int(len(evaluated)),
                 "steps": table(["step", "rows"], steps),
-                "preview": _first_places(ids, database),
+                "preview": _first_rows(ids, database),
             },
         ),
     )
 
 
-def _first_places(ids: IdMaps, database: Database) -> MetadataValue[str]:
+def _first_rows(ids: IdMaps, database: Database) -> MetadataValue[str]:
     users, movies = ids.user_ids[:3].tolist(), ids.movie_ids[:5].tolist()
     titles = titles_of(database, movies)
     return table(
@@ -239,7 +232,7 @@ def _first_places(ids: IdMaps, database: Database) -> MetadataValue[str]:
 
 def _newest(part: Interactions, ids: IdMaps, database: Database) -> MetadataValue[str]:
     users, movies, stars, rated_at = part.triplets()
-    # The latest few without sorting ten million.
+    # A partition finds the latest eight without sorting ten million.
     latest = np.partition(rated_at, -8)[-8] if len(rated_at) > 8 else 0
     newest = np.flatnonzero(rated_at >= latest)
     newest = newest[np.argsort(-rated_at[newest], kind="stable")][:8]
@@ -259,7 +252,7 @@ def _newest(part: Interactions, ids: IdMaps, database: Database) -> MetadataValu
 
 
 def frame_of(ids: IdMaps) -> pd.DataFrame:
-    """Id maps as the table that `id_maps` holds."""
+    """Id maps as the table that `id_maps` stores."""
     return pd.concat(
         [
             pd.DataFrame({"axis": axis, "position": np.arange(len(values), dtype=np.int32), "id": values})
@@ -270,7 +263,7 @@ def frame_of(ids: IdMaps) -> pd.DataFrame:
 
 
 def ids_from(frame: pd.DataFrame) -> IdMaps:
-    """Read back what `frame_of` gave."""
+    """Id maps from the table that `id_maps` stores."""
     user_ids, movie_ids = (
         frame.loc[frame["axis"] == axis].sort_values("position")["id"].to_numpy() for axis in ("user", "movie")
     )

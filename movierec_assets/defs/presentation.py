@@ -1,7 +1,7 @@
-"""What the assets show: names shared by the graph, tables and pictures for the UI's metadata.
+"""Metadata for Dagster's UI: tables, pictures and column schemas, and the names that the graph shares.
 
-Belongs here: turning numbers into Markdown tables, PNG pictures and column schemas. What is shown is chosen by the
-assets. Matplotlib is imported when a picture is drawn, because that takes most of a second.
+Belongs here: turning numbers into Markdown tables, PNG pictures and column schemas. Does not: the choice of numbers
+(the assets make it). Matplotlib is imported when a picture is drawn, because the import takes most of a second.
 """
 
 import base64
@@ -36,7 +36,7 @@ def schema(**columns: tuple[str, str]) -> dict[str, Any]:
 
 
 def rows(count: int) -> dict[str, Any]:
-    """Row count metadata, where Dagster looks for it."""
+    """The row count, under the name that Dagster shows."""
     return {"dagster/row_count": MetadataValue.int(int(count))}
 
 
@@ -56,12 +56,12 @@ def _cell(value: Any) -> str:
 
 
 def peak_memory() -> dict[str, Any]:
-    """Most memory that the process took during the step, in MB; all steps of a run share one process."""
+    """Peak memory of the process during the step, in MB; all steps of a run share one process."""
     return {"peak_rss_mb": MetadataValue.float(round(peak_rss_mb(), 1))}
 
 
 def rating_histogram(stars: FloatArray, ratings: IntArray | None = None) -> MetadataValue[str]:
-    """How many ratings have each number of stars; with `ratings`, each entry stands for that many."""
+    """Ratings by stars; with `ratings`, each entry of `stars` counts that many times."""
     grid = np.arange(0.5, 5.5, 0.5)
     counts = np.bincount(np.round(stars * 2).astype(int), ratings, minlength=11)[1:11]
 
@@ -73,7 +73,7 @@ def rating_histogram(stars: FloatArray, ratings: IntArray | None = None) -> Meta
 
 
 def long_tail(counts: IntArray) -> MetadataValue[str]:
-    """How ratings are spread over movies, most rated first."""
+    """Ratings per movie, most rated first."""
     ordered = np.sort(counts)[::-1]
 
     def draw(axes: "Axes") -> None:
@@ -83,7 +83,7 @@ def long_tail(counts: IntArray) -> MetadataValue[str]:
     return picture(draw)
 
 
-def learning_curve(losses: Mapping[int, float]) -> MetadataValue[str]:
+def loss_curve(losses: Mapping[int, float]) -> MetadataValue[str]:
     """Training loss by iteration."""
 
     def draw(axes: "Axes") -> None:
@@ -93,13 +93,13 @@ def learning_curve(losses: Mapping[int, float]) -> MetadataValue[str]:
     return picture(draw)
 
 
-def courses(named: Mapping[str, Sequence[float]]) -> MetadataValue[str]:
+def learning_curves(named: Mapping[str, Sequence[float]]) -> MetadataValue[str]:
     """Validation NDCG@10 after each iteration of several fits, the first one dark."""
 
     def draw(axes: "Axes") -> None:
-        for place, (name, values) in enumerate(named.items()):
-            numbers = np.arange(1, len(values) + 1)
-            axes.plot(numbers, values, color=_SOFT if place else _ACCENT, marker="o", markersize=3, label=name)
+        for number, (name, values) in enumerate(named.items()):
+            iterations = np.arange(1, len(values) + 1)
+            axes.plot(iterations, values, color=_SOFT if number else _ACCENT, marker="o", markersize=3, label=name)
         axes.set(title="Validation NDCG@10", xlabel="iteration", ylabel="NDCG@10")
         axes.legend(frameon=False)
 
@@ -126,12 +126,12 @@ def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[st
         axes.set_xticks([])
         axes.margins(x=0.2)
         axes.tick_params(axis="y", length=0, labelsize=8)
-    panels[0].invert_yaxis()  # of all, as they share it: the first ranker on top
+    panels[0].invert_yaxis()  # shared by all panels: the first ranker is on top
     return figure
 
 
 def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) -> "Figure":
-    """A panel for each part of an evaluation, with a mean and its interval for each ranker, the first one dark."""
+    """A panel for each part of an evaluation: the mean and its interval of each ranker, the first one dark."""
     across = min(3, len(panels))
     down = -(-len(panels) // across)
     rankers = list(dict.fromkeys(ranker for panel in panels.values() for ranker in panel))
@@ -142,25 +142,25 @@ def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) ->
         axes.set_axis_off()
     for axes, (name, intervals) in zip(grid, panels.items(), strict=False):
         _tidy(axes)
-        for place, ranker in enumerate(rankers):
+        for row, ranker in enumerate(rankers):
             found = intervals.get(ranker)
             if found is None:
                 continue
-            colour = _ACCENT if place == 0 else _SOFT
-            axes.plot([found.low, found.high], [place, place], color=colour, linewidth=2)
-            axes.plot(found.mean, place, "o", color=colour, markersize=4)
+            colour = _ACCENT if row == 0 else _SOFT
+            axes.plot([found.low, found.high], [row, row], color=colour, linewidth=2)
+            axes.plot(found.mean, row, "o", color=colour, markersize=4)
         axes.set_yticks(range(len(rankers)), rankers)
         axes.set_title(name.replace("_at_", "@").replace("_", " "), fontsize=8, loc="left")
         axes.grid(axis="x", color="#e2e8f0", linewidth=0.6)
         axes.set_xlim(left=0)
         axes.tick_params(labelsize=8)
         axes.tick_params(axis="y", length=0)
-    grid[0].invert_yaxis()  # of all, as they share it: the first ranker on top
+    grid[0].invert_yaxis()  # shared by all panels: the first ranker is on top
     return figure
 
 
 def search_history(trials: Sequence[Trial]) -> bytes:
-    """PNG of the value of each trial and the best so far."""
+    """PNG of the value of each trial, and of the best value so far."""
     complete = [(trial.number, trial.value) for trial in trials if trial.value is not None]
     numbers, values = np.array(complete).T
 

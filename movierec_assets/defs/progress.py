@@ -1,6 +1,7 @@
-"""Telling how far a long step is.
+"""Progress of a long step in Dagster's log.
 
-Belongs here: what an asset says while it waits for the database or for a file. The terminal shows it as a moving line.
+Belongs here: logging while an asset waits for the database or for a file. Does not: the types that long work reports
+with (see `movierec_assets.progress`).
 """
 
 import threading
@@ -17,42 +18,42 @@ SECONDS_BETWEEN_MESSAGES = 2.0
 
 
 def report_progress(log: Any, text: str, work: Callable[[Log], T]) -> T:
-    """Do some work, logging every few seconds what it is at.
+    """Do some work, and log every few seconds the text that it reported last.
 
-    The work runs in a thread of its own, so that there is something to say even while the database is busy. It ends
-    with the process when the run is interrupted.
+    The work runs in a thread of its own, so that the log continues while the database is busy. The thread ends with
+    the process when the run is interrupted.
 
     Parameters
     ----------
     log : Dagster's log of the step
     text : str
-        What is being done.
+        Logged until the work reports another text.
     work : callable
-        Given a function that takes what is being done from now on.
+        Takes the function to report with.
     """
-    now = text
+    latest = text
 
-    def note(next_text: str) -> None:
-        nonlocal now
-        now = next_text
+    def report(text: str) -> None:
+        nonlocal latest
+        latest = text
 
     future: Future[T] = Future()
 
     def run() -> None:
         try:
-            future.set_result(work(note))
+            future.set_result(work(report))
         except BaseException as error:  # noqa: BLE001
             future.set_exception(error)
 
     started = time.monotonic()
     threading.Thread(target=run, name="movierec-work", daemon=True).start()
     while not wait([future], timeout=SECONDS_BETWEEN_MESSAGES).done:
-        log.info(f"{now} ({time.monotonic() - started:.0f} s)")
+        log.info(f"{latest} ({time.monotonic() - started:.0f} s)")
     return future.result()
 
 
 def megabytes(log: Log, done_so_far: str) -> Progress:
-    """Make a function that says how much of the file of ratings is done."""
+    """A function that logs how many megabytes of the ratings are done."""
 
     def progress(done: int, total: int) -> None:
         log(f"{done_so_far} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB of the ratings")

@@ -14,7 +14,6 @@ from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResu
 from movierec_assets.defs.decision_metadata import shown_decision, shown_history
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, LEAD, NO_CHAMPION, POPULARITY_LISTS
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
-from movierec_assets.defs.provenance import SPLIT, UNCHANGED, record, require_recorded
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.models.gate import NOTHING_CHANGED, Candidates, Gate, of_dataset
@@ -24,7 +23,7 @@ from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.promotion import Comparison, Margins
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.provenance import mismatches, refuse
+from movierec_assets.resources.provenance import UNCHANGED, mismatches, record, refuse
 from movierec_assets.settings import get_settings
 
 
@@ -52,7 +51,7 @@ def champion_model(
     """
     versions = registry.open()
     promotions = Promotions(versions, postgres.open())
-    evaluated = _require_together(context, als_model, champion_refit, model_evaluation, versions)
+    evaluated = _require_together(context, als_model, champion_refit, versions)
     candidates = _candidates(als_model, champion_refit, model_evaluation, evaluated, versions)
     settings = get_settings()
     margins = Margins(settings.improvement_margin, settings.refresh_margin)
@@ -151,13 +150,12 @@ def _require_together(
     context: AssetExecutionContext,
     als_model: Challenger,
     champion_refit: ChampionFit,
-    evaluation: pd.DataFrame,
     versions: ModelRegistry,
 ) -> dict[str, Any]:
-    """Refuse an evaluation of others, and a registry with another version of this number; returns its metadata."""
-    require_recorded(context.instance, "champion_model", "als_model", als_model)
-    require_recorded(context.instance, "champion_model", "champion_refit", champion_refit)
-    require_recorded(context.instance, "champion_model", "model_evaluation", evaluation)
+    """Refuse an evaluation of other versions, and a registry with another version of this number.
+
+    Returns the metadata of the evaluation.
+    """
     evaluated = record(context.instance, "model_evaluation")
     registered = versions.version(als_model.version)
     refuse(
@@ -166,14 +164,12 @@ def _require_together(
             {
                 "version that model_evaluation scored": str(evaluated.get("model_version")),
                 "champion that model_evaluation scored": str(evaluated.get("champion_version")),
-                "split that model_evaluation scored on": evaluated.get(SPLIT),
                 "MLflow run of the registered version": registered.run_id,
                 "positives of the registered version": registered.tags.get("positives_fingerprint"),
             },
             {
                 "version that model_evaluation scored": str(als_model.version),
                 "champion that model_evaluation scored": str(champion_refit.champion or NO_CHAMPION),
-                "split that model_evaluation scored on": als_model.provenance["split"],
                 "MLflow run of the registered version": als_model.run_id,
                 "positives of the registered version": als_model.provenance["positives"],
             },

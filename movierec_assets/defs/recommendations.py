@@ -13,13 +13,14 @@ from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, peak_memory, rows, schema, table
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.promotion import champion_model
-from movierec_assets.defs.provenance import SOURCES, sources_of
+from movierec_assets.defs.sources import sources_of
 from movierec_assets.models.champion import load_champion
 from movierec_assets.models.version import POSITIVE_THRESHOLD, Version
 from movierec_assets.progress import Log
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.provenance import SOURCES
 from movierec_assets.serving.everybody import Tally, for_everybody
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.binary_copy import Columns, Kind

@@ -17,7 +17,7 @@ from itertools import takewhile
 from typing import Any
 
 from movierec_assets.defs.attempts import Attempt, Plan, When, next_attempt
-from movierec_assets.defs.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
+from movierec_assets.resources.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
 
 FILES, ELIGIBLE_USERS, POSITIVE_RATINGS, SPLIT_MATRICES, ALS_MODEL, DECISION, USER_RECOMMENDATIONS = LEVELS = (
     "files",

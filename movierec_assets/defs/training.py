@@ -1,7 +1,7 @@
 """From matrices to registered versions: the challenger, and the champion it is compared with.
 
-Belongs here: the assets `als_model` and `champion_refit`. How a version is trained is in `versions`; which recipe is
-tried, in `models.recipes`.
+Belongs here: the assets `als_model` and `champion_refit`. Does not: how a version is trained (see `versions`), or which
+recipe is tried (see `models.recipes`).
 
 Dagster concept: resources in assets, https://docs.dagster.io/guides/build/external-resources
 """
@@ -13,45 +13,28 @@ import pandas as pd
 from dagster import AssetExecutionContext, Config, MetadataValue, Output, asset
 from pydantic import Field
 
-from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, courses, learning_curve, table
-from movierec_assets.defs.provenance import (
-    FINGERPRINT,
-    SOURCES,
-    SPLIT,
-    UNCHANGED,
-    fingerprint,
-    require_of_loaded,
-    require_recorded,
-)
+from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, learning_curves, loss_curve, table
+from movierec_assets.defs.training_inputs import TrainingData, TrainingInputs, has_changed
 from movierec_assets.defs.tuning import hyperparameters
-from movierec_assets.defs.versions import (
-    Order,
-    TrainedVersion,
-    Training,
-    TrainingData,
-    has_changed,
-    own_fit,
-    train_version,
-    trained_before,
-)
+from movierec_assets.defs.versions import TrainedVersion, Training, TrainingStep, find_or_train, own_fit
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.champion import recognize_champion
-from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.recipes import ChosenRecipe, recipe_to_try
-from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import MODEL_NAME, Version
 from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.lineage import leaking_users, only_removes
 from movierec_assets.recsys.promotion import opponent, same_recipe
+from movierec_assets.recsys.split import Split
 from movierec_assets.recsys.warm_start import Fits
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.provenance import SOURCES, SPLIT, UNCHANGED
 from movierec_assets.resources.tracking import MlflowTrackingResource
 
 
 class TrainingConfig(Config):
-    """What `als_model` does with data and a recipe that it has trained before."""
+    """Whether `als_model` trains with inputs that it has trained with before."""
 
     retrain: bool = Field(
         default=False,
@@ -82,26 +65,23 @@ def als_model(
 
     The first fit is stored, to be scored by `model_evaluation`. The second is registered in MLflow as a new version,
     to be served, and carries the alias `challenger`. When the data has changed and the recipe is still the champion's,
-    both go on from the champion's training, and a fit on the training part alone says when to stop. When a version of
+    both continue the champion's training, and a fit on the training part alone decides when to stop. When a version of
     the same likes, recipe, seed and code is there, that one is the challenger, and nothing is trained.
     """
-    data = TrainingData.of(context, "als_model", train_matrix, validation_matrix, test_matrix, id_maps)
     database, versions = postgres.open(), registry.open()
-    require_of_loaded(database, "als_model", data.sources)
+    split = Split(train_matrix, validation_matrix, test_matrix)
+    data = TrainingData.of_loaded(context.instance, database, "als_model", split, id_maps)
     recognize_champion(versions, database)
-    promotions = Promotions(versions, database)
-    champion = promotions.incumbent(data.dataset.id if data.dataset else None, data.positive_threshold)
-    chosen = recipe_to_try(database, promotions, champion, data.dataset, data.positive_threshold)
-    if champion is None and (broken := promotions.broken_champion()) is not None:
+    step = TrainingStep.of(context, data, database, versions)
+    chosen = recipe_to_try(database, step.promotions, step.champion, data.dataset, data.positive_threshold)
+    if step.champion is None and (broken := step.promotions.broken_champion()) is not None:
         context.log.warning(broken)
-    order = Order.of(data, chosen, database)
-    versions.ensure_experiment(context.log.warning)  # deleted in MLflow, it would take the earlier trainings with it
-    trained = None if config.retrain else trained_before(context, versions, order)
-    if trained is None:
-        with tracking.run(context, order.run_name("train")) as mlflow:
-            trained = train_version(context, mlflow, versions, order, data.predecessor(versions, promotions, champion))
+    inputs = TrainingInputs.of(data, chosen, database)
+    versions.ensure_experiment(context.log.warning)  # an experiment deleted in MLflow hides the earlier trainings
+    run = tracking.run(context, inputs.run_name("train"))
+    trained = find_or_train(step, inputs, run, retrain=config.retrain)
     versions.name_challenger(trained.challenger.version)
-    return Output(trained.challenger, metadata=_shown(data, chosen, trained))
+    return Output(trained.challenger, metadata=_shown_challenger(data, chosen, trained))
 
 
 @asset(
@@ -128,86 +108,92 @@ def champion_refit(
     champion's recipe is fitted again. If the data has changed, that fit is registered as well, so that new ratings are
     served even when the challenger does not prove itself.
     """
-    require_recorded(context.instance, "champion_refit", "als_model", als_model)
-    data = TrainingData.of(context, "champion_refit", train_matrix, validation_matrix, test_matrix, id_maps)
-    database, versions = postgres.open(), registry.open()
-    promotions = Promotions(versions, database)
-    champion = promotions.incumbent(data.dataset.id if data.dataset else None, data.positive_threshold)
-    users = train_matrix.shape[0]
-    changed = champion is not None and has_changed(champion, als_model.provenance["positives"])
+    database = postgres.open()
+    split = Split(train_matrix, validation_matrix, test_matrix)
+    data = TrainingData.of_loaded(context.instance, database, "champion_refit", split, id_maps)
+    step = TrainingStep.of(context, data, database, registry.open())
+    fit = _champion_fit(step, als_model, tracking)
+    return Output(fit, metadata=_shown_fit(data, als_model, fit))
+
+
+def _champion_fit(step: TrainingStep, challenger: Challenger, tracking: MlflowTrackingResource) -> ChampionFit:
+    champion, log = step.champion, step.context.log
     if champion is None:
-        context.log.info("There is no champion of this dataset and kind of likes to compare with")
-        fit = ChampionFit.none(users)
-    elif same_recipe(champion.recipe, als_model.recipe):
-        fit = _own_fit(context, versions, champion, data, als_model, changed)
-    elif changed:
-        context.log.info(f"Training the recipe of champion {champion.number} on today's data")
-        order = Order.of(data, ChosenRecipe(champion.recipe, f"champion {champion.number}"), database)
-        trained = trained_before(context, versions, order)
-        if trained is None:
-            with tracking.second_run(context, order.run_name("refit")) as mlflow:
-                trained = train_version(
-                    context, mlflow, versions, order, data.predecessor(versions, promotions, champion)
-                )
-        refit = trained.challenger
-        fit = ChampionFit(champion.number, champion.recipe, False, True, refit.scored, refit.unseen, refit)
-    else:
-        context.log.info(f"Fitting the recipe of champion {champion.number} again, from the challenger's start values")
-        recipe = opponent(champion.recipe, als_model.recipe)
-        scored = als.fit(data.history, recipe)
-        fit = ChampionFit(champion.number, recipe, False, False, scored, np.ones(users, dtype=bool), None)
-    return Output(
-        fit,
-        metadata={
-            FINGERPRINT: MetadataValue.text(fingerprint(fit)),
-            "champion_version": MetadataValue.text("none" if fit.champion is None else str(fit.champion)),
-            "challenger_version": MetadataValue.int(als_model.version),
-            "same_recipe": MetadataValue.bool(fit.same_recipe),
-            "changed_data": MetadataValue.bool(fit.changed_data),
-            "users_to_compare_on": MetadataValue.int(int(fit.unseen.sum())),
-            **({} if fit.refit is None else {"model_version": MetadataValue.int(fit.refit.version)}),
-        },
-    )
+        log.info("There is no champion of this dataset and kind of likes to compare with")
+        return ChampionFit.none(step.data.split.train.shape[0])
+    changed = has_changed(champion, challenger.provenance["positives"])
+    if same_recipe(champion.recipe, challenger.recipe):
+        return _own_fit(step, champion, challenger, changed)
+    if changed:
+        log.info(f"Training the recipe of champion {champion.number} on today's data")
+        return _registered_refit(step, champion, tracking)
+    log.info(f"Fitting the recipe of champion {champion.number} again, from the challenger's start values")
+    return _refit(step, champion, challenger)
 
 
-def _own_fit(
-    context: AssetExecutionContext,
-    versions: ModelRegistry,
-    champion: Version,
-    data: TrainingData,
-    challenger: Challenger,
-    changed: bool,
-) -> ChampionFit:
+def _own_fit(step: TrainingStep, champion: Version, challenger: Challenger, changed: bool) -> ChampionFit:
     """The champion's own scored fit, for users whose held-out likes it has not seen.
 
     A refit of its recipe would be the challenger again.
     """
-    before = predecessor_of(versions, champion)
+    data, log = step.data, step.context.log
+    before = predecessor_of(step.registry, champion)
     if before is None:
-        context.log.info(f"Champion {champion.number} left no fit to compare with")
-        return ChampionFit(
-            champion.number,
-            challenger.recipe,
-            True,
-            changed,
-            None,
-            np.zeros(data.split.train.shape[0], dtype=bool),
-            None,
-        )
-    unseen = ~leaking_users(before, data.split.test, data.ids)
-    context.log.info(f"Comparing with the scored fit of champion {champion.number}, which has the same recipe")
-    if not unseen.all():
-        context.log.info(f"Leaving out {int((~unseen).sum()):,} users whose held-out likes it has seen")
-    scored = own_fit(before, data, challenger.recipe)
-    only_removed = changed and only_removes(before, data.positives, data.ids)
-    return ChampionFit(champion.number, challenger.recipe, True, changed, scored, unseen, None, only_removed)
+        log.info(f"Champion {champion.number} left no fit to compare with")
+        scored, unseen = None, np.zeros(data.split.train.shape[0], dtype=bool)
+    else:
+        log.info(f"Comparing with the scored fit of champion {champion.number}, which has the same recipe")
+        scored = own_fit(before, data, challenger.recipe)
+        unseen = ~leaking_users(before, data.split.test, data.ids)
+        if not unseen.all():
+            log.info(f"Leaving out {int((~unseen).sum()):,} users whose held-out likes it has seen")
+    return ChampionFit(
+        champion=champion.number,
+        recipe=challenger.recipe,
+        same_recipe=True,
+        changed_data=changed,
+        scored=scored,
+        unseen=unseen,
+        refit=None,
+        only_removed=before is not None and changed and only_removes(before, data.positives, data.ids),
+    )
 
 
-def _shown(data: TrainingData, chosen: ChosenRecipe, trained: TrainedVersion) -> dict[str, Any]:
+def _registered_refit(step: TrainingStep, champion: Version, tracking: MlflowTrackingResource) -> ChampionFit:
+    """The champion's recipe, trained on changed data and registered."""
+    chosen = ChosenRecipe(champion.recipe, f"champion {champion.number}")
+    inputs = TrainingInputs.of(step.data, chosen, step.database)
+    run = tracking.second_run(step.context, inputs.run_name("refit"))
+    refit = find_or_train(step, inputs, run).challenger
+    return ChampionFit(
+        champion=champion.number,
+        recipe=champion.recipe,
+        same_recipe=False,
+        changed_data=True,
+        scored=refit.scored,
+        unseen=refit.unseen,
+        refit=refit,
+    )
+
+
+def _refit(step: TrainingStep, champion: Version, challenger: Challenger) -> ChampionFit:
+    """The champion's recipe, fitted to unchanged data from the challenger's start values."""
+    recipe = opponent(champion.recipe, challenger.recipe)
+    return ChampionFit(
+        champion=champion.number,
+        recipe=recipe,
+        same_recipe=False,
+        changed_data=False,
+        scored=als.fit(step.data.history, recipe),
+        unseen=np.ones(step.data.split.train.shape[0], dtype=bool),
+        refit=None,
+    )
+
+
+def _shown_challenger(data: TrainingData, chosen: ChosenRecipe, trained: TrainedVersion) -> dict[str, Any]:
     """Metadata of als_model."""
     challenger = trained.challenger
     return {
-        FINGERPRINT: MetadataValue.text(fingerprint(challenger)),
         SPLIT: MetadataValue.text(data.split_id),
         SOURCES: MetadataValue.json(data.sources),
         "dataset": MetadataValue.text(str(data.dataset)),
@@ -218,37 +204,50 @@ def _shown(data: TrainingData, chosen: ChosenRecipe, trained: TrainedVersion) ->
         "recipe_source": MetadataValue.text(chosen.source),
         "positives": MetadataValue.int(len(data.positives)),
         "users": MetadataValue.int(data.positives.shape[0]),
-        "users_left_out": MetadataValue.int(int((~trained.challenger.unseen).sum())),
+        "users_left_out": MetadataValue.int(int((~challenger.unseen).sum())),
         "movies": MetadataValue.int(data.positives.shape[1]),
         UNCHANGED: MetadataValue.bool(trained.training is None),
-        **({} if trained.training is None else _training(trained.training)),
+        **({} if trained.training is None else _shown_training(trained.training)),
     }
 
 
-def _training(training: Training) -> dict[str, Any]:
+def _shown_fit(data: TrainingData, challenger: Challenger, fit: ChampionFit) -> dict[str, Any]:
+    """Metadata of champion_refit."""
+    return {
+        SPLIT: MetadataValue.text(data.split_id),
+        "champion_version": MetadataValue.text("none" if fit.champion is None else str(fit.champion)),
+        "challenger_version": MetadataValue.int(challenger.version),
+        "same_recipe": MetadataValue.bool(fit.same_recipe),
+        "changed_data": MetadataValue.bool(fit.changed_data),
+        "users_to_compare_on": MetadataValue.int(int(fit.unseen.sum())),
+        **({} if fit.refit is None else {"model_version": MetadataValue.int(fit.refit.version)}),
+    }
+
+
+def _shown_training(training: Training) -> dict[str, Any]:
     fits, losses = training.fits, training.losses
     return {
         "training_loss": MetadataValue.float(losses[max(losses)]),
-        "learning_curve": learning_curve(losses),
+        "learning_curve": loss_curve(losses),
         "start": MetadataValue.text(training.start),
         "iterations": MetadataValue.int(max(losses)),
         "evaluation_fit_seconds": MetadataValue.float(fits.seconds["scored"]),
         "serving_fit_seconds": MetadataValue.float(fits.seconds["served"]),
-        **_course(fits),
+        **_learning_curves(fits),
     }
 
 
-def _course(fits: Fits) -> dict[str, MetadataValue[Any]]:
-    """Validation NDCG@10 of a warm start beside that of the last cold one, which was scored on its own day's data."""
+def _learning_curves(fits: Fits) -> dict[str, MetadataValue[Any]]:
+    """Validation NDCG@10 of a warm start, beside that of the last cold start on the data of its own day."""
     if fits.course is None:
         return {}
     shown: dict[str, MetadataValue[Any]] = {"validation_ndcg_at_10": MetadataValue.float(fits.course.ndcg[-1])}
     cold = fits.legacy.cold
-    if cold is None or cold == fits.course:  # the first one after a cold training is a cold start itself
+    if cold is None or cold == fits.course:  # this one is the cold start
         return shown
     name = "the last cold start"
     rows = [["this one", fits.course.iterations, fits.course.ndcg[-1]], [name, cold.iterations, cold.ndcg[-1]]]
     return shown | {
         "warm_and_cold": table(["fit on the training part", "iterations", "validation NDCG@10"], rows),
-        "courses": courses({"this one": fits.course.ndcg, name: cold.ndcg}),
+        "courses": learning_curves({"this one": fits.course.ndcg, name: cold.ndcg}),
     }

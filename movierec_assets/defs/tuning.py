@@ -1,7 +1,7 @@
-"""The search for a recipe: an asset with a cadence of its own.
+"""The search for a recipe: an asset with a schedule of its own.
 
-Belongs here: `hyperparameters`. The search is `recsys.search`; it is handed train and validation only. Training takes
-the last winner, so the asset is in front of `als_model` in the graph, but no daily job waits for a search.
+Belongs here: `hyperparameters`. It is upstream of `als_model`, which takes the last winner, but no daily job waits for
+a search. Does not: how a search works (see `recsys.search`).
 
 Dagster concept: run configuration, https://docs.dagster.io/guides/operate/configuration/run-configuration
 """
@@ -22,19 +22,19 @@ from movierec_assets.defs.presentation import (
     search_history,
     table,
 )
-from movierec_assets.defs.provenance import require_of_loaded, require_one_split
+from movierec_assets.defs.sources import dataset_of, require_of_loaded
 from movierec_assets.models.recipes import record_search, trials_url
 from movierec_assets.models.search_log import log_search
-from movierec_assets.models.version import DATASET, DATASET_ID, POSITIVE_THRESHOLD
+from movierec_assets.models.version import POSITIVE_THRESHOLD
 from movierec_assets.recsys import search as searching
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.search import Budget, Exam, Trial
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.tables.known_datasets import DatasetRef
+from movierec_assets.resources.provenance import SOURCES, record
 
 SEARCH_VERSION = "1"
-"""Raised when the same data and seed would be searched in another way; unfinished studies are then left behind."""
+"""To be raised when the same data and seed are searched in another way: unfinished studies are then not resumed."""
 
 
 class SearchConfig(Config):
@@ -47,7 +47,7 @@ class SearchConfig(Config):
 
 @asset(
     group_name=TRAINING,
-    # Of the split the search sees these two; it cannot see the test part.
+    # The search never sees the test part.
     ins={"train_matrix": AssetIn(), "validation_matrix": AssetIn()},
     kinds={"optuna", "postgres"},
     owners=[MODEL_TEAM],
@@ -65,12 +65,10 @@ def hyperparameters(
     """The recipe that ranks best on likes held out from training, found by Optuna.
 
     A recipe replaces the built-in one only when it is better for the same users beyond chance. A search that was
-    interrupted goes on where it was; its trials are in Postgres.
+    interrupted is resumed; its trials are in Postgres.
     """
     database, versions = postgres.open(), registry.open()
-    _, sources = require_one_split(
-        context.instance, "hyperparameters", train_matrix=train_matrix, validation_matrix=validation_matrix
-    )
+    sources = record(context.instance, "train_matrix").get(SOURCES, {})
     require_of_loaded(database, "hyperparameters", sources)
     exam = Exam.latest(train_matrix, validation_matrix)
     data = (train_matrix.fingerprint() + validation_matrix.fingerprint()).encode()
@@ -98,11 +96,11 @@ def hyperparameters(
     best = max(trial.value for trial in found.trials if trial.value is not None)
     won = "better than the built-in recipe" if found.lead.low > 0 else "not clearly better; the built-in recipe stays"
     pictures = {"history": search_history(found.trials), "parallel_coordinates": parallel_coordinates(found.trials)}
-    dataset = DatasetRef(sources[DATASET_ID], sources[DATASET]) if DATASET_ID in sources else None
+    dataset = dataset_of(sources)
     mlflow_run_id = log_search(
         versions, found.recipe, found.trials, pictures, dagster_run_id=context.run.run_id, dataset=dataset
     )
-    # Last, because the next training takes what is recorded.
+    # Recorded last, because from then on training takes it.
     number = record_search(
         database, found.recipe, details, context.run.run_id, dataset, sources.get(POSITIVE_THRESHOLD)
     )

@@ -1,7 +1,8 @@
 """Stored artefacts between assets: matrices and models as npz, tables as Parquet.
 
-Belongs here: the formats. A new kind of artefact needs no new manager: a class with `to_arrays` and `from_arrays`
-is an npz, a pandas DataFrame is a Parquet file.
+Belongs here: the formats, and the check that an asset reads the content that was recorded when it was materialized. A
+new kind of artefact needs no new manager: a class with `to_arrays` and `from_arrays` is an npz, a pandas DataFrame is a
+Parquet file. Does not: the record itself (see `provenance`).
 
 Dagster concept: IO managers, https://docs.dagster.io/guides/build/io-managers
 """
@@ -19,8 +20,10 @@ import pandas as pd
 from dagster import ConfigurableIOManagerFactory, InputContext, MetadataValue, OutputContext, UPathIOManager
 from upath import UPath
 
+from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.interactions import Arrays
 from movierec_assets.resources.memory import peak_rss_mb
+from movierec_assets.resources.provenance import FINGERPRINT, fingerprint, require_one_split, require_recorded
 from movierec_assets.settings import get_settings
 
 
@@ -29,28 +32,31 @@ class StoredAsArrays(Protocol):
     """An object that is stored as named arrays."""
 
     def to_arrays(self) -> Arrays:
-        """Give the arrays."""
+        """The arrays by name."""
         ...
 
     @classmethod
     def from_arrays(cls, arrays: Any) -> Any:
-        """Read back what `to_arrays` gave."""
+        """The object from the arrays of `to_arrays`."""
         ...
 
 
-class ArtifactMissingError(FileNotFoundError):
+class ArtifactMissingError(ExplainedError, FileNotFoundError):
     """An upstream artefact was never stored, or was removed; the message says what to materialize."""
 
 
-class ArtifactDamagedError(RuntimeError):
+class ArtifactDamagedError(ExplainedError):
     """A stored artefact cannot be read; the message says what to materialize."""
 
 
-class _AtomicIOManager(UPathIOManager):
-    """Writes beside the target and moves it there, so that a reader or a crash never meets half a file."""
+class _VerifyingIOManager(UPathIOManager):
+    """Records the fingerprint of the artefacts that it writes, and refuses to load others.
+
+    Writes beside the target and moves the file there, so that neither a reader nor a crash finds half a file.
+    """
 
     def dump_to_path(self, context: OutputContext, obj: Any, path: UPath) -> None:
-        """Write the object, then let it take its place."""
+        """Write the object, and record its fingerprint."""
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
             self._write(obj, beside)
@@ -61,27 +67,36 @@ class _AtomicIOManager(UPathIOManager):
         finally:
             beside.unlink(missing_ok=True)
         context.add_output_metadata(
-            {"size_mb": round(path.stat().st_size / 1e6, 3), "peak_rss_mb": round(peak_rss_mb(), 1)}
+            {
+                FINGERPRINT: fingerprint(obj),
+                "size_mb": round(path.stat().st_size / 1e6, 3),
+                "peak_rss_mb": round(peak_rss_mb(), 1),
+            }
         )
 
     def load_from_path(self, context: InputContext, path: UPath) -> Any:
-        """Read the object, as the type the asset annotates.
+        """Read the object as the type that the asset annotates, and verify it.
 
         Raises
         ------
         ArtifactMissingError, ArtifactDamagedError
+        ProvenanceError
+            When the object differs from the record of its materialization, or an input of the same step is of another
+            split.
         """
+        name = context.asset_key.to_user_string()
         if not path.exists():
-            name = context.asset_key.to_user_string() if context.has_asset_key else path.name
             raise ArtifactMissingError(
                 f"{name} was never materialized, or was removed: {path} does not exist. Materialize {name} first, or "
                 "run the job `everything` (`movierec run`), which makes all assets in order."
             )
         try:
-            return self._read(path, context.dagster_type.typing_type)
+            loaded = self._read(path, context.dagster_type.typing_type)
         except (BadZipFile, EOFError, KeyError, ValueError) as error:  # pyarrow's errors are ValueErrors
-            name = context.asset_key.to_user_string() if context.has_asset_key else path.name
             raise ArtifactDamagedError(f"{path} is damaged ({error}); materialize {name} again.") from error
+        require_recorded(context.instance, context.op_def.name, name, loaded)
+        require_one_split(context.instance, context.op_def.name, _inputs(context))
+        return loaded
 
     @abstractmethod
     def _write(self, obj: Any, path: UPath) -> None: ...
@@ -90,7 +105,16 @@ class _AtomicIOManager(UPathIOManager):
     def _read(self, path: UPath, wanted: Any) -> Any: ...
 
 
-class NpzIOManager(_AtomicIOManager):
+def _inputs(context: InputContext) -> list[str]:
+    """Names of all assets that the step of an input reads."""
+    step = context.step_context
+    keys = (
+        step.job_def.asset_layer.get_asset_key_for_node_input(step.node_handle, name) for name in step.op_def.input_dict
+    )
+    return [key.to_user_string() for key in keys if key is not None]
+
+
+class NpzIOManager(_VerifyingIOManager):
     """Objects with `to_arrays` and `from_arrays` as uncompressed npz.
 
     Compressing ten million entries takes seconds, writing them uncompressed hundredths of one.
@@ -107,7 +131,7 @@ class NpzIOManager(_AtomicIOManager):
             return wanted.from_arrays(arrays)
 
 
-class ParquetIOManager(_AtomicIOManager):
+class ParquetIOManager(_VerifyingIOManager):
     """Pandas DataFrames as Parquet, without their index."""
 
     extension = ".parquet"
@@ -121,7 +145,7 @@ class ParquetIOManager(_AtomicIOManager):
             return pd.read_parquet(cast(Any, file))
 
     def get_metadata(self, context: OutputContext, obj: pd.DataFrame) -> dict[str, MetadataValue]:
-        """Row count, as every table reports it."""
+        """The row count, under the name that Dagster shows."""
         return {"dagster/row_count": MetadataValue.int(len(obj))}
 
 
@@ -135,7 +159,7 @@ class _Factory(ConfigurableIOManagerFactory[UPathIOManager]):
 
 
 class NpzStorage(_Factory):
-    """The npz manager at the configured place."""
+    """The npz manager in the configured storage."""
 
     def create_io_manager(self, context: Any) -> UPathIOManager:
         """Make the manager when a step starts."""
@@ -143,7 +167,7 @@ class NpzStorage(_Factory):
 
 
 class ParquetStorage(_Factory):
-    """The Parquet manager at the configured place."""
+    """The Parquet manager in the configured storage."""
 
     def create_io_manager(self, context: Any) -> UPathIOManager:
         """Make the manager when a step starts."""

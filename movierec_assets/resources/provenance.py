@@ -1,64 +1,59 @@
-"""What an artefact was made from and by, and the refusal of artefacts that do not belong together.
+"""The record of each artefact on its materialization, and the refusal of artefacts that differ from it.
 
-Belongs here: fingerprints, the code and the libraries of this process, and the comparison of what is stored with what
-is expected. Records of what Dagster materialized are read in `defs.provenance`.
+Belongs here: fingerprints, the metadata under which they are recorded, and the comparison of stored with expected
+values. The IO managers call it for every artefact that they write or read. Does not: the content of the tables (see
+`defs.sources`).
+
+Dagster concept: asset metadata, https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
 from __future__ import annotations
 
 import hashlib
-import platform
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from statistics import mode
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from dagster import AssetKey, DagsterInstance
 
-import movierec_assets
-from movierec_assets import __version__
-from movierec_assets.settings import PROJECT_ROOT, get_settings
+from movierec_assets.errors import ExplainedError
+from movierec_assets.recsys.interactions import Interactions
 
-LIBRARIES = ("dagster", "implicit", "mlflow", "numpy", "optuna", "pandas", "scipy")
-"""Libraries whose versions may change what is learned or how it is kept."""
-TRAINING_CODE = (
-    *("recsys", "defs/training.py", "defs/versions.py"),
-    *("models/package.py", "models/predecessor.py", "serving/pyfunc.py"),
-)
-"""Files and directories of the package that decide what is in a version."""
-UNKNOWN = "unknown"
+FINGERPRINT, SPLIT, SOURCES = "fingerprint", "split", "made_from"
+POSITIVES = "positive_ratings_fingerprint"
+"""Metadata of each part of a split: the FINGERPRINT of the positives that were divided."""
+UNCHANGED = "unchanged"
+"""Metadata of als_model and champion_model: whether an earlier version stands because nothing has changed since."""
+SPLIT_PARTS = ("train_matrix", "validation_matrix", "test_matrix", "id_maps")
+"""Assets of one split, which are made together and only used together."""
 _SHOWN = 16
 
 
-class ProvenanceError(RuntimeError):
-    """Artefacts do not belong together; the message lists every mismatch and what to refresh."""
-
-
-class NothingLoadedError(RuntimeError):
-    """An asset was materialized before what it reads from the tables; the message says what to materialize first."""
+class ProvenanceError(ExplainedError):
+    """Artefacts do not belong together; the message lists every mismatch and what to materialize."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One thing that is not what it should be.
+    """One value that differs from the expected one.
 
     Attributes
     ----------
-    what : str
+    name : str
     stored, expected : str or None
         None where nothing is known.
     """
 
-    what: str
+    name: str
     stored: str | None
     expected: str | None
 
     def __str__(self) -> str:
-        return f"  {self.what}: stored {_short(self.stored)} / expected {_short(self.expected)}"
+        return f"  {self.name}: stored {_short(self.stored)} / expected {_short(self.expected)}"
 
 
 def _short(value: str | None) -> str:
@@ -68,11 +63,11 @@ def _short(value: str | None) -> str:
 
 
 def mismatches(stored: Mapping[str, str | None], expected: Mapping[str, str | None]) -> list[Mismatch]:
-    """Everything expected that is not stored so."""
+    """Every expected value that is unknown, or is not the stored one."""
     return [
-        Mismatch(what, stored.get(what), value)
-        for what, value in expected.items()
-        if value is None or stored.get(what) != value
+        Mismatch(name, stored.get(name), value)
+        for name, value in expected.items()
+        if value is None or stored.get(name) != value
     ]
 
 
@@ -82,10 +77,10 @@ def refuse(subject: str, found: Iterable[Mismatch], remedy: str) -> None:
     Parameters
     ----------
     subject : str
-        What does not belong together; begins the message.
+        Says which things do not belong together; begins the message.
     found : iterable of Mismatch
     remedy : str
-        What to refresh; ends the message.
+        Says what to materialize; ends the message.
 
     Raises
     ------
@@ -96,8 +91,18 @@ def refuse(subject: str, found: Iterable[Mismatch], remedy: str) -> None:
         raise ProvenanceError("\n".join([f"{subject}:", *lines, remedy]))
 
 
-def digest(*arrays: npt.NDArray[Any]) -> str:
-    """SHA-256 of arrays: of their values, types and lengths, in this order."""
+def fingerprint(artefact: Any) -> str:
+    """SHA-256 of the content of a matrix, of a table, or of an object that is stored as arrays."""
+    if isinstance(artefact, Interactions):
+        return artefact.fingerprint()
+    if not isinstance(artefact, pd.DataFrame):
+        return _digest(artefact.to_arrays().values())
+    columns = [artefact[name].to_numpy() for name in artefact.columns]
+    return _digest(column.astype("U") if column.dtype == object else column for column in columns)
+
+
+def _digest(arrays: Iterable[npt.NDArray[Any]]) -> str:
+    """SHA-256 of the values, types and shapes of arrays, in this order."""
     found = hashlib.sha256()
     for array in arrays:
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -106,50 +111,47 @@ def digest(*arrays: npt.NDArray[Any]) -> str:
     return found.hexdigest()
 
 
-def joint(fingerprints: Iterable[str]) -> str:
-    """One fingerprint for several, in this order."""
-    return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
+def split_of(fingerprints: Mapping[str, str]) -> str:
+    """The fingerprint of a split: one for those of its four parts."""
+    return hashlib.sha256("\n".join(fingerprints[name] for name in SPLIT_PARTS).encode()).hexdigest()
 
 
-def code() -> dict[str, str]:
-    """Version and commit of the code that runs here."""
-    return {"code_version": __version__, "git_commit": get_settings().git_commit or _git_commit()}
+def record(instance: DagsterInstance, asset: str | AssetKey) -> dict[str, Any]:
+    """Plain metadata of an asset's latest materialization; empty when there is none."""
+    event = instance.get_latest_materialization_event(AssetKey.from_coercible(asset))
+    materialization = event.asset_materialization if event else None
+    found = materialization.metadata if materialization else {}
+    return {name: value.value for name, value in found.items()}
 
 
-def libraries() -> dict[str, str]:
-    """Versions of Python and of the libraries that matter to a model."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = UNKNOWN
-    return found
+def require_recorded(instance: DagsterInstance, consumer: str, asset: str, content: Any) -> None:
+    """Refuse content that differs from the record of the asset's latest materialization.
+
+    Raises
+    ------
+    ProvenanceError
+    """
+    refuse(
+        f"{consumer} was handed another {asset} than was recorded",
+        mismatches({asset: fingerprint(content)}, {asset: record(instance, asset).get(FINGERPRINT)}),
+        f"Materialize {asset} again and what follows it (job `train`).",
+    )
 
 
-@cache
-def training_code() -> str:
-    """SHA-256 of the code that trains; unlike the commit, it knows changed files, and stays where others change."""
-    package = Path(movierec_assets.__file__).parent
-    files = [file for name in TRAINING_CODE for file in (sorted((package / name).rglob("*.py")) or [package / name])]
-    found = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        found.update(f"{file.relative_to(package).as_posix()} {len(content)}\n".encode())
-        found.update(content)
-    return found.hexdigest()
+def require_one_split(instance: DagsterInstance, consumer: str, assets: Iterable[str]) -> None:
+    """Refuse assets whose records name different splits; assets that name none belong to any.
 
+    The split that most of the assets name is the expected one.
 
-@cache
-def _git_commit() -> str:
-    """Commit of the working tree, marked when files differ from it."""
-    try:
-        commit = _git("rev-parse", "HEAD")
-        return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
-    except (OSError, subprocess.SubprocessError):
-        return UNKNOWN
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(PROJECT_ROOT), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
+    Raises
+    ------
+    ProvenanceError
+    """
+    splits = {asset: split for asset in assets if (split := record(instance, asset).get(SPLIT))}
+    if splits:
+        found = mismatches(splits, dict.fromkeys(splits, mode(splits.values())))
+        refuse(
+            f"{consumer} was handed artefacts that do not belong together",
+            [Mismatch(f"split of {each.name}", each.stored, each.expected) for each in found],
+            f"Materialize {', '.join(each.name for each in found)} again and what follows it (job `train`).",
+        )

@@ -1,5 +1,4 @@
 """Answering people: recommendations from the champion.
 
-Belongs here: what the command line, the API and MLflow's pyfunc answer with. Imports `recsys` and `resources`,
-never `defs`.
+Belongs here: the answers of the command line, of MLflow's pyfunc and of any later service. Does not: Dagster.
 """

@@ -1,7 +1,7 @@
-"""Lists for every user there is, some users at a time: however many they are, only a block of them is held.
+"""Lists for all users, in blocks: only one block of users is in memory.
 
-Belongs here: the way from ratings in the database to lists, and what is counted on it. Where the lists go is the
-caller's.
+Belongs here: the way from ratings in the database to lists, and the counts over them. Does not: the tables that the
+lists are written to (see `defs.recommendations`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.histories import histories_of, read_users
 
-_EXAMPLES, _SHOWN = 5, 5
+_EXAMPLES, _MOVIES_OF_EXAMPLE = 5, 5
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class UserLists:
     ----------
     user_ids : int32 array, shape (n,)
     likes : int array, shape (n,)
-        Positives of each user that the model could go by.
+        Positives of each user among the movies of the model.
     movie_ids : int32 array, shape (n, k)
-        Best first; -1 where fewer than k could be had.
+        Best first; -1 where fewer than k are left to recommend.
     scores : float32 array, shape (n, k)
     unrated : int array, shape (n,)
         Movies of the model that the user has not rated.
@@ -45,7 +45,7 @@ class UserLists:
 def for_everybody(
     database: Database, recommender: Recommender, threshold: float, k: int, batch_bytes: int
 ) -> Iterator[UserLists]:
-    """Rank for everybody with a rating, from the ratings as they stood when it began.
+    """Rank for everybody with a rating, from the ratings at the time of the call.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ def for_everybody(
     k : int
         Movies for each user, none of which the user has rated.
     batch_bytes : int
-        Memory for what one block of users needs: their ratings, and beside those, the arrays of ranking.
+        Memory for one block of users: for their ratings, and as much again for the arrays of ranking.
 
     Yields
     ------
     UserLists
-        Each user once. Whoever has liked nothing gets the most popular movies, with score 0.
+        Each user once. A user without likes gets the most popular movies, with score 0.
     """
     for ratings in read_users(database, threshold, memory=batch_bytes):
         histories = histories_of(ratings, recommender.ids.movie_ids)
@@ -88,13 +88,13 @@ class Example:
 
 @dataclass
 class Tally:
-    """What is told of all lists together.
+    """Counts over all lists.
 
     Attributes
     ----------
     users, with_full_lists, without_likes : int
     with_all_the_rest : int
-        Users whose lists are short because they hold every movie that the user has not rated.
+        Users with a short list, which holds every movie that the user has not rated.
     movie_ids : set of int
         Movies that are in any list.
     examples : list of Example
@@ -109,7 +109,7 @@ class Tally:
     examples: list[Example] = field(default_factory=list)
 
     def add(self, lists: UserLists) -> None:
-        """Count some more."""
+        """Count the lists of some more users."""
         self.users += len(lists.user_ids)
         listed = (lists.movie_ids >= 0).sum(axis=1)
         full = listed == lists.movie_ids.shape[1]
@@ -122,7 +122,7 @@ class Tally:
             Example(
                 int(lists.user_ids[at]),
                 int(lists.likes[at]),
-                [movie for movie in lists.movie_ids[at, :_SHOWN].tolist() if movie >= 0],
+                [movie for movie in lists.movie_ids[at, :_MOVIES_OF_EXAMPLE].tolist() if movie >= 0],
             )
             for at in best_known
         ]

@@ -1,7 +1,8 @@
 """The registered model as MLflow loads it: this file is the model's code.
 
-Belongs here: turning a table of questions into a table of answers. MLflow runs this file by its path when a version
-is loaded, so it imports nothing from beside itself by relative path; `movierec_assets` must be installed.
+Belongs here: turning a table of questions into a table of answers. Every version carries a copy of this file, and
+MLflow runs the copy when it loads the version. So the file has no relative imports, `movierec_assets` must be
+installed, and the names that it imports must stay importable.
 
 Reference: "Models from Code" in the MLflow documentation.
 """
@@ -24,7 +25,7 @@ DEFAULT_K = 20
 
 
 class MovieRecommender(PythonModel):
-    """Answers for known users, for people who like some movies, and for nobody in particular.
+    """Answers for known users, for people who like some movies, and for people without likes.
 
     Each row of the input is a question: with `user_id` for a user of the training data, else with `liked_movie_ids`
     for somebody who likes these movies, else for the most liked movies overall.
@@ -70,7 +71,7 @@ class MovieRecommender(PythonModel):
         k = int((params or {}).get("k", DEFAULT_K))
         if k < 1:
             raise RecsysError(f"k is {k}; ask for at least one movie.")
-        # A table without columns reaches us without rows: it asks for nobody in particular.
+        # A table without columns arrives without rows: it is one question without likes.
         questions = model_input.to_dict("records") or [{}]
         answers = [self._answer(question, row, k) for question, row in enumerate(questions)]
         return pd.concat(answers, ignore_index=True)

@@ -1,6 +1,6 @@
 """Recommendations from the champion, for one person at a time.
 
-Belongs here: putting the model, the live history and the titles together. Shown by the command line and the API.
+Belongs here: joining the model, the live history and the titles. Does not: how an answer is shown (see `cli`).
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from movierec_assets.serving.titles import Movie, find_movie
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.histories import histories_of, read_users, titles_of
 
-REASONS = 3
-"""Likes that are named for each recommended movie."""
+MAX_CONTRIBUTIONS = 3
+"""Likes that explain one recommended movie."""
 
 Source = Literal["model", "popular"]
 
 
 class UnknownUserError(ExplainedError, LookupError):
-    """Nobody with this id has rated anything; the message says what can be asked instead."""
+    """No user with this id has a rating; the message names users that have one."""
 
 
 @dataclass(frozen=True)
-class Reason:
-    """A like that speaks for a recommended movie.
+class Contribution:
+    """A like of the user, and how much it adds to the score of a recommended movie.
 
     Attributes
     ----------
     movie_id : int
     title : str
     contribution : float
-        What it adds to the score; those of all likes sum to it.
+        The score is the sum of the contributions of all likes.
     """
 
     movie_id: int
@@ -51,7 +51,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Recommended:
-    """One place of a list.
+    """One movie of a list.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Recommended:
     movie_id : int
     title : str
     score : float
-    reasons : list of Reason
+    reasons : list of Contribution
         The likes that add most, the strongest first; empty where popularity decides.
     """
 
@@ -68,12 +68,12 @@ class Recommended:
     movie_id: int
     title: str
     score: float
-    reasons: list[Reason]
+    reasons: list[Contribution]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A list, where it comes from, and what it is based on.
+    """A list, its source, and the likes that it is based on.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class RecommendationService:
         return self._champion.recommender
 
     def for_user(self, user_id: int, k: int) -> Answer:
-        """Recommend from the user's ratings as they stand now.
+        """Recommend from the ratings that the user has now.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class RecommendationService:
         return self._answer(lists, "model" if known else "popular", liked.tolist(), histories.liked if known else None)
 
     def for_liked(self, titles: Sequence[str], k: int) -> Answer:
-        """Recommend for somebody who likes these movies, named as people type them.
+        """Recommend for somebody who likes these movies, whose titles are as people type them.
 
         Raises
         ------
@@ -177,22 +177,22 @@ class RecommendationService:
                     int(movie_id),
                     titles.get(int(movie_id), "?"),
                     float(score),
-                    [Reason(of, titles.get(of, "?"), contribution) for of, contribution in why],
+                    [Contribution(liked_id, titles.get(liked_id, "?"), added) for liked_id, added in likes],
                 )
-                for rank, (movie_id, score, why) in enumerate(
+                for rank, (movie_id, score, likes) in enumerate(
                     zip(listed, lists.scores[0][movie_ids >= 0], reasons, strict=True), start=1
                 )
             ],
         )
 
     def _reasons(self, movie_ids: IntArray, history: Interactions | None) -> list[list[tuple[int, float]]]:
-        """For each movie the likes that add most to its score, as movie ids and what they add."""
+        """For each movie the likes that add most to its score, as pairs of movie id and contribution."""
         if history is None or len(movie_ids) == 0:
             return [[] for _ in movie_ids]
         added = self._recommender.explain(history, movie_ids)
         liked = self._recommender.ids.movie_ids[history.stars.indices]
-        strongest = np.argsort(-added, axis=1, kind="stable")[:, :REASONS]
+        strongest = np.argsort(-added, axis=1, kind="stable")[:, :MAX_CONTRIBUTIONS]
         return [
-            [(int(liked[at]), float(row[at])) for at in places if row[at] > 0]
-            for row, places in zip(added, strongest, strict=True)
+            [(int(liked[column]), float(row[column])) for column in columns if row[column] > 0]
+            for row, columns in zip(added, strongest, strict=True)
         ]

@@ -1,6 +1,6 @@
-"""From what people type to movies of the catalogue.
+"""From typed titles to movies of the catalogue.
 
-Belongs here: comparing titles. The catalogue is read by the caller.
+Belongs here: comparing titles. Does not: reading the catalogue (the caller does).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _OTHER_TITLE = re.compile(r"\s*\((?:a\.k\.a\.\s*)?([^)]*)\)")
 
 
 class TitleError(ExplainedError, LookupError):
-    """No movie has such a title; the message offers some that are close."""
+    """No movie has this title; the message offers similar ones."""
 
 
 @dataclass(frozen=True)
 class Movie:
-    """A movie of the catalogue, with how often it was rated."""
+    """A movie of the catalogue, and the number of its ratings."""
 
     movie_id: int
     title: str
@@ -32,11 +32,11 @@ class Movie:
 
 
 def find_movie(wanted: str, catalogue: Sequence[Movie]) -> Movie:
-    """The movie that is meant by a title as people type it.
+    """The movie with a title as people type it.
 
-    Case, accents, punctuation and the place of an article do not matter, nor does the year, unless it is given. Of
-    several movies with one title the most rated is meant; where no title is the same, the most rated one with this
-    as its other title, as in "Seven (a.k.a. Se7en)", or else the most rated one that contains the words.
+    Case, accents, punctuation, and an article at the beginning or the end make no difference. The year counts only
+    where it is given. A movie with this title comes first, then one with this other title, as in "Seven (a.k.a.
+    Se7en)", then one whose title contains the words. Of several movies the most rated one is returned.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def normal_form(title: str) -> str:
 
 
 def _other_forms(title: str) -> list[str]:
-    """Normal forms of the titles in parentheses, and of the whole when parentheses belong to it."""
+    """Normal forms of the titles in parentheses, and of the whole title where it has parentheses."""
     text = _YEAR.sub("", title).casefold()
     return [_plain(part) for part in (*_OTHER_TITLE.findall(text), text) if "(" in text]
 

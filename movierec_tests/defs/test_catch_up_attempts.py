@@ -17,8 +17,9 @@ from dagster import (
 from movierec_assets.definitions import build
 from movierec_assets.defs.attempts import PAUSE, ended
 from movierec_assets.defs.catch_up import CAUSE_TAG
-from movierec_assets.defs.provenance import FINGERPRINT, SOURCES, sources_of
+from movierec_assets.defs.sources import sources_of
 from movierec_assets.defs.staleness import GRACE
+from movierec_assets.resources.provenance import FINGERPRINT, SOURCES
 from movierec_assets.tables.database import Database
 from movierec_tests.conftest import Dataset
 from movierec_tests.defs.watch import RATINGS, Watch, create, derive, fail, load

@@ -15,10 +15,10 @@ from dagster import (
 
 from movierec_assets.definitions import build
 from movierec_assets.defs.attempts import PAUSE
-from movierec_assets.defs.provenance import SPLIT_PARTS
 from movierec_assets.defs.rejections import note_rejection
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.version import CHAMPION
+from movierec_assets.resources.provenance import SPLIT_PARTS
 from movierec_tests.defs.harness import Platform, failed_checks, failures_of, metadata_of, own_platform, run
 from movierec_tests.defs.watch import Watch, create, fail
 

@@ -1,21 +1,29 @@
-"""Artefacts that do not belong together are refused by every consumer, with every mismatch."""
+"""Artefacts that do not belong together are refused to every asset that reads them, whatever the asset does."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from dagster import AssetMaterialization, DagsterInstance
+from dagster import AssetIn, AssetsDefinition, DagsterInstance, Output, asset, materialize
 
-from movierec_assets.defs.provenance import FINGERPRINT, SPLIT, SPLIT_PARTS, fingerprint, record, require_one_split
-from movierec_assets.defs.provenance import split_of as joint_of
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.resources.provenance import ProvenanceError, code, libraries, mismatches, refuse
+from movierec_assets.resources.io_managers import NpzStorage, ParquetStorage
+from movierec_assets.resources.provenance import (
+    FINGERPRINT,
+    SPLIT,
+    SPLIT_PARTS,
+    ProvenanceError,
+    fingerprint,
+    mismatches,
+    record,
+    refuse,
+    split_of,
+)
 from movierec_tests.defs.harness import RETRAIN, Platform, failures_of, own_platform, run
 
 
@@ -31,63 +39,110 @@ def _part(movie: int) -> Interactions:
 
 IDS = pd.DataFrame({"axis": ["user", "movie"], "position": [0, 0], "id": [7, 9]})
 PARTS: dict[str, Any] = dict(zip(SPLIT_PARTS, (_part(0), _part(1), _part(2), IDS), strict=True))
+OTHERS: dict[str, Any] = PARTS | {"test_matrix": _part(5), "id_maps": IDS.assign(id=[7, 10])}
+THE_SPLIT = split_of({name: fingerprint(part) for name, part in PARTS.items()})
 
 
-def _tell(instance: DagsterInstance, split: str, **parts: Any) -> None:
-    for name, part in parts.items():
-        found: dict[str, Any] = {FINGERPRINT: fingerprint(part), SPLIT: split, "made_from": {"ratings": "abc"}}
-        instance.report_runless_asset_event(AssetMaterialization(name, metadata=found))
+def _materialize(instance: DagsterInstance, base: Path, *assets: AssetsDefinition, only: Iterable[str]) -> None:
+    storages = {"npz": NpzStorage(base_path=str(base)), "parquet": ParquetStorage(base_path=str(base))}
+    materialize(list(assets), instance=instance, resources=storages, selection=list(only))
 
 
-def _split() -> str:
-    return joint_of({name: fingerprint(part) for name, part in PARTS.items()})
+def _storing(name: str, content: Any, split: str | None) -> AssetsDefinition:
+    def stored() -> Any:
+        return Output(content, metadata={SPLIT: split} if split else {})
+
+    stored.__annotations__["return"] = Output[type(content)]  # type: ignore[misc]
+    return asset(name=name, io_manager_key="parquet" if isinstance(content, pd.DataFrame) else "npz")(stored)
 
 
-def test_parts_of_one_split_are_let_through_with_what_they_were_made_from(instance: DagsterInstance) -> None:
-    _tell(instance, _split(), **PARTS)
-    assert require_one_split(instance, "als_model", **PARTS) == (_split(), {"ratings": "abc"})
-    two = {name: PARTS[name] for name in SPLIT_PARTS[:2]}
-    assert require_one_split(instance, "hyperparameters", **two) == (_split(), {"ratings": "abc"})
+def _store(instance: DagsterInstance, base: Path, split: str | None = THE_SPLIT, **contents: Any) -> None:
+    assets = [_storing(name, content, split) for name, content in contents.items()]
+    _materialize(instance, base, *assets, only=contents)
 
 
-def test_every_part_that_is_not_as_recorded_is_listed_with_the_remedy(instance: DagsterInstance) -> None:
-    _tell(instance, _split(), **PARTS)
-    others = PARTS | {"test_matrix": _part(5), "id_maps": IDS.assign(id=[7, 10])}
-    with pytest.raises(ProvenanceError) as raised:
-        require_one_split(instance, "als_model", **others)
-    message = str(raised.value)
-    assert message.startswith("als_model was handed matrices that do not belong together")
-    for name in ("test_matrix", "id_maps"):
-        stored, expected = fingerprint(others[name])[:16], fingerprint(PARTS[name])[:16]
-        assert f"  {name}: stored {stored} / expected {expected}" in message
-    assert "  train_matrix: " not in message
-    assert message.endswith("(job `train`).")
+def _read(instance: DagsterInstance, base: Path, *names: str) -> dict[str, Any]:
+    """The inputs that an asset gets which calls no check."""
+    got: dict[str, Any] = {}
+
+    @asset(ins={name: AssetIn(dagster_type=type(PARTS[name])) for name in names})
+    def reader(**inputs: Any) -> None:
+        got.update(inputs)
+
+    _materialize(instance, base, *(_storing(name, PARTS[name], None) for name in names), reader, only=["reader"])
+    return got
 
 
-def test_a_part_of_an_earlier_split_is_refused_though_it_is_as_recorded(instance: DagsterInstance) -> None:
-    _tell(instance, _split(), **PARTS)
-    _tell(instance, "e" * 64, validation_matrix=PARTS["validation_matrix"])
+def _put(base: Path, name: str, content: Any) -> None:
+    """Change a stored artefact behind Dagster's back."""
+    if isinstance(content, pd.DataFrame):
+        content.to_parquet(base / f"{name}.parquet", index=False)
+    else:
+        np.savez(base / f"{name}.npz", **content.to_arrays())
+
+
+def test_parts_of_one_split_are_read(instance: DagsterInstance, tmp_path: Path) -> None:
+    _store(instance, tmp_path, **PARTS)
     for names in (SPLIT_PARTS, SPLIT_PARTS[:2]):
-        with pytest.raises(ProvenanceError, match=f"split of validation_matrix: stored {'e' * 16} / expected"):
-            require_one_split(instance, "als_model", **{name: PARTS[name] for name in names})
+        got = _read(instance, tmp_path, *names)
+        assert {name: fingerprint(part) for name, part in got.items()} == {
+            name: fingerprint(PARTS[name]) for name in names
+        }
+    assert record(instance, "id_maps")[FINGERPRINT] == fingerprint(IDS)
 
 
-def test_parts_that_nobody_recorded_are_refused(instance: DagsterInstance) -> None:
+@pytest.mark.parametrize("name", ["test_matrix", "id_maps"])
+def test_an_asset_without_a_check_is_refused_a_part_that_is_not_as_recorded(
+    instance: DagsterInstance, tmp_path: Path, name: str
+) -> None:
+    _store(instance, tmp_path, **PARTS)
+    _put(tmp_path, name, OTHERS[name])
+    with pytest.raises(ProvenanceError) as raised:
+        _read(instance, tmp_path, *SPLIT_PARTS)
+    stored, expected = fingerprint(OTHERS[name])[:16], fingerprint(PARTS[name])[:16]
+    assert str(raised.value).splitlines() == [
+        f"reader was handed another {name} than was recorded:",
+        f"  {name}: stored {stored} / expected {expected}",
+        f"Materialize {name} again and what follows it (job `train`).",
+    ]
+
+
+def test_a_part_of_an_earlier_split_is_refused_though_it_is_as_recorded(
+    instance: DagsterInstance, tmp_path: Path
+) -> None:
+    _store(instance, tmp_path, **PARTS)
+    _store(instance, tmp_path, split="e" * 64, validation_matrix=PARTS["validation_matrix"])
+    for names in (SPLIT_PARTS, SPLIT_PARTS[:2]):
+        with pytest.raises(ProvenanceError) as raised:
+            _read(instance, tmp_path, *names)
+        assert str(raised.value).splitlines() == [
+            "reader was handed artefacts that do not belong together:",
+            f"  split of validation_matrix: stored {'e' * 16} / expected {THE_SPLIT[:16]}",
+            "Materialize validation_matrix again and what follows it (job `train`).",
+        ]
+    assert _read(instance, tmp_path, "train_matrix").keys() == {"train_matrix"}
+
+
+def test_every_part_of_an_earlier_split_is_listed(instance: DagsterInstance, tmp_path: Path) -> None:
+    _store(instance, tmp_path, **PARTS)
+    _store(instance, tmp_path, split="e" * 64, **{name: PARTS[name] for name in SPLIT_PARTS[1:3]})
+    with pytest.raises(ProvenanceError) as raised:
+        _read(instance, tmp_path, *SPLIT_PARTS)
+    for name in SPLIT_PARTS[1:3]:
+        assert f"  split of {name}: stored {'e' * 16} / expected {THE_SPLIT[:16]}" in str(raised.value)
+    assert "split of train_matrix" not in str(raised.value)
+    assert str(raised.value).endswith("(job `train`).")
+
+
+def test_parts_that_nobody_recorded_are_refused(instance: DagsterInstance, tmp_path: Path) -> None:
+    _put(tmp_path, "train_matrix", PARTS["train_matrix"])
     with pytest.raises(ProvenanceError, match=r"train_matrix: stored [0-9a-f]{16} / expected nothing"):
-        require_one_split(instance, "als_model", **PARTS)
+        _read(instance, tmp_path, "train_matrix")
 
 
-def test_what_is_stored_beside_the_expected_does_no_harm() -> None:
+def test_stored_values_beside_the_expected_ones_do_no_harm() -> None:
     assert mismatches({"a": "1", "b": "2"}, {"a": "1"}) == []
     refuse("nothing", [], "nothing to do")
-
-
-def test_code_and_libraries_have_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {"python", "implicit", "numpy", "scipy", "mlflow", "dagster"} <= libraries().keys()
-    monkeypatch.setenv("MOVIEREC_GIT_COMMIT", "abc123")
-    assert code()["git_commit"] == "abc123"
-    monkeypatch.delenv("MOVIEREC_GIT_COMMIT")
-    assert re.fullmatch("[0-9a-f]{40}(-dirty)?|unknown", code()["git_commit"])
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +154,7 @@ def trained(server_url: str, tmp_path_factory: pytest.TempPathFactory, demo: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("consumer", ["als_model", "model_evaluation"])
-def test_no_consumer_takes_a_matrix_that_was_put_in_the_place_of_another(
+def test_no_asset_reads_a_matrix_that_was_replaced_by_another(
     trained: Platform, monkeypatch: pytest.MonkeyPatch, consumer: str
 ) -> None:
     trained.enter(monkeypatch)
@@ -107,11 +162,11 @@ def test_no_consumer_takes_a_matrix_that_was_put_in_the_place_of_another(
     kept, versions = stored.read_bytes(), trained.registry.versions()
     stored.write_bytes((stored.parent / "test_matrix.npz").read_bytes())
     try:
-        said = failures_of(run("train", consumer))[consumer]
+        message = failures_of(run("train", consumer))[consumer]
     finally:
         stored.write_bytes(kept)
-    assert "validation_matrix: stored" in said
-    assert "job `train`" in said
+    assert "validation_matrix: stored" in message
+    assert "job `train`" in message
     assert trained.registry.versions() == versions
 
 
@@ -122,14 +177,14 @@ def test_an_evaluation_of_another_challenger_decides_nothing(
     trained.enter(monkeypatch)
     champion = trained.registry.champion().number
     assert run("train", "als_model", config=RETRAIN).success
-    said = failures_of(run("train", "champion_model"))["champion_model"]
-    assert f"version that model_evaluation scored: stored {champion} / expected {champion + 1}" in said
+    message = failures_of(run("train", "champion_model"))["champion_model"]
+    assert f"version that model_evaluation scored: stored {champion} / expected {champion + 1}" in message
     assert trained.registry.champion().number == champion
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["als_model", "model_evaluation"])
-def test_a_challenger_and_scores_that_were_changed_in_the_storage_decide_nothing(
+def test_a_challenger_or_scores_that_were_changed_in_the_storage_decide_nothing(
     trained: Platform, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     trained.enter(monkeypatch)
@@ -144,10 +199,10 @@ def test_a_challenger_and_scores_that_were_changed_in_the_storage_decide_nothing
         pd.read_parquet(stored).assign(ndcg_at_10=0.9).to_parquet(stored, index=False)
     before = trained.registry.champion().number
     try:
-        said = failures_of(run("train", "champion_model"))["champion_model"]
+        message = failures_of(run("train", "champion_model"))["champion_model"]
     finally:
         stored.write_bytes(kept)
-    assert f"was handed another {name} than was recorded" in said
+    assert f"was handed another {name} than was recorded" in message
     assert trained.registry.champion().number == before
 
 
@@ -161,13 +216,13 @@ def test_a_damaged_file_is_named_with_the_remedy(trained: Platform, monkeypatch:
         result = run("train", "als_model")
     finally:
         stored.write_bytes(kept)
-    said = "\n".join(str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure)
-    assert "train_matrix.npz is damaged" in said
-    assert "materialize train_matrix again" in said
+    message = "\n".join(str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure)
+    assert "train_matrix.npz is damaged" in message
+    assert "materialize train_matrix again" in message
 
 
 @pytest.mark.slow
-def test_a_registry_that_begins_anew_is_not_taken_for_the_old_one(
+def test_another_version_of_the_same_number_in_the_registry_is_refused(
     trained: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained.enter(monkeypatch)
@@ -176,5 +231,5 @@ def test_a_registry_that_begins_anew_is_not_taken_for_the_old_one(
         number = str(record(instance, "als_model")["model_version"])
     client = trained.registry.client
     client.set_model_version_tag("movierec-als", number, "positives_fingerprint", "f" * 64)
-    said = failures_of(run("train", "champion_model"))["champion_model"]
-    assert f"positives of the registered version: stored {'f' * 16} / expected" in said
+    message = failures_of(run("train", "champion_model"))["champion_model"]
+    assert f"positives of the registered version: stored {'f' * 16} / expected" in message

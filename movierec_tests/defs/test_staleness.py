@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, Attempt, Plan
-from movierec_assets.defs.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
 from movierec_assets.defs.staleness import GRACE, Facts, Stale, first_stale, plan
+from movierec_assets.resources.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LOADS = {"ratings": "r1", "movies": "m1"}

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from dagster import AssetKey, DagsterInstance
 
-from movierec_assets.defs import versions
+from movierec_assets.defs import training_inputs
 from movierec_assets.defs.catch_up import _decided
-from movierec_assets.defs.provenance import record
 from movierec_assets.models.artifact_locations import local_path
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.version import MODEL_NAME
+from movierec_assets.resources.provenance import record
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
 
 pytestmark = pytest.mark.slow
@@ -72,7 +72,7 @@ def test_other_code_is_a_change_and_a_challenger_that_was_kept_is_not_decided_ab
 ) -> None:
     promotions = Promotions(platform.registry, platform.database)
     champion = platform.registry.champion().number
-    monkeypatch.setattr(versions, "training_code", lambda: "changed")
+    monkeypatch.setattr(training_inputs, "training_code", lambda: "changed")
     kept = metadata_of(run("train"))
     challenger = kept["als_model"]["model_version"]
     assert (kept["als_model"]["unchanged"], kept["champion_model"]["outcome"]) == (False, "kept")

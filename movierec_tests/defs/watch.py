@@ -25,8 +25,9 @@ from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.definitions import build
 from movierec_assets.defs import catch_up
 from movierec_assets.defs.attempts import ended
-from movierec_assets.defs.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS, sources_of
+from movierec_assets.defs.sources import sources_of
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
+from movierec_assets.resources.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
 from movierec_assets.settings import DatabaseUrls
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.loading import load_movies, load_ratings

@@ -50,7 +50,7 @@ def instance() -> Iterator[DagsterInstance]:
 def _through(
     instance: DagsterInstance, base: Path, key: str, obj: Any, kind: type, *, raise_on_error: bool = True
 ) -> tuple[ExecuteInProcessResult, list[Any]]:
-    """Materialize an asset that is the object, and one that reads it; gives what the second one got."""
+    """Materialize an asset that returns the object, and one that reads it; returns the objects that were read."""
     got: list[Any] = []
 
     def stored() -> Any:
@@ -133,7 +133,7 @@ def test_a_challenger_comes_back_with_recipe_and_provenance(instance: DagsterIns
 
 
 class _Breaks:
-    """Fails when half of it is written."""
+    """Fails after its first array is written."""
 
     def to_arrays(self) -> dict[str, Any]:
         return {"first": np.arange(100_000), "second": _Unwritable()}

@@ -1,4 +1,4 @@
-"""Claims about lists for everybody: those of one user at a time, however few users are held at once."""
+"""Lists for everybody are the lists of each user alone, whatever the size of a block."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USERS, MOVIES, K = 60, 50, 8
 
 @pytest.fixture
 def rated(database: Database) -> Recommender:
-    """Ratings in the database, the last user's low ones only; the model knows neither the last ten movies nor them."""
+    """Ratings in the database, and a model without the last ten movies; the last user has liked nothing."""
     random = np.random.default_rng(4)
     users, movies = np.nonzero(random.random((USERS, MOVIES)) < 0.4)
     stars = random.integers(1, 11, len(users)) / 2
@@ -64,7 +64,7 @@ def _by_user(blocks: list[UserLists]) -> dict[int, TopK]:
 def test_blocks_of_users_change_no_list(
     database: Database, rated: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Lists as long as the catalogue, so that a near tie for the last place does not count.
+    # Lists as long as the catalogue, so that a near tie for the last position makes no difference.
     whole = list(for_everybody(database, rated, 4.0, MOVIES, 10**8))
     assert len(whole) == 1
     monkeypatch.setattr(histories, "_SMALLEST_BLOCK", 1)
@@ -83,7 +83,7 @@ def test_blocks_of_users_change_no_list(
         assert np.isin(movies, rated.ids.movie_ids).all()
 
 
-def test_what_is_told_of_all_lists_is_that_of_each(database: Database, rated: Recommender) -> None:
+def test_the_counts_of_blocks_add_up_to_those_of_all_lists(database: Database, rated: Recommender) -> None:
     (lists,) = for_everybody(database, rated, 4.0, K, 10**8)
     whole, parts = Tally(), Tally()
     whole.add(lists)
@@ -92,7 +92,7 @@ def test_what_is_told_of_all_lists_is_that_of_each(database: Database, rated: Re
         parts.add(UserLists(*(getattr(lists, each.name)[chosen] for each in fields(lists))))
     assert parts.movie_ids == whole.movie_ids == set(lists.movie_ids.ravel().tolist())
     assert (parts.users, parts.with_full_lists, parts.without_likes) == (USERS + 1, USERS + 1, 1)
-    rest = Tally()  # the last place of two lists is empty: one user has rated everything else
+    rest = Tally()  # the last position of two lists is empty: one of the users has rated everything else
     shorter = lists.movie_ids.copy()
     shorter[:2, -1] = -1
     rest.add(replace(lists, movie_ids=shorter, unrated=np.where(np.arange(USERS + 1) == 1, K - 1, lists.unrated)))

@@ -1,4 +1,4 @@
-"""What people type, and the movies that are meant."""
+"""Titles as people type them, and the movies that they name."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CATALOGUE = [
         ("toy-story", 1),
         ("2001 a space odyssey", 924),
         ("12 ANGRY MEN", 1203),
-        # articles, in front, behind, or left out
+        # articles at the beginning, at the end, or left out
         ("The Matrix", 2571),
         ("matrix, the", 2571),
         ("Matrix, The (1999)", 2571),
@@ -53,7 +53,7 @@ CATALOGUE = [
         ("princess bride", 1197),
         ("L'Avventura", 7820),
         ("l\u2019avventura", 7820),
-        # apostrophes as keyboards have them
+        # typographic and left-out apostrophes
         ("Schindler\u2019s List", 527),
         ("schindlers list", 527),
         ("dead mans shoes", 40412),
@@ -97,7 +97,7 @@ def test_the_same_title_is_preferred_to_a_more_rated_movie_that_contains_it() ->
     assert find_movie("alien", catalogue).movie_id == 2
 
 
-def test_words_are_found_whole_only() -> None:
+def test_only_whole_words_are_found() -> None:
     assert find_movie("heat", [Movie(1, "Heathers (1989)", 900), Movie(2, "Heat (1995)", 1)]).movie_id == 2
     with pytest.raises(TitleError):
         find_movie("heat", [Movie(1, "Heathers (1989)", 900)])
@@ -108,7 +108,7 @@ def test_the_main_title_is_preferred_to_another_movies_second_title() -> None:
     assert find_movie("cube", catalogue).movie_id == 1
 
 
-def test_a_misspelt_title_gets_suggestions_as_they_are_in_the_catalogue() -> None:
+def test_a_misspelt_title_gets_suggestions_spelled_as_in_the_catalogue() -> None:
     with pytest.raises(TitleError) as raised:
         find_movie("Teh Matrx", CATALOGUE)
     assert str(raised.value).startswith("No movie of the catalogue is called 'Teh Matrx'.")
