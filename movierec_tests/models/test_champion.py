@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from movierec_assets.datasets.identity import PairSample
+from movierec_assets.datasets.identity import PairSketch
 from movierec_assets.models.champion import OtherDatasetError, load_champion
 from movierec_assets.models.version import DATASET, DATASET_ID, POSITIVE_THRESHOLD
 from movierec_assets.tables.database import SCHEMA, Database, Load, record_load
@@ -38,7 +38,7 @@ def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
 def _load(database: Database, name: str) -> None:
     """Say that what is in the tables was loaded from a dataset of this name."""
     with database.transaction() as cursor:
-        dataset = recognize(cursor, name, PairSample(range(100)))
+        dataset = recognize(cursor, name, PairSketch(range(100)))
         record_load(cursor, "ratings", Load(name, f"/data/{name}", {}), dataset.id)
 
 
