@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.advisory_locks import take_lock
+from movierec_assets.tables.database import Database
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -41,9 +42,9 @@ def exclusive_run(database: Database, run_id: str, on_wait: Callable[[], None]) 
     with database.connect() as connection:
         connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
         _try_lock(connection, _alive(run_id))
-        if not _try_lock(connection, f"{SCHEMA}.run"):
+        if not _try_lock(connection, "run"):
             on_wait()
-            while not _try_lock(connection, f"{SCHEMA}.run"):
+            while not _try_lock(connection, "run"):
                 time.sleep(0.5)
         yield
 
@@ -78,12 +79,10 @@ def end_dead_runs(instance: DagsterInstance, database: Database, registry: Model
 
 
 def _alive(run_id: str) -> str:
-    return f"{SCHEMA}.run.{run_id}"
+    return f"run.{run_id}"
 
 
 def _try_lock(connection: Connection, name: str) -> bool:
     """Take a lock for the session; False when another session holds it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
-        row = cursor.fetchone()
-        return bool(row and row[0])
+        return take_lock(cursor, name, until="session ends", wait=False, bits=64)
