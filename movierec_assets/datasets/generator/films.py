@@ -75,6 +75,21 @@ class Films:
         return len(self.title)
 
 
+@dataclass(frozen=True)
+class Catalogue:
+    """Films that exist outside the simulation.
+
+    Attributes
+    ----------
+    films : Films
+    fame : float array, shape (n_films,)
+        The higher, the more ratings; a spread of about one.
+    """
+
+    films: Films
+    fame: npt.NDArray[np.float64]
+
+
 def invent_films(count: int, rng: np.random.Generator) -> Films:
     """Make up as many films as wanted."""
     span = np.arange(_YEARS[0], _YEARS[-1] + 1)
