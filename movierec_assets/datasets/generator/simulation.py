@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from movierec_assets.datasets.generator.watching import Watched, World, running_
 from movierec_assets.progress import Progress
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 _BLOCK_RATINGS = 400_000
 _CHOICE = 1.3  # films that are out for each that a user rates
@@ -95,10 +97,8 @@ def simulate(
 def _simulate(size: Size, seed: int, report: Progress, catalogue: Catalogue | None, habits: Habits) -> Simulated:
     report(0, size.ratings)
     for_films, for_users = np.random.SeedSequence(seed).spawn(2)
-    if catalogue is None:
-        films, fame = invent_films(size.movies, np.random.Generator(np.random.PCG64(for_films))), None
-    else:
-        films, fame = catalogue.films, catalogue.fame
+    films = catalogue.films if catalogue else invent_films(size.movies, np.random.Generator(np.random.PCG64(for_films)))
+    fame = catalogue.fame if catalogue else None
     rated, world = _make_world(size, films, fame, habits, np.random.Generator(np.random.PCG64(for_users)))
     blocks = list(_blocks(world.ratings))
     for_blocks = for_users.spawn(len(blocks))
@@ -122,7 +122,7 @@ def _simulate(size: Size, seed: int, report: Progress, catalogue: Catalogue | No
 
 
 def _make_world(
-    size: Size, films: Films, fame: npt.NDArray[np.float64] | None, habits: Habits, rng: np.random.Generator
+    size: Size, films: Films, fame: FloatArray | None, habits: Habits, rng: np.random.Generator
 ) -> tuple[IntArray, World]:
     """What there is before anybody rates; and the places, among all films, of those that will be rated."""
     ratings = rng.permutation(ratings_per_user(size))
