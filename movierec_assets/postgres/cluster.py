@@ -1,8 +1,8 @@
 """One Postgres data directory and the server processes that belong to it.
 
-Belongs here: creating the directory, launching its server, telling its processes from all others, and
-stopping them. Does not: who needs the server and for how long (`embedded_postgres`), nor which programs
-are used (`postgres_binaries`). Callers hold the server lock; nothing here locks.
+Belongs here: creating the directory, launching its server, recognizing the server's processes, and stopping them.
+Does not: who needs the server and for how long (`server`), which programs run it (`binaries`). Callers hold the
+server lock; nothing here locks.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from movierec_assets.postgres.binaries import Account, EmbeddedPostgresError, In
 SUPERUSER = "movierec"
 HOST = "127.0.0.1"
 
-# For bulk loads of tens of millions of rows on a laptop. Durability is left on: ratings that people gave
-# exist nowhere else.
+# For bulk loads of tens of millions of rows on a laptop. Durability stays on: ratings that people post to the API exist
+# nowhere else.
 SERVER_SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -49,7 +49,7 @@ SERVER_SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "4GB",
-    # What is written begins to go to disk at once, not all of it when a load of a gigabyte commits.
+    # Pages are flushed while a load runs, so that its commit does not have to write a gigabyte at once.
     "backend_flush_after": "2MB" if sys.platform == "linux" else "0",
     "checkpoint_timeout": "15min",
     "timezone": "UTC",
@@ -58,8 +58,8 @@ SERVER_SETTINGS = {
 }
 
 PASSWORD_ITERATIONS = 1
-"""Postgres hashes a password 4,096 times at each connection, so that a stolen hash of a short one is hard to guess.
-Ours is random and long. Hashing it once halves the time to connect, and Dagster connects hundreds of times in a run."""
+"""Postgres hashes a password 4,096 times at each connection, to protect short passwords. Ours is random and long:
+hashing it once is as safe, and halves the time to connect. Dagster connects hundreds of times in a run."""
 
 # Recovery after a crash replays up to max_wal_size of log.
 START_SECONDS = 120
@@ -69,8 +69,8 @@ STRAY_SECONDS = 3
 LAUNCH_ATTEMPTS = 8
 LOG_LIMIT_BYTES = 8_000_000
 
-# Below the ranges from which Linux and macOS take the ports of outgoing connections, so that the port is
-# still free at the next start.
+# Below the ranges from which Linux and macOS take ports for outgoing connections, so that a port is still free at the
+# next start.
 PORTS = range(15432, 25432)
 
 PORT_TAKEN = ("could not bind", "could not create any TCP/IP sockets")
@@ -79,32 +79,32 @@ SERVER_IN_THE_WAY = ("pre-existing shared memory block", "postmaster.pid")
 
 @dataclass(frozen=True)
 class Cluster:
-    """A data directory with its log, at a place that the server's account can enter."""
+    """A directory with the data and the log of one server; the server's account can enter it."""
 
-    place: Path
+    directory: Path
 
     @property
     def data(self) -> Path:
         """The data directory."""
-        return self.place / "data"
+        return self.directory / "data"
 
     @property
     def log(self) -> Path:
         """The server's log file."""
-        return self.place / "server.log"
+        return self.directory / "server.log"
 
     @property
     def name(self) -> str:
-        """Word in the command line of every process of this server, and of no other's.
+        """Word that stands in the command line of every process of this server, and of no other server.
 
-        Postgres puts `cluster_name` into the titles of its children. A command line is readable where a
-        working directory is not, as for root in a container.
+        Postgres puts `cluster_name` into the titles of its children. Root in a container can read command lines, but
+        not working directories.
         """
-        return f"movierec-{hashlib.sha256(bytes(self.place)).hexdigest()[:16]}"
+        return f"movierec-{hashlib.sha256(bytes(self.directory)).hexdigest()[:16]}"
 
     @property
     def major(self) -> str | None:
-        """Major version that made the data directory, None before there is one."""
+        """Major version that made the data directory; None before it exists."""
         try:
             return (self.data / "PG_VERSION").read_text().strip()
         except FileNotFoundError:
@@ -119,23 +119,21 @@ class Cluster:
     def postmaster(self) -> psutil.Process | None:
         """Find the live main process of this data directory's server.
 
-        A pid file outlives a killed server, and its number may meanwhile belong to anyone.
+        A pid file outlives a killed server, and another process may have its number by now.
         """
         pid = self._recorded_pid()
         if pid is None:
             return None
         with suppress(psutil.Error):
             process = psutil.Process(pid)
-            if process.name() == "postgres" and (
-                self.name in " ".join(process.cmdline()) or self._moved_under(process)
-            ):
+            if process.name() == "postgres" and (self.name in " ".join(process.cmdline()) or self._runs_here(process)):
                 return process
         return None
 
-    def _moved_under(self, process: psutil.Process) -> bool:
-        """Whether a server, started when this directory had another path, works in it.
+    def _runs_here(self, process: psutil.Process) -> bool:
+        """Whether a server that was started under an earlier path of this directory runs in it.
 
-        Its pid file alone does not say so: a copy of the directory has the same.
+        The pid file does not prove it: a copy of the directory has the same file.
         """
         try:
             return Path(process.cwd()).samefile(self.data)
@@ -146,16 +144,16 @@ class Cluster:
             return False
 
     def create(self, installation: Installation, account: Account | None, password: str) -> None:
-        """Initialize the data directory; interrupted at any point, it leaves none."""
-        for unfinished in self.place.glob("data.new-*"):
+        """Initialize the data directory; an interrupted call leaves none."""
+        for unfinished in self.directory.glob("data.new-*"):
             shutil.rmtree(unfinished, ignore_errors=True)
-        fresh = Path(tempfile.mkdtemp(prefix="data.new-", dir=self.place))
+        fresh = Path(tempfile.mkdtemp(prefix="data.new-", dir=self.directory))
         try:
-            with tempfile.NamedTemporaryFile("w", dir=self.place, prefix=".initdb-") as password_file:
+            with tempfile.NamedTemporaryFile("w", dir=self.directory, prefix=".initdb-") as password_file:
                 password_file.write(password + "\n")
                 password_file.flush()
                 for path in (fresh, Path(password_file.name)):
-                    give(path, account)
+                    change_owner(path, account)
                 command: list[str | Path] = [
                     installation.binaries / "initdb", "--pgdata", fresh, "--username", SUPERUSER,
                     "--pwfile", password_file.name, "--auth", "scram-sha-256", "--encoding", "UTF8",
@@ -163,13 +161,15 @@ class Cluster:
                 if int(installation.major) >= 16:
                     command += ["--set", f"scram_iterations={PASSWORD_ITERATIONS}"]
                 for locale in _locale_options(int(installation.major)):
-                    result = run_program([*command, *locale], account=account, cwd=self.place, timeout=START_SECONDS)
+                    result = run_program(
+                        [*command, *locale], account=account, cwd=self.directory, timeout=START_SECONDS
+                    )
                     if result.returncode == 0:
                         break
             if result.returncode != 0:
                 raise EmbeddedPostgresError(
-                    f"initdb of Postgres {installation.version} could not make a database in {self.place}. It said:\n"
-                    f"{_last_lines(result.stdout)}\nCheck the free space and the rights there, or set "
+                    f"initdb of Postgres {installation.version} could not make a database in {self.directory}. It "
+                    f"said:\n{_last_lines(result.stdout)}\nCheck the free space and the rights there, or set "
                     "MOVIEREC_STATE_DIR to another directory."
                 )
             fresh.rename(self.data)
@@ -184,17 +184,17 @@ class Cluster:
         EmbeddedPostgresError
             With the last lines of the log.
         """
-        self._clear_remains()
+        self._remove_leftovers()
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         self.log.touch(mode=0o600)
-        give(self.log, account)
-        output = news = ""
+        change_owner(self.log, account)
+        output = new_log = ""
         for _ in range(LAUNCH_ATTEMPTS):
             if port is None or not port_is_free(port):
                 port = free_port()
             settings = SERVER_SETTINGS | {"port": str(port), "cluster_name": self.name}
-            # pg_ctl hands these to a shell; a directory given to its own option it would not quote well enough.
+            # pg_ctl hands these to a shell. It quotes its own option for the directory badly, so that is here, too.
             options = shlex.join(["-D", str(self.data), *(f"--{key}={value}" for key, value in settings.items())])
             command: list[str | Path] = [
                 installation.binaries / "pg_ctl", "start", "--wait", "--timeout", str(START_SECONDS),
@@ -205,24 +205,24 @@ class Cluster:
                 output = run_program(
                     command,
                     account=account,
-                    cwd=self.place,
+                    cwd=self.directory,
                     variables={"PGDATA": str(self.data)},
                     timeout=START_SECONDS + 10,
                 ).stdout
-            # pg_ctl also gives up on a server that is still replaying its log; the caller goes on waiting.
+            # pg_ctl also gives up on a server that is still replaying its log; the caller keeps waiting for that one.
             if self.postmaster():
                 return
-            news = self._log_since(offset)
-            if any(sign in news for sign in PORT_TAKEN):
+            new_log = self._log_since(offset)
+            if any(sign in new_log for sign in PORT_TAKEN):
                 port = None
-            elif any(sign in news for sign in SERVER_IN_THE_WAY):
+            elif any(sign in new_log for sign in SERVER_IN_THE_WAY):
                 time.sleep(0.5)
-                self._clear_remains()
+                self._remove_leftovers()
             else:
                 break
         raise EmbeddedPostgresError(
             f"Postgres {installation.version} ({installation.binaries}) did not start on {self.data}. The end of its "
-            f"log, {self.log}:\n{_last_lines(news or output)}\nCheck the free space and memory, and that nobody "
+            f"log, {self.log}:\n{_last_lines(new_log or output)}\nCheck the free space and memory, and that nobody "
             "changed the rights or files there; `movierec db start` tries again."
         )
 
@@ -232,13 +232,13 @@ class Cluster:
         Raises
         ------
         EmbeddedPostgresError
-            When it is still there after an immediate shutdown was asked for.
+            When it still runs after an immediate shutdown.
         """
         process = self.postmaster()
         if process is None:
-            self._clear_remains()
+            self._remove_leftovers()
             return False
-        # What `pg_ctl stop` sends, but it trusts the pid file, and psutil notices a recycled number.
+        # The signals of `pg_ctl stop`. That one trusts the pid file, while psutil notices a recycled number.
         for number, seconds in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS)):
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
@@ -249,8 +249,8 @@ class Cluster:
             f"seconds. Its log is {self.log}; if it hangs, `kill -9 {process.pid}` is safe, the next start recovers."
         )
 
-    def _clear_remains(self) -> None:
-        """Remove what a killed server leaves and Postgres does not start over: its children, a recycled pid."""
+    def _remove_leftovers(self) -> None:
+        """Remove the leftovers of a killed server that keep Postgres from starting: children, a recycled pid."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + STRAY_SECONDS
             strays = list(self._processes())
@@ -263,13 +263,13 @@ class Cluster:
                 time.sleep(0.05)
                 strays = list(self._processes())
         pid = self._recorded_pid()
-        # Of a dead pid Postgres itself knows better what to do. Here it is someone else's.
+        # Postgres handles the pid of a dead process itself. This one belongs to another process.
         if pid is not None and psutil.pid_exists(pid) and self.postmaster() is None:
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _processes(self) -> Iterator[psutil.Process]:
         """Live processes of this cluster's server, whether or not their postmaster lives."""
-        # Not process_iter: it remembers the name that a process had before it became Postgres.
+        # Not process_iter: it caches the name that a process had before it became Postgres.
         for pid in psutil.pids():
             with suppress(psutil.Error):
                 process = psutil.Process(pid)
@@ -292,8 +292,8 @@ class Cluster:
             return log.read().decode(errors="replace")
 
 
-def give(path: Path, account: Account | None) -> None:
-    """Make an account the owner of a file."""
+def change_owner(path: Path, account: Account | None) -> None:
+    """Make the server's account the owner of a file; nothing to do where it is this process's account."""
     if account:
         shutil.chown(path, account.uid, account.gid)
 
@@ -301,7 +301,7 @@ def give(path: Path, account: Account | None) -> None:
 def port_is_free(port: int) -> bool:
     """Tell whether Postgres could listen on a port now."""
     with socket.socket() as probe:
-        # As Postgres does, so that a closed connection's waiting time does not count.
+        # As Postgres does, so that a port in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))

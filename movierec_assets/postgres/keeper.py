@@ -1,7 +1,7 @@
 """The process that stops the embedded Postgres server after the last process that needed it.
 
-Belongs here: the keeper, which waits detached for as long as the server runs, so imports little; and how
-it comes to be. Does not: starting servers, or the meaning of the locks (`postgres_state`).
+Belongs here: the keeper, and launching it. It waits as long as the server runs, detached, and therefore imports
+little. Does not: starting servers, the meaning of the locks (`state`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def ensure_keeper(state: StateDirectory) -> subprocess.Popen[bytes] | None:
             path = [str(IMPORT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
             return subprocess.Popen(
                 [sys.executable, "-m", MODULE, str(state.path)],
-                # It inherits the lock itself, so at no time do two keepers run or does one seem to be missing.
+                # It inherits the lock, so that there is never a second keeper, and never a moment without one.
                 stdin=held,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -54,15 +54,15 @@ def keep(state: StateDirectory) -> None:
                 if not state.pin.exists():
                     state.cluster.stop()
             finally:
-                # Released first: whoever gets one of the other locks must not take this process for a keeper.
+                # The keeper's lock is released first: a process that gets another lock next must find no keeper.
                 os.close(0)
     except FileNotFoundError:
-        # Somebody removed the directory under the server.
+        # The directory was removed under the server.
         cluster.stop()
 
 
 def main() -> None:
-    """Detach, so that no process that took a lease is left with a child to wait for, and keep."""
+    """Detach, so that the process that took the lease need not wait for a child; then `keep`."""
     state = StateDirectory(Path(sys.argv[1]))
     if os.fork():
         os._exit(0)

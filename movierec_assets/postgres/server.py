@@ -1,10 +1,10 @@
-"""A private Postgres server for a machine without one: who may use it, from when, until when.
+"""A private Postgres server for a machine without one: starting it, sharing it, and stopping it after its last user.
 
-Belongs here: the life of the server as its users see it (lease, pin, stop, destroy). Does not:
-finding programs (`postgres_binaries`), handling processes (`postgres_cluster`), files and locks
-(`postgres_state`), stopping after the last user (`postgres_keeper`), any table.
+Belongs here: the life of the server as its users see it (lease, pin, stop, destroy). Does not: finding programs
+(`binaries`), handling processes (`cluster`), files and locks (`state`), stopping after the last user (`keeper`), any
+table.
 
-The server runs while a process holds a lease, and is stopped after the last one ended, by whatever means:
+The server runs while a process holds a lease. It is stopped after the last of these processes ended, even by a kill:
 
 >>> with EmbeddedPostgres(settings.state).lease() as url:  # doctest: +SKIP
 ...     psycopg2.connect(url)
@@ -47,7 +47,7 @@ class EmbeddedPostgresInUseError(EmbeddedPostgresError):
 
 @dataclass(frozen=True)
 class EmbeddedStatus:
-    """What is known of the embedded server without touching it.
+    """State of the embedded server, found without touching it.
 
     Attributes
     ----------
@@ -75,18 +75,18 @@ class EmbeddedStatus:
 
 
 class EmbeddedPostgres:
-    """The Postgres server that belongs to a state directory.
+    """The Postgres server of a state directory.
 
     Any number of objects and processes may use the same directory at once; they share one server.
 
     Parameters
     ----------
     state_dir : Path
-        Directory of everything made at run time; the server keeps to its subdirectory `postgres`. Run by root
-        where the server's unprivileged account cannot enter it, the data goes to a directory under
-        /var/lib/movierec-assets that the subdirectory names.
+        Directory of everything made at run time; the server uses its subdirectory `postgres`. Where root runs this
+        and the server's account cannot enter that, the data is in a directory under /var/lib/movierec-assets, and
+        the file `location` in the subdirectory names it.
     database : str
-        Database that exists whenever the server was started here, and that URLs name.
+        Database in the URLs; created where it is missing.
     """
 
     def __init__(self, state_dir: Path, database: str = "movierec") -> None:
@@ -129,7 +129,7 @@ class EmbeddedPostgres:
             state.make()
             with locked(state.server_lock), ExitStack() as undo:
                 if not state.pin.exists():
-                    # Before the server, for the sake of a process killed in between: a keeper leaves it alone.
+                    # Before the server, in case this process is killed in between: no keeper stops a pinned server.
                     state.pin.touch()
                     undo.callback(self._undo_pin)
                 url = self._run_server(kept=False)
@@ -139,18 +139,18 @@ class EmbeddedPostgres:
     def stop(self, *, force: bool = False) -> bool:
         """Stop the server and unpin it.
 
-        A server on which any process, this one included, holds a lease is not stopped but stays as it is, pin
-        and all. With `force` it is stopped under its users; the next lease starts it again.
+        While any process, this one included, holds a lease, the server and its pin stay as they are. With `force`
+        the server is stopped under its users; the next lease starts it again.
 
         Returns
         -------
         bool
-            False when nothing ran.
+            False when no server ran.
 
         Raises
         ------
         EmbeddedPostgresInUseError
-            When there are leases and no `force`; names the processes.
+            When there are leases and no `force`; the message names the processes.
         """
         with self._explained(), self._without_users(force) as exists:
             return self._stop() if exists else False
@@ -158,7 +158,7 @@ class EmbeddedPostgres:
     def destroy(self, *, force: bool = False) -> None:
         """Stop the server as `stop` does, and remove its data, password and log for good.
 
-        Also removes what lies outside of the state directory. The empty lock files stay.
+        Data outside the state directory is removed, too. The empty lock files stay.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class EmbeddedPostgres:
     def _run_server(self, *, kept: bool) -> str:
         """Bring the server up, if it is not, with the database in it; call with the server lock held."""
         account = server_account(self._state.cluster.data)
-        self._state.settle(account)
+        self._state.ensure_data_location(account)
         # Before the server: if this process is killed while starting it, the keeper cleans up.
         launcher = ensure_keeper(self._state) if kept else None
         try:
@@ -222,7 +222,7 @@ class EmbeddedPostgres:
                 self._create_missing_database()
                 break
             except psycopg2.OperationalError as error:
-                # Recovering, shutting down, or gone again: all pass.
+                # The server is recovering, shutting down, or gone again; waiting helps.
                 if time.monotonic() > deadline or "password authentication failed" in str(error):
                     raise EmbeddedPostgresError(
                         f"The embedded Postgres runs on port {cluster.port} but admits nobody: {str(error).strip()}. "
@@ -234,7 +234,7 @@ class EmbeddedPostgres:
 
     def _launch(self, account: Account | None) -> None:
         cluster = self._state.cluster
-        installation = choose_installation(cluster.major, account, cluster.place)
+        installation = choose_installation(cluster.major, account, cluster.directory)
         password = self._state.password(create=cluster.major is None)
         if cluster.major is None:
             cluster.create(installation, account, password)
@@ -262,7 +262,7 @@ class EmbeddedPostgres:
 
     def _undo_pin(self) -> None:
         self._state.pin.unlink()
-        # For leases that count on the pin, and for a server that did start.
+        # Leases that were taken under the pin, and a server that did start, need a keeper now.
         if launcher := ensure_keeper(self._state):
             launcher.wait(timeout=START_SECONDS)
 
@@ -272,7 +272,7 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _without_users(self, force: bool) -> Iterator[bool]:
-        """Keep others from starting the server or taking leases; yields whether there is anything at all."""
+        """Keep others from starting the server or taking leases; yields whether the state directory exists."""
         state = self._state
         if not state.path.exists():
             yield False
@@ -290,7 +290,7 @@ class EmbeddedPostgres:
             yield True
 
     def _is_leased(self) -> bool:
-        # Only a keeper about to stop the server has the lock to itself.
+        # Only a keeper that is about to stop the server holds the lock exclusively.
         try:
             with locked(self._state.lease_lock, fcntl.LOCK_SH | fcntl.LOCK_NB):
                 return True
@@ -311,7 +311,7 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what the operating system says into an error that names the directory and a remedy."""
+        """Turn an error of the operating system into one that names the directory and a remedy."""
         try:
             yield
         except (OSError, subprocess.TimeoutExpired) as error:

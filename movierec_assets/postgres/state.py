@@ -1,7 +1,7 @@
-"""What the embedded server's directory remembers between commands, and the locks in it.
+"""The state directory of the embedded server: the files that it keeps between commands, and its locks.
 
-Belongs here: the files beside the database (locks, pin, port, password, place) and the choice of a place
-for the data. Does not: when a lock is taken, or anything that happens to a server.
+Belongs here: the files beside the database (locks, pin, port, password, location of the data) and the choice of a
+directory for the data. Does not: when a lock is taken, or anything that happens to a server.
 
 * `lease.lock`: a shared lock is a lease. The kernel releases it however its holder ends.
 * `server.lock`: held for every change of the server's state; taken after waiting for `lease.lock`, never before.
@@ -25,9 +25,9 @@ from pathlib import Path
 from movierec_assets.postgres.binaries import Account, EmbeddedPostgresError, can_enter
 from movierec_assets.postgres.cluster import Cluster
 
-PLACES_FOR_ROOT = (Path("/var/lib/movierec-assets"), Path("/var/tmp/movierec-assets"))
-OWNER = "owner"
-"""File in a place outside that names the directory it belongs to; `command/clean.sh` reads it, too."""
+DATA_FOR_ROOT = (Path("/var/lib/movierec-assets"), Path("/var/tmp/movierec-assets"))
+OWNER_FILE = "owner"
+"""File in an outside data directory that names the state directory it belongs to; `host/clean.sh` reads it, too."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,14 +39,14 @@ def locked(path: Path, operation: int = fcntl.LOCK_EX) -> Iterator[int]:
     Yields
     ------
     int
-        The descriptor, closed on exec and on exit. It is closed rather than unlocked, so that a forked child
-        which still uses the server goes on holding its lease.
+        The descriptor, closed on exec and on exit. It is closed and not unlocked, so that a forked child which
+        still uses the server keeps its lease.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, operation)
-            # The file may have been removed, and made anew, while this waited.
+            # Another process may have removed the file, and made it anew, in the meantime.
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                     break
@@ -62,18 +62,18 @@ def locked(path: Path, operation: int = fcntl.LOCK_EX) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class StateDirectory:
-    """The directory of one embedded server; its data may lie elsewhere."""
+    """The state directory of one embedded server; the data may be elsewhere."""
 
     path: Path
 
     @property
     def lease_lock(self) -> Path:
-        """Locked, shared, by who needs the server."""
+        """Locked, shared, by every process that needs the server."""
         return self.path / "lease.lock"
 
     @property
     def server_lock(self) -> Path:
-        """Locked by who changes the server's state."""
+        """Locked by the process that changes the server's state."""
         return self.path / "server.lock"
 
     @property
@@ -83,24 +83,24 @@ class StateDirectory:
 
     @property
     def keeper_log(self) -> Path:
-        """Where the keeper complains."""
+        """The keeper's error output."""
         return self.path / "keeper.log"
 
     @property
     def pin(self) -> Path:
-        """Exists while the server is to stay up without leases."""
+        """Exists while the server stays up without leases."""
         return self.path / "pinned"
 
     @property
     def password_file(self) -> Path:
-        """The superuser's password, for its owner's eyes only."""
+        """The superuser's password, readable by its owner only."""
         return self.path / "password"
 
     @property
     def cluster(self) -> Cluster:
-        """The data directory and its server, wherever they are; never those of the directory this is a copy of."""
-        place = self._noted_place()
-        return Cluster(self.path if place is None or self._original(place) else place)
+        """The data and the server of this state directory; a copy of another one has not got the original's."""
+        outside = self._outside_directory()
+        return Cluster(self.path if outside is None or self._original(outside) else outside)
 
     @property
     def port(self) -> int | None:
@@ -132,46 +132,52 @@ class StateDirectory:
         """Create the directory."""
         if not self.path.exists():
             self.path.mkdir(parents=True, exist_ok=True)
-            # The account that stands in for root has to pass through.
+            # The account that replaces root has to pass through.
             self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
-    def settle(self, account: Account | None) -> None:
-        """See to it that there is a place for the data which the server's account can enter."""
-        noted = self._noted_place()
-        if noted is not None and (original := self._original(noted)) is not None:
+    def ensure_data_location(self, account: Account | None) -> None:
+        """Choose a directory for the data that the server's account can enter, or check the one there is.
+
+        Raises
+        ------
+        EmbeddedPostgresError
+            When the data belongs to another state directory, is gone, or cannot be reached by the account.
+        """
+        outside = self._outside_directory()
+        if outside is not None and (original := self._original(outside)) is not None:
             raise EmbeddedPostgresError(
-                f"{self.path} is a copy of {original}, whose database is in {noted} and was not copied. "
-                "Start afresh with `movierec db destroy`; or stop the original, copy that place with its owners "
+                f"{self.path} is a copy of {original}, whose database is in {outside} and was not copied. "
+                "Start afresh with `movierec db destroy`; or stop the original, copy that directory with its owners "
                 f"(`cp -a`) and write the copy's path into {self._location}."
             )
-        place = self.cluster.place
-        if not place.exists():
+        directory = self.cluster.directory
+        if not directory.exists():
             raise EmbeddedPostgresError(
-                f"The database of {self.path} was in {place}, which is gone. Put it back (mount it, restore it), or "
-                "start afresh with `make clean`."
+                f"The database of {self.path} was in {directory}, which is gone. Put it back (mount it, restore it), "
+                "or start afresh with `make clean`."
             )
-        if account is None or can_enter(account, place):
-            if place != self.path:
-                _write(place / OWNER, str(self.path))
+        if account is None or can_enter(account, directory):
+            if directory != self.path:
+                _write(directory / OWNER_FILE, str(self.path))
             return
         if self.cluster.major:
             raise EmbeddedPostgresError(
                 f"Postgres runs as the account {account.name!r} here, as it refuses to run as root, and that account "
-                f"cannot enter {place}, where the database is. Let it pass with `chmod o+x` on the directories above, "
-                "or move the state directory (MOVIEREC_STATE_DIR) to where it can."
+                f"cannot enter {directory}, where the database is. Let it pass with `chmod o+x` on the directories "
+                "above, or move the state directory (MOVIEREC_STATE_DIR) to where it can."
             )
-        outside = self._place_outside(account)
-        _write(outside / OWNER, str(self.path))
+        outside = self._make_outside_directory(account)
+        _write(outside / OWNER_FILE, str(self.path))
         _write(self._location, str(outside))
 
     def clear(self) -> None:
-        """Remove everything but the lock files, so that no process is left holding a lock on nothing."""
-        place = self.cluster.place
-        if place != self.path:
-            if place.exists():
-                shutil.rmtree(place)
+        """Remove everything but the lock files: a process may hold a lock on one of them."""
+        directory = self.cluster.directory
+        if directory != self.path:
+            if directory.exists():
+                shutil.rmtree(directory)
             with suppress(OSError):
-                place.parent.rmdir()
+                directory.parent.rmdir()
         for path in self.path.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -186,54 +192,54 @@ class StateDirectory:
     def _port_file(self) -> Path:
         return self.path / "port"
 
-    def _noted_place(self) -> Path | None:
-        """Where the data is noted to be; None when it is in this directory."""
+    def _outside_directory(self) -> Path | None:
+        """Directory outside that holds the data, as the location file says; None when the data is in this one."""
         try:
             return Path(self._location.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
 
-    def _original(self, place: Path) -> Path | None:
-        """The directory that a place outside belongs to, when that is not this one.
+    def _original(self, outside: Path) -> Path | None:
+        """The other state directory that owns outside data; None when this one owns it.
 
-        A directory that was moved owns what it owned before; one that was copied does not, as the original still does.
+        A state directory that was moved still owns its data. A copy does not: the data belongs to the original.
         """
         try:
-            owner = Path((place / OWNER).read_text(encoding="utf-8"))
+            owner = Path((outside / OWNER_FILE).read_text(encoding="utf-8"))
         except OSError:
             return None
-        if owner == self.path or StateDirectory(owner)._noted_place() != place:
+        if owner == self.path or StateDirectory(owner)._outside_directory() != outside:
             return None
         return None if owner.samefile(self.path) else owner
 
-    def _place_outside(self, account: Account) -> Path:
+    def _make_outside_directory(self, account: Account) -> Path:
         digest = hashlib.sha256(bytes(self.path)).hexdigest()[:12]
-        for parent in PLACES_FOR_ROOT:
+        for parent in DATA_FOR_ROOT:
             try:
                 parent.mkdir(parents=True, exist_ok=True)
-                # Under /var/tmp, somebody else may have made it.
+                # In /var/tmp, another user may have made it.
                 if parent.is_symlink() or parent.stat().st_uid != 0:
                     continue
                 parent.chmod(0o711)
-                place = Path(tempfile.mkdtemp(prefix=f"{digest}-", dir=parent))
-                place.chmod(0o711)
+                directory = Path(tempfile.mkdtemp(prefix=f"{digest}-", dir=parent))
+                directory.chmod(0o711)
             except OSError:
                 continue
-            if can_enter(account, place):
-                self._report_leftovers(place)
-                return place
-            place.rmdir()
+            if can_enter(account, directory):
+                self._report_leftovers(directory)
+                return directory
+            directory.rmdir()
         raise EmbeddedPostgresError(
             f"Postgres refuses to run as root, and its account {account.name!r} can enter neither {self.path} nor "
-            f"a directory under {' or '.join(map(str, PLACES_FOR_ROOT))}. Set MOVIEREC_STATE_DIR to a directory that "
-            "it can, or work as an ordinary user."
+            f"a directory under {' or '.join(map(str, DATA_FOR_ROOT))}. Set MOVIEREC_STATE_DIR to a directory "
+            "that it can, or work as an ordinary user."
         )
 
-    def _report_leftovers(self, place: Path) -> None:
-        """Stop the servers of state directories removed from this path; their data may be all there is of it."""
-        for left in place.parent.glob(f"{place.name.partition('-')[0]}-*"):
-            # One whose state directory was moved has a new owner.
-            if left != place and self._original(left) is None:
+    def _report_leftovers(self, directory: Path) -> None:
+        """Stop the servers of state directories that were removed from this path; their data is kept and reported."""
+        for left in directory.parent.glob(f"{directory.name.partition('-')[0]}-*"):
+            # The data of a state directory that was moved has a new owner.
+            if left != directory and self._original(left) is None:
                 Cluster(left).stop()
                 _log.warning("%s holds the database of a removed %s. Remove it if it is not needed.", left, self.path)
 

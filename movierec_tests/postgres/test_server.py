@@ -13,7 +13,7 @@ import pytest
 from movierec_assets.postgres import binaries as postgres_binaries
 from movierec_assets.postgres.binaries import Installation
 from movierec_assets.postgres.server import EmbeddedPostgres, EmbeddedPostgresError
-from movierec_assets.postgres.state import PLACES_FOR_ROOT, StateDirectory
+from movierec_assets.postgres.state import DATA_FOR_ROOT, StateDirectory
 from movierec_tests.postgres.harness import AS_ROOT, INSTALLATIONS, port_of, query, stopped
 from movierec_tests.waiting import wait_until
 
@@ -93,7 +93,7 @@ def test_a_server_in_a_private_directory_works_and_destroy_leaves_nothing_behind
     with server.lease() as url:
         assert query(url, "SELECT n FROM kept") == (1,)
     data = server.status().data_dir
-    assert any(data.is_relative_to(place) for place in PLACES_FOR_ROOT) == AS_ROOT
+    assert any(data.is_relative_to(place) for place in DATA_FOR_ROOT) == AS_ROOT
     server.destroy(force=True)
     assert not data.exists()
     assert not (AS_ROOT and data.parent.exists())

@@ -73,22 +73,28 @@ def age_index(sitting_year: npt.NDArray[Any], film_year: npt.NDArray[Any]) -> np
     return index
 
 
-def rank_films(year: IntArray, arrivals: IntArray, rng: np.random.Generator) -> IntArray:
-    """Order films by the popularity they are to have, the most popular first.
+def draw_fame(year: IntArray, rng: np.random.Generator) -> FloatArray:
+    """Fame of films by chance, less for films older than 1980; each year of release has a spread of one."""
+    fame: FloatArray = rng.standard_normal(len(year)) - _UNKNOWN * np.maximum(0, 1980 - year)
+    return fame
 
-    Chance decides, but old films have fewer friends, and who came too late for the users cannot have many either.
+
+def rank_films(fame: FloatArray, year: IntArray, arrivals: IntArray) -> IntArray:
+    """Order films by the popularity that they should have, the most popular first.
+
+    Fame decides, but a film that was released after many users arrived cannot get many ratings.
 
     Parameters
     ----------
+    fame : float array, shape (n_films,)
+        As `draw_fame` gives it, or one with about the same spread.
     year : int array, shape (n_films,)
     arrivals : int array, shape (n_users,)
-        Year in which each user was first there.
-    rng : Generator
+        Year of each user's first sitting.
     """
     share = np.array([(arrivals >= each).mean() for each in range(FIRST_YEAR, LAST_YEAR + 1)])
     available = np.where(year <= FIRST_YEAR, 1.0, share[np.clip(year - FIRST_YEAR, 0, LAST_YEAR - FIRST_YEAR)])
-    fame = rng.standard_normal(len(year)) + 1.2 * np.log(available + 1e-3) - _UNKNOWN * np.maximum(0, 1980 - year)
-    return np.argsort(-fame, kind="stable")
+    return np.argsort(-(fame + 1.2 * np.log(available + 1e-3)), kind="stable")
 
 
 def fit_appeal(

@@ -58,10 +58,7 @@ def generate(target: Path, size: Size, *, seed: int = DEFAULT_SEED, progress: St
 
     def write(directory: Path) -> str:
         simulated = simulate(size, seed, lambda done, total: report("Simulating ratings", done, total))
-        _write_movies(directory / MOVIES_FILE, simulated.films)
-        _write_ratings(
-            directory / RATINGS_FILE, simulated, lambda done, total: report("Writing ratings.csv", done, total)
-        )
+        write_tables(directory, simulated, lambda done, total: report("Writing ratings.csv", done, total))
         return _about(size)
 
     try:
@@ -88,6 +85,12 @@ def _refuse_what_is_there(target: Path, marker: str) -> None:
     else:
         what = f"holds files already ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
     raise DatasetError(f"{target}: {what}. Name a directory that is new or empty, or remove this one first.")
+
+
+def write_tables(directory: Path, simulated: Simulated, progress: Progress | None = None) -> None:
+    """Write movies.csv and ratings.csv into a directory; `progress` gets rows written and rows in all."""
+    _write_movies(directory / MOVIES_FILE, simulated.films)
+    _write_ratings(directory / RATINGS_FILE, simulated, progress or (lambda _done, _total: None))
 
 
 def _write_movies(file: Path, films: Films) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from movierec_assets.datasets.movies import NO_GENRES
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 # Films of each genre in ml-20m, rounded, and which other genres a film of it tends to have.
 _GENRES: dict[str, tuple[int, str]] = {
@@ -73,6 +75,21 @@ class Films:
 
     def __len__(self) -> int:
         return len(self.title)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Films that exist outside the simulation.
+
+    Attributes
+    ----------
+    films : Films
+    fame : float array, shape (n_films,)
+        The higher, the more ratings; a spread of about one.
+    """
+
+    films: Films
+    fame: FloatArray
 
 
 def invent_films(count: int, rng: np.random.Generator) -> Films:

@@ -44,7 +44,7 @@ def ratings_per_user(size: Size) -> IntArray:
         At least `FEWEST_RATINGS` and at most `size.rated` each; they add up to `size.ratings`.
     """
     mean = size.ratings / size.users
-    most = max(int(np.ceil(mean)), min(size.rated, round(_MOST_ACTIVE * mean)))
+    most = max(int(np.ceil(mean)), min(size.rated, size.max_per_user or size.rated, round(_MOST_ACTIVE * mean)))
     room = most - FEWEST_RATINGS
     excess = np.exp(_ACTIVITY_SPREAD * ndtri((np.arange(size.users) + 0.5) / size.users))
 

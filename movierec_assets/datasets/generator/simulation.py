@@ -9,13 +9,15 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from movierec_assets.datasets.generator.appeal import fit_appeal, rank_films
-from movierec_assets.datasets.generator.films import Films, invent_films
+from movierec_assets.datasets.generator.appeal import draw_fame, fit_appeal, rank_films
+from movierec_assets.datasets.generator.films import Catalogue, Films, invent_films
+from movierec_assets.datasets.generator.habits import LIKE_ML_20M, Habits
 from movierec_assets.datasets.generator.marginals import ratings_per_film, ratings_per_user
 from movierec_assets.datasets.generator.sittings import (
     FIRST_YEAR,
@@ -31,6 +33,7 @@ from movierec_assets.datasets.generator.watching import Watched, World, running_
 from movierec_assets.progress import Progress
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 _BLOCK_RATINGS = 400_000
 _CHOICE = 1.3  # films that are out for each that a user rates
@@ -61,7 +64,14 @@ class Simulated:
     rated_at: npt.NDArray[np.int32]
 
 
-def simulate(size: Size, seed: int, progress: Progress | None = None) -> Simulated:
+def simulate(
+    size: Size,
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    catalogue: Catalogue | None = None,
+    habits: Habits = LIKE_ML_20M,
+) -> Simulated:
     """Simulate a dataset.
 
     Parameters
@@ -70,7 +80,10 @@ def simulate(size: Size, seed: int, progress: Progress | None = None) -> Simulat
     seed : int
         The same seed gives the same dataset.
     progress : callable, optional
-        Called with the ratings made so far, and all that will be.
+        Called with the number of ratings made so far and the number of all.
+    catalogue : Catalogue, optional
+        The `size.movies` films and their fame. By default both are made up.
+    habits : Habits
 
     Returns
     -------
@@ -78,14 +91,15 @@ def simulate(size: Size, seed: int, progress: Progress | None = None) -> Simulat
         Of exactly the size.
     """
     with threadpool_limits(1, "blas"):  # blocks are done side by side, and sums in another order are other bytes
-        return _simulate(size, seed, progress or (lambda _done, _total: None))
+        return _simulate(size, seed, progress or (lambda _done, _total: None), catalogue, habits)
 
 
-def _simulate(size: Size, seed: int, report: Progress) -> Simulated:
+def _simulate(size: Size, seed: int, report: Progress, catalogue: Catalogue | None, habits: Habits) -> Simulated:
     report(0, size.ratings)
     for_films, for_users = np.random.SeedSequence(seed).spawn(2)
-    films = invent_films(size.movies, np.random.Generator(np.random.PCG64(for_films)))
-    rated, world = _make_world(size, films, np.random.Generator(np.random.PCG64(for_users)))
+    films = catalogue.films if catalogue else invent_films(size.movies, np.random.Generator(np.random.PCG64(for_films)))
+    fame = catalogue.fame if catalogue else None
+    rated, world = _make_world(size, films, fame, habits, np.random.Generator(np.random.PCG64(for_users)))
     blocks = list(_blocks(world.ratings))
     for_blocks = for_users.spawn(len(blocks))
 
@@ -107,24 +121,29 @@ def _simulate(size: Size, seed: int, report: Progress) -> Simulated:
     return Simulated(films, world.ratings, film, give_stars(pleasure, rated_at >= HALF_STARS_SINCE), rated_at)
 
 
-def _make_world(size: Size, films: Films, rng: np.random.Generator) -> tuple[IntArray, World]:
+def _make_world(
+    size: Size, films: Films, fame: FloatArray | None, habits: Habits, rng: np.random.Generator
+) -> tuple[IntArray, World]:
     """What there is before anybody rates; and the places, among all films, of those that will be rated."""
     ratings = rng.permutation(ratings_per_user(size))
-    sittings = arrange_sittings(ratings, _enough_films(ratings / size.rated, films.year), rng)
+    sittings = arrange_sittings(ratings, _enough_films(ratings / size.rated, films.year), habits, rng)
     arrivals = sittings.year_of(sittings.first[:-1]).astype(np.int64)
-    by_fame = rank_films(films.year, arrivals, rng)[: size.rated]
+    if fame is None:
+        fame = draw_fame(films.year, rng)
+    by_fame = rank_films(fame, films.year, arrivals)[: size.rated]
     rated = np.sort(by_fame)
     wanted = np.empty(size.rated)
     wanted[np.searchsorted(rated, by_fame)] = ratings_per_film(size)
     year = films.year[rated]
 
-    fit = draw_topics(films, rng)[:, rated]
-    tastes = draw_tastes(size.users, rng)
+    fit = draw_topics(films, habits, rng)[:, rated]
+    tastes = draw_tastes(size.users, habits, rng)
     appeal = fit_appeal(fit, year, wanted, ratings, tastes, arrivals)
-    fame = np.log(wanted)
+    popularity = np.log(wanted)
     quality = _QUALITY_SPREAD * rng.standard_normal(size.rated)
-    quality += _QUALITY_OF_POPULAR * (fame - fame.mean()) / max(float(fame.std()), 1e-9)
+    quality += _QUALITY_OF_POPULAR * (popularity - popularity.mean()) / max(float(popularity.std()), 1e-9)
     return rated, World(
+        habits=habits,
         ratings=ratings,
         sittings=sittings,
         tastes=tastes,

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from movierec_assets.datasets.generator.habits import Habits
+
 IntArray = npt.NDArray[np.int64]
 
 DAY = 86_400
@@ -26,11 +28,6 @@ _ARRIVALS = np.array(
     [1, 161, 70, 31, 120, 195, 119, 87, 104, 117, 180, 117, 105, 116, 93, 90, 77, 73, 60, 56, 14], dtype=np.float64
 )
 
-PAGE = 20
-"""Ratings that are given in one go, one after the other in the same mood."""
-
-_ONE_SITTING = 0.55
-_RATINGS_PER_SITTING = 25.0
 _LARGEST_SITTING = 400
 _MOST_SITTINGS = 4_000
 _SHORTEST_BREAK = 1.5  # days
@@ -62,7 +59,7 @@ class Sittings:
         )
 
 
-def arrange_sittings(ratings: IntArray, first_year: IntArray, rng: np.random.Generator) -> Sittings:
+def arrange_sittings(ratings: IntArray, first_year: IntArray, habits: Habits, rng: np.random.Generator) -> Sittings:
     """Decide how often and when each user sits down.
 
     Parameters
@@ -71,6 +68,7 @@ def arrange_sittings(ratings: IntArray, first_year: IntArray, rng: np.random.Gen
         Number of ratings of each user.
     first_year : int array, shape (n_users,)
         Year before which a user cannot come, but for one who is there on the first day.
+    habits : Habits
     rng : Generator
 
     Returns
@@ -80,12 +78,12 @@ def arrange_sittings(ratings: IntArray, first_year: IntArray, rng: np.random.Gen
         the last starts on the day of `LAST_SECOND`.
     """
     users = len(ratings)
-    more = 1 + np.rint(rng.exponential(ratings / _RATINGS_PER_SITTING))
-    wanted = np.where(rng.random(users) < _ONE_SITTING, 1, 1 + more)
+    more = 1 + np.rint(rng.exponential(ratings / habits.ratings_per_sitting))
+    wanted = np.where(rng.random(users) < habits.one_sitting, 1, 1 + more)
     wanted = np.maximum(wanted, ratings // _LARGEST_SITTING + 1)
     if users == 1:
         wanted[:] = np.maximum(wanted, 2)  # the only user is there on the first day and on the last
-    count = np.minimum(wanted, np.minimum(_MOST_SITTINGS, pages_of(ratings))).astype(np.int64)
+    count = np.minimum(wanted, np.minimum(_MOST_SITTINGS, pages_of(ratings, habits))).astype(np.int64)
     first = np.concatenate(([0], np.cumsum(count)))
 
     start = np.maximum(_arrivals(users, rng), _new_year(first_year) + (rng.random(users) * 300 * DAY).astype(np.int64))
@@ -122,9 +120,9 @@ def _new_year(year: IntArray) -> IntArray:
     return (year - 1970).astype("datetime64[Y]").astype("datetime64[s]").astype(np.int64)
 
 
-def pages_of(ratings: IntArray) -> IntArray:
+def pages_of(ratings: IntArray, habits: Habits) -> IntArray:
     """Number of pages on which users with so many ratings give them."""
-    return -(-ratings // PAGE)
+    return -(-ratings // habits.page)
 
 
 def pauses(count: int, rng: np.random.Generator) -> IntArray:

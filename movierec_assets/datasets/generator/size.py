@@ -34,6 +34,8 @@ class Size:
         Rows of movies.csv.
     ratings : int
         Rows of ratings.csv.
+    max_per_user : int, optional
+        Ratings of the most active user, where the mean allows it. By default the tail of ml-20m decides.
 
     Raises
     ------
@@ -44,6 +46,7 @@ class Size:
     users: int
     movies: int
     ratings: int
+    max_per_user: int | None = None
 
     def __post_init__(self) -> None:
         least = self.users * FEWEST_RATINGS

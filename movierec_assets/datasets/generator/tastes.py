@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from movierec_assets.datasets.generator.films import Films
+from movierec_assets.datasets.generator.habits import Habits
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -23,11 +24,9 @@ TOPICS = 80
 SLOTS = 5
 """Topics that a user follows."""
 
-_GENRE_WEIGHT, _ERA_WEIGHT, _HIDDEN_WEIGHT = 4.2, 2.7, 1.7
+_GENRE_WEIGHT, _ERA_WEIGHT = 4.2, 2.7
 _HIDDEN = 8
-_SLOT_CONCENTRATION = 0.9
 _TOPIC_SPREAD = 0.7  # of the logarithm of a topic's following
-_DRIFT = 0.8
 _CASUAL = (1.5, 8.5)  # of the beta distribution of the share of films a user watches for their popularity
 
 
@@ -59,7 +58,7 @@ class Tastes:
         return shares
 
 
-def draw_topics(films: Films, rng: np.random.Generator) -> FloatArray:
+def draw_topics(films: Films, habits: Habits, rng: np.random.Generator) -> FloatArray:
     """How much better than others each film fits each topic, as logarithms.
 
     Returns
@@ -81,16 +80,17 @@ def draw_topics(films: Films, rng: np.random.Generator) -> FloatArray:
         fit[topic] = (
             _GENRE_WEIGHT * (membership @ membership[example])
             + _ERA_WEIGHT * era
-            + _HIDDEN_WEIGHT * (hidden @ direction)
+            + habits.hidden_weight * (hidden @ direction)
         )
     return fit
 
 
-def draw_tastes(users: int, rng: np.random.Generator) -> Tastes:
+def draw_tastes(users: int, habits: Habits, rng: np.random.Generator) -> Tastes:
     """Give each user topics, their shares, and how these change."""
     following = np.exp(_TOPIC_SPREAD * rng.standard_normal(TOPICS - 1))
     cumulative = np.cumsum(following) / following.sum()
     topic = 1 + np.minimum(np.searchsorted(cumulative, rng.random((users, SLOTS))), TOPICS - 2)
-    before = rng.dirichlet(np.full(SLOTS, _SLOT_CONCENTRATION), size=users)
-    after = (1 - _DRIFT) * before + _DRIFT * rng.dirichlet(np.full(SLOTS, _SLOT_CONCENTRATION), size=users)
+    concentration = np.full(SLOTS, habits.topic_concentration)
+    before = rng.dirichlet(concentration, size=users)
+    after = (1 - habits.drift) * before + habits.drift * rng.dirichlet(concentration, size=users)
     return Tastes(topic, before, after, rng.beta(*_CASUAL, size=users))

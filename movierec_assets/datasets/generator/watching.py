@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from movierec_assets.datasets.generator.appeal import Appeal, age_index, interest_by_age
+from movierec_assets.datasets.generator.habits import Habits
 from movierec_assets.datasets.generator.sittings import LAST_SECOND, Sittings, cumulative_within, pages_of, pauses
 from movierec_assets.datasets.generator.tastes import SLOTS, TOPICS, Tastes
 
@@ -32,7 +33,7 @@ _DENSE_CELLS = 1 << 22
 _NEVER = np.float32(1e-30)  # odds of films that are drawn only where nothing else is left
 
 # Pleasure in a film: of its topic, of the user, of the film and by chance, in units of one star or so.
-_PLEASURE_OF_FIT, _MILDNESS_SPREAD, _CHANCE_SPREAD = 0.28, 0.4, 0.75
+_MILDNESS_SPREAD, _CHANCE_SPREAD = 0.4, 0.75
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class World:
 
     Attributes
     ----------
+    habits : Habits
     ratings : int array, shape (n_users,)
         Number of ratings of each user.
     sittings : Sittings
@@ -57,6 +59,7 @@ class World:
         One user who has seen the film in any case, so that no film that should have ratings is without.
     """
 
+    habits: Habits
     ratings: IntArray
     sittings: Sittings
     tastes: Tastes
@@ -131,7 +134,7 @@ def watch(world: World, start: int, stop: int, rng: np.random.Generator) -> Watc
 def _lay_out_pages(world: World, start: int, stop: int, rng: np.random.Generator) -> _Block:
     users = np.arange(start, stop)
     ratings = world.ratings[start:stop]
-    pages = pages_of(ratings)
+    pages = pages_of(ratings, world.habits)
     first_page = np.concatenate(([0], np.cumsum(pages)))
     user = np.repeat(np.arange(stop - start), pages)
     number = np.arange(len(user)) - first_page[user]
@@ -260,7 +263,7 @@ def _rate(world: World, block: _Block, seen: _Seen, rng: np.random.Generator) ->
 
     mildness = _MILDNESS_SPREAD * rng.standard_normal(len(block.users))
     pleasure = (
-        _PLEASURE_OF_FIT * seen.fit
+        world.habits.pleasure_of_fit * seen.fit
         + mildness[seen.user]
         + world.quality[seen.film]
         + _CHANCE_SPREAD * rng.standard_normal(count, dtype=np.float32)

@@ -1,0 +1,43 @@
+"""How users choose films, rate them and return.
+
+Belongs here: the numbers in which one simulation differs from another of the same size. Does not: what they lead to,
+which is in `tastes`, `sittings` and `watching`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Habits:
+    """Habits of all users; the defaults are those of `LIKE_ML_20M`.
+
+    Attributes
+    ----------
+    topic_concentration : float
+        Of the Dirichlet distribution of a user's shares of topics: the lower, the fewer topics matter.
+    drift : float
+        Part of these shares that is drawn anew for the end of the user's history.
+    hidden_weight : float
+        Part in topics of properties that neither genre nor year shows.
+    pleasure_of_fit : float
+        Stars for each unit by which a film fits the topic.
+    page : int
+        Ratings that are given one after the other in the same mood.
+    one_sitting : float
+        Share of users who never return.
+    ratings_per_sitting : float
+        Of those who return, about.
+    """
+
+    topic_concentration: float = 0.9
+    drift: float = 0.8
+    hidden_weight: float = 1.7
+    pleasure_of_fit: float = 0.28
+    page: int = 20
+    one_sitting: float = 0.55
+    ratings_per_sitting: float = 25.0
+
+
+LIKE_ML_20M = Habits()
