@@ -311,7 +311,7 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
     users = shared_database.rows(f"SELECT user_id FROM {SCHEMA}.rating_users ORDER BY 1")
     assert users == [(user,) for user, count in zip(_USERS, pairs, strict=True) if count]
 
-    with patch.object(histories, "_LARGEST_BLOCK", 1):  # a block a user
+    with patch.object(histories, "_MAX_BLOCK", 1):  # a block a user
         positives = read_positives(shared_database, 4.0)
     assert positives.user_id.tolist() == sorted(positives.user_id.tolist())
     days = (positives.rated_at - int(_START.timestamp())) // 86_400
