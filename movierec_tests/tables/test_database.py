@@ -103,7 +103,7 @@ def test_a_reader_that_waits_for_a_replacement_gets_the_new_rows(
     with ThreadPoolExecutor() as pool:
         with database.replace("popular_movies") as table:
             table.write(_popular(2), POPULAR)
-            # The replacement takes this lock later, from the swap to its commit; here it makes sure that the reader waits.
+            # The replacement takes this lock later, from the swap to its commit; here, so that the reader has to wait.
             table.cursor.execute(f"LOCK TABLE {SCHEMA}.popular_movies IN ACCESS EXCLUSIVE MODE")
             waiting = pool.submit(read, database)
             until_somebody_waits(database)
