@@ -62,7 +62,7 @@ class ResumePoint:
     open : bool
         The line before has no line end yet, and was accepted: the bytes that follow must begin with one.
     again : int
-        The line that begins here was incomplete and rejected for this `RejectReason`; 0 otherwise.
+        The line that begins here may be incomplete, and was rejected for this `RejectReason`; 0 otherwise.
     """
 
     byte: int
