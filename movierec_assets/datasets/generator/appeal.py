@@ -38,7 +38,7 @@ class Appeal:
 
     Attributes
     ----------
-    odds : float32 array, shape (TOPICS, n_films)
+    odds : float32 array, shape (topics, n_films)
         For each topic the odds of each film; rows add up to 1.
     draws : float array, shape (n_sampled,)
         Draws that users of the sample need for their ratings, and
@@ -104,7 +104,7 @@ def fit_appeal(
 
     Parameters
     ----------
-    fit : float array, shape (TOPICS, n_films)
+    fit : float array, shape (topics, n_films)
         Of films to topics, as logarithms.
     year : int array, shape (n_films,)
     wanted : float array, shape (n_films,)

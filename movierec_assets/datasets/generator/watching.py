@@ -19,7 +19,7 @@ import numpy.typing as npt
 from movierec_assets.datasets.generator.appeal import Appeal, age_index, interest_by_age
 from movierec_assets.datasets.generator.habits import Habits
 from movierec_assets.datasets.generator.sittings import LAST_SECOND, Sittings, cumulative_within, pages_of, pauses
-from movierec_assets.datasets.generator.tastes import SLOTS, TOPICS, Tastes
+from movierec_assets.datasets.generator.tastes import SLOTS, Tastes
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -48,9 +48,9 @@ class World:
     sittings : Sittings
     tastes : Tastes
     appeal : Appeal
-    cumulative : float array, shape (TOPICS * n_films,)
+    cumulative : float array, shape (topics * n_films,)
         Running sums of the odds; those of topic t run from t to t + 1.
-    fit : float32 array, shape (TOPICS, n_films)
+    fit : float32 array, shape (topics, n_films)
         How well films fit topics.
     year : int16 array, shape (n_films,)
     quality : float array, shape (n_films,)
@@ -276,5 +276,5 @@ def running_odds(odds: FloatArray) -> FloatArray:
     """Running sums of the odds of all topics in one increasing array, topic t from t to t + 1."""
     sums = np.cumsum(odds.astype(np.float64), axis=1)
     sums /= sums[:, -1:]
-    flat: FloatArray = (sums + np.arange(TOPICS)[:, None]).ravel()
+    flat: FloatArray = (sums + np.arange(len(sums))[:, None]).ravel()
     return flat
