@@ -4,7 +4,7 @@ Belongs here: everything about the files. Does not: Dagster, the database and th
 directory or a choice is handed in as a value.
 
 `releases` lists what GroupLens publishes, `download` fetches one, `locate` decides which dataset is meant, `sources`
-has a module for each format and finds what a place holds, `tables` describes how a file is written, `movielens` is the
-door to the layout and the readers, `demo` simulates users of real films, `generator` makes up everything at any size,
-and `generated` is what the two have in common on disk.
+has a module for each format and finds the dataset at a path, `tables` describes how a file is written, `movielens` is
+the door to the layout and the readers, `generator` simulates datasets of any size, `demo` is a simulation over real
+films, and `generated` puts the files of both in place.
 """

@@ -1,8 +1,8 @@
-"""What users like: topics of films that go together, and each user's mixture of them.
+"""Tastes: topics of films that go together, and each user's mixture of them.
 
-Belongs here: the structure that a recommender can find. A topic is a genre or two, an era, and something the
-catalogue does not say; a user follows a few topics, partly others later than at first. Does not: drawing films
-from the topics, which is in `watching`, and how popular films become, which is in `appeal`.
+Belongs here: the structure that a recommender can find. A topic is a genre or two, an era, and properties that the
+catalogue does not show. A user follows a few topics, and their shares change over the history. Does not: drawing films
+from topics (`watching`), popularity (`appeal`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Tastes:
 
 
 def draw_topics(films: Films, habits: Habits, rng: np.random.Generator) -> FloatArray:
-    """How much better than others each film fits each topic, as logarithms.
+    """Logarithm of how well each film fits each topic.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def draw_topics(films: Films, habits: Habits, rng: np.random.Generator) -> Float
     hidden = rng.standard_normal((len(films), _HIDDEN))
     fit = np.zeros((habits.topics, len(films)))
     for topic in range(1, habits.topics):
-        # Genres and years are taken from a film, so that no topic is about what hardly exists.
+        # Genres and years are those of a film, so that every topic has films.
         example = int(rng.integers(0, len(films)))
         width = 4.0 + 10.0 * rng.random()
         era = np.exp(-0.5 * ((films.year - films.year[example]) / width) ** 2)
@@ -85,7 +85,7 @@ def draw_topics(films: Films, habits: Habits, rng: np.random.Generator) -> Float
 
 
 def draw_tastes(users: int, habits: Habits, rng: np.random.Generator) -> Tastes:
-    """Give each user topics, their shares, and how these change."""
+    """Draw the topics of each user, and their shares at the beginning and at the end."""
     following = np.exp(_TOPIC_SPREAD * rng.standard_normal(habits.topics - 1))
     cumulative = np.cumsum(following) / following.sum()
     topic = 1 + np.minimum(np.searchsorted(cumulative, rng.random((users, SLOTS))), habits.topics - 2)
