@@ -144,6 +144,6 @@ def require_space(directory: Path, size: int, source: Path) -> None:
     if size + KEPT_FREE > free:
         raise DatasetError(
             f"{source}: unpacked, it does not fit into {directory.parent.parent}: another {size / 1e6:,.0f} MB or more "
-            f"are needed, {free / 1e6:,.0f} MB are free, and {KEPT_FREE / 1e6:,.0f} MB must stay free. Free some space, or "
-            "set MOVIEREC_STATE_DIR to another disk."
+            f"are needed, {free / 1e6:,.0f} MB are free, and {KEPT_FREE / 1e6:,.0f} MB must stay free. Free some "
+            "space, or set MOVIEREC_STATE_DIR to another disk."
         )
