@@ -34,7 +34,7 @@ _SHORTEST_BREAK = 1.5  # days
 _USUAL_BREAK, _BREAK_SPREAD = 20.0, 1.3
 
 _SAME_SECOND = 0.08
-_USUAL_PAUSE, _PAUSE_SPREAD, _LONGEST_PAUSE = 9.0, 1.1, 900.0  # seconds
+_USUAL_PAUSE, _PAUSE_SPREAD, _MAX_PAUSE = 9.0, 1.1, 900.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def pauses(count: int, rng: np.random.Generator) -> IntArray:
     """Seconds between a rating and the one before; some are 0."""
     drawn = np.exp(np.log(_USUAL_PAUSE) + _PAUSE_SPREAD * rng.standard_normal(count, dtype=np.float32))
     together = rng.random(count, dtype=np.float32) < _SAME_SECOND
-    return np.where(together, 0, np.clip(np.ceil(drawn), 1, _LONGEST_PAUSE)).astype(np.int64)
+    return np.where(together, 0, np.clip(np.ceil(drawn), 1, _MAX_PAUSE)).astype(np.int64)
 
 
 def cumulative_within(values: npt.NDArray[Any], first: IntArray, count: IntArray) -> npt.NDArray[Any]:

@@ -64,7 +64,7 @@ def kept_copy(cache: Path, source: Path, part: str, make: Callable[[Path], None]
     except OSError as error:
         raise DatasetError(
             f"{source}: cannot be unpacked into {cache} ({error.strerror or error}). Free some space, or set "
-            "MOVIEREC_STATE_DIR to another place."
+            "MOVIEREC_STATE_DIR to another directory."
         ) from error
     if _stamp_of(source, part) != stamp:
         raise DatasetError(f"{source}: the file changed while it was unpacked. Try again when nothing writes to it.")
