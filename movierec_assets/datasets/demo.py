@@ -40,10 +40,14 @@ _MARKER_START = f"movierec {DEMO_NAME} set"
 _MEAN_RATINGS, _MAX_RATINGS = 70, 350
 # Few users and few films: taste has to be strong to be found, and users have to return for it to be used.
 _HABITS = Habits(
+    topics=40,
     topic_concentration=0.3,
     drift=0.2,
+    genre_weight=8.0,
+    era_weight=5.0,
     hidden_weight=0.0,
-    pleasure_of_fit=0.7,
+    casual_share=0.05,
+    pleasure_of_fit=0.5,
     page=7,
     one_sitting=0.0,
     ratings_per_sitting=7.0,

@@ -1,7 +1,7 @@
 """Fetching a release: resumed where it stopped, checked, and put in place whole or not at all.
 
-Belongs here: the transfer, the check and the unpacking. Does not: which release is meant (`locate`) and how
-progress is shown (the caller hands in a callable).
+Belongs here: the transfer, the check and the unpacking. Does not: which release is meant (`locate`), showing progress
+(the caller hands in a callable).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from movierec_assets.progress import Progress
 _TIMEOUT = (5, 30)
 _ATTEMPTS = 3
 _PIECE = 1 << 14
-"""Bytes received at a time. What a broken connection delivered of a piece is lost, so pieces are small."""
+"""Bytes received at a time. A broken connection loses its last piece, so pieces are small."""
 _MEMBERS = frozenset({"tags.csv", "README", "README.txt", "README.html"}).union(*(each.names for each in FORMATS))
 _UNPACKED_FACTOR = 5
 """A release unpacks to about four times its archive; one more for the rating file's growth in later releases."""
@@ -58,7 +58,7 @@ def download(release: Release, data_dir: Path, progress: Progress | None = None,
     ------
     DatasetError
         If the server cannot be reached or does not have the archive, the archive is not the published one, or the
-        disk is too small. What was transferred is kept unless it is wrong.
+        disk is too small. The transferred part is kept unless it is wrong.
     """
     target = data_dir / release.name
     try:
@@ -112,7 +112,7 @@ def _fetch(release: Release, part: Path, progress: Progress | None, base_url: st
             _transfer(release, url, part, have, progress)
         except requests.RequestException as error:
             failure = error
-            if not part.exists():  # nothing ever arrived: a network that is not there will not be there at once
+            if not part.exists():  # nothing ever arrived: another attempt at once would not help
                 break
         else:
             failure = None
@@ -131,7 +131,7 @@ def _fetch(release: Release, part: Path, progress: Progress | None, base_url: st
 
 
 def _transfer(release: Release, url: str, part: Path, have: int, progress: Progress | None) -> None:
-    """Append what is missing to the part file, or start it anew where the server does not resume."""
+    """Append the missing bytes to the part file, or start it anew where the server does not resume."""
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
@@ -178,7 +178,7 @@ def _broken_off(
 
 
 def _root_cause(error: BaseException) -> str:
-    """Shorten the chain that requests and urllib3 wrap around a plain cause."""
+    """The plain cause in the chain that requests and urllib3 wrap around it."""
     cause: BaseException = error
     for _ in range(10):
         inner = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
@@ -208,8 +208,8 @@ def _verify(release: Release, part: Path) -> None:
 def _unpack(release: Release, archive: Path, target: Path) -> None:
     """Unpack the files of the layout beside the target, then rename.
 
-    Only members named `<folder of the release>/<known file>` are taken, and the path they are written to is made here,
-    so that nothing in the archive can name a place outside.
+    Only members named `<folder of the release>/<known file>` are unpacked, and the path that they are written to is
+    made here, so that no member can be written outside.
     """
     prefix = f".{release.name}.unpack-"
     for left_over in archive.parent.glob(prefix + "*"):  # of a process that was killed; we hold the lock
@@ -225,7 +225,7 @@ def _unpack(release: Release, archive: Path, target: Path) -> None:
         find(temporary)
         temporary.chmod(0o755)
         os.replace(temporary, target)
-    # NotImplementedError is what zipfile raises for a way of compressing that it does not know.
+    # zipfile raises NotImplementedError for a compression that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, DatasetError) as error:
         archive.unlink()
         raise DatasetError(

@@ -1,6 +1,6 @@
-"""Files that people have from elsewhere and that are no dataset: what they are, and what they lack.
+"""Exports of other services, which are no dataset: recognizing them, and explaining what they lack.
 
-Belongs here: telling them by their columns or names, and the words. Does not: finding files (`sources`).
+Belongs here: their columns, names of files, and messages. Does not: finding files (`sources`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _ONE_PERSON = (
 
 @dataclass(frozen=True)
 class Export:
-    """What a service gives to its users.
+    """Files that a service gives to its users.
 
     Attributes
     ----------
     columns : frozenset of str
-        Columns that tell it from others, in lower case.
+        Columns that distinguish it from others, in lower case.
     name : str
-        Whose export it is.
+        The service, as in "an export of IMDb".
     holds, lacks, remedy : str
-        Continue sentences: it holds ..., it lacks ...; then what to do.
+        Parts of the message: it holds ..., and lacks ...; then what to do.
     """
 
     columns: frozenset[str]
@@ -42,7 +42,7 @@ class Export:
 
     @property
     def sentence(self) -> str:
-        """What it is, what it lacks and what to do."""
+        """The message: content, what is missing and what to do."""
         return f"{self.name}: it holds {self.holds}, and lacks {self.lacks}. {self.remedy}."
 
 
@@ -109,7 +109,7 @@ def export_with(columns: Sequence[str]) -> Export | None:
     """The export whose columns these are."""
     found = {column.strip().casefold() for column in columns}
     for export in _EXPORTS:
-        # Title and date alone are no mark: many tables have them.
+        # Many other tables have a title and a date: these count only if there are no further columns.
         if export.columns <= found and (len(export.columns) > 2 or "date" not in export.columns or len(found) == 2):
             return export
     return None
@@ -121,7 +121,7 @@ def export_named(names: Iterable[str]) -> Export | None:
 
 
 def export_beginning(head: bytes) -> Export | None:
-    """The export of which a file begins so."""
+    """The export whose columns the first line of a file names."""
     line = head.decode("utf-8-sig", "replace").partition("\n")[0].strip()
     try:
         rows = [next(csv.reader([line], delimiter=separator), []) for separator in ",\t;"]

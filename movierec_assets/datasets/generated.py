@@ -1,6 +1,6 @@
 """Directories of generated data: recognized by their README.txt, and put in place whole or not at all.
 
-Belongs here: what the demo set and the generator have in common on disk. Does not: what they hold.
+Belongs here: the directory of the demo set and of generated sets. Does not: the content of the tables.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ README_FILE = "README.txt"
 
 
 def marker_of(target: Path) -> str:
-    """First line of a directory's README.txt, in which a generated set says what it is; empty if there is none."""
+    """First line of a directory's README.txt, which names the generated set; empty without one."""
     try:
         with (target / README_FILE).open(encoding="utf-8", errors="replace") as readme:
             return readme.readline().rstrip("\n")
@@ -38,20 +38,20 @@ def is_complete(target: Path, marker: str) -> bool:
 
 
 def put_in_place(target: Path, marker: str, write: Callable[[Path], str]) -> None:
-    """Make a set beside its place and move it there, in place of what is there.
+    """Make a set in a hidden directory beside `target`, then move it there; it replaces what `target` held.
 
     Parameters
     ----------
     target : Path
-        Directory to appear; the caller has seen to it that nothing is lost with what is there.
+        Directory to make. The caller has checked that its present content may be deleted.
     marker : str
-        First line of README.txt: what the directory holds, for `is_complete`.
+        First line of README.txt, which `is_complete` compares.
     write : callable
-        Writes `movies.csv` and `ratings.csv` into the directory it is given, and returns what README.txt says.
+        Writes `movies.csv` and `ratings.csv` into a given directory, and returns the text of README.txt.
 
     Notes
     -----
-    An interrupted call leaves either what was there or nothing. A killed process may also leave its hidden scratch
+    An interrupted call leaves the old content or nothing. A killed process may also leave its hidden scratch
     directory, which nothing reads.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def put_in_place(target: Path, marker: str, write: Callable[[Path], str]) -> Non
         fresh = Path(scratch) / "new"
         fresh.mkdir()
         about = write(fresh)
-        # Last, since it vouches for the other files.
+        # Last, because it holds the digests of the other files.
         text = "\n".join((marker, "", about.strip("\n"), "", *_digests(fresh), ""))
         (fresh / README_FILE).write_text(text, encoding="utf-8", newline="\n")
         with contextlib.suppress(FileNotFoundError):
@@ -67,7 +67,7 @@ def put_in_place(target: Path, marker: str, write: Callable[[Path], str]) -> Non
         try:
             os.replace(fresh, target)
         except OSError:
-            # Another process may have put its own there first; its bytes are ours.
+            # Another process may have put the same set there first.
             if not is_complete(target, marker):
                 raise
 

@@ -1,6 +1,6 @@
-"""Deciding which dataset is meant, and saying why.
+"""Choosing the dataset, with the reason.
 
-Belongs here: the order in which places are tried. Does not: what a place holds (`sources.find`), reading
+Belongs here: the order in which choices are tried. Does not: finding the files at a path (`sources.find`), reading
 settings, fetching (`download`) and generating (`demo`); both are handed in as functions.
 """
 
@@ -55,13 +55,13 @@ def locate_dataset(
         nothing. Nothing means: a dataset in `data_dir` (the largest of several), else the default release by download,
         else the demo set.
     data_dir : Path
-        Where datasets are kept.
+        Directory of datasets.
     cache : Path
-        Where copies are kept of files that have to be unpacked.
+        Directory for unpacked copies.
     make_demo : callable
         Makes the demo set if need be and returns its directory.
     download : callable or None
-        Fetches a release and returns its directory; None in commands that only look at what is there.
+        Fetches a release and returns its directory; None in commands that download nothing.
 
     Raises
     ------
@@ -79,9 +79,9 @@ def locate_dataset(
     if path.exists() or any(parent.is_file() for parent in path.parents):
         found = find(path.resolve())
         return _opened(found, cache, f"chosen by path, {found.source}.")
-    place = _kept(data_dir, name)
-    if os.sep not in name and place is not None:
-        found = find(place)
+    kept = _kept(data_dir, name)
+    if os.sep not in name and kept is not None:
+        found = find(kept)
         return _opened(found, cache, f"chosen by name, {found.source}.")
     raise _nothing_named(name, data_dir)
 
@@ -92,19 +92,19 @@ def _opened(found: Found, cache: Path, why: str) -> Located:
 
 def _kept(data_dir: Path, name: str) -> Path | None:
     """The directory of a dataset in `data_dir`, or the archive that it comes in; None without either."""
-    return next((place for place in (data_dir / name, data_dir / f"{name}.zip") if place.exists()), None)
+    return next((path for path in (data_dir / name, data_dir / f"{name}.zip") if path.exists()), None)
 
 
 def _release(release: Release, data_dir: Path, cache: Path, download: Callable[[Release], Path] | None) -> Located:
-    place = data_dir / release.name
-    for there in (place, data_dir / release.archive):
-        if (found := present(there)) is not None:
+    directory = data_dir / release.name
+    for path in (directory, data_dir / release.archive):
+        if (found := present(path)) is not None:
             reason = f"{release.name}: chosen by name, already in {data_dir}."
             return Located(found.open(cache), found.name, reason)
     if download is None:
         raise DatasetError(
             f"{release.name}: not in {data_dir}, and this command downloads nothing. Get it with "
-            f"`movierec data download {release.name}`, or unpack {release.url} into {place}, or choose "
+            f"`movierec data download {release.name}`, or unpack {release.url} into {directory}, or choose "
             f"--dataset {DEMO}."
         )
     found = find(download(release))
@@ -143,19 +143,19 @@ def datasets_in(data_dir: Path) -> list[Found]:
     """
     if not data_dir.is_dir():
         return []
-    places = [
-        place
-        for place in data_dir.iterdir()
-        if place.name != DEMO and not place.name.startswith(".") and (place.is_dir() or _is_spare(place))
+    paths = [
+        path
+        for path in data_dir.iterdir()
+        if path.name != DEMO and not path.name.startswith(".") and (path.is_dir() or _is_only_an_archive(path))
     ]
     own = recognized(Directory(data_dir))
-    found = [*([own] if own else []), *filter(None, map(present, places))]
+    found = [*([own] if own else []), *filter(None, map(present, paths))]
     return sorted(found, key=lambda each: (-each.rating_bytes, each.name))
 
 
-def _is_spare(place: Path) -> bool:
-    """Whether a file is an archive of which there is no directory."""
-    return place.suffix == ".zip" and not place.with_suffix("").is_dir()
+def _is_only_an_archive(path: Path) -> bool:
+    """Whether a file is an archive without an unpacked directory beside it."""
+    return path.suffix == ".zip" and not path.with_suffix("").is_dir()
 
 
 def _nothing_named(name: str, data_dir: Path) -> DatasetError:

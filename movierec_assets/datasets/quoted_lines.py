@@ -1,10 +1,10 @@
 """Rows of a small CSV file in which a quoted value may hold line breaks.
 
-Belongs here: which lines make one row. Does not: what the values mean (`movies`).
+Belongs here: which lines make one row. Does not: the meaning of the values (`movies`).
 
-A quote that is opened and not closed on its line is one of two things: a line break inside a value, or one quote too
-many. In the first case the lines that follow are the rest of the value, in the second they are rows. So lines are put
-together only if that makes a whole row, and none of the lines behind the first is a row by itself.
+A quote that is not closed on its line has one of two causes: a line break inside a value, or one quote too many. In the
+first case the following lines are the rest of the value, in the second they are rows. So lines are joined only if the
+result is a whole row, and no line after the first is a row by itself.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Sequence
 
-MOST_LINES = 20
-"""Lines of one row at most."""
+MAX_LINES = 20
+"""Largest number of lines of one row."""
 
 Fields = list[str]
 
@@ -29,7 +29,7 @@ def split_line(text: str, separator: str = ",") -> Fields | None:
 def joined_rows(
     lines: Sequence[str], is_row: Callable[[Fields], bool], separator: str = ","
 ) -> Iterator[tuple[int, str, Fields | None]]:
-    """Yield the rows among some lines, those that cannot be split among them.
+    """Yield the rows of some lines, including rows that cannot be split into fields.
 
     Parameters
     ----------
@@ -42,27 +42,27 @@ def joined_rows(
 
     Yields
     ------
-    place : int
-        Of the first line of the row.
+    start : int
+        Index of the first line of the row.
     text : str
         The row as it stands in the file, with a space for each line break.
     fields : list of str or None
         None where the quotes do not close. In a value, a line break and the spaces around it become one space.
     """
-    place = 0
-    while place < len(lines):
-        text = lines[place]
+    start = 0
+    while start < len(lines):
+        text = lines[start]
         fields, count = split_line(text, separator), 1
         if fields is None and _stays_open(text):
-            joined = _rest(lines[place : place + MOST_LINES], is_row, separator)
+            joined = _rest(lines[start : start + MAX_LINES], is_row, separator)
             if joined is not None:
                 text, fields, count = joined
-        yield place, text, fields
-        place += count
+        yield start, text, fields
+        start += count
 
 
 def _rest(lines: Sequence[str], is_row: Callable[[Fields], bool], separator: str) -> tuple[str, Fields, int] | None:
-    """The row that begins with the first line: its text, its fields, and how many lines it has; None without one."""
+    """The row that begins with the first line: its text, fields and number of lines; None if it does not."""
     text = lines[0]
     for count, line in enumerate(lines[1:], start=2):
         alone = split_line(line, separator)

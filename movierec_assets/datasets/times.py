@@ -1,7 +1,7 @@
 """Points in time as files write them: seconds since 1970, or ISO 8601.
 
-Belongs here: ISO 8601 to Unix seconds, one by one and in columns. Does not: which times are possible for a
-rating (`rating_scan`).
+Belongs here: ISO 8601 to Unix seconds, one text or a column. Does not: which times are possible for a rating
+(`rating_scan`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _TIME = re.compile(
 )
 _ZONE = re.compile(r" ?(?:(Z|z|UTC)|([+-])([01][0-9]|2[0-3])(?::?([0-5][0-9]))?)")
 _FRACTION = r"^[.,][0-9]{1,9}"
-_MOST_ZONES = 1_000
+_MAX_ZONES = 1_000
 _EPOCH = datetime(1970, 1, 1)
 
 
 class Moment(NamedTuple):
-    """Unix seconds, and whether the text names no zone, so that UTC was assumed. Parts of a second are cut off."""
+    """Whole Unix seconds, and whether the text names no zone, so that UTC was assumed."""
 
     seconds: int
     assumed_utc: bool
@@ -68,8 +68,8 @@ def parse_times(texts: pl.Series) -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        `seconds` (Int64) and `assumed_utc` (Boolean), as `parse_time` gives them; null where it gives none, and for
-        rare forms that are left to it.
+        `seconds` (Int64) and `assumed_utc` (Boolean), as `parse_time` gives them; null where it gives None, and for
+        rare forms, which the caller reads with `parse_time`.
     """
     dates = pl.when(texts.str.len_bytes() == len("2001-01-03")).then(texts + " 00:00:00").otherwise(texts)
     frame = pl.select(text=dates).select(
@@ -77,7 +77,7 @@ def parse_times(texts: pl.Series) -> pl.DataFrame:
         zone=pl.col("text").str.slice(19).str.replace(_FRACTION, ""),
     )
     zones = frame["zone"].drop_nulls().unique().to_list()
-    offsets = {zone: _offset(zone) for zone in zones} if len(zones) <= _MOST_ZONES else {"": 0}
+    offsets = {zone: _offset(zone) for zone in zones} if len(zones) <= _MAX_ZONES else {"": 0}
     known = {zone: offset for zone, offset in offsets.items() if offset is not None}
     moment = pl.col("body").str.replace("T", " ", literal=True).str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)
     offset = pl.col("zone").replace_strict(known, default=None, return_dtype=pl.Int64)

@@ -1,6 +1,6 @@
 """Whole numbers as tools write them: 1, 1.0, 9.78562356E8.
 
-Belongs here: the definition for one text. Does not: reading columns of them (`rating_rows`).
+Belongs here: reading one text. Does not: reading columns (`rating_rows`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 LARGEST_EXACT = 2**53
-"""From here up, a floating-point number may stand for another whole number than was written."""
+"""From here on, a floating-point number may differ from the whole number in the text."""
 _THOUSANDS = re.compile(r"[+-]?[0-9]+\.[0-9]{3}", re.ASCII)
-"""1.000 is a thousand in half of Europe and one elsewhere, so it is neither."""
+"""1.000 is a thousand in half of Europe and one elsewhere, so it is refused."""
 _INT64 = np.iinfo(np.int64)
-_MOST_DIGITS = 4_000
+_MAX_DIGITS = 4_000
 
 
 def whole_number(text: str) -> int | None:
@@ -28,7 +28,7 @@ def whole_number(text: str) -> int | None:
     (978562356, 978562356, None, None)
     """
     if INTEGER.fullmatch(text):
-        if len(text) > _MOST_DIGITS:  # int() refuses more than 4,300
+        if len(text) > _MAX_DIGITS:  # int() refuses more than 4,300
             return int(_INT64.max)
         return _clipped(int(text))
     if not NUMBER.fullmatch(text) or _THOUSANDS.fullmatch(text):

@@ -112,7 +112,7 @@ class Cluster:
 
     @property
     def port(self) -> int | None:
-        """Port that the running server was told to listen on."""
+        """Port that the running server listens on."""
         lines = self._pid_file_lines()
         return int(lines[3]) if len(lines) > 3 and lines[3].isdigit() else None
 

@@ -1,4 +1,4 @@
-"""Claims about which dataset is used, and what is said about it."""
+"""Claims about the choice of a dataset and its reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def dataset(directory: Path, rows: int = 1) -> Path:
 
 
 class Places:
-    """A data directory, a demo set and a download, with a record of what was asked for."""
+    """A data directory, a demo set and a download, with a record of the calls."""
 
     def __init__(self, root: Path) -> None:
         self.data = root / "data"

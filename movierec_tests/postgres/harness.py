@@ -1,4 +1,4 @@
-"""What tests of the embedded server share: processes with a lease, directories, and looking at servers."""
+"""Tools for tests of the embedded server: processes with a lease, directories, and looking at servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports that are taken, and what goes wrong: each is explained, and nothing is harmed."""
+"""Errors: taken ports, lost files and rights; each is explained, and nothing is harmed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_read_only_state_directory_is_named_with_a_remedy(common_state: Path) 
 
 
 def complaint_of_an_ordinary_user(server: EmbeddedPostgres) -> str:
-    """What `start` says to somebody who is not root, in a child of this process where that is root's."""
+    """The error of `start` for an ordinary user, in a child of this process where that one is root's."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
         try:

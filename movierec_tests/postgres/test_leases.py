@@ -1,4 +1,4 @@
-"""Who may use an embedded server, from when, until when: several processes at once, pins, and stopping."""
+"""Sharing an embedded server: several processes with leases, pins, and stopping."""
 
 from __future__ import annotations
 

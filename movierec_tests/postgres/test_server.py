@@ -1,4 +1,4 @@
-"""An embedded server and its database: what it is, who gets in, and where its data lies."""
+"""An embedded server and its database: programs, access, and the directory of its data."""
 
 from __future__ import annotations
 

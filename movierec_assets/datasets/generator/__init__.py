@@ -1,11 +1,12 @@
 """Synthetic MovieLens: ratings of the shape and size of a release, from a seed instead of a download.
 
-Belongs here: simulating films, users, their tastes, sittings and ratings, so that counts are exact and taste can
-be found. Does not: real films (`demo`), fetching (`download`), and asking anybody what size they want.
+Belongs here: simulating films, users, their tastes, sittings and ratings, so that counts are exact and a recommender
+can find the tastes. Does not: the catalogue of real films (`demo`), fetching (`download`).
 
-In the order of work: `size` says what is wanted and whether it can be had; `marginals` are the counts to be met;
-`films` and `tastes` are who there is; `sittings` and `watching` are who rated what and when; `stars` is how;
-`simulation` puts these together and `files` writes them.
+In the order of work: `size` holds the numbers of rows that are wanted, `habits` the numbers of behaviour. `marginals`
+gives the counts of ratings per user, film and star. `films` makes up films, `tastes` the topics that users follow, and
+`sittings` the times. `appeal` finds the odds of films, `watching` draws films and `stars` gives stars. `simulation`
+runs all of it and `files` writes the result.
 
 Random numbers come from seeded PCG64 streams, one for each purpose and each block of users, so neither the number of
 threads nor their timing changes a byte. Another processor may round a sum of floats differently, and then a rating.

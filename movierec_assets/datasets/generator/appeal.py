@@ -1,11 +1,10 @@
-"""How likely each film is to be drawn, so that films become as popular as they should.
+"""The odds of films: with which odds films are drawn so that each gets its number of ratings.
 
-Belongs here: the popularity that is wanted for each film, and finding the weights that lead to it. Does not:
-drawing films, which is in `watching`.
+Belongs here: the order of films by popularity, and finding the odds. Does not: drawing films (`watching`).
 
 A user who draws films with replacement until n different ones are found has seen film j with probability
 1 - exp(-D p_j) after D draws: popular films saturate, so weights in proportion to popularity would make the head of
-the list too flat. The weights are found by fixed-point iteration on a sample of users instead.
+the list too flat. Fixed-point iteration on a sample of users finds the weights.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ IntArray = npt.NDArray[np.int64]
 _SAMPLE = 400
 _ROUNDS = 14
 _HEAD, _HEAD_SAMPLE, _HEAD_ROUNDS = 300, 4_000, 5
-_MOODS = 1.03  # pages of one topic leave popular films so much less seen than a mixture of topics would
-_EVERY = 40  # of the films after the head, one in so many stands for the others
+_MOODS = 1.03  # popular films lose this factor because a page has one topic, and not the mixture of the user
+_EVERY = 40  # one in this number of the films after the head stands for the others
 _OLD_FILM, _AGEING = 0.45, 9.0  # share that is left of the interest in a new film, and years it takes to get there
 _PREMIERE = 0.8
 _UNKNOWN = 1.0 / 40  # logarithm by which interest falls for each year that a film is older than 1980
@@ -38,12 +37,10 @@ class Appeal:
 
     Attributes
     ----------
-    odds : float32 array, shape (TOPICS, n_films)
+    odds : float32 array, shape (topics, n_films)
         For each topic the odds of each film; rows add up to 1.
-    draws : float array, shape (n_sampled,)
-        Draws that users of the sample need for their ratings, and
-    ratings : float array, shape (n_sampled,)
-        how many ratings these are, in increasing order.
+    draws, ratings : float array, shape (n_sampled,)
+        Draws that users of the sample need, and the ratings that these users have, both in increasing order.
     """
 
     odds: FloatArray
@@ -51,15 +48,15 @@ class Appeal:
     ratings: FloatArray
 
     def draws_for(self, ratings: npt.NDArray[Any]) -> FloatArray:
-        """Draws that users with so many ratings need on average."""
+        """Draws that users with these numbers of ratings need on average."""
         needed: FloatArray = np.interp(ratings, self.ratings, self.draws / self.ratings) * ratings
         return needed
 
 
 def interest_by_age() -> FloatArray:
-    """Odds that a film is watched for its age: entry 0 for a film of next year or later, entry 1 for one of this year.
+    """Interest in a film by its age: entry 0 for a film that is not released yet, entry 1 for one of this year.
 
-    Years are counted up to those from the first film ever to `LAST_YEAR`.
+    The last entry is for the age of the oldest film in `LAST_YEAR`.
     """
     age = np.arange(LAST_YEAR - 1890)
     interest = _OLD_FILM + (1 - _OLD_FILM) * np.exp(-np.maximum(0, age - 1) / _AGEING)
@@ -68,7 +65,7 @@ def interest_by_age() -> FloatArray:
 
 
 def age_index(sitting_year: npt.NDArray[Any], film_year: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Entry of `interest_by_age` for a film in a year."""
+    """Index in `interest_by_age` of films in the years of sittings."""
     index: npt.NDArray[Any] = np.maximum(sitting_year - film_year + 1, 0)
     return index
 
@@ -100,15 +97,15 @@ def rank_films(fame: FloatArray, year: IntArray, arrivals: IntArray) -> IntArray
 def fit_appeal(
     fit: FloatArray, year: IntArray, wanted: FloatArray, ratings: IntArray, tastes: Tastes, arrivals: IntArray
 ) -> Appeal:
-    """Find odds with which films get about the ratings they should.
+    """Find odds with which films get about the wanted numbers of ratings.
 
     Parameters
     ----------
-    fit : float array, shape (TOPICS, n_films)
-        Of films to topics, as logarithms.
+    fit : float array, shape (topics, n_films)
+        Logarithm of how well each film fits each topic.
     year : int array, shape (n_films,)
     wanted : float array, shape (n_films,)
-        Ratings that each film should get; they add up to those of all users.
+        Wanted number of ratings of each film; the sum is that of all users.
     ratings, arrivals : int array, shape (n_users,)
         Number of ratings and first year of each user.
     tastes : Tastes
@@ -158,20 +155,20 @@ def _settle_head(
         appeal.odds[:] /= appeal.odds.sum(axis=1, keepdims=True)
 
 
-def _spread_sample(ratings: IntArray, most: int) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Users spread evenly over the numbers of ratings; mean ratings and number of the users each stands for."""
+def _spread_sample(ratings: IntArray, size: int) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Users spread evenly over the numbers of ratings; for each, mean ratings and number of the users it stands for."""
     order = np.argsort(ratings, kind="stable")
-    edges = np.linspace(0, len(order), min(most, len(order)) + 1).astype(np.int64)
+    edges = np.linspace(0, len(order), min(size, len(order)) + 1).astype(np.int64)
     per_user = np.diff(edges)
     mean_ratings = np.add.reduceat(ratings[order], edges[:-1]) / per_user
     return order[(edges[:-1] + edges[1:]) // 2], mean_ratings, per_user.astype(np.float32)
 
 
 def _draws_needed(chance: FloatArray, ratings: FloatArray, start: FloatArray, stands_for: FloatArray) -> FloatArray:
-    """Newton's steps towards the number of draws after which users expect their ratings, in logarithms."""
+    """Number of draws after which users expect their number of ratings, by Newton's method on logarithms."""
     log_draws = np.log(start)
-    most = ((chance > 0) @ stands_for) * 0.999
-    target = np.minimum(ratings, np.maximum(most, 1e-3))
+    reachable = ((chance > 0) @ stands_for) * 0.999
+    target = np.minimum(ratings, np.maximum(reachable, 1e-3))
     for _ in range(3):
         draws = np.exp(log_draws)
         mean = chance * draws[:, None].astype(np.float32)

@@ -1,6 +1,6 @@
 """Generated data on disk, in the layout of MovieLens.
 
-Belongs here: what is written where, and when an existing directory is left alone. Does not: the simulation.
+Belongs here: writing the files, and leaving or refusing an existing directory. Does not: the simulation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from movierec_assets.datasets.movies import NO_GENRES
 from movierec_assets.progress import Progress, StageProgress
 
 VERSION = 1
-"""Raise it when the simulation changes: sets made earlier are then no longer taken for the same."""
+"""Raise it when the simulation changes: sets that were made earlier then count as other ones."""
 
 _KIND = "movierec generated set"
 _ROWS = 1_000_000
@@ -38,12 +38,12 @@ def generate(target: Path, size: Size, *, seed: int = DEFAULT_SEED, progress: St
     seed : int
         Same size, same seed, same bytes, on one kind of processor.
     progress : callable, optional
-        Called with what is being done, how much of it is, and how much there is.
+        Called with the name of the stage, the work done and the work in all.
 
     Returns
     -------
     bool
-        False when `target` was generated with the same arguments before, and was left as it is.
+        False when `target` already holds the result of the same arguments; it is left as it is.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def generate(target: Path, size: Size, *, seed: int = DEFAULT_SEED, progress: St
     marker = f"{_KIND}, version {VERSION}, {size}, seed {seed}"
     if is_complete(target, marker):
         return False
-    _refuse_what_is_there(target, marker)
+    _refuse_other_content(target, marker)
 
     def write(directory: Path) -> str:
         simulated = simulate(size, seed, lambda done, total: report("Simulating ratings", done, total))
@@ -71,7 +71,7 @@ def generate(target: Path, size: Size, *, seed: int = DEFAULT_SEED, progress: St
     return True
 
 
-def _refuse_what_is_there(target: Path, marker: str) -> None:
+def _refuse_other_content(target: Path, marker: str) -> None:
     if target.exists() and not target.is_dir():
         raise DatasetError(f"{target}: is a file. Name a directory that is new or empty.")
     names = sorted(entry.name for entry in target.iterdir()) if target.is_dir() else []

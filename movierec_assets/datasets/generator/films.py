@@ -1,6 +1,6 @@
-"""Films that do not exist: titles, years, genres and ids.
+"""Films: titles, years, genres and ids, made up or given.
 
-Belongs here: what movies.csv says, and nothing about who likes what.
+Belongs here: the content of movies.csv. Does not: who likes which film (`tastes`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from movierec_assets.datasets.movies import NO_GENRES
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
 
-# Films of each genre in ml-20m, rounded, and which other genres a film of it tends to have.
+# Films of each genre in ml-20m, rounded, and the genres that its films often have beside it.
 _GENRES: dict[str, tuple[int, str]] = {
     "Drama": (8_600, "Romance Romance Comedy Thriller Crime War Mystery"),
     "Comedy": (5_600, "Drama Romance Romance Crime Musical Children Fantasy"),
@@ -49,7 +49,7 @@ _NOIR_YEARS = range(1940, 1960)
 _YEARS = [1902, 1920, 1932, 1945, 1960, 1975, 1985, 1990, 1995, 2000, 2005, 2010, 2013, 2014, 2015]
 _RELEASED = [1, 15, 60, 80, 100, 140, 190, 210, 400, 480, 680, 950, 1_000, 750, 100]
 
-_FIRST_CATALOGUE_YEAR = 1996  # what is older entered the MovieLens catalogue in no order of release
+_FIRST_CATALOGUE_YEAR = 1996  # ids of older films are in no order of release
 _WIDEST_GAP = 14.0
 
 
@@ -62,7 +62,7 @@ class Films:
     movie_id : int array, shape (n,)
         Strictly increasing, with gaps that widen as in MovieLens.
     title : list of str
-        As in "Silent Harbor, The (1994)"; no two alike.
+        As in "Silent Harbor, The (1994)"; all distinct.
     year : int array, shape (n,)
     genres : list of tuple of str
         In alphabetical order; a few have none.
@@ -93,7 +93,7 @@ class Catalogue:
 
 
 def invent_films(count: int, rng: np.random.Generator) -> Films:
-    """Make up as many films as wanted."""
+    """Make up films."""
     span = np.arange(_YEARS[0], _YEARS[-1] + 1)
     released = np.interp(span, _YEARS, _RELEASED)
     year = rng.choice(span, size=count, p=released / released.sum())
@@ -112,7 +112,7 @@ def _draw_genres(year: int, rng: np.random.Generator) -> tuple[str, ...]:
     if not companions:
         return ()
     more = int(np.searchsorted(_MORE_GENRES, rng.random()))
-    chosen = {first, *(companions[place] for place in rng.integers(0, len(companions), size=more))}
+    chosen = {first, *(companions[index] for index in rng.integers(0, len(companions), size=more))}
     if "Film-Noir" in chosen and year not in _NOIR_YEARS:
         chosen = (chosen - {"Film-Noir"}) | {"Crime"}
     return tuple(sorted(chosen))
@@ -128,7 +128,7 @@ def _genre_odds() -> tuple[list[str], npt.NDArray[np.float64]]:
 def _words() -> dict[str, list[str]]:
     source = resources.files("movierec_assets") / "datasets" / "title_words.csv"
     rows = csv.DictReader(source.read_text(encoding="utf-8").splitlines())
-    # A word twice in the list would only be drawn more often.
+    # Each word once: the list repeats some.
     return {row["kind"]: list(dict.fromkeys(row["words"].split())) for row in rows}
 
 

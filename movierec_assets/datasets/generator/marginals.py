@@ -1,7 +1,7 @@
-"""The counts that generated ratings meet: per user, per film and per star.
+"""The counts of generated ratings per user, per film and per star.
 
-Belongs here: the shapes of MovieLens 20M's marginals and fitting them to another size. Does not: who rates
-which film.
+Belongs here: the distributions of MovieLens 20M, and fitting them to another size. Does not: which user rates which
+film.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from movierec_assets.datasets.generator.size import FEWEST_RATINGS, Size
+from movierec_assets.datasets.generator.size import MIN_RATINGS, Size
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -23,16 +23,16 @@ STAR_COUNTS = np.array(
 )
 """Ratings of ml-20m with 1 to 10 half stars."""
 
-# Ratings of a user beyond the least number are log-normal with this spread up to the most active user of ml-20m, who
+# Ratings of a user beyond `MIN_RATINGS` are log-normal with this spread up to the most active user of ml-20m, who
 # has 64 times the mean; then the median is 68 where the mean is 144.
 _ACTIVITY_SPREAD = 1.39
-_MOST_ACTIVE = 9_254 * 138_493 / 20_000_263
+_MAX_ACTIVITY = 9_254 * 138_493 / 20_000_263
 
 # Ratings of the n-th most rated film, about as in ml-20m: the most rated one and the quartiles are published, the
 # points between are interpolated so that they add up.
 _RANKS = np.array([1, 10, 100, 500, 1_000, 2_000, 4_000, 6_686, 13_372, 20_058, 26_744])
 _POPULARITY = np.array([67_310, 50_000, 25_500, 9_700, 5_000, 2_150, 640, 205, 18, 3, 1])
-_MOST_POPULAR = 67_310 / 138_493
+_MAX_POPULARITY = 67_310 / 138_493
 
 
 def ratings_per_user(size: Size) -> IntArray:
@@ -41,21 +41,21 @@ def ratings_per_user(size: Size) -> IntArray:
     Returns
     -------
     int array, shape (users,)
-        At least `FEWEST_RATINGS` and at most `size.rated` each; they add up to `size.ratings`.
+        At least `MIN_RATINGS` and at most `size.rated` each; they add up to `size.ratings`.
     """
     mean = size.ratings / size.users
-    most = max(int(np.ceil(mean)), min(size.rated, size.max_per_user or size.rated, round(_MOST_ACTIVE * mean)))
-    room = most - FEWEST_RATINGS
+    largest = max(int(np.ceil(mean)), min(size.rated, size.max_per_user or size.rated, round(_MAX_ACTIVITY * mean)))
+    room = largest - MIN_RATINGS
     excess = np.exp(_ACTIVITY_SPREAD * ndtri((np.arange(size.users) + 0.5) / size.users))
 
     def with_scale(log_scale: float) -> FloatArray:
         share = np.minimum(excess * np.exp(log_scale) / max(room, 1), 1e6)
-        bounded: FloatArray = FEWEST_RATINGS + room * share / (1 + share**4) ** 0.25
+        bounded: FloatArray = MIN_RATINGS + room * share / (1 + share**4) ** 0.25
         return bounded
 
     wanted = with_scale(_bisect(lambda x: float(with_scale(x).sum()), size.ratings, -30.0, 60.0))
-    counts = np.clip(np.floor(wanted), FEWEST_RATINGS, most).astype(np.int64)
-    _settle(counts, size.ratings, wanted - counts, FEWEST_RATINGS, most)
+    counts = np.clip(np.floor(wanted), MIN_RATINGS, largest).astype(np.int64)
+    _settle(counts, size.ratings, wanted - counts, MIN_RATINGS, largest)
     return np.sort(counts)
 
 
@@ -68,19 +68,19 @@ def ratings_per_film(size: Size) -> FloatArray:
         Between 1 and the number of users; they add up to about `size.ratings`.
     """
     mean_share = size.ratings / size.users / size.rated
-    most = max(_MOST_POPULAR, mean_share**0.5) * size.users
-    place = np.linspace(_RANKS[0], _RANKS[-1], size.rated)
-    shape = np.interp(np.log(place), np.log(_RANKS), np.log(_POPULARITY / _POPULARITY[0]))
+    largest = max(_MAX_POPULARITY, mean_share**0.5) * size.users
+    position = np.linspace(_RANKS[0], _RANKS[-1], size.rated)
+    shape = np.interp(np.log(position), np.log(_RANKS), np.log(_POPULARITY / _POPULARITY[0]))
 
     def with_steepness(log_steepness: float) -> FloatArray:
-        expected: FloatArray = np.maximum(1.0, most * np.exp(np.exp(log_steepness) * shape))
+        expected: FloatArray = np.maximum(1.0, largest * np.exp(np.exp(log_steepness) * shape))
         return expected
 
     return with_steepness(_bisect(lambda x: -float(with_steepness(x).sum()), -size.ratings, -30.0, 5.0))
 
 
 def star_quotas(ratings: int, counts: IntArray = STAR_COUNTS) -> IntArray:
-    """Whole numbers in the proportion of `counts` that add up to `ratings`, by largest remainder."""
+    """Whole numbers in the proportions of `counts` that add up to `ratings`, by largest remainder."""
     exact = counts * (ratings / max(1, counts.sum()))
     quotas: IntArray = np.floor(exact).astype(np.int64)
     missing = ratings - int(quotas.sum())
@@ -89,17 +89,17 @@ def star_quotas(ratings: int, counts: IntArray = STAR_COUNTS) -> IntArray:
 
 
 def _bisect(increasing: Callable[[float], float], target: float, low: float, high: float) -> float:
-    """The largest argument found at which a function is not above the target, or the lower end."""
+    """The largest argument found at which an increasing function is at most the target; `low` without one."""
     for _ in range(80):
         middle = (low + high) / 2
         low, high = (middle, high) if increasing(middle) <= target else (low, middle)
     return low
 
 
-def _settle(counts: IntArray, total: int, remainder: FloatArray, least: int, most: int) -> None:
+def _settle(counts: IntArray, total: int, remainder: FloatArray, smallest: int, largest: int) -> None:
     """Add or take single ratings, in place, largest remainder first, until they add up."""
     order = np.argsort(-remainder, kind="stable")
     while (missing := total - int(counts.sum())) != 0:
         step = 1 if missing > 0 else -1
-        movable = order[(counts[order] < most) if step > 0 else (counts[order] > least)]
+        movable = order[(counts[order] < largest) if step > 0 else (counts[order] > smallest)]
         counts[movable[: abs(missing)]] += step

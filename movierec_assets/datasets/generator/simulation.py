@@ -1,6 +1,6 @@
-"""One simulation from beginning to end: films, users, and who rated what.
+"""One simulation from beginning to end: films, users and ratings.
 
-Belongs here: the order of things, and work on several blocks of users at once. Does not: files.
+Belongs here: the order of the steps, and work on several blocks of users at once. Does not: files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
 
 _BLOCK_RATINGS = 400_000
-_CHOICE = 1.3  # films that are out for each that a user rates
+_CHOICE = 1.3  # released films for each film that a user rates
 _QUALITY_SPREAD, _QUALITY_OF_POPULAR = 0.3, 0.25
 
 
@@ -48,9 +48,9 @@ class Simulated:
     ----------
     films : Films
     ratings_per_user : int array, shape (n_users,)
-        How many rows each user has.
+        Number of rows of each user.
     film : int32 array, shape (n,)
-        Place in `films`.
+        Index in `films`.
     half_stars : int8 array, shape (n,)
         1 to 10.
     rated_at : int32 array, shape (n,)
@@ -88,9 +88,9 @@ def simulate(
     Returns
     -------
     Simulated
-        Of exactly the size.
+        With exactly the numbers of `size`.
     """
-    with threadpool_limits(1, "blas"):  # blocks are done side by side, and sums in another order are other bytes
+    with threadpool_limits(1, "blas"):  # blocks run in parallel; sums in another order would give other bytes
         return _simulate(size, seed, progress or (lambda _done, _total: None), catalogue, habits)
 
 
@@ -124,7 +124,7 @@ def _simulate(size: Size, seed: int, report: Progress, catalogue: Catalogue | No
 def _make_world(
     size: Size, films: Films, fame: FloatArray | None, habits: Habits, rng: np.random.Generator
 ) -> tuple[IntArray, World]:
-    """What there is before anybody rates; and the places, among all films, of those that will be rated."""
+    """Everything that is drawn before the first rating; and the indices of the films that will be rated."""
     ratings = rng.permutation(ratings_per_user(size))
     sittings = arrange_sittings(ratings, _enough_films(ratings / size.rated, films.year), habits, rng)
     arrivals = sittings.year_of(sittings.first[:-1]).astype(np.int64)
@@ -157,24 +157,24 @@ def _make_world(
 
 
 def _enough_films(share: npt.NDArray[np.float64], year: IntArray) -> IntArray:
-    """Year in which enough films are out for users who rate a share of all, with some to choose from."""
+    """Year in which users who rate a share of all films find enough released ones, and some to choose from."""
     wanted = np.minimum(len(year) - 1, _CHOICE * share * len(year)).astype(np.int64)
     return np.clip(np.sort(year)[wanted], FIRST_YEAR, LAST_YEAR)
 
 
 def _first_users(ratings: IntArray, sittings: Sittings, year: IntArray, rng: np.random.Generator) -> IntArray:
-    """One user for each film, nobody for more films than the user rates, and none gone before the release."""
+    """A user for each film: at most as many films as the user rates, and the user is still there at the release."""
     user = np.repeat(np.arange(len(ratings)), ratings)
     chosen = user[rng.choice(len(user), size=len(year), replace=False, shuffle=False)]
     last_year = sittings.year_of(sittings.first[1:] - 1)
     first_users = np.empty(len(year), dtype=np.int64)
-    # The latest films go to those who were there last; if anybody was late enough for all, it is these.
+    # The latest films go to the users with the latest sittings, so that a late enough user is found if there is one.
     first_users[np.argsort(year, kind="stable")] = chosen[np.argsort(last_year[chosen], kind="stable")]
     return first_users
 
 
 def _blocks(ratings: IntArray) -> Iterator[tuple[int, int]]:
-    """Ranges of users with about as many ratings each."""
+    """Ranges of users with about `_BLOCK_RATINGS` ratings each."""
     cumulative = np.cumsum(ratings)
     start = 0
     while start < len(ratings):

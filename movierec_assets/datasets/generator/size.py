@@ -1,7 +1,7 @@
-"""How much is to be generated, and whether that is possible.
+"""The size of a generated dataset.
 
-Belongs here: the three numbers, where they come from, and what is wrong with them. Does not: how ratings are
-spread over users and films, which is in `marginals`.
+Belongs here: the numbers of users, movies and ratings, and errors for sizes that cannot be. Does not: how ratings are
+spread over users and films (`marginals`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.releases import RELEASES
 
-FEWEST_RATINGS = 20
-"""Nobody with fewer ratings is in a MovieLens release."""
+MIN_RATINGS = 20
+"""Every user of a MovieLens release has as many or more."""
 
 DEFAULT_SEED = 1
 
 _LISTED, _RATED = 27_278, 26_744  # ml-20m
-_MOST_RATINGS = 1_000_000_000
-_MOST_MOVIES = 1_000_000
+_MAX_RATINGS = 1_000_000_000
+_MAX_MOVIES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Size:
     Attributes
     ----------
     users : int
-        Every one of them rates at least `FEWEST_RATINGS` films.
+        Each of them rates at least `MIN_RATINGS` films.
     movies : int
         Rows of movies.csv.
     ratings : int
@@ -40,7 +40,7 @@ class Size:
     Raises
     ------
     DatasetError
-        If no such dataset exists; the message names the number and the nearest possible one.
+        If no dataset has this size; the message names the number and the nearest possible one.
     """
 
     users: int
@@ -49,31 +49,31 @@ class Size:
     max_per_user: int | None = None
 
     def __post_init__(self) -> None:
-        least = self.users * FEWEST_RATINGS
+        smallest = self.users * MIN_RATINGS
         if self.users < 1:
             raise DatasetError(f"--users {self.users}: there must be a user. Give at least 1.")
-        if self.movies < FEWEST_RATINGS:
+        if self.movies < MIN_RATINGS:
             raise DatasetError(
-                f"--movies {self.movies}: every user rates at least {FEWEST_RATINGS} different ones. "
-                f"Give at least {FEWEST_RATINGS}."
+                f"--movies {self.movies}: every user rates at least {MIN_RATINGS} different ones. "
+                f"Give at least {MIN_RATINGS}."
             )
-        if self.movies > _MOST_MOVIES:
-            raise DatasetError(f"--movies {self.movies}: too many. Give at most {_MOST_MOVIES}.")
-        if self.ratings < least:
+        if self.movies > _MAX_MOVIES:
+            raise DatasetError(f"--movies {self.movies}: too many. Give at most {_MAX_MOVIES}.")
+        if self.ratings < smallest:
             raise DatasetError(
-                f"--ratings {self.ratings}: every user rates at least {FEWEST_RATINGS} movies, so {self.users} users "
-                f"have at least {least} ratings. Give --ratings {least} or more, or --users "
-                f"{self.ratings // FEWEST_RATINGS} or fewer."
+                f"--ratings {self.ratings}: every user rates at least {MIN_RATINGS} movies, so {self.users} users "
+                f"have at least {smallest} ratings. Give --ratings {smallest} or more, or --users "
+                f"{self.ratings // MIN_RATINGS} or fewer."
             )
         if self.ratings > self.users * self.movies:
-            most = self.users * self.movies
+            largest = self.users * self.movies
             raise DatasetError(
                 f"--ratings {self.ratings}: nobody rates a movie twice, so {self.users} users of {self.movies} movies "
-                f"have at most {most} ratings. Give --ratings {most} or fewer, or --movies "
+                f"have at most {largest} ratings. Give --ratings {largest} or fewer, or --movies "
                 f"{math.ceil(self.ratings / self.users)} or more."
             )
-        if self.ratings > _MOST_RATINGS:
-            raise DatasetError(f"--ratings {self.ratings}: too many for this machine. Give at most {_MOST_RATINGS}.")
+        if self.ratings > _MAX_RATINGS:
+            raise DatasetError(f"--ratings {self.ratings}: too many for this machine. Give at most {_MAX_RATINGS}.")
 
     @classmethod
     def like(cls, name: str, share: float = 1.0) -> Size:
@@ -93,7 +93,7 @@ class Size:
 
     @property
     def rated(self) -> int:
-        """Films with at least one rating: of as many as ml-20m, the same number."""
+        """Films with at least one rating; the share is that of ml-20m where users and ratings allow it."""
         usual = round(self.movies * _RATED / _LISTED)
         return min(max(usual, math.ceil(self.ratings / self.users)), self.movies, self.ratings)
 

@@ -1,6 +1,6 @@
-"""Stars for ratings, so that each number of stars is given exactly as often as it should be.
+"""Stars for ratings, with exact counts of each number of stars.
 
-Belongs here: turning an order of pleasure into stars. Does not: where the pleasure comes from.
+Belongs here: turning an order of pleasure into stars. Does not: the pleasure (`watching`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def give_stars(pleasure: npt.NDArray[np.float32], halves_offered: npt.NDArray[np
     ----------
     pleasure : float32 array, shape (n,)
     halves_offered : bool array, shape (n,)
-        Where half stars can be given; elsewhere they are not unless the counts need them.
+        Ratings that may have half stars. Others have whole stars, unless the counts do not allow it.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def give_stars(pleasure: npt.NDArray[np.float32], halves_offered: npt.NDArray[np
     early = len(pleasure) - int(halves_offered.sum())
     if early <= quotas[_WHOLE - 1].sum():
         before[_WHOLE - 1] = np.minimum(star_quotas(early, STAR_COUNTS[_WHOLE - 1]), quotas[_WHOLE - 1])
-        # Rounding can leave one over where the quota of a star is met; it goes where there is room.
+        # Rounding can exceed a quota; the rest goes to the stars with the most room.
         for _ in range(early - int(before.sum())):
             before[_WHOLE[np.argmax((quotas - before)[_WHOLE - 1])] - 1] += 1
         groups = [(~halves_offered, before), (halves_offered, quotas - before)]
@@ -40,15 +40,15 @@ def give_stars(pleasure: npt.NDArray[np.float32], halves_offered: npt.NDArray[np
         groups = [(np.ones_like(halves_offered), quotas)]
     stars = np.empty(len(pleasure), dtype=np.int8)
     for where, counts in groups:
-        places = np.flatnonzero(where)
-        stars[places[_ascending(pleasure[places])]] = np.repeat(np.arange(1, 11, dtype=np.int8), counts)
+        rows = np.flatnonzero(where)
+        stars[rows[_ascending(pleasure[rows])]] = np.repeat(np.arange(1, 11, dtype=np.int8), counts)
     return stars
 
 
 def _ascending(values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Order of finite values, of equal ones as they come."""
-    # Bits of floats, with the negative ones turned round, sort like the floats; packed with the place, without ties.
-    bits = (values + np.float32(0)).view(np.uint32)  # minus nought becomes nought
+    """Stable order of finite values."""
+    # Bits of floats, with the negative ones inverted, sort like the floats; packed with the index, there are no ties.
+    bits = (values + np.float32(0)).view(np.uint32)  # minus zero becomes zero
     key = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
     packed = np.sort((key << np.uint64(32)) | np.arange(len(values), dtype=np.uint64))
     return (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)

@@ -1,11 +1,11 @@
-"""Who rates which film, when, and how much it pleases: one block of users at a time.
+"""Which user rates which film, when, and with how much pleasure; for one block of users at a time.
 
-Belongs here: drawing films from users' topics, each film once for each user and none before its release. What
-does not: the odds (`appeal`), the days (`sittings`) and stars (`stars`).
+Belongs here: drawing films from users' topics, each film once for each user and none before its release. Does not: the
+odds (`appeal`), the days (`sittings`), stars (`stars`).
 
-Users with few ratings draw films with replacement and drop what repeats, which costs in proportion to their ratings.
-Users with many, and the few whose draws did not suffice, are drawn against all films at once: film j is seen at a time
-with rate p_j, and the earliest n are taken. Both are the same model.
+Users with few ratings draw films with replacement and drop repeated ones; the cost is in proportion to their ratings.
+For users with many ratings, and for those whose draws did not suffice, every film gets a random time with rate p_j, and
+the n earliest are taken. Both follow the same model.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import numpy.typing as npt
 from movierec_assets.datasets.generator.appeal import Appeal, age_index, interest_by_age
 from movierec_assets.datasets.generator.habits import Habits
 from movierec_assets.datasets.generator.sittings import LAST_SECOND, Sittings, cumulative_within, pages_of, pauses
-from movierec_assets.datasets.generator.tastes import SLOTS, TOPICS, Tastes
+from movierec_assets.datasets.generator.tastes import SLOTS, Tastes
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
 
-_MOST_BY_DRAWING = 800
-"""Ratings from which on a user is drawn against all films."""
+_MAX_BY_DRAWING = 800
+"""Users with more ratings get a random time for every film."""
 
 _SPARE_DRAWS = 1.25
 _MOOD = 0.75  # share of the films on a page that are of the page's topic
 _DENSE_CELLS = 1 << 22
-_NEVER = np.float32(1e-30)  # odds of films that are drawn only where nothing else is left
+_NEVER = np.float32(1e-30)  # odds of films that are drawn only where no others are left
 
 # Pleasure in a film: of its topic, of the user, of the film and by chance, in units of one star or so.
 _MILDNESS_SPREAD, _CHANCE_SPREAD = 0.4, 0.75
@@ -38,7 +38,7 @@ _MILDNESS_SPREAD, _CHANCE_SPREAD = 0.4, 0.75
 
 @dataclass(frozen=True)
 class World:
-    """What all blocks share.
+    """Everything that the blocks share.
 
     Attributes
     ----------
@@ -48,15 +48,15 @@ class World:
     sittings : Sittings
     tastes : Tastes
     appeal : Appeal
-    cumulative : float array, shape (TOPICS * n_films,)
+    cumulative : float array, shape (topics * n_films,)
         Running sums of the odds; those of topic t run from t to t + 1.
-    fit : float32 array, shape (TOPICS, n_films)
+    fit : float32 array, shape (topics, n_films)
         How well films fit topics.
     year : int16 array, shape (n_films,)
     quality : float array, shape (n_films,)
-        What everybody thinks of a film, in stars.
+        Part of the pleasure in a film that all users share, in stars.
     first_user : int array, shape (n_films,)
-        One user who has seen the film in any case, so that no film that should have ratings is without.
+        One user who rates the film in any case, so that every film has a rating.
     """
 
     habits: Habits
@@ -91,7 +91,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class _Block:
-    """Users of a block, and their pages one behind the other; users and pages are counted from 0 in the block."""
+    """Users of a block and their pages, in order of user; users and pages are numbered from 0 in the block."""
 
     users: IntArray
     ratings: IntArray
@@ -111,8 +111,8 @@ class _Seen:
     page: IntArray
     fit: FloatArray
 
-    def take(self, places: npt.NDArray[Any]) -> _Seen:
-        return _Seen(self.user[places], self.film[places], self.page[places], self.fit[places])
+    def rows(self, index: npt.NDArray[Any]) -> _Seen:
+        return _Seen(self.user[index], self.film[index], self.page[index], self.fit[index])
 
     def and_(self, other: _Seen) -> _Seen:
         return _Seen(
@@ -124,9 +124,9 @@ class _Seen:
 
 
 def watch(world: World, start: int, stop: int, rng: np.random.Generator) -> Watched:
-    """Let users `start` to `stop` watch and rate as many films as they want."""
+    """Let users `start` to `stop` watch and rate as many films as `world.ratings` says."""
     block = _lay_out_pages(world, start, stop, rng)
-    seen = _unique(_given(world, block, rng).and_(_draw(world, block, rng)), block)
+    seen = _unique(_first_viewings(world, block, rng).and_(_draw(world, block, rng)), block)
     seen = seen.and_(_draw_against_all(world, block, seen, rng))
     return _rate(world, block, seen, rng)
 
@@ -148,15 +148,15 @@ def _lay_out_pages(world: World, start: int, stop: int, rng: np.random.Generator
 
 
 def _topics(tastes: Tastes, user: IntArray, late: FloatArray, rng: np.random.Generator) -> IntArray:
-    """Draw a topic of each user's, with the shares of the time."""
+    """Draw a topic of each user, with the shares at that part of the history."""
     now = np.where((rng.random(len(user)) < late)[:, None], tastes.after[user], tastes.before[user])
     slot = (rng.random(len(user))[:, None] > np.cumsum(now, axis=1)).sum(axis=1)
     topic: IntArray = tastes.topic[user, np.minimum(slot, SLOTS - 1)]
     return topic
 
 
-def _given(world: World, block: _Block, rng: np.random.Generator) -> _Seen:
-    """Films of which a user of the block is the sure one."""
+def _first_viewings(world: World, block: _Block, rng: np.random.Generator) -> _Seen:
+    """Films whose `first_user` is in the block."""
     film = np.flatnonzero((world.first_user >= block.users[0]) & (world.first_user <= block.users[-1]))
     user = world.first_user[film] - block.users[0]
     page = _page_after_release(block, user, world.year[film], rng)
@@ -166,8 +166,8 @@ def _given(world: World, block: _Block, rng: np.random.Generator) -> _Seen:
 def _page_after_release(
     block: _Block, user: IntArray, year: npt.NDArray[np.int16], rng: np.random.Generator
 ) -> IntArray:
-    """A random page of each user's not before a year; the last one where there is none."""
-    # Years increase within a user's pages, so one sorted key finds the first page that is late enough.
+    """A random page of each user in or after a year; the last page where there is none."""
+    # Years increase over a user's pages, so that one sorted key finds the first page that is late enough.
     pages = np.repeat(np.arange(len(block.users)), np.diff(block.first_page))
     earliest = np.searchsorted(pages * 10_000 + block.page_year, user * 10_000 + year)
     last = block.first_page[user + 1] - 1
@@ -177,9 +177,9 @@ def _page_after_release(
 
 
 def _draw(world: World, block: _Block, rng: np.random.Generator) -> _Seen:
-    """Draw films with replacement for those with few ratings, somewhat more than they need."""
+    """Draw films with replacement for users with few ratings, somewhat more than they need."""
     n_films = len(world.year)
-    by_drawing = block.ratings <= min(_MOST_BY_DRAWING, n_films // 2)
+    by_drawing = block.ratings <= min(_MAX_BY_DRAWING, n_films // 2)
     draws = np.where(by_drawing, np.ceil(_SPARE_DRAWS * world.appeal.draws_for(block.ratings)) + 4, 0)
     draws = np.minimum(draws, 20 * block.ratings).astype(np.int64)
     user = np.repeat(np.arange(len(draws), dtype=np.int32), draws)
@@ -203,24 +203,24 @@ def _draw(world: World, block: _Block, rng: np.random.Generator) -> _Seen:
 
 
 def _unique(seen: _Seen, block: _Block) -> _Seen:
-    """Drop what a user has seen before and what is more than the user wants, in the order of drawing."""
+    """Drop repeated films, and films beyond the number of ratings of the user, in the order of drawing."""
     bits = max(1, len(seen.user).bit_length())
     n_films = int(seen.film.max(initial=0)) + 1
-    place = np.arange(len(seen.user))
+    index = np.arange(len(seen.user))
     # Sorting packed keys takes a tenth of the time of sorting by two keys.
-    packed = np.sort(((seen.user * n_films + seen.film) << bits) | place)
+    packed = np.sort(((seen.user * n_films + seen.film) << bits) | index)
     pair = packed >> bits
     first = np.ones(len(pair), dtype=np.bool_)
     first[1:] = pair[1:] != pair[:-1]
-    place = packed[first] & ((1 << bits) - 1)
-    by_user = np.sort((seen.user[place] << bits) | place)
-    user, place = by_user >> bits, by_user & ((1 << bits) - 1)
+    index = packed[first] & ((1 << bits) - 1)
+    by_user = np.sort((seen.user[index] << bits) | index)
+    user, index = by_user >> bits, by_user & ((1 << bits) - 1)
     rank = np.arange(len(user)) - np.searchsorted(user, np.arange(len(block.users)))[user]
-    return seen.take(place[rank < block.ratings[user]])
+    return seen.rows(index[rank < block.ratings[user]])
 
 
 def _draw_against_all(world: World, block: _Block, seen: _Seen, rng: np.random.Generator) -> _Seen:
-    """Complete the users who have too few films."""
+    """Draw the missing films of users who have too few."""
     missing = block.ratings - np.bincount(seen.user, minlength=len(block.users))
     short = np.flatnonzero(missing)
     first = np.searchsorted(seen.user, np.arange(len(block.users) + 1))
@@ -232,23 +232,23 @@ def _draw_against_all(world: World, block: _Block, seen: _Seen, rng: np.random.G
         rate = mixture @ world.appeal.odds
         last_year = block.page_year[block.first_page[part + 1] - 1]
         rate *= interest_by_age()[age_index(last_year[:, None], world.year[None, :])]
-        # A zero among the drawn times would come first whatever the rate.
-        waited = np.maximum(rng.standard_exponential(rate.shape, dtype=np.float32), np.float32(1e-9))
-        moment = waited / np.maximum(rate, _NEVER)
+        # A time of zero would come first at any rate.
+        waiting = np.maximum(rng.standard_exponential(rate.shape, dtype=np.float32), np.float32(1e-9))
+        moment = waiting / np.maximum(rate, _NEVER)
         for row, user in enumerate(part):
             moment[row, seen.film[first[user] : first[user + 1]]] = np.inf
             count = int(missing[user])
             films.append(np.argpartition(moment[row], count - 1)[:count])
             users.append(np.full(count, user))
     if not users:
-        return seen.take(np.empty(0, dtype=np.int64))
+        return seen.rows(np.empty(0, dtype=np.int64))
     user, film = np.concatenate(users), np.concatenate(films)
     page = _page_after_release(block, user, world.year[film], rng)
     return _Seen(user, film, page, world.fit[block.page_topic[page], film])
 
 
 def _rate(world: World, block: _Block, seen: _Seen, rng: np.random.Generator) -> Watched:
-    """Give every film its second and its pleasure."""
+    """Give every rating its second and its pleasure."""
     count = len(seen.user)
     bits = max(1, count.bit_length())
     shuffled = rng.permutation(count)
@@ -276,5 +276,5 @@ def running_odds(odds: FloatArray) -> FloatArray:
     """Running sums of the odds of all topics in one increasing array, topic t from t to t + 1."""
     sums = np.cumsum(odds.astype(np.float64), axis=1)
     sums /= sums[:, -1:]
-    flat: FloatArray = (sums + np.arange(TOPICS)[:, None]).ravel()
+    flat: FloatArray = (sums + np.arange(len(sums))[:, None]).ravel()
     return flat

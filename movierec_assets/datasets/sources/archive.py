@@ -1,7 +1,7 @@
 """Zip archives: the folders in them, and unpacking the files of one.
 
-Members are looked up by the names that a format knows and written to places made here, so that nothing in an archive
-can name a place outside.
+Belongs here: looking into an archive, and unpacking. Members are looked up by the names of a format and written to
+paths made here, so that no member can be written outside. Does not: keeping the copies (`unpacked`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path, PurePosixPath
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.sources.unpacked import copy_within_space, kept_copy, require_space
 
-# Beside damage: NotImplementedError of a way of compressing that zipfile does not know, RuntimeError of a password.
+# Beside damage: NotImplementedError for a compression that zipfile does not know, RuntimeError for a password.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _ENCRYPTED = 0x1
 """Bit of a member's flags."""
 _HEAD = 1_024
 _MAGIC = b"PK\x03\x04"
-_LEFT_OUT = "__MACOSX"
+_IGNORED = "__MACOSX"
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,25 @@ class ZipFolder:
         except (OSError, *_UNREADABLE) as error:
             raise _damaged(archive, error) from error
         for info in infos:
-            place = PurePosixPath(info.filename.replace("\\", "/"))
-            folders = place.parts[:-1]
-            if info.is_dir() or place.is_absolute() or any(_hidden(part) for part in place.parts):
+            path = PurePosixPath(info.filename.replace("\\", "/"))
+            folders = path.parts[:-1]
+            if info.is_dir() or path.is_absolute() or any(_hidden(part) for part in path.parts):
                 continue
             if stat.S_ISLNK(info.external_attr >> 16):
                 continue
             for depth in range(len(folders) + 1):
                 members.setdefault("/".join(folders[:depth]), {})
-            members["/".join(folders)][place.name] = info
+            members["/".join(folders)][path.name] = info
         return cls(archive, "", members)
 
     @property
     def shown(self) -> Path:
-        """How the folder is named to people."""
+        """Path of the folder in messages."""
         return self.archive / self.inner if self.inner else self.archive
 
     @property
     def name(self) -> str:
-        """Of the dataset that it holds."""
+        """Name of the dataset in it."""
         return PurePosixPath(self.inner).name or self.archive.stem
 
     def names(self) -> Collection[str]:
@@ -107,7 +107,7 @@ class ZipFolder:
             return b""
 
     def bring(self, names: Collection[str], cache: Path) -> Path:
-        """A directory in which files of the folder can be read, unpacked if need be.
+        """A directory with the unpacked files.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class ZipFolder:
                 with zipfile.ZipFile(self.archive) as source:
                     for name in chosen:
                         member = self.members[self.inner][name]
-                        # No more than the archive says is read of a member, and its checksum is compared.
+                        # zipfile reads at most the stated size of a member, and compares its checksum.
                         with source.open(member) as packed, (target / name).open("wb") as out:
                             copy_within_space(packed, out, self.archive, target)
             except _UNREADABLE as error:
@@ -136,13 +136,12 @@ class ZipFolder:
 
 
 def broken(path: Path) -> DatasetError | None:
-    """What to say of a file that is meant to be a zip archive and is none.
+    """The error for a file that should be a zip archive and is none.
 
     Returns
     -------
     DatasetError or None
-        None where the file is an archive whose list of members can be found, or where neither its name nor its first
-        bytes are those of one.
+        None where the list of members can be found, or where neither name nor first bytes are those of an archive.
     """
     if zipfile.is_zipfile(path):
         return None
@@ -168,7 +167,7 @@ def broken(path: Path) -> DatasetError | None:
 
 
 def _hidden(part: str) -> bool:
-    return part.startswith(".") or part == _LEFT_OUT
+    return part.startswith(".") or part == _IGNORED
 
 
 def _damaged(archive: Path, error: Exception) -> DatasetError:

@@ -1,4 +1,7 @@
-"""Single files that are compressed by gzip or Zstandard, as in ratings.csv.gz and ratings.csv.zst."""
+"""Single files that are compressed by gzip or Zstandard, as ratings.csv.gz and ratings.csv.zst are.
+
+Belongs here: unpacking one file. Does not: archives of several files (`archive`), keeping the copies (`unpacked`).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from movierec_assets.datasets.sources.unpacked import copy_within_space
 
 
 def _open_zstandard(path: Path) -> IO[bytes]:
-    import pyarrow as pa  # noqa: PLC0415 - a third of a second that nothing else needs
+    import pyarrow as pa  # noqa: PLC0415 - the import takes a third of a second
 
     stream: IO[bytes] = pa.input_stream(str(path), compression="zstd")
     return stream
@@ -25,7 +28,7 @@ def _open_gzip(path: Path) -> IO[bytes]:
 
 _OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {".gz": _open_gzip, ".zst": _open_zstandard}
 SUFFIXES = tuple(_OPENERS)
-"""Ends of the names of files that can be unpacked."""
+"""Suffixes of compressed files."""
 
 
 def decompress(source: Path, target: Path, shown: Path) -> None:
@@ -34,7 +37,7 @@ def decompress(source: Path, target: Path, shown: Path) -> None:
     Raises
     ------
     DatasetError
-        If it is damaged or cut off, or the disk is too small for what is in it.
+        If it is damaged or cut off, or the disk is too small for its content.
     """
     try:
         with _OPENERS[source.suffix](source) as packed, target.open("wb") as out:
@@ -44,11 +47,11 @@ def decompress(source: Path, target: Path, shown: Path) -> None:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise _damaged(shown, error) from error  # how Arrow says it
+        raise _damaged(shown, error) from error  # Arrow reports damage like this
 
 
 def head_of(source: Path, size: int) -> bytes:
-    """The first bytes of a file, unpacked; none where it cannot be."""
+    """The first bytes of a file, unpacked; empty where it cannot be read."""
     try:
         with _OPENERS[source.suffix](source) if source.suffix in _OPENERS else source.open("rb") as stream:
             return stream.read(size)

@@ -1,7 +1,7 @@
-"""What a format is.
+"""The description of a format.
 
-Belongs here: the description that each format's module fills in, and recognizing it by names of files. What does
-not: opening files (`find`).
+Belongs here: the classes that each format's module fills in, and recognizing files by their names. Does not: opening
+files (`find`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ class Kind:
     ----------
     name : str
     table : Table
-        How it is written; how `as_csv` writes it where that is given.
+        How it is written, or how `as_csv` writes it.
     as_csv : callable or None
-        Writes the file at the first path as text at the second one, and names the third one in messages; None where it
-        is text already.
+        Writes the file at the first path as text to the second path; messages name the third path. None for text.
     """
 
     name: str
@@ -33,7 +32,7 @@ class Kind:
     as_csv: Callable[[Path, Path, Path], None] | None = None
 
     def among(self, names: Collection[str]) -> str | None:
-        """The name under which the file is there, as it is or compressed; None when it is not."""
+        """The name of the file among others, plain or compressed; None without it."""
         return next((self.name + suffix for suffix in ("", *SUFFIXES) if self.name + suffix in names), None)
 
 
@@ -44,13 +43,13 @@ class Format:
     Attributes
     ----------
     name : str
-        For people.
+        In messages.
     ratings, movies : Kind
     links : Kind or None
     flag_names : str or None
-        File that names the genres which the movies have as flags.
+        File with the names of the genres, where movies have a flag for each.
     mixes : bool
-        Its files may stand beside those of other formats that mix: all have columns of the same names.
+        Whether files of other formats that mix may complete it: their columns have the same names.
     """
 
     name: str
@@ -68,6 +67,6 @@ class Format:
 
     @property
     def files(self) -> str:
-        """Names of its files, for people."""
+        """Names of its files, for messages."""
         needed = f"{self.ratings.name}, {self.movies.name}"
         return f"{needed}, perhaps {self.links.name}" if self.links else needed

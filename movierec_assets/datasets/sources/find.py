@@ -1,7 +1,7 @@
-"""Going through a place for a dataset: a directory, a file of one, an archive, or a folder in an archive.
+"""Finding the dataset at a path: a directory, a file in it, an archive, or a folder in an archive.
 
-Belongs here: which formats there are, which one a place holds, and the words when it holds none. Does not:
-which place is meant (`locate`), and reading rows.
+Belongs here: the list of formats, recognizing them, and the message when there is no dataset. Does not: which dataset
+is meant (`locate`), reading rows.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from movierec_assets.datasets.sources.parquet import PARQUET
 from movierec_assets.datasets.sources.unpacked import kept_copy
 
 FORMATS = (MOVIELENS_CSV, KAGGLE, MOVIELENS_DAT, MOVIELENS_100K, PARQUET)
-"""In the order in which a place is searched for them."""
+"""In the order in which they are tried."""
 
 _DEPTH = 2
-"""Folders within folders that are looked into."""
+"""Levels of folders that are searched."""
 _HEAD = 4_096
 _TEXTS = (".csv", ".tsv", ".txt", *(f".{kind}{suffix}" for kind in ("csv", "tsv", "txt") for suffix in SUFFIXES))
-_MOST_TEXTS = 50
+_MAX_TEXTS = 50
 _OTHER_ARCHIVES = (".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".bz2", ".xz")
 
 
 class Folder(Protocol):
-    """A place that holds files, on disk or in an archive."""
+    """A folder with files, on disk or in an archive."""
 
     @property
     def shown(self) -> Path:
-        """How it is named to people, and found again."""
+        """Path in messages; `find` finds the folder by it again."""
 
     @property
     def name(self) -> str:
-        """Of the dataset that it holds."""
+        """Name of the dataset in it."""
 
     def names(self) -> Collection[str]:
         """Names of its files."""
@@ -72,7 +72,7 @@ class Directory:
 
     @property
     def name(self) -> str:
-        """Of the dataset that it holds."""
+        """Name of the dataset in it."""
         return self.shown.resolve().name
 
     def names(self) -> Collection[str]:
@@ -117,10 +117,10 @@ class Found:
     folder : Folder
     format : Format
     ratings, movies : tuple of Kind and str
-        What each file is, and its name.
+        Kind and name of each file.
     links : tuple or None
     named : str or None
-        The file of ratings, where a dataset was chosen by it.
+        Name of the file of ratings, where that file was chosen and the folder alone would mean another one.
     """
 
     folder: Folder
@@ -132,26 +132,26 @@ class Found:
 
     @property
     def name(self) -> str:
-        """Of the dataset."""
+        """Name of the dataset."""
         return self.folder.name
 
     @property
     def source(self) -> Path:
-        """What names the dataset: looked for, it is found again."""
+        """Path of the dataset; `find` finds it by this path again."""
         return self.folder.shown / self.named if self.named else self.folder.shown
 
     @property
     def rating_bytes(self) -> int:
-        """Size of the file of ratings as it is there."""
+        """Size of the file of ratings, packed or not."""
         return self.folder.size(self.ratings[1])
 
     def open(self, cache: Path) -> MovieLensFiles:
-        """The files, ready to be read; what cannot be read where it is is unpacked.
+        """The files, ready to be read; packed ones are unpacked.
 
         Parameters
         ----------
         cache : Path
-            Where unpacked copies are kept.
+            Directory for unpacked copies.
 
         Raises
         ------
@@ -189,13 +189,13 @@ def find(path: Path) -> Found:
     Parameters
     ----------
     path : Path
-        A directory that holds a dataset, or that holds the one directory or archive which does; a file of ratings in
-        such a directory; a zip archive; a folder in one.
+        A directory with a dataset, or with one directory or archive with a dataset in it; a file of ratings in a
+        directory; a zip archive; a folder in one.
 
     Raises
     ------
     DatasetError
-        If there is none, or more than one; the message says what is there instead.
+        If there is none, or more than one; the message describes the content.
     """
     if path.is_dir():
         return _in_folder(Directory(path))
@@ -223,14 +223,14 @@ def present(path: Path) -> Found | None:
 
 
 def holds_movies(name: str) -> bool:
-    """Whether a file of this name is the movies of a dataset."""
+    """Whether a format has its movies in a file of this name."""
     return any(each.movies.among([name]) for each in FORMATS)
 
 
 def recognized(folder: Folder, ratings: str | None = None) -> Found | None:
-    """The dataset whose files a folder holds itself; None where it holds none.
+    """The dataset whose files are directly in a folder; None without one.
 
-    With `ratings`, the one whose ratings are in the file of this name.
+    `ratings` names the file that its ratings must be in.
     """
     names = folder.names()
     for each in FORMATS:
@@ -243,7 +243,7 @@ def recognized(folder: Folder, ratings: str | None = None) -> Found | None:
 
 
 def _first(names: Collection[str], own: Format, part: Callable[[Format], Kind | None]) -> tuple[Kind, str] | None:
-    """A part of a dataset: in the format itself, or in one that it mixes with."""
+    """The first file of a part of a dataset: in its own format, or in one that it mixes with."""
     for each in (own, *(other for other in FORMATS if own.mixes and other.mixes and other is not own)):
         kind = part(each)
         if kind is not None and (name := kind.among(names)):
@@ -285,14 +285,14 @@ def _by_file(folder: Folder, name: str) -> Found:
     around = recognized(folder)
     if around and name in (around.movies[1], around.links[1] if around.links else None, around.format.flag_names):
         return around
-    place = folder.shown / name
+    path = folder.shown / name
     if any(each.ratings.among([name]) for each in FORMATS):
         raise _export_in(folder, [name]) or _incomplete(folder) or _nothing_in(folder)
     if name.lower().endswith(_OTHER_ARCHIVES):
-        raise DatasetError(f"{place}: an archive that is not a zip. Unpack it, then name the directory.")
+        raise DatasetError(f"{path}: an archive that is not a zip. Unpack it, then name the directory.")
     known = ", ".join(each.ratings.name for each in FORMATS)
     raise _export_in(folder, [name]) or DatasetError(
-        f"{place}: not a file of ratings by its name. Those are called {known}, and may end in "
+        f"{path}: not a file of ratings by its name. Those are called {known}, and may end in "
         f"{' or '.join(SUFFIXES)} as well; a .zip archive can be named too."
     )
 
@@ -309,7 +309,7 @@ def _in_archive(root: ZipFolder, inner: str) -> Found:
 
 
 def _incomplete(folder: Folder) -> DatasetError | None:
-    """What to say of a folder that has one half of a dataset; None where it has neither."""
+    """The error for a folder with one half of a dataset; None where it has neither half."""
     names = folder.names()
     for each in FORMATS:
         for there, lacking in ((each.ratings, each.movies), (each.movies, each.ratings)):
@@ -322,8 +322,8 @@ def _incomplete(folder: Folder) -> DatasetError | None:
 
 
 def _export_in(folder: Folder, names: Iterable[str]) -> DatasetError | None:
-    """What to say of a folder that has an export of another service; None where it has none."""
-    texts = [name for name in sorted(names) if name.lower().endswith(_TEXTS)][:_MOST_TEXTS]
+    """The error for a folder with an export of another service; None without one."""
+    texts = [name for name in sorted(names) if name.lower().endswith(_TEXTS)][:_MAX_TEXTS]
     export = export_named(texts)
     if export is not None:
         return DatasetError(f"{folder.shown}: {export.sentence}")
@@ -334,10 +334,9 @@ def _export_in(folder: Folder, names: Iterable[str]) -> DatasetError | None:
 
 
 def _nothing_in(folder: Folder) -> DatasetError:
-    """Word what a folder without a dataset holds instead."""
-    places = [folder, *folder.folders()]
-    for place in places:
-        if error := _export_in(place, place.names()) or _incomplete(place):
+    """The error for a folder without a dataset."""
+    for each in (folder, *folder.folders()):
+        if error := _export_in(each, each.names()) or _incomplete(each):
             return error
     if isinstance(folder, Directory):
         for archive in folder.archives():

@@ -30,7 +30,7 @@ MOVIELENS_100K = Format(
 
 
 def named(genres: str) -> tuple[str, ...]:
-    """Names of the flags, given the text of u.genre: lines such as `Action|1`. What it does not name keeps its name."""
+    """Names of the flags, given the text of u.genre: lines such as `Action|1`. Other flags keep their names."""
     names = list(GENRES)
     for line in genres.splitlines():
         name, _, number = line.strip().rpartition("|")

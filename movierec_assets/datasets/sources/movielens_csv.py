@@ -1,6 +1,6 @@
-"""ml-20m, ml-25m, ml-32m, ml-latest and ml-latest-small as they are unpacked, and whatever has these columns.
+"""ml-20m, ml-25m, ml-32m, ml-latest and ml-latest-small, and other CSV files with their columns.
 
-The separator is told by the header line, so that what a spreadsheet writes with semicolons is this format too.
+The header line shows the separator, so that a spreadsheet's file with semicolons has this format too.
 """
 
 from __future__ import annotations

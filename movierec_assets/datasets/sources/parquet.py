@@ -1,6 +1,6 @@
-"""Parquet files with the columns of MovieLens' CSV files, of any type that holds such values.
+"""Parquet files with the columns of MovieLens' CSV files, of any type that can hold the values.
 
-They are written as CSV once, so that what does not load has a line and a text; line 2 is the first row.
+They are written as CSV once, so that a rejected row has a line number and a text; line 2 is the first row.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from movierec_assets.datasets.sources.contract import Format, Kind
 def write_csv(table: Table, source: Path, target: Path, shown: Path) -> None:
     """Write the columns of a table as CSV.
 
-    Times without a zone stay without one. Of columns that are missing nothing is said: who reads the CSV does.
+    Times without a zone stay without one. Missing columns are no error here; the reader of the CSV reports them.
 
     Raises
     ------
     DatasetError
-        If the file is not Parquet, or holds what no CSV can.
+        If the file is not Parquet, or has values that no CSV can hold.
     """
     wanted = {plain_name(name) for name in table.columns}
     try:
@@ -41,7 +41,7 @@ def write_csv(table: Table, source: Path, target: Path, shown: Path) -> None:
 
 
 def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
-    """A column as it stands in a CSV; line ends in texts become spaces, because there a row is a line."""
+    """A column as it is written to a CSV; line ends become spaces, because a row is a line there."""
     column = pl.col(name)
     if isinstance(kind, pl.Datetime):
         if kind.time_zone:

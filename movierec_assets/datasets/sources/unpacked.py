@@ -1,7 +1,7 @@
-"""Copies of what cannot be read where it is: made once, and again when the original changes.
+"""Copies of files that cannot be read as they are: made once, and again when the original changes.
 
-Belongs here: where copies are kept, when they hold, and how much of the disk they may take. Does not: how a
-file is unpacked (`compressed`, `archive`, `parquet`).
+Belongs here: the directory of the copies, when a copy is valid, and how much of the disk copies may take. Does not:
+unpacking (`compressed`, `archive`, `parquet`).
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ KEPT_FREE = 256 << 20
 """Bytes of the disk that unpacking leaves free, for the database and everything else."""
 
 _VERSION = 1
-"""Raised when the same original gives another copy."""
+"""Raise it when the same original gives another copy than before."""
 _STAMP = "copied-from.json"
 _CHUNK = 1 << 20
-_BETWEEN_LOOKS = 64 << 20
+_CHECK_EVERY = 64 << 20
 
 
 def kept_copy(cache: Path, source: Path, part: str, make: Callable[[Path], None]) -> Path:
-    """Directory with what `make` gives of a file.
+    """Directory with the files that `make` writes from a source file.
 
-    Copies of files that are gone are removed. Calls for the same copy wait for one another.
+    Copies of removed files are removed, too. Calls for the same copy wait for one another.
 
     Parameters
     ----------
     cache : Path
-        Where copies are kept; made if missing.
+        Directory of copies; made if missing.
     source : Path
-        The file. A copy holds while its size and time of change are the same.
+        The file. A copy is valid while size and modification time of the file are the same.
     part : str
-        What of the file; another part is another copy.
+        Name of the part of the file that is copied; each part has a copy of its own.
     make : callable
-        Writes into the empty directory it is given.
+        Writes into the given empty directory.
 
     Raises
     ------
     DatasetError
-        If the copy cannot be made; one that was there stays.
+        If the copy cannot be made; an earlier copy stays.
     """
     source = source.resolve()
     key = f"{source.name}-{blake2b(json.dumps([str(source), part]).encode(), digest_size=6).hexdigest()}"
@@ -64,7 +64,7 @@ def kept_copy(cache: Path, source: Path, part: str, make: Callable[[Path], None]
     except OSError as error:
         raise DatasetError(
             f"{source}: cannot be unpacked into {cache} ({error.strerror or error}). Free some space, or set "
-            "MOVIEREC_STATE_DIR to another place."
+            "MOVIEREC_STATE_DIR to another directory."
         ) from error
     if _stamp_of(source, part) != stamp:
         raise DatasetError(f"{source}: the file changed while it was unpacked. Try again when nothing writes to it.")
@@ -117,33 +117,33 @@ def _stamp_in(directory: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and "source" in found else None
 
 
-def copy_within_space(packed: IO[bytes], out: IO[bytes], source: Path, place: Path) -> None:
+def copy_within_space(packed: IO[bytes], out: IO[bytes], source: Path, directory: Path) -> None:
     """Copy a stream of unknown length for as long as the disk has room.
 
     Raises
     ------
     DatasetError
     """
-    written = looked = 0
+    written = next_check = 0
     while block := packed.read(_CHUNK):
-        if written >= looked:
-            require_space(place, len(block), source)
-            looked = written + _BETWEEN_LOOKS
+        if written >= next_check:
+            require_space(directory, len(block), source)
+            next_check = written + _CHECK_EVERY
         out.write(block)
         written += len(block)
 
 
-def require_space(place: Path, size: int, source: Path) -> None:
-    """Refuse to write as much into a directory when the disk would be full then.
+def require_space(directory: Path, size: int, source: Path) -> None:
+    """Refuse to write `size` bytes into a directory when the disk would be too full then.
 
     Raises
     ------
     DatasetError
     """
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(directory).free
     if size + KEPT_FREE > free:
         raise DatasetError(
-            f"{source}: unpacked, it does not fit into {place.parent.parent}: another {size / 1e6:,.0f} MB or more are "
-            f"needed, {free / 1e6:,.0f} MB are free, and {KEPT_FREE / 1e6:,.0f} MB must stay free. Free some space, or "
-            "set MOVIEREC_STATE_DIR to another disk."
+            f"{source}: unpacked, it does not fit into {directory.parent.parent}: another {size / 1e6:,.0f} MB or more "
+            f"are needed, {free / 1e6:,.0f} MB are free, and {KEPT_FREE / 1e6:,.0f} MB must stay free. Free some "
+            "space, or set MOVIEREC_STATE_DIR to another disk."
         )

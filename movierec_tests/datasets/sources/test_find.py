@@ -1,4 +1,4 @@
-"""What a path stands for, and what is said of a place that holds no dataset."""
+"""The dataset at a path, and the errors where there is none."""
 
 from __future__ import annotations
 

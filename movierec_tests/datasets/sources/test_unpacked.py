@@ -1,4 +1,4 @@
-"""Copies of what is packed: made once, made again when the original changes, and never outside their place."""
+"""Copies of packed files: made once, made again when the original changes, and never outside the cache."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_damaged_file_is_named_and_the_copy_before_stays(
 
 
 def _packed(directory: Path, tmp_path: Path, kind: str) -> Path:
-    """The dataset with its ratings packed in a way; what is named to read it."""
+    """Pack the ratings of the dataset in one way; returns the path to read it by."""
     import pyarrow as pa
 
     if kind == "zip":

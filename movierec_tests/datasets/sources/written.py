@@ -20,13 +20,13 @@ from movierec_tests.datasets.small_files import HEADER
 Row = tuple[int, int, float, int]
 
 TITLES = {1: "Straße, Die (1954)", 2: "Último tren (1995)", 3: 'Say "Hello": Now (2001)'}
-"""With letters that Latin-1 has, a comma, quotes and a colon."""
+"""With letters of Latin-1, a comma, quotes and a colon."""
 GENRES_OF = {1: ["Comedy", "Drama"], 2: ["Film-Noir"], 3: ["Sci-Fi"]}
 
 
 @dataclass(frozen=True)
 class Written:
-    """How a format writes the table into a directory, and what is named to read it."""
+    """A function that writes the table into a directory, and the path to read it by."""
 
     name: str
     write: Callable[[Path, Sequence[Row]], Path]
