@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from movierec_assets.cli.run_progress import show_run
+from movierec_assets.cli.run_progress import run_lines
 from movierec_assets.host import CommandError
+from movierec_assets.host.run import run_job
 from movierec_assets.models.decisions import Hold, Loss, OtherData, Promotions, Record
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import Version
@@ -183,7 +184,8 @@ class Models:
 
         with DagsterInstance.get() as instance:
             instance.report_runless_asset_event(champion_event(record, self.promotions))
-        report = show_run("publish", self.settings, console)
+        with run_lines(console) as listener:
+            report = run_job("publish", self.settings, listener)
         if not report.succeeded:
             why = "\n".join(report.failures)
             raise CommandError(
