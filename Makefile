@@ -5,13 +5,13 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Where this directory was renamed or copied, .venv belongs to another one; and the Python under it may be gone.
+# After a rename or copy of this directory, .venv belongs to another one. Its Python may be gone, too.
 CHECK := import importlib.util as u, os; s = u.find_spec("movierec_assets"); \
   print("yes" if s and os.path.samefile(os.path.dirname(os.path.dirname(s.origin)), ".") else "no")
-ANSWERS := $(shell $(BIN)/python -I -c '$(CHECK)' 2>/dev/null)
+WORKS := $(shell $(BIN)/python -I -c '$(CHECK)' 2>/dev/null)
 # The first interpreter on the PATH that the lock file was made for; PYTHON=... overrides it.
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(if $(shell $(p) -c 'import sys; print(1 if (3,11) <= sys.version_info < (3,14) else "")' 2>/dev/null),$(p),)))
-# Not the script of that name: odd characters in the path break the line in it that names the interpreter.
+# Not the script `movierec`: odd characters in the path break its first line, which names the interpreter.
 MOVIEREC := $(BIN)/python -m movierec_assets.cli
 UV := $(shell command -v uv 2>/dev/null)
 ARGS ?=
@@ -22,11 +22,11 @@ help: ## list the targets
 
 install: $(READY) ## make the environment in .venv from the lock file
 
-ifneq ($(ANSWERS),yes)
+ifneq ($(WORKS),yes)
 .PHONY: $(READY)
 endif
 $(READY): requirements.lock pyproject.toml
-	@if [ '$(ANSWERS)' != yes ] && { [ -e $(VENV) ] || [ -L $(VENV) ]; }; then \
+	@if [ '$(WORKS)' != yes ] && { [ -e $(VENV) ] || [ -L $(VENV) ]; }; then \
 	  echo "The environment in .venv does not work in this directory (renamed, copied, or its Python is gone): it is made anew."; \
 	  rm -rf $(VENV); \
 	fi
@@ -50,8 +50,8 @@ run: $(READY) ## load the ratings, train, evaluate, promote and recommend (ARGS=
 up: $(READY) ## Postgres, MLflow, Dagster webserver and daemon; one Ctrl-C stops all
 	$(MOVIEREC) up $(ARGS)
 
-# In order, so that fast tests come first on every worker. Threads that wait do not spin: tests run
-# beside each other, and a fit took twice as long on a busy machine.
+# Not reordered, so that fast tests come first on every worker. Waiting threads must not spin: tests run in parallel, and
+# a fit took twice as long on a busy machine.
 test: lint ## lint, types and every test (ARGS='-m "not slow"' for the fast ones)
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
@@ -60,7 +60,7 @@ lint: $(READY) ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 
-bench: $(READY) ## what the graph costs, beside the original recipe and a bare fit (ARGS="--scale ml-20m")
+bench: $(READY) ## time and memory of the graph, the original recipe and a bare fit (ARGS="--scale ml-20m")
 	$(BIN)/python -m movierec_tests.benchmarks $(ARGS)
 
 lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
@@ -68,7 +68,7 @@ lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
 	  --generate-hashes --no-annotate --no-header --quiet -o requirements.lock
 
 clean: ## stop the embedded database and remove everything made here: environment, state, caches
-	@if [ '$(ANSWERS)' = yes ]; then MOVIEREC_DATABASE_URL= $(MOVIEREC) db destroy --yes; \
+	@if [ '$(WORKS)' = yes ]; then MOVIEREC_DATABASE_URL= $(MOVIEREC) db destroy --yes; \
 	else bash movierec_assets/host/clean.sh "$${MOVIEREC_STATE_DIR:-.movierec}"; fi
 	rm -rf $(VENV) .movierec .env build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Check what `make run` left behind: the tables, the champion, and its figures beside the original recipe's.
+"""Check the tables and the champion after `make run`, and compare its metrics with those of the original recipe.
 
 python .ci/check_run.py DATASET ORIGINAL_RECIPE.py
 """
@@ -19,22 +19,22 @@ from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.database import Database
 
-TIMES_ORIGINAL = 1.25
-PER_USER = 20
+MIN_RATIO = 1.25
+LIST_LENGTH = 20
 
 
 def original_ndcg(recipe: Path, directory: str) -> float:
     """NDCG@10 of the original recipe, mean of three seeds."""
-    found = []
+    scores = []
     for seed in ("1", "2", "3"):
         command = [sys.executable, str(recipe), "--ratings-dir", directory, "--seed", seed]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        found.append(json.loads(answer.splitlines()[-1])["metrics"]["ndcg"])
-    return mean(found)
+        scores.append(json.loads(answer.splitlines()[-1])["metrics"]["ndcg"])
+    return mean(scores)
 
 
 def main(dataset: str, recipe: str) -> None:
-    """Raise when something is not as it must be."""
+    """Raise AssertionError when a check fails."""
     console = Console(highlight=False)
     with running_databases(get_settings()) as settings:
         database = Database(settings.databases.ratings)
@@ -44,21 +44,21 @@ def main(dataset: str, recipe: str) -> None:
             """SELECT (SELECT count(DISTINCT user_id) FROM movierec.ratings),
                       (SELECT count(*) FROM (SELECT user_id FROM movierec.user_recommendations
                                              GROUP BY user_id HAVING count(*) = %s) u)""",
-            [PER_USER],
+            [LIST_LENGTH],
         )[0]
-        assert users == full, f"{full} of {users} users have {PER_USER} recommendations"
+        assert users == full, f"{full} of {users} users have {LIST_LENGTH} recommendations"
         registry = ModelRegistry.of(settings)
         champion = registry.champion()
         run = registry.client.get_run(champion.run_id)
     assert run.info.status == "FINISHED", run.info.status
     ndcg, popularity = (run.data.metrics[name] for name in ("ndcg_at_10", "popularity_ndcg_at_10"))
-    console.print(f"{users} users have {PER_USER} recommendations each, from version {champion.number}")
+    console.print(f"{users} users have {LIST_LENGTH} recommendations each, from version {champion.number}")
     console.print(f"NDCG@10 {ndcg:.4f}, popularity {popularity:.4f}")
     assert ndcg > popularity
     if dataset != "demo" and Path(recipe).is_file():
         original = original_ndcg(Path(recipe), dataset)
         console.print(f"The original recipe reaches {original:.4f}: {ndcg / original:.2f} times as good")
-        assert ndcg >= TIMES_ORIGINAL * original
+        assert ndcg >= MIN_RATIO * original
 
 
 if __name__ == "__main__":

@@ -35,19 +35,7 @@ from movierec_assets.settings import get_settings
 
 
 def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefinition = one_run_at_a_time) -> Definitions:
-    """Assemble the platform.
-
-    Parameters
-    ----------
-    resources : mapping, optional
-        Replacements by name, for tests.
-    executor : ExecutorDefinition
-        Executes the steps of a run.
-
-    Returns
-    -------
-    Definitions
-    """
+    """Assemble the platform; tests replace resources by name, and the executor."""
     return Definitions(
         assets=load_assets_from_modules(
             [ingestion, preprocessing, tuning, training, evaluation, promotion, recommendations]

@@ -1,7 +1,7 @@
 """Settings of the platform, read from the environment.
 
-Belongs here: names, defaults, and values derived from them (paths, database URLs). Does not: opening connections, making
-directories, reading the environment on import. Assets and commands call `get_settings()` and pass plain values down.
+Belongs here: names, defaults, and values derived from them (paths, database URLs). Does not: connecting to
+anything. The environment is not read on import: assets and commands call `get_settings()` and pass plain values on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A real Postgres for the whole session, and databases of their own for tests that write.
+"""A real Postgres for the whole session, and separate databases for tests that write.
 
-Everything runs on an embedded server in a temporary directory. Databases are copied from provisioned templates, so
-that a test starts with empty tables, an empty Dagster instance and an empty MLflow in a fraction of a second.
+An embedded server runs in a temporary directory. Databases are copied from templates with all schemas, so a test starts
+with empty tables, an empty Dagster instance and an empty MLflow in a fraction of a second.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TEMPLATE = "template_movierec"
 
 Dataset = Callable[..., Path]
 
-# A loaded machine takes its time over an example, and over making one up.
+# On a busy machine examples are slow, and so is their generation.
 hypothesis.settings.register_profile("movierec", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("movierec")
 
@@ -41,7 +41,7 @@ SHARE_A_RUN = {
     "defs/test_readers.py": "two runs",
     "defs/test_whole_run.py": "two runs",
 }
-"""Modules whose tests look at one run of the platform, which takes half a minute and is made once on each worker."""
+"""Modules whose tests share one run of the platform, which takes half a minute; each group runs on one worker."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -57,15 +57,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the fast tests first: what is broken shows early. The longest are the first of the slow ones.
+    """Run the fast tests first, then the slow ones from the longest on, so that all workers end at the same time."""
 
-    At the end, one worker would run them while the others wait.
-    """
-
-    def turn(item: pytest.Item) -> tuple[bool, bool]:
+    def order(item: pytest.Item) -> tuple[bool, bool]:
         return item.get_closest_marker("slow") is not None, "journeys" not in item.nodeid
 
-    items.sort(key=turn)
+    items.sort(key=order)
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +76,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """libpq URL of the session's Postgres, at the template database with everything provisioned."""
-    # Everything in here works in a directory that quotes, expansions and URLs trip over.
+    # A name with characters that need quoting in shells, SQL and URLs.
     state = tmp_path_factory.mktemp("server") / "Ann's $5 films 100% é"
     saved = dict(os.environ)
     server = EmbeddedPostgres(state, TEMPLATE)
@@ -87,7 +84,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with ExitStack() as held:
             with pytest.MonkeyPatch.context() as patched:
                 for name in ("fsync", "full_page_writes", "synchronous_commit"):
-                    # What a crash of the machine would do to it matters to nobody.
+                    # Test data need not survive a crash of the machine.
                     patched.setitem(postgres_cluster.SERVER_SETTINGS, name, "off")
                 url = held.enter_context(server.lease())
             settings = Settings(state_dir=state, database_url=url)
@@ -99,12 +96,12 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 os.environ.update(saved)
             yield url
     finally:
-        server.destroy(force=True)  # run by root, its data is not in the temporary directory
+        server.destroy(force=True)  # the data of root's server is not in the temporary directory
 
 
 @pytest.fixture
 def database_url(server_url: str) -> Iterator[str]:
-    """libpq URL of databases of the test's own: ratings (schema in place), and Dagster's and MLflow's beside it."""
+    """libpq URL of the ratings database of this test, which has the schema; Dagster's and MLflow's exist, too."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     names = DatabaseUrls(server_url).names
     copies = [copy.replace(TEMPLATE, name) for copy in names]
@@ -123,13 +120,13 @@ def database_url(server_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def database(database_url: str) -> Database:
-    """The test's own ratings database, with empty tables."""
+    """The ratings database of this test, with empty tables."""
     return Database(database_url)
 
 
 @pytest.fixture
 def platform_settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings of a whole platform of the test's own, in the environment of this process and its children."""
+    """Settings of a platform for this test, set in the environment of this process and its children."""
     monkeypatch.setenv("MOVIEREC_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("MOVIEREC_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("MOVIEREC_DATABASE_URL", database_url)

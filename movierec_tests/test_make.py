@@ -1,4 +1,4 @@
-"""`make` in a clone that was renamed or copied, or lost its Python; with an environment too small to run anything."""
+"""`make` in a clone that was renamed or copied, or lost its Python; the environment has no packages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from movierec_assets.cli import main as cli
-from movierec_assets.host.scripts import mend
+from movierec_assets.host.scripts import repair
 from movierec_assets.postgres.server import EmbeddedPostgres
 
 PROJECT = Path(__file__).parents[1]
 
-# Makes an environment, as `python -m venv .venv` does, that says what it was asked.
+# Makes an environment, as `python -m venv .venv` does, and records that it did.
 _MAKER = """#!/bin/bash
 if [ "$1 $2" = "-m venv" ]; then
   echo "made $3" >>made
@@ -28,7 +28,7 @@ fi
 
 
 def _clone(directory: Path) -> Path:
-    """A directory with what `make` needs, and an environment whose code is an editable install of it."""
+    """A directory with the files that `make` needs, and an environment with an editable install of it."""
     (directory / "movierec_assets" / "host").mkdir(parents=True)
     for name in ("Makefile", "requirements.lock", "pyproject.toml", "movierec_assets/host/clean.sh"):
         shutil.copy(PROJECT / name, directory / name)
@@ -58,7 +58,7 @@ def clone(tmp_path: Path) -> Path:
     return _clone(tmp_path / "Ann's $5 films 100% é")
 
 
-def test_an_environment_that_answers_from_here_is_left_alone(clone: Path) -> None:
+def test_an_environment_that_works_here_is_kept(clone: Path) -> None:
     assert _make(clone, "-q", "install").returncode == 0
 
 
@@ -71,7 +71,7 @@ def test_an_environment_that_answers_from_here_is_left_alone(clone: Path) -> Non
     ],
     ids=["renamed", "copied", "without its Python"],
 )
-def test_make_notices_an_environment_that_is_of_no_use_here_and_makes_it_anew(
+def test_make_replaces_an_environment_that_does_not_work_here(
     clone: Path, tmp_path: Path, change: Callable[[Path], Path]
 ) -> None:
     here = change(clone)
@@ -97,14 +97,14 @@ def test_scripts_find_their_interpreter_in_a_path_that_a_shell_expands(tmp_path:
     )
     other.write_text("#!/usr/bin/env python\n")
     script.chmod(0o755)
-    assert subprocess.run([script, "said"], capture_output=True, text=True, check=False).returncode != 0
-    assert mend(programs) == ["script"]
-    assert subprocess.run([script, "it's said"], capture_output=True, text=True, check=True).stdout == "it's said\n"
-    assert mend(programs) == []
+    assert subprocess.run([script, "argument"], capture_output=True, text=True, check=False).returncode != 0
+    assert repair(programs) == ["script"]
+    assert subprocess.run([script, "it's one"], capture_output=True, text=True, check=True).stdout == "it's one\n"
+    assert repair(programs) == []
 
 
 @pytest.mark.slow
-def test_make_clean_needs_nothing_of_what_it_removes(clone: Path) -> None:
+def test_make_clean_works_without_the_environment_that_it_removes(clone: Path) -> None:
     server = EmbeddedPostgres(clone / ".movierec")
     server.start()
     data = server.status().data_dir
@@ -124,11 +124,11 @@ def test_make_clean_needs_nothing_of_what_it_removes(clone: Path) -> None:
 def test_the_command_of_a_copied_environment_refuses_to_work_on_the_original(
     clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The copied script starts the original's interpreter; here that is this one."""
+    """A copied script starts the interpreter of the original, which is the one of this test."""
     monkeypatch.setattr("sys.argv", [os.fspath(clone / ".venv" / "bin" / "movierec"), "data", "list"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
-    said = capsys.readouterr().err
-    assert f"{clone}/.venv is a copy, and works on the code and the data in {PROJECT}" in said
-    assert "make install" in said
+    message = capsys.readouterr().err
+    assert f"{clone}/.venv is a copy, and works on the code and the data in {PROJECT}" in message
+    assert "make install" in message

@@ -63,7 +63,7 @@ def test_the_url_that_is_shown_hides_the_password() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "message"),
     [
         ("mysql://user:s3cret@host/films", "Postgres only"),
         ("sqlite:///films.db", "Postgres only"),
@@ -76,12 +76,12 @@ def test_the_url_that_is_shown_hides_the_password() -> None:
     ],
 )
 def test_a_wrong_url_is_explained_with_the_variable_and_without_the_password(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, says: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, message: str
 ) -> None:
     monkeypatch.setenv("MOVIEREC_DATABASE_URL", url)
     with pytest.raises(SettingsError) as raised:
         get_settings()
-    assert says in str(raised.value)
+    assert message in str(raised.value)
     assert "s3cret" not in str(raised.value)
 
     monkeypatch.setattr("sys.argv", ["movierec", "db", "url"])
@@ -90,13 +90,13 @@ def test_a_wrong_url_is_explained_with_the_variable_and_without_the_password(
     shown = capsys.readouterr().err
     assert ended.value.code == 1
     assert "MOVIEREC_DATABASE_URL" in shown
-    assert says in shown
+    assert message in shown
     assert "s3cret" not in shown
     assert "Traceback" not in shown
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "says"),
+    ("variable", "value", "message"),
     [
         ("MOVIEREC_POSITIVE_THRESHOLD", "6", "less than or equal to 5"),
         ("MOVIEREC_POSITIVE_THRESHOLD", "many", "valid number"),
@@ -115,7 +115,7 @@ def test_a_wrong_url_is_explained_with_the_variable_and_without_the_password(
     ],
 )
 def test_a_value_that_cannot_be_used_is_one_line_with_the_variable(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str, says: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     monkeypatch.setattr("sys.argv", ["movierec", "data", "list"])
@@ -124,7 +124,7 @@ def test_a_value_that_cannot_be_used_is_one_line_with_the_variable(
     assert ended.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert variable in line
-    assert says in line
+    assert message in line
 
 
 def test_without_a_database_the_message_says_how_to_get_one() -> None:
@@ -147,7 +147,7 @@ def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> Non
     assert settings.state == PROJECT_ROOT / ".movierec"
 
 
-def test_places_follow_the_state_directory_and_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_paths_follow_the_state_directory_and_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOVIEREC_STATE_DIR", "here")
     settings = get_settings()

@@ -1,6 +1,6 @@
-"""Waiting for what must happen, however busy the machine is.
+"""Waiting for events that must happen, however busy the machine is.
 
-Belongs here: deadlines. They only end a test that would hang; no claim is about how long something takes.
+Belongs here: deadlines. They only end a test that would hang; no test asserts a duration.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable
 from movierec_assets.tables.database import Database
 
 PATIENCE = 300.0
-"""Seconds: far more than anything takes on a machine that is loaded many times over."""
+"""Seconds; far longer than any event takes on a busy machine."""
 
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
-def wait_until(condition: Callable[[], bool], what: str = "what is waited for") -> None:
+def wait_until(condition: Callable[[], bool], event: str = "the event") -> None:
     """Return as soon as a condition holds."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE:g} s"
+        assert time.monotonic() < deadline, f"{event} did not happen in {PATIENCE:g} s"
         time.sleep(0.02)
 
 

@@ -53,14 +53,7 @@ def _require_own_environment() -> None:
 
 
 def main(command: click.Command = cli, name: str = "movierec") -> Any:
-    """Run a command; an ExplainedError is printed without a traceback and gives exit status 1.
-
-    Parameters
-    ----------
-    command : click.Command
-    name : str
-        Name of the command in its help.
-    """
+    """Run a command; an ExplainedError is printed without a traceback and gives exit status 1."""
     try:
         _require_own_environment()
         return command(prog_name=name)

@@ -31,7 +31,7 @@ from movierec_assets.cli.shared import DATASET_OPTION, console_for_people, conso
     help="Train although nothing has changed since the version that the same likes, recipe and code gave.",
 )
 def run(dataset: str | None, job: str, retrain: bool) -> None:
-    """Run a job through Dagster and show what it came to.
+    """Run a job through Dagster and show its results.
 
     The jobs train, search and publish work on the ratings that are loaded; with --dataset they make sure that these are
     the ones that were meant.
@@ -39,10 +39,11 @@ def run(dataset: str | None, job: str, retrain: bool) -> None:
     The run is recorded in the Dagster instance; `movierec up` shows it. The exit status is 1 when an asset or a
     check failed, and the last lines say why.
     """
-    from movierec_assets.cli.run_progress import show_run
+    from movierec_assets.cli.run_progress import run_lines
     from movierec_assets.cli.run_summary import show_failure, show_success
     from movierec_assets.host.environment import running_databases
     from movierec_assets.host.loaded import require_loaded
+    from movierec_assets.host.run import run_job
     from movierec_assets.tables.database import Database
     from movierec_assets.tables.known_datasets import loaded_dataset
 
@@ -58,7 +59,8 @@ def run(dataset: str | None, job: str, retrain: bool) -> None:
         else:
             require_loaded(database, settings, job, dataset)
         before = loaded_dataset(database)
-        report = show_run(job, settings, console, retrain=retrain)
+        with run_lines(console) as listener:
+            report = run_job(job, settings, listener, retrain=retrain)
         if not report.succeeded:
             show_failure(report, console)
             sys.exit(1)

@@ -6,6 +6,8 @@ Belongs here: the text of events. Does not: starting and following the run (`hos
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -13,19 +15,17 @@ from rich.markup import escape
 from rich.status import Status
 
 from movierec_assets.cli.shared import Throttle
-from movierec_assets.host.run import Report, run_job
-from movierec_assets.settings import Settings
+from movierec_assets.host.listeners import RunListener
 
 
-def show_run(job: str, settings: Settings, console: Console, *, retrain: bool = False) -> Report:
-    """Run a job as `host.run.run_job` does; a terminal gets a moving line, a file a line for each event."""
+@contextmanager
+def run_lines(console: Console) -> Iterator[RunListener]:
+    """A listener that prints the events of a run; a terminal also gets a moving line."""
     with console.status("Starting Dagster") as status:
-        return run_job(job, settings, _RunLines(console, status), retrain=retrain)
+        yield _RunLines(console, status)
 
 
-class _RunLines:
-    """Prints the events of a run; a `host.listeners.RunListener`."""
-
+class _RunLines(RunListener):
     def __init__(self, console: Console, status: Status) -> None:
         self._console = console
         self._status = status

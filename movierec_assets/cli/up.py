@@ -108,10 +108,10 @@ class _Screen:
         else:
             self._print_run(record, "[yellow]![/]", f"[yellow]canceled[/]{took}")
 
-    def _print_run(self, record: RunRecord, mark: str, event: str) -> None:
+    def _print_run(self, record: RunRecord, symbol: str, event: str) -> None:
         run = record.dagster_run
         self._print(
-            f"[dim]{datetime.now().astimezone():%H:%M:%S}[/] {mark} run of [bold]{escape(run.job_name)}[/] "
+            f"[dim]{datetime.now().astimezone():%H:%M:%S}[/] {symbol} run of [bold]{escape(run.job_name)}[/] "
             f"[dim]{run.run_id[:8]}[/] {event}"
         )
 

@@ -30,13 +30,7 @@ def running_databases(settings: Settings, log: Log = lambda _: None) -> Iterator
 
     With MOVIEREC_DATABASE_URL nothing is started. Otherwise the embedded server runs at least until the end of the
     context, and longer when it was started with `movierec db start` or another command uses it. Variables for Dagster
-    and MLflow are set in this process, for itself and its children.
-
-    Parameters
-    ----------
-    settings : Settings
-    log : callable
-        Called before each step that takes long.
+    and MLflow are set in this process, for itself and its children. `log` is called before each step that takes long.
 
     Yields
     ------

@@ -24,22 +24,12 @@ from movierec_assets.tables.loading import limits_of
 
 
 def read_positives(
-    files: MovieLensFiles,
-    threshold: float,
-    progress: Progress,
-    log: Log = lambda _: None,
+    files: MovieLensFiles, threshold: float, progress: Progress, log: Log = lambda _: None
 ) -> RatingColumns:
     """Positives of the eligible users, the same as the assets read from the database.
 
-    Parameters
-    ----------
-    files : MovieLensFiles
-    threshold : float
-        Stars from which a rating is a positive.
-    progress : callable
-        Called with the bytes read and the bytes in total.
-    log : callable
-        Called with a line about rows that do not load.
+    `threshold` is the least number of stars of a positive. `progress` gets the bytes read, and `log` a line about rows
+    that do not load.
 
     Raises
     ------

@@ -21,16 +21,7 @@ def require_anything_loaded(database: Database, why: str) -> None:
 
 
 def require_loaded(database: Database, settings: Settings, job: str, dataset: str | None) -> None:
-    """Check the ratings for a job that loads none.
-
-    Parameters
-    ----------
-    database : Database
-    settings : Settings
-        With the dataset of the command line, if there was one.
-    job : str
-    dataset : str or None
-        Dataset of the command line.
+    """Check the ratings for a job that loads none; `dataset` is the one of the command line, if any.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Creation and migration of the three databases.
 
-Belongs here: creating databases, and migrating the schemas of the platform, Dagster and MLflow before anything uses them.
+Belongs here: creating databases, and migrating the schemas of the platform, Dagster and MLflow before they are used.
 MLflow's own migration of an empty store fails when two processes start it at the same time.
 """
 
@@ -29,12 +29,7 @@ _LOCK = 7_205_751
 def provision(settings: Settings, log: Log = lambda _: None) -> None:
     """Create missing databases and migrate old schemas; two queries when there is nothing to do.
 
-    Parameters
-    ----------
-    settings : Settings
-        With the URLs of the databases; DAGSTER_HOME must name the directory of dagster.yaml.
-    log : callable
-        Called before each step that takes long.
+    DAGSTER_HOME must name the directory of dagster.yaml. `log` is called before each step that takes long.
 
     Raises
     ------

@@ -44,45 +44,24 @@ _FRAMEWORK_PREFIXES = (
 
 @dataclass
 class Report:
-    """Result of a run.
-
-    Attributes
-    ----------
-    run_id : str
-    succeeded : bool
-    metadata : dict
-        Metadata of each asset that was materialized, as plain values.
-    failures : list of str
-        Why assets and blocking checks failed, one text each.
-    warnings : list of str
-        Logged warnings, and checks that failed without blocking.
-    log : Path
-        File with the output of the process.
-    """
+    """Result of a run."""
 
     run_id: str
     log: Path
+    """File with the output of the process."""
     succeeded: bool = False
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Metadata of each asset that was materialized, as plain values."""
     failures: list[str] = field(default_factory=list)
+    """Why assets and blocking checks failed, one text each."""
     warnings: list[str] = field(default_factory=list)
+    """Logged warnings, and checks that failed without blocking."""
 
 
 def run_job(job: str, settings: Settings, listener: RunListener, *, retrain: bool = False) -> Report:
-    """Run a job of the platform and wait for its end.
+    """Run a job on running databases and wait for its end.
 
-    Parameters
-    ----------
-    job : str
-    settings : Settings
-        With the databases ready.
-    listener : RunListener
-    retrain : bool
-        Train although a version of the same likes, recipe, seed and code exists.
-
-    Returns
-    -------
-    Report
+    With `retrain` it trains although a version of the same likes, recipe, seed and code exists.
 
     Raises
     ------

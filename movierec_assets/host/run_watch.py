@@ -24,15 +24,7 @@ _OVERLAP = timedelta(seconds=30)
 
 
 def watch(listener: ServersListener, ended: threading.Event, since: datetime) -> None:
-    """Report runs that start and end, until the event is set; for a thread of its own.
-
-    Parameters
-    ----------
-    listener : ServersListener
-    ended : Event
-    since : datetime
-        Runs that ended before are not reported.
-    """
+    """Report runs that start, and that end after `since`, until `ended` is set; for a thread of its own."""
     from dagster import DagsterInstance  # noqa: PLC0415
 
     with DagsterInstance.get() as instance:
@@ -50,15 +42,7 @@ def watch(listener: ServersListener, ended: threading.Event, since: datetime) ->
 
 
 class Runs:
-    """Runs that have been reported so far.
-
-    Parameters
-    ----------
-    instance : DagsterInstance
-    listener : ServersListener
-    since : datetime
-        Runs that ended before are not reported.
-    """
+    """Runs that have been reported so far; runs that ended before `since` are not reported."""
 
     def __init__(self, instance: DagsterInstance, listener: ServersListener, since: datetime) -> None:
         self._instance = instance

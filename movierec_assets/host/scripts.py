@@ -13,7 +13,7 @@ _EXEC = "'''exec' "
 _RELATIVE_EXEC = f'{_EXEC}"$(dirname "$(realpath "$0")")/python" "$0" "$@"'
 
 
-def mend(directory: Path) -> list[str]:
+def repair(directory: Path) -> list[str]:
     """Let scripts start the interpreter in their own directory; returns the names of changed scripts."""
     changed = []
     for path in sorted(directory.iterdir()):
@@ -27,4 +27,4 @@ def mend(directory: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    mend(Path(sys.executable).parent)
+    repair(Path(sys.executable).parent)

@@ -42,23 +42,13 @@ _IGNORED = ("No cursor for event type",)
 class ServerLines:
     """Log files of the servers; `honcho` calls it as its printer.
 
-    Parameters
-    ----------
-    directory : Path
-        Gets one file for each server, with the lines since its start and without colours. The file of the start before
-        is kept.
-    listener : ServersListener
-        Gets every line.
-
-    Attributes
-    ----------
-    width : int
-        Length of the longest name; set by `honcho`.
+    Each server has one file in `directory`, with the lines since its start and without colours. One older file is kept.
+    The listener gets every line.
     """
 
     def __init__(self, directory: Path, listener: ServersListener) -> None:
         self.directory = directory
-        self.width = 0
+        self.width = 0  # set by honcho
         self._listener = listener
         self._files: dict[str, RotatingFileHandler] = {}
         self._ended: str | None = None

@@ -35,13 +35,7 @@ _QUIET = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
 
 
 def serve(settings: Settings, listener: ServersListener) -> int:
-    """Run the MLflow server and Dagster (webserver, daemon, code server) until interrupted.
-
-    Parameters
-    ----------
-    settings : Settings
-        With the databases ready.
-    listener : ServersListener
+    """Run the MLflow server and Dagster (webserver, daemon, code server) on running databases until interrupted.
 
     Returns
     -------

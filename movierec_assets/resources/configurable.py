@@ -26,11 +26,7 @@ from movierec_assets.tables.migrations import require_current
 def locate(settings: Settings, fetch: Callable[[Release], Path] | None) -> Located:
     """The dataset that the settings name; without one a dataset in data/, a download, or the demo.
 
-    Parameters
-    ----------
-    settings : Settings
-    fetch : callable or None
-        Downloads a release; None forbids it.
+    `fetch` downloads a release; None forbids it.
     """
     datasets = settings.state / "datasets"
     return locate_dataset(

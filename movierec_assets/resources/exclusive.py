@@ -29,15 +29,9 @@ _GRACE_SECONDS = 30.0
 
 @contextmanager
 def exclusive_run(database: Database, run_id: str, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of the only run, and a lock that shows that this run is alive, inside the context.
+    """Hold the lock of the only run, and a lock that shows that this Dagster run is alive, inside the context.
 
-    Parameters
-    ----------
-    database : Database
-    run_id : str
-        Dagster run.
-    on_wait : callable
-        Called once when another run holds the lock.
+    `on_wait` is called once when another run holds the lock.
     """
     with database.connect() as connection:
         connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
@@ -50,13 +44,7 @@ def exclusive_run(database: Database, run_id: str, on_wait: Callable[[], None]) 
 
 
 def end_dead_runs(instance: DagsterInstance, database: Database, registry: ModelRegistry) -> list[str]:
-    """Mark runs whose process is gone as failed, with their MLflow runs.
-
-    Returns
-    -------
-    list of str
-        Ids of these runs.
-    """
+    """Mark runs whose process is gone as failed, with their MLflow runs; returns the ids of the Dagster runs."""
     from dagster import DagsterRunStatus, RunsFilter  # noqa: PLC0415
 
     unfinished = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]

@@ -18,8 +18,9 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from movierec_assets.cli.run_progress import show_run
+from movierec_assets.cli.run_progress import run_lines
 from movierec_assets.host.environment import running_databases
+from movierec_assets.host.run import run_job
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
@@ -74,7 +75,8 @@ def run(console: Console) -> GraphRun:
     with running_databases(get_settings(), lambda text: console.print(f"[dim]{escape(text)}[/]")) as settings:
         prepare_seconds = time.perf_counter() - begun
         started = time.time()
-        report = show_run("everything", settings, console)
+        with run_lines(console) as listener:
+            report = run_job("everything", settings, listener)
         ended = time.time()
         trained = report.metadata.get("als_model", {})
         return GraphRun(

@@ -54,7 +54,7 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
         (["data", "info"], "MOVIEREC_DATASET"),
     ],
 )
-def test_help_mentions_what_happens_by_default(path: list[str], default: str) -> None:
+def test_help_mentions_defaults(path: list[str], default: str) -> None:
     assert default in " ".join(CliRunner().invoke(cli, [*path, "--help"]).output.split())
 
 
@@ -106,7 +106,7 @@ def _movierec(state: Path, *arguments: str, **variables: str) -> subprocess.Comp
 
 
 def _home(directory: Path) -> Path:
-    """A project directory of the test's own, so that no .env of the clone is read or written."""
+    """A project directory of this test, so that the .env of the clone is not read or written."""
     (directory / "home").mkdir()
     for name in ("dagster.yaml", "workspace.yaml"):
         (directory / "home" / name).symlink_to(Path(__file__).parents[2] / name)
@@ -131,7 +131,7 @@ def _wait_for_the_end_of_servers(state: Path) -> None:
 
 @pytest.fixture
 def movierec(tmp_path: Path) -> Iterator[Movierec]:
-    """The command in a state directory of the test's own."""
+    """The command in a state directory of this test."""
     home = _home(tmp_path)
     yield lambda *arguments, **variables: _movierec(home, *arguments, **variables)
     EmbeddedPostgres(home / "state").destroy(force=True)
@@ -139,7 +139,7 @@ def movierec(tmp_path: Path) -> Iterator[Movierec]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
-    """A state directory after `movierec run`, and what that printed."""
+    """A state directory after `movierec run`, and the output of the run."""
     directory = _home(tmp_path_factory.mktemp("cli"))
     demo = make_demo(directory / "demo set", users=USERS)
     yield directory, _movierec(directory, "run", "--dataset", str(demo))
@@ -147,7 +147,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, su
 
 
 @pytest.mark.slow
-def test_a_run_ends_with_dataset_metrics_champion_five_users_and_what_is_next(
+def test_a_run_ends_with_dataset_metrics_champion_five_users_and_next_commands(
     trained: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     directory, result = trained
@@ -223,7 +223,7 @@ HEAVY = {
     "requests",
     "scipy.stats",
 }
-"""What takes from tenths of a second to seconds to import, and no single answer needs."""
+"""Modules that take tenths of a second to seconds to import, and that no answer needs."""
 
 IMPORTS = """
 import atexit, sys
@@ -234,7 +234,7 @@ main()
 
 
 def _imported_by(directory: Path, *arguments: str) -> set[str]:
-    """Modules that a command imports, as it runs in a process of its own."""
+    """Modules that a command imports in a process of its own."""
     result = subprocess.run(
         [sys.executable, "-c", IMPORTS, *arguments],
         env=_environment(directory),
@@ -280,18 +280,18 @@ def test_recommendations_for_nobody_are_the_most_liked_movies(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--user", "9999"], f"User 9999 has no ratings. Users with ratings: 1 to {USERS}."),
         (["--like", "Toy Stroy"], "Did you mean 'Toy Story (1995)'"),
     ],
 )
 def test_an_unknown_user_or_title_is_explained(
-    trained: tuple[Path, subprocess.CompletedProcess[str]], arguments: list[str], says: str
+    trained: tuple[Path, subprocess.CompletedProcess[str]], arguments: list[str], message: str
 ) -> None:
     result = _movierec(trained[0], "recommend", *arguments)
     assert result.returncode == 1
-    assert says in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
 
 
@@ -391,6 +391,13 @@ def test_info_says_which_dataset_why_and_what_is_wrong_with_it(movierec: Moviere
     assert movierec("data", "info", str(directory)).stdout == result.stdout
 
 
+def test_info_fails_for_a_dataset_that_run_refuses(movierec: Movierec, make_dataset: Dataset) -> None:
+    result = movierec("data", "info", str(make_dataset(["1,1,4.0,964982703", *["1,2,9,964982703"] * 40])))
+    assert result.returncode == 1
+    assert "`movierec run` refuses this dataset." in result.stdout
+    assert "40 of 41 rows (97.6%) do not load" in result.stdout
+
+
 def test_info_reads_an_archive_of_another_format_and_says_that_utc_was_assumed(
     movierec: Movierec, tmp_path: Path
 ) -> None:
@@ -420,3 +427,16 @@ def test_a_dataset_that_does_not_exist_is_explained(movierec: Movierec) -> None:
     unknown = movierec("data", "download", "ml-1b")
     assert unknown.returncode == 1
     assert "choose one of" in unknown.stderr
+
+
+@pytest.mark.slow
+def test_a_refresh_with_another_dataset_reports_that_recommendations_are_gone(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], make_dataset: Dataset
+) -> None:
+    """The last test on these tables."""
+    ratings = [f"{user},{movie},4.0,{10**9 + user * movie}" for user in range(1, 8) for movie in range(1, 9)]
+    result = _movierec(trained[0], "run", "--job", "refresh", "--dataset", str(make_dataset(ratings, name="other")))
+    assert result.returncode == 0, result.stdout + result.stderr
+    last = " ".join(result.stdout.split())
+    assert "The tables of recommendations are empty, because they were for demo set (dataset 1)." in last
+    assert "`movierec run` trains on other (dataset 2) and fills them." in last

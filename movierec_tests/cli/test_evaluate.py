@@ -1,4 +1,4 @@
-"""`movierec evaluate`: what it prints can be recomputed by anybody from what it exports."""
+"""`movierec evaluate`: the printed metrics can be recomputed from the exported files."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def plain_ndcg(directory: Path, k: int) -> float:
     for user in held_out["user_id"].unique().tolist():
         wanted = set(held_out.loc[held_out["user_id"] == user, "movie_id"].tolist())
         listed = lists.loc[lists["user_id"] == user, "movie_id"].tolist()[:k]
-        gain = math.fsum(1 / math.log2(place + 2) for place, movie in enumerate(listed) if movie in wanted)
-        gains.append(gain / math.fsum(1 / math.log2(place + 2) for place in range(min(k, len(wanted)))))
+        gain = math.fsum(1 / math.log2(index + 2) for index, movie in enumerate(listed) if movie in wanted)
+        gains.append(gain / math.fsum(1 / math.log2(index + 2) for index in range(min(k, len(wanted)))))
     return math.fsum(gains) / len(gains)
 
 
@@ -90,17 +90,17 @@ def test_the_same_seed_gives_the_same_figures(demo: Path, tmp_path: Path) -> Non
     assert again == one
     assert list(figures_again) == list(figures)
     for ranker, values in figures.items():
-        # Of 100 users: a swap of near ties in one list is no other result.
+        # A swap of near ties in one list may change the metrics of 100 users by this much.
         near_ties = {name: (0.1 if name.startswith("novelty") else 0.01) for name in values}
         assert figures_again[ranker].keys() == values.keys()
         for name, tolerance in near_ties.items():
             assert figures_again[ranker][name] == pytest.approx(values[name], abs=tolerance), (ranker, name)
 
 
-def test_rows_that_do_not_load_are_told(make_dataset: Dataset) -> None:
+def test_rows_that_do_not_load_are_logged(make_dataset: Dataset) -> None:
     lines = [f"1,{movie},4.5,{10**9 + movie}" for movie in range(1, 9)]
     files = MovieLensFiles.at(make_dataset([*lines, "1,20,NaN,1000000000"]))
-    told: list[str] = []
-    assert len(read_positives(files, 4.0, lambda *_: None, told.append)) == 8
-    assert "1 rows of" in told[0]
-    assert "line 10" in told[0]
+    logged: list[str] = []
+    assert len(read_positives(files, 4.0, lambda *_: None, logged.append)) == 8
+    assert "1 rows of" in logged[0]
+    assert "line 10" in logged[0]

@@ -1,4 +1,4 @@
-"""`movierec data generate`, as people type it."""
+"""`movierec data generate`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from movierec_assets.cli.main import cli, main
 TINY = ("--users", "30", "--movies", "60", "--ratings", "900")
 
 
-def test_a_generated_set_can_be_used_and_is_made_once(tmp_path: Path) -> None:
+def test_a_generated_set_can_be_used_and_is_generated_once(tmp_path: Path) -> None:
     target = str(tmp_path / "made up")
     generate = ["data", "generate", target, *TINY, "--seed", "5"]
-    made = CliRunner().invoke(cli, generate)
-    assert made.exit_code == 0, made.output
-    assert f"900 ratings of 30 users and 60 movies, seed 5, are in {target}" in made.output
+    generated = CliRunner().invoke(cli, generate)
+    assert generated.exit_code == 0, generated.output
+    assert f"900 ratings of 30 users and 60 movies, seed 5, are in {target}" in generated.output
     again = CliRunner().invoke(cli, generate)
     assert again.exit_code == 0
     assert again.output == f"{target} was generated with these arguments; left as it is.\n"
@@ -29,25 +29,29 @@ def test_a_generated_set_can_be_used_and_is_made_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--like", "ml-1b"], "--like ml-1b: no such release. Choose one of ml-100k, ml-1m, ml-10m, ml-latest"),
         (["--users", "30", "--movies", "60", "--ratings", "100"], "Give --ratings 600 or more, or --users 5 or fewer."),
     ],
 )
-def test_what_cannot_be_generated_is_explained(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+def test_an_impossible_size_is_explained(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["movierec", "data", "generate", str(tmp_path / "set"), *arguments])
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 1
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ([], "Give --like NAME, or all of --users, --movies and --ratings."),
         (["--users", "30", "--ratings", "900"], "Give --like NAME, or all of"),
@@ -56,8 +60,8 @@ def test_what_cannot_be_generated_is_explained(
         ([*TINY, "--seed", "-1"], "--seed"),
     ],
 )
-def test_half_a_size_or_two_are_a_usage_error(tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_an_incomplete_size_and_two_sizes_are_a_usage_error(tmp_path: Path, arguments: list[str], message: str) -> None:
     result = CliRunner().invoke(cli, ["data", "generate", str(tmp_path / "set"), *arguments])
     assert result.exit_code == 2
-    assert says in result.output
+    assert message in result.output
     assert list(tmp_path.iterdir()) == []

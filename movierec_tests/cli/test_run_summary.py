@@ -50,13 +50,13 @@ def test_rows_of_each_file_that_did_not_load_are_shown_with_reason_row_and_cause
     ]
 
 
-def test_who_has_rated_everything_gets_a_sentence_and_no_table() -> None:
+def test_a_user_who_has_rated_everything_gets_a_sentence_and_no_table() -> None:
     console = _console()
     _show_answer(Answer("model", 3, "films", ["Heat (1995)"], []), console)
     assert _shown(console) == ("Nothing is left to recommend: every movie that version 3 knows is rated already.\n")
 
 
-def test_times_that_were_taken_as_utc_are_told() -> None:
+def test_times_that_were_taken_as_utc_are_counted() -> None:
     console = _console()
     facts = {"dataset": "films", "dagster/row_count": 700, "rated_movies": 60, "reloaded": True}
     _show_data({"raw_ratings": {**facts, "times_taken_as_utc": 0}}, console)

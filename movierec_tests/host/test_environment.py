@@ -25,7 +25,7 @@ def _home(directory: Path) -> Path:
 
 @pytest.fixture
 def home(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project directory with an odd name, its `.env` written, and the variables of that in the environment."""
+    """A project directory with an odd name and a `.env`, whose variables are set in the environment."""
     directory = _home(tmp_path / ODD)
     monkeypatch.setenv("MOVIEREC_HOME", str(directory))
     monkeypatch.setenv("MOVIEREC_EMBEDDED_DATABASE_URL", database_url)
@@ -36,7 +36,7 @@ def home(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return directory
 
 
-def test_what_is_written_with_an_odd_path_is_read_back(home: Path) -> None:
+def test_an_odd_path_is_read_back_as_written(home: Path) -> None:
     written = dotenv_values(home / ".env")
     assert written["DAGSTER_HOME"] == str(home / ".movierec" / "dagster_home")
     assert written["MOVIEREC_STATE_DIR"] == str(home / ".movierec")
@@ -44,7 +44,7 @@ def test_what_is_written_with_an_odd_path_is_read_back(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_copied_env_file_opens_no_instance_and_the_first_command_takes_its_lines_out(
+def test_a_copied_env_file_opens_no_instance_and_the_first_command_removes_its_lines(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(home)
@@ -56,7 +56,7 @@ def test_a_copied_env_file_opens_no_instance_and_the_first_command_takes_its_lin
     monkeypatch.chdir(copy)
     with pytest.raises(SettingsError, match=r"was written for .*movierec db start"):
         DagsterInstance.get()
-    # What `movierec` itself sets is of the right place, whatever stands in the working directory.
+    # A URL that `movierec` itself sets is used, whatever .env is in the working directory.
     with monkeypatch.context() as patched:
         patched.setenv("MOVIEREC_DAGSTER_URL", f"{get_settings().databases.dagster}?application_name=another")
         with DagsterInstance.get() as instance:

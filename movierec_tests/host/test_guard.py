@@ -1,4 +1,4 @@
-"""What a killed command started does not outlive it."""
+"""Child processes of a killed command end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import os, subprocess, sys, time
 from movierec_assets.host import guard
 environment = os.environ | {guard.VARIABLE: guard.start()}
 server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], env=environment)
-stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
-print(server.pid, stranger.pid, flush=True)
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+print(server.pid, other.pid, flush=True)
 time.sleep(3600)
 """
 
@@ -27,14 +27,14 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_servers_of_a_killed_command_end_and_strangers_do_not(number: signal.Signals) -> None:
+def test_servers_of_a_killed_command_end_and_others_do_not(number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
-        server, stranger = (psutil.Process(int(pid)) for pid in owner.stdout.readline().split())
+        server, other = (psutil.Process(int(pid)) for pid in owner.stdout.readline().split())
         try:
             owner.send_signal(number)
             wait_until(lambda: not is_alive(server), "the end of the server")
-            assert is_alive(stranger)
+            assert is_alive(other)
         finally:
-            stranger.kill()
+            other.kill()
             owner.kill()

@@ -1,4 +1,4 @@
-"""Commands that work on loaded ratings say so when there are none, or others than were meant."""
+"""Commands that work on loaded ratings refuse when none are loaded, or those of another dataset."""
 
 from __future__ import annotations
 

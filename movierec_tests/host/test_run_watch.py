@@ -87,6 +87,15 @@ def test_a_waiting_run_is_not_reported_and_a_canceled_one_is(watched: Watched) -
     assert watched.lines == [f"! run of good {waiting.run_id[:8]} canceled"]
 
 
+def test_a_run_that_ends_with_the_servers_is_not_called_failed(watched: Watched) -> None:
+    screen = _Screen(watched.console)
+    runs = Runs(watched.instance, screen, datetime.now(UTC))
+    screen.stopping()
+    run_id = watched.execute(bad)
+    runs.poll()
+    assert watched.lines[-1] == f"! run of bad {run_id[:8]} stopped with the servers"
+
+
 def test_runs_that_ended_before_are_not_reported(watched: Watched) -> None:
     watched.execute(bad)
     runs = watched.watcher(since=datetime.now(UTC) + timedelta(seconds=5))

@@ -1,4 +1,4 @@
-"""Runs take turns, and a run whose process is gone does not stay started."""
+"""One run at a time, and the end of runs whose process is gone."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from movierec_assets.tables.database import Database
 from movierec_tests.waiting import PATIENCE
 
 
-def test_a_second_run_waits_for_the_first_and_says_so_once(database: Database) -> None:
+def test_a_second_run_waits_for_the_first_and_reports_it_once(database: Database) -> None:
     order: list[str] = []
-    first_has_it, waiting = threading.Event(), threading.Event()
+    first_holds_it, waiting = threading.Event(), threading.Event()
 
     def second() -> None:
-        assert first_has_it.wait(PATIENCE)
+        assert first_holds_it.wait(PATIENCE)
         with exclusive.exclusive_run(database, "second", waiting.set):
             order.append("second")
 
     thread = threading.Thread(target=second)
     thread.start()
     with exclusive.exclusive_run(database, "first", lambda: order.append("first waited")):
-        first_has_it.set()
+        first_holds_it.set()
         assert waiting.wait(PATIENCE)
-        time.sleep(0.2)  # time for the second to go ahead, were it let
+        time.sleep(0.2)  # time in which the second could start
         order.append("first")
     thread.join(PATIENCE)
     assert order == ["first", "second"]
 
 
-def test_a_turn_ends_with_an_exception(database: Database) -> None:
+def test_an_exception_releases_the_lock(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), exclusive.exclusive_run(database, "one", lambda: None):
         _ = 1 / 0
-    with exclusive.exclusive_run(database, "two", lambda: pytest.fail("nobody has the turn")):
+    with exclusive.exclusive_run(database, "two", lambda: pytest.fail("no run holds the lock")):
         pass
 
 
 @pytest.fixture
 def started(platform_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> tuple[DagsterInstance, str]:
-    """A run that Dagster takes for running."""
-    monkeypatch.setattr(exclusive, "_GRACE_SECONDS", -3600.0)  # old enough, whatever the clocks of both say
+    """A run that is started in Dagster, without a process."""
+    monkeypatch.setattr(exclusive, "_GRACE_SECONDS", -3600.0)  # old enough, even if the clocks differ
     instance = DagsterInstance.get()
     job = build().resolve_job_def("refresh")
     run = instance.create_run_for_job(job, run_id=make_new_run_id(), status=DagsterRunStatus.STARTED)
@@ -59,7 +59,7 @@ def end_dead_runs(instance: DagsterInstance, settings: Settings) -> list[str]:
     return exclusive.end_dead_runs(instance, Database(settings.databases.ratings), registry)
 
 
-def test_a_started_run_that_nobody_executes_is_marked_failed_once(
+def test_a_started_run_without_a_process_is_marked_failed_once(
     started: tuple[DagsterInstance, str], platform_settings: Settings
 ) -> None:
     instance, run_id = started
@@ -71,7 +71,7 @@ def test_a_started_run_that_nobody_executes_is_marked_failed_once(
         assert end_dead_runs(instance, platform_settings) == []
 
 
-def test_a_run_that_is_executed_or_waits_for_its_turn_is_left_alone(
+def test_a_run_that_executes_or_waits_is_left_alone(
     started: tuple[DagsterInstance, str], platform_settings: Settings
 ) -> None:
     instance, run_id = started

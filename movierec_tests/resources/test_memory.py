@@ -1,4 +1,4 @@
-"""The high-water mark of memory, and items made ahead in a thread."""
+"""Peak memory of a process, and items that a thread reads ahead."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from movierec_assets.resources.memory import peak_rss_mb, reset_peak
 from movierec_assets.tables.read_ahead import ahead
 
 
-def test_the_peak_is_what_linux_has_recorded_since_it_was_told_to_begin_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_linux_records_the_peak_since_the_last_reset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_PROCESS", tmp_path)
     (tmp_path / "status").write_text("Name:\tpython\nVmPeak:\t 9000000 kB\nVmHWM:\t 2000000 kB\nVmRSS:\t 1000 kB\n")
     assert peak_rss_mb() == pytest.approx(2048)
@@ -26,8 +24,8 @@ def test_the_peak_is_what_linux_has_recorded_since_it_was_told_to_begin_anew(
     assert (tmp_path / "clear_refs").read_text() == "5"
 
 
-def test_elsewhere_the_peak_is_that_since_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_PROCESS", tmp_path / "nothing here")
+def test_other_systems_record_the_peak_since_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_PROCESS", tmp_path / "missing")
     reset_peak()
     assert peak_rss_mb() > 1
 
@@ -43,8 +41,8 @@ print(*peaks, peak_rss_mb())
 """
 
 
-def test_an_allocation_shows_in_the_peak_and_where_the_system_can_a_reset_forgets_it() -> None:
-    # In a process of its own, in which nothing else takes or returns memory; and in hundreds of megabytes.
+def test_an_allocation_raises_the_peak_and_a_reset_lowers_it_where_the_system_can() -> None:
+    # In a separate process, where nothing else allocates; hundreds of megabytes are more than its own changes.
     done = subprocess.run([sys.executable, "-c", ALLOCATING], check=True, capture_output=True, text=True)
     before, held, reset = map(float, done.stdout.split())
     assert held > before + 200
@@ -52,11 +50,11 @@ def test_an_allocation_shows_in_the_peak_and_where_the_system_can_a_reset_forget
         assert reset < held - 200
 
 
-def test_items_made_ahead_come_in_order_and_end() -> None:
+def test_items_read_ahead_come_in_order_and_end() -> None:
     assert list(ahead(iter(range(100)))) == list(range(100))
 
 
-def test_what_making_an_item_raises_is_raised_behind_the_items_before() -> None:
+def test_an_error_is_raised_after_the_items_before_it() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise KeyError("two")
@@ -67,7 +65,7 @@ def test_what_making_an_item_raises_is_raised_behind_the_items_before() -> None:
         next(made)
 
 
-def test_whoever_stops_early_leaves_no_thread_behind() -> None:
+def test_closing_early_leaves_no_thread_behind() -> None:
     def endless() -> Iterator[int]:
         while True:
             yield 1

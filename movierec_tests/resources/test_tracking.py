@@ -1,4 +1,4 @@
-"""MLflow runs of training steps: one for each Dagster run, with the true status, whatever becomes of the step."""
+"""MLflow runs of training steps: one for each Dagster run, with the true status of the step."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def platform(_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
 
 
 def _in_processes(job: Callable[[], JobDefinition]) -> tuple[bool, str]:
-    """Run a job with a process for each step; whether it succeeded, and its id."""
+    """Run a job with a process for each step; returns whether it succeeded, and its id."""
     with (
         DagsterInstance.get() as instance,
         execute_job(reconstructable(job), instance=instance, raise_on_error=False) as result,
@@ -98,7 +98,7 @@ def test_a_job_that_fails_before_training_leaves_no_run(platform: Platform, exec
     assert _mlflow_runs(platform, run_id) == []
 
 
-def test_two_dagster_runs_have_a_run_each(platform: Platform) -> None:
+def test_two_dagster_runs_have_two_mlflow_runs(platform: Platform) -> None:
     ids = {_in_this_process(jobs.succeeding)[1] for _ in range(2)}
     runs = [run.info.run_id for dagster_run in ids for run in _mlflow_runs(platform, dagster_run)]
     assert len(ids) == len(set(runs)) == 2
@@ -122,7 +122,7 @@ def test_runs_belong_to_the_platforms_experiment_with_artifacts_in_the_state_dir
     assert directory.is_relative_to(platform.settings.state)
 
 
-def _look_at(run: DagsterRun, event: DagsterEvent, instance: DagsterInstance) -> Any:
+def _run_sensor(run: DagsterRun, event: DagsterEvent, instance: DagsterInstance) -> Any:
     context = build_run_status_sensor_context(
         sensor_name="unfinished_mlflow_runs", dagster_event=event, dagster_instance=instance, dagster_run=run
     )
@@ -141,10 +141,10 @@ def test_a_killed_step_leaves_its_run_running_until_the_sensor_ends_it_as_failed
         (record,) = instance.get_records_for_run(run_id, of_type=DagsterEventType.RUN_FAILURE).records
         event = record.event_log_entry.dagster_event
         assert event is not None
-        assert _look_at(dagster_run, event, instance) is None
+        assert _run_sensor(dagster_run, event, instance) is None
         (run,) = _mlflow_runs(platform, run_id)
         assert run.info.status == "FAILED"
-        again = _look_at(dagster_run, event, instance)
+        again = _run_sensor(dagster_run, event, instance)
         assert isinstance(again, SkipReason)
 
 

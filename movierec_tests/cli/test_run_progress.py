@@ -1,20 +1,17 @@
-"""Progress of long work in a file or a pipe, where no line can move, and the command of a run."""
+"""Progress of long work in a file or a pipe, where no line can move."""
 
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dagster import AssetExecutionContext, DagsterInstance, asset, materialize, validate_run_config
-from dagster._cli.job import job_execute_command
+from dagster import AssetExecutionContext, DagsterInstance, asset, materialize
 from rich.console import Console
 from rich.status import Status
 
 from movierec_assets.cli import shared
 from movierec_assets.cli.run_progress import _RunLines
-from movierec_assets.definitions import build
 from movierec_assets.host import run
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.resources.io_managers import NpzStorage
@@ -91,14 +88,3 @@ def test_lines_of_the_platform_are_reported_and_those_of_dagster_are_not(tmp_pat
     assert lines == ["✓ matrix", "fit: Fitting 1 positive", "! That is few", "✓ fit"]
     assert events.report.warnings == ["That is few"]
     assert "\x1b" not in file.file.getvalue()  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("job", ["everything", "train"])
-def test_a_retraining_is_a_command_that_dagster_takes(tmp_path: Path, job: str) -> None:
-    for retrain in (False, True):
-        _, _, _, _, execute, *options = run.command_for(job, "1f2e", tmp_path, retrain=retrain)
-        parsed = job_execute_command.make_context(execute, options).params
-        assert parsed["job_name"] == job
-        (config,) = parsed["config"] or [None]
-        assert (config is not None) is retrain
-    assert validate_run_config(build().resolve_job_def(job), json.loads(Path(config).read_text()))
