@@ -1,6 +1,7 @@
 """The asset graph as an SVG, drawn from the definitions.
 
-Belongs here: the picture in the README. `python -m movierec_tests.asset_graph` writes it anew.
+Belongs here: the drawing in docs/architecture.md. `python -m movierec_tests.asset_graph` writes it anew. Does not:
+screenshots of a platform that runs (`pictures`).
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ def draw() -> str:
     """SVG of all assets in columns of their groups, with an arrow for each dependency between steps."""
     graph = build().resolve_asset_graph()
     keys = list(graph.toposorted_asset_keys)
-    place: dict[AssetKey, tuple[int, int]] = {}
+    corners: dict[AssetKey, tuple[int, int]] = {}
     for column, group in enumerate(_COLOURS):
         members = [key for key in keys if graph.get(key).group_name == group]
         for row, key in enumerate(members):
-            place[key] = (20 + column * _COLUMN, _TOP + row * _ROW)
-    height = max(y for _, y in place.values()) + _HEIGHT + 24
+            corners[key] = (20 + column * _COLUMN, _TOP + row * _ROW)
+    height = max(y for _, y in corners.values()) + _HEIGHT + 24
     width = 20 + len(_COLOURS) * _COLUMN
     shapes = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" '
@@ -51,8 +52,8 @@ def draw() -> str:
             f'<text x="{x + 110}" y="56" text-anchor="middle" font-size="15" font-weight="600" fill="{ink}">'
             f"{escape(group)}</text>"
         )
-    shapes += _arrows(graph, place)
-    for key, (x, y) in place.items():
+    shapes += _arrows(graph, corners)
+    for key, (x, y) in corners.items():
         node = graph.get(key)
         ink = _COLOURS[str(node.group_name)][1]
         kinds = ", ".join(sorted(node.kinds or ()))
@@ -67,18 +68,18 @@ def draw() -> str:
     return "\n".join([*shapes, "</svg>"]) + "\n"
 
 
-def _arrows(graph: object, place: dict[AssetKey, tuple[int, int]]) -> list[str]:
-    """Arrows between neighbouring columns, and down a column; what a shorter path implies is left out."""
-    parents = {key: set(graph.get(key).parent_keys) for key in place}  # type: ignore[attr-defined]
+def _arrows(graph: object, corners: dict[AssetKey, tuple[int, int]]) -> list[str]:
+    """Arrows between neighbouring columns, and down a column; without those that a longer path implies."""
+    parents = {key: set(graph.get(key).parent_keys) for key in corners}  # type: ignore[attr-defined]
 
     def ancestors(key: AssetKey) -> set[AssetKey]:
         return parents[key] | {older for parent in parents[key] for older in ancestors(parent)}
 
     lines = []
-    for key, (x, y) in place.items():
+    for key, (x, y) in corners.items():
         direct = {parent for parent in parents[key] if not any(parent in ancestors(o) for o in parents[key] - {parent})}
-        for parent in sorted(direct, key=lambda each: place[each]):
-            from_x, from_y = place[parent]
+        for parent in sorted(direct, key=lambda each: corners[each]):
+            from_x, from_y = corners[parent]
             if from_x == x and y - from_y == _ROW:
                 lines.append(_LINE.format(f"M{x + _WIDTH // 2} {from_y + _HEIGHT}V{y - 2}"))
             elif from_x == x:

@@ -53,7 +53,8 @@ def save(shot: bytes, name: str, width: int | None = None) -> None:
 def recommendations(environment: dict[str, str]) -> None:
     """The output of `movierec recommend`, as text in an SVG."""
     asked = command(*RECOMMEND)
-    printed = subprocess.run(asked, env=environment, check=True, capture_output=True, text=True).stdout
+    coloured = {**environment, "FORCE_COLOR": "1"}
+    printed = subprocess.run(asked, env=coloured, check=True, capture_output=True, text=True).stdout
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
     console.print(Text('$ movierec recommend --like "Toy Story" --like "Heat" -k 8'))
     console.print(Text.from_ansi(printed.rstrip()))
@@ -137,7 +138,7 @@ def screenshots(shots: list[Callable[[Any], None]]) -> None:
 
 
 def main(directory: Path) -> None:
-    environment = {**os.environ, "MOVIEREC_STATE_DIR": str(directory), "COLUMNS": str(COLUMNS), "FORCE_COLOR": "1"}
+    environment = {**os.environ, "MOVIEREC_STATE_DIR": str(directory), "COLUMNS": str(COLUMNS)}
     environment |= {"MOVIEREC_DAGSTER_PORT": DAGSTER, "MOVIEREC_MLFLOW_PORT": MLFLOW}
     subprocess.run(command("run", "--dataset", "demo"), env=environment, check=True)
     recommendations(environment)

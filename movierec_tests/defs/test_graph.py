@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from importlib import import_module
+
 import pytest
+from dagster import AssetsDefinition, load_assets_from_modules
 
 from movierec_assets.definitions import build
 from movierec_tests import asset_graph
@@ -69,5 +73,14 @@ def test_one_module_level_location_holds_jobs_schedules_and_sensors() -> None:
     assert {sensor.name for sensor in repository.sensor_defs} >= {"dataset_file_sensor", "unfinished_mlflow_runs"}
 
 
-def test_the_picture_in_the_readme_is_that_of_the_graph() -> None:
+def test_the_page_of_architecture_draws_the_graph_and_lists_its_assets() -> None:
     assert asset_graph.PICTURE.read_text(encoding="utf-8") == asset_graph.draw()
+    page = asset_graph.PICTURE.with_name("architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|.*\| (.*) \| `defs/(\w+)\.py` \|$", page, re.M)
+    listed = {module: set(re.findall(r"\w+", names)) for names, module in rows}
+    assert set().union(*listed.values()) == GRAPH.keys()
+    for module, names in listed.items():
+        found = load_assets_from_modules([import_module(f"movierec_assets.defs.{module}")])
+        assert names <= {
+            key.to_user_string() for each in found if isinstance(each, AssetsDefinition) for key in each.keys
+        }
