@@ -163,7 +163,7 @@ def show_dataset(name: str | None, dataset: str | None) -> None:
     years = [year for year in movies.year if year is not None]
     span = f", {min(years)} to {max(years)}" if years else ""
     console.print(f"{len(movies):,} movies{span}")
-    console.print(f"{len(ratings):,} ratings of {len(set(ratings.user_id.tolist())):,} users")
+    console.print(f"{len(ratings):,} ratings of {len(set(ratings.columns.user_id.tolist())):,} users")
     if ratings.assumed_utc:
         console.print(f"The times of {ratings.assumed_utc:,} ratings name no zone; they are taken as UTC.")
     for rejects in (movies.rejects, movies.link_rejects, ratings.rejects):

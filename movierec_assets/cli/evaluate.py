@@ -76,10 +76,7 @@ def evaluate(
         console.print(f"[dim]trial {trial.number}: {value} in {trial.seconds:.1f} s, best {best:.4f}[/]")
 
     result = experiment.run(
-        positives.user_id,
-        positives.movie_id,
-        positives.rating,
-        positives.rated_at,
+        positives,
         protocol=protocol,  # type: ignore[arg-type]
         budget=search.Budget(search_trials, search_seconds) if search_trials else None,
         seed=seed,

@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.evidence import MORE_RATINGS_THAN
 from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
 from movierec_assets.progress import Log, Progress
+from movierec_assets.ratings import ELIGIBLE_ABOVE, RatingColumns
 from movierec_assets.recsys.errors import no_positives
 from movierec_assets.recsys.experiment import CUTOFFS_OF, HEADLINES_OF, Experiment
 from movierec_assets.recsys.report import as_markdown
 from movierec_assets.settings import get_settings
-from movierec_assets.tables.histories import RatingColumns
 from movierec_assets.tables.loading import limits_of
 
 
@@ -41,7 +40,7 @@ def read_positives(
     progress : callable
         Called with bytes read and bytes in all.
     log : callable
-        Told of rows that do not load.
+        Called with a line about rows that do not load.
 
     Raises
     ------
@@ -61,22 +60,21 @@ def read_positives(
         log(f"{len(ratings.rejects):,} rows of {files.rating_file.shown} do not load: {ratings.rejects.summary()}")
     if ratings.assumed_utc:
         log(f"The times of {ratings.assumed_utc:,} ratings name no zone; they are taken as UTC.")
-    users, counts = np.unique(ratings.user_id, return_counts=True)
-    eligible_users = users[counts > MORE_RATINGS_THAN]
-    eligible = np.isin(ratings.user_id, eligible_users)
-    chosen = eligible & (ratings.rating >= np.float32(threshold))
+    columns = ratings.columns
+    users, counts = np.unique(columns.user_id, return_counts=True)
+    eligible_users = users[counts > ELIGIBLE_ABOVE]
+    eligible = np.isin(columns.user_id, eligible_users)
+    chosen = eligible & (columns.rating >= np.float32(threshold))
     if not chosen.any():
         raise no_positives(
             files.rating_file.shown,
             ratings=len(ratings),
             users=len(users),
             eligible=len(eligible_users),
-            best=float(ratings.rating[eligible].max()) if eligible.any() else None,
+            best=float(columns.rating[eligible].max()) if eligible.any() else None,
             threshold=threshold,
         )
-    return RatingColumns(
-        ratings.user_id[chosen], ratings.movie_id[chosen], ratings.rating[chosen], ratings.rated_at[chosen]
-    )
+    return columns.chosen(chosen)
 
 
 def export(experiment: Experiment, directory: Path) -> None:

@@ -15,15 +15,15 @@ IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Losers:
-    """Rows that another row of the same pair outdoes.
+class Superseded:
+    """Ratings that another rating of the same pair replaces.
 
     Attributes
     ----------
     position : int64 array, shape (n,)
-        Places in the columns that were asked about, ascending.
+        Positions in the columns that were searched, ascending.
     line, winner : int64 array, shape (n,)
-        Line of each, and of the row that counts in its stead.
+        Line of each, and of the rating that counts instead.
     """
 
     position: IntArray
@@ -33,8 +33,12 @@ class Losers:
     def __len__(self) -> int:
         return len(self.position)
 
+    def chosen(self, rows: npt.NDArray[np.bool_]) -> Superseded:
+        """Some of the rows."""
+        return Superseded(self.position[rows], self.line[rows], self.winner[rows])
+
     @classmethod
-    def none(cls) -> Losers:
+    def none(cls) -> Superseded:
         """No row."""
         empty = np.empty(0, np.int64)
         return cls(empty, empty, empty)
@@ -48,28 +52,28 @@ def pair_key(user: npt.NDArray[np.int32], movie: npt.NDArray[np.int32]) -> IntAr
     return key
 
 
-def rising(keys: list[IntArray]) -> bool:
-    """Whether every key is above the one before, from part to part too: in a sorted file no pair comes twice."""
-    parts = [part for part in keys if len(part)]
-    within = all(bool((part[1:] > part[:-1]).all()) for part in parts)
-    return within and all(after[0] > before[-1] for before, after in pairwise(parts))
+def rising(blocks: list[IntArray]) -> bool:
+    """Whether every key is larger than the one before, across blocks too: in a sorted file no pair occurs twice."""
+    filled = [keys for keys in blocks if len(keys)]
+    within = all(bool((keys[1:] > keys[:-1]).all()) for keys in filled)
+    return within and all(after[0] > before[-1] for before, after in pairwise(filled))
 
 
-def find_losers(key: IntArray, rated_at: IntArray, line: npt.NDArray[np.int32]) -> Losers:
-    """Find all but one row of each pair: the later timestamp wins, and the later line where timestamps are equal.
+def find_superseded(key: IntArray, rated_at: IntArray, line: npt.NDArray[np.int32]) -> Superseded:
+    """Find all but one rating of each pair: the later time wins, and the later line where times are equal.
 
     Parameters
     ----------
     key : int64 array, shape (n,)
-        As from `pair_key`.
+        Made by `pair_key`.
     rated_at : int64 array, shape (n,)
     line : int array, shape (n,)
     """
     if len(key) < 2 or bool((key[1:] > key[:-1]).all()):
-        return Losers.none()
+        return Superseded.none()
     ordered = np.sort(key)
     if not bool((ordered[1:] == ordered[:-1]).any()):
-        return Losers.none()
+        return Superseded.none()
     del ordered
     order = np.argsort(key, kind="stable")
     in_order = key[order]
@@ -83,7 +87,7 @@ def find_losers(key: IntArray, rated_at: IntArray, line: npt.NDArray[np.int32]) 
     group, candidates = group[order], candidates[order]
     last = np.append(group[1:] != group[:-1], True)
     winners = candidates[last][group]
-    losers, winners = candidates[~last], winners[~last]
-    order = np.argsort(losers)
-    losers, winners = losers[order], winners[order]
-    return Losers(losers, line[losers].astype(np.int64), line[winners].astype(np.int64))
+    superseded, winners = candidates[~last], winners[~last]
+    order = np.argsort(superseded)
+    superseded, winners = superseded[order], winners[order]
+    return Superseded(superseded, line[superseded].astype(np.int64), line[winners].astype(np.int64))

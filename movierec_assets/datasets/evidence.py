@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from movierec_assets.datasets.rejects import Reason
+from movierec_assets.datasets.rejects import RejectReason
+from movierec_assets.ratings import ELIGIBLE_ABOVE
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
 HIGHEST_RATING = 5.0
-MORE_RATINGS_THAN = 5
-"""A user with no more ratings is not learned from, as in the view `eligible_users`."""
 
 
 class Evidence:
@@ -60,7 +59,7 @@ class Evidence:
         if len(loaded):
             self.highest = max(self.highest, float(loaded.max()))
         self.times.add(user_id, rated_at, good)
-        off = rating[code == Reason.RATING_GRID]
+        off = rating[code == RejectReason.RATING_GRID]
         if len(off):
             values, place = np.unique(np.append(self.off_grid, off), return_inverse=True)
             rows = np.append(self._off_grid_rows, np.ones(len(off), np.int64))
@@ -70,10 +69,10 @@ class Evidence:
             kept[np.argsort(-rows, kind="stable")[: self._MOST_VALUES]] = True
             kept[[0, -1]] = True
             self.off_grid, self._off_grid_rows = values[kept], rows[kept]
-        impossible = detail[code == Reason.TIMESTAMP_RANGE]
+        impossible = detail[code == RejectReason.TIMESTAMP_RANGE]
         self.impossible_times += len(impossible)
         self.zero_times += int((impossible == 0).sum())
-        movies = detail[code == Reason.UNKNOWN_MOVIE]
+        movies = detail[code == RejectReason.UNKNOWN_MOVIE]
         for movie, count in zip(*(each.tolist() for each in np.unique(movies, return_counts=True)), strict=True):
             self.unknown[movie] = self.unknown.get(movie, 0) + count
 
@@ -123,7 +122,7 @@ class Times:
     Parameters
     ----------
     enough : int
-        Users with more than `MORE_RATINGS_THAN` ratings and two different times after which nothing more is noted.
+        Users with more than `ELIGIBLE_ABOVE` ratings and two different times after which nothing more is noted.
     """
 
     def __init__(self, enough: int = 100) -> None:
@@ -149,12 +148,12 @@ class Times:
     @property
     def eligible(self) -> int:
         """Users with enough ratings to be learned from."""
-        return int((self._counts > MORE_RATINGS_THAN).sum())
+        return int((self._counts > ELIGIBLE_ABOVE).sum())
 
     @property
     def ordered(self) -> int:
         """Those of them who rated at two different times at least."""
-        return int(((self._counts > MORE_RATINGS_THAN) & (self._first < self._last)).sum())
+        return int(((self._counts > ELIGIBLE_ABOVE) & (self._first < self._last)).sum())
 
     def fault(self, least: int) -> str | None:
         """Why nothing is earlier than anything; None where enough is.
@@ -171,7 +170,7 @@ class Times:
             return None
         if ordered:
             return (
-                f"only {ordered:,} of the {eligible:,} users with more than {MORE_RATINGS_THAN} ratings rated at two "
+                f"only {ordered:,} of the {eligible:,} users with more than {ELIGIBLE_ABOVE} ratings rated at two "
                 f"different times or more; at least {least:,} are needed (MOVIEREC_MIN_EVALUATED_USERS)"
             )
         if self._first.min() == self._last.max():

@@ -61,7 +61,7 @@ class Catalogue:
         return float((self.titles[ours] == other.titles[theirs]).mean()) >= SAME_TITLES
 
 
-class PairSample:
+class PairSketch:
     """The pairs of user and movie with the smallest hashes: the same ones whatever the order and size of the whole.
 
     Attributes
@@ -89,7 +89,7 @@ class PairSample:
         """Largest hash up to which no pair is missing."""
         return int(self.hashes[-1]) if len(self.hashes) == SAMPLE_SIZE else _COMPLETE
 
-    def share_of_smaller(self, other: PairSample) -> float:
+    def share_of_smaller(self, other: PairSketch) -> float:
         """Estimate which share of the smaller set of pairs the other set has, in [0, 1]; 0 when one is empty."""
         until = min(self._covers_until, other._covers_until)
         ours = self.hashes[: np.searchsorted(self.hashes, until, side="right")]
@@ -103,7 +103,7 @@ class Contents:
     """What tells a dataset from others."""
 
     catalogue: Catalogue
-    pairs: PairSample
+    pairs: PairSketch
 
     def likeness(self, other: Contents) -> float:
         """Share of the smaller dataset's pairs that the other has; 0 where the catalogues do not agree."""

@@ -17,8 +17,8 @@ import numpy as np
 
 from movierec_assets.datasets.causes import GET_TIMES, NOTHING_IS_EARLIER, likely_cause
 from movierec_assets.datasets.evidence import Evidence
-from movierec_assets.datasets.rejects import Reason, Rejects
-from movierec_assets.datasets.tables import DataFile, find_columns, open_file
+from movierec_assets.datasets.file_format import DataFile, find_columns, open_file
+from movierec_assets.datasets.rejects import RejectReason, Rejects
 
 SHARE_SETTING = "MOVIEREC_MAX_REJECTED_SHARE"
 ORDER_SETTING = "MOVIEREC_ALLOW_UNORDERED"
@@ -30,7 +30,7 @@ ALWAYS_ALLOWED_OF_TAIL = 10
 LEAST_TO_JUDGE_STARS = 20
 """Ratings from which on it means something that none of them is high."""
 
-OUTDONE = (Reason.DUPLICATE_RATING, Reason.DUPLICATE_MOVIE, Reason.DUPLICATE_LINK)
+OUTDONE = (RejectReason.DUPLICATE_RATING, RejectReason.DUPLICATE_MOVIE, RejectReason.DUPLICATE_LINK)
 """Reasons of rows that fit, and that another row outdoes."""
 
 _LINE_SHOWN = 120
@@ -38,9 +38,9 @@ _FIRST_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _MILLISECONDS = 10**11
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:([.,' \u00a0\u202f\u2019])[0-9]{3})(?:\1[0-9]{3})*")
 _WHOLE = {
-    Reason.USER_NOT_INTEGER: ("userId", "User ids"),
-    Reason.MOVIE_NOT_INTEGER: ("movieId", "Movie ids"),
-    Reason.TIMESTAMP_NOT_INTEGER: ("timestamp", "Times"),
+    RejectReason.USER_NOT_INTEGER: ("userId", "User ids"),
+    RejectReason.MOVIE_NOT_INTEGER: ("movieId", "Movie ids"),
+    RejectReason.TIMESTAMP_NOT_INTEGER: ("timestamp", "Times"),
 }
 """Column with whole numbers, and what they are."""
 
@@ -68,27 +68,27 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Tally:
+class RejectCounts:
     """Rows of a file that do not load.
 
     Attributes
     ----------
     rows : int
         All rows, blank lines and the header left out.
-    counts : mapping of Reason to int
+    counts : mapping of RejectReason to int
     first : Rejects
         The first row of each reason.
     """
 
     rows: int
-    counts: Mapping[Reason, int]
+    counts: Mapping[RejectReason, int]
     first: Rejects
 
     @classmethod
-    def of(cls, rejects: Rejects, rows: int) -> Tally:
+    def of(cls, rejects: Rejects, rows: int) -> RejectCounts:
         """Count rejects that are all at hand."""
         codes, first, counts = np.unique(rejects.code, return_index=True, return_counts=True)
-        by_reason = {Reason(int(code)): int(count) for code, count in zip(codes, counts, strict=True)}
+        by_reason = {RejectReason(int(code)): int(count) for code, count in zip(codes, counts, strict=True)}
         return cls(rows, by_reason, rejects.chosen(np.sort(first)))
 
     @property
@@ -102,7 +102,7 @@ class Tally:
         return self.misfits / self.rows if self.rows else 0.0
 
     @property
-    def main(self) -> Reason | None:
+    def main(self) -> RejectReason | None:
         """The most frequent reason of a misfit; None without one."""
         misfits = {reason: count for reason, count in self.counts.items() if reason not in OUTDONE}
         return max(misfits, key=lambda reason: misfits[reason]) if misfits else None
@@ -129,7 +129,7 @@ def told_reason(count: int, reason: str, line: int, text: str) -> str:
 
 def misfit_of_ratings(
     file: DataFile,
-    tally: Tally,
+    counts: RejectCounts,
     evidence: Evidence,
     limits: Limits,
     *,
@@ -142,7 +142,7 @@ def misfit_of_ratings(
     Parameters
     ----------
     file : DataFile
-    tally : Tally
+    counts : RejectCounts
     evidence : Evidence
         Of the same rows.
     limits : Limits
@@ -154,23 +154,23 @@ def misfit_of_ratings(
         Whether all rows were looked at: some of them say nothing about the stars and times of all.
     """
     path = file.shown
-    if tally.rows == 0 or (evidence.accepted == 0 and complete):
-        return _nothing_loads(file, tally, evidence, movies)
-    if tally.misfits > _allowed(tally, limits, ALWAYS_ALLOWED):
-        if (fault := _fault_of_movies(path, tally, evidence, movies, list(lost))) is not None:
-            return f"{fault}\n{_override(tally)}"
-        return _too_many(path, tally, limits, _cause(file, tally, evidence))
+    if counts.rows == 0 or (evidence.accepted == 0 and complete):
+        return _nothing_loads(file, counts, evidence, movies)
+    if counts.misfits > _allowed(counts, limits, ALWAYS_ALLOWED):
+        if (fault := _fault_of_movies(path, counts, evidence, movies, list(lost))) is not None:
+            return f"{fault}\n{_override(counts)}"
+        return _too_many(path, counts, limits, _cause(file, counts, evidence))
     if not complete:
         return None
     return _nothing_is_liked(path, evidence, limits) or _unordered(path, evidence, limits)
 
 
-def _nothing_loads(file: DataFile, tally: Tally, evidence: Evidence, movies: Path) -> str:
+def _nothing_loads(file: DataFile, counts: RejectCounts, evidence: Evidence, movies: Path) -> str:
     return "\n".join(
         [
-            f"{file.shown}: none of its {tally.rows:,} rows can be loaded.",
-            *(tally.lines() or ["It holds a header only."]),
-            *_because(_cause(file, tally, evidence)),
+            f"{file.shown}: none of its {counts.rows:,} rows can be loaded.",
+            *(counts.lines() or ["It holds a header only."]),
+            *_because(_cause(file, counts, evidence)),
             f"Each row must read like {file.table.example} ({','.join(file.table.columns)}), with movies from "
             f"{movies.name}; correct the file, or fetch the release again.",
         ]
@@ -202,35 +202,35 @@ def _unordered(path: Path, evidence: Evidence, limits: Limits) -> str | None:
     )
 
 
-def misfit_of_tail(file: DataFile, tally: Tally, evidence: Evidence, limits: Limits) -> str | None:
+def misfit_of_tail(file: DataFile, counts: RejectCounts, evidence: Evidence, limits: Limits) -> str | None:
     """Why rows that were appended to a file of ratings do not fit; None when they do.
 
     They are judged on their own: to a long file, a short tail in another scale is a small share.
     """
-    if tally.misfits <= _allowed(tally, limits, ALWAYS_ALLOWED_OF_TAIL):
+    if counts.misfits <= _allowed(counts, limits, ALWAYS_ALLOWED_OF_TAIL):
         return None
-    return _too_many(file.shown, tally, limits, _cause(file, tally, evidence), "rows that were appended")
+    return _too_many(file.shown, counts, limits, _cause(file, counts, evidence), "rows that were appended")
 
 
-def misfit_of_movies(file: DataFile, tally: Tally, limits: Limits) -> str | None:
+def misfit_of_movies(file: DataFile, counts: RejectCounts, limits: Limits) -> str | None:
     """Why a file of movies does not fit; None when it does."""
-    if tally.misfits <= _allowed(tally, limits, ALWAYS_ALLOWED):
+    if counts.misfits <= _allowed(counts, limits, ALWAYS_ALLOWED):
         return None
-    return _too_many(file.shown, tally, limits, _thousands(file, tally) or likely_cause(tally.main, of_movies=True))
+    return _too_many(file.shown, counts, limits, _thousands(file, counts) or likely_cause(counts.main, of_movies=True))
 
 
-def _allowed(tally: Tally, limits: Limits, always: int) -> float:
-    return max(always, limits.rejected_share * tally.rows)
+def _allowed(counts: RejectCounts, limits: Limits, always: int) -> float:
+    return max(always, limits.rejected_share * counts.rows)
 
 
-def _too_many(path: Path, tally: Tally, limits: Limits, cause: str | None, rows: str = "rows") -> str:
+def _too_many(path: Path, counts: RejectCounts, limits: Limits, cause: str | None, rows: str = "rows") -> str:
     return "\n".join(
         [
-            f"{path}: {tally.misfits:,} of {tally.rows:,} {rows} ({tally.share:.1%}) do not load; at most "
+            f"{path}: {counts.misfits:,} of {counts.rows:,} {rows} ({counts.share:.1%}) do not load; at most "
             f"{limits.rejected_share:.0%} may ({SHARE_SETTING}).",
-            *tally.lines(),
+            *counts.lines(),
             *_because(cause),
-            _override(tally),
+            _override(counts),
         ]
     )
 
@@ -239,31 +239,31 @@ def _because(cause: str | None) -> list[str]:
     return [] if cause is None else [f"Likely cause: {cause}"]
 
 
-def _override(tally: Tally) -> str:
-    enough = min(1.0, math.ceil(100 * tally.share) / 100)
+def _override(counts: RejectCounts) -> str:
+    enough = min(1.0, math.ceil(100 * counts.share) / 100)
     return f"To load what fits all the same, set {SHARE_SETTING}={enough:g}."
 
 
-def _cause(file: DataFile, tally: Tally, evidence: Evidence) -> str | None:
-    reason = tally.main
-    if reason is Reason.RATING_GRID and (scale := evidence.scale()) is not None:
+def _cause(file: DataFile, counts: RejectCounts, evidence: Evidence) -> str | None:
+    reason = counts.main
+    if reason is RejectReason.RATING_GRID and (scale := evidence.scale()) is not None:
         return scale
-    if reason is Reason.TIMESTAMP_RANGE and evidence.zero_times == evidence.impossible_times:
+    if reason is RejectReason.TIMESTAMP_RANGE and evidence.zero_times == evidence.impossible_times:
         what = "these" if evidence.accepted else "the"
         return f"All {what} times are 0, so they are missing. {NOTHING_IS_EARLIER}\n{GET_TIMES}"
-    if reason is Reason.TIMESTAMP_RANGE:
-        detail = int(tally.first.detail[tally.first.code == reason][0])
+    if reason is RejectReason.TIMESTAMP_RANGE:
+        detail = int(counts.first.detail[counts.first.code == reason][0])
         if abs(detail) >= _MILLISECONDS:
             return f"Times such as {detail} are no seconds: are they milliseconds? Divide by 1,000."
-    return _thousands(file, tally) or likely_cause(reason)
+    return _thousands(file, counts) or likely_cause(reason)
 
 
-def _thousands(file: DataFile, tally: Tally) -> str | None:
+def _thousands(file: DataFile, counts: RejectCounts) -> str | None:
     """Say that whole numbers have thousands separators, where the first one that cannot be read has."""
-    reason = tally.main
+    reason = counts.main
     if reason not in _WHOLE:
         return None
-    text = tally.first.text.gather(np.flatnonzero(tally.first.code == reason))[0]
+    text = counts.first.text.gather(np.flatnonzero(counts.first.code == reason))[0]
     with open_file(file.path) as stream:
         header = find_columns(stream, file)
     fields = (
@@ -278,17 +278,17 @@ def _thousands(file: DataFile, tally: Tally) -> str | None:
     return None
 
 
-def _fault_of_movies(path: Path, tally: Tally, evidence: Evidence, movies: Path, lost: list[str]) -> str | None:
+def _fault_of_movies(path: Path, counts: RejectCounts, evidence: Evidence, movies: Path, lost: list[str]) -> str | None:
     """Blame the file of movies when ratings are rejected because rows of it were."""
-    if tally.main is not Reason.UNKNOWN_MOVIE:
+    if counts.main is not RejectReason.UNKNOWN_MOVIE:
         return None
     ids = {int(found[0]) for text in lost if (found := _FIRST_NUMBER.search(text))}
     rows = sum(count for movie, count in evidence.unknown.items() if movie in ids)
-    if 2 * rows < tally.counts[Reason.UNKNOWN_MOVIE]:
+    if 2 * rows < counts.counts[RejectReason.UNKNOWN_MOVIE]:
         return None
     first = next(text for text in lost if _FIRST_NUMBER.search(text))
     return (
-        f"{movies}: {len(lost):,} rows do not load, and {rows:,} of {tally.rows:,} ratings in {path.name} "
-        f"({rows / tally.rows:.1%}) are of the movies in them. The first: {first[:_LINE_SHOWN]}\n"
-        f"Likely cause: {likely_cause(Reason.FIELD_COUNT, of_movies=True)}"
+        f"{movies}: {len(lost):,} rows do not load, and {rows:,} of {counts.rows:,} ratings in {path.name} "
+        f"({rows / counts.rows:.1%}) are of the movies in them. The first: {first[:_LINE_SHOWN]}\n"
+        f"Likely cause: {likely_cause(RejectReason.FIELD_COUNT, of_movies=True)}"
     )

@@ -1,6 +1,6 @@
-"""The files of a dataset, and the hash of what is in them.
+"""The files of a dataset, and the hash of their content.
 
-Belongs here: which file holds what, and the content hash. Does not: how a file is written (`tables`), other
+Belongs here: which file holds what, and the content hash. Does not: how a file is written (`file_format`), other
 formats than MovieLens' CSV (`sources`), reading rows (`movies`, `ratings`), and which dataset is meant (`locate`).
 """
 
@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.tables import LINKS, MOVIE_COLUMNS, MOVIES, RATING_COLUMNS, RATINGS, DataFile, open_file
+from movierec_assets.datasets.file_format import (
+    LINKS,
+    MOVIE_COLUMNS,
+    MOVIES,
+    RATING_COLUMNS,
+    RATINGS,
+    DataFile,
+    open_file,
+)
 
 _HASHED_BYTES = 4 << 20
 
@@ -23,14 +31,14 @@ class MovieLensFiles:
     Attributes
     ----------
     source : Path
-        What names the dataset: its directory, an archive, or the place of a directory within an archive.
+        Names the dataset: its directory, an archive, or a directory within an archive.
     name : str
         Of the dataset.
     rating_file, movie_file : DataFile
     link_file : DataFile or None
         Ids at IMDb and TMDB; None where the dataset has none.
     beside : tuple of Path
-        Further files that tell how the movies are written.
+        Further files that say how the movies are written.
     format : str
         Of the files, for people.
     """
@@ -102,27 +110,61 @@ class MovieLensFiles:
         return (path / "ratings.csv").is_file() and (path / "movies.csv").is_file()
 
 
-def content_hash(*paths: Path) -> str:
-    """SHA-256 over the contents of files, in the order given.
+class ContentDigest:
+    """SHA-256 of what a file holds, and of its first bytes, taken in while the file is read.
 
-    Each file enters as its own digest, so moving bytes from the end of one file to the start of the next
-    changes the result.
+    Parameters
+    ----------
+    prefix : int
+        How many first bytes have a digest of their own.
+
+    Attributes
+    ----------
+    length : int
+        Bytes taken in so far.
+    of_prefix : bytes or None
+        Digest of the first bytes; None until there are as many.
     """
-    return combined_hash(*(file_digests(path, 0)[1] for path in paths))
+
+    def __init__(self, prefix: int = 0) -> None:
+        self._prefix = prefix
+        self._hash = hashlib.sha256()
+        self.length = 0
+        self.of_prefix: bytes | None = None
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Take in the next bytes."""
+        view, missing = memoryview(data), self._prefix - self.length
+        if 0 < missing <= len(view):
+            self._hash.update(view[:missing])
+            self.of_prefix = self._hash.digest()
+            self.length, view = self._prefix, view[missing:]
+        self._hash.update(view)
+        self.length += len(view)
+
+    def digest(self) -> bytes:
+        """Digest of all bytes so far."""
+        return self._hash.digest()
 
 
-def file_digests(path: Path, prefix: int) -> tuple[bytes | None, bytes, int]:
-    """SHA-256 digests of the first `prefix` bytes of a file, None where it is shorter, and of all of it; its length."""
-    whole, length, first = hashlib.sha256(), 0, None
+def digest_of(path: Path, prefix: int = 0) -> ContentDigest:
+    """Read a file from end to end for its digest, and that of its first `prefix` bytes."""
+    digest = ContentDigest(prefix)
     with open_file(path) as stream:
-        while block := stream.read(min(_HASHED_BYTES, prefix - length) if length < prefix else _HASHED_BYTES):
-            whole.update(block)
-            length += len(block)
-            if length == prefix:
-                first = whole.digest()
-    return first, whole.digest(), length
+        while block := stream.read(_HASHED_BYTES):
+            digest.update(block)
+    return digest
+
+
+def content_hash(*paths: Path) -> str:
+    """SHA-256 over the contents of files, in the order given; see `combined_hash`."""
+    return combined_hash(*(digest_of(path).digest() for path in paths))
 
 
 def combined_hash(*digests: bytes) -> str:
-    """The content hash of files with these digests."""
+    """The content hash of files with these digests.
+
+    Each file enters as its own digest, so moving bytes from the end of one file to the start of the next changes the
+    result.
+    """
     return hashlib.sha256(b"".join(digests)).hexdigest()

@@ -6,11 +6,11 @@ Belongs here: names other rooms import. Does not: code; see `layout`, `movies`, 
 from __future__ import annotations
 
 from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.file_format import LINK_COLUMNS, MOVIE_COLUMNS, RATING_COLUMNS
 from movierec_assets.datasets.layout import MovieLensFiles, content_hash
 from movierec_assets.datasets.movies import Movies, parse_year, read_movies
 from movierec_assets.datasets.ratings import Ratings, check_ratings, read_ratings
-from movierec_assets.datasets.rejects import FIRST_APP_USER_ID, MAX_ID, Reason, Rejects
-from movierec_assets.datasets.tables import LINK_COLUMNS, MOVIE_COLUMNS, RATING_COLUMNS
+from movierec_assets.datasets.rejects import FIRST_APP_USER_ID, MAX_ID, RejectReason, Rejects
 from movierec_assets.progress import Progress
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "Movies",
     "Progress",
     "Ratings",
-    "Reason",
+    "RejectReason",
     "Rejects",
     "check_ratings",
     "content_hash",

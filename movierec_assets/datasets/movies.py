@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.judgement import Limits, Tally, misfit_of_movies
+from movierec_assets.datasets.file_format import DataFile, Table, find_columns, open_file
+from movierec_assets.datasets.judgement import Limits, RejectCounts, misfit_of_movies
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.quoted_lines import joined_rows
-from movierec_assets.datasets.rejects import MAX_ID, Reason, Rejects, clean_text
-from movierec_assets.datasets.tables import DataFile, Table, find_columns, open_file
+from movierec_assets.datasets.rejects import MAX_ID, RejectReason, Rejects, clean_text
 from movierec_assets.datasets.whole_numbers import whole_number
 
 NO_GENRES = "(no genres listed)"
@@ -27,7 +27,7 @@ _YEAR = re.compile(r"\(([0-9]{4})(?:\s*[-\u2012-\u2015]\s*(?:[0-9]{4})?)?\s*\)\s
 _IMDB = re.compile(r"(?:tt)?([0-9]{1,12})(\.0*)?", re.ASCII)
 _IMDB_DIGITS = 7
 
-RejectedRow = tuple[int, Reason, int, str]
+RejectedRow = tuple[int, RejectReason, int, str]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Movies:
 
     def misfit(self, file: DataFile, limits: Limits) -> str | None:
         """Why a load would refuse the file of movies; None when it would not."""
-        return misfit_of_movies(file, Tally.of(self.rejects, len(self) + len(self.rejects)), limits)
+        return misfit_of_movies(file, RejectCounts.of(self.rejects, len(self) + len(self.rejects)), limits)
 
 
 def parse_year(title: str) -> int | None:
@@ -98,18 +98,18 @@ def read_movies(files: MovieLensFiles) -> Movies:
     width, rows = _rows(file, bad)
     for line, text, (number, title, *genres) in rows:
         movie_id = _id(number)
-        if isinstance(movie_id, Reason):
+        if isinstance(movie_id, RejectReason):
             bad.append((line, movie_id, 0, text))
         elif not title.strip():
-            bad.append((line, Reason.MISSING_TITLE, 0, text))
+            bad.append((line, RejectReason.MISSING_TITLE, 0, text))
         else:
             if movie_id in entries:
                 earlier = entries.pop(movie_id)
-                bad.append((earlier[0], Reason.DUPLICATE_MOVIE, line, earlier[1]))
+                bad.append((earlier[0], RejectReason.DUPLICATE_MOVIE, line, earlier[1]))
             entries[movie_id] = (line, text, title, _genres(genres, file.table))
     rejects = Rejects.of(file.name, width, bad)
     if not entries:
-        told = Tally.of(rejects, len(rejects)).lines() or ["It holds a header only."]
+        told = RejectCounts.of(rejects, len(rejects)).lines() or ["It holds a header only."]
         raise DatasetError(
             "\n".join([f"{file.shown}: no movie can be loaded.", *told])
             + f"\nEach row must read like {file.table.example} ({','.join(file.table.columns)}); correct the "
@@ -140,15 +140,15 @@ def _genres(values: list[str], table: Table) -> list[str]:
     return [genre for part in text.split("|") if (genre := part.strip())]
 
 
-def _id(text: str) -> int | Reason:
+def _id(text: str) -> int | RejectReason:
     """Movie id, or why it is none."""
     digits = text.strip()
     if not digits:
-        return Reason.MISSING_MOVIE
+        return RejectReason.MISSING_MOVIE
     number = whole_number(digits)
     if number is None:
-        return Reason.MOVIE_NOT_INTEGER
-    return number if 1 <= number <= MAX_ID else Reason.MOVIE_RANGE
+        return RejectReason.MOVIE_NOT_INTEGER
+    return number if 1 <= number <= MAX_ID else RejectReason.MOVIE_RANGE
 
 
 Links = dict[int, tuple[str | None, int | None]]
@@ -164,17 +164,17 @@ def _read_links(file: DataFile | None, known: Container[int], movies: str) -> tu
         movie_id = _id(number)
         imdb_found = _IMDB.fullmatch(imdb.strip())
         tmdb_id = whole_number(tmdb.strip())
-        if isinstance(movie_id, Reason):
+        if isinstance(movie_id, RejectReason):
             bad.append((line, movie_id, 0, text))
         elif movie_id not in known:
-            bad.append((line, Reason.UNKNOWN_MOVIE, movie_id, text))
+            bad.append((line, RejectReason.UNKNOWN_MOVIE, movie_id, text))
         elif imdb.strip() and not imdb_found:
-            bad.append((line, Reason.IMDB_ID, 0, text))
+            bad.append((line, RejectReason.IMDB_ID, 0, text))
         elif tmdb.strip() and not (tmdb_id is not None and 1 <= tmdb_id <= MAX_ID):
-            bad.append((line, Reason.TMDB_ID, 0, text))
+            bad.append((line, RejectReason.TMDB_ID, 0, text))
         else:
             if movie_id in links:
-                bad.append((links[movie_id][0], Reason.DUPLICATE_LINK, line, links[movie_id][1]))
+                bad.append((links[movie_id][0], RejectReason.DUPLICATE_LINK, line, links[movie_id][1]))
             # As a number it has lost the zeros in front.
             imdb_id = f"tt{imdb_found[1].zfill(_IMDB_DIGITS)}" if imdb_found else None
             links[movie_id] = (line, text, imdb_id, tmdb_id)
@@ -211,7 +211,7 @@ def _rows(file: DataFile, bad: list[RejectedRow], numbers: int = 1) -> tuple[int
         return found
 
     def is_row(fields: Sequence[str]) -> bool:
-        return len(fields) == header.width and not isinstance(_id(values(fields)[0]), Reason)
+        return len(fields) == header.width and not isinstance(_id(values(fields)[0]), RejectReason)
 
     def split(texts: Sequence[str]) -> Iterator[tuple[int, str, list[str] | None]]:
         if table.separator is None:
@@ -225,13 +225,13 @@ def _rows(file: DataFile, bad: list[RejectedRow], numbers: int = 1) -> tuple[int
             if not line.strip():
                 continue
             if "\0" in line:
-                bad.append((number, Reason.NUL_BYTE, 0, text))
+                bad.append((number, RejectReason.NUL_BYTE, 0, text))
             elif fields is None:
-                bad.append((number, Reason.MALFORMED, 0, text))
+                bad.append((number, RejectReason.MALFORMED, 0, text))
             elif len(fields) == header.width:
                 yield number, text, values(fields)
             else:
-                bad.append((number, Reason.FIELD_COUNT, len(fields), text))
+                bad.append((number, RejectReason.FIELD_COUNT, len(fields), text))
 
     return header.width, rows()
 

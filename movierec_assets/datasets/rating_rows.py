@@ -22,8 +22,8 @@ import numpy.typing as npt
 import polars as pl
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.rejects import Reason
-from movierec_assets.datasets.tables import Header
+from movierec_assets.datasets.file_format import Header
+from movierec_assets.datasets.rejects import RejectReason
 from movierec_assets.datasets.times import parse_time, parse_times
 from movierec_assets.datasets.whole_numbers import LARGEST_EXACT, NUMBER, whole_number
 
@@ -38,12 +38,17 @@ _SPACES = str.maketrans("\t\n\v\f\r", "     ")
 BLANK = 255
 """Code of a line without anything on it, which is no row."""
 
-_MISSING_REASONS = (Reason.MISSING_USER, Reason.MISSING_MOVIE, Reason.MISSING_RATING, Reason.MISSING_TIMESTAMP)
+_MISSING_REASONS = (
+    RejectReason.MISSING_USER,
+    RejectReason.MISSING_MOVIE,
+    RejectReason.MISSING_RATING,
+    RejectReason.MISSING_TIMESTAMP,
+)
 _SHAPE_REASONS = (
-    Reason.USER_NOT_INTEGER,
-    Reason.MOVIE_NOT_INTEGER,
-    Reason.RATING_NOT_NUMBER,
-    Reason.TIMESTAMP_NOT_INTEGER,
+    RejectReason.USER_NOT_INTEGER,
+    RejectReason.MOVIE_NOT_INTEGER,
+    RejectReason.RATING_NOT_NUMBER,
+    RejectReason.TIMESTAMP_NOT_INTEGER,
 )
 _QUOTE, _COMMA, _NEWLINE = b'",\n'
 _BEFORE_FIELD = np.frombuffer(b",\n", np.uint8)
@@ -80,7 +85,7 @@ class ParsedRows:
     rating : float64 array
         Stars; 0 where `code` is not 0.
     code : uint8 array
-        0, a `Reason`, or `BLANK`.
+        0, a `RejectReason`, or `BLANK`.
     detail : int64 array
         Number of fields found, where that is the reason.
     assumed_utc : bool array
@@ -142,11 +147,11 @@ def parse_line(line: bytes, header: Header) -> Row:
         try:
             fields = next(csv.reader([text], skipinitialspace=True, strict=True))
         except (csv.Error, StopIteration):
-            return _no_row(Reason.MALFORMED)
+            return _no_row(RejectReason.MALFORMED)
     else:
         fields = text.split(",")
     if len(fields) != header.width:
-        return _no_row(Reason.FIELD_COUNT, len(fields))
+        return _no_row(RejectReason.FIELD_COUNT, len(fields))
     values = [fields[position].strip(" ") for position in header.positions]
     for value, reason in zip(values, _MISSING_REASONS, strict=True):
         if value.lower() in _MISSING:

@@ -24,7 +24,7 @@ LONGEST_TEXT = 2_000
 """Characters of a rejected line that are kept."""
 
 
-class Reason(IntEnum):
+class RejectReason(IntEnum):
     """Why a row did not load; 0 is reserved for rows that did."""
 
     FIELD_COUNT = 1
@@ -54,53 +54,56 @@ class Reason(IntEnum):
 
 
 # The compact reason, and what is said behind it about one row. {detail} is a number the reader kept.
-_WORDING: dict[Reason, tuple[str, str]] = {
-    Reason.FIELD_COUNT: ("wrong number of fields", ": expected {fields} fields, found {detail}"),
-    Reason.MALFORMED: ("quotes that do not close or do not enclose the whole field", ""),
-    Reason.MISSING_USER: ("missing user id", ""),
-    Reason.MISSING_MOVIE: ("missing movie id", ""),
-    Reason.MISSING_RATING: ("missing rating", ""),
-    Reason.MISSING_TIMESTAMP: ("missing timestamp", ""),
-    Reason.MISSING_TITLE: ("missing title", ""),
-    Reason.USER_NOT_INTEGER: ("user id is not an integer", ""),
-    Reason.MOVIE_NOT_INTEGER: ("movie id is not an integer", ""),
-    Reason.RATING_NOT_NUMBER: ("rating is not a number", ""),
-    Reason.TIMESTAMP_NOT_INTEGER: ("timestamp is neither a whole number of seconds nor an ISO 8601 time", ""),
-    Reason.USER_RANGE: (f"user id outside 1 to {MAX_ID}", ""),
-    Reason.USER_RESERVED: (f"user id from {FIRST_APP_USER_ID} up is reserved for accounts created in the app", ""),
-    Reason.MOVIE_RANGE: (f"movie id outside 1 to {MAX_ID}", ""),
-    Reason.UNKNOWN_MOVIE: ("unknown movie", ": {detail} is not in {movies}"),
-    Reason.RATING_GRID: ("rating off the half-star grid 0.5 to 5.0", ""),
-    Reason.TIMESTAMP_RANGE: ("impossible timestamp", ": {detail} is not between 1970 and tomorrow in seconds"),
-    Reason.DUPLICATE_RATING: ("duplicate (user, movie) pair", ": line {detail} wins"),
-    Reason.DUPLICATE_MOVIE: ("duplicate movie id", ": line {detail} wins"),
-    Reason.DUPLICATE_LINK: ("duplicate movie id in links", ": line {detail} wins"),
-    Reason.IMDB_ID: ("IMDb id is not a number", ""),
-    Reason.TMDB_ID: (f"TMDB id is not an integer in 1 to {MAX_ID}", ""),
-    Reason.NUL_BYTE: ("NUL byte in the row", ""),
-    Reason.TRUNCATED: (
+_WORDING: dict[RejectReason, tuple[str, str]] = {
+    RejectReason.FIELD_COUNT: ("wrong number of fields", ": expected {fields} fields, found {detail}"),
+    RejectReason.MALFORMED: ("quotes that do not close or do not enclose the whole field", ""),
+    RejectReason.MISSING_USER: ("missing user id", ""),
+    RejectReason.MISSING_MOVIE: ("missing movie id", ""),
+    RejectReason.MISSING_RATING: ("missing rating", ""),
+    RejectReason.MISSING_TIMESTAMP: ("missing timestamp", ""),
+    RejectReason.MISSING_TITLE: ("missing title", ""),
+    RejectReason.USER_NOT_INTEGER: ("user id is not an integer", ""),
+    RejectReason.MOVIE_NOT_INTEGER: ("movie id is not an integer", ""),
+    RejectReason.RATING_NOT_NUMBER: ("rating is not a number", ""),
+    RejectReason.TIMESTAMP_NOT_INTEGER: ("timestamp is neither a whole number of seconds nor an ISO 8601 time", ""),
+    RejectReason.USER_RANGE: (f"user id outside 1 to {MAX_ID}", ""),
+    RejectReason.USER_RESERVED: (
+        f"user id from {FIRST_APP_USER_ID} up is reserved for accounts created in the app",
+        "",
+    ),
+    RejectReason.MOVIE_RANGE: (f"movie id outside 1 to {MAX_ID}", ""),
+    RejectReason.UNKNOWN_MOVIE: ("unknown movie", ": {detail} is not in {movies}"),
+    RejectReason.RATING_GRID: ("rating off the half-star grid 0.5 to 5.0", ""),
+    RejectReason.TIMESTAMP_RANGE: ("impossible timestamp", ": {detail} is not between 1970 and tomorrow in seconds"),
+    RejectReason.DUPLICATE_RATING: ("duplicate (user, movie) pair", ": line {detail} wins"),
+    RejectReason.DUPLICATE_MOVIE: ("duplicate movie id", ": line {detail} wins"),
+    RejectReason.DUPLICATE_LINK: ("duplicate movie id in links", ": line {detail} wins"),
+    RejectReason.IMDB_ID: ("IMDb id is not a number", ""),
+    RejectReason.TMDB_ID: (f"TMDB id is not an integer in 1 to {MAX_ID}", ""),
+    RejectReason.NUL_BYTE: ("NUL byte in the row", ""),
+    RejectReason.TRUNCATED: (
         "truncated last line",
         ": it has no line end, and its time {detail} is before 1995 or cut off",
     ),
 }
 
 INCOMPLETE = (
-    Reason.FIELD_COUNT,
-    Reason.MALFORMED,
-    Reason.MISSING_USER,
-    Reason.MISSING_MOVIE,
-    Reason.MISSING_RATING,
-    Reason.MISSING_TIMESTAMP,
+    RejectReason.FIELD_COUNT,
+    RejectReason.MALFORMED,
+    RejectReason.MISSING_USER,
+    RejectReason.MISSING_MOVIE,
+    RejectReason.MISSING_RATING,
+    RejectReason.MISSING_TIMESTAMP,
 )
 """Reasons of rows in which not every column has a value."""
 
 
-def wording(reason: Reason, detail: object, fields: int = 0, movies: str = "movies.csv") -> str:
+def wording(reason: RejectReason, detail: object, fields: int = 0, movies: str = "movies.csv") -> str:
     """The full reason of a row.
 
     Parameters
     ----------
-    reason : Reason
+    reason : RejectReason
     detail : object
         Put where the reason mentions a number.
     fields : int
@@ -128,7 +131,7 @@ class Rejects:
     line : int64 array, shape (n,)
         Physical line, 1-based.
     code : uint8 array, shape (n,)
-        A `Reason` each.
+        A `RejectReason` each.
     detail : int64 array, shape (n,)
         The number that the reason's wording mentions, if it mentions one.
     text : polars.Series of str, length n
@@ -149,7 +152,7 @@ class Rejects:
 
     @classmethod
     def of(
-        cls, file: str, fields: int, rows: Sequence[tuple[int, Reason, int, str]], movies: str = "movies.csv"
+        cls, file: str, fields: int, rows: Sequence[tuple[int, RejectReason, int, str]], movies: str = "movies.csv"
     ) -> Rejects:
         """Build from (line, reason, detail, text) rows in any order."""
         rows = sorted(rows)
@@ -180,10 +183,10 @@ class Rejects:
         """Count the rows of each compact reason, most frequent first."""
         codes, counts = np.unique(self.code, return_counts=True)
         order = np.argsort(-counts, kind="stable")
-        return {self.compact(Reason(int(codes[i]))): int(counts[i]) for i in order}
+        return {self.compact(RejectReason(int(codes[i]))): int(counts[i]) for i in order}
 
     @staticmethod
-    def compact(reason: Reason) -> str:
+    def compact(reason: RejectReason) -> str:
         """The reason without what is said about one row."""
         return _WORDING[reason][0]
 
@@ -202,4 +205,4 @@ class Rejects:
         return self.chosen(np.arange(min(count, len(self))))
 
     def _wording(self, code: np.uint8, detail: np.int64) -> str:
-        return wording(Reason(int(code)), detail, self.fields, self.movies)
+        return wording(RejectReason(int(code)), detail, self.fields, self.movies)

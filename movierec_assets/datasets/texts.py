@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from movierec_assets.datasets.file_format import open_file
 from movierec_assets.datasets.rating_rows import lines_of, read_blocks
 from movierec_assets.datasets.rejects import clean_text
-from movierec_assets.datasets.tables import open_file
 
 
 def text_of_lines(path: Path, lines: npt.NDArray[np.int64]) -> pl.Series:

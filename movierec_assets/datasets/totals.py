@@ -1,6 +1,6 @@
 """How often each movie got which stars, and how many ratings each user gave.
 
-Belongs here: counting, and taking counts back. Does not: storing them.
+Belongs here: adding and subtracting counts. Does not: storing them.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from movierec_assets.datasets.rating_scan import Accepted
+from movierec_assets.ratings import RatingColumns
 
 _STAR_BITS = 4
-"""Of a movie and its stars as one number: the half stars are its lowest bits, the movie's id the others."""
+"""A movie and its stars are one number: the lowest bits are half stars, the others the movie's id."""
 _FEW_GROUPS = 1 << 18
-"""Groups that are kept apart, block by block, before they are added up."""
+"""Groups that are kept block by block before they are added up."""
 
 
 class Totals:
     """Counts by movie and stars, and by user, added up block by block."""
 
     def __init__(self) -> None:
-        self._stars = _Tally()
-        self._users = _Tally()
+        self._stars = _Counts()
+        self._users = _Counts()
 
-    def add(self, rows: Accepted, sign: int = 1) -> None:
-        """Count rows; with a `sign` of -1, take them back."""
+    def add(self, rows: RatingColumns, sign: int = 1) -> None:
+        """Add the counts of some rows, or subtract them with a `sign` of -1."""
         # As one number, a movie and its stars are counted in a tenth of the time that two columns take.
         halves = (rows.rating * 2).astype(np.int64)
         self._stars.add((rows.movie_id.astype(np.int64) << _STAR_BITS) | halves, sign)
@@ -45,15 +45,15 @@ class Totals:
         return self._users.frame().select(user_id=pl.col("key").cast(pl.Int32), ratings="ratings")
 
 
-class _Tally:
-    """How often each number came; memory for the numbers that differ, however many blocks hold them."""
+class _Counts:
+    """How often each number occurred; memory grows with the distinct numbers, not with the blocks."""
 
     def __init__(self) -> None:
         self._whole = pl.DataFrame(schema={"key": pl.Int64, "ratings": pl.Int64})
         self._parts: list[pl.DataFrame] = []
 
     def add(self, keys: npt.NDArray[np.int64], sign: int) -> None:
-        """Count numbers, or take them back."""
+        """Add how often each number occurs, or subtract it with a `sign` of -1."""
         block = pl.DataFrame({"key": keys})
         self._parts.append(block.group_by("key").agg(pl.len().cast(pl.Int64).alias("ratings") * sign))
         if sum(part.height for part in self._parts) > max(_FEW_GROUPS, self._whole.height):

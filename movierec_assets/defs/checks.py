@@ -20,7 +20,7 @@ from dagster import (
 from scipy.sparse import csr_matrix
 
 from movierec_assets.datasets.judgement import ALWAYS_ALLOWED
-from movierec_assets.datasets.rejects import Reason, Rejects
+from movierec_assets.datasets.rejects import RejectReason, Rejects
 from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.progress import report_progress
@@ -55,7 +55,7 @@ def most_rows_loaded(postgres: PostgresResource) -> AssetCheckResult:
     load = postgres.open().last_load("ratings")
     read = load.details["rows_read"] if load else 0
     rejected = load.details["rejected"] if load else {}
-    superseded = rejected.get(Rejects.compact(Reason.DUPLICATE_RATING), 0)
+    superseded = rejected.get(Rejects.compact(RejectReason.DUPLICATE_RATING), 0)
     invalid, limit = sum(rejected.values()) - superseded, get_settings().max_rejected_share
     share = invalid / read if read else 1.0
     too_many = share > limit and invalid > ALWAYS_ALLOWED

@@ -1,6 +1,6 @@
-"""From files to tables: movies, ratings, and the users worth learning from.
+"""From files to tables: movies, ratings, and the users who are learned from.
 
-Belongs here: the assets of the group `ingestion`. Reading files is in `datasets`, loading in `tables.loading`.
+Belongs here: the assets of the group `ingestion`. Does not: reading files (`datasets`), loading (`tables.loading`).
 
 Dagster concept: software-defined assets, https://docs.dagster.io/guides/build/assets
 """
@@ -23,6 +23,7 @@ from movierec_assets.defs.presentation import (
 )
 from movierec_assets.defs.progress import megabytes, report_progress
 from movierec_assets.defs.sources import require_ratings, sources_of
+from movierec_assets.ratings import ELIGIBLE_ABOVE
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource
 from movierec_assets.resources.provenance import SOURCES
 from movierec_assets.sql import read_sql
@@ -61,7 +62,7 @@ def raw_movies(
         f"Comparing {located.files.movie_file.name} with what was loaded",
         lambda log: load_movies(database, located.files, megabytes(log, "Looked over")),
     )
-    context.log.info(_told("movies", loaded))
+    context.log.info(_outcome("movies", loaded))
     return MaterializeResult(
         data_version=DataVersion(loaded.content_hash), metadata=_about_movies(loaded, located, database)
     )
@@ -77,7 +78,7 @@ def raw_movies(
         user_id=("integer", "MovieLens id; primary key with movie_id"),
         movie_id=("integer", "In raw_movies"),
         rating=("real", "0.5 to 5.0 stars in half stars"),
-        line=("integer", "Of the file of ratings, from 1; 0 where the row did not come from a file"),
+        line=("integer", "Line in the file of ratings, from 1; 0 where the row did not come from a file"),
         rated_at=("timestamptz", "UTC"),
     )
     | {"table": f"{SCHEMA}.ratings"},
@@ -85,7 +86,7 @@ def raw_movies(
 def raw_ratings(
     context: AssetExecutionContext, postgres: PostgresResource, dataset: DatasetResource
 ) -> MaterializeResult[None]:
-    """Every valid rating of the dataset's file, one per user and movie; the rest is kept in `rejected_ratings`.
+    """Every valid rating of the dataset's file, one per user and movie; other rows are kept in `rejected_ratings`.
 
     Where the catalogue is empty or older than the file of movies, it is loaded first and recorded as raw_movies.
     """
@@ -97,7 +98,7 @@ def raw_ratings(
         lambda log: load_ratings(database, located.files, megabytes(log, "Read"), log),
     )
     if loaded.movies is not None:
-        context.log.info(f"{_told('movies', loaded.movies)}, because raw_movies did not hold those of the dataset")
+        context.log.info(f"{_outcome('movies', loaded.movies)}, because raw_movies did not hold those of the dataset")
         context.log_event(
             AssetMaterialization(
                 asset_key=raw_movies.key,
@@ -105,7 +106,7 @@ def raw_ratings(
                 tags={DATA_VERSION_TAG: loaded.movies.content_hash},
             )
         )
-    context.log.info(_told("ratings", loaded))
+    context.log.info(_outcome("ratings", loaded))
     rejected, name_of_file = loaded.details["rejected"], loaded.details.get("name", "ratings.csv")
     if rejected:
         context.log.warning(f"{sum(rejected.values()):,} rows did not load, see {SCHEMA}.rejected_ratings: {rejected}")
@@ -151,14 +152,14 @@ def raw_ratings(
     code_version="1",
     metadata=schema(
         user_id=("integer", "Unique"),
-        ratings=("integer", "Ratings of the user, in the file and in the app; more than five"),
+        ratings=("integer", f"Ratings of the user, in the file and in the app; more than {ELIGIBLE_ABOVE}"),
     )
     | {"table": f"{SCHEMA}.eligible_users"},
 )
 def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
-    """Users with more than five ratings: a materialized view over the file's and the app's ratings.
+    """Users with enough ratings to be learned from: a materialized view over the ratings of the file and of the app.
 
-    Refreshed concurrently, so readers are never kept waiting.
+    It is refreshed concurrently: readers do not wait.
     """
     database = postgres.open()
     require_ratings(database, "eligible_users")
@@ -179,7 +180,7 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     report_progress(context.log, "Counting ratings of each user", lambda _: refresh())
     count, fewest, median, most = database.rows(read_sql("users_by_ratings"))[0]
     users = database.scalar(f"SELECT count(*) FROM {SCHEMA}.rating_users")
-    context.log.info(f"{count:,} of {users:,} users have more than five ratings")
+    context.log.info(f"{count:,} of {users:,} users have more than {ELIGIBLE_ABOVE} ratings")
     preview = database.rows(
         f"SELECT user_id, ratings FROM {SCHEMA}.eligible_users ORDER BY ratings DESC, user_id LIMIT 5"
     )
@@ -217,7 +218,7 @@ def _about_movies(loaded: Loaded, located: Located, database: Database) -> dict[
     }
 
 
-def _told(what: str, loaded: Loaded) -> str:
+def _outcome(what: str, loaded: Loaded) -> str:
     count = loaded.details["rows"]
     if loaded.appended is not None:
         return f"Merged {loaded.appended:,} new rows: {count:,} {what} now"

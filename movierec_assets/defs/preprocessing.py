@@ -10,7 +10,6 @@ import pandas as pd
 import polars as pl
 from dagster import AssetExecutionContext, AssetOut, MetadataValue, Output, asset, multi_asset
 
-from movierec_assets.datasets.evidence import MORE_RATINGS_THAN
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import (
     DATA_TEAM,
@@ -24,6 +23,7 @@ from movierec_assets.defs.presentation import (
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.sources import NothingLoadedError, require_ratings, sources_of
 from movierec_assets.models.version import POSITIVE_THRESHOLD
+from movierec_assets.ratings import ELIGIBLE_ABOVE, RatingColumns
 from movierec_assets.recsys.errors import RecsysError, no_positives
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.split import leave_latest_out
@@ -86,14 +86,7 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     movies, counts = counts_of(positives.movie_id)
     best_liked = np.argsort(-counts, kind="stable")[:10]
     titles = titles_of(database, movies[best_liked])
-    frame = pd.DataFrame(
-        {
-            "user_id": positives.user_id,
-            "movie_id": positives.movie_id,
-            "rating": positives.rating,
-            "rated_at": positives.rated_at,
-        }
-    )
+    frame = pd.DataFrame(vars(positives))
     context.add_output_metadata(
         {
             SOURCES: MetadataValue.json(sources),
@@ -116,11 +109,11 @@ def _no_positives(database: Database, threshold: float) -> RecsysError | Nothing
                    max(c.rating) FILTER (WHERE e.user_id IS NOT NULL)
             FROM {SCHEMA}.current_ratings c LEFT JOIN {SCHEMA}.eligible_users e USING (user_id)"""
     )[0]
-    waiting = database.scalar(f"SELECT count(*) FROM {SCHEMA}.user_totals WHERE ratings > {MORE_RATINGS_THAN}")
+    waiting = database.scalar(f"SELECT count(*) FROM {SCHEMA}.user_totals WHERE ratings > {ELIGIBLE_ABOVE}")
     if eligible == 0 and waiting:
         return NothingLoadedError(
             f"positive_ratings was materialized before eligible_users, which holds nobody yet; {waiting:,} users have "
-            f"more than {MORE_RATINGS_THAN} ratings. Materialize eligible_users first, or run the job `everything` "
+            f"more than {ELIGIBLE_ABOVE} ratings. Materialize eligible_users first, or run the job `everything` "
             "(`movierec run`), which makes all assets in order."
         )
     load = database.last_load("ratings")
@@ -154,9 +147,9 @@ def split_matrices(
 ) -> tuple[Output[Interactions], Output[Interactions], Output[Interactions], Output[pd.DataFrame]]:
     """Leave-latest-out: the latest positives of each user are test, of the rest the latest are validation."""
     recorded = record(context.instance, "positive_ratings")
-    columns = [positive_ratings[name].to_numpy() for name in ("user_id", "movie_id", "rating", "rated_at")]
+    positives = RatingColumns.of(positive_ratings)
     split, ids = report_progress(
-        context.log, f"Dividing {len(positive_ratings):,} positives in time", lambda _: leave_latest_out(*columns)
+        context.log, f"Dividing {len(positives):,} positives in time", lambda _: leave_latest_out(positives)
     )
     history = split.before("test")
     evaluated = split.evaluated_users("test", history)

@@ -1,6 +1,7 @@
 """From the champion to tables that are read by key: per user, per movie, and for everybody.
 
-Belongs here: the assets of the group `serving`. Ranking is in `recsys`, the swap in `tables.database`.
+Belongs here: the assets of the group `serving`. Does not: ranking (see `recsys`), or the replacement of a table (see
+`tables.database`).
 """
 
 from collections.abc import Iterator
@@ -23,14 +24,19 @@ from movierec_assets.resources.configurable import PostgresResource, RegistryRes
 from movierec_assets.resources.provenance import SOURCES
 from movierec_assets.serving.everybody import Tally, for_everybody
 from movierec_assets.settings import get_settings
-from movierec_assets.tables.binary_copy import Columns, Kind
+from movierec_assets.tables.binary_copy import Columns
 from movierec_assets.tables.database import SCHEMA
 from movierec_assets.tables.histories import titles_of
+from movierec_assets.tables.served import POPULAR_MOVIES, SIMILAR_MOVIES, USER_RECOMMENDATIONS, ServedTable
 
 PER_USER = 20
 PER_MOVIE = 20
 POPULAR = 1000
-_VERSION = ("integer", "Version of movierec-als that made the row")
+
+
+def _described(table: ServedTable) -> dict[str, Any]:
+    """Metadata of the asset that writes a table."""
+    return schema(**table.columns) | {"table": f"{SCHEMA}.{table.name}"}
 
 
 @asset(
@@ -39,22 +45,15 @@ _VERSION = ("integer", "Version of movierec-als that made the row")
     kinds={"postgres"},
     owners=[MODEL_TEAM],
     code_version="2",
-    metadata=schema(
-        user_id=("integer", "Everybody with a rating; primary key with rank"),
-        rank=("smallint", "From 1, best first"),
-        movie_id=("integer", "Not rated by the user"),
-        score=("real", "Predicted preference, comparable within a user; 0 where popularity had to do"),
-        model_version=_VERSION,
-    )
-    | {"table": f"{SCHEMA}.user_recommendations"},
+    metadata=_described(USER_RECOMMENDATIONS),
 )
 def user_recommendations(
     context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
 ) -> MaterializeResult[None]:
     """The champion's 20 best movies for every user, none of which the user has rated.
 
-    Users are folded in from their ratings as they stand now. Who has liked nothing yet gets the most popular movies,
-    with score 0.
+    Users are folded in from the ratings that they have now. A user without likes gets the most popular movies, with
+    score 0.
     """
     database = postgres.open()
     served = load_champion(registry.open(), database)
@@ -72,24 +71,15 @@ def user_recommendations(
                 yield _long(lists.user_ids, lists.movie_ids, lists.scores, champion, "user_id", "movie_id")
             log("Indexing recommendations")
 
-        with database.replace("user_recommendations", log) as replacement:
-            return replacement.write_parts(parts(), kinds)
+        with database.replace(USER_RECOMMENDATIONS.name, log) as replacement:
+            return replacement.write_parts(parts(), USER_RECOMMENDATIONS.kinds)
 
-    kinds: dict[str, Kind] = {
-        "user_id": "integer",
-        "rank": "smallint",
-        "movie_id": "integer",
-        "score": "real",
-        "model_version": "integer",
-    }
     written = report_progress(context.log, "Reading ratings", write)
     context.log.info(f"Wrote {written:,} recommendations")
     titles = titles_of(database, sorted({movie for example in counted.examples for movie in example.movie_ids}))
     return MaterializeResult(
         metadata={
-            **rows(written),
-            **peak_memory(),
-            **_about(champion),
+            **_about(champion, written),
             SOURCES: MetadataValue.json(sources),
             "users": MetadataValue.int(counted.users),
             "users_with_full_lists": MetadataValue.int(counted.with_full_lists),
@@ -113,14 +103,7 @@ def user_recommendations(
     kinds={"postgres"},
     owners=[MODEL_TEAM],
     code_version="1",
-    metadata=schema(
-        movie_id=("integer", "Primary key with rank"),
-        rank=("smallint", "From 1, nearest first"),
-        similar_movie_id=("integer", "Another movie"),
-        score=("real", "Cosine of the movies' factors, at most 1"),
-        model_version=_VERSION,
-    )
-    | {"table": f"{SCHEMA}.similar_movies"},
+    metadata=_described(SIMILAR_MOVIES),
 )
 def similar_movies(
     context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
@@ -133,31 +116,22 @@ def similar_movies(
     movie_ids = recommender.ids.movie_ids
     neighbours = recommender.movie_ids_of(lists)
     columns = _long(movie_ids, neighbours, lists.scores, champion, "movie_id", "similar_movie_id")
-    kinds: dict[str, Kind] = {
-        "movie_id": "integer",
-        "rank": "smallint",
-        "similar_movie_id": "integer",
-        "score": "real",
-        "model_version": "integer",
-    }
-    with database.replace("similar_movies", context.log.info) as replacement:
-        written = replacement.write(columns, kinds)
+    with database.replace(SIMILAR_MOVIES.name, context.log.info) as replacement:
+        written = replacement.write(columns, SIMILAR_MOVIES.kinds)
     best_known = np.argsort(-recommender.likes, kind="stable")[:8]
     titles = titles_of(database, np.unique([movie_ids[best_known], *neighbours[best_known, :3].T]))
     return MaterializeResult(
         metadata={
-            **rows(written),
-            **peak_memory(),
-            **_about(champion),
+            **_about(champion, written),
             "movies": MetadataValue.int(len(movie_ids)),
             "preview": table(
                 ["movie", "similar"],
                 [
                     [
-                        titles.get(int(movie_ids[at]), "?"),
-                        "; ".join(titles.get(int(movie), "?") for movie in neighbours[at, :3] if movie >= 0),
+                        titles.get(int(movie_ids[row]), "?"),
+                        "; ".join(titles.get(int(movie), "?") for movie in neighbours[row, :3] if movie >= 0),
                     ]
-                    for at in best_known
+                    for row in best_known
                 ],
             ),
         }
@@ -170,52 +144,45 @@ def similar_movies(
     kinds={"postgres"},
     owners=[MODEL_TEAM],
     code_version="1",
-    metadata=schema(
-        rank=("integer", "From 1; primary key"),
-        movie_id=("integer", "Movie"),
-        score=("real", "Users who liked it"),
-        model_version=_VERSION,
-    )
-    | {"table": f"{SCHEMA}.popular_movies"},
+    metadata=_described(POPULAR_MOVIES),
 )
 def popular_movies(
     context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
 ) -> MaterializeResult[None]:
-    """The movies that most users liked, for people of whom nothing is known."""
+    """The movies that most users liked, for people without a rating."""
     database = postgres.open()
     served = load_champion(registry.open(), database)
     champion, recommender = served.version, served.recommender
     lists = recommender.for_nobody(min(POPULAR, len(recommender.ids.movie_ids)))
     movie_ids = recommender.movie_ids_of(lists)[0]
-    kinds: dict[str, Kind] = {"rank": "integer", "movie_id": "integer", "score": "real", "model_version": "integer"}
     columns = {
         "rank": np.arange(1, len(movie_ids) + 1),
         "movie_id": movie_ids,
         "score": lists.scores[0],
         "model_version": np.full(len(movie_ids), champion.number),
     }
-    with database.replace("popular_movies", context.log.info) as replacement:
-        written = replacement.write(columns, kinds)
+    with database.replace(POPULAR_MOVIES.name, context.log.info) as replacement:
+        written = replacement.write(columns, POPULAR_MOVIES.kinds)
     titles = titles_of(database, movie_ids[:10])
     return MaterializeResult(
         metadata={
-            **rows(written),
-            **peak_memory(),
-            **_about(champion),
+            **_about(champion, written),
             "preview": table(
                 ["rank", "title", "likes"],
                 [
-                    [at + 1, titles.get(int(movie), "?"), int(lists.scores[0][at])]
-                    for at, movie in enumerate(movie_ids[:10])
+                    [rank, titles.get(int(movie), "?"), int(likes)]
+                    for rank, (movie, likes) in enumerate(zip(movie_ids[:10], lists.scores[0], strict=False), start=1)
                 ],
             ),
         }
     )
 
 
-def _about(champion: Version) -> dict[str, Any]:
-    """Which version made the rows, and of which dataset that is."""
+def _about(champion: Version, written: int) -> dict[str, Any]:
+    """Metadata of each table: rows, memory, the version that made the rows, and its dataset."""
     return {
+        **rows(written),
+        **peak_memory(),
         "model_version": MetadataValue.int(champion.number),
         "dataset": MetadataValue.text(str(champion.dataset or "unknown")),
     }
@@ -224,7 +191,7 @@ def _about(champion: Version) -> dict[str, Any]:
 def _long(
     owners: IntArray, found: IntArray, scores: FloatArray, champion: Version, owner_name: str, found_name: str
 ) -> dict[str, Any]:
-    """Lists as columns of a table, empty places left out."""
+    """Lists as columns of a table, without empty positions."""
     filled = found >= 0
     n, k = found.shape
     return {

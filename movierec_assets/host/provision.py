@@ -19,6 +19,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.progress import Log
 from movierec_assets.settings import DatabaseUrls, Settings
+from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
 from movierec_assets.tables.migrations import latest_version, migrate, read_version
 
@@ -55,7 +56,7 @@ def provision(settings: Settings, log: Log = lambda _: None) -> None:
     with ratings.connect() as connection:
         connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+            take_lock(cursor, _LOCK, until="session ends")
         migrate(ratings, log)
         if mlflow in stamps:
             _once(connection, mlflow, stamps[mlflow], lambda: _upgrade_mlflow(urls.mlflow, log))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from movierec_assets.datasets.duplicates import pair_key
-from movierec_assets.datasets.identity import SAME_PAIRS, Catalogue, PairSample
+from movierec_assets.datasets.identity import SAME_PAIRS, Catalogue, PairSketch
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import OtherDatasetError, VersionFilesError
 from movierec_assets.models.registry import ModelRegistry
@@ -99,7 +99,7 @@ def recognize_champion(registry: ModelRegistry, database: Database) -> None:
         recommender = registry.load(champion)
     except VersionFilesError:
         return
-    likes = PairSample()
+    likes = PairSketch()
     users = np.repeat(recommender.ids.user_ids.astype(np.int32), np.diff(recommender.seen.indptr))
     likes.add(pair_key(users, recommender.ids.movie_ids.astype(np.int32)[recommender.seen.indices]))
     shares = [likes.share_of_smaller(contents.pairs) for _, contents in known]

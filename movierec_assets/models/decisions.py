@@ -38,8 +38,10 @@ from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, LearningProblem, OtherData, Version, other_data
 from movierec_assets.recsys.promotion import HELD, Decision
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import SCHEMA, Database
-from movierec_assets.tables.known_datasets import SERVED_TABLES, DatasetRef, loaded_dataset
+from movierec_assets.tables.known_datasets import DatasetRef, loaded_dataset
+from movierec_assets.tables.served import SERVED_TABLES
 
 __all__ = ["Hold", "Loss", "OtherData", "PromotionTransaction", "Promotions", "Record"]
 
@@ -185,8 +187,8 @@ class Promotions:
         found = {}
         for table in SERVED_TABLES:
             # All rows of a table are of one version, because the table is replaced as a whole.
-            rows = self._database.rows(f"SELECT model_version FROM {SCHEMA}.{table} LIMIT 1")
-            found[table] = int(rows[0][0]) if rows else None
+            rows = self._database.rows(f"SELECT model_version FROM {SCHEMA}.{table.name} LIMIT 1")
+            found[table.name] = int(rows[0][0]) if rows else None
         return found
 
     @contextmanager
@@ -217,7 +219,7 @@ class Promotions:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{max(1, int(wait * 1000))}ms"])
                 try:
-                    cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [f"{SCHEMA}.promotion"])
+                    take_lock(cursor, "promotion", until="session ends")
                 except errors.LockNotAvailable as error:
                     raise PromotionBusyError(wait) from error
                 # Decisions are written on the connection of the lock: when that is lost, nothing is written.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from movierec_assets.errors import ExplainedError
+from movierec_assets.ratings import ELIGIBLE_ABOVE
 
 
 class RecsysError(ExplainedError, ValueError):
@@ -21,7 +22,7 @@ def no_positives(
     ratings, users : int
         All of them.
     eligible : int
-        Users with more than five ratings.
+        Users with more than `ELIGIBLE_ABOVE` ratings.
     best : float or None
         The best rating that any of those gave.
     threshold : float
@@ -30,11 +31,11 @@ def no_positives(
     found = f"None of the {ratings:,} ratings in {source} is a positive"
     if eligible == 0 or best is None:
         return RecsysError(
-            f"{found}: only users with more than five ratings are learned from, and none of the {users:,} users has "
-            "that many. Load a dataset with more ratings per user."
+            f"{found}: only users with more than {ELIGIBLE_ABOVE} ratings are learned from, and none of the {users:,} "
+            "users has that many. Load a dataset with more ratings per user."
         )
     return RecsysError(
-        f"{found}: {eligible:,} of {users:,} users have more than five ratings, and the best rating among theirs is "
-        f"{best:g}, below the {threshold:g} stars of a positive. Lower MOVIEREC_POSITIVE_THRESHOLD or load other "
-        "ratings."
+        f"{found}: {eligible:,} of {users:,} users have more than {ELIGIBLE_ABOVE} ratings, and the best rating "
+        f"among theirs is {best:g}, below the {threshold:g} stars of a positive. Lower MOVIEREC_POSITIVE_THRESHOLD or "
+        "load other ratings."
     )

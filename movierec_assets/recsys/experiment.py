@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from movierec_assets.progress import Log, Progress
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, baselines, ranking
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.batches import BATCH_BYTES, stage
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.evaluation import WITH_INTERVALS, Evaluation, evaluate, with_intervals
-from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
+from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.search import Budget, Exam, Found, Trial, search
@@ -78,10 +79,7 @@ class Experiment:
 
 
 def run(
-    user_ids: IntArray,
-    movie_ids: IntArray,
-    stars: FloatArray,
-    rated_at: IntArray,
+    positives: RatingColumns,
     *,
     protocol: Protocol = "leave-latest-out",
     budget: Budget | None = None,
@@ -93,11 +91,7 @@ def run(
 
     Parameters
     ----------
-    user_ids, movie_ids : int array, shape (n,)
-        One row for each positive rating.
-    stars : float array, shape (n,)
-    rated_at : int array, shape (n,)
-        Unix seconds.
+    positives : RatingColumns
     protocol : {"leave-latest-out", "strong-generalization"}
     budget : Budget or None
         Of the search; None takes the built-in recipe.
@@ -119,9 +113,9 @@ def run(
     """
     split: Split | StrongSplit
     if protocol == "leave-latest-out":
-        split, ids = leave_latest_out(user_ids, movie_ids, stars, rated_at)
+        split, ids = leave_latest_out(positives)
     else:
-        split, ids = strong_generalization(user_ids, movie_ids, stars, rated_at, seed=seed)
+        split, ids = strong_generalization(positives, seed=seed)
     recipe, found = Recipe(seed=seed), None
     if budget is not None:
         log("Searching for a recipe on the validation part")

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import BoolArray, FloatArray, IdMaps, IntArray, Interactions
 
@@ -142,18 +143,13 @@ class StrongSplit:
         return Task(self.before(part), users, fold_in.rows(users), target.rows(users))
 
 
-def leave_latest_out(
-    user_ids: IntArray, movie_ids: IntArray, stars: FloatArray, rated_at: IntArray
-) -> tuple[Split, IdMaps]:
+def leave_latest_out(positives: RatingColumns) -> tuple[Split, IdMaps]:
     """Hold out each user's latest positives for test and the latest of the rest for validation.
 
     Parameters
     ----------
-    user_ids, movie_ids : int array, shape (n,)
-        One row for each positive rating, in any order, every pair once.
-    stars : float array, shape (n,)
-    rated_at : int array, shape (n,)
-        Unix seconds. Positives with equal times stay together.
+    positives : RatingColumns
+        In any order, every pair once. Positives with equal times stay together.
 
     Returns
     -------
@@ -165,17 +161,14 @@ def leave_latest_out(
     RecsysError
         When there is no interaction at all, or a pair repeats.
     """
-    together, ids = _together(user_ids, movie_ids, stars, rated_at)
+    together, ids = _together(positives)
     earlier, test = latest_of_each_user(together)
     train, validation = latest_of_each_user(earlier)
     return Split(train, validation, test), ids
 
 
 def strong_generalization(
-    user_ids: IntArray,
-    movie_ids: IntArray,
-    stars: FloatArray,
-    rated_at: IntArray,
+    positives: RatingColumns,
     *,
     held_out_share: float = 0.1,
     fold_in_share: float = 0.8,
@@ -185,10 +178,8 @@ def strong_generalization(
 
     Parameters
     ----------
-    user_ids, movie_ids : int array, shape (n,)
-        One row for each positive rating, in any order, every pair once.
-    stars : float array, shape (n,)
-    rated_at : int array, shape (n,)
+    positives : RatingColumns
+        In any order, every pair once.
     held_out_share : float
         Of the users with at least `MIN_POSITIVES_TO_HOLD_OUT` positives, the share that is held out for test, and
         again for validation; at least one user each.
@@ -216,7 +207,7 @@ def strong_generalization(
     for name, share in (("held_out_share", held_out_share), ("fold_in_share", fold_in_share)):
         if not 0 < share < 1:
             raise RecsysError(f"{name} is {share:g}; it must be more than 0 and less than 1.")
-    together, ids = _together(user_ids, movie_ids, stars, rated_at)
+    together, ids = _together(positives)
     random = np.random.default_rng(seed)
     candidates = random.permutation(np.flatnonzero(together.per_user >= MIN_POSITIVES_TO_HOLD_OUT))
     count = max(1, round(held_out_share * len(candidates)))
@@ -249,15 +240,13 @@ def _is_target(interactions: Interactions, luck: FloatArray, fold_in_share: floa
     return marked
 
 
-def _together(
-    user_ids: IntArray, movie_ids: IntArray, stars: FloatArray, rated_at: IntArray
-) -> tuple[Interactions, IdMaps]:
+def _together(positives: RatingColumns) -> tuple[Interactions, IdMaps]:
     """All in one matrix first: a pair that repeats would land in two parts unnoticed."""
-    if len(user_ids) == 0:
+    if len(positives) == 0:
         raise RecsysError("There is no positive rating to split; load ratings or lower MOVIEREC_POSITIVE_THRESHOLD.")
-    ids = IdMaps.of(user_ids, movie_ids)
-    rows, columns = ids.users_at(user_ids), ids.movies_at(movie_ids)
-    return Interactions.from_triplets(rows, columns, stars, rated_at, ids.shape), ids
+    ids = IdMaps.of(positives.user_id, positives.movie_id)
+    rows, columns = ids.users_at(positives.user_id), ids.movies_at(positives.movie_id)
+    return Interactions.from_triplets(rows, columns, positives.rating, positives.rated_at, ids.shape), ids
 
 
 def latest_of_each_user(interactions: Interactions) -> tuple[Interactions, Interactions]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.advisory_locks import take_lock
+from movierec_assets.tables.database import Database
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -42,7 +43,7 @@ def turn(database: Database, run_id: str, wait: Callable[[], None]) -> Iterator[
         connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
         _try(connection, _alive(run_id))
         told = False
-        while not _try(connection, f"{SCHEMA}.run"):
+        while not _try(connection, "run"):
             if not told:
                 wait()
                 told = True
@@ -80,12 +81,10 @@ def end_dead_runs(instance: DagsterInstance, database: Database, registry: Model
 
 
 def _alive(run_id: str) -> str:
-    return f"{SCHEMA}.run.{run_id}"
+    return f"run.{run_id}"
 
 
 def _try(connection: Connection, what: str) -> bool:
     """Take a lock of the session, unless another session has it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [what])
-        row = cursor.fetchone()
-        return bool(row and row[0])
+        return take_lock(cursor, what, until="session ends", wait=False, bits=64)

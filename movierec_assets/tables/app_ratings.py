@@ -9,7 +9,8 @@ from __future__ import annotations
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.sql import read_sql
-from movierec_assets.tables.database import SCHEMA, Database, lock
+from movierec_assets.tables.advisory_locks import take_lock
+from movierec_assets.tables.database import SCHEMA, Database
 
 FILE = "app_ratings"
 """Name of the file in `rejected_ratings`; the line is `rating_id`, the text a line of ratings.csv."""
@@ -29,12 +30,12 @@ def update_rejects(database: Database) -> int:
     Only ratings of the loaded dataset are looked at. In a transaction of its own: a load would keep its locks until the
     ratings are indexed.
     """
-    from movierec_assets.datasets.rejects import Reason, wording  # noqa: PLC0415 - what reads files is needed here only
+    from movierec_assets.datasets.rejects import RejectReason, wording  # noqa: PLC0415 - what reads files is needed here only
 
     with database.transaction() as cursor:
-        lock(cursor, FILE)
+        take_lock(cursor, FILE)
         adopt(cursor)
-        reason = wording(Reason.UNKNOWN_MOVIE, "%s")
+        reason = wording(RejectReason.UNKNOWN_MOVIE, "%s")
         cursor.execute(read_sql("reject_app_ratings"), {"file": FILE, "reason": reason})
         cursor.execute(f"SELECT count(*) FROM {SCHEMA}.rejected_ratings WHERE file = %s", [FILE])
         row = cursor.fetchone()

@@ -26,6 +26,7 @@ from movierec_assets.errors import ExplainedError
 from movierec_assets.progress import Log
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import SCHEMA
+from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.binary_copy import BlockReader, Columns, Kind, RowDecoder, encode_parts
 from movierec_assets.tables.read_ahead import ahead
 from movierec_assets.tables.strong_locks import IN_THE_WAY, LOCK_TIMEOUT, insist
@@ -39,7 +40,6 @@ __all__ = [
     "copy_in",
     "copy_out",
     "copy_rows",
-    "lock",
     "record_load",
 ]
 _READ_BYTES = 4 << 20
@@ -279,7 +279,7 @@ class Database:
         """
         parent = sql.Identifier(SCHEMA, table)
         with self.transaction() as cursor:
-            lock(cursor, table)
+            take_lock(cursor, table)
             cursor.execute("SELECT txid_current()")
             fresh = f"{table}_{_first(cursor)}"
             child = sql.Identifier(SCHEMA, fresh)
@@ -348,8 +348,3 @@ def _first(cursor: Cursor) -> Any:
     row = cursor.fetchone()
     assert row is not None
     return row[0]
-
-
-def lock(cursor: Cursor, what: str) -> None:
-    """Wait for every other transaction that holds the same lock; released at the end of the transaction."""
-    cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{SCHEMA}.{what}"])

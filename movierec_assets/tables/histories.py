@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions, positions
 from movierec_assets.tables.binary_copy import POSTGRES_EPOCH
 from movierec_assets.tables.database import SCHEMA, Database
@@ -26,28 +27,6 @@ _BYTES_ON_THE_WIRE = 16
 _STAR_BITS = 4
 """A movie and its stars travel as one number: the half stars are its lowest bits, the movie's id the others."""
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 10_000, 1_000_000
-
-
-@dataclass(frozen=True)
-class RatingColumns:
-    """Ratings as parallel arrays, every pair of user and movie once.
-
-    Attributes
-    ----------
-    user_id, movie_id : int32 array, shape (n,)
-    rating : float32 array, shape (n,)
-        Stars.
-    rated_at : int64 array, shape (n,)
-        Unix seconds.
-    """
-
-    user_id: IntArray
-    movie_id: IntArray
-    rating: FloatArray
-    rated_at: IntArray
-
-    def __len__(self) -> int:
-        return len(self.user_id)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,11 @@ import numpy as np
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.datasets.duplicates import pair_key
-from movierec_assets.datasets.identity import Catalogue, Contents, PairSample, most_alike
+from movierec_assets.datasets.identity import Catalogue, Contents, PairSketch, most_alike
 from movierec_assets.tables.app_ratings import adopt
 from movierec_assets.tables.binary_copy import Kind
 from movierec_assets.tables.database import SCHEMA, Database, copy_out
-
-SERVED_TABLES = ("user_recommendations", "similar_movies", "popular_movies")
+from movierec_assets.tables.served import SERVED_TABLES
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def datasets_of(database: Database) -> list[tuple[DatasetRef, Contents]]:
         return _known(cursor)
 
 
-def recognize(cursor: Cursor, name: str, pairs: PairSample, *, continues: int | None = None) -> DatasetRef:
+def recognize(cursor: Cursor, name: str, pairs: PairSketch, *, continues: int | None = None) -> DatasetRef:
     """Give the dataset that is being loaded its number, in the transaction that loads its ratings.
 
     A dataset that was never loaded gets the next number, and the tables of recommendations are emptied when they were
@@ -69,7 +68,7 @@ def recognize(cursor: Cursor, name: str, pairs: PairSample, *, continues: int | 
     cursor : cursor
         `movies` holds the dataset's movies.
     name : str
-    pairs : PairSample
+    pairs : PairSketch
         Of all its ratings; of the new ones when it continues a dataset.
     continues : int, optional
         Dataset to which ratings are appended.
@@ -80,7 +79,7 @@ def recognize(cursor: Cursor, name: str, pairs: PairSample, *, continues: int | 
     known = _known(cursor)
     if continues is not None:
         before = next(contents for ref, contents in known if ref.id == continues)
-        pairs = PairSample(np.concatenate([before.pairs.hashes, pairs.hashes]))
+        pairs = PairSketch(np.concatenate([before.pairs.hashes, pairs.hashes]))
         found: int | None = continues
     else:
         at = most_alike(Contents(catalogue, pairs), [contents for _, contents in known])
@@ -114,7 +113,7 @@ def recognize_loaded(database: Database) -> None:
             return
         kinds: dict[str, Kind] = {"user_id": "integer", "movie_id": "integer"}
         rows = copy_out(cursor, f"SELECT user_id, movie_id FROM {SCHEMA}.ratings", kinds)
-        pairs = PairSample()
+        pairs = PairSketch()
         pairs.add(pair_key(rows["user_id"], rows["movie_id"]))
         dataset = recognize(cursor, Path(load[0]).name, pairs)
         cursor.execute(f"UPDATE {SCHEMA}.loads SET dataset_id = %s WHERE table_name = 'ratings'", [dataset.id])
@@ -129,7 +128,7 @@ def _leave(cursor: Cursor, dataset_id: int) -> None:
     before = cursor.fetchone()
     if before is not None and before[0] != dataset_id:
         for table in SERVED_TABLES:  # not truncated: that would keep readers waiting until the ratings are indexed
-            cursor.execute(f"DELETE FROM {SCHEMA}.{table}")
+            cursor.execute(f"DELETE FROM {SCHEMA}.{table.name}")
 
 
 def _known(cursor: Cursor) -> list[tuple[DatasetRef, Contents]]:
@@ -140,7 +139,7 @@ def _known(cursor: Cursor) -> list[tuple[DatasetRef, Contents]]:
     return [
         (
             DatasetRef(number, name),
-            Contents(Catalogue(np.array(ids, np.int64), np.array(titles, np.int64)), PairSample(pairs)),
+            Contents(Catalogue(np.array(ids, np.int64), np.array(titles, np.int64)), PairSketch(pairs)),
         )
         for number, name, ids, titles, pairs in cursor.fetchall()
     ]

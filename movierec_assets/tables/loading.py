@@ -1,7 +1,7 @@
 """Files of a dataset into tables, in one transaction each, and only when they changed.
 
-Belongs here: which file fills which table, and when it need not. Reading and validating rows is in `datasets`, the
-swap in `database`.
+Belongs here: which file fills which table, and whether it must be loaded. Does not: reading and validating rows
+(`datasets`), writing ratings (`rating_load`, `rating_append`), replacing a table (`database`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
-
 from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.file_format import size_of
 from movierec_assets.datasets.judgement import Limits
-from movierec_assets.datasets.layout import combined_hash, file_digests
+from movierec_assets.datasets.layout import combined_hash, digest_of
 from movierec_assets.datasets.movielens import (
     MovieLensFiles,
     Progress,
-    Rejects,
     check_ratings,
     content_hash,
     read_movies,
@@ -27,30 +25,31 @@ from movierec_assets.progress import Log
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.app_ratings import update_rejects
-from movierec_assets.tables.database import SCHEMA, Database, Load, copy_rows, record_load
+from movierec_assets.tables.database import SCHEMA, Database, Load, record_load
 from movierec_assets.tables.known_datasets import recognize_loaded
-from movierec_assets.tables.rating_load import NOTHING_REPLACED, Judge, append, load_all, may_append, state_of
+from movierec_assets.tables.rating_append import append, may_append
+from movierec_assets.tables.rating_load import NOTHING_REPLACED, FileState, RatingLoad, load_all, replace_rejects
 
 LOADER_VERSION = "4"
-"""Raised when the same files would give other rows."""
+"""Increase it when the same files would give other rows."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """How a table stands after loading.
+    """The state of a table after loading.
 
     Attributes
     ----------
     content_hash : str
         SHA-256 of the files.
     reloaded : bool
-        False when the table already held exactly this.
+        False when the table held the same content already.
     details : dict
         `rows`, `rejected` (by reason) and other counts.
     appended : int or None
-        New rows of the file that loaded, where it had only grown; rejected ones do not count.
+        New rows that loaded, without rejected ones, where the file had only grown.
     movies : Loaded or None
-        The movies, where they were loaded first because the table did not hold those of the dataset.
+        The movies, where they had changed and were loaded first.
     """
 
     content_hash: str
@@ -61,7 +60,7 @@ class Loaded:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """What files must keep to."""
+    """Limits that files must keep, from the settings."""
     return Limits(
         settings.max_rejected_share,
         settings.positive_threshold,
@@ -71,14 +70,9 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def is_loaded(database: Database, files: MovieLensFiles) -> bool:
-    """Whether the tables hold exactly what is in these files."""
+    """Whether the tables hold exactly the content of these files."""
     movies, ratings = database.last_load("movies"), database.last_load("ratings")
-    return (
-        movies is not None
-        and ratings is not None
-        and movies.version == _movies_version(files)[1]
-        and ratings.version == _ratings_version(files, movies)[1]
-    )
+    return movies is not None and movies.version == _movies_version(files)[1] and _holds(ratings, files, movies)
 
 
 def _movies_version(files: MovieLensFiles) -> tuple[str, str]:
@@ -86,28 +80,42 @@ def _movies_version(files: MovieLensFiles) -> tuple[str, str]:
     return digest, f"{LOADER_VERSION}:{digest}"
 
 
-def _ratings_version(files: MovieLensFiles, movies: Load | None) -> tuple[str, str]:
-    digest = content_hash(files.ratings)
-    return digest, _version_of_ratings(digest, movies)
-
-
-def _version_of_ratings(digest: str, movies: Load | None) -> str:
+def _ratings_version(digest: str, movies: Load | None) -> str:
     # Other movies make other ratings unknown.
     return f"{LOADER_VERSION}:{digest}:{movies.version if movies else 'no movies'}"
+
+
+def _holds(ratings: Load | None, files: MovieLensFiles, movies: Load) -> bool:
+    """Whether a load is that of these ratings, validated against these movies."""
+    if ratings is None or not _is_size_of(ratings, size_of(files.ratings)) or not _same_movies(ratings, movies):
+        return False
+    return ratings.version == _ratings_version(content_hash(files.ratings), movies)
+
+
+def _is_size_of(ratings: Load, size: int) -> bool:
+    """Whether a file of this size may be the loaded one; where not, it need not be read to know."""
+    state = FileState.of(ratings)
+    return state is None or state.bytes == size
+
+
+def _same_movies(ratings: Load, movies: Load | None) -> bool:
+    """Whether ratings were loaded by this loader and validated against these movies."""
+    before, after = _ratings_version("*", movies).split("*")
+    return ratings.version.startswith(before) and ratings.version.endswith(after)
 
 
 def load_movies(database: Database, files: MovieLensFiles, progress: Progress | None = None) -> Loaded:
     """Fill `movies` from the files of movies and of their ids elsewhere.
 
-    Ratings of the dataset that are not loaded yet are validated first: they are loaded after the movies, in a
-    transaction of their own, and a dataset without usable ratings must not leave its movies to the ratings of another.
+    Ratings of the dataset that are not loaded yet are checked first. They are loaded after the movies, in their own
+    transaction: without the check, a dataset of bad ratings would leave its movies beside the ratings of another one.
 
     Parameters
     ----------
     database : Database
     files : MovieLensFiles
     progress : callable, optional
-        Called with bytes validated and bytes in all of the file of ratings.
+        Called with bytes checked and bytes in all of the file of ratings.
 
     Raises
     ------
@@ -116,7 +124,7 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
         as they were.
     """
     digest, version = _movies_version(files)
-    recognize_loaded(database)  # while the movies they belong to are still there
+    recognize_loaded(database)  # needs the movies that the loaded ratings belong to
     last = database.last_load("movies")
     if last is not None and last.version == version:
         return Loaded(digest, False, last.details)
@@ -133,7 +141,7 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
     }
     load = Load(version, str(files.source), details)
     ratings = database.last_load("ratings")
-    if ratings is None or ratings.version != _ratings_version(files, load)[1]:
+    if not _holds(ratings, files, load):
         try:
             check_ratings(files, movies.movie_id, progress=progress, limits=limits, lost=movies.rejects.text)
         except DatasetError as error:
@@ -152,7 +160,7 @@ def load_movies(database: Database, files: MovieLensFiles, progress: Progress | 
             ),
         )
         for rejects, before in zip((movies.rejects, movies.link_rejects), _files_of_movies(last), strict=True):
-            _replace_rejects(table.cursor, before, rejects)
+            replace_rejects(table.cursor, before, rejects)
         record_load(table.cursor, "movies", load)
     return Loaded(digest, True, details)
 
@@ -162,11 +170,11 @@ def load_ratings(
 ) -> Loaded:
     """Fill `ratings` from the file of ratings; rows that do not load go to `rejected_ratings`.
 
-    Where `movies` does not hold the movies of the dataset as they are now, they are loaded first: a movie that is new
-    in both files is a known one.
+    Movies that changed are loaded first, so that a movie that is new in both files is known. Of a file that only grew
+    since it was loaded, the new rows are merged, with the same outcome. Ratings of the app whose movies are not in the
+    catalogue are rejected as well.
 
-    A file that only grew since it was loaded is not loaded again: its new lines are merged, with the same outcome.
-    Ratings of the app whose movies are not in the catalogue are rejected as well.
+    A file that was never loaded is read twice, the check in `load_movies` included: its digest is taken while it loads.
 
     Parameters
     ----------
@@ -175,7 +183,7 @@ def load_ratings(
     progress : callable, optional
         Called with bytes read and bytes in all, from another thread.
     log : callable, optional
-        Called with what is being done when nothing is read.
+        Called with a line for each step that reads nothing.
 
     Raises
     ------
@@ -185,31 +193,39 @@ def load_ratings(
     recognize_loaded(database)
     before_ratings = load_movies(database, files, progress)
     movies, last = database.last_load("movies"), database.last_load("ratings")
-    state = state_of(last)
-    log(f"Comparing {files.rating_file.name} with what was loaded")
-    first, whole, length = file_digests(files.ratings, state.bytes if state else 0)
-    digest = combined_hash(whole)
-    version = _version_of_ratings(digest, movies)
-    if last is not None and last.version == version:
-        return Loaded(digest, False, last.details, movies=_if_new(before_ratings))
-    known = database.columns(f"SELECT movie_id FROM {SCHEMA}.movies", {"movie_id": "integer"})["movie_id"]
 
-    def load(details: dict[str, Any]) -> Load:
-        return Load(version, str(files.source), details)
+    def to_record(details: dict[str, Any]) -> Load:
+        return Load(_ratings_version(_content_hash_of(details), movies), str(files.source), details)
 
-    details, appended, since = None, None, 0
-    if state is not None and first is not None and first.hex() == state.sha256:
-        since = state.lines
-    judge = Judge(files, limits_of(get_settings()), _rejected_texts(database, files.movie_file.name))
-    before = None if first is None else _version_of_ratings(combined_hash(first), movies)
-    if last is not None and state is not None and last.version == before and may_append(files, last, length):
-        merged = append(database, files, known, last, load, whole, length, progress, log, judge)
-        if merged is not None:
-            details, appended = merged
-    if details is None:
-        details = load_all(database, files, known, last, load, whole, length, progress, log, judge, since)
+    load = RatingLoad(
+        database,
+        files,
+        movie_ids=database.columns(f"SELECT movie_id FROM {SCHEMA}.movies", {"movie_id": "integer"})["movie_id"],
+        last=last,
+        to_record=to_record,
+        limits=limits_of(get_settings()),
+        rejected_movies=_rejected_texts(database, files.movie_file.name),
+        progress=progress,
+        log=log,
+    )
+    digest, merged = None, None
+    size = size_of(files.ratings)
+    if last is not None and _same_movies(last, movies) and (_is_size_of(last, size) or may_append(files, last, size)):
+        log(f"Comparing {files.rating_file.name} with what was loaded")
+        state = FileState.of(last)
+        digest = digest_of(files.ratings, state.bytes if state else 0)
+        whole, of_prefix = combined_hash(digest.digest()), digest.of_prefix
+        if last.version == _ratings_version(whole, movies):
+            return Loaded(whole, False, last.details, movies=_if_new(before_ratings))
+        if of_prefix is not None and last.version == _ratings_version(combined_hash(of_prefix), movies):
+            merged = append(load, last, digest)
+    details, appended = merged or (load_all(load, digest.digest() if digest else None), None)
     update_rejects(database)
-    return Loaded(digest, True, details, appended, _if_new(before_ratings))
+    return Loaded(_content_hash_of(details), True, details, appended, _if_new(before_ratings))
+
+
+def _content_hash_of(details: dict[str, Any]) -> str:
+    return combined_hash(bytes.fromhex(details["file"]["sha256"]))
 
 
 def _if_new(movies: Loaded) -> Loaded | None:
@@ -228,11 +244,6 @@ def _files_of_movies(last: Load | None) -> tuple[str, str]:
     return movies, links
 
 
-def _replace_rejects(cursor: Cursor, before: str, rejects: Rejects) -> None:
-    cursor.execute(f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file IN (%s, %s)", [before, rejects.file])
-    copy_rows(cursor, "rejected_ratings", ("file", "line", "raw_text", "reason"), rejects.rows())
-
-
 def rejected_examples(database: Database, file: str, limit: int = 10) -> Iterator[tuple[int, str, str]]:
     """First rejected rows of a file: line, reason, text."""
     yield from database.rows(
@@ -243,18 +254,18 @@ def rejected_examples(database: Database, file: str, limit: int = 10) -> Iterato
 
 @dataclass(frozen=True)
 class Rejected:
-    """Rows of a file that did not load for one reason.
+    """Rows of a file that did not load, for one reason.
 
     Attributes
     ----------
     file : str
     reason : str
-        Without what is said about single rows.
+        Without the part about a single row.
     rows : int
     line : int
-        Of the first of them.
+        Of the first of these rows.
     text : str
-        That line.
+        The text of that line.
     """
 
     file: str

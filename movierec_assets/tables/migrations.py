@@ -7,7 +7,7 @@ under a lock. The steps are in `sql/migrations`. Alembic is imported only where 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2.errors import UndefinedTable
@@ -16,6 +16,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from movierec_assets import sql
 from movierec_assets.progress import Log
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
 from movierec_assets.tables.strong_locks import LOCK_TIMEOUT, insist
 
@@ -123,11 +124,12 @@ def migrate(database: Database, log: Log = lambda _: None) -> None:
 
 def _wait_for_turn(connection: Connection, log: Log) -> None:
     """Take the lock of whoever changes the schema, for as long as the connection lasts."""
-    key = f"hashtext('{SCHEMA}.schema')"
-    if not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar():
-        log("Waiting for another process, which brings the ratings database up to date")
-        connection.exec_driver_sql(f"SELECT pg_advisory_lock({key})")
-    connection.commit()
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:
+        if not take_lock(cursor, "schema", until="session ends", wait=False):
+            log("Waiting for another process, which brings the ratings database up to date")
+            take_lock(cursor, "schema", until="session ends")
+    driver.commit()
 
 
 def _upgrade(connection: Connection) -> None:

@@ -1,15 +1,13 @@
-"""A file of ratings into its table: all of it, or what was appended since.
+"""A file of ratings into its table, as a whole.
 
-Belongs here: the two ways, each in one transaction, and the record that the second one goes by. Whether anything needs
-loading is decided in `loading`.
+Belongs here: replacing all rows in one transaction, and recording the state of the file for the next load. Does not:
+merging rows that were appended (`rating_append`), and whether anything needs loading (`loading`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from time import time
 from typing import Any
 
 import numpy as np
@@ -18,21 +16,20 @@ import polars as pl
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.datasets.duplicates import Losers, find_losers, pair_key, rising
+from movierec_assets.datasets.duplicates import Superseded, find_superseded, pair_key, rising
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.identity import PairSample
+from movierec_assets.datasets.identity import PairSketch
 from movierec_assets.datasets.judgement import Limits, misfit_of_ratings, misfit_of_tail
-from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.layout import ContentDigest, MovieLensFiles
 from movierec_assets.datasets.rating_rows import BLOCK_BYTES
-from movierec_assets.datasets.rating_scan import Accepted, Place, RatingScan, counted
-from movierec_assets.datasets.rejects import INCOMPLETE, Reason, Rejects
-from movierec_assets.datasets.texts import text_of_lines
+from movierec_assets.datasets.rating_scan import RatingScan, ResumePoint, complete_rows
+from movierec_assets.datasets.rejects import Rejects
 from movierec_assets.datasets.totals import Totals
 from movierec_assets.progress import Log, Progress
+from movierec_assets.ratings import FileRatings
 from movierec_assets.settings import get_settings
-from movierec_assets.sql import read_sql
 from movierec_assets.tables.binary_copy import Columns, Kind
-from movierec_assets.tables.database import SCHEMA, Database, Load, copy_in, copy_out, copy_rows, lock, record_load
+from movierec_assets.tables.database import SCHEMA, Database, Load, copy_in, copy_out, copy_rows, record_load
 from movierec_assets.tables.known_datasets import recognize
 
 COLUMNS: dict[str, Kind] = {
@@ -42,64 +39,16 @@ COLUMNS: dict[str, Kind] = {
     "rated_at": "timestamptz",
     "line": "integer",
 }
-STAR_TOTALS: dict[str, Kind] = {"movie_id": "integer", "rating": "real", "ratings": "bigint"}
-USER_TOTALS: dict[str, Kind] = {"user_id": "integer", "ratings": "integer"}
-SMALLEST_BLOCK = 1 << 20
-LARGEST_TAIL = 0.25
-"""Share of a file above which what was appended is not merged: loading everything anew is quicker then."""
+_STAR_TOTALS: dict[str, Kind] = {"movie_id": "integer", "rating": "real", "ratings": "bigint"}
+_USER_TOTALS: dict[str, Kind] = {"user_id": "integer", "ratings": "integer"}
+_MIN_BLOCK = 1 << 20
 
 NOTHING_REPLACED = "Nothing was replaced: the tables stay as they were."
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Refuses a file that does not fit, before anything is replaced.
-
-    Attributes
-    ----------
-    files : MovieLensFiles
-    limits : Limits
-    lost : list of str
-        Rows of the file of movies that did not load.
-    """
-
-    files: MovieLensFiles
-    limits: Limits
-    lost: list[str]
-
-    def whole(self, scan: RatingScan, since: int) -> None:
-        """Judge all of a file, and what was appended behind line `since`, where that is not 0.
-
-        Raises
-        ------
-        DatasetError
-        """
-        file = self.files.rating_file
-        misfit = misfit_of_ratings(
-            file, scan.tally(), scan.evidence, self.limits, movies=self.files.movie_file.shown, lost=self.lost
-        )
-        if misfit is None and since:
-            misfit = misfit_of_tail(file, scan.tally(since), scan.evidence, self.limits)
-        self._refuse(misfit)
-
-    def tail(self, scan: RatingScan) -> None:
-        """Judge what was appended, which is all that was scanned.
-
-        Raises
-        ------
-        DatasetError
-        """
-        self._refuse(misfit_of_tail(self.files.rating_file, scan.tally(), scan.evidence, self.limits))
-
-    @staticmethod
-    def _refuse(misfit: str | None) -> None:
-        if misfit is not None:
-            raise DatasetError(f"{misfit}\n{NOTHING_REPLACED}")
-
-
-@dataclass(frozen=True)
 class FileState:
-    """What is known of the file as it was read: enough to tell whether it only grew, and to go on from there.
+    """State of a file of ratings when it was loaded, stored with the load as JSON under these names.
 
     Attributes
     ----------
@@ -109,9 +58,9 @@ class FileState:
     lines : int
         Lines read, the header included.
     place : dict
-        A `Place`.
+        The `ResumePoint` of the scan.
     acceptable_from : int or None
-        Unix time from which a row that was rejected as of the future no longer would be.
+        Unix time from which the first of the rows rejected for a time in the future is valid.
     """
 
     bytes: int
@@ -120,282 +69,224 @@ class FileState:
     place: dict[str, Any]
     acceptable_from: int | None
 
+    @classmethod
+    def of(cls, last: Load | None) -> FileState | None:
+        """The state that is stored with a load."""
+        found = last.details.get("file") if last else None
+        return cls(**found) if found else None
+
+    @classmethod
+    def after(cls, scan: RatingScan, digest: ContentDigest, rejects: Rejects, earlier: int | None = None) -> FileState:
+        """The state at the end of a scan; `earlier` is what `acceptable_from` was before the scan."""
+        times = [at for at in (earlier, scan.acceptable_from(rejects)) if at is not None]
+        return cls(scan.size, digest.digest().hex(), scan.lines, asdict(scan.end), min(times, default=None))
+
+    @property
+    def resume_point(self) -> ResumePoint:
+        """Where the scan of appended rows starts."""
+        return ResumePoint(**self.place)
+
+
+@dataclass(frozen=True)
+class RatingLoad:
+    """One load of a file of ratings: from where, into what, and by which limits.
+
+    Attributes
+    ----------
+    database : Database
+    files : MovieLensFiles
+    movie_ids : int32 array
+        Movies that may be rated.
+    last : Load or None
+        The load whose rows are in the table.
+    to_record : callable
+        Makes the record of this load from its details.
+    limits : Limits
+    rejected_movies : list of str
+        Text of the rows of the file of movies that did not load.
+    progress : callable, optional
+        Called with bytes read and bytes in all.
+    log : callable
+    """
+
+    database: Database
+    files: MovieLensFiles
+    movie_ids: npt.NDArray[np.int32]
+    last: Load | None
+    to_record: Callable[[dict[str, Any]], Load]
+    limits: Limits
+    rejected_movies: list[str]
+    progress: Progress | None
+    log: Log
+
+    def scan(self, *, start: ResumePoint | None = None, digest: ContentDigest | None = None) -> RatingScan:
+        """A scan of the file, in blocks that fit into memory."""
+        return RatingScan(
+            self.files,
+            self.movie_ids,
+            start=start,
+            digest=digest,
+            progress=self.progress,
+            block_bytes=block_bytes(),
+        )
+
+    def refuse_misfit(self, scan: RatingScan, appended_after: int) -> None:
+        """Refuse a scanned file that does not fit, or whose rows behind line `appended_after` do not.
+
+        Parameters
+        ----------
+        scan : RatingScan
+            Of the whole file.
+        appended_after : int
+            0 where the file is not an earlier one with appended rows.
+
+        Raises
+        ------
+        DatasetError
+        """
+        file, movies = self.files.rating_file, self.files.movie_file.shown
+        misfit = misfit_of_ratings(
+            file, scan.reject_counts(), scan.evidence, self.limits, movies=movies, lost=self.rejected_movies
+        )
+        if misfit is None and appended_after:
+            misfit = misfit_of_tail(file, scan.reject_counts(appended_after), scan.evidence, self.limits)
+        self._refuse(misfit)
+
+    def refuse_misfit_of_tail(self, scan: RatingScan) -> None:
+        """Refuse appended rows that do not fit; they are all that was scanned.
+
+        Raises
+        ------
+        DatasetError
+        """
+        self._refuse(misfit_of_tail(self.files.rating_file, scan.reject_counts(), scan.evidence, self.limits))
+
+    @staticmethod
+    def _refuse(misfit: str | None) -> None:
+        if misfit is not None:
+            raise DatasetError(f"{misfit}\n{NOTHING_REPLACED}")
+
 
 def block_bytes() -> int:
     """Bytes of the file to read at a time; parsed, checked and encoded, a block takes up to thirty times as much."""
-    return int(np.clip(get_settings().memory_limit // 30, SMALLEST_BLOCK, BLOCK_BYTES))
-
-
-def load_all(
-    database: Database,
-    files: MovieLensFiles,
-    known: npt.NDArray[np.int32],
-    last: Load | None,
-    load: Callable[[dict[str, Any]], Load],
-    digest: bytes,
-    length: int,
-    progress: Progress | None,
-    log: Log,
-    judge: Judge,
-    since: int = 0,
-) -> dict[str, Any]:
-    """Replace the table by what is in the file; returns the details of the load.
-
-    Raises
-    ------
-    DatasetError
-    """
-    totals, pairs, keys, times, lines = Totals(), PairSample(), [], [], []
-
-    def parts(scan: RatingScan) -> Iterator[Columns]:
-        for rows in scan.blocks():
-            totals.add(rows)
-            keys.append(pair_key(rows.user_id, rows.movie_id))
-            pairs.add(keys[-1])
-            times.append(rows.rated_at)
-            lines.append(rows.line)
-            yield _columns(rows)
-
-    with (
-        RatingScan(files, known, progress=progress, block_bytes=block_bytes()) as scan,
-        database.replace("ratings", log) as table,
-    ):
-        if scan.size != length:
-            raise scan.changed()
-        written = table.write_parts(parts(scan), COLUMNS)
-        judge.whole(scan, since)
-        log(f"Looking for repeated pairs in {written:,} ratings")
-        losers = (
-            Losers.none()
-            if rising(keys)
-            else find_losers(_emptied(keys, np.int64), _emptied(times, np.int64), _emptied(lines, np.int32))
-        )
-        rejects = scan.rejects(losers)
-        if len(losers):
-            totals.add(_take_out(table.cursor, table.relation, losers), sign=-1)
-        rows = written - len(losers)
-        details = {
-            "rows": rows,
-            "rows_read": rows + len(rejects),
-            "rows_complete": rows + counted(rejects),
-            "rejected": rejects.by_reason(),
-            "name": files.rating_file.name,
-            "assumed_utc": scan.assumed_utc,
-            "file": asdict(_state(scan, rejects, digest)),
-        }
-        _store_rejects(table.cursor, name_of(last), rejects)
-        for name, frame, kinds in _by_table(totals):
-            table.cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(SCHEMA, name)))
-            copy_in(table.cursor, sql.Identifier(SCHEMA, name), _arrays(frame), kinds)
-        dataset = recognize(table.cursor, files.name, pairs)
-        record_load(table.cursor, "ratings", load(details), dataset.id)
-        log(f"Indexing {rows:,} ratings")
-    return details
-
-
-def state_of(last: Load | None) -> FileState | None:
-    """What the record of a load says of the file."""
-    found = last.details.get("file") if last else None
-    return FileState(**found) if found else None
+    return int(np.clip(get_settings().memory_limit // 30, _MIN_BLOCK, BLOCK_BYTES))
 
 
 def name_of(last: Load | None) -> str:
-    """Name of the file whose rejects are kept."""
+    """Name of the file whose rejects are stored."""
     return str(last.details.get("name", "ratings.csv")) if last else "ratings.csv"
 
 
-def may_append(files: MovieLensFiles, last: Load, length: int) -> bool:
-    """Whether the rest of a file that grew can be merged; its beginning is known to be the same."""
-    state = state_of(last)
-    if state is None or name_of(last) != files.rating_file.name:
-        return False
-    place = Place(**state.place)
-    if length - state.bytes > max(BLOCK_BYTES, LARGEST_TAIL * state.bytes):
-        return False
-    if state.acceptable_from is not None and time() >= state.acceptable_from:
-        return False
-    with files.ratings.open("rb") as stream:
-        stream.seek(place.byte)
-        return not place.open or stream.read(2).startswith((b"\n", b"\r\n"))
+def load_all(load: RatingLoad, expected: bytes | None) -> dict[str, Any]:
+    """Replace the table by the ratings in the file; returns the details of the load.
 
-
-def append(
-    database: Database,
-    files: MovieLensFiles,
-    known: npt.NDArray[np.int32],
-    last: Load,
-    load: Callable[[dict[str, Any]], Load],
-    digest: bytes,
-    length: int,
-    progress: Progress | None,
-    log: Log,
-    judge: Judge,
-) -> tuple[dict[str, Any], int] | None:
-    """Merge what was appended to the file.
-
-    Returns the details of the load, which are those of a full one, and how many of the new rows loaded; None when the
-    table meanwhile is that of another load.
+    Parameters
+    ----------
+    load : RatingLoad
+    expected : bytes or None
+        SHA-256 of the file, where it was computed before.
 
     Raises
     ------
     DatasetError
     """
-    state = state_of(last)
-    assert state is not None
-    place = Place(**state.place)
-    with (
-        RatingScan(files, known, start=place, progress=progress, block_bytes=block_bytes()) as scan,
-        ThreadPoolExecutor(1) as pool,
-        database.transaction() as cursor,
-    ):
-        lock(cursor, "ratings")
-        cursor.execute(f"SELECT version, dataset_id FROM {SCHEMA}.loads WHERE table_name = 'ratings'")
-        found = cursor.fetchone()
-        if found is None or found[0] != last.version:
-            return None
-        if scan.size != length:
+    state = FileState.of(load.last)
+    digest = ContentDigest(state.bytes if state else 0)
+    passed = _PassedOn()
+    with load.scan(digest=digest) as scan, load.database.replace("ratings", load.log) as table:
+        written = table.write_parts(passed.columns(scan), COLUMNS)
+        if expected not in (None, digest.digest()):
             raise scan.changed()
-        tail = Accepted.joined(list(scan.blocks()))
-        judge.tail(scan)
-        log(f"Merging {len(tail):,} ratings")
-        old = _stage(cursor, tail)
-        both = Accepted.joined([old, tail])
-        losers = find_losers(pair_key(both.user_id, both.movie_id), both.rated_at, both.line)
-        is_old = losers.position < len(old)
-        ousted = Losers(losers.position[is_old], losers.line[is_old], losers.winner[is_old])
-        beaten = Losers(losers.position[~is_old], losers.line[~is_old], losers.winner[~is_old])
-        rejects = scan.rejects(beaten)
-        texts = pool.submit(text_of_lines, files.ratings, np.sort(ousted.line))  # while Postgres is at work
-        _merge(cursor, beaten)
-        totals = Totals()
-        totals.add(tail)
-        totals.add(both.chosen(losers.position), sign=-1)
-        _add_totals(cursor, totals)
-        if place.again:  # half a line then, read again as a whole
-            cursor.execute(
-                f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file = %s AND line = %s", [rejects.file, place.line]
-            )
-        _copy_rejects(cursor, rejects)
-        _oust(cursor, rejects.file, ousted, texts.result())
-        details = _added_up(last.details, rejects, len(ousted), len(tail) - len(losers), place)
-        details["name"] = rejects.file
-        details["assumed_utc"] = last.details.get("assumed_utc", 0) + scan.assumed_utc
-        details["file"] = asdict(_state(scan, rejects, digest, state.acceptable_from))
-        pairs = PairSample()
-        pairs.add(pair_key(tail.user_id, tail.movie_id))
-        dataset = recognize(cursor, files.name, pairs, continues=found[1])
-        record_load(cursor, "ratings", load(details), dataset.id)
-    return details, len(tail) - len(beaten)
+        has_grown = state is not None and digest.of_prefix == bytes.fromhex(state.sha256)
+        load.refuse_misfit(scan, state.lines if state is not None and has_grown else 0)
+        load.log(f"Looking for repeated pairs in {written:,} ratings")
+        superseded = passed.superseded()
+        rejects = scan.rejects(superseded)
+        if len(superseded):
+            passed.totals.add(_remove_lines(table.cursor, table.relation, superseded.line), sign=-1)
+        rows = written - len(superseded)
+        details = {
+            "rows": rows,
+            "rows_read": rows + len(rejects),
+            "rows_complete": rows + complete_rows(rejects),
+            "rejected": rejects.by_reason(),
+            "name": load.files.rating_file.name,
+            "assumed_utc": scan.assumed_utc,
+            "file": asdict(FileState.after(scan, digest, rejects)),
+        }
+        replace_rejects(table.cursor, name_of(load.last), rejects)
+        for name, columns, kinds in by_table(passed.totals):
+            table.cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(SCHEMA, name)))
+            copy_in(table.cursor, sql.Identifier(SCHEMA, name), columns, kinds)
+        dataset = recognize(table.cursor, load.files.name, passed.pairs)
+        record_load(table.cursor, "ratings", load.to_record(details), dataset.id)
+        load.log(f"Indexing {rows:,} ratings")
+    return details
 
 
-def _columns(rows: Accepted) -> Columns:
-    return {name: getattr(rows, name) for name in COLUMNS}
+class _PassedOn:
+    """Collects what is needed of all ratings while they are passed from the file to the table, block by block."""
+
+    def __init__(self) -> None:
+        self.totals, self.pairs = Totals(), PairSketch()
+        self._keys: list[npt.NDArray[np.int64]] = []
+        self._times: list[npt.NDArray[np.int64]] = []
+        self._lines: list[npt.NDArray[np.int32]] = []
+
+    def columns(self, scan: RatingScan) -> Iterator[Columns]:
+        """Columns of the table, a block at a time."""
+        for block in scan.blocks():
+            self.totals.add(block)
+            self._keys.append(pair_key(block.user_id, block.movie_id))
+            self.pairs.add(self._keys[-1])
+            self._times.append(block.rated_at)
+            self._lines.append(block.line)
+            yield vars(block)
+
+    def superseded(self) -> Superseded:
+        """Rows that a later rating of the same pair replaces."""
+        if rising(self._keys):
+            return Superseded.none()
+        return find_superseded(
+            _joined(self._keys, np.int64), _joined(self._times, np.int64), _joined(self._lines, np.int32)
+        )
 
 
-def _emptied(parts: list[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    whole = np.concatenate([np.empty(0, dtype), *parts])
-    parts.clear()
+def _joined(blocks: list[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """All values; the list is emptied, so that only one column at a time is held twice."""
+    whole = np.concatenate([np.empty(0, dtype), *blocks])
+    blocks.clear()
     return whole
 
 
-def _state(scan: RatingScan, rejects: Rejects, digest: bytes, earlier: int | None = None) -> FileState:
-    times = [at for at in (earlier, scan.acceptable_from(rejects)) if at is not None]
-    return FileState(scan.size, digest.hex(), scan.lines, asdict(scan.end), min(times, default=None))
-
-
-def _take_out(cursor: Cursor, relation: sql.Identifier, losers: Losers) -> Accepted:
-    """Delete the rows of these lines, and return them."""
-    cursor.execute("CREATE TEMPORARY TABLE loser (line integer) ON COMMIT DROP")
-    copy_in(cursor, sql.Identifier("loser"), {"line": losers.line}, {"line": "integer"})
-    cursor.execute("ANALYZE loser")
+def _remove_lines(cursor: Cursor, relation: sql.Identifier, lines: npt.NDArray[np.int64]) -> FileRatings:
+    """Delete the rows that came from these lines, and return them."""
+    cursor.execute("CREATE TEMPORARY TABLE superseded (line integer) ON COMMIT DROP")
+    copy_in(cursor, sql.Identifier("superseded"), {"line": lines}, {"line": "integer"})
+    cursor.execute("ANALYZE superseded")
     names = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
-    found = sql.SQL("SELECT {} FROM {} WHERE line IN (SELECT line FROM loser)").format(names, relation)
-    taken = copy_out(cursor, found.as_string(cursor), COLUMNS)
-    cursor.execute(sql.SQL("DELETE FROM {} WHERE line IN (SELECT line FROM loser)").format(relation))
-    return Accepted(**taken)
+    query = sql.SQL("SELECT {} FROM {} WHERE line IN (SELECT line FROM superseded)").format(names, relation)
+    removed = copy_out(cursor, query.as_string(cursor), COLUMNS)
+    cursor.execute(sql.SQL("DELETE FROM {} WHERE line IN (SELECT line FROM superseded)").format(relation))
+    return FileRatings(**removed)
 
 
-def _store_rejects(cursor: Cursor, before: str, rejects: Rejects) -> None:
+def replace_rejects(cursor: Cursor, before: str, rejects: Rejects) -> None:
+    """Store the rejects of a file instead of those of the file `before`."""
     cursor.execute(f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file IN (%s, %s)", [before, rejects.file])
-    _copy_rejects(cursor, rejects)
+    add_rejects(cursor, rejects)
 
 
-def _copy_rejects(cursor: Cursor, rejects: Rejects) -> None:
+def add_rejects(cursor: Cursor, rejects: Rejects) -> None:
+    """Store rejects beside those that are stored already."""
     copy_rows(cursor, "rejected_ratings", ("file", "line", "raw_text", "reason"), rejects.rows())
 
 
-def _add_totals(cursor: Cursor, totals: Totals) -> None:
-    cursor.execute(read_sql("stage_totals"))
-    for name, frame, kinds in _by_table(totals):
-        staged = sql.Identifier(f"more_{name}")
-        copy_in(cursor, staged, _arrays(frame), kinds)
-        cursor.execute(sql.SQL("ANALYZE {}").format(staged))
-    cursor.execute(read_sql("add_totals"))
-
-
-def _by_table(totals: Totals) -> tuple[tuple[str, pl.DataFrame, dict[str, Kind]], ...]:
-    return ("rating_totals", totals.of_stars(), STAR_TOTALS), ("user_totals", totals.of_users(), USER_TOTALS)
+def by_table(totals: Totals) -> Iterator[tuple[str, Columns, dict[str, Kind]]]:
+    """Name, columns and their types of each table of totals."""
+    yield "rating_totals", _arrays(totals.of_stars()), _STAR_TOTALS
+    yield "user_totals", _arrays(totals.of_users()), _USER_TOTALS
 
 
 def _arrays(frame: pl.DataFrame) -> Columns:
     return {name: frame[name].to_numpy() for name in frame.columns}
-
-
-def _stage(cursor: Cursor, tail: Accepted) -> Accepted:
-    """Put new rows into the temporary table `tail`, and into `known` the rows there are of the same pairs.
-
-    Returns the latter.
-    """
-    cursor.execute(read_sql("stage_tail"))
-    copy_in(cursor, sql.Identifier("tail"), _columns(tail), COLUMNS)
-    cursor.execute("ANALYZE tail")
-    cursor.execute(read_sql("known_pairs"))
-    return Accepted(**copy_out(cursor, f"SELECT {', '.join(COLUMNS)} FROM known", COLUMNS))
-
-
-def _merge(cursor: Cursor, beaten: Losers) -> None:
-    if len(beaten):
-        cursor.execute("CREATE TEMPORARY TABLE beaten (line integer) ON COMMIT DROP")
-        copy_in(cursor, sql.Identifier("beaten"), {"line": beaten.line}, {"line": "integer"})
-        cursor.execute("DELETE FROM tail t USING beaten b WHERE b.line = t.line")
-    cursor.execute(read_sql("merge_tail"))
-
-
-def _oust(cursor: Cursor, file: str, ousted: Losers, texts: pl.Series) -> None:
-    """Reject rows that were in the table until now, and what they had won against points to the new winner."""
-    if not len(ousted):
-        return
-    order = np.argsort(ousted.line)
-    line, winner = ousted.line[order], ousted.winner[order]
-    code = np.full(len(line), Reason.DUPLICATE_RATING, np.uint8)
-    rejects = Rejects(file, line, code, winner, texts, 0)
-    before = Rejects(rejects.file, line, code, line, rejects.text, 0)
-    cursor.execute("CREATE TEMPORARY TABLE renamed (before text, after text) ON COMMIT DROP")
-    copy_rows(cursor, sql.Identifier("renamed"), ("before", "after"), zip(before.reason, rejects.reason, strict=True))
-    cursor.execute(
-        f"UPDATE {SCHEMA}.rejected_ratings t SET reason = n.after FROM renamed n "
-        "WHERE t.file = %s AND t.reason = n.before",
-        [rejects.file],
-    )
-    _copy_rejects(cursor, rejects)
-
-
-def _added_up(last: dict[str, Any], rejects: Rejects, ousted: int, rows: int, place: Place) -> dict[str, Any]:
-    """Details of the last load and of the rest of the file together."""
-    rejected = dict(last["rejected"])
-    again = Rejects.compact(Reason(place.again)) if place.again else None
-    for reason, count in [
-        *rejects.by_reason().items(),
-        (Rejects.compact(Reason.DUPLICATE_RATING), ousted),
-        (again, -1),
-    ]:
-        if reason is not None and count:
-            rejected[reason] = rejected.get(reason, 0) + count
-    was_complete = bool(place.again) and Reason(place.again) not in INCOMPLETE
-    return {
-        # An ousted row made room for the one that ousted it.
-        "rows": last["rows"] + rows,
-        "rows_read": last["rows_read"] + rows + ousted + len(rejects) - bool(place.again),
-        "rows_complete": last["rows_complete"] + rows + ousted + counted(rejects) - was_complete,
-        "rejected": {reason: count for reason, count in rejected.items() if count},
-    }

@@ -16,13 +16,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from movierec_assets.progress import StageProgress
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import starts
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.comparison import lead, mean_interval
-from movierec_assets.recsys.interactions import BoolArray, FloatArray
+from movierec_assets.recsys.interactions import FloatArray
 from movierec_assets.recsys.promotion import is_improvement
 from movierec_assets.recsys.split import Task, leave_latest_out
-from movierec_assets.tables.histories import RatingColumns
 
 REPEATS = 200
 HARDLY_DIFFERENT, OTHER_SEED, MORE_DATA = "regularization +1 %", "another seed", "regularization +1 %, 0.5 % more data"
@@ -360,7 +360,7 @@ def _likes_of_a_repeat(positives: RatingColumns, number: int) -> tuple[RatingCol
     users = np.unique(positives.user_id)
     kept = np.isin(positives.user_id, users[random.random(len(users)) >= _LEFT_OUT])
     earlier = positives.rated_at <= np.quantile(positives.rated_at[kept], 1 - _NEW)
-    return _only(positives, kept & earlier), _only(positives, kept)
+    return positives.chosen(kept & earlier), positives.chosen(kept)
 
 
 def _judged(challenger: FloatArray, champion: FloatArray, margin: float) -> tuple[bool, bool, float]:
@@ -385,11 +385,5 @@ def _alike(recipe: Recipe) -> Recipe:
 
 
 def _task(positives: RatingColumns) -> Task:
-    split, _ = leave_latest_out(positives.user_id, positives.movie_id, positives.rating, positives.rated_at)
+    split, _ = leave_latest_out(positives)
     return split.task("test")
-
-
-def _only(positives: RatingColumns, kept: BoolArray) -> RatingColumns:
-    return RatingColumns(
-        positives.user_id[kept], positives.movie_id[kept], positives.rating[kept], positives.rated_at[kept]
-    )

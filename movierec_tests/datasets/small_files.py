@@ -28,8 +28,7 @@ def read(directory: Path, ratings: str | bytes, block_bytes: int = 1 << 16) -> R
 
 
 def rows(ratings: Ratings) -> list[tuple[int, int, float, int]]:
-    columns = (ratings.user_id, ratings.movie_id, ratings.rating, ratings.rated_at)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+    return list(zip(*(column.tolist() for column in vars(ratings.columns).values()), strict=True))
 
 
 def body(*lines: str, end: str = "\n") -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movierec_assets.datasets.duplicates import find_losers, pair_key, rising
+from movierec_assets.datasets.duplicates import find_superseded, pair_key, rising
 
 ROWS = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3)), max_size=12)
 
@@ -23,7 +23,7 @@ def test_the_latest_of_a_pair_counts_and_of_equal_times_the_later_line(rows: lis
         for position, ((user, movie, _), line) in enumerate(zip(rows, lines.tolist(), strict=True))
         if best[user, movie][1] != line
     ]
-    losers = find_losers(pair_key(users.astype(np.int32), movies.astype(np.int32)), times, lines)
+    losers = find_superseded(pair_key(users.astype(np.int32), movies.astype(np.int32)), times, lines)
     assert list(zip(losers.position.tolist(), losers.line.tolist(), losers.winner.tolist(), strict=True)) == expected
 
 
@@ -38,4 +38,4 @@ def test_no_pair_comes_twice_where_keys_rise(rows: list[tuple[int, int, int]]) -
     pairs = sorted({(user, movie) for user, movie, _ in rows})
     key = pair_key(*(np.array([pair[at] for pair in pairs], np.int32) for at in range(2)))
     assert rising([key])
-    assert len(find_losers(key, np.zeros(len(key), np.int64), np.zeros(len(key), np.int32))) == 0
+    assert len(find_superseded(key, np.zeros(len(key), np.int64), np.zeros(len(key), np.int32))) == 0

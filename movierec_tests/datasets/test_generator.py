@@ -20,6 +20,7 @@ from movierec_assets.datasets.generator.simulation import simulate
 from movierec_assets.datasets.generator.stars import give_stars
 from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
 from movierec_assets.datasets.movies import NO_GENRES
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, baselines, metrics
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.experiment import rank
@@ -298,7 +299,7 @@ generate(Path({str(tmp_path / "set")!r}), Size({TINY.users}, {TINY.movies}, {TIN
 
 def test_als_finds_the_taste(ratings: pl.DataFrame) -> None:
     liked = ratings.filter(pl.col("rating") >= 4)
-    split, _ = leave_latest_out(*(liked[name].to_numpy() for name in ratings.columns))
+    split, _ = leave_latest_out(RatingColumns.of(liked))
     task = split.task("test")
 
     def ndcg(lists: TopK) -> float:

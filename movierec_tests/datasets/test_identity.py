@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_assets.datasets.duplicates import pair_key
-from movierec_assets.datasets.identity import SAMPLE_SIZE, Catalogue, Contents, PairSample, most_alike
+from movierec_assets.datasets.identity import SAMPLE_SIZE, Catalogue, Contents, PairSketch, most_alike
 
 FILMS = {1: "Toy Story (1995)", 2: "Jumanji (1995)", 3: "Heat (1995)", 4: "Sabrina (1995)"}
 PAIRS = st.sets(st.tuples(st.integers(1, 50), st.integers(1, 50)), min_size=1)
@@ -18,8 +18,8 @@ def _catalogue(films: dict[int, str]) -> Catalogue:
     return Catalogue.of(list(films), list(films.values()))
 
 
-def _sample(pairs: set[tuple[int, int]]) -> PairSample:
-    sample = PairSample()
+def _sample(pairs: set[tuple[int, int]]) -> PairSketch:
+    sample = PairSketch()
     users, movies = np.array(sorted(pairs), dtype=np.int32).T
     sample.add(pair_key(users, movies))
     return sample
@@ -59,7 +59,7 @@ def test_small_datasets_are_compared_exactly(ours: set[tuple[int, int]], theirs:
 
 @given(st.lists(PAIRS, min_size=1, max_size=4))
 def test_a_sample_does_not_depend_on_blocks_and_their_order(blocks: list[set[tuple[int, int]]]) -> None:
-    in_parts = PairSample()
+    in_parts = PairSketch()
     for block in reversed(blocks):
         users, movies = np.array(list(block), dtype=np.int32).T
         in_parts.add(pair_key(users, movies))
@@ -69,7 +69,7 @@ def test_a_sample_does_not_depend_on_blocks_and_their_order(blocks: list[set[tup
 def test_a_large_dataset_that_holds_a_small_one_is_the_same_and_a_stranger_is_not() -> None:
     users, movies = (part.ravel().astype(np.int32) for part in np.indices((4000, 500)))
     keys = pair_key(users, movies)
-    large, part, stranger = PairSample(), PairSample(), PairSample()
+    large, part, stranger = PairSketch(), PairSketch(), PairSketch()
     large.add(keys)
     part.add(keys[:: len(keys) // 2000])
     stranger.add(keys[:2000] + (1 << 60))

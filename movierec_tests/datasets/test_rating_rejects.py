@@ -101,7 +101,7 @@ def test_a_date_that_was_cut_off_with_the_file_is_no_time_of_rating(
     tmp_path: Path, before: str, last: str, loads: bool
 ) -> None:
     ratings = read(tmp_path, f"{HEADER}\n1,1,4.0,{before}\n2,2,5.0,{last}")
-    assert ratings.user_id.tolist() == [1, 2] if loads else [1]
+    assert ratings.columns.user_id.tolist() == [1, 2] if loads else [1]
     assert [reason.partition(":")[0] for reason in ratings.rejects.reason] == ([] if loads else ["truncated last line"])
 
 

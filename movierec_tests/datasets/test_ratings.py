@@ -13,7 +13,7 @@ from movierec_tests.datasets.small_files import HEADER, KNOWN, NOW, body, datase
 def test_rows_load_typed_and_in_file_order(tmp_path: Path) -> None:
     ratings = read(tmp_path, body("7,3,0.5,1", "7,1,5.0,1112486027", "2,2,3.5,1112484676"))
     assert rows(ratings) == [(7, 3, 0.5, 1), (7, 1, 5.0, 1112486027), (2, 2, 3.5, 1112484676)]
-    dtypes = [ratings.user_id.dtype, ratings.movie_id.dtype, ratings.rating.dtype, ratings.rated_at.dtype]
+    dtypes = [column.dtype for column in vars(ratings.columns).values()]
     assert [str(dtype) for dtype in dtypes] == ["int32", "int32", "float32", "int64"]
     assert (ratings.rows_read, ratings.rows_complete, len(ratings), len(ratings.rejects)) == (3, 3, 3, 0)
 

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_assets.datasets import totals as module
-from movierec_assets.datasets.rating_scan import Accepted
 from movierec_assets.datasets.totals import Totals
+from movierec_assets.ratings import FileRatings
 
 _row = st.tuples(st.integers(1, 6) | st.just(2**31 - 1), st.integers(1, 4), st.sampled_from([0.5, 4.0, 5.0]))
 
 
-def _accepted(rows: list[tuple[int, int, float]]) -> Accepted:
+def _accepted(rows: list[tuple[int, int, float]]) -> FileRatings:
     users, movies, stars = zip(*rows, strict=True) if rows else ((), (), ())
-    return Accepted(
+    return FileRatings(
         np.array(users, np.int32),
         np.array(movies, np.int32),
         np.array(stars, np.float32),

@@ -177,7 +177,7 @@ def test_ratings_below_the_threshold_are_refused_with_the_remedy(
     assert not result.success
     (failure,) = failures_of(result).values()
     assert f"None of the 353 ratings in {directory} is a positive" in failure
-    assert "25 of 28 users have more than five ratings" in failure
+    assert "25 of 28 users have more than 5 ratings" in failure
     assert "the best rating among theirs is 3.5, below the 4 stars of a positive" in failure
     assert "Lower MOVIEREC_POSITIVE_THRESHOLD" in failure
     after = _state(platform)

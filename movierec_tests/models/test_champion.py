@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from movierec_assets.datasets.identity import PairSample
+from movierec_assets.datasets.identity import PairSketch
 from movierec_assets.models.champion import load_champion
 from movierec_assets.models.errors import OtherDatasetError
 from movierec_assets.models.version import DATASET, DATASET_ID, POSITIVE_THRESHOLD
@@ -28,7 +28,7 @@ def platform(platform: Platform) -> Platform:
 def _load(database: Database, name: str) -> None:
     """Say that what is in the tables was loaded from a dataset of this name."""
     with database.transaction() as cursor:
-        dataset = recognize(cursor, name, PairSample(range(100)))
+        dataset = recognize(cursor, name, PairSketch(range(100)))
         record_load(cursor, "ratings", Load(name, f"/data/{name}", {}), dataset.id)
 
 

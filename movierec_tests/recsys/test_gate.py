@@ -127,10 +127,7 @@ def test_without_a_margin_a_certain_lead_is_enough_but_none_is_not() -> None:
 def test_neither_the_recipe_itself_nor_shuffled_movies_win(tmp_path: Path) -> None:
     files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=120))
     ratings = read_ratings(files, read_movies(files).movie_id)
-    liked = ratings.rating >= 4
-    split, _ = leave_latest_out(
-        ratings.user_id[liked], ratings.movie_id[liked], ratings.rating[liked], ratings.rated_at[liked]
-    )
+    split, _ = leave_latest_out(ratings.columns.chosen(ratings.columns.rating >= 4))
     task, recipe = split.task("test"), Recipe(factors=8, iterations=3)
     champion, again = (starts.scores(task, recipe, 3) for _ in range(2))
     assert lead(again - champion) == Interval(0.0, 0.0, 0.0)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.split import (
@@ -45,7 +46,9 @@ def likes(draw: st.DrawFn) -> list[Row]:
 
 
 def split_of(rows: list[Row], seed: int = 1, share: float = 0.1, fold_in: float = 0.8) -> tuple[StrongSplit, IdMaps]:
-    return strong_generalization(*columns_of(rows), held_out_share=share, fold_in_share=fold_in, seed=seed)
+    return strong_generalization(
+        RatingColumns.cast(*columns_of(rows)), held_out_share=share, fold_in_share=fold_in, seed=seed
+    )
 
 
 def rows_of(part: Interactions, ids: IdMaps) -> set[Row]:
@@ -203,7 +206,7 @@ def test_no_positive_at_all_and_repeated_pairs_are_errors() -> None:
 @settings(deadline=None)
 @given(likes())
 def test_a_task_of_leave_latest_out_is_the_split_for_its_evaluated_users(rows: list[Row]) -> None:
-    split, _ = leave_latest_out(*columns_of(rows))
+    split, _ = leave_latest_out(RatingColumns.cast(*columns_of(rows)))
     for part, held_out in (("validation", split.validation), ("test", split.test)):
         task = split.task(part)  # type: ignore[arg-type]
         history = split.before(part)  # type: ignore[arg-type]

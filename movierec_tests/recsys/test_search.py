@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 import pytest
 
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.als import Confidence, FoldIn, Recipe
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
@@ -35,7 +36,7 @@ def likes(users: int = 40, movies: int = 30, seed: int = 0) -> tuple[np.ndarray,
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return leave_latest_out(*likes())[0]
+    return leave_latest_out(RatingColumns.cast(*likes()))[0]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_each_moment_of_an_exam_is_earlier_than_the_one_before_it(split: Split) 
 
 
 def test_an_exam_on_whole_users_is_fitted_without_them() -> None:
-    split, _ = strong_generalization(*likes(), seed=3)
+    split, _ = strong_generalization(RatingColumns.cast(*likes()), seed=3)
     exam = Exam.strong(split)
     assert (exam.train.per_user[exam.moments[0].users] == 0).all()
     assert not pairs(exam.train) & pairs(split.test_target)

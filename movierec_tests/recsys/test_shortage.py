@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.experiment import run
 from movierec_assets.recsys.search import Budget, Exam
@@ -14,12 +15,12 @@ from movierec_assets.recsys.split import leave_latest_out
 USERS, LIKES = np.repeat(np.arange(1, 13), 6), np.tile(np.arange(1, 7), 12)
 
 
-def _split(rated_at: np.ndarray) -> tuple[np.ndarray, ...]:
-    return USERS, LIKES, np.full(len(USERS), 4.0), rated_at
+def _split(rated_at: np.ndarray) -> RatingColumns:
+    return RatingColumns.cast(USERS, LIKES, np.full(len(USERS), 4.0), rated_at)
 
 
 def test_equal_times_are_named_as_the_reason_and_more_ratings_not_as_the_remedy() -> None:
-    split, _ = leave_latest_out(*_split(np.full(len(USERS), 10**9)))
+    split, _ = leave_latest_out(_split(np.full(len(USERS), 10**9)))
     told = why_few(split.before("test"), split.test)
     assert told.startswith(
         "12 of 12 users have 5 likes or more. 12 of them have fewer than 4 likes before their latest"
@@ -30,15 +31,14 @@ def test_equal_times_are_named_as_the_reason_and_more_ratings_not_as_the_remedy(
 
 
 def test_likes_of_which_many_are_of_the_latest_time_are_counted_apart() -> None:
-    split, _ = leave_latest_out(*_split(np.where(LIKES <= 3, 10**9 + LIKES, 10**9 + 50)))
+    split, _ = leave_latest_out(_split(np.where(LIKES <= 3, 10**9 + LIKES, 10**9 + 50)))
     assert "12 of them have fewer" in why_few(split.before("test"), split.test)
     assert "; 0 have all their likes at one time" in why_few(split.before("test"), split.test)
 
 
 def test_few_likes_ask_for_more() -> None:
     few = LIKES <= 4
-    columns = [column[few] for column in _split(10**9 + LIKES)]
-    split, _ = leave_latest_out(*columns)
+    split, _ = leave_latest_out(_split(10**9 + LIKES).chosen(few))
     told = why_few(split.before("test"), split.test)
     assert told == "0 of 12 users have 5 likes or more. Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."
 
@@ -46,9 +46,9 @@ def test_few_likes_ask_for_more() -> None:
 def test_an_experiment_and_a_search_on_equal_times_say_so() -> None:
     columns = _split(np.full(len(USERS), 10**9))
     with pytest.raises(RecsysError, match=r"No user can be scored.*nothing is earlier than anything"):
-        run(*columns)
+        run(columns)
     with pytest.raises(RecsysError, match=r"nothing to choose a recipe on.*No user has likes at two different times"):
-        run(*columns, budget=Budget(1, 1.0))
-    late = leave_latest_out(*_split(np.where(LIKES == 6, 10**9 + 90, 10**9 + 50)))[0]
+        run(columns, budget=Budget(1, 1.0))
+    late = leave_latest_out(_split(np.where(LIKES == 6, 10**9 + 90, 10**9 + 50)))[0]
     with pytest.raises(RecsysError, match=r"12 of 12 users have 5 likes or more\. 12 of them"):
         Exam.latest(late.train, late.validation)

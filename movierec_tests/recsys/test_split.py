@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split, leave_latest_out
@@ -24,7 +25,7 @@ def with_ids(drawn: Ratings) -> list[Row]:
 
 
 def split_of(rows: list[Row]) -> tuple[Split, IdMaps]:
-    return leave_latest_out(*columns_of(rows))
+    return leave_latest_out(RatingColumns.cast(*columns_of(rows)))
 
 
 def rows_of(part: Interactions, ids: IdMaps) -> set[Row]:
@@ -204,9 +205,8 @@ def test_train_and_scored_test_pairs_are_those_of_the_original_recipe(seed: int)
     frame = many_ratings(seed)
     train, test = original_split(frame)
     positives = original_positives(frame)
-    split, ids = leave_latest_out(
-        *(positives[name].to_numpy() for name in ("userId", "movieId", "rating", "timestamp"))
-    )
+    columns = (positives[name].to_numpy() for name in ("userId", "movieId", "rating", "timestamp"))
+    split, ids = leave_latest_out(RatingColumns.cast(*columns))
     evaluated = set(ids.user_ids[split.evaluated_users("test")].tolist())
     usable = {user for user, _ in train}
     assert {row[:2] for row in rows_of(split.before("test"), ids) if row[0] in usable} == train

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, metrics, starts
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.errors import RecsysError
@@ -20,7 +21,9 @@ RECIPE = Recipe(factors=4, iterations=2, seed=7)
 def task() -> Task:
     random = np.random.default_rng(1)
     users, movies = np.nonzero(random.random((40, 30)) < 0.4)
-    split, _ = leave_latest_out(users, movies, np.full(len(users), 4.0), random.permutation(len(users)))
+    split, _ = leave_latest_out(
+        RatingColumns.cast(users, movies, np.full(len(users), 4.0), random.permutation(len(users)))
+    )
     return split.task("test")
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, warm_start
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
@@ -37,9 +38,9 @@ Columns = tuple[IntArray, IntArray, FloatArray, IntArray]
 @pytest.fixture(scope="module")
 def columns(tmp_path_factory: pytest.TempPathFactory) -> Columns:
     files = MovieLensFiles.at(make_demo(tmp_path_factory.mktemp("warm") / "demo", users=400))
-    ratings = read_ratings(files, read_movies(files).movie_id)
-    liked = ratings.rating >= 4
-    return ratings.user_id[liked], ratings.movie_id[liked], ratings.rating[liked], ratings.rated_at[liked]
+    ratings = read_ratings(files, read_movies(files).movie_id).columns
+    liked = ratings.chosen(ratings.rating >= 4)
+    return liked.user_id, liked.movie_id, liked.rating, liked.rated_at
 
 
 def three_trainings(columns: Columns) -> tuple[Split, IdMaps, list[Legacy]]:
@@ -57,7 +58,7 @@ def _until(columns: Columns, share: float) -> Columns:
 
 
 def _trained(columns: Columns, before: Predecessor | None = None) -> tuple[Split, IdMaps, Fits, Predecessor]:
-    split, ids = leave_latest_out(*columns)
+    split, ids = leave_latest_out(RatingColumns.cast(*columns))
     fits = train(split, ids, RECIPE, before)
     positives = split.train.union(split.validation, split.test)
     return split, ids, fits, Predecessor(RECIPE, ids, positives.stars, fits.legacy)
@@ -138,7 +139,7 @@ def test_who_rates_an_old_favourite_again_is_not_scored_until_the_next_like(
 
 
 def test_when_many_rated_old_favourites_again_the_start_is_cold(columns: Columns, yesterday: Predecessor) -> None:
-    split, ids = leave_latest_out(*columns)
+    split, ids = leave_latest_out(RatingColumns.cast(*columns))
     users = len(split.evaluated_users("test"))
     pairs = np.stack(columns[:2], axis=1)
     trained = np.flatnonzero(was_trained_on(yesterday, pairs, yesterday.legacy.test_pairs))
@@ -146,13 +147,13 @@ def test_when_many_rated_old_favourites_again_the_start_is_cold(columns: Columns
     first = [int(trained[columns[0][trained] == user][0]) for user in np.intersect1d(known, columns[0][trained])]
     few, many = users // 10 - 1, users // 10 + 2
     for count, cold in ((few, False), (many, True)):
-        parts, ids = leave_latest_out(*_again(columns, *first[:count]))
+        parts, ids = leave_latest_out(RatingColumns.cast(*_again(columns, *first[:count])))
         why = why_not(yesterday, RECIPE, ids, parts)
         assert (why is not None) == cold, why
         if cold:
             assert why == f"the held-out likes of {many} of {users} users to score were trained on before"
             assert not train(parts, ids, RECIPE, yesterday).left_out.any()
-    parts, ids = leave_latest_out(*_again(columns, *first[:1]))
+    parts, ids = leave_latest_out(RatingColumns.cast(*_again(columns, *first[:1])))
     assert why_not(yesterday, RECIPE, ids, parts, users - 1) is None
     assert why_not(yesterday, RECIPE, ids, parts, users) is not None
 
@@ -165,7 +166,7 @@ def test_a_like_that_was_withdrawn_and_comes_back_leaves_its_user_out(columns: C
     _, _, second, predecessor = _trained(_until(without, 0.995), yesterday)
     assert second.warm, second.why
     assert [columns[0][oldest], columns[1][oldest]] in second.legacy.withdrawn.tolist()
-    split, ids = leave_latest_out(*_again(columns, oldest))
+    split, ids = leave_latest_out(RatingColumns.cast(*_again(columns, oldest)))
     assert ids.user_ids[leaking_users(predecessor, split.test, ids)].tolist() == [columns[0][oldest]]
 
 
@@ -181,7 +182,7 @@ def test_a_held_out_like_before_one_that_was_trained_on_leaves_its_user_out(
     unseen = np.setdiff1d(np.unique(columns[1]), columns[1][own])[:1]
     time = columns[3][early].max() + 1
     added = [np.append(new[0], user), np.append(new[1], unseen), np.append(new[2], 5.0), np.append(new[3], time)]
-    split, ids = leave_latest_out(*added)
+    split, ids = leave_latest_out(RatingColumns.cast(*added))
     assert ids.user_ids[leaking_users(yesterday, split.test, ids)].tolist() == [user]
 
 
@@ -201,14 +202,14 @@ def test_a_challenger_that_is_kept_leaves_its_watched_fit_for_the_next_day(
     assert fits.legacy.cold == second.legacy.cold
     assert (alone.legacy.in_a_row, fits.legacy.in_a_row) == (1, 2)
     tired = replace(kept, legacy=replace(kept.legacy, in_a_row=MOST_IN_A_ROW))
-    split, ids = leave_latest_out(*columns)
+    split, ids = leave_latest_out(RatingColumns.cast(*columns))
     assert "in a row" in str(why_not(replace(yesterday, kept=tired), RECIPE, ids, split))
 
 
 def test_the_start_is_cold_without_a_predecessor_with_another_recipe_or_after_many_warm_ones(
     columns: Columns, yesterday: Predecessor
 ) -> None:
-    split, ids = leave_latest_out(*columns)
+    split, ids = leave_latest_out(RatingColumns.cast(*columns))
     assert "no champion" in str(why_not(None, RECIPE, ids, split))
     assert "recipe" in str(why_not(yesterday, replace(RECIPE, alpha=2.0), ids, split))
     tired = replace(yesterday, legacy=replace(yesterday.legacy, in_a_row=MOST_IN_A_ROW))
@@ -368,9 +369,8 @@ def test_whatever_happens_no_fit_is_scored_on_what_it_or_an_earlier_one_was_fitt
             for user, movie, at in random.integers([1, 1, now], [9, 16, now + 10], (4, 3)).tolist():
                 likes.setdefault((user, movie), at)
             pairs = np.array(list(likes), dtype=np.int32)
-            split, ids = leave_latest_out(
-                pairs[:, 0], pairs[:, 1], np.full(len(likes), 4.0), np.array(list(likes.values()))
-            )
+            times = np.array(list(likes.values()))
+            split, ids = leave_latest_out(RatingColumns.cast(pairs[:, 0], pairs[:, 1], np.full(len(likes), 4.0), times))
             stand_in.ids, stand_in.watched = ids, []
             fits = train(split, ids, recipe, champion)
             scored = split.task("test").without(fits.left_out)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.movielens import MovieLensFiles
-from movierec_assets.tables import rating_load
+from movierec_assets.tables import rating_append, rating_load
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import Loaded, load_movies, load_ratings
 from movierec_tests.conftest import Dataset
@@ -174,7 +174,7 @@ def test_a_rating_that_came_too_early_is_taken_up_when_its_time_has_come(
     files = _directory(make_dataset, database, [*GOOD, f"3,1,4.0,{now + 200_000}"])
     _append(files, "3,2,4.0,1000000000\n")
     assert load_ratings(database, files).appended == 1
-    monkeypatch.setattr(rating_load, "time", lambda: now + 200_000)
+    monkeypatch.setattr(rating_append, "time", lambda: now + 200_000)
     _append(files, "3,3,4.0,1000000000\n")
     assert load_ratings(database, files).appended is None
 
@@ -190,7 +190,7 @@ def test_a_merge_that_breaks_off_leaves_everything_as_it_was(
         raise ConnectionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(rating_load, "record_load", breaks)
+        patched.setattr(rating_append, "record_load", breaks)
         with pytest.raises(ConnectionError):
             load_ratings(database, files)
     assert _state(database) == before

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from psycopg2.extras import execute_values
 
 from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
+from movierec_assets.ratings import ELIGIBLE_ABOVE
 from movierec_assets.tables import histories
 from movierec_assets.tables.binary_copy import Kind
 from movierec_assets.tables.database import (
@@ -28,6 +29,7 @@ from movierec_assets.tables.database import (
     record_load,
 )
 from movierec_assets.tables.histories import RatedByUsers, read_positives, read_users
+from movierec_assets.tables.served import SERVED_TABLES, ServedTable
 from movierec_tests.defs.harness import RATING_COLUMNS, count_users, load_films, new_app_users
 from movierec_tests.waiting import PATIENCE, until_somebody_waits, wait_until
 
@@ -187,6 +189,16 @@ def test_the_new_rows_are_indexed_by_the_primary_key(database: Database, table: 
     assert found == [(key, True)]
 
 
+@pytest.mark.parametrize("table", SERVED_TABLES, ids=lambda table: table.name)
+def test_a_served_table_has_the_columns_of_its_definition(database: Database, table: ServedTable) -> None:
+    found = database.rows(
+        """SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+           WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum""",
+        [f"{SCHEMA}.{table.name}"],
+    )
+    assert found == list(table.kinds.items())
+
+
 def test_the_schema_survives_replacements_with_its_views(database: Database) -> None:
     for stars in (3.0, 4.0):
         _load_ratings(database, [(1, movie, stars, 10) for movie in range(1, 7)])
@@ -316,8 +328,9 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
         )
 
 
-@pytest.mark.parametrize(("count", "eligible"), [(5, False), (6, True)])
+@pytest.mark.parametrize(("count", "eligible"), [(ELIGIBLE_ABOVE, False), (ELIGIBLE_ABOVE + 1, True)])
 def test_six_rated_movies_make_a_user_eligible_and_five_do_not(database: Database, count: int, eligible: bool) -> None:
+    assert ELIGIBLE_ABOVE == 5
     load_films(database, range(1, 7))
     _load_ratings(database, [(1, movie, 4.0, 0) for movie in range(1, count + 1)])
     with database.transaction() as cursor:

@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 
 from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.file_format import MOVIE_COLUMNS, RATING_COLUMNS
 from movierec_assets.datasets.generated import MOVIES_FILE, RATINGS_FILE, is_complete, marker_of, put_in_place
 from movierec_assets.datasets.generator.films import Films
 from movierec_assets.datasets.generator.simulation import Simulated, simulate
 from movierec_assets.datasets.generator.size import DEFAULT_SEED, Size
 from movierec_assets.datasets.movies import NO_GENRES
-from movierec_assets.datasets.tables import MOVIE_COLUMNS, RATING_COLUMNS
 from movierec_assets.progress import Progress, StageProgress
 
 VERSION = 1

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from movierec_assets.datasets.file_format import Table
 from movierec_assets.datasets.sources.compressed import SUFFIXES
-from movierec_assets.datasets.tables import Table
 
 
 @dataclass(frozen=True)

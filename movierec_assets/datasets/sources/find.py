@@ -14,6 +14,7 @@ from typing import Protocol
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.exports import export_beginning, export_named
+from movierec_assets.datasets.file_format import DataFile
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.sources.archive import ZipFolder, broken
 from movierec_assets.datasets.sources.compressed import SUFFIXES, decompress, head_of
@@ -24,7 +25,6 @@ from movierec_assets.datasets.sources.movielens_csv import MOVIELENS_CSV
 from movierec_assets.datasets.sources.movielens_dat import MOVIELENS_DAT
 from movierec_assets.datasets.sources.parquet import PARQUET
 from movierec_assets.datasets.sources.unpacked import kept_copy
-from movierec_assets.datasets.tables import DataFile
 
 FORMATS = (MOVIELENS_CSV, KAGGLE, MOVIELENS_DAT, MOVIELENS_100K, PARQUET)
 """In the order in which a place is searched for them."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from movierec_assets.datasets.file_format import LINKS, MOVIES, RATINGS
 from movierec_assets.datasets.sources.contract import Format, Kind
-from movierec_assets.datasets.tables import LINKS, MOVIES, RATINGS
 
 KAGGLE = Format(
     "MovieLens from Kaggle",

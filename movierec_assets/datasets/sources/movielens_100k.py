@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from movierec_assets.datasets.file_format import MOVIE_COLUMNS, RATING_COLUMNS, Table
 from movierec_assets.datasets.sources.contract import Format, Kind
-from movierec_assets.datasets.tables import MOVIE_COLUMNS, RATING_COLUMNS, Table
 
 GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),

@@ -5,8 +5,8 @@ The separator is told by the header line, so that what a spreadsheet writes with
 
 from __future__ import annotations
 
+from movierec_assets.datasets.file_format import LINKS, MOVIES, RATINGS
 from movierec_assets.datasets.sources.contract import Format, Kind
-from movierec_assets.datasets.tables import LINKS, MOVIES, RATINGS
 
 MOVIELENS_CSV = Format(
     "MovieLens CSV",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from movierec_assets.datasets.file_format import MOVIE_COLUMNS, RATING_COLUMNS, Table
 from movierec_assets.datasets.sources.contract import Format, Kind
-from movierec_assets.datasets.tables import MOVIE_COLUMNS, RATING_COLUMNS, Table
 
 _RATINGS = Table(RATING_COLUMNS, "1::1193::5::978300760", separator="::", positions=(0, 1, 2, 3), width=4)
 _MOVIES = Table(

@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.file_format import LINKS, MOVIES, RATINGS, Table, plain_name
 from movierec_assets.datasets.sources.contract import Format, Kind
-from movierec_assets.datasets.tables import LINKS, MOVIES, RATINGS, Table, plain_name
 
 
 def write_csv(table: Table, source: Path, target: Path, shown: Path) -> None:

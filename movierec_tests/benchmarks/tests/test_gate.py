@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from movierec_assets.cli.evaluation import read_positives
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import starts
 from movierec_assets.recsys.promotion import IMPROVEMENT_MARGIN
 from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.tables.histories import RatingColumns
 from movierec_tests.benchmarks import gate, gate_report
 from movierec_tests.benchmarks.command import bench
 from movierec_tests.benchmarks.gate import ALIKE, HARDLY_DIFFERENT, LEADS, MORE_DATA, OTHER_SEED, UNLIKE, Pool, Power

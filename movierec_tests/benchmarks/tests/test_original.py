@@ -12,6 +12,7 @@ from implicit.nearest_neighbours import bm25_weight
 
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import metrics
 from movierec_assets.recsys.baselines import original_recipe
 from movierec_assets.recsys.interactions import IntArray, Interactions
@@ -123,7 +124,7 @@ def test_the_whole_recipe_is_as_good_as_the_baseline(database: Database, tmp_pat
     assert [*found.seconds] == ["load", "refresh", "read", "split", "bm25", "fit", "rank", "score"]
     ratings = original.read(database.url)
     liked = ratings[ratings["rating"] >= 4]
-    split, _ = leave_latest_out(*(liked[name].to_numpy() for name in ("user_id", "movie_id", "rating", "rated_at")))
+    split, _ = leave_latest_out(RatingColumns.of(liked))
     history = split.before("test")
     users = split.evaluated_users("test", history)
     assert found.users == len(users)

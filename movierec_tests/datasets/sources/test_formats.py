@@ -61,7 +61,7 @@ def test_times_without_a_zone_are_counted_and_those_with_one_are_not(tmp_path: P
     (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "".join(lines))
     ratings = read_ratings(opened(tmp_path, tmp_path), list(TITLES), now=NOW)
     assert (len(ratings), ratings.assumed_utc) == (5, 2)
-    assert ratings.rated_at.tolist() == [978562356, 978562356, 978569556, 978480000, 978562356]
+    assert ratings.columns.rated_at.tolist() == [978562356, 978562356, 978569556, 978480000, 978562356]
 
 
 def test_each_of_the_nineteen_flags_is_a_genre_and_the_file_of_names_counts(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_row_that_does_not_load_keeps_its_line_and_text_and_the_name_of_its_fi
     ratings = read_ratings(files, [1], now=NOW)
     ((file, line, kept, reason),) = ratings.rejects.rows()
     assert (file, line, kept) == (name, 2 + len(header), text)
-    assert ratings.user_id.tolist() == [1, 3]
+    assert ratings.columns.user_id.tolist() == [1, 3]
     assert reason.startswith(("rating off", "wrong number", f"unknown movie: 9 is not in {files.movie_file.name}"))
     assert text_of_lines(files.ratings, ratings.rejects.line).to_list() == [text]
 

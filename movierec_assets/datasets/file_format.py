@@ -25,7 +25,7 @@ LINK_COLUMNS = ("movieId", "imdbId", "tmdbId")
 
 BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_LONGEST_HEADER = 1 << 16
+_MAX_HEADER = 1 << 16
 _SEPARATORS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _POINTS = bytes.maketrans(b",", b".")
@@ -38,9 +38,9 @@ class Table:
     Attributes
     ----------
     columns : tuple of str
-        Those that are read, in the order readers take them.
+        The columns that are read, in the order in which readers expect them.
     example : str
-        A row, for people.
+        A row, for messages.
     separator : str or None
         None where a header line names the columns and shows the separator.
     positions : tuple of int
@@ -74,9 +74,9 @@ class DataFile:
     Attributes
     ----------
     path : Path
-        What is read: the file, or the copy that was unpacked.
+        The file that is read: the user's own, or a copy that was unpacked.
     shown : Path
-        How it is named to people: the file as they have it, or its place in an archive.
+        The path in messages: the user's own file, or its path within an archive.
     table : Table
     """
 
@@ -86,7 +86,7 @@ class DataFile:
 
     @property
     def name(self) -> str:
-        """Name of the file as people have it."""
+        """Name of the file as the user has it."""
         return self.shown.name
 
     @classmethod
@@ -97,14 +97,14 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Header:
-    """Where the wanted columns are.
+    """Which fields of a row are the wanted columns.
 
     Attributes
     ----------
     positions : tuple of int
         Index of each wanted column in a row, in the order asked for.
     width : int
-        Fields in a row, columns nobody asked for included.
+        Fields in a row, those of other columns included.
     line : int
         Physical line of the header, 1-based; 0 without one.
     separator : str
@@ -135,6 +135,12 @@ def open_file(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file of the dataset; fails as `open_file` does."""
+    with open_file(path) as stream:
+        return os.fstat(stream.fileno()).st_size
 
 
 def find_columns(stream: BinaryIO, file: DataFile) -> Header:
@@ -171,15 +177,15 @@ def read_header(stream: BinaryIO, path: Path, columns: Sequence[str]) -> Header:
     remedy = f"The first line must be {expected}; add it, or fetch the release again."
     separator, number, raw = None, 0, b""
     while not raw.strip():
-        raw = stream.readline(_LONGEST_HEADER)
+        raw = stream.readline(_MAX_HEADER)
         number += 1
         if not raw:
             size = "0 bytes" if os.fstat(stream.fileno()).st_size == 0 else "blank lines only"
             raise DatasetError(f"{path}: the file is empty ({size}), not even a header. {remedy}")
         if number == 1:
             raw = raw.removeprefix(BOM)
-            if told := _SEPARATOR_LINE.fullmatch(raw.strip(b" \r\n").decode("latin-1")):
-                separator, raw = told[1], b""
+            if declared := _SEPARATOR_LINE.fullmatch(raw.strip(b" \r\n").decode("latin-1")):
+                separator, raw = declared[1], b""
     where = f"{path}, line {number}"
     text = raw.strip()
     if raw.startswith(_UTF16_BOMS) or b"\0" in raw:
@@ -189,8 +195,8 @@ def read_header(stream: BinaryIO, path: Path, columns: Sequence[str]) -> Header:
             f"{where}: lines end in a bare carriage return. Convert the file to \\n or \\r\\n line ends, "
             f"for instance with `tr '\\r' '\\n' < {path.name}`."
         )
-    if len(raw) == _LONGEST_HEADER and not raw.endswith(b"\n"):
-        raise DatasetError(f"{where}: no line end in the first {_LONGEST_HEADER} bytes; this is not a CSV. {remedy}")
+    if len(raw) == _MAX_HEADER and not raw.endswith(b"\n"):
+        raise DatasetError(f"{where}: no line end in the first {_MAX_HEADER} bytes; this is not a CSV. {remedy}")
     try:
         line = text.decode("utf-8")
         separator = separator or _separator_of(line, columns)

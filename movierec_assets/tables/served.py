@@ -1,0 +1,65 @@
+"""The tables that are made from a champion and read by key: their columns, and what stands in them.
+
+Belongs here: one definition for the assets that write the tables, their descriptions, and everyone who looks at all of
+them. Does not: how they are made (`defs.recommendations`). The tables themselves are created by `sql/migrations`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from movierec_assets.tables.binary_copy import Kind
+
+_VERSION: tuple[Kind, str] = ("integer", "Version of movierec-als that made the row")
+
+
+@dataclass(frozen=True)
+class ServedTable:
+    """A table that is replaced as a whole for each champion.
+
+    Attributes
+    ----------
+    name : str
+    columns : dict
+        Type and description of each column, by name.
+    """
+
+    name: str
+    columns: dict[str, tuple[Kind, str]]
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Type of each column, as COPY needs them."""
+        return {name: kind for name, (kind, _) in self.columns.items()}
+
+
+USER_RECOMMENDATIONS = ServedTable(
+    "user_recommendations",
+    {
+        "user_id": ("integer", "Everybody with a rating; primary key with rank"),
+        "rank": ("smallint", "From 1, best first"),
+        "movie_id": ("integer", "Not rated by the user"),
+        "score": ("real", "Predicted preference, comparable within a user; 0 where popularity had to do"),
+        "model_version": _VERSION,
+    },
+)
+SIMILAR_MOVIES = ServedTable(
+    "similar_movies",
+    {
+        "movie_id": ("integer", "Primary key with rank"),
+        "rank": ("smallint", "From 1, nearest first"),
+        "similar_movie_id": ("integer", "Another movie"),
+        "score": ("real", "Cosine of the movies' factors, at most 1"),
+        "model_version": _VERSION,
+    },
+)
+POPULAR_MOVIES = ServedTable(
+    "popular_movies",
+    {
+        "rank": ("integer", "From 1; primary key"),
+        "movie_id": ("integer", "Movie"),
+        "score": ("real", "Users who liked it"),
+        "model_version": _VERSION,
+    },
+)
+SERVED_TABLES = (USER_RECOMMENDATIONS, SIMILAR_MOVIES, POPULAR_MOVIES)
