@@ -1,0 +1,69 @@
+"""Claims about fits from several start values: their seeds, their number, and the bound that replaces them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from movierec_assets.recsys import als, metrics, repeated_fits
+from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.scoring import rank
+from movierec_assets.recsys.split import Task, leave_latest_out
+
+RECIPE = Recipe(factors=4, iterations=2, seed=7)
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    random = np.random.default_rng(1)
+    users, movies = np.nonzero(random.random((40, 30)) < 0.4)
+    split, _ = leave_latest_out(users, movies, np.full(len(users), 4.0), random.permutation(len(users)))
+    return split.task("test")
+
+
+def test_starts_are_the_seeds_from_the_recipes_own_on(task: Task) -> None:
+    found = repeated_fits.scores(task, RECIPE, 3, als.fit)
+    assert found.shape == (len(task.users), 3)
+    for number, seed in enumerate((7, 8, 9)):
+        each = replace(RECIPE, seed=seed)
+        lists = rank(task, als.fit(task.train, each), each, 10)
+        assert np.array_equal(found[:, number], metrics.score(lists.items, task.held_out.stars, 10).ndcg)
+
+
+def test_scores_that_are_known_are_not_made_again(task: Task) -> None:
+    known = np.full(len(task.users), 0.5)
+    found = repeated_fits.scores(task, RECIPE, 2, als.fit, known=known)
+    assert np.array_equal(found[:, 0], known)
+    assert np.array_equal(found[:, 1], repeated_fits.scores(task, replace(RECIPE, seed=8), 1, als.fit)[:, 0])
+
+
+def test_progress_counts_fits(task: Task) -> None:
+    reported: list[tuple[int, int]] = []
+    repeated_fits.scores(task, RECIPE, 2, als.fit, progress=lambda *done: reported.append(done))
+    assert reported == [(1, 2), (2, 2)]
+
+
+def test_no_start_and_scores_of_others_are_errors(task: Task) -> None:
+    with pytest.raises(RecsysError, match="at least one"):
+        repeated_fits.scores(task, RECIPE, 0, als.fit)
+    with pytest.raises(RecsysError, match=r"\(3,\)"):
+        repeated_fits.scores(task, RECIPE, 2, als.fit, known=np.zeros(3))
+
+
+def test_fits_of_large_data_are_repeated_less_often() -> None:
+    assert repeated_fits.number_of_fits(repeated_fits.MAX_LIKES) == repeated_fits.FITS
+    assert repeated_fits.number_of_fits(repeated_fits.MAX_LIKES + 1) == repeated_fits.FITS_OF_LARGE_DATA
+
+
+def test_the_spread_is_measured_and_a_bound_for_few_fits() -> None:
+    differences = np.random.default_rng(1).random((50, 3))
+    seen = repeated_fits.spread(differences, 0.1)
+    assert seen.deviation == pytest.approx(differences.mean(axis=0).std(ddof=1))
+    assert (seen.freedom, seen.source) == (2, "3 pairs of fits")
+    for fits in (1, repeated_fits.FITS_OF_LARGE_DATA):
+        bound = repeated_fits.spread(differences[:, :fits], 0.1)
+        assert bound.deviation == pytest.approx(repeated_fits.BOUND * 0.1)
+        assert "bound" in bound.source
