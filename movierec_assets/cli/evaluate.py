@@ -61,7 +61,7 @@ def evaluate(
     Touches no database and no champion; downloads nothing.
     """
     from movierec_assets.cli import evaluation as command
-    from movierec_assets.recsys import experiment, search
+    from movierec_assets.recsys import als, experiment, search
     from movierec_assets.resources.configurable import locate
 
     console = Console(stderr=True, highlight=False)
@@ -80,6 +80,7 @@ def evaluate(
         positives.movie_id,
         positives.rating,
         positives.rated_at,
+        fit=als.implicit_engine(),
         protocol=protocol,  # type: ignore[arg-type]
         budget=search.Budget(search_trials, search_seconds) if search_trials else None,
         seed=seed,

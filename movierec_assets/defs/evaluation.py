@@ -31,26 +31,29 @@ from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
 from movierec_assets.progress import Log
-from movierec_assets.recsys import als, baselines, starts
+from movierec_assets.recsys import als, baselines, repeated_fits
 from movierec_assets.recsys.comparison import lead
+from movierec_assets.recsys.engine import Fit
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
-from movierec_assets.recsys.experiment import nobody_to_score, rank
+from movierec_assets.recsys.few_users import nobody_to_score
 from movierec_assets.recsys.guardrails import full_lists, seen_items
 from movierec_assets.recsys.interactions import BoolArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
+from movierec_assets.recsys.rankers import EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.report import as_markdown
+from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Split, Task
 from movierec_assets.resources.configurable import RegistryResource
 from movierec_assets.resources.provenance import mismatches, refuse
 from movierec_assets.settings import get_settings
 
-CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
+CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = MODEL, POPULARITY, "champion"
 """Names of the rankers in a report."""
 
-MOST_POSITIVES_FOR_BASELINES = 2_000_000
-MOST_MOVIES_FOR_EASE = 8_000
+MAX_POSITIVES_FOR_BASELINES = 2_000_000
+MAX_MOVIES_FOR_EASE = 8_000
 """Its work grows with the cube of the movies: seconds here, minutes at twice as many."""
 EASE_REGULARIZATION = 500.0
 """`movierec evaluate` chooses it on validation; a daily report does without."""
@@ -65,8 +68,8 @@ _PREFIXES = {
     CHALLENGER_LISTS: "",
     POPULARITY_LISTS: "popularity_",
     CHAMPION_LISTS: "champion_",
-    "original recipe": "original_",
-    "item-kNN": "item_knn_",
+    ORIGINAL: "original_",
+    ITEM_KNN: "item_knn_",
 }
 """What the names of a ranker's metrics begin with in MLflow."""
 _GUARDED = ("coverage_at_10", "popularity_share_at_10")
@@ -140,7 +143,7 @@ def model_evaluation(
             f"{evaluation.ranker}: NDCG@10 {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
         )
 
-    found = _lead(context, task, als_model, champion_refit, evaluations)
+    found = _lead(context, task, als_model, champion_refit, evaluations, als.implicit_engine())
     report = as_markdown(evaluations, users=len(task.users), held_out=len(task.held_out))
     if left_out_users:
         report += f"\n{left_out_users:,} users are left out: an earlier training saw what is held out of them now.\n"
@@ -226,19 +229,16 @@ def _log(
 
 def _baselines(task: Task, seed: int) -> tuple[dict[str, TopK], list[str]]:
     """Lists of each baseline by its name, and the names of those that were left out."""
-    k = max(CUTOFFS)
-    ranked = {POPULARITY_LISTS: baselines.popularity(task.train, task.histories, k)}
-    left_out = []
-    if len(task.train) <= MOST_POSITIVES_FOR_BASELINES:
-        ranked["item-kNN"] = baselines.item_knn(task.train, task.histories, k)
-        ranked["original recipe"] = baselines.original_recipe(task.train, task.histories, k, seed, task.users)
-    else:
-        left_out += ["item-kNN", "original recipe"]
-    if baselines.ease_feasible(task.train, MOST_MOVIES_FOR_EASE):
-        ranked["EASE"] = baselines.ease(task.train, task.histories, k, EASE_REGULARIZATION)
-    else:
-        left_out.append("EASE")
-    return ranked, left_out
+    small = len(task.train) <= MAX_POSITIVES_FOR_BASELINES
+    affordable = {
+        POPULARITY: True,
+        ITEM_KNN: small,
+        ORIGINAL: small,
+        EASE: baselines.ease_feasible(task.train, MAX_MOVIES_FOR_EASE),
+    }
+    names = [name for name, ranked in affordable.items() if ranked]
+    ranked = baselines.rank(names, task, max(CUTOFFS), seed=seed, ease_regularization=EASE_REGULARIZATION)
+    return ranked, [name for name in affordable if name not in ranked]
 
 
 def _lead(
@@ -247,6 +247,7 @@ def _lead(
     als_model: Challenger,
     champion_refit: ChampionFit,
     evaluations: Sequence[Evaluation],
+    fit: Fit,
 ) -> dict[str, Any] | None:
     """The challenger's lead over the champion with its interval; None where the champion was not scored.
 
@@ -258,16 +259,17 @@ def _lead(
     assert champion_refit.recipe is not None
     users = champion_refit.unseen[task.users]
     challenger, champion = scores[CHALLENGER_LISTS][users][:, None], scores[CHAMPION_LISTS][users][:, None]
-    fits = 1 if champion_refit.same_recipe else starts.starts_for(len(task.train))
+    fits = 1 if champion_refit.same_recipe else repeated_fits.number_of_fits(len(task.train))
     if fits > 1:
         context.log.info(f"Fitting both recipes from {fits} start values, for the chance in a fit")
-        challenger = starts.scores(task, als_model.recipe, fits, known=scores[CHALLENGER_LISTS])[users]
+        challenger = repeated_fits.scores(task, als_model.recipe, fits, fit, known=scores[CHALLENGER_LISTS])[users]
         # A refit on changed data started warm, and not from the challenger's start values.
         known = scores[CHAMPION_LISTS] if champion_refit.refit is None else None
-        champion = starts.scores(task, opponent(champion_refit.recipe, als_model.recipe), fits, known=known)[users]
+        recipe = opponent(champion_refit.recipe, als_model.recipe)
+        champion = repeated_fits.scores(task, recipe, fits, fit, known=known)[users]
     champion_ndcg = float(champion.mean())
     differences = challenger - champion
-    spread = starts.spread(differences, champion_ndcg)
+    spread = repeated_fits.spread(differences, champion_ndcg)
     interval = lead(differences, spread)
     return {
         **asdict(interval),

@@ -41,9 +41,9 @@ from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.recipes import ChosenRecipe, recipe_to_try
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import MODEL_NAME, Version
-from movierec_assets.recsys import als
+from movierec_assets.recsys.als import implicit_engine
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.lineage import leaking_users, only_removes
+from movierec_assets.recsys.leakage import leaking_users, only_removes
 from movierec_assets.recsys.promotion import opponent, same_recipe
 from movierec_assets.recsys.warm_start import Fits
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
@@ -99,7 +99,9 @@ def als_model(
     trained = None if config.retrain else trained_before(context, versions, order)
     if trained is None:
         with tracking.run(context, order.run_name("train")) as mlflow:
-            trained = train_version(context, mlflow, versions, order, data.predecessor(versions, promotions, champion))
+            trained = train_version(
+                context, mlflow, versions, order, data.predecessor(versions, promotions, champion), implicit_engine()
+            )
     versions.name_challenger(trained.challenger.version)
     return Output(trained.challenger, metadata=_shown(data, chosen, trained))
 
@@ -147,14 +149,19 @@ def champion_refit(
         if trained is None:
             with tracking.second_run(context, order.run_name("refit")) as mlflow:
                 trained = train_version(
-                    context, mlflow, versions, order, data.predecessor(versions, promotions, champion)
+                    context,
+                    mlflow,
+                    versions,
+                    order,
+                    data.predecessor(versions, promotions, champion),
+                    implicit_engine(),
                 )
         refit = trained.challenger
         fit = ChampionFit(champion.number, champion.recipe, False, True, refit.scored, refit.unseen, refit)
     else:
         context.log.info(f"Fitting the recipe of champion {champion.number} again, from the challenger's start values")
         recipe = opponent(champion.recipe, als_model.recipe)
-        scored = als.fit(data.history, recipe)
+        scored = implicit_engine()(data.history, recipe)
         fit = ChampionFit(champion.number, recipe, False, False, scored, np.ones(users, dtype=bool), None)
     return Output(
         fit,
@@ -240,15 +247,15 @@ def _training(training: Training) -> dict[str, Any]:
 
 def _course(fits: Fits) -> dict[str, MetadataValue[Any]]:
     """Validation NDCG@10 of a warm start beside that of the last cold one, which was scored on its own day's data."""
-    if fits.course is None:
+    if fits.curve is None:
         return {}
-    shown: dict[str, MetadataValue[Any]] = {"validation_ndcg_at_10": MetadataValue.float(fits.course.ndcg[-1])}
-    cold = fits.legacy.cold
-    if cold is None or cold == fits.course:  # the first one after a cold training is a cold start itself
+    shown: dict[str, MetadataValue[Any]] = {"validation_ndcg_at_10": MetadataValue.float(fits.curve.ndcg[-1])}
+    cold = fits.state.cold_curve
+    if cold is None or cold == fits.curve:  # the first one after a cold training is a cold start itself
         return shown
     name = "the last cold start"
-    rows = [["this one", fits.course.iterations, fits.course.ndcg[-1]], [name, cold.iterations, cold.ndcg[-1]]]
+    rows = [["this one", fits.curve.iterations, fits.curve.ndcg[-1]], [name, cold.iterations, cold.ndcg[-1]]]
     return shown | {
         "warm_and_cold": table(["fit on the training part", "iterations", "validation NDCG@10"], rows),
-        "courses": courses({"this one": fits.course.ndcg, name: cold.ndcg}),
+        "courses": courses({"this one": fits.curve.ndcg, name: cold.ndcg}),
     }

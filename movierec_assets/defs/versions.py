@@ -21,7 +21,7 @@ from movierec_assets.defs.provenance import require_one_split
 from movierec_assets.models.challenger import Challenger
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.package import log_version
-from movierec_assets.models.predecessor import log_legacy, predecessor_of, to_go_on_from
+from movierec_assets.models.predecessor import log_training_state, predecessor_of, training_to_continue
 from movierec_assets.models.recipes import ChosenRecipe
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import (
@@ -36,10 +36,12 @@ from movierec_assets.models.version import (
 from movierec_assets.models.version_page import recipe_line, run_name
 from movierec_assets.recsys import warm_start
 from movierec_assets.recsys.als import Confidence, Factors, Iteration, Recipe
+from movierec_assets.recsys.engine import Fit
 from movierec_assets.recsys.interactions import IdMaps, Interactions
-from movierec_assets.recsys.lineage import Predecessor, leaking_users
+from movierec_assets.recsys.leakage import leaking_users
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.recsys.split import Split
+from movierec_assets.recsys.training_state import Predecessor
 from movierec_assets.recsys.warm_start import Fits
 from movierec_assets.resources.provenance import code, libraries, training_code
 from movierec_assets.settings import get_settings
@@ -103,15 +105,15 @@ class TrainingData:
         """Users of the rows, and movies of the columns."""
         return ids_from(self.id_maps)
 
-    @cached_property
+    @property
     def history(self) -> Interactions:
         """Everything before the test part."""
-        return self.split.before("test")
+        return self.split.history
 
-    @cached_property
+    @property
     def positives(self) -> Interactions:
         """Everything."""
-        return self.history.union(self.split.test)
+        return self.split.positives
 
     @cached_property
     def fingerprint(self) -> str:
@@ -136,7 +138,7 @@ class TrainingData:
         """The champion's training, to go on from; None when that is switched off or the data is the same."""
         if champion is None or not get_settings().warm_start or not has_changed(champion, self.fingerprint):
             return None
-        return to_go_on_from(versions, promotions, champion)
+        return training_to_continue(versions, promotions, champion)
 
 
 def has_changed(version: Version, fingerprint: str) -> bool:
@@ -242,8 +244,8 @@ def trained_before(context: AssetExecutionContext, versions: ModelRegistry, orde
 
 def own_fit(before: Predecessor, data: TrainingData, recipe: Recipe) -> Factors:
     """The scored fit of a version, for today's movies; without vectors of users, for these are solved when needed."""
-    movies = warm_start.matched(before.legacy, before.legacy.scored, data.ids, recipe)
-    return Factors(movies[:0], movies, Confidence.of(data.history, recipe.confidence))
+    movies = warm_start.matched(before.state, before.state.scored, data.ids, recipe)
+    return Factors.of_movies(movies, Confidence.of(data.history, recipe.confidence))
 
 
 def train_version(
@@ -252,6 +254,7 @@ def train_version(
     versions: ModelRegistry,
     order: Order,
     predecessor: Predecessor | None,
+    fit: Fit,
 ) -> TrainedVersion:
     """Fit a recipe without the test part and on everything, and register the second fit.
 
@@ -263,7 +266,9 @@ def train_version(
     versions : ModelRegistry
     order : Order
     predecessor : Predecessor or None
-        Training to go on from.
+        Training to continue.
+    fit : Fit
+        The engine.
     """
     data, chosen, recipe = order.data, order.chosen, order.chosen.recipe
     context.log.info(f"Recipe ({chosen.source}): {recipe_line(recipe)}")
@@ -280,13 +285,12 @@ def train_version(
         data.ids,
         recipe,
         predecessor,
+        fit,
         _reporting(context, mlflow, losses),
         loss_every=1 if len(data.positives) < MOST_POSITIVES_FOR_EVERY_LOSS else 5,
-        history=data.history,
-        positives=data.positives,
-        least_users=get_settings().min_evaluated_users,
+        min_users=get_settings().min_evaluated_users,
     )
-    start = f"{'warm' if fits.warm else 'cold'}: {fits.why}"
+    start = f"{'warm' if fits.warm else 'cold'}: {fits.reason}"
     context.log.info(f"Started {start}")
     if fits.left_out.any():
         context.log.info(
@@ -295,7 +299,7 @@ def train_version(
         )
     provenance = json.dumps(_provenance(context, data, start))
     mlflow.set_tags({"start": start, PROVENANCE: provenance})
-    log_legacy(mlflow, fits.legacy)
+    log_training_state(mlflow, fits.state)
     # The key comes last: a version that has it is whole.
     tags = _tags(data, chosen) | {PROVENANCE: provenance, TRAINING_KEY: order.key}
     version = _register(context, mlflow, order, fits, tags)
@@ -309,7 +313,7 @@ def train_version(
 def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, float]) -> warm_start.Report:
     """Log each iteration to Dagster and MLflow, and keep the losses."""
 
-    def report(which: warm_start.Fit, iteration: Iteration, ndcg: float | None) -> None:
+    def report(which: warm_start.FitName, iteration: Iteration, ndcg: float | None) -> None:
         noted = "" if iteration.loss is None else f", loss {iteration.loss:.6f}"
         noted += "" if ndcg is None else f", validation NDCG@10 {ndcg:.4f}"
         context.log.info(
