@@ -61,7 +61,7 @@ def evaluate(
     Touches no database and no champion; downloads nothing.
     """
     from movierec_assets.cli import evaluation as command
-    from movierec_assets.recsys import experiment, search
+    from movierec_assets.recsys import als, experiment, search
     from movierec_assets.resources.configurable import locate
 
     console = Console(stderr=True, highlight=False)
@@ -77,6 +77,7 @@ def evaluate(
 
     result = experiment.run(
         positives,
+        fit=als.implicit_engine(),
         protocol=protocol,  # type: ignore[arg-type]
         budget=search.Budget(search_trials, search_seconds) if search_trials else None,
         seed=seed,
