@@ -1,4 +1,4 @@
-"""One database for all tests of a room: copying the templates takes longer than most of them."""
+"""One database for all tests of a room: making one takes longer than most tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from movierec_tests.defs.harness import empty, own_databases
 
 @pytest.fixture(scope="package")
 def shared_database(server_url: str) -> Iterator[Database]:
-    """A ratings database that nobody empties, as for property tests."""
+    """A ratings database that is not emptied between tests, as for property tests."""
     with own_databases(server_url) as url:
         yield Database(url)
 
@@ -27,7 +27,7 @@ def database(shared_database: Database) -> Database:
 
 @pytest.fixture
 def empty_database(database: Database) -> Iterator[Database]:
-    """The room's database without the schema, which is back in place at the end."""
+    """The room's database without the schema, which is made again at the end."""
     drop = f"DROP SCHEMA {SCHEMA} CASCADE"
     with database.transaction() as cursor:
         cursor.execute(drop)

@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from movierec_assets.datasets.causes import likely_cause, reason_named
-from movierec_assets.datasets.judgement import told_reason
+from movierec_assets.datasets.judgement import reason_line
 from movierec_assets.datasets.sources.find import holds_movies
 from movierec_assets.host.run import Report
 from movierec_assets.sql import read_sql
@@ -104,7 +104,7 @@ def show_rejected(rejected: Sequence[Rejected], console: Console) -> None:
             soft_wrap=True,
         )
         for each in reasons:
-            told = told_reason(each.rows, each.reason, each.line, each.text)
+            told = reason_line(each.rows, each.reason, each.line, each.text)
             console.print(Padding(escape(told), (0, 0, 0, 11)))
             cause = likely_cause(reason_named(each.reason), of_movies=holds_movies(file))
             if cause is not None:

@@ -1,7 +1,7 @@
-"""Why rows of a file may not load, and what to do about it, in words.
+"""Likely causes of rejected rows, and what to do about them.
 
-Belongs here: the likely cause behind each reason. Does not: the reasons themselves (`rejects`), and causes
-that show in the values of a file only (`evidence`).
+Belongs here: the likely cause of each reason. Does not: the reasons (`rejects`), and causes that only the values of a
+file show (`evidence`).
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ _MOVIE_CAUSES = _CAUSES | dict.fromkeys(
 
 
 def likely_cause(reason: RejectReason | None, *, of_movies: bool = False) -> str | None:
-    """The likely cause of rows of ratings.csv or links.csv, or of movies.csv, that were rejected for a reason."""
+    """The likely cause of rows of ratings or links, or of movies, that were rejected for a reason."""
     causes = _MOVIE_CAUSES if of_movies else _CAUSES
     return causes.get(reason) if reason is not None else None
 
 
 def reason_named(compact: str) -> RejectReason | None:
-    """The reason that is stored in these words."""
+    """The reason with this compact wording."""
     return next((each for each in RejectReason if Rejects.compact(each) == compact), None)

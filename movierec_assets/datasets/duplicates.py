@@ -1,6 +1,6 @@
 """Which of several ratings of one pair of user and movie counts.
 
-Belongs here: the rule, over columns. Does not: where the rows come from (`rating_scan`).
+Belongs here: the rule. Does not: where the ratings come from (`rating_scan`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Superseded:
 
 
 def pair_key(user: npt.NDArray[np.int32], movie: npt.NDArray[np.int32]) -> IntArray:
-    """One number for each pair, ordered as the pairs are."""
+    """One number for each pair, in the same order as the pairs."""
     key = user.astype(np.int64)
     key <<= 32
     key |= movie

@@ -1,7 +1,7 @@
-"""The one error of the room.
+"""The error of this room.
 
-Belongs here: the class. Does not: wording; each module writes its own message, and every message
-names the file or the release, the line or the field, and what to do about it.
+Belongs here: the class. Does not: messages. Each module writes its own; they name the file or the release, the line or
+the field, and what to do.
 """
 
 from __future__ import annotations

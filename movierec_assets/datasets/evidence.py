@@ -1,7 +1,7 @@
-"""What the stars and the times of a file look like, noted block by block while it is read.
+"""Statistics of the stars and times of a file, collected block by block while it is read.
 
-Belongs here: the counts, and what they say: the likely scale of the stars, and whether anything is earlier than
-anything. Does not: whether a file is refused for it (`judgement`).
+Belongs here: the statistics and two conclusions: the likely scale of the stars, and whether users rated at different
+times. Does not: whether a file is refused (`judgement`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HIGHEST_RATING = 5.0
 
 
 class Evidence:
-    """What is noted of the ratings of a file, block by block.
+    """Statistics of the ratings of a file.
 
     Attributes
     ----------
@@ -31,14 +31,14 @@ class Evidence:
     accepted : int
         Ratings that load.
     off_grid : float array
-        The different ratings that are no half stars from 0.5 to 5, ascending, at most a few hundred of them.
+        Distinct ratings that are not half stars from 0.5 to 5, ascending; at most a few hundred.
     unknown : dict of int to int
-        Rows of each movie that is not known.
+        Number of rows of each unknown movie.
     impossible_times, zero_times : int
-        Rows with an impossible time, and those of them with 0.
+        Number of rows with an impossible time, and of those among them whose time is 0.
     """
 
-    _MOST_VALUES = 300
+    _MAX_VALUES = 300
 
     def __init__(self) -> None:
         self.highest = -math.inf
@@ -52,7 +52,7 @@ class Evidence:
     def add(
         self, user_id: IntArray, rating: FloatArray, rated_at: IntArray, code: npt.NDArray[np.uint8], detail: IntArray
     ) -> None:
-        """Note some rows, with the reason of each that does not load and 0 for the others."""
+        """Add some rows; `code` is the reason of each row that does not load, and 0 for the others."""
         good = code == 0
         loaded = rating[good]
         self.accepted += len(loaded)
@@ -61,12 +61,12 @@ class Evidence:
         self.times.add(user_id, rated_at, good)
         off = rating[code == RejectReason.RATING_GRID]
         if len(off):
-            values, place = np.unique(np.append(self.off_grid, off), return_inverse=True)
+            values, index = np.unique(np.append(self.off_grid, off), return_inverse=True)
             rows = np.append(self._off_grid_rows, np.ones(len(off), np.int64))
-            rows = np.bincount(place.ravel(), rows).astype(np.int64)
-            # The frequent ones, and the highest and lowest: a file of random numbers has a million different ones.
+            rows = np.bincount(index.ravel(), rows).astype(np.int64)
+            # The most frequent, the highest and the lowest values: a file of random numbers has a million values.
             kept = np.zeros(len(values), np.bool_)
-            kept[np.argsort(-rows, kind="stable")[: self._MOST_VALUES]] = True
+            kept[np.argsort(-rows, kind="stable")[: self._MAX_VALUES]] = True
             kept[[0, -1]] = True
             self.off_grid, self._off_grid_rows = values[kept], rows[kept]
         impossible = detail[code == RejectReason.TIMESTAMP_RANGE]
@@ -77,7 +77,7 @@ class Evidence:
             self.unknown[movie] = self.unknown.get(movie, 0) + count
 
     def scale(self) -> str | None:
-        """Say which scale ratings off the grid are in, and the remedy; None without such ratings."""
+        """The likely scale of ratings that are not half stars, and the remedy; None without such ratings."""
         values, rows = self.off_grid, self._off_grid_rows
         if len(values) == 0:
             return None
@@ -117,12 +117,12 @@ class Evidence:
 
 
 class Times:
-    """Whether users rated at different times, as far as it takes to know.
+    """Whether users rated at different times; collects no more than is needed to know.
 
     Parameters
     ----------
     enough : int
-        Users with more than `ELIGIBLE_ABOVE` ratings and two different times after which nothing more is noted.
+        Number of eligible users with two different times after which nothing more is collected.
     """
 
     def __init__(self, enough: int = 100) -> None:
@@ -131,7 +131,7 @@ class Times:
         self._users = self._counts = self._first = self._last = np.empty(0, np.int64)
 
     def add(self, user_id: IntArray, rated_at: IntArray, chosen: npt.NDArray[np.bool_]) -> None:
-        """Note some of the rows."""
+        """Add the chosen rows."""
         if self._settled or not chosen.any():
             return
         user, at = user_id[chosen], rated_at[chosen]
@@ -147,31 +147,31 @@ class Times:
 
     @property
     def eligible(self) -> int:
-        """Users with enough ratings to be learned from."""
+        """Number of users with enough ratings to be learned from."""
         return int((self._counts > ELIGIBLE_ABOVE).sum())
 
     @property
     def ordered(self) -> int:
-        """Those of them who rated at two different times at least."""
+        """Number of eligible users who rated at two or more different times."""
         return int(((self._counts > ELIGIBLE_ABOVE) & (self._first < self._last)).sum())
 
-    def fault(self, least: int) -> str | None:
-        """Why nothing is earlier than anything; None where enough is.
+    def fault(self, needed: int) -> str | None:
+        """Why too few users rated at different times; None when enough did.
 
         Parameters
         ----------
-        least : int
-            Users that must have rated at different times, if there are so many.
+        needed : int
+            Users who must have rated at different times, if so many are eligible.
         """
         if self._settled:
             return None
         eligible, ordered = self.eligible, self.ordered
-        if eligible == 0 or (ordered and not eligible >= least > ordered):
+        if eligible == 0 or (ordered and not eligible >= needed > ordered):
             return None
         if ordered:
             return (
                 f"only {ordered:,} of the {eligible:,} users with more than {ELIGIBLE_ABOVE} ratings rated at two "
-                f"different times or more; at least {least:,} are needed (MOVIEREC_MIN_EVALUATED_USERS)"
+                f"different times or more; at least {needed:,} are needed (MOVIEREC_MIN_EVALUATED_USERS)"
             )
         if self._first.min() == self._last.max():
             at = datetime.fromtimestamp(int(self._first[0]), UTC)

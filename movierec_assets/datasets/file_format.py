@@ -1,4 +1,4 @@
-"""How one file of a dataset is written: its columns, what separates them, and the letters of its titles.
+"""How one file of a dataset is written: its columns, their separator, and the encoding of its titles.
 
 Belongs here: the description, and finding the columns of an open file. Does not: reading rows (`movies`,
 `rating_scan`), and which files make a dataset (`sources`).
@@ -48,9 +48,9 @@ class Table:
     width : int
         Without a header line: fields in a row.
     latin : bool
-        Titles are Latin-1 unless the whole file is UTF-8; elsewhere they are UTF-8.
+        Titles are Latin-1, unless the whole file is UTF-8. Otherwise they are UTF-8.
     flags : tuple of str
-        Genres that 0 and 1 in the columns behind id and title stand for; empty where names are written.
+        Genres of the columns of 0 and 1 after id and title; empty where genres are written as names.
     """
 
     columns: tuple[str, ...]
@@ -91,7 +91,7 @@ class DataFile:
 
     @classmethod
     def plain(cls, path: Path, table: Table) -> DataFile:
-        """A file that is read where it is."""
+        """A file that is read directly, without unpacking."""
         return cls(path, path, table)
 
 
@@ -117,7 +117,7 @@ class Header:
     separator: str = ","
 
     def with_commas(self, data: bytes) -> bytes:
-        """Rows of numbers with commas between the fields; where there were others, decimal commas become points."""
+        """Rows of numbers with commas as separators; where the separator was another, decimal commas become points."""
         if self.separator == ",":
             return data
         return data.translate(_POINTS).replace(self.separator.encode(), b",")
@@ -164,9 +164,9 @@ def find_columns(stream: BinaryIO, file: DataFile) -> Header:
 def read_header(stream: BinaryIO, path: Path, columns: Sequence[str]) -> Header:
     """Read the header line and leave the stream at the first line behind it.
 
-    Names are compared without regard to case, underscores and surrounding spaces; a byte-order mark, quotes, another
-    order and further columns are fine. Fields are separated by commas, semicolons, tabs or bars, and a line `sep=;` may
-    come first, as spreadsheets write it.
+    Case, underscores and surrounding spaces of names do not count. A byte-order mark, quotes, another order and further
+    columns are allowed. Fields are separated by commas, semicolons, tabs or bars; a line `sep=;` may come first, as
+    spreadsheets write it.
 
     Raises
     ------
@@ -224,12 +224,12 @@ def _split(line: str, separator: str) -> list[str]:
 
 
 def plain_name(name: str) -> str:
-    """A name of a column as far as it counts: without case and underscores."""
+    """Name of a column without case and underscores, for comparison."""
     return name.casefold().replace("_", "")
 
 
 def _separator_of(line: str, columns: Sequence[str]) -> str:
-    """The separator that gives the most of the columns; a comma where none gives any."""
+    """The separator that gives the largest number of wanted columns; a comma where none gives two."""
     wanted = {plain_name(name) for name in columns}
 
     def columns_found(separator: str) -> int:

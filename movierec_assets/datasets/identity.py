@@ -1,8 +1,10 @@
-"""Which dataset ratings belong to, told from what is in them.
+"""Which dataset ratings belong to, by their content.
 
-Belongs here: a small sample of what a dataset holds, and the comparison of two samples. Names, paths and hashes of
-files do not count. A dataset stays the same when it is appended, corrected or downloaded again; another dataset stays
-another when it numbers its movies alike. Samples are kept by `tables.known_datasets`.
+A dataset stays the same when rows are appended or corrected, or when it is downloaded again. Two datasets that number
+their movies alike stay different. Names, paths and hashes of files do not count.
+
+Belongs here: a small sketch of the content of a dataset, and comparing two sketches. Does not: storing them
+(`tables.known_datasets`).
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 
-SAMPLE_SIZE = 65_536
-"""Pairs in a sample: enough for a dataset and one that is a thousand times as large to share some."""
+SKETCH_SIZE = 65_536
+"""Pairs in a sketch: enough that the sketches of a dataset and of one a thousand times as large overlap."""
 SAME_TITLES = 0.5
-"""Least share of the movie ids that two catalogues share which must have the same title."""
+"""Share of the common movie ids of two catalogues that must have the same title."""
 SAME_PAIRS = 0.5
-"""Least share of the smaller dataset's pairs of user and movie that the other must have. By chance, with the same
-users' and movies' numbers, it is about the density of the ratings: a few percent, up to a quarter of small sets."""
+"""Share of the smaller dataset's pairs of user and movie that the other one must have. Of unrelated datasets with the
+same ids, it is about the density of the ratings: a few percent, in small sets up to a quarter."""
 _COMPLETE = np.iinfo(np.int64).max
 
 
@@ -36,7 +38,7 @@ class Catalogue:
     movie_ids : int64 array, shape (n,)
         Ascending.
     titles : int64 array, shape (n,)
-        A hash of each title.
+        Hash of each title.
     """
 
     movie_ids: IntArray
@@ -44,17 +46,14 @@ class Catalogue:
 
     @classmethod
     def of(cls, movie_ids: npt.ArrayLike, titles: Sequence[str]) -> Self:
-        """From ids and titles in any order; case and spaces of a title do not count."""
+        """From ids and titles in any order; case and spaces of titles do not count."""
         ids = np.asarray(movie_ids, dtype=np.int64)
         hashes = np.array([_hash_of_title(title) for title in titles], dtype=np.int64)
         order = np.argsort(ids, kind="stable")
         return cls(ids[order], hashes[order])
 
     def agrees_with(self, other: Catalogue) -> bool:
-        """Whether the ids that both have mostly name the same movies.
-
-        Catalogues that share no id, or hardly any of the smaller one's, do not agree.
-        """
+        """Whether most ids of the smaller catalogue are in both, and most of these name the same movies."""
         common, ours, theirs = np.intersect1d(self.movie_ids, other.movie_ids, assume_unique=True, return_indices=True)
         if len(common) < SAME_TITLES * min(len(self.movie_ids), len(other.movie_ids)) or len(common) == 0:
             return False
@@ -62,12 +61,12 @@ class Catalogue:
 
 
 class PairSketch:
-    """The pairs of user and movie with the smallest hashes: the same ones whatever the order and size of the whole.
+    """The pairs of user and movie with the smallest hashes, a bottom-k sketch: the order of the pairs does not matter.
 
     Attributes
     ----------
-    hashes : int64 array, shape (<= SAMPLE_SIZE,)
-        Ascending, none twice.
+    hashes : int64 array, shape (<= SKETCH_SIZE,)
+        Ascending and distinct.
 
     References
     ----------
@@ -75,22 +74,22 @@ class PairSketch:
     """
 
     def __init__(self, hashes: npt.ArrayLike = ()) -> None:
-        self.hashes: IntArray = np.unique(np.asarray(hashes, dtype=np.int64))[:SAMPLE_SIZE]
+        self.hashes: IntArray = np.unique(np.asarray(hashes, dtype=np.int64))[:SKETCH_SIZE]
 
     def add(self, keys: IntArray) -> None:
-        """Take in pairs, as keys of `duplicates.pair_key`, shape (n,)."""
+        """Add pairs, as keys of `duplicates.pair_key`, shape (n,)."""
         hashes = _hash_of_pairs(keys)
         hashes = hashes[hashes <= self._covers_until]
         if len(hashes):
-            self.hashes = np.unique(np.concatenate([self.hashes, hashes]))[:SAMPLE_SIZE]
+            self.hashes = np.unique(np.concatenate([self.hashes, hashes]))[:SKETCH_SIZE]
 
     @property
     def _covers_until(self) -> int:
-        """Largest hash up to which no pair is missing."""
-        return int(self.hashes[-1]) if len(self.hashes) == SAMPLE_SIZE else _COMPLETE
+        """Largest hash up to which the sketch has every pair."""
+        return int(self.hashes[-1]) if len(self.hashes) == SKETCH_SIZE else _COMPLETE
 
     def share_of_smaller(self, other: PairSketch) -> float:
-        """Estimate which share of the smaller set of pairs the other set has, in [0, 1]; 0 when one is empty."""
+        """Estimated share of the smaller set of pairs that the other set has, in [0, 1]; 0 when one is empty."""
         until = min(self._covers_until, other._covers_until)
         ours = self.hashes[: np.searchsorted(self.hashes, until, side="right")]
         theirs = other.hashes[: np.searchsorted(other.hashes, until, side="right")]
@@ -100,22 +99,22 @@ class PairSketch:
 
 @dataclass(frozen=True)
 class Contents:
-    """What tells a dataset from others."""
+    """The content by which a dataset is recognized."""
 
     catalogue: Catalogue
     pairs: PairSketch
 
-    def likeness(self, other: Contents) -> float:
-        """Share of the smaller dataset's pairs that the other has; 0 where the catalogues do not agree."""
+    def similarity(self, other: Contents) -> float:
+        """Share of the smaller dataset's pairs that the other one has; 0 where the catalogues do not agree."""
         return self.pairs.share_of_smaller(other.pairs) if self.catalogue.agrees_with(other.catalogue) else 0.0
 
 
-def most_alike(contents: Contents, known: Sequence[Contents]) -> int | None:
-    """Index of the known dataset that these contents are a state of; None when they are another dataset.
+def most_similar(contents: Contents, known: Sequence[Contents]) -> int | None:
+    """Index of the known dataset with the same identity as these contents; None for a new dataset.
 
-    Of several that are equally alike, the last one.
+    Of several that are equally similar, the last one.
     """
-    shares = [contents.likeness(each) for each in known]
+    shares = [contents.similarity(each) for each in known]
     best = max(range(len(shares)), key=lambda at: (shares[at], at), default=None)
     return best if best is not None and shares[best] >= SAME_PAIRS else None
 

@@ -1,7 +1,7 @@
-"""Whether a file fits: by how many of its rows do not load, by its stars, and by its times.
+"""Whether a file fits: by the share of its rows that do not load, by its stars, and by its times.
 
-Belongs here: the limits, and the verdict in words: reasons with counts, a row of each, the likely cause and the
-remedy. Does not: what is noted of a file (`evidence`), reading rows, and raising or replacing anything.
+Belongs here: the limits, and the message: reasons with counts, a row of each, the likely cause and the remedy. Does
+not: the statistics of a file (`evidence`), reading rows, and raising or replacing anything.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SHARE_SETTING = "MOVIEREC_MAX_REJECTED_SHARE"
 ORDER_SETTING = "MOVIEREC_ALLOW_UNORDERED"
 
 ALWAYS_ALLOWED = 1
-"""Rows that may be rejected however small a file is: one bad row of four says nothing about the file."""
+"""Rows that may be rejected in a file of any size: one bad row of four says nothing about the file."""
 ALWAYS_ALLOWED_OF_TAIL = 10
-"""Rows that may be rejected however little was appended to a file."""
-LEAST_TO_JUDGE_STARS = 20
-"""Ratings from which on it means something that none of them is high."""
+"""Rows that may be rejected among appended rows, however few these are."""
+MIN_RATINGS_TO_JUDGE_STARS = 20
+"""Fewer ratings than this may all be low."""
 
-OUTDONE = (RejectReason.DUPLICATE_RATING, RejectReason.DUPLICATE_MOVIE, RejectReason.DUPLICATE_LINK)
-"""Reasons of rows that fit, and that another row outdoes."""
+SUPERSEDED = (RejectReason.DUPLICATE_RATING, RejectReason.DUPLICATE_MOVIE, RejectReason.DUPLICATE_LINK)
+"""Reasons of valid rows that another row supersedes."""
 
 _LINE_SHOWN = 120
 _FIRST_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
@@ -42,23 +42,23 @@ _WHOLE = {
     RejectReason.MOVIE_NOT_INTEGER: ("movieId", "Movie ids"),
     RejectReason.TIMESTAMP_NOT_INTEGER: ("timestamp", "Times"),
 }
-"""Column with whole numbers, and what they are."""
+"""Name and meaning of each column of whole numbers."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file must keep to.
+    """Limits that a file must keep.
 
     Attributes
     ----------
     rejected_share : float
-        Largest share of rows that do not load; with 1, stars are not judged either.
+        Largest share of rows that may be rejected; with 1, stars are not judged either.
     positive_threshold : float
-        Stars from which a rating is a like; some rating must have as many.
+        Stars from which a rating is a like; at least one rating must be one.
     evaluated_users : int
-        Users that must have rated at two different times, if so many users have enough ratings.
+        Users who must have rated at two different times, if so many users have enough ratings.
     unordered : bool
-        Whether times may be all the same.
+        Whether all times may be the same.
     """
 
     rejected_share: float = 0.1
@@ -69,12 +69,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class RejectCounts:
-    """Rows of a file that do not load.
+    """Rejected rows of a file, counted.
 
     Attributes
     ----------
     rows : int
-        All rows, blank lines and the header left out.
+        All rows, without blank lines and the header.
     counts : mapping of RejectReason to int
     first : Rejects
         The first row of each reason.
@@ -86,42 +86,42 @@ class RejectCounts:
 
     @classmethod
     def of(cls, rejects: Rejects, rows: int) -> RejectCounts:
-        """Count rejects that are all at hand."""
+        """Count all rejects of a file."""
         codes, first, counts = np.unique(rejects.code, return_index=True, return_counts=True)
         by_reason = {RejectReason(int(code)): int(count) for code, count in zip(codes, counts, strict=True)}
         return cls(rows, by_reason, rejects.chosen(np.sort(first)))
 
     @property
     def misfits(self) -> int:
-        """Rows that do not load for another reason than that a row outdoes them."""
-        return sum(count for reason, count in self.counts.items() if reason not in OUTDONE)
+        """Number of rejected rows that no other row supersedes."""
+        return sum(count for reason, count in self.counts.items() if reason not in SUPERSEDED)
 
     @property
     def share(self) -> float:
-        """Misfits among all rows."""
+        """Share of misfits among all rows."""
         return self.misfits / self.rows if self.rows else 0.0
 
     @property
     def main(self) -> RejectReason | None:
         """The most frequent reason of a misfit; None without one."""
-        misfits = {reason: count for reason, count in self.counts.items() if reason not in OUTDONE}
+        misfits = {reason: count for reason, count in self.counts.items() if reason not in SUPERSEDED}
         return max(misfits, key=lambda reason: misfits[reason]) if misfits else None
 
     def lines(self) -> list[str]:
-        """A line for each reason, the most frequent first: how many rows, why, and one of them."""
+        """A line for each reason, the most frequent first: number of rows, reason, and the first row."""
         shown = {
             code: (line, text)
             for code, line, text in zip(self.first.code, self.first.line, self.first.text, strict=True)
         }
-        told = []
+        found = []
         for reason, count in sorted(self.counts.items(), key=lambda item: -item[1]):
             line, text = shown[np.uint8(reason)]
-            told.append(told_reason(count, Rejects.compact(reason), int(line), text))
-        return told
+            found.append(reason_line(count, Rejects.compact(reason), int(line), text))
+        return found
 
 
-def told_reason(count: int, reason: str, line: int, text: str) -> str:
-    """How many rows of a file do not load for a reason, and the first of them."""
+def reason_line(count: int, reason: str, line: int, text: str) -> str:
+    """A line for one reason: the number of rows, and the first of them."""
     rows = "1 row" if count == 1 else f"{count:,} rows"
     cut = text if len(text) <= _LINE_SHOWN else f"{text[:_LINE_SHOWN]}..."
     return f"{rows}: {reason}; {'line' if count == 1 else 'first line'} {line:,}: {cut}"
@@ -147,11 +147,11 @@ def misfit_of_ratings(
         Of the same rows.
     limits : Limits
     movies : Path
-        Where the known movies are from.
+        The file of the known movies.
     lost : iterable of str
-        Rows of that file that did not load, as text.
+        Text of the rows of that file that did not load.
     complete : bool
-        Whether all rows were looked at: some of them say nothing about the stars and times of all.
+        Whether all rows were read; only then stars and times are judged.
     """
     path = file.shown
     if counts.rows == 0 or (evidence.accepted == 0 and complete):
@@ -178,17 +178,17 @@ def _nothing_loads(file: DataFile, counts: RejectCounts, evidence: Evidence, mov
 
 
 def _nothing_is_liked(path: Path, evidence: Evidence, limits: Limits) -> str | None:
-    best, threshold = evidence.highest, limits.positive_threshold
-    if limits.rejected_share >= 1 or evidence.accepted < LEAST_TO_JUDGE_STARS or best >= threshold:
+    highest, threshold = evidence.highest, limits.positive_threshold
+    if limits.rejected_share >= 1 or evidence.accepted < MIN_RATINGS_TO_JUDGE_STARS or highest >= threshold:
         return None
-    if best <= 1:
+    if highest <= 1:
         likely = evidence.scale() or "All ratings are 1 or less: are these thumbs up? Write 5 for a thumb up."
     else:
-        likely = f"Is this a 1 to {best:g} scale? Convert the ratings to 0.5 to 5 stars."
+        likely = f"Is this a 1 to {highest:g} scale? Convert the ratings to 0.5 to 5 stars."
     return (
-        f"{path}: no rating is as high as the {threshold:g} stars of a like, the highest is {best:g}; nothing could be "
-        f"learned from it.\nLikely cause: {likely}\nIf the ratings are right as they are, set "
-        f"MOVIEREC_POSITIVE_THRESHOLD={best:g}."
+        f"{path}: no rating is as high as the {threshold:g} stars of a like, the highest is {highest:g}; nothing could "
+        f"be learned from it.\nLikely cause: {likely}\nIf the ratings are right as they are, set "
+        f"MOVIEREC_POSITIVE_THRESHOLD={highest:g}."
     )
 
 
@@ -205,7 +205,7 @@ def _unordered(path: Path, evidence: Evidence, limits: Limits) -> str | None:
 def misfit_of_tail(file: DataFile, counts: RejectCounts, evidence: Evidence, limits: Limits) -> str | None:
     """Why rows that were appended to a file of ratings do not fit; None when they do.
 
-    They are judged on their own: to a long file, a short tail in another scale is a small share.
+    They are judged separately: in a long file, a few rows in another scale would be a small share.
     """
     if counts.misfits <= _allowed(counts, limits, ALWAYS_ALLOWED_OF_TAIL):
         return None
@@ -249,8 +249,8 @@ def _cause(file: DataFile, counts: RejectCounts, evidence: Evidence) -> str | No
     if reason is RejectReason.RATING_GRID and (scale := evidence.scale()) is not None:
         return scale
     if reason is RejectReason.TIMESTAMP_RANGE and evidence.zero_times == evidence.impossible_times:
-        what = "these" if evidence.accepted else "the"
-        return f"All {what} times are 0, so they are missing. {NOTHING_IS_EARLIER}\n{GET_TIMES}"
+        which = "these" if evidence.accepted else "the"
+        return f"All {which} times are 0, so they are missing. {NOTHING_IS_EARLIER}\n{GET_TIMES}"
     if reason is RejectReason.TIMESTAMP_RANGE:
         detail = int(counts.first.detail[counts.first.code == reason][0])
         if abs(detail) >= _MILLISECONDS:
@@ -259,7 +259,7 @@ def _cause(file: DataFile, counts: RejectCounts, evidence: Evidence) -> str | No
 
 
 def _thousands(file: DataFile, counts: RejectCounts) -> str | None:
-    """Say that whole numbers have thousands separators, where the first one that cannot be read has."""
+    """The cause that whole numbers have thousands separators, where the first unreadable one has them."""
     reason = counts.main
     if reason not in _WHOLE:
         return None
@@ -271,15 +271,15 @@ def _thousands(file: DataFile, counts: RejectCounts) -> str | None:
         if len(header.separator) == 1
         else []
     )
-    column, what = _WHOLE[reason]
-    place = header.positions[file.table.columns.index(column)]
-    if place < len(fields) and (found := _THOUSANDS.fullmatch(fields[place].strip())):
-        return f"{what} are written with thousands separators, as in {found[0]}: export them without."
+    column, meaning = _WHOLE[reason]
+    position = header.positions[file.table.columns.index(column)]
+    if position < len(fields) and (found := _THOUSANDS.fullmatch(fields[position].strip())):
+        return f"{meaning} are written with thousands separators, as in {found[0]}: export them without."
     return None
 
 
 def _fault_of_movies(path: Path, counts: RejectCounts, evidence: Evidence, movies: Path, lost: list[str]) -> str | None:
-    """Blame the file of movies when ratings are rejected because rows of it were."""
+    """The message that rejected rows of the file of movies caused the rejected ratings; None when they did not."""
     if counts.main is not RejectReason.UNKNOWN_MOVIE:
         return None
     ids = {int(found[0]) for text in lost if (found := _FIRST_NUMBER.search(text))}

@@ -40,7 +40,7 @@ class MovieLensFiles:
     beside : tuple of Path
         Further files that say how the movies are written.
     format : str
-        Of the files, for people.
+        Of the files, for messages.
     """
 
     source: Path
@@ -53,7 +53,7 @@ class MovieLensFiles:
 
     @property
     def directory(self) -> Path:
-        """Where the ratings are read."""
+        """Directory of the file of ratings that is read."""
         return self.rating_file.path.parent
 
     @property
@@ -68,12 +68,12 @@ class MovieLensFiles:
 
     @property
     def links(self) -> Path | None:
-        """The file of ids elsewhere that is read."""
+        """The file of external ids that is read."""
         return self.link_file.path if self.link_file else None
 
     @property
     def catalogue(self) -> tuple[Path, ...]:
-        """Every file that says something of the movies."""
+        """Every file with data about movies."""
         return self.movies, *([self.links] if self.links else []), *self.beside
 
     @classmethod
@@ -111,19 +111,19 @@ class MovieLensFiles:
 
 
 class ContentDigest:
-    """SHA-256 of what a file holds, and of its first bytes, taken in while the file is read.
+    """SHA-256 of the content of a file and of its first bytes, computed while the file is read.
 
     Parameters
     ----------
     prefix : int
-        How many first bytes have a digest of their own.
+        Number of first bytes with a separate digest.
 
     Attributes
     ----------
     length : int
-        Bytes taken in so far.
+        Bytes so far.
     of_prefix : bytes or None
-        Digest of the first bytes; None until there are as many.
+        Digest of the first bytes; None until all of them were added.
     """
 
     def __init__(self, prefix: int = 0) -> None:
@@ -133,7 +133,7 @@ class ContentDigest:
         self.of_prefix: bytes | None = None
 
     def update(self, data: bytes | memoryview) -> None:
-        """Take in the next bytes."""
+        """Add the next bytes."""
         view, missing = memoryview(data), self._prefix - self.length
         if 0 < missing <= len(view):
             self._hash.update(view[:missing])

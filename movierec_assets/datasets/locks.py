@@ -1,6 +1,6 @@
-"""Turns at a place on disk.
+"""A lock between processes, by a file.
 
-Belongs here: a lock between processes that leaves nothing behind. Does not: what is done under it.
+Belongs here: taking it, and leaving no file behind. Does not: the work under the lock.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import IO
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system releases when the process ends, however it ends; the file goes with the lock."""
+    """Hold a lock that the system releases when the process ends, however it ends; the file is removed with it."""
     while True:
         with path.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             if not _is_at(handle, path):
-                continue  # who held the lock while this waited has removed the file; others may lock a new one by now
+                continue  # the last holder has removed this file, and others may have locked a new one
             try:
                 yield
             finally:

@@ -1,6 +1,6 @@
-"""The door to MovieLens files: the layout, the content hash and the two readers.
+"""MovieLens files for other rooms: the layout, the content hash and the two readers.
 
-Belongs here: names other rooms import. Does not: code; see `layout`, `movies`, `ratings`, `rejects`.
+Belongs here: names that other rooms import. Does not: code; see `layout`, `movies`, `ratings`, `rejects`.
 """
 
 from __future__ import annotations

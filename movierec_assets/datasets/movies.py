@@ -1,7 +1,7 @@
-"""Reading the files of movies and of their ids elsewhere, in any format.
+"""Reading the files of movies and of their ids at IMDb and TMDB, in any format.
 
-Belongs here: titles, years, genres and ids elsewhere. Does not: ratings, and what becomes of the rows.
-Both files are small, so they are read line by line; which lines make one row is in `quoted_lines`.
+Belongs here: titles, years, genres and external ids. Does not: ratings, storing the rows, and which lines make one row
+(`quoted_lines`). Both files are small, so they are read line by line.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Movies:
     movie_id : int32 array, shape (n,)
         Ids as in the file.
     title : list of str
-        Titles as in the file, the year included; a line break in one is a space.
+        As in the file, with the year; a line break is replaced by a space.
     year : list of int or None
-        First year in the parentheses that end the title.
+        First year in the parentheses at the end of the title.
     genres : list of list of str
         Empty where the file says "(no genres listed)".
     imdb_id : list of str or None
@@ -85,7 +85,7 @@ def read_movies(files: MovieLensFiles) -> Movies:
     """Read the movies, with their ids at IMDb and TMDB where links.csv has them.
 
     A row without an id in 1 to 2147483647 or without a title is rejected, and so is an earlier row of a movie that
-    is listed twice. A bad row of links.csv costs the movie its links, not its place.
+    is listed twice. A movie with a bad row in links.csv loads without links.
 
     Raises
     ------
@@ -109,9 +109,9 @@ def read_movies(files: MovieLensFiles) -> Movies:
             entries[movie_id] = (line, text, title, _genres(genres, file.table))
     rejects = Rejects.of(file.name, width, bad)
     if not entries:
-        told = RejectCounts.of(rejects, len(rejects)).lines() or ["It holds a header only."]
+        reasons = RejectCounts.of(rejects, len(rejects)).lines() or ["It holds a header only."]
         raise DatasetError(
-            "\n".join([f"{file.shown}: no movie can be loaded.", *told])
+            "\n".join([f"{file.shown}: no movie can be loaded.", *reasons])
             + f"\nEach row must read like {file.table.example} ({','.join(file.table.columns)}); correct the "
             "file, or fetch the release again."
         )
@@ -131,7 +131,7 @@ def read_movies(files: MovieLensFiles) -> Movies:
 
 
 def _genres(values: list[str], table: Table) -> list[str]:
-    """Names of the genres, from a text of them or from flags."""
+    """Names of the genres, from their text or from flags."""
     if table.flags:
         return [name for name, flag in zip(table.flags, values, strict=True) if flag.strip() == "1"]
     text = values[0]
@@ -141,7 +141,7 @@ def _genres(values: list[str], table: Table) -> list[str]:
 
 
 def _id(text: str) -> int | RejectReason:
-    """Movie id, or why it is none."""
+    """Movie id, or the reason why the text is not one."""
     digits = text.strip()
     if not digits:
         return RejectReason.MISSING_MOVIE
@@ -175,17 +175,17 @@ def _read_links(file: DataFile | None, known: Container[int], movies: str) -> tu
         else:
             if movie_id in links:
                 bad.append((links[movie_id][0], RejectReason.DUPLICATE_LINK, line, links[movie_id][1]))
-            # As a number it has lost the zeros in front.
+            # Written as a number, the id has lost its leading zeros.
             imdb_id = f"tt{imdb_found[1].zfill(_IMDB_DIGITS)}" if imdb_found else None
             links[movie_id] = (line, text, imdb_id, tmdb_id)
     return {key: (imdb, tmdb) for key, (_, _, imdb, tmdb) in links.items()}, Rejects.of(file.name, width, bad, movies)
 
 
 def _rows(file: DataFile, bad: list[RejectedRow], numbers: int = 1) -> tuple[int, Iterator[tuple[int, str, list[str]]]]:
-    """Fields in a row of a file, and its rows as (line, text, values of the columns asked for).
+    """Number of fields in a row of a file, and its rows as (line, text, values of the wanted columns).
 
-    Rows that are no rows of the table are appended to `bad`. The first `numbers` columns hold numbers: where fields are
-    not separated by commas, a comma in them is a decimal one.
+    Rows that do not have the fields of the table are appended to `bad`. The first `numbers` columns hold numbers: where
+    fields are not separated by commas, a comma in them is a decimal comma.
     """
     table = file.table
     with open_file(file.path) as stream:
@@ -216,12 +216,12 @@ def _rows(file: DataFile, bad: list[RejectedRow], numbers: int = 1) -> tuple[int
     def split(texts: Sequence[str]) -> Iterator[tuple[int, str, list[str] | None]]:
         if table.separator is None:
             yield from joined_rows(texts, is_row, header.separator)
-        else:  # quotes are letters like others there
-            yield from ((place, text, text.split(header.separator)) for place, text in enumerate(texts))
+        else:  # in these files, quotes are ordinary characters
+            yield from ((index, text, text.split(header.separator)) for index, text in enumerate(texts))
 
     def rows() -> Iterator[tuple[int, str, list[str]]]:
-        for place, line, fields in split(list(lines())):
-            number, text = header.line + 1 + place, clean_text(line.encode())
+        for index, line, fields in split(list(lines())):
+            number, text = header.line + 1 + index, clean_text(line.encode())
             if not line.strip():
                 continue
             if "\0" in line:

@@ -1,11 +1,11 @@
 """From the bytes of a file of ratings to four columns of numbers.
 
-Belongs here: cutting the file into blocks of whole lines and turning lines into values. Does not: judging
-values (`ratings`); all that is decided here is whether a line has four values that are numbers.
+Belongs here: cutting the file into blocks of whole lines, and parsing lines into four numbers. Does not: judging the
+numbers (`rating_scan`).
 
-A block goes through polars, typed. Where many lines do not come out as four finite numbers, it goes through again with
-floating-point ids and times of ISO 8601. Lines that still do not, and lines that polars might read differently from
-`parse_line`, which is the definition, are read again by that definition.
+`parse_line` defines how a line is read. For speed, polars parses a block with types. Where many lines do not give four
+finite numbers, polars parses it again with floating-point ids and times of ISO 8601. Lines that still do not, and lines
+that polars might read differently, are parsed by `parse_line`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from movierec_assets.datasets.whole_numbers import LARGEST_EXACT, NUMBER, whole_
 BLOCK_BYTES = 16 << 20
 _LINE_BY_LINE = 128
 _MANY = 1 / 16
-"""Share of the lines of a block from which reading them one by one takes longer than the whole block again."""
+"""Share of the lines of a block from which parsing them one by one takes longer than the whole block again."""
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "\\n"})
 _SPACES = str.maketrans("\t\n\v\f\r", "     ")
-"""A bare carriage return is one of them: polars and csv would each make something else of it."""
+"""Includes a bare carriage return, which polars and csv read differently."""
 BLANK = 255
-"""Code of a line without anything on it, which is no row."""
+"""Code of an empty line, which is not a row."""
 
 _MISSING_REASONS = (
     RejectReason.MISSING_USER,
@@ -60,10 +60,10 @@ _PERHAPS_THOUSANDS = re.compile(rb"\.000(?![0-9])")
 
 @dataclass(frozen=True)
 class Block:
-    """Whole lines of a file: where they are and their bytes, the last line end included.
+    """Whole lines of a file with their position; `data` ends with a line feed.
 
-    `open` says that the file has no line feed there, `unended` that it has not even half of a Windows line end, as a
-    file that was cut off.
+    `open` says that the file lacks this last line feed, `unended` that it lacks a carriage return as well, as a file
+    that was cut off.
     """
 
     offset: int
@@ -81,7 +81,7 @@ class ParsedRows:
     Attributes
     ----------
     user_id, movie_id, rated_at : int64 array
-        Values, clipped to 64 bits; 0 where `code` is not 0.
+        Clipped to 64 bits; 0 where `code` is not 0.
     rating : float64 array
         Stars; 0 where `code` is not 0.
     code : uint8 array
@@ -122,7 +122,7 @@ def read_blocks(stream: BinaryIO, path: Path, first_line: int, block_bytes: int 
             )
         unended = is_open = False
         if len(data) < block_bytes and cut < len(data):
-            unended = not data.endswith(b"\r")  # half of a Windows line end is enough to know that the line is whole
+            unended = not data.endswith(b"\r")  # a carriage return shows that the line is complete
             size, data, is_open = len(data), data + b"\n", True
         else:
             size = cut
@@ -135,38 +135,38 @@ def read_blocks(stream: BinaryIO, path: Path, first_line: int, block_bytes: int 
 
 
 def parse_line(line: bytes, header: Header) -> Row:
-    """Read one line, with commas between its fields: (user id, movie id, rating, timestamp, code, detail, assumed UTC).
+    """Parse one line, with commas between its fields: (user id, movie id, rating, time, code, detail, assumed UTC).
 
-    This is the definition of a readable row. A quoted value, surrounding spaces and a sign are fine. Ids and timestamps
-    are whole numbers, however they are written; a timestamp may be ISO 8601; a rating may have a decimal comma.
+    This defines a readable row. Quoted values, surrounding spaces and signs are allowed. Ids and times are whole
+    numbers, in any notation; a time may be ISO 8601; a rating may have a decimal comma.
     """
     text = line.decode("utf-8", "replace").translate(_SPACES).strip(" ")
     if not text:
-        return _no_row(BLANK)
+        return _rejected(BLANK)
     if '"' in text:
         try:
             fields = next(csv.reader([text], skipinitialspace=True, strict=True))
         except (csv.Error, StopIteration):
-            return _no_row(RejectReason.MALFORMED)
+            return _rejected(RejectReason.MALFORMED)
     else:
         fields = text.split(",")
     if len(fields) != header.width:
-        return _no_row(RejectReason.FIELD_COUNT, len(fields))
+        return _rejected(RejectReason.FIELD_COUNT, len(fields))
     values = [fields[position].strip(" ") for position in header.positions]
     for value, reason in zip(values, _MISSING_REASONS, strict=True):
         if value.lower() in _MISSING:
-            return _no_row(reason)
+            return _rejected(reason)
     user, movie, rating = whole_number(values[0]), whole_number(values[1]), _decimal(values[2])
     rated_at, assumed_utc = whole_number(values[3]), False
     if rated_at is None and (moment := parse_time(values[3])) is not None:
         rated_at, assumed_utc = moment
     if user is None or movie is None or rating is None or rated_at is None:
         found = (user, movie, rating, rated_at)
-        return _no_row(next(reason for value, reason in zip(found, _SHAPE_REASONS, strict=True) if value is None))
+        return _rejected(next(reason for value, reason in zip(found, _SHAPE_REASONS, strict=True) if value is None))
     return user, movie, rating, rated_at, 0, 0, assumed_utc
 
 
-def _no_row(code: int, detail: int = 0) -> Row:
+def _rejected(code: int, detail: int = 0) -> Row:
     return 0, 0, 0.0, 0, code, detail, False
 
 
@@ -177,7 +177,7 @@ def _decimal(text: str) -> float | None:
 
 
 def parse_rows(data: bytes, lines: int, header: Header) -> ParsedRows:
-    """Read every line of a block; `lines` is the number of line ends in it."""
+    """Parse every line of a block; `lines` is the number of its line ends."""
     if lines > _LINE_BY_LINE:
         rows = _parse_typed(data, lines, header)
         if rows is not None:
@@ -201,12 +201,12 @@ def _joined(first: ParsedRows, second: ParsedRows) -> ParsedRows:
 
 
 def _parse_typed(data: bytes, lines: int, header: Header) -> ParsedRows | None:
-    """Read a block with polars, and again by definition every line that polars may have read differently.
+    """Parse a block with polars, and with `parse_line` every line that polars may have read differently.
 
-    None where polars gives up or finds another number of lines.
+    None where polars fails or finds another number of lines.
     """
     quoted = b'"' in data
-    masked, odd = _mask_odd_quotes(data) if quoted else (data, np.empty(0, np.int64))
+    masked, unpaired = _mask_unpaired_quotes(data) if quoted else (data, np.empty(0, np.int64))
     frame = _read(masked, lines, header, _TYPES, quoted=quoted)
     if frame is None:
         return None
@@ -219,9 +219,9 @@ def _parse_typed(data: bytes, lines: int, header: Header) -> ParsedRows | None:
             assumed_utc = frame["assumed_utc"].fill_null(False).to_numpy(writable=True)
             frame = frame.drop("assumed_utc")
             suspects = np.union1d(_unsure(frame), _perhaps_thousands(data))
-    suspects = np.union1d(suspects, odd)
+    suspects = np.union1d(suspects, unpaired)
     reread = _lines_at(data, suspects)
-    # Every other line has a value in each column, hence at least width - 1 commas: if the sum is right, so is each.
+    # Each other line has a value in every column, so at least width - 1 commas. If the sum is right, each line is.
     commas = data.count(b",") - sum(line.count(b",") for line in reread)
     if commas != (lines - len(suspects)) * (header.width - 1):
         suspects = np.union1d(suspects, np.flatnonzero(_commas_per_line(data) != header.width - 1))
@@ -241,12 +241,12 @@ def _parse_typed(data: bytes, lines: int, header: Header) -> ParsedRows | None:
 def _read(
     data: bytes, lines: int, header: Header, types: tuple[type[pl.DataType], ...], *, quoted: bool
 ) -> pl.DataFrame | None:
-    """The columns of a block, those asked for in these types; None where polars gives up or finds other lines."""
+    """All columns of a block, the wanted ones in these types; None where polars fails or finds other lines."""
     names = [f"c{index}" for index in range(header.width)]
     schema: dict[str, type[pl.DataType]] = dict.fromkeys(names, pl.String)
     schema.update(zip((names[position] for position in header.positions), types, strict=True))
     try:
-        # The header line keeps polars from taking the width of the table from a first row that may be ragged.
+        # Without a header line, polars takes the number of columns from the first row, which may be incomplete.
         frame = pl.read_csv(
             ",".join(names).encode() + b"\n" + data,
             schema=schema,
@@ -261,13 +261,13 @@ def _read(
 
 
 def _unsure(frame: pl.DataFrame) -> npt.NDArray[np.int64]:
-    """Indices of rows that lack a value or have an endless one."""
-    endless = [~pl.col(name).is_finite().fill_null(False) for name, kind in frame.schema.items() if kind == pl.Float64]
-    return np.flatnonzero(frame.select(pl.any_horizontal(pl.all().is_null(), *endless)).to_series().to_numpy())
+    """Indices of rows with a missing or an infinite value."""
+    infinite = [~pl.col(name).is_finite().fill_null(False) for name, kind in frame.schema.items() if kind == pl.Float64]
+    return np.flatnonzero(frame.select(pl.any_horizontal(pl.all().is_null(), *infinite)).to_series().to_numpy())
 
 
 def _whole(loose: pl.DataFrame, header: Header) -> pl.DataFrame:
-    """Numbers and ISO times as whole numbers, null where they are none; and `assumed_utc` as a further column."""
+    """Numbers and ISO times as whole numbers, null where they are not whole; with a column `assumed_utc`."""
     user, movie, _, rated_at = (loose.columns[position] for position in header.positions)
     texts = loose[rated_at]
     seconds = texts.cast(pl.Float64, strict=False)
@@ -286,17 +286,17 @@ def _as_integer(numbers: pl.Expr) -> pl.Expr:
 
 
 def _perhaps_thousands(data: bytes) -> npt.NDArray[np.int64]:
-    """Indices of lines with a number such as 1.000, which the definition takes for none."""
-    places = np.array([found.start() for found in _PERHAPS_THOUSANDS.finditer(data)], np.int64)
+    """Indices of lines with a number such as 1.000, which `parse_line` does not accept."""
+    starts = np.array([found.start() for found in _PERHAPS_THOUSANDS.finditer(data)], np.int64)
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE)
-    return np.unique(np.searchsorted(ends, places))
+    return np.unique(np.searchsorted(ends, starts))
 
 
-def _mask_odd_quotes(data: bytes) -> tuple[bytes, npt.NDArray[np.int64]]:
-    """Blot out the quotes of lines in which they do not come in pairs around whole fields.
+def _mask_unpaired_quotes(data: bytes) -> tuple[bytes, npt.NDArray[np.int64]]:
+    """Replace the quotes of lines in which they do not enclose whole fields in pairs.
 
-    One quote that does not close would make polars take the lines behind it for one value. Returns the data with
-    those quotes replaced, and the indices of those lines.
+    After a quote that does not close, polars would read the next lines as one value. Returns the data with these quotes
+    replaced, and the indices of these lines.
     """
     raw = np.frombuffer(data, np.uint8)
     marks = np.flatnonzero((raw == _QUOTE) | (raw == _NEWLINE))
@@ -308,12 +308,12 @@ def _mask_odd_quotes(data: bytes) -> tuple[bytes, npt.NDArray[np.int64]]:
     before, behind = raw[np.maximum(quotes - 1, 0)], raw[quotes + 1]
     encloses = np.where(opens, np.isin(before, _BEFORE_FIELD) | (quotes == 0), np.isin(behind, _BEHIND_FIELD))
     stays_open = np.append(starts_line[1:], True) & opens
-    odd = np.unique(line[~encloses | stays_open])
-    if len(odd) == 0:
-        return data, odd
+    unpaired = np.unique(line[~encloses | stays_open])
+    if len(unpaired) == 0:
+        return data, unpaired
     masked = raw.copy()
-    masked[quotes[np.isin(line, odd)]] = ord("x")
-    return masked.tobytes(), odd
+    masked[quotes[np.isin(line, unpaired)]] = ord("x")
+    return masked.tobytes(), unpaired
 
 
 def _commas_per_line(data: bytes) -> npt.NDArray[np.int64]:
@@ -323,7 +323,7 @@ def _commas_per_line(data: bytes) -> npt.NDArray[np.int64]:
 
 
 def _lines_at(data: bytes, indices: npt.NDArray[np.int64]) -> list[bytes]:
-    """Bytes of the lines with these indices, ascending, without their line ends."""
+    """Bytes of the lines with these ascending indices, without line ends."""
     if len(indices) == 0:
         return []
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE)
@@ -332,5 +332,5 @@ def _lines_at(data: bytes, indices: npt.NDArray[np.int64]) -> list[bytes]:
 
 
 def lines_of(block: Block, numbers: npt.NDArray[np.int64]) -> list[bytes]:
-    """Bytes of the lines with these physical numbers, ascending, all of them within the block."""
+    """Bytes of the lines with these ascending physical numbers, all within the block."""
     return _lines_at(block.data, numbers - block.first_line)

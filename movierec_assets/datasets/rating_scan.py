@@ -62,7 +62,7 @@ class ResumePoint:
     open : bool
         The line before has no line end yet, and was accepted: the bytes that follow must begin with one.
     again : int
-        The line that begins here was incomplete and rejected for this `RejectReason`; 0 otherwise.
+        The line that begins here may be incomplete, and was rejected for this `RejectReason`; 0 otherwise.
     """
 
     byte: int
@@ -84,18 +84,18 @@ class RatingScan:
     start : ResumePoint, optional
         Where an earlier scan ended; the beginning of the file by default.
     digest : ContentDigest, optional
-        Takes in the bytes of the whole file; not together with `start`.
+        Gets the bytes of the whole file; not together with `start`.
     progress : callable, optional
         Called with bytes read and bytes in all after each block.
     now : float, optional
-        Unix time that "tomorrow" is counted from; the present by default.
+        Unix time, for the rule that no rating is from after tomorrow; the present by default.
     block_bytes : int
         Bytes read at a time.
 
     Attributes
     ----------
     assumed_utc : int
-        Ratings so far whose times name no zone, so that UTC was assumed.
+        Ratings so far whose times have no time zone, so that UTC was assumed.
 
     Raises
     ------

@@ -45,7 +45,7 @@ class Ratings:
     misfit : str or None
         Why a load would refuse the file; None when it would not.
     assumed_utc : int
-        Rows whose times name no zone, so that UTC was assumed.
+        Rows whose times have no time zone, so that UTC was assumed.
     """
 
     columns: RatingColumns
@@ -85,7 +85,7 @@ def read_ratings(
     progress : callable, optional
         Called with bytes read and bytes in all after each block.
     now : float, optional
-        Unix time that "tomorrow" is counted from; the present by default.
+        Unix time, for the rule that no rating is from after tomorrow; the present by default.
     block_bytes : int
         Bytes read at a time. Memory beyond the result is a small multiple of it.
     limits : Limits, optional

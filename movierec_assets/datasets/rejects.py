@@ -1,7 +1,7 @@
-"""Rows that did not load, and why.
+"""Rows that did not load, with their reasons.
 
-Belongs here: the reasons, their wording, and the columns a rejected row is kept in. Does not: deciding
-that a row is bad (`movies`, `ratings`) and storing it (the ingestion asset).
+Belongs here: the reasons, their wording, and rejected rows as columns. Does not: deciding that a row is rejected
+(`movies`, `rating_scan`) and storing it (`tables`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy.typing as npt
 import polars as pl
 
 MAX_ID = 2**31 - 1
-"""Largest id that a 4-byte integer column holds."""
+"""Largest value of a 4-byte integer column."""
 
 FIRST_APP_USER_ID = 1_000_000_000
 """User ids from here up belong to accounts created in the app, never to a dataset."""
 
-LONGEST_TEXT = 2_000
-"""Characters of a rejected line that are kept."""
+MAX_TEXT = 2_000
+"""Characters of a rejected line that are stored."""
 
 
 class RejectReason(IntEnum):
@@ -53,7 +53,7 @@ class RejectReason(IntEnum):
     TRUNCATED = 24
 
 
-# The compact reason, and what is said behind it about one row. {detail} is a number the reader kept.
+# The compact reason, and an addition about one row. {detail} is a number that the reader noted.
 _WORDING: dict[RejectReason, tuple[str, str]] = {
     RejectReason.FIELD_COUNT: ("wrong number of fields", ": expected {fields} fields, found {detail}"),
     RejectReason.MALFORMED: ("quotes that do not close or do not enclose the whole field", ""),
@@ -105,7 +105,7 @@ def wording(reason: RejectReason, detail: object, fields: int = 0, movies: str =
     ----------
     reason : RejectReason
     detail : object
-        Put where the reason mentions a number.
+        Inserted where the reason mentions a number.
     fields : int
         Fields that a row should have.
     movies : str
@@ -116,8 +116,8 @@ def wording(reason: RejectReason, detail: object, fields: int = 0, movies: str =
 
 
 def clean_text(raw: bytes) -> str:
-    """Decode a line for keeping: no line end, no NUL (Postgres text holds none), undecodable bytes replaced."""
-    return raw[: 4 * LONGEST_TEXT].rstrip(b"\r\n").replace(b"\0", b"").decode("utf-8", "replace")[:LONGEST_TEXT]
+    """Decode a line for storage: no line end, no NUL (which Postgres text cannot hold), undecodable bytes replaced."""
+    return raw[: 4 * MAX_TEXT].rstrip(b"\r\n").replace(b"\0", b"").decode("utf-8", "replace")[:MAX_TEXT]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Rejects:
     detail : int64 array, shape (n,)
         The number that the reason's wording mentions, if it mentions one.
     text : polars.Series of str, length n
-        The line as it stands in the file, cut at `LONGEST_TEXT` characters.
+        The line as it stands in the file, cut at `MAX_TEXT` characters.
     fields : int
         Fields that a row of the file should have.
     movies : str
@@ -175,7 +175,7 @@ class Rejects:
         return [self._wording(code, detail) for code, detail in zip(self.code, self.detail, strict=True)]
 
     def rows(self) -> Iterator[tuple[str, int, str, str]]:
-        """Yield (file, line, text, reason) one row at a time, without holding all reasons in memory."""
+        """Yield (file, line, text, reason), without holding all reasons in memory."""
         for line, code, detail, text in zip(self.line, self.code, self.detail, self.text, strict=True):
             yield self.file, int(line), text, self._wording(code, detail)
 
@@ -187,19 +187,19 @@ class Rejects:
 
     @staticmethod
     def compact(reason: RejectReason) -> str:
-        """The reason without what is said about one row."""
+        """The reason without the addition about one row."""
         return _WORDING[reason][0]
 
     def summary(self, examples: int = 3) -> str:
-        """Say in a sentence or two how many rows were rejected for what, with the first few lines."""
+        """One or two sentences: the number of rejected rows by reason, and the first few of them."""
         reasons = "; ".join(f"{count:,} {reason}" for reason, count in self.by_reason().items())
         shown = [f'line {line} "{text[:80]}" ({reason})' for _, line, text, reason in self._head(examples).rows()]
         return f"{reasons}. First: {'; '.join(shown)}." if shown else "no rows rejected."
 
-    def chosen(self, places: npt.NDArray[np.int64]) -> Rejects:
+    def chosen(self, index: npt.NDArray[np.int64]) -> Rejects:
         """Some of the rows."""
-        line, code, detail = self.line[places], self.code[places], self.detail[places]
-        return replace(self, line=line, code=code, detail=detail, text=self.text.gather(places))
+        line, code, detail = self.line[index], self.code[index], self.detail[index]
+        return replace(self, line=line, code=code, detail=detail, text=self.text.gather(index))
 
     def _head(self, count: int) -> Rejects:
         return self.chosen(np.arange(min(count, len(self))))

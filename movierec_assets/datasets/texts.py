@@ -1,6 +1,6 @@
-"""The text of single lines of a file of any size.
+"""The text of single lines of a file.
 
-Belongs here: finding lines by their numbers. Does not: what they mean (`rating_rows`).
+Belongs here: finding lines by their numbers. Does not: parsing them (`rating_rows`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from movierec_assets.datasets.rejects import clean_text
 
 
 def text_of_lines(path: Path, lines: npt.NDArray[np.int64]) -> pl.Series:
-    """Read lines with these physical numbers, 1-based and ascending, as they are kept of rejected rows."""
+    """Text of the lines with these physical numbers, 1-based and ascending, as it is stored for rejected rows."""
     texts: list[str] = []
     if not len(lines):
         return pl.Series("text", texts, pl.String)

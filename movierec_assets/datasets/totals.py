@@ -1,4 +1,4 @@
-"""How often each movie got which stars, and how many ratings each user gave.
+"""Number of ratings by movie and stars, and by user.
 
 Belongs here: adding and subtracting counts. Does not: storing them.
 """

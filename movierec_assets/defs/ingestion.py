@@ -32,7 +32,7 @@ from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import Loaded, load_movies, load_ratings, rejected_examples
 
 DATA_VERSION_TAG = "dagster/data_version"
-"""Tag by which Dagster tells versions of an asset's content."""
+"""Dagster's tag for the version of an asset's content."""
 
 
 @asset(
@@ -173,12 +173,12 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
 
     def refresh() -> None:
         with database.transaction() as cursor:
-            # A refresh that had to wait for a load would see the new table as empty; see `Database.columns`.
+            # A refresh that waits for a load would see the new table as empty; see `Database.columns`.
             cursor.execute(f"LOCK TABLE {SCHEMA}.ratings, {SCHEMA}.movies IN ACCESS SHARE MODE")
             cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
 
     report_progress(context.log, "Counting ratings of each user", lambda _: refresh())
-    count, fewest, median, most = database.rows(read_sql("users_by_ratings"))[0]
+    count, smallest, median, largest = database.rows(read_sql("users_by_ratings"))[0]
     users = database.scalar(f"SELECT count(*) FROM {SCHEMA}.rating_users")
     context.log.info(f"{count:,} of {users:,} users have more than {ELIGIBLE_ABOVE} ratings")
     preview = database.rows(
@@ -191,7 +191,7 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
             "rows_before": MetadataValue.int(before),
             "users_with_any_rating": MetadataValue.int(users),
             "rejected_app_ratings": MetadataValue.int(rejected),
-            "ratings_per_user": MetadataValue.json({"fewest": fewest, "median": median, "most": most}),
+            "ratings_per_user": MetadataValue.json({"fewest": smallest, "median": median, "most": largest}),
             "preview": table(["user_id", "ratings"], [[str(user), ratings] for user, ratings in preview]),
             **peak_memory(),
         }
@@ -218,8 +218,8 @@ def _about_movies(loaded: Loaded, located: Located, database: Database) -> dict[
     }
 
 
-def _outcome(what: str, loaded: Loaded) -> str:
+def _outcome(rows_of: str, loaded: Loaded) -> str:
     count = loaded.details["rows"]
     if loaded.appended is not None:
-        return f"Merged {loaded.appended:,} new rows: {count:,} {what} now"
-    return f"Loaded {count:,} {what}" if loaded.reloaded else f"Unchanged file: {count:,} {what} stay as they are"
+        return f"Merged {loaded.appended:,} new rows: {count:,} {rows_of} now"
+    return f"Loaded {count:,} {rows_of}" if loaded.reloaded else f"Unchanged file: {count:,} {rows_of} stay as they are"

@@ -1,7 +1,7 @@
 """Schema and queries as .sql files, read by name.
 
-Belongs here: SQL of more than one line, every relation qualified with the schema `movierec`. Running it is done
-in `tables.database`, and for `migrations/` in `tables.migrations`.
+Belongs here: SQL of several lines, every relation qualified with the schema `movierec`. Does not: running it
+(`tables`; for `migrations/`, `tables.migrations`).
 """
 
 from importlib.resources import files

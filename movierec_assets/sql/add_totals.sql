@@ -1,5 +1,5 @@
--- Counts in more_rating_totals and more_user_totals, some of them negative, go into rating_totals and user_totals.
--- What is there already is updated first: looking for a conflict before each row takes longer than one join.
+-- Add the counts in more_rating_totals and more_user_totals, of which some are negative, to rating_totals and user_totals.
+-- Existing rows are updated first: looking for a conflict before each row takes longer than one join.
 UPDATE movierec.rating_totals t SET ratings = t.ratings + m.ratings
 FROM more_rating_totals m WHERE t.movie_id = m.movie_id AND t.rating = m.rating;
 INSERT INTO movierec.rating_totals (movie_id, rating, ratings)

@@ -1,7 +1,7 @@
-"""Migrations of MLflow and Dagster in an environment whose path has a percent sign.
+"""Migrations of MLflow and Dagster in directories with a percent sign in their path.
 
-Belongs here: what Alembic and its users forget. They put directories into its configuration as they are, where a
-percent sign begins a variable.
+Belongs here: a repair of Alembic. MLflow and Dagster write paths into its configuration, where a percent sign begins a
+variable. Does not: running migrations.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class _Arguments(dict[str, str]):
-    """Variables of a configuration; `here`, the directory of its file, is set as it is."""
+    """Variables of a configuration; the percent signs of `here`, the directory of its file, are doubled."""
 
     def __setitem__(self, name: str, value: str) -> None:
         super().__setitem__(name, value.replace("%", "%%") if name == "here" else value)

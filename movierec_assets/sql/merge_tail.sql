@@ -1,6 +1,6 @@
--- What is left in the tail has won against every other rating of its pair. New pairs and known ones apart, because
--- looking for a conflict before each row takes longer than inserting it. In the order of the primary key, so that
--- neighbours meet their page of it once.
+-- Ratings that are left in the tail supersede every other rating of their pair. New pairs are inserted separately, because
+-- looking for a conflict before each row takes longer than inserting it. In the order of the primary key, so that each of
+-- its pages is written once.
 INSERT INTO movierec.ratings (user_id, movie_id, rating, line, rated_at)
 SELECT user_id, movie_id, rating, line, rated_at
 FROM tail t

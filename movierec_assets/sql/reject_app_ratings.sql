@@ -1,5 +1,5 @@
--- Ratings of the app that do not count because their movie is not in the catalogue. One whose movie came back, or whose
--- dataset is no longer loaded, is no reject any more.
+-- Reject ratings of the app whose movie is not in the catalogue. Rejects whose movie is back, or whose dataset is no longer
+-- loaded, are deleted.
 WITH outside AS (
     SELECT a.rating_id, a.user_id, a.movie_id, a.rating, a.rated_at
     FROM movierec.app_ratings a

@@ -1,4 +1,4 @@
--- A few users, spread evenly over those the model knows: their five best rated titles and their five best places.
+-- A few users, spread evenly over those whom the model knows: their five best rated titles and five best recommendations.
 WITH known AS (
     SELECT user_id, ntile(%(users)s) OVER (ORDER BY user_id) AS part
     FROM movierec.user_recommendations

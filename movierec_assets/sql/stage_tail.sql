@@ -1,4 +1,4 @@
--- New rows of ratings.csv, seen by this transaction alone until they are merged.
+-- Rows that were appended to the file of ratings, seen by this transaction alone until they are merged.
 CREATE TEMPORARY TABLE tail (
     user_id  integer     NOT NULL,
     movie_id integer     NOT NULL,

@@ -1,4 +1,4 @@
--- Counts to be added to the totals, seen by this transaction alone.
+-- Counts that will be added to the totals, seen by this transaction alone.
 CREATE TEMPORARY TABLE more_rating_totals (
     movie_id integer NOT NULL,
     rating   real    NOT NULL,

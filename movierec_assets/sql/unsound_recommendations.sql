@@ -1,4 +1,4 @@
--- Rows of user_recommendations that must not be there, by what is wrong with them.
+-- Rows of user_recommendations that must not exist, counted by problem.
 SELECT 'movie rated by the user' AS problem, (
     SELECT count(*)
     FROM movierec.user_recommendations u

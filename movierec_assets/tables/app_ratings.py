@@ -1,7 +1,7 @@
-"""Ratings posted in the app, as they stand beside the loaded file.
+"""Ratings posted in the app, beside those of the loaded file.
 
-Belongs here: what must follow when other files are loaded. Which ratings count is said by the view `valid_app_ratings`,
-and who may post by a trigger, both in `sql/migrations`.
+Belongs here: updating them after other files are loaded. Does not: which ratings count (the view `valid_app_ratings`)
+and who may post (a trigger), both in `sql/migrations`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import SCHEMA, Database
 
 FILE = "app_ratings"
-"""Name of the file in `rejected_ratings`; the line is `rating_id`, the text a line of ratings.csv."""
+"""Name of the file in `rejected_ratings`; the line is `rating_id`, the text is written as in ratings.csv."""
 
 
 def adopt(cursor: Cursor) -> None:
-    """Give ratings that were posted before any dataset had a number to the loaded one."""
+    """Assign the loaded dataset to ratings that were posted before datasets had numbers."""
     cursor.execute(
         f"UPDATE {SCHEMA}.app_ratings SET dataset_id = l.dataset_id FROM {SCHEMA}.loaded_dataset l "
         f"WHERE {SCHEMA}.app_ratings.dataset_id IS NULL"
@@ -25,12 +25,12 @@ def adopt(cursor: Cursor) -> None:
 
 
 def update_rejects(database: Database) -> int:
-    """Keep in `rejected_ratings` exactly the ratings of movies outside the catalogue; returns how many there are.
+    """Make `rejected_ratings` hold exactly the app's ratings of movies outside the catalogue; returns their number.
 
-    Only ratings of the loaded dataset are looked at. In a transaction of its own: a load would keep its locks until the
+    Only ratings of the loaded dataset count. Runs in its own transaction, because a load keeps its locks until the
     ratings are indexed.
     """
-    from movierec_assets.datasets.rejects import RejectReason, wording  # noqa: PLC0415 - what reads files is needed here only
+    from movierec_assets.datasets.rejects import RejectReason, wording  # noqa: PLC0415 - polars is needed here only
 
     with database.transaction() as cursor:
         take_lock(cursor, FILE)

@@ -1,6 +1,6 @@
-"""Columns of numbers to and from Postgres' binary COPY format, without a Python object per value.
+"""Columns of numbers to and from Postgres' binary COPY format, without a Python object for each value.
 
-Belongs here: the format. Which tables are read and written is decided in `database`'s callers.
+Belongs here: the format. Does not: which tables are read and written.
 
 References
 ----------
@@ -26,7 +26,7 @@ POSTGRES_EPOCH = 946_684_800
 """2000-01-01 in Unix seconds; a timestamptz counts microseconds from there."""
 
 _BATCH = 25_000
-"""Rows to encode at a time: about a megabyte, which a processor's cache holds and no page must be fetched for anew."""
+"""Rows to encode at a time: about a megabyte, which fits into a processor's cache."""
 
 
 def _row_type(kinds: Mapping[str, Kind]) -> np.dtype[Any]:
@@ -37,7 +37,7 @@ def _row_type(kinds: Mapping[str, Kind]) -> np.dtype[Any]:
 
 
 class RowDecoder(io.RawIOBase):
-    """A writable file that turns a binary COPY stream into columns as it arrives, so that the stream is never held.
+    """A writable file that decodes a binary COPY stream into columns as it arrives, without holding the stream.
 
     Wrap it in `io.BufferedWriter`: each write costs a Python call, and a driver may write every row.
 
@@ -62,7 +62,7 @@ class RowDecoder(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        """Take the next bytes of the stream."""
+        """Decode the next bytes of the stream."""
         block = self._rest + bytes(data) if self._rest else bytes(data)
         skipped = min(self._skip, len(block))
         self._skip -= skipped
@@ -85,7 +85,7 @@ class RowDecoder(io.RawIOBase):
         return len(data)
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Columns of the whole stream, given away: one at a time, so that only one is held twice.
+        """Columns of the whole stream; call once. They are joined one at a time, so that only one is held twice.
 
         Returns
         -------
@@ -119,7 +119,7 @@ def encode(columns: Columns, kinds: Mapping[str, Kind], batch: int = _BATCH) -> 
 
 
 def encode_parts(parts: Iterable[Columns], kinds: Mapping[str, Kind], batch: int = _BATCH) -> Iterator[bytes]:
-    """Blocks of a binary COPY stream of a table that comes in parts, at most `batch` rows at a time.
+    """Blocks of a binary COPY stream, made from a table in parts, at most `batch` rows at a time.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def encode_parts(parts: Iterable[Columns], kinds: Mapping[str, Kind], batch: int
     Raises
     ------
     ValueError
-        When columns differ in length, or a value does not fit its column; numpy would let it wrap around.
+        When columns differ in length, or a value does not fit its column, where numpy would let it wrap around.
     """
     row = _row_type(kinds)
     yield HEADER
@@ -168,14 +168,14 @@ class BlockReader(io.RawIOBase):
         self._blocks = blocks
         self._rest = memoryview(b"")
         self.error: BaseException | None = None
-        """What making a block raised; a driver that reads may report it as something else."""
+        """The exception raised while a block was made; a driver may report it as another one."""
 
     def readable(self) -> bool:
         """Always."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Give the rest of the current block, at most `size` bytes of it; nothing at the end."""
+        """The rest of the current block, at most `size` bytes of it; empty at the end."""
         block = self._current()
         given = block if size < 0 or size >= len(block) else block[:size]
         self._rest = block[len(given) :]
@@ -191,7 +191,7 @@ class BlockReader(io.RawIOBase):
         return count
 
     def _current(self) -> memoryview:
-        """What is left of the current block, or the next one; empty at the end."""
+        """The rest of the current block, or the next block; empty at the end."""
         while not self._rest:
             try:
                 block = next(self._blocks, None)

@@ -1,7 +1,6 @@
 """The ratings database: connections, bulk reading and writing, and the atomic replacement of a table.
 
-Belongs here: how data moves. What it means (which columns, which rows) is said by the callers and in `sql/`.
-Nothing here imports Dagster, so the API and the command line use it as the assets do.
+Belongs here: how data moves. Does not: which columns and rows (the callers and `sql/`), and Dagster.
 """
 
 from __future__ import annotations
@@ -48,20 +47,20 @@ _log = logging.getLogger(__name__)
 
 
 class DatabaseUnavailableError(ExplainedError, RuntimeError):
-    """The database does not answer; the message says where it was looked for and what to do."""
+    """The database does not answer; the message says at which address and what to do."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a table was last loaded from.
+    """Record of the last load of a table.
 
     Attributes
     ----------
     version : str
-        Content hash of the source and of what else decides the rows.
+        Content hash of the source, with everything else that decides the rows.
     source : str
     details : dict
-        Counts, as they were reported.
+        Counts, and the state of the file.
     """
 
     version: str
@@ -70,7 +69,7 @@ class Load:
 
 
 class Replacement:
-    """A new, still empty version of a table, inside the transaction that will swap it in."""
+    """A new version of a table, empty at first, within the transaction that replaces the old one."""
 
     def __init__(self, cursor: Cursor, table: str, name: str) -> None:
         self.cursor = cursor
@@ -82,11 +81,11 @@ class Replacement:
         return self.write_parts([columns], kinds)
 
     def write_parts(self, parts: Iterable[Columns], kinds: Mapping[str, Kind]) -> int:
-        """COPY a table in that comes in parts, one after the other; returns the number of rows.
+        """COPY a table in, part by part; returns the number of rows.
 
-        The parts are made ahead in a thread of their own, while the server takes in those before.
+        A thread makes the next part while the server reads the last one.
         """
-        # Frozen: no other transaction sees the table yet, and the first to read it need not mark every row.
+        # FREEZE: no other transaction sees the table yet, and its first reader need not mark every row.
         stream = BlockReader(ahead(encode_parts(parts, kinds)))
         return _copy(self.cursor, self.relation, kinds, stream, "BINARY, FREEZE")
 
@@ -119,7 +118,7 @@ def copy_out(
 def copy_rows(cursor: Cursor, table: str | sql.Identifier, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """COPY rows of text, numbers, None and lists of text into a table; returns the number of rows.
 
-    A table that is given as text is one of the schema.
+    A table given as text is in the schema.
     """
     relation = sql.Identifier(SCHEMA, table) if isinstance(table, str) else table
     return _copy(cursor, relation, names, BlockReader(_as_csv(rows)), "CSV")
@@ -133,7 +132,7 @@ def _copy(cursor: Cursor, relation: sql.Identifier, names: Iterable[str], stream
         cursor.copy_expert(command, stream, size=_SENT_BYTES)
     except psycopg2.Error:
         if stream.error is not None:
-            raise stream.error from None  # what went wrong, rather than that COPY was cancelled
+            raise stream.error from None  # the cause, rather than the cancelled COPY
         raise
     return cursor.rowcount
 
@@ -179,10 +178,10 @@ class Database:
         Raises
         ------
         DatabaseUnavailableError
-            When there is no answer.
+            When the server does not answer.
         """
         try:
-            # The name is what others are told who wait for this connection.
+            # Others that wait for this connection report its name.
             connection = psycopg2.connect(self.url, connect_timeout=10, fallback_application_name="movierec")
         except psycopg2.OperationalError as error:
             parts = psycopg2.extensions.parse_dsn(self.url)
@@ -223,7 +222,7 @@ class Database:
         parameters: Sequence[Any] = (),
         rows_read: Callable[[int], None] | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
-        """Columns of a large query without nulls, through binary COPY.
+        """Columns of a large query without nulls, read by binary COPY.
 
         Parameters
         ----------
@@ -233,7 +232,7 @@ class Database:
         parameters : sequence
             Bound into the query.
         rows_read : callable, optional
-            Called with the number of rows so far, now and then.
+            Called with the number of rows so far, from time to time.
 
         Returns
         -------
@@ -253,8 +252,8 @@ class Database:
     def _ready_to_copy(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Iterator[tuple[Cursor, str]]:
         with self.transaction() as cursor:
             bound = cursor.mogrify(query, parameters or None).decode()
-            # COPY takes its snapshot before it waits for locks: after a swap it would find the new table and see none
-            # of its rows. A query that is planned first holds the locks already.
+            # COPY takes its snapshot before it waits for locks: after a replacement it would find the new table and see
+            # none of its rows. A query that is planned first holds the locks already.
             cursor.execute(sql.SQL("SELECT FROM ({}) planned LIMIT 0").format(sql.SQL(bound)))
             yield cursor, bound
 
@@ -262,20 +261,20 @@ class Database:
     def replace(self, table: str, log: Log = _log.warning) -> Iterator[Replacement]:
         """Replace all rows of a table in one transaction.
 
-        The new rows go to a table of their own; at the end of the block it is indexed like the old one and takes
-        its place. An exception in the block leaves everything as it was. Two replacements of one table wait for
-        each other. The new table takes its place when nobody reads the old one; later readers do not wait for that.
+        The new rows go to another table. At the end of the block it is indexed like the old one and replaces it, as
+        soon as nobody reads the old one; later readers do not wait. An exception in the block leaves everything as it
+        was. Two replacements of one table wait for each other.
 
         Parameters
         ----------
         table : str
         log : callable
-            Told which readers it waits for.
+            Called with a line about the readers it waits for.
 
         Raises
         ------
         TableBusyError
-            When it waited in vain.
+            When readers hold the table for too long.
         """
         parent = sql.Identifier(SCHEMA, table)
         with self.transaction() as cursor:
@@ -293,19 +292,19 @@ class Database:
             )
             cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(_first(cursor))))
             insist(lambda: _swap(cursor, table, child), partial(_rows, cursor), table, log)
-        # Of the table itself as well as of its partition: joins are planned by the former. Afterwards, because readers
-        # wait from the swap to the end of the transaction.
+        # Joins are planned by statistics of the table itself. Afterwards, because readers wait from the swap to the end
+        # of the transaction.
         with self.transaction() as cursor:
             cursor.execute(sql.SQL("ANALYZE {}").format(parent))
 
     def last_load(self, table: str) -> Load | None:
-        """What a table was last loaded from, or None when it never was."""
+        """The record of the last load of a table; None before the first."""
         found = self.rows(f"SELECT version, source, details FROM {SCHEMA}.loads WHERE table_name = %s", [table])
         return Load(*found[0]) if found else None
 
 
 def record_load(cursor: Cursor, table: str, load: Load, dataset_id: int | None = None) -> None:
-    """Note, in the transaction that loads a table, what it is loaded from, and which dataset that is."""
+    """Record a load, and the dataset that was loaded, in the transaction that loads the table."""
     cursor.execute(
         f"""
         INSERT INTO {SCHEMA}.loads (table_name, version, source, details, dataset_id) VALUES (%s, %s, %s, %s, %s)
@@ -318,7 +317,7 @@ def record_load(cursor: Cursor, table: str, load: Load, dataset_id: int | None =
 
 
 def _swap(cursor: Cursor, table: str, child: sql.Identifier) -> None:
-    """Put a new partition in the place of the old one; when readers are in the way, no lock is left."""
+    """Replace the old partition by a new one; when readers hold the table, fail without keeping a lock."""
     parent = sql.Identifier(SCHEMA, table)
     cursor.execute("SAVEPOINT swap")
     try:

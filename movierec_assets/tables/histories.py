@@ -1,7 +1,7 @@
-"""Ratings as they stand now, read user by user.
+"""Current ratings, read user by user.
 
-Belongs here: the queries behind folding users in and behind training, and their shape. Shared by the assets, the
-command line and the API.
+Belongs here: the queries for training and for folding users in, and the arrays that they give. Does not: what is
+computed from these arrays (`recsys`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from movierec_assets.tables.read_ahead import handed_on
 from movierec_assets.tables.user_rows import UserRowDecoder, UserRows
 
 _BYTES_OF_A_RATING = 256
-"""Of working memory, for a rating whose user is being ranked for: as it was read, as a history, and their copies."""
+"""Working memory for each rating of the users who are ranked for: as read, as a history, and copies of both."""
 _BYTES_ON_THE_WIRE = 16
 _STAR_BITS = 4
-"""A movie and its stars travel as one number: the half stars are its lowest bits, the movie's id the others."""
-_SMALLEST_BLOCK, _LARGEST_BLOCK = 10_000, 1_000_000
+"""A movie and its stars are sent as one number: the lowest bits are half stars, the others the movie's id."""
+_MIN_BLOCK, _MAX_BLOCK = 10_000, 1_000_000
 
 
 @dataclass(frozen=True)
 class RatedByUsers:
-    """All current ratings of some users; of their likes also when.
+    """All current ratings of some users, and the times of their likes.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class RatedByUsers:
     rating : float32 array, shape (n,)
         Stars.
     liked : bool array, shape (n,)
-        Where the stars reach the threshold.
+        Whether the stars reach the threshold.
     liked_at : int64 array, shape (n_likes,)
         Unix seconds, in the order of likes.
     """
@@ -78,20 +78,20 @@ class Histories:
 def read_positives(
     database: Database, threshold: float, rows_read: Callable[[int], None] | None = None
 ) -> RatingColumns:
-    """Positives of the eligible users, the latest rating of each pair; by user, so that equal ratings come out equal.
+    """Positives of the eligible users, in the order of users; of a pair with several ratings, the latest.
 
     Parameters
     ----------
     threshold : float
         Stars from which a rating is a positive.
     rows_read : callable, optional
-        Called with the number of rows so far, now and then.
+        Called with the number of rows so far, from time to time.
     """
     query = f"""SELECT liked.* FROM ({_of_everybody("rating >= %(threshold)s::real")}) liked
                 WHERE user_id IN (SELECT user_id FROM {SCHEMA}.eligible_users)"""
     blocks: list[RatedByUsers] = []
     rows = 0
-    for block in _blocks(database, query, {"threshold": threshold}, _LARGEST_BLOCK):
+    for block in _blocks(database, query, {"threshold": threshold}, _MAX_BLOCK):
         blocks.append(block)
         rows += len(block.movie_id)
         if rows_read is not None:
@@ -100,13 +100,13 @@ def read_positives(
     order = np.argsort(user_ids)
     lengths = per_user[order]
     starts = (np.cumsum(per_user) - per_user)[order]
-    place = np.arange(rows) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    index = np.arange(rows) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
     # One column at a time, so that only one is held twice.
     return RatingColumns(
         np.repeat(user_ids[order], lengths),
-        _joined(blocks, "movie_id", np.int32)[place],
-        _joined(blocks, "rating", np.float32)[place],
-        _joined(blocks, "liked_at", np.int64)[place],
+        _joined(blocks, "movie_id", np.int32)[index],
+        _joined(blocks, "rating", np.float32)[index],
+        _joined(blocks, "liked_at", np.int64)[index],
     )
 
 
@@ -117,7 +117,7 @@ def _joined(blocks: list[RatedByUsers], name: str, dtype: type[np.generic]) -> n
 def read_users(
     database: Database, threshold: float, user_ids: Sequence[int] | None = None, *, memory: int = 256 * 2**20
 ) -> Iterator[RatedByUsers]:
-    """All current ratings of everybody, or of some users, as they stood when reading began.
+    """All current ratings of everybody, or of some users, as of the moment when reading begins.
 
     Parameters
     ----------
@@ -125,14 +125,14 @@ def read_users(
         Stars from which a rating is a like.
     user_ids : sequence of int, optional
     memory : int
-        Bytes that working with a block may take.
+        Bytes of working memory for a block.
 
     Yields
     ------
     RatedByUsers
         Users in no order; those without a rating do not occur. The next block is read while one is used.
     """
-    rows = int(np.clip(memory // _BYTES_OF_A_RATING, _SMALLEST_BLOCK, _LARGEST_BLOCK))
+    rows = int(np.clip(memory // _BYTES_OF_A_RATING, _MIN_BLOCK, _MAX_BLOCK))
     if user_ids is None:
         yield from _blocks(database, _of_everybody("true"), {"threshold": threshold}, rows)
     else:
@@ -149,7 +149,7 @@ def _grouped(ratings: str, condition: str) -> str:
 
 
 def _of_everybody(condition: str) -> str:
-    """The file's ratings as they are, but for users who rated in the app as well: in the view, both are compared."""
+    """Ratings of the file directly, except for users who rated in the app: for them, the view compares both."""
     posted = f"SELECT user_id FROM {SCHEMA}.valid_app_ratings"
     return (
         _grouped(f"{SCHEMA}.ratings", f"{condition} AND user_id NOT IN ({posted})")
@@ -186,7 +186,7 @@ def _rated(found: UserRows, threshold: np.float32) -> RatedByUsers:
 
 def counts_of(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], IntArray]:
     """Distinct values in ascending order, and how often each occurs; `numpy.unique` would sort all of them."""
-    import polars as pl  # noqa: PLC0415 - a single answer does without
+    import polars as pl  # noqa: PLC0415 - slow to import, and not needed for a single answer
 
     counted = pl.Series("value", values).value_counts(name="count").sort("value")
     return counted["value"].to_numpy(), counted["count"].to_numpy().astype(np.int64)
@@ -204,7 +204,7 @@ def histories_of(ratings: RatedByUsers, movie_ids: IntArray) -> Histories:
     Returns
     -------
     Histories
-        With a row for every user in `ratings`, even when nothing of theirs is in the model.
+        With a row for every user in `ratings`, even without any movie of the model.
     """
     shape = (len(ratings.user_ids), len(movie_ids))
     users = np.repeat(np.arange(shape[0], dtype=np.int32), ratings.per_user)

@@ -1,8 +1,10 @@
-"""Datasets that this platform has loaded, each with a number of its own.
+"""Datasets that this platform has loaded, each with a number.
 
-Belongs here: recognizing the dataset that is being loaded, and saying which one is loaded now. How two datasets are
-compared is `datasets.identity`'. The number goes with everything that is learned from a dataset: versions of the model,
-searches, ratings of the app; so nothing that was learned from one dataset is used for another.
+The number is stored with everything that belongs to a dataset: versions of the model, searches, ratings of the app. So
+nothing that was learned from one dataset is used for another.
+
+Belongs here: recognizing the dataset that is being loaded, and which dataset is loaded. Does not: comparing two
+datasets (`datasets.identity`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.datasets.duplicates import pair_key
-from movierec_assets.datasets.identity import Catalogue, Contents, PairSketch, most_alike
+from movierec_assets.datasets.identity import Catalogue, Contents, PairSketch, most_similar
 from movierec_assets.tables.app_ratings import adopt
 from movierec_assets.tables.binary_copy import Kind
 from movierec_assets.tables.database import SCHEMA, Database, copy_out
@@ -24,14 +26,14 @@ from movierec_assets.tables.served import SERVED_TABLES
 
 @dataclass(frozen=True)
 class DatasetRef:
-    """A dataset as it is named to people and recorded with models.
+    """Number and name of a dataset, as recorded with models.
 
     Attributes
     ----------
     id : int
         From 1, in the order of first loads; 0 for `UNKNOWN_DATASET`.
     name : str
-        Of the directory it was loaded from last.
+        Name of the directory of the last load.
     """
 
     id: int
@@ -42,7 +44,7 @@ class DatasetRef:
 
 
 UNKNOWN_DATASET = DatasetRef(0, "an unknown dataset")
-"""Of a model whose dataset cannot be told any more."""
+"""Dataset of a model of which it was not recorded."""
 
 
 def loaded_dataset(database: Database) -> DatasetRef | None:
@@ -52,26 +54,26 @@ def loaded_dataset(database: Database) -> DatasetRef | None:
 
 
 def datasets_of(database: Database) -> list[tuple[DatasetRef, Contents]]:
-    """Every dataset that was loaded, with what it held at its last load, in the order of these loads."""
+    """Every dataset that was loaded, with its contents at its last load, in the order of these loads."""
     with database.transaction() as cursor:
         return _known(cursor)
 
 
 def recognize(cursor: Cursor, name: str, pairs: PairSketch, *, continues: int | None = None) -> DatasetRef:
-    """Give the dataset that is being loaded its number, in the transaction that loads its ratings.
+    """Find or make the number of the dataset that is being loaded, in the transaction that loads its ratings.
 
-    A dataset that was never loaded gets the next number, and the tables of recommendations are emptied when they were
-    made for another one: their rows name movies of another catalogue.
+    When another dataset was loaded before, the tables of recommendations are emptied: their rows name movies of another
+    catalogue.
 
     Parameters
     ----------
     cursor : cursor
-        `movies` holds the dataset's movies.
+        Sees the dataset's movies in `movies`.
     name : str
     pairs : PairSketch
-        Of all its ratings; of the new ones when it continues a dataset.
+        Of all ratings, or of the new ones when they are appended.
     continues : int, optional
-        Dataset to which ratings are appended.
+        Number of the dataset to which ratings are appended.
     """
     cursor.execute(f"SELECT movie_id, title FROM {SCHEMA}.movies")
     movies = cursor.fetchall()
@@ -82,7 +84,7 @@ def recognize(cursor: Cursor, name: str, pairs: PairSketch, *, continues: int | 
         pairs = PairSketch(np.concatenate([before.pairs.hashes, pairs.hashes]))
         found: int | None = continues
     else:
-        at = most_alike(Contents(catalogue, pairs), [contents for _, contents in known])
+        at = most_similar(Contents(catalogue, pairs), [contents for _, contents in known])
         found = None if at is None else known[at][0].id
     values = [name, catalogue.movie_ids.tolist(), catalogue.titles.tolist(), pairs.hashes.tolist()]
     if found is None:
@@ -98,14 +100,14 @@ def recognize(cursor: Cursor, name: str, pairs: PairSketch, *, continues: int | 
             "WHERE dataset_id = %s",
             [*values, found],
         )
-    _leave(cursor, found)
+    _empty_served_tables(cursor, found)
     return DatasetRef(found, name)
 
 
 def recognize_loaded(database: Database) -> None:
-    """Give ratings their dataset that a version loaded which did not know of datasets; quick when they have one.
+    """Number the loaded dataset when a release without numbers loaded it; one query when it has a number.
 
-    Ratings of the app that were posted to them belong to the same dataset.
+    Ratings that were posted in the app get the same number.
     """
     with database.transaction() as cursor:
         cursor.execute(f"SELECT source FROM {SCHEMA}.loads WHERE table_name = 'ratings' AND dataset_id IS NULL")
@@ -117,17 +119,17 @@ def recognize_loaded(database: Database) -> None:
         pairs.add(pair_key(rows["user_id"], rows["movie_id"]))
         dataset = recognize(cursor, Path(load[0]).name, pairs)
         cursor.execute(f"UPDATE {SCHEMA}.loads SET dataset_id = %s WHERE table_name = 'ratings'", [dataset.id])
-        # None is posted without a dataset meanwhile: the next file might be another one.
+        # Locked, so that no rating is posted without a number meanwhile: the next file may be another dataset.
         cursor.execute(f"LOCK TABLE {SCHEMA}.app_ratings IN SHARE ROW EXCLUSIVE MODE")
         adopt(cursor)
 
 
-def _leave(cursor: Cursor, dataset_id: int) -> None:
-    """Empty the tables of recommendations when another dataset is loaded now."""
+def _empty_served_tables(cursor: Cursor, dataset_id: int) -> None:
+    """Empty the tables of recommendations when another dataset than this one was loaded."""
     cursor.execute(f"SELECT dataset_id FROM {SCHEMA}.loaded_dataset")
     before = cursor.fetchone()
     if before is not None and before[0] != dataset_id:
-        for table in SERVED_TABLES:  # not truncated: that would keep readers waiting until the ratings are indexed
+        for table in SERVED_TABLES:  # TRUNCATE would make readers wait until the ratings are indexed
             cursor.execute(f"DELETE FROM {SCHEMA}.{table.name}")
 
 

@@ -192,7 +192,15 @@ def load_ratings(
     """
     recognize_loaded(database)
     before_ratings = load_movies(database, files, progress)
+    reloaded_movies = before_ratings if before_ratings.reloaded else None
     movies, last = database.last_load("movies"), database.last_load("ratings")
+    digest = None
+    if last is not None and _may_be_known(last, files, movies):
+        log(f"Comparing {files.rating_file.name} with what was loaded")
+        state = FileState.of(last)
+        digest = digest_of(files.ratings, state.bytes if state else 0)
+        if last.version == _ratings_version(whole := combined_hash(digest.digest()), movies):
+            return Loaded(whole, False, last.details, movies=reloaded_movies)
 
     def to_record(details: dict[str, Any]) -> Load:
         return Load(_ratings_version(_content_hash_of(details), movies), str(files.source), details)
@@ -208,28 +216,24 @@ def load_ratings(
         progress=progress,
         log=log,
     )
-    digest, merged = None, None
-    size = size_of(files.ratings)
-    if last is not None and _same_movies(last, movies) and (_is_size_of(last, size) or may_append(files, last, size)):
-        log(f"Comparing {files.rating_file.name} with what was loaded")
-        state = FileState.of(last)
-        digest = digest_of(files.ratings, state.bytes if state else 0)
-        whole, of_prefix = combined_hash(digest.digest()), digest.of_prefix
-        if last.version == _ratings_version(whole, movies):
-            return Loaded(whole, False, last.details, movies=_if_new(before_ratings))
-        if of_prefix is not None and last.version == _ratings_version(combined_hash(of_prefix), movies):
+    merged = None
+    if last is not None and digest is not None and digest.of_prefix is not None:
+        has_grown = last.version == _ratings_version(combined_hash(digest.of_prefix), movies)
+        if has_grown and may_append(files, last, digest.length):
             merged = append(load, last, digest)
     details, appended = merged or (load_all(load, digest.digest() if digest else None), None)
     update_rejects(database)
-    return Loaded(_content_hash_of(details), True, details, appended, _if_new(before_ratings))
+    return Loaded(_content_hash_of(details), True, details, appended, reloaded_movies)
+
+
+def _may_be_known(last: Load, files: MovieLensFiles, movies: Load | None) -> bool:
+    """Whether a file may be the loaded one, or that one with appended rows; only then its digest is needed first."""
+    size = size_of(files.ratings)
+    return _same_movies(last, movies) and (_is_size_of(last, size) or may_append(files, last, size))
 
 
 def _content_hash_of(details: dict[str, Any]) -> str:
     return combined_hash(bytes.fromhex(details["file"]["sha256"]))
-
-
-def _if_new(movies: Loaded) -> Loaded | None:
-    return movies if movies.reloaded else None
 
 
 def _rejected_texts(database: Database, file: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""The schema of the ratings database: whether it is up to date, and bringing it there.
+"""The schema of the ratings database: whether it is up to date, and updating it.
 
-Belongs here: comparing versions, which every opening does and which costs one query; and running what is missing, once,
-under a lock. The steps are in `sql/migrations`. Alembic is imported only where there is something to do.
+Belongs here: comparing versions, which costs one query each time the database is opened, and running missing migrations
+once, under a lock. Does not: the migrations (`sql/migrations`). Alembic is imported only when there are some to run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VERSION_TABLE = f"{SCHEMA}.alembic_version"
 
 
 class SchemaVersionError(DatabaseUnavailableError):
-    """The database and this program are of different versions; the message says which and what to do."""
+    """The database and this program have different versions; the message says which and what to do."""
 
 
 def known_versions() -> tuple[str, ...]:
@@ -42,13 +42,13 @@ def latest_version() -> str:
 
 
 def version_of(database: Database) -> str | None:
-    """Version of a database's schema; None when it is empty or older than version numbers."""
+    """Version of a database's schema; None when it is empty, or older than the first numbered version."""
     with database.connect() as connection, connection.cursor() as cursor:
         return read_version(cursor)
 
 
 def read_version(cursor: Cursor) -> str | None:
-    """Like `version_of`, as the last query of a transaction: where there is no version, it has failed."""
+    """Like `version_of`, as the last query of a transaction: without a version, the query fails it."""
     try:
         cursor.execute(f"SELECT version_num FROM {VERSION_TABLE}")
     except UndefinedTable:
@@ -58,7 +58,7 @@ def read_version(cursor: Cursor) -> str | None:
 
 
 def require_current(database: Database) -> None:
-    """Refuse a database that is of another version than this program.
+    """Refuse a database whose version is not that of this program.
 
     Raises
     ------
@@ -82,15 +82,15 @@ def require_current(database: Database) -> None:
 def migrate(database: Database, log: Log = lambda _: None) -> None:
     """Bring a database up to date; one query when it is.
 
-    Safe at any time and from several processes. Readers never wait for long: a migration that is in their way is undone
-    and tried again.
+    Safe at any time and from several processes. Readers never wait for long: a migration that would make them wait is
+    undone and tried again.
 
     Parameters
     ----------
     database : Database
         May be empty, or of any earlier version.
     log : callable
-        Told what is done, and whom it waits for.
+        Called with a line for each step, and about the readers it waits for.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def migrate(database: Database, log: Log = lambda _: None) -> None:
 
     engine = create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(database.url), poolclass=NullPool)
     with engine.connect() as connection:
-        _wait_for_turn(connection, log)
+        _lock_schema(connection, log)
         found = version_of(database)
         if found == latest_version():
             return
@@ -122,8 +122,8 @@ def migrate(database: Database, log: Log = lambda _: None) -> None:
         insist(lambda: _upgrade(connection), database.rows, None, log)
 
 
-def _wait_for_turn(connection: Connection, log: Log) -> None:
-    """Take the lock of whoever changes the schema, for as long as the connection lasts."""
+def _lock_schema(connection: Connection, log: Log) -> None:
+    """Take the lock for changing the schema, until the connection ends."""
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:
         if not take_lock(cursor, "schema", until="session ends", wait=False):

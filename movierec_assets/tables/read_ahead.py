@@ -1,6 +1,6 @@
-"""Making the next block while the last one is used.
+"""Making the next item in a thread while the last one is used.
 
-Belongs here: the thread behind it. What the blocks are is the callers' matter.
+Belongs here: the thread. Does not: what the items are.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ T = TypeVar("T")
 
 
 class _End:
-    """Put behind the last item: that there are no more, or why."""
+    """Follows the last item, with the error that ended the thread, if any."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 class _Unwanted(BaseException):
-    """Raised where something is made that nobody takes any more."""
+    """Ends the function that makes items when nobody takes them any more."""
 
 
 def ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
-    """Run an iterator in a thread, at most `depth` items ahead; what it raises is raised here.
+    """Run an iterator in a thread, at most `depth` items ahead, and raise its errors here.
 
-    Whoever stops early closes the result, as garbage collection does.
+    A caller that stops early closes the result, as garbage collection does.
     """
 
     def make(put: Callable[[T], None]) -> None:
@@ -39,17 +39,17 @@ def ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
 
 
 def handed_on(make: Callable[[Callable[[T], None]], None], depth: int = 1) -> Iterator[T]:
-    """What a function hands on one by one while it runs in a thread, at most `depth` items ahead.
+    """Items that a function makes while it runs in a thread, at most `depth` items ahead.
 
     Parameters
     ----------
     make : callable
-        Given a function that takes an item, and waits while there are too many. What it raises is raised here.
+        Called with a function that takes an item, and waits while too many are waiting. Its errors are raised here.
     depth : int
 
     Yields
     ------
-    The items. Whoever stops early closes the result; then the function is ended by an exception where it hands on.
+    The items. A caller that stops early closes the result, which ends `make` by an exception at its next item.
     """
     made: queue.Queue[T | _End] = queue.Queue(depth)
     wanted = threading.Event()

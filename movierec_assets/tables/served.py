@@ -1,7 +1,7 @@
-"""The tables that are made from a champion and read by key: their columns, and what stands in them.
+"""The tables of recommendations that are made from a champion: names and columns.
 
-Belongs here: one definition for the assets that write the tables, their descriptions, and everyone who looks at all of
-them. Does not: how they are made (`defs.recommendations`). The tables themselves are created by `sql/migrations`.
+Belongs here: the definition that assets, their metadata and all other users share. Does not: filling the tables
+(`defs.recommendations`) and creating them (`sql/migrations`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ USER_RECOMMENDATIONS = ServedTable(
         "user_id": ("integer", "Everybody with a rating; primary key with rank"),
         "rank": ("smallint", "From 1, best first"),
         "movie_id": ("integer", "Not rated by the user"),
-        "score": ("real", "Predicted preference, comparable within a user; 0 where popularity had to do"),
+        "score": ("real", "Predicted preference, comparable within a user; 0 in lists by popularity"),
         "model_version": _VERSION,
     },
 )

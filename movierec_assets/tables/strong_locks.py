@@ -1,9 +1,9 @@
-"""Locks that readers are in the way of, taken without making later readers wait.
+"""Exclusive locks of tables, taken without making later readers wait.
 
-Postgres lets nobody pass who waits for a table: while a strong lock waits for one long reader, every later reader
-waits as well. So such a lock is asked for a moment only, and asked again when the readers in the way have ended.
+While an exclusive lock waits for one long reader, Postgres makes every later reader wait as well. So the lock is
+requested with a short timeout, and again when the readers that hold the table have ended.
 
-Belongs here: asking again, and saying who is in the way. What is done under the lock is said by the callers.
+Belongs here: requesting again, and reporting the readers. Does not: the work under the lock.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ T = TypeVar("T")
 Rows = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
 IN_THE_WAY = (LockNotAvailable, DeadlockDetected)
-"""What an attempt fails with when others hold the lock."""
+"""Errors of an attempt when others hold the lock."""
 LOCK_TIMEOUT = "1500ms"
-"""Longer than Postgres' `deadlock_timeout`, after which an autovacuum makes way."""
+"""Longer than Postgres' `deadlock_timeout`, after which an autovacuum gives up its lock."""
 PATIENCE = 3600.0
 """Seconds after which there is no further attempt."""
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _QUERY_CHARACTERS = 100
 
 _READERS = """
@@ -45,7 +45,7 @@ AND (
     OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = %s::regclass)
 )
 AND (a.xact_start IS NULL OR a.xact_start < %s)
-AND coalesce(a.backend_type, 'client backend') = 'client backend' -- an autovacuum makes way by itself
+AND coalesce(a.backend_type, 'client backend') = 'client backend' -- an autovacuum gives up by itself
 GROUP BY 1, 2, 3, 4, 5, 6, 7
 ORDER BY a.xact_start, l.pid
 """
@@ -53,7 +53,7 @@ _REMAINING = "SELECT count(*) FROM pg_locks WHERE pid || ' ' || virtualtransacti
 
 
 class TableBusyError(ExplainedError, RuntimeError):
-    """Somebody else reads a table that must be locked; the message says who."""
+    """Other transactions read a table that must be locked; the message lists them."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class Reader:
     Attributes
     ----------
     transaction : str
-        Told apart from others by this.
+        Identifies it.
     pid : int
         Of the server's process.
     application, user : str or None
         None where the account may not see it.
     since : datetime or None
     query : str
-        Its latest one, in one line.
+        Its latest query, in one line.
     """
 
     transaction: str
@@ -86,22 +86,22 @@ class Reader:
 
 
 def insist(attempt: Callable[[], T], rows: Rows, table: str | None, log: Log) -> T:
-    """Attempt something again and again until no reader is in the way.
+    """Repeat an attempt until no reader holds the lock that it needs.
 
     Parameters
     ----------
     attempt : callable
-        Asks for its locks with LOCK_TIMEOUT. When others have them it raises one of IN_THE_WAY and holds no lock.
+        Requests its locks with LOCK_TIMEOUT. When others hold them, it raises one of IN_THE_WAY and holds no lock.
     rows : callable
-        Runs a query on the same server, outside of what was attempted; returns its rows.
+        Runs a query on the same server, outside of the attempt; returns its rows.
     table : str or None
         The table of the schema that is locked; None for any.
     log : callable
-        Told whom it waits for, once for each reader.
+        Called with a line about the readers it waits for, once for each reader.
 
     Returns
     -------
-    What the attempt returns.
+    The result of the attempt.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def insist(attempt: Callable[[], T], rows: Rows, table: str | None, log: Log) ->
         After PATIENCE seconds.
     """
     deadline = time.monotonic() + PATIENCE
-    told: set[str] = set()
+    reported: set[str] = set()
     while True:
         [[began]] = rows("SELECT clock_timestamp()", ())
         try:
@@ -118,15 +118,15 @@ def insist(attempt: Callable[[], T], rows: Rows, table: str | None, log: Log) ->
             readers = _readers(rows, table, began)
             if time.monotonic() > deadline:
                 raise TableBusyError(_gave_up(table, readers)) from error
-        if new := [reader for reader in readers if reader.transaction not in told]:
+        if new := [reader for reader in readers if reader.transaction not in reported]:
             log(f"Waiting for {_counted(readers, table)} to end: {'; '.join(map(str, new))}")
-            told.update(reader.transaction for reader in new)
+            reported.update(reader.transaction for reader in new)
         _wait_for(readers, rows, deadline)
 
 
 def _readers(rows: Rows, table: str | None, began: datetime) -> list[Reader]:
-    """Who held a lock before the attempt began; who came later waits for nobody, and nobody for them."""
-    rows("SELECT pg_stat_clear_snapshot()", ())  # or a transaction sees what it saw at its first look
+    """Transactions that held a lock before the attempt began; later ones neither wait nor are waited for."""
+    rows("SELECT pg_stat_clear_snapshot()", ())  # otherwise a transaction keeps seeing its first result
     name = None if table is None else f"{SCHEMA}.{table}"
     return [
         Reader(transaction, pid, application or None, user, since, _shown(state, query))
@@ -146,7 +146,7 @@ def _wait_for(readers: list[Reader], rows: Rows, deadline: float) -> None:
     """Wait until each has ended, without asking for any lock."""
     transactions = [reader.transaction for reader in readers]
     while True:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
         if time.monotonic() > deadline or not rows(_REMAINING, [transactions])[0][0]:
             return
 

@@ -1,7 +1,7 @@
-"""Rows of Postgres' binary COPY format that hold a whole user each, turned into blocks of arrays as they arrive.
+"""Rows of Postgres' binary COPY format that each hold a whole user, decoded into blocks of arrays as they arrive.
 
-Belongs here: the format. A row of the query has the user's id, then byte strings: the values of a column in network
-byte order, one after the other. So a user with a hundred ratings costs one row instead of a hundred, on either side.
+Belongs here: the format. A row has the user's id, then a byte string for each column: its values in network byte order,
+one after the other. So a user with a hundred ratings costs both sides one row instead of a hundred.
 
 References
 ----------
@@ -26,7 +26,7 @@ _SHORT, _INT = struct.Struct(">h"), struct.Struct(">i")
 
 @dataclass(frozen=True)
 class UserRows:
-    """Some users, each with lists of values.
+    """Users with lists of values.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class UserRows:
     values : tuple of arrays, each of shape (all values of the column,)
         In the order of users.
     lengths : tuple of int64 array, each of shape (n_users,)
-        How many values of the column each user has.
+        Number of values of the column for each user.
     """
 
     user_ids: npt.NDArray[np.int32]
@@ -43,16 +43,16 @@ class UserRows:
 
 
 class UserRowDecoder(io.RawIOBase):
-    """A writable file that hands on blocks of users.
+    """A writable file that calls a function with each block of users.
 
     Parameters
     ----------
     types : sequence of numpy types
         Of the values of each column of byte strings.
     hand_on : callable
-        Takes a `UserRows`.
+        Called with each `UserRows`.
     block_bytes : int
-        Bytes of values after which a block is handed on; it has one user at least.
+        Bytes of values after which a block ends; it has at least one user.
     """
 
     def __init__(self, types: Sequence[npt.DTypeLike], hand_on: Callable[[UserRows], None], block_bytes: int) -> None:
@@ -81,12 +81,12 @@ class UserRowDecoder(io.RawIOBase):
         return len(data)
 
     def finish(self) -> None:
-        """Hand on what is left.
+        """Hand on the last block.
 
         Raises
         ------
         ValueError
-            When the stream was not one of such rows.
+            When the stream did not consist of such rows.
         """
         if not self._ended or self._rest:
             raise ValueError(f"The COPY stream does not end after a user with {len(self._types)} byte strings.")
@@ -94,7 +94,7 @@ class UserRowDecoder(io.RawIOBase):
             self._end_block()
 
     def _row(self, stream: bytes, at: int) -> int | None:
-        """Take the row that begins here; returns where it ends, or None when not all of it is there yet."""
+        """Decode the row that begins at `at`; returns where it ends, or None when it has not arrived completely."""
         if len(stream) < at + len(TRAILER):
             return None
         if stream.startswith(TRAILER, at):
@@ -109,7 +109,7 @@ class UserRowDecoder(io.RawIOBase):
                 return None
             (length,) = _INT.unpack_from(stream, at)
             begin = at + _INT.size
-            at = begin + max(0, length)  # -1 stands for null: nothing was to be put together
+            at = begin + max(0, length)  # -1 stands for null: there were no values to aggregate
             if len(stream) < at:
                 return None
             found.append(stream[begin:at])

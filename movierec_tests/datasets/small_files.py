@@ -1,4 +1,4 @@
-"""Small files in MovieLens layout, and what is read from them."""
+"""Small files in MovieLens layout, and the ratings that are read from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about ratings of one pair: which counts, against a plain rule, and when there is no need to look."""
+"""Ratings of one pair: which one counts, compared with a plain rule, and files that need no search."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ def test_the_latest_of_a_pair_counts_and_of_equal_times_the_later_line(rows: lis
         for position, ((user, movie, _), line) in enumerate(zip(rows, lines.tolist(), strict=True))
         if best[user, movie][1] != line
     ]
-    losers = find_superseded(pair_key(users.astype(np.int32), movies.astype(np.int32)), times, lines)
-    assert list(zip(losers.position.tolist(), losers.line.tolist(), losers.winner.tolist(), strict=True)) == expected
+    superseded = find_superseded(pair_key(users.astype(np.int32), movies.astype(np.int32)), times, lines)
+    assert (
+        list(zip(superseded.position.tolist(), superseded.line.tolist(), superseded.winner.tolist(), strict=True))
+        == expected
+    )
 
 
 @given(keys=st.lists(st.integers(0, 9), max_size=8), cuts=st.lists(st.integers(0, 8), max_size=3))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_assets.datasets.duplicates import pair_key
-from movierec_assets.datasets.identity import SAMPLE_SIZE, Catalogue, Contents, PairSketch, most_alike
+from movierec_assets.datasets.identity import SKETCH_SIZE, Catalogue, Contents, PairSketch, most_similar
 
 FILMS = {1: "Toy Story (1995)", 2: "Jumanji (1995)", 3: "Heat (1995)", 4: "Sabrina (1995)"}
 PAIRS = st.sets(st.tuples(st.integers(1, 50), st.integers(1, 50)), min_size=1)
@@ -73,7 +73,7 @@ def test_a_large_dataset_that_holds_a_small_one_is_the_same_and_a_stranger_is_no
     large.add(keys)
     part.add(keys[:: len(keys) // 2000])
     stranger.add(keys[:2000] + (1 << 60))
-    assert len(large.hashes) == SAMPLE_SIZE
+    assert len(large.hashes) == SKETCH_SIZE
     assert part.share_of_smaller(large) == large.share_of_smaller(part) == 1.0
     assert stranger.share_of_smaller(large) == 0.0
 
@@ -81,19 +81,19 @@ def test_a_large_dataset_that_holds_a_small_one_is_the_same_and_a_stranger_is_no
 def test_withdrawn_and_new_users_leave_a_dataset_what_it_is() -> None:
     yesterday = _many(range(100))
     today = {pair for pair in yesterday if pair[0] >= 20} | _many(range(100, 130), seed=1)
-    assert most_alike(_contents(FILMS, today), [_contents(FILMS, yesterday)]) == 0
+    assert most_similar(_contents(FILMS, today), [_contents(FILMS, yesterday)]) == 0
 
 
 def test_other_users_ratings_of_the_same_films_are_another_dataset() -> None:
     known = [_contents(FILMS, _many(range(100), seed=1)), _contents(FILMS, _many(range(100), seed=2))]
-    assert most_alike(_contents(FILMS, _many(range(100), seed=3)), known) is None
-    assert most_alike(_contents(FILMS, _many(range(100), seed=2)), known) == 1
+    assert most_similar(_contents(FILMS, _many(range(100), seed=3)), known) is None
+    assert most_similar(_contents(FILMS, _many(range(100), seed=2)), known) == 1
 
 
 def test_the_same_numbers_for_other_films_are_another_dataset() -> None:
     pairs = _many(range(100))
-    assert most_alike(_contents({1: "Matrix", 2: "Up"}, pairs), [_contents({1: "Heat", 2: "Fargo"}, pairs)]) is None
+    assert most_similar(_contents({1: "Matrix", 2: "Up"}, pairs), [_contents({1: "Heat", 2: "Fargo"}, pairs)]) is None
 
 
 def test_with_nothing_known_everything_is_new() -> None:
-    assert most_alike(_contents(FILMS, {(1, 1)}), []) is None
+    assert most_similar(_contents(FILMS, {(1, 1)}), []) is None

@@ -1,4 +1,4 @@
-"""Which files fit, and what is said of those that do not."""
+"""Which files fit, and the messages about those that do not."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_stars_none_of_which_is_a_like_are_refused_although_every_row_loads(
     assert says in str(misfit)
     assert f"MOVIEREC_POSITIVE_THRESHOLD={stars[-1]}" in str(misfit)
     assert judged(tmp_path, rows, Limits(positive_threshold=float(stars[-1])))[0] is None
-    assert judged(tmp_path, rows[:19])[0] is None, "so few say nothing about the scale"
+    assert judged(tmp_path, rows[:19])[0] is None, "so few ratings do not show the scale"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_one_such_row_is_rejected_and_a_file_of_them_is_refused(tmp_path: Path, 
     assert judged(tmp_path, [*GOOD, *rows(60)], Limits(rejected_share=0.34))[0] is None
 
 
-def test_rows_that_another_row_outdoes_are_no_misfits(tmp_path: Path) -> None:
+def test_superseded_rows_are_no_misfits(tmp_path: Path) -> None:
     misfit, ratings = judged(tmp_path, GOOD * 3)
     assert (misfit, len(ratings.rejects)) == (None, 2 * len(GOOD))
 

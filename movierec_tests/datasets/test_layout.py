@@ -1,4 +1,4 @@
-"""A dataset is a directory of files: which ones it needs, and what its hash is of."""
+"""A dataset is a directory of files: which files it needs, and their content hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""movies.csv and links.csv: what loads, what is rejected with which reason, and what stops the load."""
+"""movies.csv and links.csv: rows that load, rows that are rejected with their reason, and files that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is in ratings.csv, it is read as the slow and obvious way reads it."""
+"""Any ratings.csv gives the same rows as a slow and obvious reader."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LINES = st.lists(GOOD | MIXED | RAGGED | FREE, min_size=1, max_size=25)
 
 
 def reference(content: bytes) -> tuple[list[tuple[int, int, float, int]], set[int]]:
-    """Read the slow and obvious way: accepted rows in file order, and the lines of rejected ones."""
+    """The slow and obvious reader: accepted rows in file order, and the lines of rejected ones."""
 
     def value(text: str, allowed: str) -> Fraction:
         text = text.strip(" \t")

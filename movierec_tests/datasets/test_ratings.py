@@ -1,4 +1,4 @@
-"""Rows of ratings.csv that load, which of two counts, and what stops the load."""
+"""ratings.csv: rows that load, which of two ratings counts, and files that are refused."""
 
 from __future__ import annotations
 

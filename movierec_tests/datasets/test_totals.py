@@ -1,4 +1,4 @@
-"""Counts that are added up block by block: what counting everything at once gives."""
+"""Counts that are added up block by block equal counts of all rows at once."""
 
 from __future__ import annotations
 

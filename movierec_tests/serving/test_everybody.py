@@ -67,7 +67,7 @@ def test_blocks_of_users_change_no_list(
     # Lists as long as the catalogue, so that a near tie for the last position makes no difference.
     whole = list(for_everybody(database, rated, 4.0, MOVIES, 10**8))
     assert len(whole) == 1
-    monkeypatch.setattr(histories, "_SMALLEST_BLOCK", 1)
+    monkeypatch.setattr(histories, "_MIN_BLOCK", 1)
     blocks = list(for_everybody(database, rated, 4.0, MOVIES, 256 * 30))
     assert len(blocks) > 20
     lists, together = _by_user(blocks), _by_user(whole)

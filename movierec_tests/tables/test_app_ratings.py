@@ -1,4 +1,4 @@
-"""Who may rate in the app, which of those ratings count, and what is kept of the others."""
+"""Ratings of the app: who may post them, which of them count, and how the others are stored."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_ratings_of_the_app_count_for_the_dataset_that_was_loaded_when_they_were
     database: Database, make_dataset: Dataset
 ) -> None:
     def counted() -> tuple[Any, ...]:
-        """What every reader of the app's ratings makes of this user."""
+        """The ratings of this user, in every query that reads ratings of the app."""
         _refresh(database)
         blocks = [list(read_users(database, 4.0, chosen)) for chosen in (None, [user])]
         return (

@@ -1,4 +1,4 @@
-"""A ratings file that grew: what is merged must be what loading everything anew would give."""
+"""A file of ratings that grew: merging its new rows gives the same tables as loading the whole file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GOOD = ["1,1,4.0,964982703", "1,2,4.5,964982704", "2,1,0.5,964982705"]
 
 
 def _state(database: Database) -> dict[str, Any]:
-    """All that a load leaves behind, but for the time of it."""
+    """Everything that a load writes, except for its time."""
     return {
         "ratings": database.rows(
             f"SELECT user_id, movie_id, rating, rated_at, line FROM {SCHEMA}.ratings ORDER BY 1, 2"
@@ -43,14 +43,14 @@ def _forget(database: Database) -> None:
 
 
 def _assert_totals(database: Database) -> None:
-    """Totals are what counting the ratings gives."""
+    """The totals equal the counts of the ratings."""
     for totals, keys in (("rating_totals", "movie_id, rating"), ("user_totals", "user_id")):
         kept = database.rows(f"SELECT {keys}, ratings FROM {SCHEMA}.{totals} ORDER BY {keys}")
         assert kept == database.rows(f"SELECT {keys}, count(*) FROM {SCHEMA}.ratings GROUP BY {keys} ORDER BY {keys}")
 
 
 def _grow(database: Database, directory: Path, before: bytes, behind: bytes) -> Loaded:
-    """Load a file, append to it, and load again; the tables then hold what loading it anew gives, and totals of it."""
+    """Load a file, append rows, and load again; compare the tables with those of a load of the whole file."""
     files = MovieLensFiles.at(directory)
     files.ratings.write_bytes(before)
     _forget(database)
@@ -61,10 +61,10 @@ def _grow(database: Database, directory: Path, before: bytes, behind: bytes) -> 
     _assert_totals(database)
     merged = _state(database)
     _forget(database)
-    anew = load_ratings(database, files)
+    whole = load_ratings(database, files)
     assert merged == _state(database)
-    assert loaded.details == anew.details
-    assert loaded.content_hash == anew.content_hash
+    assert loaded.details == whole.details
+    assert loaded.content_hash == whole.content_hash
     return loaded
 
 
@@ -89,7 +89,7 @@ _end = st.sampled_from(["\n", "\n", "\n", "\r\n"])
 )
 @example(lines=[("1,1,4.0,1000000000", "\n"), ("1,1,5.0,1200000000", "\r\n")], share=0.98, whole_lines=False)
 @example(lines=[("1,1,4.0,1200000000", "\n"), ("1,1,5.0,1000000000", "\n")] * 2, share=0.5, whole_lines=True)
-def test_a_file_that_grew_gives_what_loading_it_anew_gives(
+def test_a_file_that_grew_gives_the_tables_of_a_full_load(
     shared_database: Database,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
@@ -143,7 +143,7 @@ def test_only_the_new_lines_of_a_file_that_grew_are_read(
 
 
 @pytest.mark.parametrize("change", ["shortened", "changed", "other movies", "continued line"])
-def test_anything_but_growth_loads_everything_anew(database: Database, make_dataset: Dataset, change: str) -> None:
+def test_anything_but_growth_loads_the_whole_file(database: Database, make_dataset: Dataset, change: str) -> None:
     files = _directory(make_dataset, database, GOOD)
     text = files.ratings.read_text()
     if change == "shortened":
@@ -202,7 +202,7 @@ def test_readers_see_the_old_or_the_new_rows_while_a_file_that_grew_is_merged(
 ) -> None:
     start = 1_000_000_000
     files = _directory(make_dataset, database, [f"{user},{user % 40 + 1},4.0,{start}" for user in range(1, 301)])
-    # One query has one snapshot: what differs in it was written by different transactions.
+    # One query has one snapshot: values that differ in it were written by different transactions.
     look = f"""
         SELECT (SELECT count(*) FROM {SCHEMA}.ratings), (SELECT sum(ratings) FROM {SCHEMA}.user_totals),
                (SELECT sum(ratings) FROM {SCHEMA}.rating_totals), (SELECT count(*) FROM {SCHEMA}.rating_users),
@@ -229,7 +229,7 @@ def test_readers_see_the_old_or_the_new_rows_while_a_file_that_grew_is_merged(
         readers = [pool.submit(read) for _ in range(2)]
         try:
             for step in range(1, 11):
-                # A movie more for each user, and the one before rated anew.
+                # One more movie for each user, and another rating of the movie before.
                 _append(
                     files,
                     "".join(

@@ -1,4 +1,4 @@
-"""Binary COPY against a real Postgres, which is the only authority on its format."""
+"""Binary COPY, compared with a real Postgres."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def _through_postgres(
     declared = ", ".join(f'"{name}" {kind}' for name, kind in kinds.items())
     back = io.BytesIO()
     with database.transaction() as cursor:
-        cursor.execute(f"CREATE TEMPORARY TABLE there (place serial, {declared}) ON COMMIT DROP")
+        cursor.execute(f"CREATE TEMPORARY TABLE there (number serial, {declared}) ON COMMIT DROP")
         names = ", ".join(f'"{name}"' for name in kinds)
         stream = io.BufferedReader(BlockReader(encode(columns, kinds, batch)), 64)
         cursor.copy_expert(f"COPY there ({names}) FROM STDIN (FORMAT BINARY)", stream, size=64)
-        cursor.copy_expert(f"COPY (SELECT {names} FROM there ORDER BY place) TO STDOUT (FORMAT BINARY)", back)
+        cursor.copy_expert(f"COPY (SELECT {names} FROM there ORDER BY number) TO STDOUT (FORMAT BINARY)", back)
     return decode(back.getvalue(), kinds)
 
 

@@ -1,4 +1,4 @@
-"""How much of a file of ratings is read to load it."""
+"""The number of bytes that loading reads from a file of ratings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS = [
 ]
 REJECTED = ["bad", "1001,1,,964982703", "1001,99,4.0,964982703"]
 HEADERS = 128 << 10
-"""Bytes that looking at the header takes, each time the file is opened."""
+"""Upper limit of the bytes that are read again for the header, each time the file is opened."""
 
 Read = Callable[[], int]
 

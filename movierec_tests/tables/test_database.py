@@ -1,4 +1,4 @@
-"""Tables, views and their replacement in a real Postgres, with other connections looking on."""
+"""Tables, views and their replacement in a real Postgres, while other connections read."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_reader_that_waits_for_a_replacement_gets_the_new_rows(
     with ThreadPoolExecutor() as pool:
         with database.replace("popular_movies") as table:
             table.write(_popular(2), POPULAR)
-            # What the replacement holds from the swap to its commit; taken here so that the reader is sure to wait.
+            # The replacement takes this lock later, from the swap to its commit; here, so that the reader has to wait.
             table.cursor.execute(f"LOCK TABLE {SCHEMA}.popular_movies IN ACCESS EXCLUSIVE MODE")
             waiting = pool.submit(read, database)
             until_somebody_waits(database)
@@ -258,7 +258,7 @@ def test_the_last_load_of_a_table_is_what_was_recorded_last(database: Database) 
 
 
 def _wait_for_looks(seen: list[list[int]], number: int, readers: list[Future[None]]) -> None:
-    """Return when there are more than some number of looks, or a reader has broken off."""
+    """Return after more than some number of reads, or when a reader has ended early."""
     wait_until(lambda: len(seen) > number or any(reader.done() for reader in readers), "a look")
 
 
@@ -296,7 +296,7 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
             _post(cursor, app)
     _refresh(shared_database)
 
-    # At equal times the app counts more than the file, and what was posted later more than what was posted before.
+    # At equal times a rating of the app supersedes one of the file, and a later post supersedes an earlier one.
     expected = dict(file)
     for user, movie, stars, day in app:
         if movie in _CATALOGUE and ((user, movie) not in expected or day >= expected[user, movie][1]):
@@ -311,7 +311,7 @@ def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
     users = shared_database.rows(f"SELECT user_id FROM {SCHEMA}.rating_users ORDER BY 1")
     assert users == [(user,) for user, count in zip(_USERS, pairs, strict=True) if count]
 
-    with patch.object(histories, "_LARGEST_BLOCK", 1):  # a block a user
+    with patch.object(histories, "_MAX_BLOCK", 1):  # a block a user
         positives = read_positives(shared_database, 4.0)
     assert positives.user_id.tolist() == sorted(positives.user_id.tolist())
     days = (positives.rated_at - int(_START.timestamp())) // 86_400

@@ -1,4 +1,4 @@
-"""Datasets keep their numbers, whatever their files are called."""
+"""Datasets keep their numbers, whatever the names of their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files into tables: what is loaded, what is rejected, and what is left alone."""
+"""Files into tables: rows that load, rows that are rejected, and tables that stay as they are."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _rejects(database: Database) -> list[tuple[Any, ...]]:
 
 
 def _everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
-    """All that loading writes, the times of writing included."""
+    """Everything that loading writes, with the times of writing."""
     return {
         table: database.rows(f"SELECT * FROM {SCHEMA}.{table} ORDER BY 1, 2")
         for table in ("movies", "ratings", "rating_totals", "user_totals", "rejected_ratings", "loads")
@@ -259,10 +259,10 @@ def test_byte_order_mark_windows_line_ends_and_quotes_change_nothing(database: D
     assert (again["movies"], again["ratings"], again["rejected_ratings"]) == (plain["movies"], plain["ratings"], [])
 
 
-def test_progress_is_told_in_bytes_up_to_the_whole_file(database: Database, make_dataset: Dataset) -> None:
+def test_progress_is_reported_in_bytes_up_to_the_whole_file(database: Database, make_dataset: Dataset) -> None:
     files = MovieLensFiles.at(make_dataset(GOOD, MOVIES))
     load_movies(database, files)
-    told: list[tuple[int, int]] = []
-    load_ratings(database, files, lambda done, total: told.append((done, total)))
+    reported: list[tuple[int, int]] = []
+    load_ratings(database, files, lambda done, total: reported.append((done, total)))
     size = files.ratings.stat().st_size
-    assert told[-1] == (size, size)
+    assert reported[-1] == (size, size)

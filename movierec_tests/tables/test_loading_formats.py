@@ -1,4 +1,4 @@
-"""Formats into tables: the same rows, rejects under the name of the file, and only when something changed."""
+"""Every format gives the same tables, with rejects under the name of the file, and loads only after a change."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_what_was_appended_to_any_text_is_merged(name: str, workspace: Workspace
 
 
 def _lines(located: Located) -> list[int]:
-    """Line of the first rating in a file: behind its header, if it has one."""
+    """Line of the first rating in a file: after its header, if it has one."""
     lines = located.files.ratings.read_text(encoding="utf-8-sig").splitlines()
     return [number for number, line in enumerate(lines, 1) if line[:1].isdigit()]
 

@@ -1,4 +1,4 @@
-"""The schema of the ratings database: brought up to date once, and never by opening it."""
+"""The schema of the ratings database is updated once, and never by opening it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from movierec_assets.tables.migrations import (
 from movierec_tests.waiting import PATIENCE, until_somebody_waits, wait_until
 
 _UNNUMBERED = f"CREATE SCHEMA {SCHEMA};" + read_sql("migrations/versions/0001_ratings")
-"""What the last version ran that did not number its schema; a migration is never edited."""
+"""The schema of the last release without version numbers; a migration is never edited."""
 _OLDER = sorted(Path(__file__).parent.glob("schema_before_*.sql"))
 _MOVIES = range(1, 9)
 _VIEWS = ("current_ratings", "eligible_users")
@@ -137,7 +137,7 @@ def test_a_migration_waits_for_a_reader_and_later_readers_do_not(empty_database:
 
 @pytest.fixture
 def fresh_settings(server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """Settings that name databases which nobody made yet, except for MLflow's."""
+    """Settings that name databases which do not exist yet, except for MLflow's."""
     url = server_url.replace("/template_movierec", "/fresh_movierec")
     monkeypatch.setenv("MOVIEREC_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("MOVIEREC_DATABASE_URL", url)
@@ -172,7 +172,7 @@ def test_mlflow_and_dagster_are_prepared_once_and_a_ready_platform_is_found_by_q
         monkeypatch.setattr(provision, f"_upgrade_{name}", lambda *_, name=name: prepared.append(name))
     provision.provision(platform_settings)
     assert prepared == ["mlflow", "dagster"]
-    # In a process of its own: what it does not import, it cannot run.
+    # In another process: a library that it does not import cannot run.
     script = (
         "import sys; from movierec_assets.host.provision import provision;"
         "from movierec_assets.settings import get_settings; provision(get_settings(), print);"
@@ -186,7 +186,7 @@ def test_mlflow_and_dagster_are_prepared_once_and_a_ready_platform_is_found_by_q
 
 
 def _rate(cursor: Any) -> None:
-    """Ratings of a user, of the file and one of the app that changes one of them, in the tables of any version."""
+    """Write ratings of a user, and one of the app that supersedes one of them, in any version of the schema."""
     for table in ("movies", "ratings"):
         cursor.execute(
             f"CREATE TABLE {SCHEMA}.{table}_1 PARTITION OF {SCHEMA}.{table} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)"

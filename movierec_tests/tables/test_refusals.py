@@ -1,4 +1,4 @@
-"""Files that do not fit leave the tables as they were; and movies are there before ratings of them are judged."""
+"""Files that do not fit leave the tables as they were, and movies load before their ratings are judged."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
         (GOOD, [*("1,Film, 1,Drama", "2,Film, 2,Drama"), *MOVIES[2:]], "movies.csv: 2 rows do not load, and 24 of 120"),
     ],
 )
-def test_what_does_not_fit_replaces_nothing(
+def test_a_file_that_does_not_fit_replaces_nothing(
     database: Database, make_dataset: Dataset, ratings: list[str], movies: list[str], says: str
 ) -> None:
     _load(database, make_dataset([*GOOD, "bad"], [*MOVIES, "bad"], name="films"))
@@ -75,8 +75,8 @@ def test_a_setting_loads_what_fits(database: Database, make_dataset: Dataset, mo
     assert _load(database, make_dataset(same, MOVIES)).details["rows"] == 120
 
 
-@pytest.mark.parametrize("movies", [MOVIES, MOVIES[:-1]], ids=["merged", "loaded anew"])
-def test_what_was_appended_is_judged_by_itself(
+@pytest.mark.parametrize("movies", [MOVIES, MOVIES[:-1]], ids=["merged", "loaded as a whole"])
+def test_appended_rows_are_judged_separately(
     database: Database, make_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, movies: list[str]
 ) -> None:
     many = rows_of(["2", "3.5", "4", "5"], users=90)
@@ -115,7 +115,7 @@ def test_ratings_alone_load_the_movies_of_their_dataset_first(database: Database
     assert (loaded.details["rows"], loaded.details["rejected"]) == (121, {})
 
 
-def test_rejects_are_told_by_file_and_reason_with_the_first_row_of_each(
+def test_rejects_are_counted_by_file_and_reason_with_the_first_row_of_each(
     database: Database, make_dataset: Dataset
 ) -> None:
     ratings = [*GOOD, "bad", "1,99,4.0,1000000000", "1,98,4.0,1000000000", GOOD[0]]

@@ -1,4 +1,4 @@
-"""Databases that earlier versions made, opened by this one."""
+"""Databases of earlier releases, opened by this one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BEFORE_LINES = Path(__file__).with_name("schema_before_lines.sql")
 
 
 def _unnumber(database: Database) -> None:
-    """Leave what the last version made that did not number its schema."""
+    """Make the schema of the last release without version numbers."""
     with database.transaction() as cursor:
         cursor.execute(f"DROP TABLE {VERSION_TABLE}")
 
@@ -46,7 +46,7 @@ def _loaded_before(
     schema: Path = _BEFORE_TOTALS_OF_USERS,
     tables: tuple[str, ...] = _TABLES,
 ) -> None:
-    """Leave what the version of this schema left in these tables after it loaded files, and nothing newer."""
+    """Fill the tables as the release with this schema did when it loaded files."""
     migrate(database)
     load_movies(database, files)
     load_ratings(database, files)
@@ -170,7 +170,7 @@ _OTHER_FILMS = [f"{number},Other {number} (2001),Drama" for number in range(1, 4
 
 
 def _post_as_before(database: Database) -> list[tuple[Any, ...]]:
-    """Post as any id, as earlier versions let everybody; returns what is in the table."""
+    """Post under any user id, as earlier releases allowed; returns the rows of the table."""
     with database.transaction() as cursor:
         posts = f"INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id, rating) VALUES (%s, %s, %s)"
         cursor.executemany(posts, _OLD_POSTS)

@@ -1,4 +1,4 @@
-"""Claims about rows that hold a user each: every value comes back, however the stream is cut."""
+"""Rows that each hold a user: every value comes back, however the stream is divided."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _users = st.dictionaries(
     max_size=6,
 )
 QUERY = """
-    SELECT user_id, string_agg(int8send(value), ''), string_agg(int4send(place), '') FILTER (WHERE chosen)
-    FROM (VALUES {}) given (user_id, value, place, chosen) GROUP BY user_id
+    SELECT user_id, string_agg(int8send(value), ''), string_agg(int4send(index), '') FILTER (WHERE chosen)
+    FROM (VALUES {}) given (user_id, value, index, chosen) GROUP BY user_id
 """
 
 
 def _stream(database: Database, users: dict[int, list[tuple[int, bool]]]) -> bytes:
     given_rows = [
-        f"({user}, '{value}'::bigint, {place}, {chosen})"
+        f"({user}, '{value}'::bigint, {index}, {chosen})"
         for user, values in users.items()
-        for place, (value, chosen) in enumerate(values)
+        for index, (value, chosen) in enumerate(values)
     ]
     file = io.BytesIO()
     database.copy_to(
@@ -54,14 +54,14 @@ def test_every_user_comes_back_whole(
     for block in _decoded(_stream(shared_database, users), at_a_time, block_bytes):
         assert all(array.dtype.isnative for array in (block.user_ids, *block.values))
         ends = [np.cumsum(lengths) for lengths in block.lengths]
-        for place, user in enumerate(block.user_ids.tolist()):
+        for index, user in enumerate(block.user_ids.tolist()):
             first, second = (
-                values[end[place] - lengths[place] : end[place]].tolist()
+                values[end[index] - lengths[index] : end[index]].tolist()
                 for values, end, lengths in zip(block.values, ends, block.lengths, strict=True)
             )
             found[user] = (first, second)
     assert found == {
-        user: ([value for value, _ in values], [place for place, (_, chosen) in enumerate(values) if chosen])
+        user: ([value for value, _ in values], [index for index, (_, chosen) in enumerate(values) if chosen])
         for user, values in users.items()
     }
 

@@ -1,6 +1,6 @@
-"""What Alembic runs to bring a database up to date; `tables.migrations` gives it the connection.
+"""The script that Alembic runs to bring a database up to date, over the connection of `tables.migrations`.
 
-Belongs here: how Alembic counts (a table in the schema `movierec`) and commits (each step by itself).
+Belongs here: where Alembic stores the version (in the schema `movierec`), and that it commits each step by itself.
 """
 
 from alembic import context
