@@ -1,6 +1,6 @@
 """`movierec model`: versions of the recommender, and which one is the champion.
 
-Belongs here: options and messages. What is done is in `cli.models`.
+Belongs here: options and messages. Does not: tables (`cli.model_tables`), what is done (`host.model_versions`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from movierec_assets.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from movierec_assets.cli.models import Models
+    from movierec_assets.host.model_versions import ModelVersions
     from movierec_assets.models.decisions import Record
 
 _VERSION = click.argument("version", type=click.IntRange(min=1))
@@ -51,7 +51,7 @@ def model() -> None:
 @_JSON
 def list_models(newest: int, as_json: bool) -> None:
     """Show the newest versions, what they reach, and what was decided about them."""
-    from movierec_assets.cli.models import show_list
+    from movierec_assets.cli.model_tables import show_list
 
     with _models() as models:
         found, holds, loss = models.newest(newest), models.holds(), models.loss()
@@ -66,7 +66,7 @@ def list_models(newest: int, as_json: bool) -> None:
 @_JSON
 def show_model(version: int | None, as_json: bool) -> None:
     """Show a version: metrics, recipe, provenance, and the decisions about it. Without VERSION the champion."""
-    from movierec_assets.cli.models import show_details
+    from movierec_assets.cli.model_tables import show_details
 
     with _models() as models:
         details = models.details(version)
@@ -79,7 +79,7 @@ def show_model(version: int | None, as_json: bool) -> None:
 @_JSON
 def compare_models(a: int, b: int, as_json: bool) -> None:
     """Show metrics, recipe and provenance of two versions side by side."""
-    from movierec_assets.cli.models import show_comparison
+    from movierec_assets.cli.model_tables import show_comparison
 
     with _models() as models:
         left, right = models.details(a), models.details(b)
@@ -122,7 +122,7 @@ def release_model(version: int | None) -> None:
 
     `movierec model list` shows what is held back. To promote it at once, use `movierec model promote`.
     """
-    from movierec_assets.cli.models import show_released
+    from movierec_assets.cli.model_tables import show_released
 
     with _models() as models:
         released = models.release(version)
@@ -130,16 +130,16 @@ def release_model(version: int | None) -> None:
 
 
 @contextmanager
-def _models() -> Iterator[Models]:
-    from movierec_assets.cli.models import Models
+def _models() -> Iterator[ModelVersions]:
     from movierec_assets.host.environment import platform
+    from movierec_assets.host.model_versions import ModelVersions
 
     with platform(settings_from(), console_log(Console(stderr=True))) as settings:
-        yield Models.of(settings)
+        yield ModelVersions.of(settings)
 
 
-def _follow(models: Models, record: Record, reason: str, publish: bool) -> None:
-    """Say who is champion, and let the tables follow."""
+def _follow(models: ModelVersions, record: Record, reason: str, publish: bool) -> None:
+    """Print which version is the champion, and write its recommendations."""
     console = console_for_people()
     before = f", instead of {record.previous}" if record.previous else ""
     console.print(f"Version [bold]{record.version}[/] is the champion{before} (decision {record.id}).")

@@ -118,6 +118,9 @@ def test_tags_of_earlier_releases_and_packed_ones_are_shown_alike(model: Command
         assert (shown["git_commit"], json.loads(shown["made_from"])["ratings"]) == ("1234", "abc")
         assert "positives_fingerprint" in shown
         assert PROVENANCE not in shown
+        cells = [[cell.strip() for cell in line.split("│")] for line in model("show", number).output.splitlines()]
+        assert ["", "made_from", "ratings: abc", ""] in cells
+        assert ["", "", "positive_threshold: 3.5", ""] in cells
 
 
 def test_promote_asks_why_unless_told(model: Command) -> None:

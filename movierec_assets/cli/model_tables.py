@@ -1,0 +1,202 @@
+"""Versions of the model as tables and sentences on a terminal.
+
+Belongs here: the text of `movierec model`. Does not: options (`cli.model`), what is done (`host.model_versions`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from movierec_assets.host.model_versions import VersionDetails, VersionSummary
+from movierec_assets.models.decisions import Hold, Loss, Record
+from movierec_assets.models.version_page import HEADLINE, HEADLINE_CUTOFF, METRICS, RANKERS, figures, ranker_rows
+
+_METRIC = re.compile(rf"(?:{'|'.join(METRICS)})_at_\d+")
+_SCORE = re.compile(r"_at_\d+(?:_low|_high)?$")
+
+
+def show_list(found: list[VersionSummary], holds: list[Hold], loss: Loss | None, console: Console) -> None:
+    """Print a table of versions; below it the holds, and the loss of the champion."""
+    if found:
+        _show_table(found, console)
+    else:
+        console.print("There is no version yet; `movierec run` makes one.")
+    for hold in holds:
+        console.print(_held_back(hold))
+    if loss is not None:
+        console.print(f"[bold]{escape(str(loss))}[/]")
+
+
+def show_released(number: int | None, released: list[Hold], holds: list[Hold], console: Console) -> None:
+    """Print which versions training may promote again, and the remaining holds."""
+    for hold in released:
+        console.print(
+            f"Version [bold]{hold.version}[/] is no longer held back: training may promote its recipe on its data "
+            f"again. It was {_since(hold)}."
+        )
+    if not released:
+        console.print("Nothing is held back." if number is None or not holds else f"Version {number} is not held back.")
+    for hold in holds:
+        console.print(_held_back(hold))
+
+
+def _held_back(hold: Hold) -> str:
+    release = f"`movierec model release {hold.version}` lets training promote it again."
+    return f"Version [bold]{hold.version}[/] is {_since(hold)}. {release}"
+
+
+def _since(hold: Hold) -> str:
+    by = escape(f"{hold.held_by}: {hold.reason.rstrip('. ')}")
+    return f"held back since {hold.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC by {by}"
+
+
+def _show_table(found: list[VersionSummary], console: Console) -> None:
+    table = Table()
+    for heading in ("version", "aliases", "created (UTC)", "data", "NDCG@10", "decision", "reason"):
+        table.add_column(heading, justify="right" if heading in ("version", "NDCG@10") else "left")
+    for summary in found:
+        version, ndcg = summary.version, summary.metrics.get(HEADLINE)
+        table.add_row(
+            str(version.number),
+            escape(", ".join(summary.aliases)),
+            f"{version.created:%Y-%m-%d %H:%M}" if version.created else "",
+            escape(version.trained_on),
+            "" if ndcg is None else f"{ndcg:.4f}",
+            escape(" · ".join([summary.outcome or "", *(["held back"] if summary.hold else [])])),
+            escape(summary.reason or ""),
+            style="bold" if "champion" in summary.aliases else None,
+        )
+    console.print(table)
+
+
+def show_details(details: VersionDetails, console: Console) -> None:
+    """Print one version: the headline figure, then tables."""
+    summary = details.summary
+    aliases = f" ({', '.join(summary.aliases)})" if summary.aliases else ""
+    created = f", created {summary.version.created:%Y-%m-%d %H:%M} UTC" if summary.version.created else ""
+    trained = f", trained on {escape(summary.version.trained_on)}" if summary.version.trained_on else ""
+    console.print(f"[bold]Version {summary.version.number}[/]{escape(aliases)}{created}{trained}")
+    if HEADLINE in summary.metrics:
+        console.print(f"[bold]NDCG@10[/] {figures(summary.metrics)}")
+    if summary.hold is not None:
+        console.print(_held_back(summary.hold))
+    for k in _cutoffs(summary.metrics):
+        console.print(_metrics_at(k, summary.metrics))
+    console.print("[dim]Gini coefficient, novelty and others: --json[/]")
+    for title, values in _sections(details):
+        _show_values(title, values, console)
+    _show_decisions(details.decisions, console)
+
+
+def _cutoffs(metrics: dict[str, float]) -> list[int]:
+    """Lengths of lists that were scored, the one of the headline first."""
+    found = {int(name.rsplit("_at_", 1)[1]) for name in metrics if _METRIC.fullmatch(name)}
+    return sorted(found, key=lambda k: (k != HEADLINE_CUTOFF, k))
+
+
+def _metrics_at(k: int, metrics: dict[str, float]) -> Table:
+    """Rankers as rows and metrics as columns, for one length of lists."""
+    headings, rows = ranker_rows(metrics, k)
+    table = Table(title=f"Lists of {k}", title_justify="left")
+    table.add_column("ranker")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for ranker, values in rows:
+        table.add_row(ranker, *map(_text, values), style="bold" if ranker == RANKERS[""] else None)
+    return table
+
+
+def _show_values(title: str, values: dict[str, Any], console: Console) -> None:
+    if not values:
+        return
+    table = Table("name", "value", title=title, title_justify="left", show_header=False)
+    for name, value in values.items():
+        table.add_row(escape(name), escape(_text(value)))
+    console.print(table)
+
+
+def show_comparison(left: VersionDetails, right: VersionDetails, console: Console) -> None:
+    """Print two versions side by side, with differences in bold."""
+    if left.summary.version.learned != right.summary.version.learned:
+        console.print(
+            f"[yellow]Their figures cannot be compared: version {left.summary.version.number} was trained and scored "
+            f"on {escape(left.summary.version.trained_on)}, version {right.summary.version.number} on "
+            f"{escape(right.summary.version.trained_on)}.[/]"
+        )
+    _compare_metrics(left.summary, right.summary, console)
+    for (title, mine), (_, other) in zip(_sections(left), _sections(right), strict=True):
+        names = [*mine, *(name for name in other if name not in mine)]
+        if not names:
+            continue
+        table = Table(title=title, title_justify="left")
+        for heading in ("", f"version {left.summary.version.number}", f"version {right.summary.version.number}"):
+            table.add_column(heading, overflow="fold")
+        for name in names:
+            a, b = mine.get(name), other.get(name)
+            table.add_row(escape(name), escape(_text(a)), escape(_text(b)), style="bold" if a != b else "dim")
+        console.print(table)
+
+
+def _compare_metrics(left: VersionSummary, right: VersionSummary, console: Console) -> None:
+    """Print a table for each length of lists: both versions and their difference as rows, metrics as columns."""
+    both = left.metrics | right.metrics
+    for k in _cutoffs(both):
+        names = [name for name in METRICS if f"{name}_at_{k}" in both]
+        table = Table(title=f"Lists of {k}", title_justify="left")
+        table.add_column("")
+        for name in names:
+            table.add_column(f"{METRICS[name]}@{k}", justify="right")
+        values = [[each.metrics.get(f"{name}_at_{k}") for name in names] for each in (left, right)]
+        for summary, row in zip((left, right), values, strict=True):
+            table.add_row(f"version {summary.version.number}", *map(_text, row))
+        differences = ["" if a is None or b is None else f"{b - a:+.4f}" for a, b in zip(*values, strict=True)]
+        table.add_row("difference", *differences, style="bold")
+        console.print(table)
+
+
+def _sections(details: VersionDetails) -> list[tuple[str, dict[str, Any]]]:
+    training = {name: value for name, value in sorted(details.summary.metrics.items()) if not _SCORE.search(name)}
+    provenance = {name: _readable(value) for name, value in details.provenance.items()}
+    return [("Recipe", _without_needless_digits(details.recipe)), ("Training", training), ("Provenance", provenance)]
+
+
+def _without_needless_digits(recipe: dict[str, Any]) -> dict[str, str]:
+    return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in recipe.items()}
+
+
+def _readable(value: str) -> str:
+    """A JSON object as lines of names and values; any other text as it is."""
+    if not value.startswith("{"):
+        return value
+    return "\n".join(f"{name}: {each}" for name, each in json.loads(value).items())
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _show_decisions(decisions: list[Record], console: Console) -> None:
+    table = Table(title="Decisions about it, newest first", title_justify="left")
+    for heading in ("decision", "when (UTC)", "version", "outcome", "champion before", "by", "reason"):
+        table.add_column(heading)
+    for record in decisions:
+        table.add_row(
+            str(record.id),
+            f"{record.decided_at:%Y-%m-%d %H:%M}",
+            str(record.version),
+            record.outcome + ("" if record.state == "done" else f" ({record.state})"),
+            str(record.previous or ""),
+            escape(record.decided_by),
+            escape(record.reason),
+        )
+    if decisions:
+        console.print(table)
