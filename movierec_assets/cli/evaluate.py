@@ -62,7 +62,7 @@ def evaluate(
     Touches no database and no champion; downloads nothing.
     """
     from movierec_assets.host.evaluation import export, read_positives
-    from movierec_assets.recsys import experiment, search
+    from movierec_assets.recsys import als, experiment, search
     from movierec_assets.resources.configurable import locate
 
     console = Console(stderr=True, highlight=False)
@@ -78,6 +78,7 @@ def evaluate(
 
     result = experiment.run(
         positives,
+        fit=als.implicit_engine(),
         protocol=protocol,  # type: ignore[arg-type]
         budget=search.Budget(search_trials, search_seconds) if search_trials else None,
         seed=seed,

@@ -28,8 +28,8 @@ from movierec_assets.defs.recommendations import PER_USER
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.recsys.comparison import paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
+from movierec_assets.recsys.few_users import why_few
 from movierec_assets.recsys.interactions import IdMaps, Interactions
-from movierec_assets.recsys.shortage import why_few
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import record

@@ -30,22 +30,25 @@ from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
 from movierec_assets.progress import Log
-from movierec_assets.recsys import als, baselines, starts
+from movierec_assets.recsys import als, baselines, repeated_fits
 from movierec_assets.recsys.comparison import lead
+from movierec_assets.recsys.engine import Fit
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
-from movierec_assets.recsys.experiment import nobody_to_score, rank
+from movierec_assets.recsys.few_users import nobody_to_score
 from movierec_assets.recsys.guardrails import full_lists, seen_items
 from movierec_assets.recsys.interactions import BoolArray, IntArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
+from movierec_assets.recsys.rankers import EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.report import as_markdown
+from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Split, Task
 from movierec_assets.resources.configurable import RegistryResource
 from movierec_assets.resources.provenance import SOURCES, SPLIT, record
 from movierec_assets.settings import get_settings
 
-CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = "als", "popularity", "champion"
+CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = MODEL, POPULARITY, "champion"
 """Names of the rankers in a report."""
 
 MAX_POSITIVES_FOR_BASELINES = 2_000_000
@@ -59,14 +62,14 @@ NO_CHAMPION = 0
 LEAD = "lead"
 """Metadata: the challenger's lead over the champion, its interval, and the fits and users it is computed from."""
 
-_BASELINES = (POPULARITY_LISTS, "item-kNN", "original recipe", "EASE")
+_BASELINES = (POPULARITY, ITEM_KNN, ORIGINAL, EASE)
 _SHOWN = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
 _PREFIXES = {
     CHALLENGER_LISTS: "",
     POPULARITY_LISTS: "popularity_",
     CHAMPION_LISTS: "champion_",
-    "original recipe": "original_",
-    "item-kNN": "item_knn_",
+    ORIGINAL: "original_",
+    ITEM_KNN: "item_knn_",
 }
 """Prefixes of the metrics of a ranker in MLflow."""
 _GUARDED = ("coverage_at_10", "popularity_share_at_10")
@@ -106,7 +109,7 @@ def model_evaluation(
     contest = _Contest.of(split, als_model, champion_refit)
     if contest.left_out:
         context.log.info(f"Leaving out {contest.left_out:,} users whose held-out likes an earlier training has seen")
-    results = _Results.of(context, contest)
+    results = _Results.of(context, contest, als.implicit_engine())
     for evaluation in results.evaluations:
         interval = evaluation.interval()
         context.log.info(
@@ -188,7 +191,7 @@ class _Results:
     lead: dict[str, Any] | None
 
     @classmethod
-    def of(cls, context: AssetExecutionContext, contest: _Contest) -> Self:
+    def of(cls, context: AssetExecutionContext, contest: _Contest, engine: Fit) -> Self:
         """Rank and score."""
         task, challenger, champion = contest.task, contest.challenger, contest.champion
         started = time.perf_counter()
@@ -199,7 +202,7 @@ class _Results:
             assert champion.recipe is not None
             lists[CHAMPION_LISTS] = _ranked(context, task, champion.scored, champion.recipe)
         evaluations = report_progress(context.log, "Scoring", lambda log: _scored(log, lists, contest))
-        return cls(contest, lists, seconds, evaluations, _lead(context, contest, evaluations))
+        return cls(contest, lists, seconds, evaluations, _lead(context, contest, evaluations, engine))
 
     @cached_property
     def means(self) -> dict[str, dict[str, float]]:
@@ -240,13 +243,7 @@ class _Results:
         return {name: encoded(figure) for name, figure in pictures.items()}
 
     def scores(self, user_ids: IntArray) -> pd.DataFrame:
-        """Scores of each ranker and user, without the users that a ranker was not scored on.
-
-        Parameters
-        ----------
-        user_ids : int array
-            Of the users of the task.
-        """
+        """Scores of each ranker for its users, given the ids of all users of the task."""
         held_out = self.contest.task.held_out.per_user.astype(np.int32)
         return pd.concat(
             [
@@ -318,7 +315,7 @@ def _log(versions: ModelRegistry, results: _Results) -> None:
 
 
 def _lead(
-    context: AssetExecutionContext, contest: _Contest, evaluations: Sequence[Evaluation]
+    context: AssetExecutionContext, contest: _Contest, evaluations: Sequence[Evaluation], engine: Fit
 ) -> dict[str, Any] | None:
     """The challenger's lead over the champion with its interval; None where the champion was not scored.
 
@@ -331,16 +328,16 @@ def _lead(
     assert fit.recipe is not None
     users = contest.comparable
     challenger, champion = scores[CHALLENGER_LISTS][users][:, None], scores[CHAMPION_LISTS][users][:, None]
-    fits = 1 if fit.same_recipe else starts.starts_for(len(task.train))
+    fits = 1 if fit.same_recipe else repeated_fits.number_of_fits(len(task.train))
     if fits > 1:
         context.log.info(f"Fitting both recipes from {fits} start values, for the chance in a fit")
-        challenger = starts.scores(task, recipe, fits, known=scores[CHALLENGER_LISTS])[users]
+        challenger = repeated_fits.scores(task, recipe, fits, engine, known=scores[CHALLENGER_LISTS])[users]
         # A refit on changed data started warm, and not from the challenger's start values.
         known = scores[CHAMPION_LISTS] if fit.refit is None else None
-        champion = starts.scores(task, opponent(fit.recipe, recipe), fits, known=known)[users]
+        champion = repeated_fits.scores(task, opponent(fit.recipe, recipe), fits, engine, known=known)[users]
     champion_ndcg = float(champion.mean())
     differences = challenger - champion
-    spread = starts.spread(differences, champion_ndcg)
+    spread = repeated_fits.spread(differences, champion_ndcg)
     return {
         **asdict(lead(differences, spread)),
         "champion_ndcg": champion_ndcg,
@@ -353,14 +350,10 @@ def _lead(
 
 def _baselines(task: Task, seed: int) -> dict[str, TopK]:
     """Lists of the baselines that are cheap for data of this size."""
-    k = max(CUTOFFS)
-    lists = {POPULARITY_LISTS: baselines.popularity(task.train, task.histories, k)}
-    if len(task.train) <= MAX_POSITIVES_FOR_BASELINES:
-        lists["item-kNN"] = baselines.item_knn(task.train, task.histories, k)
-        lists["original recipe"] = baselines.original_recipe(task.train, task.histories, k, seed, task.users)
-    if baselines.ease_feasible(task.train, MAX_MOVIES_FOR_EASE):
-        lists["EASE"] = baselines.ease(task.train, task.histories, k, EASE_REGULARIZATION)
-    return lists
+    small = len(task.train) <= MAX_POSITIVES_FOR_BASELINES
+    affordable = {ITEM_KNN: small, ORIGINAL: small, EASE: baselines.ease_feasible(task.train, MAX_MOVIES_FOR_EASE)}
+    names = [name for name in _BASELINES if affordable.get(name, True)]
+    return baselines.rank(names, task, max(CUTOFFS), seed=seed, ease_regularization=EASE_REGULARIZATION)
 
 
 def _ranked(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:

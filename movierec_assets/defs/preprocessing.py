@@ -151,8 +151,7 @@ def split_matrices(
     split, ids = report_progress(
         context.log, f"Dividing {len(positives):,} positives in time", lambda _: leave_latest_out(positives)
     )
-    history = split.before("test")
-    evaluated = split.evaluated_users("test", history)
+    evaluated = split.evaluated_users("test")
     evaluated_test = int(split.test.per_user[evaluated].sum())
     database = postgres.open()
     load = database.last_load("ratings")

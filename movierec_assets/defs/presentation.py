@@ -108,17 +108,9 @@ def learning_curves(named: Mapping[str, Sequence[float]]) -> MetadataValue[str]:
 
 def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[str], title: str) -> "Figure":
     """A panel for each metric, on a scale of its own, with a bar for each ranker."""
-    across = min(3, len(names))
-    down = -(-len(names) // across)
-    figure = _figure(3.0 * across + 1.0, down * (0.24 * len(rankers) + 0.6) + 0.4)
-    figure.suptitle(title)
-    panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
-    for axes in panels:
-        axes.set_axis_off()
-    for axes, name in zip(panels, names, strict=False):
+    figure, panels = _panels(len(names), 0.24 * len(rankers) + 0.6, title)
+    for axes, name in zip(panels, names, strict=True):
         values = [ranker[name] for ranker in rankers.values()]
-        axes.set_axis_on()
-        _tidy(axes)
         axes.spines["bottom"].set_visible(False)
         bars = axes.barh(list(rankers), values, color=[_ACCENT] + [_PALE] * (len(values) - 1))
         axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=3)
@@ -132,16 +124,9 @@ def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[st
 
 def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) -> "Figure":
     """A panel for each part of an evaluation: the mean and its interval of each ranker, the first one dark."""
-    across = min(3, len(panels))
-    down = -(-len(panels) // across)
     rankers = list(dict.fromkeys(ranker for panel in panels.values() for ranker in panel))
-    figure = _figure(3.0 * across + 1.0, down * (0.24 * len(rankers) + 0.8) + 0.4)
-    figure.suptitle(title)
-    grid = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
-    for axes, (name, intervals) in zip(grid, panels.items(), strict=False):
-        _tidy(axes)
+    figure, grid = _panels(len(panels), 0.24 * len(rankers) + 0.8, title)
+    for axes, (name, intervals) in zip(grid, panels.items(), strict=True):
         for row, ranker in enumerate(rankers):
             found = intervals.get(ranker)
             if found is None:
@@ -230,6 +215,20 @@ def png(draw: Any) -> bytes:
     _tidy(axes)
     draw(axes)
     return encoded(figure)
+
+
+def _panels(count: int, height: float, title: str) -> "tuple[Figure, list[Axes]]":
+    """A figure with panels in rows of three at most, each of a height in inches."""
+    across = min(3, count)
+    down = -(-count // across)
+    figure = _figure(3.0 * across + 1.0, down * height + 0.4)
+    figure.suptitle(title)
+    grid = figure.subplots(down, across, sharey=True, squeeze=False).ravel().tolist()
+    for axes in grid[count:]:
+        axes.set_axis_off()
+    for axes in grid[:count]:
+        _tidy(axes)
+    return figure, grid[:count]
 
 
 def _figure(width: float, height: float) -> "Figure":

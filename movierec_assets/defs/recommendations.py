@@ -1,6 +1,7 @@
 """From the champion to tables that are read by key: per user, per movie, and for everybody.
 
-Belongs here: the assets of the group `serving`. Ranking is in `recsys`, the swap in `tables.database`.
+Belongs here: the assets of the group `serving`. Does not: ranking (see `recsys`), or the replacement of a table (see
+`tables.database`).
 """
 
 from collections.abc import Iterator
@@ -51,8 +52,8 @@ def user_recommendations(
 ) -> MaterializeResult[None]:
     """The champion's 20 best movies for every user, none of which the user has rated.
 
-    Users are folded in from their ratings as they stand now. Who has liked nothing yet gets the most popular movies,
-    with score 0.
+    Users are folded in from the ratings that they have now. A user without likes gets the most popular movies, with
+    score 0.
     """
     database = postgres.open()
     served = load_champion(registry.open(), database)
@@ -78,9 +79,7 @@ def user_recommendations(
     titles = titles_of(database, sorted({movie for example in counted.examples for movie in example.movie_ids}))
     return MaterializeResult(
         metadata={
-            **rows(written),
-            **peak_memory(),
-            **_about(champion),
+            **_about(champion, written),
             SOURCES: MetadataValue.json(sources),
             "users": MetadataValue.int(counted.users),
             "users_with_full_lists": MetadataValue.int(counted.with_full_lists),
@@ -123,18 +122,16 @@ def similar_movies(
     titles = titles_of(database, np.unique([movie_ids[best_known], *neighbours[best_known, :3].T]))
     return MaterializeResult(
         metadata={
-            **rows(written),
-            **peak_memory(),
-            **_about(champion),
+            **_about(champion, written),
             "movies": MetadataValue.int(len(movie_ids)),
             "preview": table(
                 ["movie", "similar"],
                 [
                     [
-                        titles.get(int(movie_ids[at]), "?"),
-                        "; ".join(titles.get(int(movie), "?") for movie in neighbours[at, :3] if movie >= 0),
+                        titles.get(int(movie_ids[row]), "?"),
+                        "; ".join(titles.get(int(movie), "?") for movie in neighbours[row, :3] if movie >= 0),
                     ]
-                    for at in best_known
+                    for row in best_known
                 ],
             ),
         }
@@ -152,7 +149,7 @@ def similar_movies(
 def popular_movies(
     context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
 ) -> MaterializeResult[None]:
-    """The movies that most users liked, for people of whom nothing is known."""
+    """The movies that most users liked, for people without a rating."""
     database = postgres.open()
     served = load_champion(registry.open(), database)
     champion, recommender = served.version, served.recommender
@@ -169,23 +166,23 @@ def popular_movies(
     titles = titles_of(database, movie_ids[:10])
     return MaterializeResult(
         metadata={
-            **rows(written),
-            **peak_memory(),
-            **_about(champion),
+            **_about(champion, written),
             "preview": table(
                 ["rank", "title", "likes"],
                 [
-                    [at + 1, titles.get(int(movie), "?"), int(lists.scores[0][at])]
-                    for at, movie in enumerate(movie_ids[:10])
+                    [rank, titles.get(int(movie), "?"), int(likes)]
+                    for rank, (movie, likes) in enumerate(zip(movie_ids[:10], lists.scores[0], strict=False), start=1)
                 ],
             ),
         }
     )
 
 
-def _about(champion: Version) -> dict[str, Any]:
-    """Which version made the rows, and of which dataset that is."""
+def _about(champion: Version, written: int) -> dict[str, Any]:
+    """Metadata of each table: rows, memory, the version that made the rows, and its dataset."""
     return {
+        **rows(written),
+        **peak_memory(),
         "model_version": MetadataValue.int(champion.number),
         "dataset": MetadataValue.text(str(champion.dataset or "unknown")),
     }
@@ -194,7 +191,7 @@ def _about(champion: Version) -> dict[str, Any]:
 def _long(
     owners: IntArray, found: IntArray, scores: FloatArray, champion: Version, owner_name: str, found_name: str
 ) -> dict[str, Any]:
-    """Lists as columns of a table, empty places left out."""
+    """Lists as columns of a table, without empty positions."""
     filled = found >= 0
     n, k = found.shape
     return {

@@ -22,9 +22,9 @@ from movierec_assets.models.champion import recognize_champion
 from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.recipes import ChosenRecipe, recipe_to_try
 from movierec_assets.models.version import MODEL_NAME, Version
-from movierec_assets.recsys import als
+from movierec_assets.recsys.als import implicit_engine
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.lineage import leaking_users, only_removes
+from movierec_assets.recsys.leakage import leaking_users, only_removes
 from movierec_assets.recsys.promotion import opponent, same_recipe
 from movierec_assets.recsys.split import Split
 from movierec_assets.recsys.warm_start import Fits
@@ -72,7 +72,7 @@ def als_model(
     split = Split(train_matrix, validation_matrix, test_matrix)
     data = TrainingData.of_loaded(context.instance, database, "als_model", split, id_maps)
     recognize_champion(versions, database)
-    step = TrainingStep.of(context, data, database, versions)
+    step = TrainingStep(context, data, database, versions, implicit_engine())
     chosen = recipe_to_try(database, step.promotions, step.champion, data.dataset, data.positive_threshold)
     if step.champion is None and (broken := step.promotions.broken_champion()) is not None:
         context.log.warning(broken)
@@ -111,7 +111,7 @@ def champion_refit(
     database = postgres.open()
     split = Split(train_matrix, validation_matrix, test_matrix)
     data = TrainingData.of_loaded(context.instance, database, "champion_refit", split, id_maps)
-    step = TrainingStep.of(context, data, database, registry.open())
+    step = TrainingStep(context, data, database, registry.open(), implicit_engine())
     fit = _champion_fit(step, als_model, tracking)
     return Output(fit, metadata=_shown_fit(data, als_model, fit))
 
@@ -155,7 +155,7 @@ def _own_fit(step: TrainingStep, champion: Version, challenger: Challenger, chan
         scored=scored,
         unseen=unseen,
         refit=None,
-        only_removed=before is not None and changed and only_removes(before, data.positives, data.ids),
+        only_removed=before is not None and changed and only_removes(before, data.split.positives, data.ids),
     )
 
 
@@ -184,7 +184,7 @@ def _refit(step: TrainingStep, champion: Version, challenger: Challenger) -> Cha
         recipe=recipe,
         same_recipe=False,
         changed_data=False,
-        scored=als.fit(step.data.history, recipe),
+        scored=step.engine(step.data.split.history, recipe),
         unseen=np.ones(step.data.split.train.shape[0], dtype=bool),
         refit=None,
     )
@@ -202,10 +202,8 @@ def _shown_challenger(data: TrainingData, chosen: ChosenRecipe, trained: Trained
         "mlflow_run_id": MetadataValue.text(challenger.run_id),
         "recipe": MetadataValue.json(challenger.recipe.as_dict()),
         "recipe_source": MetadataValue.text(chosen.source),
-        "positives": MetadataValue.int(len(data.positives)),
-        "users": MetadataValue.int(data.positives.shape[0]),
+        **{name: MetadataValue.int(count) for name, count in data.counts.items()},
         "users_left_out": MetadataValue.int(int((~challenger.unseen).sum())),
-        "movies": MetadataValue.int(data.positives.shape[1]),
         UNCHANGED: MetadataValue.bool(trained.training is None),
         **({} if trained.training is None else _shown_training(trained.training)),
     }
@@ -239,15 +237,15 @@ def _shown_training(training: Training) -> dict[str, Any]:
 
 def _learning_curves(fits: Fits) -> dict[str, MetadataValue[Any]]:
     """Validation NDCG@10 of a warm start, beside that of the last cold start on the data of its own day."""
-    if fits.course is None:
+    if fits.curve is None:
         return {}
-    shown: dict[str, MetadataValue[Any]] = {"validation_ndcg_at_10": MetadataValue.float(fits.course.ndcg[-1])}
-    cold = fits.legacy.cold
-    if cold is None or cold == fits.course:  # this one is the cold start
+    shown: dict[str, MetadataValue[Any]] = {"validation_ndcg_at_10": MetadataValue.float(fits.curve.ndcg[-1])}
+    cold = fits.state.cold_curve
+    if cold is None or cold == fits.curve:  # this one is the cold start
         return shown
     name = "the last cold start"
-    rows = [["this one", fits.course.iterations, fits.course.ndcg[-1]], [name, cold.iterations, cold.ndcg[-1]]]
+    rows = [["this one", fits.curve.iterations, fits.curve.ndcg[-1]], [name, cold.iterations, cold.ndcg[-1]]]
     return shown | {
         "warm_and_cold": table(["fit on the training part", "iterations", "validation NDCG@10"], rows),
-        "courses": learning_curves({"this one": fits.course.ndcg, name: cold.ndcg}),
+        "courses": learning_curves({"this one": fits.curve.ndcg, name: cold.ndcg}),
     }

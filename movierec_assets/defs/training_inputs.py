@@ -21,7 +21,7 @@ from movierec_assets.defs.sources import dataset_of, require_of_loaded
 from movierec_assets.models.recipes import ChosenRecipe
 from movierec_assets.models.version import POSITIVE_THRESHOLD, POSITIVES_FINGERPRINT, Version
 from movierec_assets.models.version_page import recipe_line, run_name
-from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.interactions import IdMaps
 from movierec_assets.recsys.split import Split
 from movierec_assets.resources.provenance import SOURCES, SPLIT, record
 from movierec_assets.tables.database import Database
@@ -71,19 +71,15 @@ class TrainingData:
         return ids_from(self.id_maps)
 
     @cached_property
-    def history(self) -> Interactions:
-        """Everything before the test part."""
-        return self.split.before("test")
-
-    @cached_property
-    def positives(self) -> Interactions:
-        """Everything."""
-        return self.history.union(self.split.test)
-
-    @cached_property
     def fingerprint(self) -> str:
-        """Fingerprint of `positives`."""
-        return self.positives.fingerprint()
+        """Fingerprint of all positives."""
+        return self.split.positives.fingerprint()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of positives, users and movies."""
+        users, movies = self.split.positives.shape
+        return {"positives": len(self.split.positives), "users": users, "movies": movies}
 
     @property
     def provenance(self) -> dict[str, str]:

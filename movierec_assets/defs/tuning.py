@@ -27,9 +27,9 @@ from movierec_assets.models.recipes import record_search, trials_url
 from movierec_assets.models.search_log import log_search
 from movierec_assets.models.version import POSITIVE_THRESHOLD
 from movierec_assets.recsys import search as searching
-from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.als import Recipe, implicit_engine
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.search import Budget, Exam, Trial
+from movierec_assets.recsys.search import Budget, SearchObjective, Trial
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import SOURCES, record
 
@@ -70,7 +70,7 @@ def hyperparameters(
     database, versions = postgres.open(), registry.open()
     sources = record(context.instance, "train_matrix").get(SOURCES, {})
     require_of_loaded(database, "hyperparameters", sources)
-    exam = Exam.latest(train_matrix, validation_matrix)
+    objective = SearchObjective.latest(train_matrix, validation_matrix)
     data = (train_matrix.fingerprint() + validation_matrix.fingerprint()).encode()
     study = f"{SEARCH_VERSION}-{config.seed}-{hashlib.sha256(data).hexdigest()[:24]}"
 
@@ -79,7 +79,8 @@ def hyperparameters(
         context.log.info(f"Trial {trial.number}: {value} in {trial.seconds:.1f} s, best {best:.4f}")
 
     found = searching.search(
-        exam,
+        objective,
+        implicit_engine(),
         budget=Budget(config.trials, config.seconds),
         built_in=Recipe(),
         seed=config.seed,

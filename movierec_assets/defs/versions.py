@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import cached_property
+from typing import Any
 
 from dagster import AssetExecutionContext
 
@@ -19,7 +20,7 @@ from movierec_assets.defs.training_inputs import TrainingData, TrainingInputs, h
 from movierec_assets.models.challenger import Challenger
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.package import log_version
-from movierec_assets.models.predecessor import log_legacy, predecessor_of, to_go_on_from
+from movierec_assets.models.predecessor import log_training_state, predecessor_of, training_to_continue
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import (
     DATASET,
@@ -33,8 +34,10 @@ from movierec_assets.models.version import (
 from movierec_assets.models.version_page import recipe_line
 from movierec_assets.recsys import warm_start
 from movierec_assets.recsys.als import Confidence, Factors, Iteration, Recipe
-from movierec_assets.recsys.lineage import Predecessor, leaking_users
+from movierec_assets.recsys.engine import Fit
+from movierec_assets.recsys.leakage import leaking_users
 from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.recsys.training_state import Predecessor
 from movierec_assets.recsys.warm_start import Fits
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import Database
@@ -45,41 +48,31 @@ MAX_POSITIVES_FOR_EVERY_LOSS = 1_000_000
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """The data of a step that trains, and the champion that it may continue.
-
-    Attributes
-    ----------
-    context : AssetExecutionContext
-    data : TrainingData
-    database : Database
-    registry : ModelRegistry
-    promotions : Promotions
-    champion : Version or None
-        The champion of the same dataset and definition of a like.
-    """
+    """A step that trains: its data, the registry that it writes to, and the engine that fits."""
 
     context: AssetExecutionContext
     data: TrainingData
     database: Database
     registry: ModelRegistry
-    promotions: Promotions
-    champion: Version | None
+    engine: Fit
 
-    @classmethod
-    def of(
-        cls, context: AssetExecutionContext, data: TrainingData, database: Database, registry: ModelRegistry
-    ) -> Self:
-        """A step with the champion of now."""
-        promotions = Promotions(registry, database)
-        champion = promotions.incumbent(data.dataset.id if data.dataset else None, data.positive_threshold)
-        return cls(context, data, database, registry, promotions, champion)
+    @cached_property
+    def promotions(self) -> Promotions:
+        """The decisions on earlier versions."""
+        return Promotions(self.registry, self.database)
+
+    @cached_property
+    def champion(self) -> Version | None:
+        """The champion of the same dataset and definition of a like, which the training may continue."""
+        dataset = self.data.dataset
+        return self.promotions.incumbent(dataset.id if dataset else None, self.data.positive_threshold)
 
     def predecessor(self) -> Predecessor | None:
         """The champion's training, to be continued; None when that is switched off or the likes are the same."""
         champion = self.champion
         if champion is None or not get_settings().warm_start or not has_changed(champion, self.data.fingerprint):
             return None
-        return to_go_on_from(self.registry, self.promotions, champion)
+        return training_to_continue(self.registry, self.promotions, champion)
 
 
 @dataclass(frozen=True)
@@ -138,8 +131,8 @@ def find_or_train(
 
 def own_fit(before: Predecessor, data: TrainingData, recipe: Recipe) -> Factors:
     """The scored fit of a version for today's movies, without user vectors: these are solved when needed."""
-    movies = warm_start.matched(before.legacy, before.legacy.scored, data.ids, recipe)
-    return Factors(movies[:0], movies, Confidence.of(data.history, recipe.confidence))
+    movies = warm_start.matched(before.state, before.state.scored, data.ids, recipe)
+    return Factors.of_movies(movies, Confidence.of(data.split.history, recipe.confidence))
 
 
 def _find(step: TrainingStep, inputs: TrainingInputs) -> TrainedVersion | None:
@@ -169,15 +162,7 @@ def _find(step: TrainingStep, inputs: TrainingInputs) -> TrainedVersion | None:
 
 
 def _train(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> TrainedVersion:
-    """Fit a recipe without the test part and on all positives, and register the second fit.
-
-    Parameters
-    ----------
-    step : TrainingStep
-    inputs : TrainingInputs
-    mlflow
-        The module, with an active run.
-    """
+    """Fit a recipe without the test part and on all positives, and register the second fit."""
     _log_inputs(step.context, inputs, mlflow)
     training = _fit(step, inputs, mlflow)
     number = _register(step, inputs, training, mlflow)
@@ -197,12 +182,10 @@ def _log_inputs(context: AssetExecutionContext, inputs: TrainingInputs, mlflow: 
     data, chosen = inputs.data, inputs.chosen
     context.log.info(f"Recipe ({chosen.source}): {recipe_line(chosen.recipe)}")
     mlflow.set_tags({"attempt": str(context.retry_number + 1), "dagster_job": context.job_name})
-    mlflow.log_params(
-        chosen.recipe.as_dict()
-        | {"split": "leave-latest-out", "recipe_source": chosen.source}
-        | {"positives": len(data.positives), "users": data.positives.shape[0], "movies": data.positives.shape[1]}
-    )
-    context.log.info(f"Fitting {len(data.history):,} positives before the test, and all {len(data.positives):,}")
+    about = {"split": "leave-latest-out", "recipe_source": chosen.source}
+    mlflow.log_params(chosen.recipe.as_dict() | about | data.counts)
+    history, positives = len(data.split.history), len(data.split.positives)
+    context.log.info(f"Fitting {history:,} positives before the test, and all {positives:,}")
 
 
 def _fit(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> Training:
@@ -214,13 +197,12 @@ def _fit(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> Training:
         data.ids,
         inputs.chosen.recipe,
         step.predecessor(),
+        step.engine,
         _reporting(step.context, mlflow, losses),
-        loss_every=1 if len(data.positives) < MAX_POSITIVES_FOR_EVERY_LOSS else 5,
-        history=data.history,
-        positives=data.positives,
-        least_users=get_settings().min_evaluated_users,
+        loss_every=1 if len(data.split.positives) < MAX_POSITIVES_FOR_EVERY_LOSS else 5,
+        min_users=get_settings().min_evaluated_users,
     )
-    start = f"{'warm' if fits.warm else 'cold'}: {fits.why}"
+    start = f"{'warm' if fits.warm else 'cold'}: {fits.reason}"
     log.info(f"Started {start}")
     if fits.left_out.any():
         log.info(
@@ -233,7 +215,7 @@ def _fit(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> Training:
 def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, float]) -> warm_start.Report:
     """Log each iteration to Dagster and MLflow, and keep the losses."""
 
-    def report(which: warm_start.Fit, iteration: Iteration, ndcg: float | None) -> None:
+    def report(which: warm_start.FitName, iteration: Iteration, ndcg: float | None) -> None:
         noted = "" if iteration.loss is None else f", loss {iteration.loss:.6f}"
         noted += "" if ndcg is None else f", validation NDCG@10 {ndcg:.4f}"
         context.log.info(
@@ -255,13 +237,13 @@ def _register(step: TrainingStep, inputs: TrainingInputs, training: Training, ml
     data, log = step.data, step.context.log
     provenance = json.dumps(_provenance(step.context, data, training.start))
     mlflow.set_tags({"start": training.start, PROVENANCE: provenance})
-    log_legacy(mlflow, training.fits.legacy)
+    log_training_state(mlflow, training.fits.state)
     recommender = report_progress(
         log,
         "Solving the vectors of users",
         lambda report: Recommender.of(
             training.fits.served,
-            data.positives,
+            data.split.positives,
             data.ids,
             inputs.chosen.recipe,
             batch_bytes=get_settings().batch_bytes,
@@ -298,9 +280,7 @@ def _provenance(context: AssetExecutionContext, data: TrainingData, start: str) 
         "split_fingerprint": data.split_id,
         "libraries": libraries(),
         "made_from": data.sources,
-        "positives": str(len(data.positives)),
-        "users": str(data.positives.shape[0]),
-        "movies": str(data.positives.shape[1]),
-        "latest_like": str(int(data.positives.rated_at.max())),
+        **{name: str(count) for name, count in data.counts.items()},
+        "latest_like": str(int(data.split.positives.rated_at.max())),
         "start": start,
     }

@@ -1,7 +1,7 @@
-"""What training hands to evaluation and promotion: the challenger, and the champion beside it.
+"""The challenger and the champion as training hands them to evaluation and promotion.
 
-Belongs here: the fits that are scored, and which registered version each one speaks for. A version itself holds another
-fit of the same recipe, on all positives.
+Belongs here: the scored fits, and the registered version that each one stands for. Does not: the served fits of the
+same recipes on all positives, which the versions hold.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Challenger:
     scored : Factors
         Fit on everything before the test part; never saw a test pair.
     provenance : dict of str
-        Fingerprints of what it was made from: `split`, and `positives` (all of it, what the version was fitted on).
+        Fingerprints of its data: of the split, and of all positives, which the version was fitted to.
     unseen : bool array, shape (n_users,)
-        Rows of the matrices whose held-out likes neither `scored` nor a fit that it goes back to has seen.
+        Users whose held-out likes neither `scored` nor a fit that it continued knows.
     """
 
     version: int
@@ -60,13 +60,13 @@ class Challenger:
             "mean_length": np.array(self.scored.confidence.mean_length),
             "about": np.array(json.dumps(about)),
         }
-        # Without it where it says nothing: what an earlier version stored then has the fingerprint that was recorded.
-        says_nothing = self.unseen.all() and len(self.unseen) == len(self.scored.users)
-        return arrays if says_nothing else arrays | {"unseen": self.unseen}
+        # Left out where it is the default: earlier releases did not store it, and the recorded fingerprint is of that.
+        is_default = self.unseen.all() and len(self.unseen) == len(self.scored.users)
+        return arrays if is_default else arrays | {"unseen": self.unseen}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Read back what `to_arrays` gave."""
+        """Read back the arrays of `to_arrays`."""
         about = json.loads(str(arrays["about"]))
         recipe = Recipe.from_dict(about["recipe"])
         confidence = Confidence(recipe.confidence, arrays["movie_weight"], float(arrays["mean_length"]))
@@ -82,23 +82,23 @@ class Challenger:
 
 @dataclass(frozen=True)
 class ChampionFit:
-    """The champion as a challenger is compared with it.
+    """The champion as the challenger is compared with it.
 
     Attributes
     ----------
     champion : int or None
         Version of the champion of the same dataset and definition of a like; None when there is none.
     recipe : Recipe or None
-        The champion's, which `scored` is folded in with.
+        The champion's; users of `scored` are folded in with it.
     same_recipe : bool
         Whether the challenger has the champion's recipe.
     changed_data : bool
         Whether the champion was trained on other likes than the challenger.
     scored : Factors or None
-        Fit of the champion's recipe that is scored: its own one where the recipe is the challenger's, else one on
-        today's history. None when there is no champion, or it left no such fit.
+        Scored fit of the champion's recipe: the champion's own where both have one recipe, else one on today's history.
+        None when there is no champion, or it left no scored fit.
     unseen : bool array, shape (n_users,)
-        Rows of the matrices whose held-out likes that fit has not seen.
+        Users whose held-out likes `scored` does not know.
     refit : Challenger or None
         The champion's recipe trained on changed data and registered, where the challenger has another recipe.
     only_removed : bool
@@ -116,11 +116,11 @@ class ChampionFit:
 
     @classmethod
     def none(cls, users: int) -> Self:
-        """There is no champion to compare with."""
+        """For no champion to compare with."""
         return cls(None, None, False, False, None, np.zeros(users, dtype=bool), None)
 
     def to_arrays(self) -> Arrays:
-        """Factors as they are, everything else as JSON; what is not there is left out."""
+        """Factors as they are, everything else as JSON, without missing parts."""
         about = {
             "champion": self.champion,
             "recipe": None if self.recipe is None else self.recipe.as_dict(),
@@ -143,7 +143,7 @@ class ChampionFit:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Read back what `to_arrays` gave."""
+        """Read back the arrays of `to_arrays`."""
         about = json.loads(str(arrays["about"]))
         scored = None
         if "movie_factors" in arrays:

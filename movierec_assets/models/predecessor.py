@@ -1,7 +1,7 @@
-"""The training that the next one goes on from, kept beside the model in MLflow.
+"""The training states of registered versions, kept beside the models in MLflow.
 
-Belongs here: writing and reading `recsys.warm_start.Legacy` as an artifact of the run that made a version. Whether it
-is used is decided in `recsys.warm_start`.
+Belongs here: writing and reading `recsys.training_state.TrainingState` as an artifact of the run that made a version,
+and the trainings that the next one can continue. Does not: whether it continues them (`recsys.warm_start`).
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from movierec_assets.models.errors import VersionFilesError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import Version
 from movierec_assets.models.version_files import DAMAGED
-from movierec_assets.recsys.lineage import Legacy, Predecessor
+from movierec_assets.recsys.training_state import Predecessor, TrainingState
 
-LEGACY_FILE = "warm_start.npz"
+STATE_FILE = "warm_start.npz"
 
 _log = logging.getLogger(__name__)
 
 
-def log_legacy(mlflow: Any, legacy: Legacy) -> None:
-    """Keep what the next training needs with the active MLflow run."""
+def log_training_state(mlflow: Any, state: TrainingState) -> None:
+    """Store a training state with the active MLflow run."""
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
-        path = Path(scratch) / LEGACY_FILE
+        path = Path(scratch) / STATE_FILE
         with path.open("wb") as file:
-            arrays: dict[str, Any] = dict(legacy.to_arrays())
+            arrays: dict[str, Any] = dict(state.to_arrays())
             np.savez(file, **arrays)
         mlflow.log_artifact(str(path))
 
 
 def predecessor_of(registry: ModelRegistry, version: Version) -> Predecessor | None:
-    """The training that made a version; None when its run kept nothing to go on from, or that is damaged."""
-    if not any(item.path == LEGACY_FILE for item in registry.client.list_artifacts(version.run_id)):
+    """The training that made a version; None when its run has no training state, or a damaged one."""
+    if not any(item.path == STATE_FILE for item in registry.client.list_artifacts(version.run_id)):
         return None
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
-        path = registry.client.download_artifacts(version.run_id, LEGACY_FILE, scratch)
+        path = registry.client.download_artifacts(version.run_id, STATE_FILE, scratch)
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                legacy = Legacy.from_arrays(arrays)
+                state = TrainingState.from_arrays(arrays)
         except DAMAGED as error:
-            _log.warning("%s of version %d is damaged (%s); nothing is continued.", LEGACY_FILE, version.number, error)
+            _log.warning("%s of version %d is damaged (%s); nothing is continued.", STATE_FILE, version.number, error)
             return None
     model = registry.load(version)
-    return Predecessor(version.recipe, model.ids, model.seen, legacy)
+    return Predecessor(version.recipe, model.ids, model.seen, state)
 
 
 def kept_after(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Version | None:
@@ -73,13 +73,13 @@ def kept_after(registry: ModelRegistry, promotions: Promotions, champion: Versio
     return latest if decisions and all(each.outcome == "kept" for each in decisions) else None
 
 
-def to_go_on_from(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Predecessor | None:
-    """The champion's training, and that of the challenger that was kept since; None when the champion left nothing."""
+def training_to_continue(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Predecessor | None:
+    """The champion's training, with that of a challenger that was kept since; None without the champion's state."""
     before = predecessor_of(registry, champion)
     kept = None if before is None else kept_after(registry, promotions, champion)
     if before is None or kept is None:
         return before
     try:
         return replace(before, kept=predecessor_of(registry, kept))
-    except (OSError, VersionFilesError):  # its files are gone: nothing that is served
+    except (OSError, VersionFilesError):  # the files of the kept challenger are gone; it serves nobody
         return before

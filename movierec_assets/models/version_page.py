@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from movierec_assets.recsys.rankers import EASE, ITEM_KNN, ORIGINAL, POPULARITY
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.report import markdown_table
 from movierec_assets.tables.known_datasets import DatasetRef
@@ -32,10 +33,10 @@ METRICS = {
 RANKERS = {
     "": "this version",
     "champion_": "champion then",
-    "popularity_": "popularity",
-    "original_": "original recipe",
-    "item_knn_": "item-kNN",
-    "ease_": "EASE",
+    "popularity_": POPULARITY,
+    "original_": ORIGINAL,
+    "item_knn_": ITEM_KNN,
+    "ease_": EASE,
 }
 """Rankers by what the names of their metrics begin with."""
 _BESIDE_THE_HEADLINE = ("popularity_", "champion_", "original_")

@@ -1,13 +1,13 @@
-"""Rankers to be measured against.
+"""Baselines: the rankers that the recipe has to beat.
 
-Belongs here: methods that the recipe has to beat, each a function from what it learns on (`train`) and what is known
-of the users to rank for (`histories`, over the same movies) to ranked lists, so that users of the fit and users it
-never saw are served alike. No list holds a movie of its history. The recipe is in `als`.
+Belongs here: a function for each from the likes to learn from (`train`) and the known likes of the users
+to rank for (`histories`, over the same movies) to ranked lists. Users of the fit and strangers get lists alike, and no
+list holds a movie of its history. Does not: their names (`rankers`) and the recipe (`als`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,22 +17,51 @@ from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import metrics, ranking
+from movierec_assets.recsys.confidence import BM25_B, BM25_K1, bm25_weights
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions, positions
+from movierec_assets.recsys.rankers import EASE, ITEM_KNN, ORIGINAL, POPULARITY
 from movierec_assets.recsys.ranking import EMPTY, TopK
+from movierec_assets.recsys.split import Task
 from movierec_assets.recsys.threads import one_blas_thread
 
-EASE_LIMIT = 20_000
-"""Movies up to which `ease` is tried whatever the number of users: two float32 matrices over them are 3.2 GB."""
+MAX_EASE_MOVIES = 20_000
+"""Movies up to which `ease` is run for any number of users: two float32 matrices over them take 3.2 GB."""
 
 EASE_GRID = (50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0)
 
-_K1, _B = 100.0, 0.8
 _BLOCK = 512
 
 
+def rank(names: Sequence[str], task: Task, k: int, *, seed: int, ease_regularization: float) -> dict[str, TopK]:
+    """Lists of some baselines for the users of a task.
+
+    Parameters
+    ----------
+    names : sequence of str
+    task : Task
+    k : int
+    seed : int
+        For the original recipe.
+    ease_regularization : float
+
+    Returns
+    -------
+    dict of TopK
+        By name, in the order of the names.
+    """
+    train, histories = task.train, task.histories
+    rankers: dict[str, Callable[[], TopK]] = {
+        POPULARITY: lambda: popularity(train, histories, k),
+        ITEM_KNN: lambda: item_knn(train, histories, k),
+        ORIGINAL: lambda: original_recipe(train, histories, k, seed, task.users),
+        EASE: lambda: ease(train, histories, k, ease_regularization),
+    }
+    return {name: rankers[name]() for name in names}
+
+
 def popularity(train: Interactions, histories: Interactions, k: int) -> TopK:
-    """Lists of the movies with the most likes in `train`, the same for everybody but for what is in the history."""
+    """Lists of the movies with the most likes in `train`, without those of the history."""
     return ranking.popular(train.per_movie, histories.stars, k)
 
 
@@ -42,15 +71,16 @@ def original_recipe(
     """Lists of the recipe that this project began with.
 
     BM25-weighted likes (K1 = 100, B = 0.8), ALS with 128 factors, regularization 0.1 and 25 iterations, and the fit's
-    own user factors. Users it was not fitted on are folded in with the same weights.
+    own user factors. Users without a row in the fit are folded in with the same weights.
 
     Parameters
     ----------
-    train : Interactions, shape (all users, n_movies)
-    histories : Interactions, shape (n_users, n_movies)
-    k, seed : int
+    train, histories, k
+        As for `item_knn`.
+    seed : int
     users : int array, shape (n_users,), optional
-        Rows of `train` that the histories belong to; who has nothing there is folded in, as is everybody without it.
+        Rows of `train` that the histories belong to. Users with an empty row, and all users without this array, are
+        folded in.
 
     Returns
     -------
@@ -61,33 +91,25 @@ def original_recipe(
     RecsysError
         When there is nothing to learn from.
     """
-    # As in the original, who has no like to train on is no row: BM25 asks for the number and mean length of rows.
+    # As in the original, users without a like to train on have no row: BM25 uses the number and mean length of rows.
     fitted = np.flatnonzero(train.per_user)
     likes = _likes(train.rows(fitted))
     rows = positions(fitted, users) if users is not None else np.full(histories.shape[0], -1)
     known, strangers = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
     with one_blas_thread():
         model = AlternatingLeastSquares(factors=128, regularization=0.1, iterations=25, random_state=seed)
-        model.fit(bm25_weight(likes, K1=_K1, B=_B).tocsr(), show_progress=False)
+        model.fit(bm25_weight(likes, K1=BM25_K1, B=BM25_B).tocsr(), show_progress=False)
         vectors = np.empty((histories.shape[0], 128), dtype=np.float32)
         vectors[known] = model.user_factors[rows[known]]
-        weighted = _bm25_like(likes, histories.rows(strangers))
-        vectors[strangers] = model.recalculate_user(np.arange(len(strangers)), weighted)
+        folded_in = histories.rows(strangers)
+        rarity = np.log(likes.shape[0]) - np.log1p(np.bincount(likes.indices, minlength=likes.shape[1]))
+        weights = bm25_weights(folded_in, rarity, likes.nnz / likes.shape[0]).astype(np.float32)
+        vectors[strangers] = model.recalculate_user(np.arange(len(strangers)), folded_in.weighted(weights))
     return ranking.recommend(vectors, model.item_factors, histories.stars, k)
 
 
-def _bm25_like(fitted: csr_matrix, histories: Interactions) -> csr_matrix:
-    """Weigh histories as `bm25_weight` weighs rows of the matrix it was given for the fit."""
-    rarity = np.log(fitted.shape[0]) - np.log1p(np.bincount(fitted.indices, minlength=fitted.shape[1]))
-    length = 1.0 - _B + _B * histories.per_user * fitted.shape[0] / fitted.nnz
-    by_user = np.repeat((_K1 + 1.0) / (_K1 * length + 1.0), histories.per_user)
-    indices = histories.stars.indices
-    weights = (by_user * rarity[indices]).astype(np.float32)
-    return csr_matrix((weights, indices, histories.stars.indptr), shape=histories.shape)
-
-
 def item_knn(train: Interactions, histories: Interactions, k: int, neighbours: int = 100) -> TopK:
-    """Lists of the movies most alike those in the history, by cosine of their TF-IDF-weighted likes.
+    """Lists of the movies nearest to those in the history, by cosine of their TF-IDF-weighted likes.
 
     Parameters
     ----------
@@ -95,12 +117,12 @@ def item_knn(train: Interactions, histories: Interactions, k: int, neighbours: i
     histories : Interactions, shape (n_users, n_movies)
     k : int
     neighbours : int
-        Of each movie that count.
+        Nearest movies of each movie that are counted.
 
     Returns
     -------
     TopK, shape (n_users, k)
-        A movie that is no neighbour of any in the history is not listed.
+        Only neighbours of movies in the history are listed.
 
     Raises
     ------
@@ -111,20 +133,20 @@ def item_knn(train: Interactions, histories: Interactions, k: int, neighbours: i
     ----------
     Deshpande and Karypis (2004), Item-based top-N recommendation algorithms.
     """
-    with np.errstate(invalid="ignore"):  # a movie that only users of no weight like has no direction
+    with np.errstate(invalid="ignore"):  # a movie that is liked by users of weight 0 only has no direction
         weighted = normalize(tfidf_weight(_likes(train).T)).T.tocsr()
     weighted.data = np.nan_to_num(weighted.data)
     model = ItemItemRecommender(K=neighbours)
     model.fit(weighted, show_progress=False)
-    items, scores = model.recommend(np.arange(histories.shape[0]), _ones(histories), N=k)
+    items, scores = model.recommend(np.arange(histories.shape[0]), histories.weighted(), N=k)
     listed = scores > 0  # `implicit` fills short lists with movies of the history, at 0
     return TopK(np.where(listed, items, EMPTY), np.where(listed, scores, np.nan).astype(np.float32))
 
 
-def ease_feasible(train: Interactions, limit: int = EASE_LIMIT) -> bool:
-    """Whether `ease` fits in memory: its largest matrix may have as many cells as `limit` movies squared."""
+def ease_feasible(train: Interactions, max_movies: int = MAX_EASE_MOVIES) -> bool:
+    """Whether `ease` fits in memory: its largest matrix may have as many cells as `max_movies` squared."""
     n_movies = train.shape[1]
-    return min(int((train.per_user > 0).sum()), n_movies) * n_movies <= limit**2
+    return min(int((train.per_user > 0).sum()), n_movies) * n_movies <= max_movies**2
 
 
 def ease(train: Interactions, histories: Interactions, k: int, regularization: float) -> TopK:
@@ -132,9 +154,8 @@ def ease(train: Interactions, histories: Interactions, k: int, regularization: f
 
     Parameters
     ----------
-    train : Interactions, shape (all users, n_movies)
-    histories : Interactions, shape (n_users, n_movies)
-    k : int
+    train, histories, k
+        As for `item_knn`.
     regularization : float
         The lambda of the paper; `choose_ease_lambda` finds one.
 
@@ -161,10 +182,8 @@ def choose_ease_lambda(
 
     Parameters
     ----------
-    train : Interactions, shape (all users, n_movies)
-        Without the validation part.
-    histories, held_out : Interactions, shape (n_users, n_movies)
-        Of the users scored on it, at least one held-out entry each.
+    train, histories, held_out : Interactions
+        As in `Task`.
     grid : sequence of float
 
     Returns
@@ -196,15 +215,14 @@ class _Linear:
     basis: csr_matrix | None = None
 
     def scores(self, likes: csr_matrix) -> FloatArray:
-        known: FloatArray = (
-            likes @ self.weights if self.basis is None else (likes @ self.basis).toarray() @ self.weights
-        )
-        return known
+        if self.basis is None:
+            return likes @ self.weights  # type: ignore[no-any-return]
+        return (likes @ self.basis).toarray() @ self.weights  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
 class _Ease:
-    """What all regularizations share.
+    """The part of EASE that all regularizations share.
 
     With P = (X^T X + lambda I)^-1, EASE scores a movie j that is not in the history h by -(h P)_j / P_jj. Where users
     are fewer than movies, P = (I - X^T (X X^T + lambda I)^-1 X) / lambda needs the smaller inverse only.
@@ -256,12 +274,12 @@ def _mirror(matrix: FloatArray) -> None:
 
 
 def _rank_linear(histories: Interactions, model: _Linear, k: int) -> TopK:
-    """Rank by the model's scores, all but the history; equal scores keep the order of columns."""
+    """Rank all movies but the history by the model's scores; equal scores keep the order of columns."""
     n_users, n_movies = histories.shape
     wanted = min(k, n_movies)
     items = np.full((n_users, k), EMPTY, dtype=np.int32)
     scores = np.full((n_users, k), np.nan, dtype=np.float32)
-    likes = _ones(histories)
+    likes = histories.weighted()
     for start in range(0, n_users, _BLOCK):
         seen = likes[start : start + _BLOCK]
         loss = -model.scores(seen)
@@ -274,13 +292,7 @@ def _rank_linear(histories: Interactions, model: _Linear, k: int) -> TopK:
     return TopK(items, scores)
 
 
-def _ones(interactions: Interactions) -> csr_matrix:
-    """The matrix of likes, all alike."""
-    stars = interactions.stars
-    return csr_matrix((np.ones(len(interactions), dtype=np.float32), stars.indices, stars.indptr), shape=stars.shape)
-
-
 def _likes(train: Interactions) -> csr_matrix:
     if len(train) == 0:
         raise RecsysError("There is no positive rating to train a baseline on.")
-    return _ones(train)
+    return train.weighted()

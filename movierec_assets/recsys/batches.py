@@ -1,6 +1,6 @@
-"""How much is worked on at a time: rows in batches that fit in memory, told about as they are done.
+"""Rows in batches that fit in memory, with progress after each batch.
 
-Belongs here: cutting rows into batches. How much memory there is, and what a row needs, is known to the caller.
+Belongs here: cutting rows into batches. Does not: how much memory there is, and how much a row needs.
 """
 
 from __future__ import annotations
@@ -14,27 +14,26 @@ from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IntArray
 
 BATCH_BYTES = 256 * 2**20
-"""Memory for the temporary arrays of one batch, unless the caller says otherwise."""
+"""Default memory for the temporary arrays of one batch."""
 
-
-_MOST_ROWS = 8192
-"""However much memory there is: so that progress is told a few times a second."""
+_MAX_ROWS = 8192
+"""Rows of a batch, whatever the memory: so that progress is reported a few times a second."""
 
 
 def batches(
-    ends: IntArray, batch_bytes: int = BATCH_BYTES, progress: Progress | None = None, most: int = _MOST_ROWS
+    ends: IntArray, batch_bytes: int = BATCH_BYTES, progress: Progress | None = None, max_rows: int = _MAX_ROWS
 ) -> Iterator[slice]:
     """Consecutive rows that together need no more than some memory, at least one row at a time.
 
     Parameters
     ----------
     ends : int array, shape (n_rows,)
-        Bytes that are needed for each row and all before it, not falling.
+        Memory in bytes for each row and all rows before it, not falling.
     batch_bytes : int
     progress : callable, optional
-        Called after each batch was worked on.
-    most : int
-        Rows at a time, whatever they need.
+        Called after each batch.
+    max_rows : int
+        Rows of a batch, whatever their memory.
 
     Yields
     ------
@@ -44,7 +43,7 @@ def batches(
     Raises
     ------
     RecsysError
-        When there is no memory at all.
+        When there is no memory.
 
     Examples
     --------
@@ -57,7 +56,7 @@ def batches(
     while start < len(ends):
         before = int(ends[start - 1]) if start else 0
         fitting = int(np.searchsorted(ends, before + batch_bytes, side="right"))
-        stop = max(start + 1, min(fitting, start + most))
+        stop = max(start + 1, min(fitting, start + max_rows))
         yield slice(start, stop)
         if progress is not None:
             progress(stop, len(ends))
@@ -65,16 +64,16 @@ def batches(
 
 
 def stage(progress: Progress | None, number: int, of: int) -> Progress | None:
-    """What to tell in one of several stages, each over the same rows, so that the whole is told once.
+    """Progress of one of several stages over the same rows, as a part of the progress of all stages.
 
     Parameters
     ----------
     progress : callable, optional
-        Of the whole; told rows times stages.
+        Of all stages; called with rows times stages.
     number, of : int
-        Which stage, counted from 0, and how many there are.
+        The stage, counted from 0, and the number of stages.
     """
     if progress is None:
         return None
-    told = progress
-    return lambda done, total: told(number * total + done, of * total)
+    whole = progress
+    return lambda done, total: whole(number * total + done, of * total)

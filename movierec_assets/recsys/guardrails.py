@@ -44,7 +44,4 @@ def seen_items(lists: TopK, histories: Interactions) -> int:
     """
     users, places = np.nonzero(lists.items >= 0)
     listed = csr_matrix((np.ones(len(users)), (users, lists.items[users, places])), shape=histories.shape)
-    history = csr_matrix(
-        (np.ones(len(histories)), histories.stars.indices, histories.stars.indptr), shape=histories.shape
-    )
-    return int(listed.multiply(history).sum())
+    return int(listed.multiply(histories.weighted()).sum())

@@ -157,6 +157,11 @@ class Interactions:
         """Interactions with each movie, shape (n_movies,)."""
         return np.bincount(self.stars.indices, minlength=self.shape[1])
 
+    def weighted(self, weights: FloatArray | None = None) -> csr_matrix:
+        """The matrix with weights in place of the stars, in the order of `stars.data`; with ones by default."""
+        values = np.ones(len(self), dtype=np.float32) if weights is None else weights
+        return csr_matrix((values, self.stars.indices, self.stars.indptr), shape=self.shape)
+
     def triplets(self) -> tuple[IntArray, IntArray, FloatArray, IntArray]:
         """Users, movies, stars and times as parallel arrays, ordered by user then movie."""
         users = np.repeat(np.arange(self.shape[0], dtype=np.int32), self.per_user)

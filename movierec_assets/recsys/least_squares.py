@@ -1,6 +1,6 @@
-"""User vectors for given confidences against fixed movie factors, for one user or for all.
+"""User vectors for given confidences and fixed movie factors, for one user or for all.
 
-Belongs here: solving the users' normal equations. Where the confidences come from is in `als`.
+Belongs here: solving the normal equations of users. Does not: where the confidences come from (`confidence`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray
-from movierec_assets.recsys.threads import one_blas_thread
+from movierec_assets.recsys.threads import ALL_CORES, one_blas_thread
 
 
 class Solve(Protocol):
-    """A way to solve."""
+    """Solves for users."""
 
     def __call__(self, confidences: csr_matrix, start: FloatArray | None = None) -> FloatArray:
         """Solve for some users.
@@ -27,7 +27,7 @@ class Solve(Protocol):
         ----------
         confidences : csr_matrix, shape (n_users, n_movies)
         start : float32 array, shape (n_users, factors), optional
-            Vectors that may be near the solution, which saves steps; it is the same from any start.
+            Vectors near the solution, which save steps. The solution does not depend on them.
 
         Returns
         -------
@@ -37,11 +37,13 @@ class Solve(Protocol):
 
 
 _UNIT = 1e-4
-"""`implicit` ends when the squared residual is below 1e-20; in this unit that is a residual of 1e-6."""
+"""`implicit` stops when the squared residual is below 1e-20; in this unit that is a residual of 1e-6."""
+_ROWS_PER_THREAD = 8
+"""`implicit` hands this many rows to a thread at a time."""
 
 
-def solver(movie_factors: FloatArray, regularization: float, entries: int) -> Solve:
-    """The way to solve that is faster for some number of interactions; the vectors are those of either.
+def solver(movie_factors: FloatArray, regularization: float, entries: int, *, threads: int = ALL_CORES) -> Solve:
+    """The solver that is faster for a number of interactions; both solvers give the same vectors.
 
     With the movie vectors y and the confidences c of a user, a vector x solves
 
@@ -53,32 +55,33 @@ def solver(movie_factors: FloatArray, regularization: float, entries: int) -> So
     regularization : float
     entries : int
         Interactions of all users to solve for.
+    threads : int
 
     Raises
     ------
     RecsysError
-        When the equations have no single solution; or only when solving, if there are few interactions.
+        When the equations have no single solution. The direct solver raises when it is called.
 
     References
     ----------
     Hu, Koren and Volinsky (2008), Collaborative filtering for implicit feedback datasets.
     """
-    return (iterative if are_many(entries, movie_factors) else direct)(movie_factors, regularization)
+    make = iterative if iterative_is_faster(entries, movie_factors) else direct
+    return make(movie_factors, regularization, threads=threads)
 
 
-def are_many(entries: int, movie_factors: FloatArray) -> bool:
-    """Whether there are so many interactions that preparing the movies pays, which costs about as much as one each."""
+def iterative_is_faster(entries: int, movie_factors: FloatArray) -> bool:
+    """Whether there are enough interactions: to prepare a movie costs about as much as to solve one interaction."""
     return entries > len(movie_factors)
 
 
-def direct(movie_factors: FloatArray, regularization: float) -> Solve:
+def direct(movie_factors: FloatArray, regularization: float, *, threads: int = ALL_CORES) -> Solve:
     """Solve by elimination, one matrix for each user."""
 
     def solve(confidences: csr_matrix, start: FloatArray | None = None) -> FloatArray:
         with one_blas_thread():  # `implicit` has threads of its own
-            # It hands out eight users at a time: with fewer, a second thread would only be waited for.
-            threads = 1 if confidences.shape[0] <= 8 else 0
-            model = AlternatingLeastSquares(movie_factors.shape[1], regularization, num_threads=threads)
+            used = 1 if confidences.shape[0] <= _ROWS_PER_THREAD else threads
+            model = AlternatingLeastSquares(movie_factors.shape[1], regularization, num_threads=used)
             model.item_factors = movie_factors
             try:
                 vectors: FloatArray = model.recalculate_user(np.arange(confidences.shape[0]), confidences)
@@ -89,12 +92,12 @@ def direct(movie_factors: FloatArray, regularization: float) -> Solve:
     return solve
 
 
-def iterative(movie_factors: FloatArray, regularization: float) -> Solve:
+def iterative(movie_factors: FloatArray, regularization: float, *, threads: int = ALL_CORES) -> Solve:
     """Solve by conjugate gradients, in coordinates where only a user's history differs from the identity.
 
-    With L L^T = sum of y y^T + regularization I, and z = L^-1 y, the equations become those of I plus the history's
-    (c - 1) z z^T. What the history holds is at most the identity, so the condition number is at most the highest
-    confidence over the lowest (or 1), and a few steps reach what single precision can hold.
+    With L L^T = sum of y y^T + regularization I, and z = L^-1 y, the matrix of the equations is I plus the sum over the
+    history of (c - 1) z z^T. The sum of z z^T over a history is at most the identity, so the condition number is at
+    most the highest confidence over the lowest (or 1), and a few steps reach single precision.
 
     Raises
     ------
@@ -102,7 +105,7 @@ def iterative(movie_factors: FloatArray, regularization: float) -> Solve:
         When the equations have no single solution.
     """
     factors = movie_factors.shape[1]
-    # The regularization as so many more movies, which nobody likes: their sum with the others is the identity.
+    # The regularization is added as more movies, which nobody likes: the sum of z z^T over all is then the identity.
     known = np.vstack([movie_factors.astype(np.float64), np.sqrt(regularization) * np.eye(factors)])
     try:
         lower = cholesky(known.T @ known, lower=True)
@@ -111,14 +114,14 @@ def iterative(movie_factors: FloatArray, regularization: float) -> Solve:
     white = np.ascontiguousarray(_UNIT * solve_triangular(lower, known.T, lower=True).T, dtype=np.float32)
 
     def solve(confidences: csr_matrix, start: FloatArray | None = None) -> FloatArray:
-        found = np.zeros((confidences.shape[0], factors), dtype=np.float32)
+        solution = np.zeros((confidences.shape[0], factors), dtype=np.float32)
         if start is not None:
-            found[:] = start @ lower / _UNIT
+            solution[:] = start @ lower / _UNIT
         with one_blas_thread():
-            model = AlternatingLeastSquares(factors=factors)
+            model = AlternatingLeastSquares(factors=factors, num_threads=threads)
             model.cg_steps = 2 * factors + 20
-            model.solver(confidences, found, white, 0.0, num_threads=model.num_threads)
-        vectors: FloatArray = solve_triangular(lower, _UNIT * found.T, lower=True, trans="T").T
+            model.solver(confidences, solution, white, 0.0, num_threads=model.num_threads)
+        vectors: FloatArray = solve_triangular(lower, _UNIT * solution.T, lower=True, trans="T").T
         return vectors.astype(np.float32)
 
     return solve

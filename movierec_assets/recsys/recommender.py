@@ -149,7 +149,7 @@ class Recommender:
             self.recipe,
             self.confidence,
             start=None if user_ids is None else self._vectors_of(user_ids),
-            solve=self._solve_many if least_squares.are_many(len(histories), self.movie_factors) else None,
+            solve=self._solve_many if least_squares.iterative_is_faster(len(histories), self.movie_factors) else None,
             batch_bytes=batch_bytes,
             progress=stage(progress, 0, 2),
         )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, with_intervals
 from movierec_assets.recsys.metrics import CUTOFFS
+from movierec_assets.recsys.rankers import POPULARITY
 from movierec_assets.recsys.split import Protocol
 
 _ROWS = (
@@ -69,7 +70,7 @@ def as_markdown(
         rows = ([label, *(f"{values[f'{name}_at_{k}']:.4f}" for values in means)] for label, name in _ROWS)
         lines += ["", markdown_table([f"at {k}", *rankers], rows)]
     lines += _slices(evaluations)
-    baseline = next((values for ranker, values in zip(rankers, means, strict=True) if ranker == "popularity"), None)
+    baseline = next((values for ranker, values in zip(rankers, means, strict=True) if ranker == POPULARITY), None)
     if baseline and baseline[HEADLINE] > 0:
         lines += ["", f"{rankers[0]} reaches {means[0][HEADLINE] / baseline[HEADLINE]:.2f} times popularity's NDCG@10."]
     return "\n".join(lines) + "\n"

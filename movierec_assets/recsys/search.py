@@ -1,8 +1,7 @@
-"""Choosing a recipe: which one ranks best on interactions that were held out for choosing.
+"""Searching the recipe that ranks best on interactions that were held out for the search.
 
-Belongs here: the space of recipes, what a recipe is worth, and the search. It sees the training and validation parts
-of a split only. Where trials are kept is the caller's: an Optuna
-storage URL, or memory.
+Belongs here: the space of recipes, the score of a recipe, and the search. It sees only the training and validation
+parts of a split. Does not: where trials are kept; the caller passes an Optuna storage URL, or they stay in memory.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from movierec_assets.recsys import als, metrics, ranking
-from movierec_assets.recsys.als import FoldIn, Iteration, Recipe
+from movierec_assets.recsys import scoring
 from movierec_assets.recsys.comparison import Interval, paired_difference
+from movierec_assets.recsys.confidence import Confidence
+from movierec_assets.recsys.engine import Factors, Fit, Iteration, OnIteration
 from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.few_users import why_few
 from movierec_assets.recsys.interactions import FloatArray, Interactions
-from movierec_assets.recsys.shortage import why_few
+from movierec_assets.recsys.recipe import ConfidenceKind, FoldIn, Recipe
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, StrongSplit, Task, latest_of_each_user
 
 _ABANDONED = "abandoned trial "
-_REPORTED = (6, 12)
-"""Iterations after which a trial may be pruned; before the first, factors say little."""
-
-
+_PRUNING_ITERATIONS = (6, 12)
+"""Iterations after which a trial may be pruned; earlier factors say little."""
 _RANGES = ("alpha", "regularization", "iterations", "fold_in_floor", "fold_in_boost", "fold_in_tau")
 
 
@@ -37,7 +36,7 @@ _RANGES = ("alpha", "regularization", "iterations", "fold_in_floor", "fold_in_bo
 class Space:
     """Bounds of the search, both ends included; alpha, regularization, floor and tau are searched on a log scale."""
 
-    confidence: tuple[als.ConfidenceKind, ...] = ("binary", "rating", "bm25")
+    confidence: tuple[ConfidenceKind, ...] = ("binary", "rating", "bm25")
     alpha: tuple[float, float] = (0.5, 50.0)
     regularization: tuple[float, float] = (0.5, 1000.0)
     factors: tuple[int, ...] = (32, 64, 96, 128)
@@ -54,8 +53,7 @@ class Space:
             low, high = getattr(self, name)
             if not 0 < low <= high < math.inf:
                 raise RecsysError(f"The search space of {name} is {low} to {high}; give 0 < lowest <= highest.")
-
-        unknown = set(self.confidence) - set(get_args(als.ConfidenceKind))
+        unknown = set(self.confidence) - set(get_args(ConfidenceKind))
         if unknown:
             raise RecsysError(f"The search space names confidence {', '.join(map(str, unknown))}, which is none.")
         whole = (*self.factors, *self.iterations)
@@ -63,7 +61,7 @@ class Space:
             raise RecsysError(f"Factors and iterations are whole numbers from 1, not {', '.join(map(str, whole))}.")
 
     def holds(self, recipe: Recipe) -> bool:
-        """Whether a recipe is one that could be drawn."""
+        """Whether a recipe is within the bounds."""
         values = recipe.as_dict()
         return (
             recipe.confidence in self.confidence
@@ -74,7 +72,7 @@ class Space:
     def suggest(self, trial: optuna.Trial, seed: int) -> Recipe:
         """Draw a recipe."""
         return Recipe(
-            confidence=cast(als.ConfidenceKind, trial.suggest_categorical("confidence", self.confidence)),
+            confidence=cast(ConfidenceKind, trial.suggest_categorical("confidence", self.confidence)),
             alpha=trial.suggest_float("alpha", *self.alpha, log=True),
             regularization=trial.suggest_float("regularization", *self.regularization, log=True),
             factors=trial.suggest_categorical("factors", self.factors),
@@ -90,7 +88,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Budget:
-    """When to stop, whichever comes first.
+    """Limits of a search, which stops at the first one it reaches.
 
     Attributes
     ----------
@@ -110,7 +108,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Trial:
-    """One recipe that was tried: its mean NDCG@10, or None when it was pruned or failed."""
+    """One recipe that was tried; `value` is its mean NDCG@10, or None when it was pruned or failed."""
 
     number: int
     state: str
@@ -126,11 +124,11 @@ class Found:
     Attributes
     ----------
     recipe : Recipe
-        The best, if it is better than the built-in one beyond chance; else the built-in one.
+        `best`, if its lead is above 0 beyond chance; else the built-in recipe.
     best : Recipe
-        The best on the held-out interactions, whatever its lead.
+        The best on the held-out interactions.
     lead : Interval
-        NDCG@10 of `best` minus that of the built-in recipe, for the same users.
+        NDCG@10 of `best` minus NDCG@10 of the built-in recipe, for the same users.
     trials : list of Trial
     """
 
@@ -140,29 +138,29 @@ class Found:
     trials: list[Trial] = field(default_factory=list)
 
 
-class Exam:
-    """What recipes are measured on.
+class SearchObjective:
+    """The data that recipes are scored on.
 
     Parameters
     ----------
     train : Interactions, shape (all users, n_movies)
-        To fit on.
+        To fit to.
     moments : sequence of Task
-        What to predict from what; their `train` is not used, because one fit serves all.
+        Histories, and the likes to find. The `train` of these tasks is not used, because one fit serves all.
     k : int
         Length of the lists.
     held_out : Interactions, optional
-        Latest likes of all users, to say why there is nobody among them to choose on.
+        Latest likes of all users, to explain why nobody can be scored.
     """
 
     def __init__(
         self, train: Interactions, moments: Sequence[Task], k: int, held_out: Interactions | None = None
     ) -> None:
         if not any(len(moment.users) for moment in moments):
-            told = why_few(moments[0].train, held_out) if held_out is not None else "Load more ratings."
+            reason = why_few(moments[0].train, held_out) if held_out is not None else "Load more ratings."
             raise RecsysError(
                 f"There is nothing to choose a recipe on: nobody has {MIN_TRAIN_TO_EVALUATE} likes before the "
-                f"validation part. {told} Or take the built-in recipe (--search-trials 0)."
+                f"validation part. {reason} Or take the built-in recipe (--search-trials 0)."
             )
         self.train = train
         self.moments = [moment for moment in moments if len(moment.users)]
@@ -170,11 +168,11 @@ class Exam:
 
     @classmethod
     def latest(cls, train: Interactions, validation: Interactions, moments: int = 5) -> Self:
-        """Predict each user's latest likes before the test, one group after the other.
+        """Predict each user's latest likes before the test, in several groups.
 
-        One held-out group per user says little about a recipe when there are few users. So the validation part and
-        the latest groups of the training part before it each give a moment. All are scored with movie factors fitted
-        on what lies before the earliest of them, and each with the history up to that moment.
+        One held-out group per user says little about a recipe when there are few users. So the validation part and the
+        latest groups of the training part before it are one moment each. One fit, to the likes before the earliest
+        moment, scores all moments, each with the histories up to it.
 
         Parameters
         ----------
@@ -199,11 +197,11 @@ class Exam:
 
     @classmethod
     def strong(cls, split: StrongSplit) -> Self:
-        """Find the held-back likes of validation users who were no part of the fit."""
+        """Find the held-out likes of validation users, who are not in the fit."""
         task = split.task("validation")
         return cls(task.train, [task], 100)
 
-    def mark(self, movie_factors: FloatArray, recipe: Recipe, confidence: als.Confidence) -> FloatArray:
+    def score(self, factors: Factors, recipe: Recipe) -> FloatArray:
         """NDCG of each user, mean over the user's moments; NaN for users without one.
 
         Returns
@@ -213,21 +211,19 @@ class Exam:
         n_users = self.train.shape[0]
         total, count = np.zeros(n_users), np.zeros(n_users)
         for moment in self.moments:
-            vectors = als.fold_in(movie_factors, moment.histories, recipe, confidence)
-            lists = ranking.recommend(vectors, movie_factors, moment.histories.stars, self._k)
-            total[moment.users] += metrics.score(lists.items, moment.held_out.stars, self._k).ndcg
+            total[moment.users] += scoring.ndcg(moment, factors, recipe, self._k)
             count[moment.users] += 1
         mean: FloatArray = np.divide(total, count, out=np.full(n_users, np.nan), where=count > 0)
         return mean
 
-    def take(self, recipe: Recipe, progress: Callable[[Iteration], None] | None = None) -> FloatArray:
-        """Fit a recipe, and mark it."""
-        factors = als.fit(self.train, recipe, progress)
-        return self.mark(factors.movies, recipe, factors.confidence)
+    def fit_and_score(self, recipe: Recipe, fit: Fit, progress: OnIteration | None = None) -> FloatArray:
+        """Fit a recipe, and score the fit."""
+        return self.score(fit(self.train, recipe, progress), recipe)
 
 
 def search(
-    exam: Exam,
+    objective: SearchObjective,
+    fit: Fit,
     *,
     space: Space | None = None,
     budget: Budget | None = None,
@@ -237,20 +233,22 @@ def search(
     name: str | None = None,
     progress: Callable[[Trial, float], None] | None = None,
 ) -> Found:
-    """Search for the recipe with the highest mean mark of an exam.
+    """Search for the recipe with the highest mean score.
 
     Parameters
     ----------
-    exam : Exam
+    objective : SearchObjective
+    fit : Fit
+        The engine.
     space, budget, built_in : optional
         The built-in recipe is the first trial.
     seed : int
-        Same seed, same data and same number of trials: same result. A budget that ends by time does not promise it.
+        Same seed, same data and same number of trials: same result. A search that ends by time may differ.
     storage, name : str, optional
-        Optuna storage URL and study name. A study that was interrupted there goes on; its finished trials count
+        Optuna storage URL and study name. A study that was interrupted there continues; its finished trials count
         towards the number of trials.
     progress : callable, optional
-        Called after each trial with it and the best value so far.
+        Called with each trial when it ends, and the best value so far.
 
     Returns
     -------
@@ -259,7 +257,7 @@ def search(
     Raises
     ------
     RecsysError
-        When there is nothing to choose on, or not one trial succeeded.
+        When not one trial succeeded.
 
     References
     ----------
@@ -267,25 +265,24 @@ def search(
     """
     space, budget, built_in = space or Space(), budget or Budget(), built_in or Recipe()
     started = time.monotonic()
-    marks: dict[Recipe, FloatArray] = {}
+    scores: dict[Recipe, FloatArray] = {}
 
-    def objective(trial: optuna.Trial) -> float:
+    def run_trial(trial: optuna.Trial) -> float:
         recipe = space.suggest(trial, built_in.seed)
 
-        def watch(iteration: Iteration) -> None:
-            if iteration.number not in _REPORTED or iteration.number == iteration.of:
+        def prune(iteration: Iteration) -> None:
+            if iteration.number not in _PRUNING_ITERATIONS or iteration.number == iteration.of:
                 return
-            mark = exam.mark(iteration.movies, recipe, confidence)
-            trial.report(float(np.nanmean(mark)), iteration.number)
+            score = objective.score(Factors.of_movies(iteration.movies, confidence), recipe)
+            trial.report(float(np.nanmean(score)), iteration.number)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        confidence = als.Confidence.of(exam.train, recipe.confidence)
-        mark = exam.take(recipe, watch)
-        marks[recipe] = mark
-        return float(np.nanmean(mark))
+        confidence = Confidence.of(objective.train, recipe.confidence)
+        scores[recipe] = objective.fit_and_score(recipe, fit, prune)
+        return float(np.nanmean(scores[recipe]))
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # progress is told by the caller
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # the caller reports progress
     study = optuna.create_study(
         study_name=name,
         storage=storage,
@@ -293,7 +290,7 @@ def search(
         pruner=optuna.pruners.PercentilePruner(50.0, n_startup_trials=8),
         load_if_exists=True,
     )
-    for trial in study.get_trials(states=[TrialState.RUNNING]):  # of a search that was killed; it is made again
+    for trial in study.get_trials(states=[TrialState.RUNNING]):  # of a search that was killed; they are run again
         study.set_user_attr(f"{_ABANDONED}{trial.number}", True)
         study.tell(trial.number, state=TrialState.FAIL)
     abandoned = sum(name.startswith(_ABANDONED) for name in study.user_attrs)
@@ -303,33 +300,33 @@ def search(
         first.pop("seed")
         study.enqueue_trial(first)
 
-    def tell(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> None:
+    def report(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> None:
         if progress:
-            progress(_told(frozen), _best_value(study))
+            progress(_trial(frozen), _best_value(study))
 
     for number in range(done, budget.trials):
         if time.monotonic() - started > budget.seconds and number > done:
             break
-        # Seeded for each trial, so that a search that was interrupted goes on as it would have.
-        of_this_trial = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        study.sampler = optuna.samplers.TPESampler(seed=of_this_trial, multivariate=True, n_startup_trials=12)
-        study.optimize(objective, n_trials=1, callbacks=[tell], catch=(RecsysError,))
+        # Each trial has a seed of its own, so that an interrupted search continues with the same trials.
+        trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        study.sampler = optuna.samplers.TPESampler(seed=trial_seed, multivariate=True, n_startup_trials=12)
+        study.optimize(run_trial, n_trials=1, callbacks=[report], catch=(RecsysError,))
     finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     if not finished:
         raise RecsysError(f"Not one of {len(study.trials)} trials gave a recipe; widen the search space or the budget.")
     best = _recipe(study.best_trial.params, built_in.seed)
-    for recipe in {best, built_in} - marks.keys():
-        marks[recipe] = exam.take(recipe)
-    scored = ~np.isnan(marks[best])
-    lead = paired_difference(marks[best][scored], marks[built_in][scored])
-    return Found(best if lead.low > 0 else built_in, best, lead, [_told(trial) for trial in study.trials])
+    for recipe in {best, built_in} - scores.keys():
+        scores[recipe] = objective.fit_and_score(recipe, fit)
+    scored = ~np.isnan(scores[best])
+    lead = paired_difference(scores[best][scored], scores[built_in][scored])
+    return Found(best if lead.low > 0 else built_in, best, lead, [_trial(trial) for trial in study.trials])
 
 
 def _recipe(parameters: dict[str, Any], seed: int) -> Recipe:
     return Recipe.from_dict({**parameters, "seed": seed})
 
 
-def _told(frozen: optuna.trial.FrozenTrial) -> Trial:
+def _trial(frozen: optuna.trial.FrozenTrial) -> Trial:
     seconds = frozen.duration.total_seconds() if frozen.duration else 0.0
     complete = frozen.state == TrialState.COMPLETE
     return Trial(frozen.number, frozen.state.name.lower(), frozen.params, frozen.value if complete else None, seconds)

@@ -1,12 +1,13 @@
-"""What is held out, and who is scored: each user's latest likes, or whole users.
+"""Dividing interactions into train, validation and test: each user's latest likes are held out, or whole users.
 
-Belongs here: dividing interactions into train, validation and test without leaking what is to be found. Matrices are
-built in `interactions`; scoring is in `metrics`.
+Belongs here: the two ways to divide, and which users are scored. Does not: building matrices (`interactions`) and
+scoring (`metrics`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -28,7 +29,7 @@ _TRAIN, _VALIDATION, _TEST = range(3)
 
 @dataclass(frozen=True)
 class Task:
-    """What a ranker is given, and what its lists should hold; all over the same movies.
+    """What a ranker gets, and which likes its lists should hold; all over the same movies.
 
     Attributes
     ----------
@@ -37,9 +38,9 @@ class Task:
     users : int array, shape (n_users,)
         Rows of `train` that are scored; empty rows when the users are wholly held out.
     histories : Interactions, shape (n_users, n_movies)
-        What is known of the scored users; never to be listed.
+        Likes of the scored users that the ranker knows; never listed.
     held_out : Interactions, shape (n_users, n_movies)
-        What is to be found, at least one entry for each user.
+        Likes to find, at least one for each user.
     """
 
     train: Interactions
@@ -47,9 +48,9 @@ class Task:
     histories: Interactions
     held_out: Interactions
 
-    def without(self, marked: BoolArray) -> Task:
-        """The task without some users, marked by rows of `train`; all of it is still there to fit on."""
-        kept = np.flatnonzero(~marked[self.users])
+    def without(self, users: BoolArray) -> Task:
+        """The task without the users that are true in an array over the rows of `train`; `train` stays whole."""
+        kept = np.flatnonzero(~users[self.users])
         if len(kept) == len(self.users):
             return self
         return Task(self.train, self.users[kept], self.histories.rows(kept), self.held_out.rows(kept))
@@ -69,32 +70,28 @@ class Split:
     validation: Interactions
     test: Interactions
 
+    @cached_property
+    def history(self) -> Interactions:
+        """Everything before the test part."""
+        return self.train.union(self.validation)
+
+    @cached_property
+    def positives(self) -> Interactions:
+        """Everything."""
+        return self.history.union(self.test)
+
     def before(self, part: Part) -> Interactions:
-        """What a model that is scored on `part` may have seen: everything earlier."""
-        return self.train if part == "validation" else self.train.union(self.validation)
+        """Everything earlier than `part`: a model that is scored on it may be fitted to this."""
+        return self.train if part == "validation" else self.history
 
-    def evaluated_users(self, part: Part, history: Interactions | None = None) -> IntArray:
-        """Rows of the users scored on `part`.
-
-        Parameters
-        ----------
-        part : {"validation", "test"}
-        history : Interactions, optional
-            `before(part)` when it is at hand.
-
-        Returns
-        -------
-        int array
-            Users with something held out and at least `MIN_TRAIN_TO_EVALUATE` earlier positives.
-        """
-        seen = (history or self.before(part)).per_user
-        held_out = (self.validation if part == "validation" else self.test).per_user
-        return np.flatnonzero((held_out > 0) & (seen >= MIN_TRAIN_TO_EVALUATE))
+    def evaluated_users(self, part: Part) -> IntArray:
+        """Rows of the users with held-out positives in `part` and at least `MIN_TRAIN_TO_EVALUATE` earlier ones."""
+        held_out = self.validation if part == "validation" else self.test
+        return np.flatnonzero((held_out.per_user > 0) & (self.before(part).per_user >= MIN_TRAIN_TO_EVALUATE))
 
     def task(self, part: Part) -> Task:
         """The evaluated users of one part, with their earlier positives as histories."""
-        train = self.before(part)
-        users = self.evaluated_users(part, train)
+        train, users = self.before(part), self.evaluated_users(part)
         held_out = self.validation if part == "validation" else self.test
         return Task(train, users, train.rows(users), held_out.rows(users))
 
@@ -106,11 +103,11 @@ class StrongSplit:
     Attributes
     ----------
     train : Interactions
-        All positives of the users who are not held out; the rows of those who are held out are empty. A movie that
-        only they rated keeps its column, on which nobody is trained.
+        All positives of the users who are not held out; rows of held-out users are empty. A movie that only held-out
+        users rated keeps its column.
     validation_fold_in, validation_target, test_fold_in, test_target : Interactions
-        Positives of the held-out users: what a ranker is told about them, and what it should find. All of the shape
-        of `train`, with the rows of everybody else empty.
+        Positives of the held-out users: those that a ranker knows, and those that it should find. All of the shape of
+        `train`, with the rows of all other users empty.
     """
 
     train: Interactions
@@ -120,20 +117,20 @@ class StrongSplit:
     test_target: Interactions
 
     def before(self, part: Part) -> Interactions:
-        """What a model that is scored on `part` may be fitted on: nothing of its users.
+        """The positives that a model may be fitted to that is scored on `part`: none of its users.
 
-        For test that includes all positives of the validation users, whose work is done.
+        For test, those include all positives of the validation users.
         """
         if part == "validation":
             return self.train
         return self.train.union(self.validation_fold_in, self.validation_target)
 
     def evaluated_users(self, part: Part) -> IntArray:
-        """Rows of the users held out for `part`; each has something folded in and something to find."""
+        """Rows of the users held out for `part`; each has likes to fold in and likes to find."""
         return np.flatnonzero((self.validation_target if part == "validation" else self.test_target).per_user)
 
     def task(self, part: Part) -> Task:
-        """The users held out for one part, with what is folded in as histories."""
+        """The users held out for one part, with the likes to fold in as histories."""
         users = self.evaluated_users(part)
         fold_in, target = (
             (self.validation_fold_in, self.validation_target)
@@ -159,7 +156,7 @@ def leave_latest_out(positives: RatingColumns) -> tuple[Split, IdMaps]:
     Raises
     ------
     RecsysError
-        When there is no interaction at all, or a pair repeats.
+        When there is no interaction, or a pair repeats.
     """
     together, ids = _together(positives)
     earlier, test = latest_of_each_user(together)
@@ -174,7 +171,7 @@ def strong_generalization(
     fold_in_share: float = 0.8,
     seed: int,
 ) -> tuple[StrongSplit, IdMaps]:
-    """Hold out whole users, some for validation and as many others for test, and part of what each of them liked.
+    """Hold out whole users, some for validation and as many others for test, and fold a part of their likes in.
 
     Parameters
     ----------
@@ -184,10 +181,10 @@ def strong_generalization(
         Of the users with at least `MIN_POSITIVES_TO_HOLD_OUT` positives, the share that is held out for test, and
         again for validation; at least one user each.
     fold_in_share : float
-        Of the positives of a held-out user, the share that a ranker is told, to the nearest whole number; at least
-        one is left to find. Which ones is random: time plays no part in this protocol.
+        Of the positives of a held-out user, the share to fold in, to the nearest whole number; at least one is left to
+        find. The choice is random: time plays no part in this protocol.
     seed : int
-        Decides who and what is held out, together with the interactions but not with their order.
+        Decides which users and likes are held out. The order of the interactions does not matter.
 
     Returns
     -------
@@ -197,8 +194,8 @@ def strong_generalization(
     Raises
     ------
     RecsysError
-        When there is no interaction at all, a pair repeats, a share is not strictly between 0 and 1, or too few users
-        are left to train on.
+        When there is no interaction, a pair repeats, a share is not strictly between 0 and 1, or too few users are left
+        to train on.
 
     References
     ----------
@@ -219,29 +216,29 @@ def strong_generalization(
     role = np.full(ids.shape[0], _TRAIN)
     role[candidates[:count]], role[candidates[count : 2 * count]] = _TEST, _VALIDATION
     role_of = np.repeat(role, together.per_user)
-    luck = random.random(len(together))
+    random_order = random.random(len(together))
 
     def divided(part: int) -> tuple[Interactions, Interactions]:
         own = together.only(role_of == part)
-        is_target = _is_target(own, luck[role_of == part], fold_in_share)
+        is_target = _is_target(own, random_order[role_of == part], fold_in_share)
         return own.only(~is_target), own.only(is_target)
 
     return StrongSplit(together.only(role_of == _TRAIN), *divided(_VALIDATION), *divided(_TEST)), ids
 
 
-def _is_target(interactions: Interactions, luck: FloatArray, fold_in_share: float) -> BoolArray:
-    """Mark the unluckiest interactions of each user, a share of them: at least one, and not all."""
+def _is_target(interactions: Interactions, random_order: FloatArray, fold_in_share: float) -> BoolArray:
+    """Choose a share of each user's interactions, lowest in the random order: at least one, and not all."""
     users, _, _, _ = interactions.triplets()
-    order = np.lexsort((luck, users))
-    place = np.empty(len(users), dtype=np.int64)
-    place[order] = np.arange(len(users)) - interactions.stars.indptr[:-1][users]
+    order = np.lexsort((random_order, users))
+    rank = np.empty(len(users), dtype=np.int64)
+    rank[order] = np.arange(len(users)) - interactions.stars.indptr[:-1][users]
     wanted = np.clip(np.rint((1 - fold_in_share) * interactions.per_user), 1, interactions.per_user - 1)
-    marked: BoolArray = place < wanted[users]
-    return marked
+    chosen: BoolArray = rank < wanted[users]
+    return chosen
 
 
 def _together(positives: RatingColumns) -> tuple[Interactions, IdMaps]:
-    """All in one matrix first: a pair that repeats would land in two parts unnoticed."""
+    """Put all into one matrix first: else a repeated pair would be in two parts unnoticed."""
     if len(positives) == 0:
         raise RecsysError("There is no positive rating to split; load ratings or lower MOVIEREC_POSITIVE_THRESHOLD.")
     ids = IdMaps.of(positives.user_id, positives.movie_id)

@@ -1,18 +1,27 @@
-"""Who computes in parallel: our own threads, or `implicit`'s, but not those of BLAS on top.
+"""How many threads compute: our own, or `implicit`'s, but never those of BLAS in addition.
 
-Belongs here: telling BLAS so. What runs in threads is the callers' matter.
+Belongs here: the number of threads, and limiting BLAS to one. Does not: the work of the threads.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from functools import cache
 
-# Whatever brings a BLAS of its own is loaded before the controller looks for them.
+# Libraries that bring a BLAS of their own are loaded before the controller looks for them.
 import implicit.cpu.als  # noqa: F401
 import numpy as np  # noqa: F401
 import scipy.linalg  # noqa: F401
 from threadpoolctl import ThreadpoolController
+
+ALL_CORES = 0
+"""As a number of threads: one for each core of the machine."""
+
+
+def thread_count(threads: int) -> int:
+    """The number of threads, with `ALL_CORES` resolved."""
+    return threads or os.cpu_count() or 1
 
 
 @cache
@@ -22,5 +31,5 @@ def _controller() -> ThreadpoolController:
 
 def one_blas_thread() -> AbstractContextManager[object]:
     """Keep BLAS to one thread for a while; finding the libraries, which takes milliseconds, happens once."""
-    found: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
-    return found
+    limited: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
+    return limited

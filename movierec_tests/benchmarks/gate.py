@@ -1,7 +1,7 @@
 """How often the gate is wrong: improvements that are none, and the smallest lead that it finds.
 
 Belongs here: the situations, and counting what the rule says about them. The rule is `recsys.promotion`'s, its
-evidence `recsys.comparison`'s and `recsys.starts`'; the report is laid out in `gate_report`.
+evidence `recsys.comparison`'s and `recsys.repeated_fits`'; the report is laid out in `gate_report`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from movierec_assets.progress import StageProgress
 from movierec_assets.ratings import RatingColumns
-from movierec_assets.recsys import starts
+from movierec_assets.recsys import als, repeated_fits
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.comparison import lead, mean_interval
 from movierec_assets.recsys.interactions import FloatArray
@@ -195,12 +195,18 @@ def measure(
     """
     recipe = recipe or Recipe()
     task = _task(positives)
-    dear = len(task.train) > starts.MOST_LIKES
+    dear = len(task.train) > repeated_fits.MAX_LIKES
     fits = _POOL_OF_DEAR if dear else _POOL
     pool = Pool(
-        starts.scores(task, recipe, fits, progress=lambda done, of: progress("Fits to draw from", done, 2 * of)),
-        starts.scores(
-            task, _alike(recipe), fits, progress=lambda done, of: progress("Fits to draw from", of + done, 2 * of)
+        repeated_fits.scores(
+            task, recipe, fits, als.fit, progress=lambda done, of: progress("Fits to draw from", done, 2 * of)
+        ),
+        repeated_fits.scores(
+            task,
+            _alike(recipe),
+            fits,
+            als.fit,
+            progress=lambda done, of: progress("Fits to draw from", of + done, 2 * of),
         ),
     )
     return from_pool(
@@ -225,7 +231,7 @@ def from_pool(
     progress: StageProgress = lambda *_: None,
 ) -> Gate:
     """Measure what can be measured on fits that are there; rates that are not given are drawn from them as well."""
-    count = starts.starts_for(likes)
+    count = repeated_fits.number_of_fits(likes)
     return Gate(
         dataset=dataset,
         likes=likes,
@@ -344,7 +350,7 @@ def _repeat(
     seed = _SEEDS_OF_A_REPEAT * (number + 1)
 
     def scores(task: Task, of: Recipe, start: int = seed) -> FloatArray:
-        return starts.scores(task, replace(of, seed=start), starts.STARTS)
+        return repeated_fits.scores(task, replace(of, seed=start), repeated_fits.FITS, als.fit)
 
     champion, hardly = scores(before, recipe), _alike(recipe)
     return {
@@ -372,7 +378,7 @@ def _judged(challenger: FloatArray, champion: FloatArray, margin: float) -> tupl
 
 def _improves(challenger: FloatArray, champion: FloatArray, margin: float) -> bool:
     differences, ndcg = challenger - champion, float(champion.mean())
-    return is_improvement(lead(differences, starts.spread(differences, ndcg)), ndcg, margin)
+    return is_improvement(lead(differences, repeated_fits.spread(differences, ndcg)), ndcg, margin)
 
 
 def _rate(situation: str, judged: list[tuple[bool, bool, float]]) -> Rate:

@@ -21,10 +21,10 @@ from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import IdMaps
-from movierec_assets.recsys.lineage import Course, Legacy
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import Split
-from movierec_assets.recsys.warm_start import fit_and_watch, matched, validation_ndcg
+from movierec_assets.recsys.training_state import LearningCurve, TrainingState
+from movierec_assets.recsys.warm_start import fit_and_score, matched, validation_ndcg
 from movierec_assets.settings import get_settings
 from movierec_tests.benchmarks.bare_fit import stored_split
 
@@ -49,10 +49,10 @@ class Courses:
     @property
     def iterations_to_cold(self) -> int | None:
         """Iterations after which the warm fit was as good as the cold one at its end; None when it never was."""
-        return Course(tuple(self.warm)).reaches(self.cold)
+        return LearningCurve(tuple(self.warm)).reaches(self.cold)
 
 
-def compare(split: Split, ids: IdMaps, recipe: Recipe, before: Legacy, last: Legacy) -> Courses | None:
+def compare(split: Split, ids: IdMaps, recipe: Recipe, before: TrainingState, last: TrainingState) -> Courses | None:
     """Repeat the last training's fit on the training part, and make a cold one beside it.
 
     Parameters
@@ -61,7 +61,7 @@ def compare(split: Split, ids: IdMaps, recipe: Recipe, before: Legacy, last: Leg
         Of the last training.
     ids : IdMaps
     recipe : Recipe
-    before, last : Legacy
+    before, last : TrainingState
         Of the training before and of the last one.
 
     Returns
@@ -69,22 +69,24 @@ def compare(split: Split, ids: IdMaps, recipe: Recipe, before: Legacy, last: Leg
     Courses or None
         None where the last training did not go on from the one before, or that made no such fit itself.
     """
-    if before.trained is None or last.in_a_row != before.in_a_row + 1:
+    if before.validation is None or last.warm_in_a_row != before.warm_in_a_row + 1:
         return None
     task = split.task("validation")
-    _, warm = fit_and_watch(task, ids, recipe, matched(before, before.trained, ids, recipe), most=len(task.users))
+    _, warm = fit_and_score(
+        task, ids, recipe, matched(before, before.validation, ids, recipe), als.fit, max_users=len(task.users)
+    )
     cold = als.fit(task.train, recipe)
-    return Courses([*warm.ndcg], validation_ndcg(cold.movies, task, recipe, cold.confidence), recipe.iterations)
+    return Courses([*warm.ndcg], validation_ndcg(cold, task, recipe), recipe.iterations)
 
 
-def _last_two() -> tuple[Recipe, Legacy, Legacy]:
+def _last_two() -> tuple[Recipe, TrainingState, TrainingState]:
     with running_databases(get_settings()) as settings:
         registry = ModelRegistry.of(settings)
         number = max(version.number for version in registry.versions())
         before, last = (predecessor_of(registry, registry.version(each)) for each in (number - 1, number))
     assert before is not None
     assert last is not None
-    return last.recipe, before.legacy, last.legacy
+    return last.recipe, before.state, last.state
 
 
 def main(storage: str, result: str) -> None:

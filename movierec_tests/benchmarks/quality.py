@@ -17,7 +17,8 @@ from typing import Any
 
 from movierec_assets.host import CommandError
 from movierec_assets.progress import Log
-from movierec_assets.recsys.experiment import EASE, HEADLINES_OF, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
+from movierec_assets.recsys.experiment import HEADLINES_OF
+from movierec_assets.recsys.rankers import EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
 
 SEEDS = (1, 2, 3)
 METRICS = HEADLINES_OF

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from movierec_assets.recsys.experiment import MODEL, ORIGINAL
+from movierec_assets.recsys.rankers import MODEL, ORIGINAL
 from movierec_tests.benchmarks import stages
 from movierec_tests.benchmarks.bare_fit import FACTORS, ITERATIONS
 from movierec_tests.benchmarks.benchmark import Bench, Measured, share_text

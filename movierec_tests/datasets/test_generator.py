@@ -23,8 +23,8 @@ from movierec_assets.datasets.movies import NO_GENRES
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, baselines, metrics
 from movierec_assets.recsys.als import Recipe
-from movierec_assets.recsys.experiment import rank
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import leave_latest_out
 
 SIZE = Size(4_000, 4_000, 400_000)

@@ -38,7 +38,7 @@ def test_training_goes_on_from_the_champion_while_ratings_come_in(
     rated = {tuple(line.split(",")[:2]) for line in (dataset / "ratings.csv").read_text().splitlines()}
     new = [film for film in range(1, 500) if not any((str(user), str(film)) in rated for user in (1, 2, 3))]
     # With 120 users, one swapped tie is more than a warm start may lose, or a refresh.
-    monkeypatch.setattr(warm_start, "LOST", 0.5)
+    monkeypatch.setattr(warm_start, "MAX_NDCG_LOSS", 0.5)
     with own_platform(server_url, tmp_path, dataset):
         monkeypatch.setenv("MOVIEREC_REFRESH_MARGIN", "0.1")
         first = metadata_of(run())["als_model"]

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from movierec_assets.models.predecessor import kept_after, log_legacy, to_go_on_from
+from movierec_assets.models.predecessor import kept_after, log_training_state, training_to_continue
 from movierec_assets.models.version import MODEL_NAME
-from movierec_assets.recsys.lineage import Legacy
 from movierec_assets.recsys.promotion import Decision
+from movierec_assets.recsys.training_state import KnownLikes, TrainingState
 from movierec_assets.tables.known_datasets import DatasetRef
 from movierec_tests.defs.harness import Platform
 from movierec_tests.models.harness import FIRST, KEPT, carry_out, load_as, promotions_of, register
@@ -23,13 +23,14 @@ REJECTED = Decision(False, "rejected", "A check failed.")
 def _version(
     platform: Platform, dataset: DatasetRef, decision: Decision | None, *, seed: int = 1, threshold: float = 4.0
 ) -> int:
-    """A version with what its training leaves; its number is in `in_a_row`."""
+    """A version with what its training leaves; its number is in `warm_in_a_row`."""
     number = register(platform, dataset=dataset, threshold=threshold, seed=seed)
     nobody, pairs, factors = np.empty(0, np.int64), np.empty((0, 2), np.int64), np.zeros((0, 4), np.float32)
-    legacy = Legacy(nobody, factors, factors, None, pairs, pairs, nobody, nobody, nobody, pairs, None, number)
+    known = KnownLikes(pairs, nobody)
+    state = TrainingState(nobody, factors, factors, None, nobody, known, known, pairs, None, number)
     run = platform.registry.version(number).run_id
     to_run = SimpleNamespace(log_artifact=lambda path: platform.registry.client.log_artifact(run, path))
-    log_legacy(to_run, legacy)
+    log_training_state(to_run, state)
     if decision is not None:
         carry_out(platform, number, decision)
     return number
@@ -49,13 +50,13 @@ def test_the_latest_version_like_the_champion_counts_if_it_was_kept(platform: Pl
     _version(platform, dataset, KEPT, seed=2)
     _version(platform, dataset, KEPT, threshold=3.0)
     assert kept() == second, "another recipe and another kind of likes are not looked at"
-    found = to_go_on_from(registry, promotions, champion)
+    found = training_to_continue(registry, promotions, champion)
     assert found is not None
     assert found.kept is not None
-    assert (found.legacy.in_a_row, found.kept.legacy.in_a_row) == (champion.number, second)
-    assert found.in_a_row == second
+    assert (found.state.warm_in_a_row, found.kept.state.warm_in_a_row) == (champion.number, second)
+    assert found.warm_in_a_row == second
     _version(platform, dataset, REJECTED)
-    assert kept() is None, "the latest one is not fit to go on from"
+    assert kept() is None, "the latest one is not fit to be continued"
     third = _version(platform, dataset, KEPT)
     assert kept() == third
     registry.client.delete_model_version(MODEL_NAME, str(third))

@@ -239,11 +239,11 @@ def test_ease_without_regularization_is_refused(regularization: float) -> None:
 
 
 def test_ease_of_too_many_movies_is_refused_before_any_work() -> None:
-    side = baselines.EASE_LIMIT + 1
+    side = baselines.MAX_EASE_MOVIES + 1
     each = np.arange(side)
     large = Interactions.from_triplets(each, each, np.full(side, 4.0), each, (side, side))
     assert not baselines.ease_feasible(large)
-    assert baselines.ease_feasible(large, limit=side)
+    assert baselines.ease_feasible(large, max_movies=side)
     assert baselines.ease_feasible(interactions_of([(0, 0, 4.0, 1)], (side, side)))  # one user: a matrix of one row
     with pytest.raises(RecsysError, match="20001 movies needs too much memory"):
         baselines.ease(large, large, 3, 100.0)

@@ -17,12 +17,12 @@ from scipy.stats import binom
 
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
-from movierec_assets.recsys import als, metrics, starts
+from movierec_assets.recsys import als, metrics, repeated_fits
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.comparison import Interval, lead, mean_interval
-from movierec_assets.recsys.experiment import rank
 from movierec_assets.recsys.interactions import FloatArray
 from movierec_assets.recsys.promotion import IMPROVEMENT_MARGIN, is_improvement
+from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import leave_latest_out
 
 RARELY = 1e-4
@@ -57,7 +57,7 @@ def _comparisons(
 
 
 def _improves(differences: FloatArray) -> bool:
-    return is_improvement(lead(differences, starts.spread(differences, NDCG)), NDCG, IMPROVEMENT_MARGIN)
+    return is_improvement(lead(differences, repeated_fits.spread(differences, NDCG)), NDCG, IMPROVEMENT_MARGIN)
 
 
 def _improvements(repeats: int, users: int, fits: int, chance: Chance, true_lead: float) -> int:
@@ -67,17 +67,17 @@ def _improvements(repeats: int, users: int, fits: int, chance: Chance, true_lead
 @pytest.mark.parametrize("chance", [SMALL, Chance(0.03, 0.01, 0.0), Chance(0.0, 0.0, 0.1), Chance(0.05, 0.005, 0.05)])
 def test_recipes_that_are_equally_good_are_an_improvement_in_at_most_2_of_100_cases(chance: Chance) -> None:
     repeats = 300
-    assert _improvements(repeats, 600, starts.STARTS, chance, 0.0) <= binom.isf(RARELY, repeats, 0.02)
+    assert _improvements(repeats, 600, repeated_fits.FITS, chance, 0.0) <= binom.isf(RARELY, repeats, 0.02)
 
 
 def test_a_hardly_better_recipe_is_no_improvement_however_alike_the_fits_are() -> None:
     """A lead of 0.1 % that fits from the same start values show with little chance, as a slight change of a recipe."""
     alike = Chance(users=0.0005, fits=0.00005, both=0.013)
     repeats = 300
-    assert _improvements(repeats, 600, starts.STARTS, alike, 0.001 * NDCG) <= binom.isf(RARELY, repeats, 0.02)
+    assert _improvements(repeats, 600, repeated_fits.FITS, alike, 0.001 * NDCG) <= binom.isf(RARELY, repeats, 0.02)
     # For 138,000 users such a lead is certain, and still too small to matter.
     (differences,) = _comparisons(1, 138_000, 1, alike, 0.002 * NDCG)
-    assert lead(differences, starts.spread(differences, 0.0)).low > 0
+    assert lead(differences, repeated_fits.spread(differences, 0.0)).low > 0
     assert not _improves(differences)
 
 
@@ -93,13 +93,13 @@ def test_users_alone_would_call_more_of_them_an_improvement() -> None:
 
 def test_a_lead_of_1_percent_is_found_for_138_000_users() -> None:
     repeats = 100
-    found = _improvements(repeats, 138_000, starts.STARTS_OF_DEAR, LARGE, 0.01 * 0.11)
+    found = _improvements(repeats, 138_000, repeated_fits.FITS_OF_LARGE_DATA, LARGE, 0.01 * 0.11)
     assert found >= binom.ppf(RARELY, repeats, 0.8)
 
 
 def test_a_lead_of_15_percent_is_found_for_600_users() -> None:
     repeats = 300
-    found = _improvements(repeats, 600, starts.STARTS, SMALL, 0.15 * NDCG)
+    found = _improvements(repeats, 600, repeated_fits.FITS, SMALL, 0.15 * NDCG)
     assert found >= binom.ppf(RARELY, repeats, 0.8)
 
 
@@ -129,12 +129,12 @@ def test_neither_the_recipe_itself_nor_shuffled_movies_win(tmp_path: Path) -> No
     ratings = read_ratings(files, read_movies(files).movie_id)
     split, _ = leave_latest_out(ratings.columns.chosen(ratings.columns.rating >= 4))
     task, recipe = split.task("test"), Recipe(factors=8, iterations=3)
-    champion, again = (starts.scores(task, recipe, 3) for _ in range(2))
+    champion, again = (repeated_fits.scores(task, recipe, 3, als.fit) for _ in range(2))
     assert lead(again - champion) == Interval(0.0, 0.0, 0.0)
     assert not _improves(again - champion)
     shuffled = []
-    for place in range(3):
-        factors = als.fit(task.train, replace(recipe, seed=recipe.seed + place))
-        factors = replace(factors, movies=np.random.default_rng(place).permutation(factors.movies))
+    for number in range(3):
+        factors = als.fit(task.train, replace(recipe, seed=recipe.seed + number))
+        factors = replace(factors, movies=np.random.default_rng(number).permutation(factors.movies))
         shuffled.append(metrics.score(rank(task, factors, recipe, 10).items, task.held_out.stars, 10).ndcg)
     assert not _improves(np.column_stack(shuffled) - champion)

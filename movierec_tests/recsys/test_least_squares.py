@@ -98,6 +98,6 @@ def test_equations_without_a_single_solution_are_an_error(way: Way) -> None:
 def test_few_interactions_are_solved_one_by_one_and_many_together(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, _ = drawn(1, 40, 50, 6, 20.0)
     for way in ("direct", "iterative"):
-        monkeypatch.setattr(least_squares, way, lambda *given, way=way: (way, *given))
+        monkeypatch.setattr(least_squares, way, lambda *given, way=way, **threads: (way, *given))
     found: list[object] = [least_squares.solver(vectors, 1.0, entries) for entries in (1, 50, 51)]
     assert found == [(way, vectors, 1.0) for way in ("direct", "direct", "iterative")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import optuna
 import pytest
 
 from movierec_assets.ratings import RatingColumns
-from movierec_assets.recsys.als import Confidence, FoldIn, Recipe
+from movierec_assets.recsys.als import Confidence, FoldIn, Recipe, fit
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.search import Budget, Exam, Found, Space, Trial, search
+from movierec_assets.recsys.search import Budget, Found, SearchObjective, Space, Trial, search
 from movierec_assets.recsys.split import Split, leave_latest_out, strong_generalization
 
 PLENTY = 1e9
@@ -40,8 +41,8 @@ def split() -> Split:
 
 
 @pytest.fixture(scope="module")
-def exam(split: Split) -> Exam:
-    return Exam.latest(split.train, split.validation)
+def objective(split: Split) -> SearchObjective:
+    return SearchObjective.latest(split.train, split.validation)
 
 
 def pairs(part: Interactions) -> set[tuple[int, int]]:
@@ -49,94 +50,101 @@ def pairs(part: Interactions) -> set[tuple[int, int]]:
     return set(zip(users.tolist(), movies.tolist(), strict=True))
 
 
-def marks_of(found: Found) -> list[float | None]:
+def values_of(found: Found) -> list[float | None]:
     return [trial.value for trial in found.trials]
 
 
-def test_what_an_exam_asks_for_is_neither_fitted_nor_folded_in(split: Split) -> None:
-    exam = Exam.latest(split.train, split.validation, moments=3)
-    assert len(exam.moments) == 3
-    for moment in exam.moments:
+def test_likes_to_find_are_neither_fitted_nor_folded_in(split: Split) -> None:
+    objective = SearchObjective.latest(split.train, split.validation, moments=3)
+    assert len(objective.moments) == 3
+    for moment in objective.moments:
         asked = {(int(moment.users[row]), movie) for row, movie in pairs(moment.held_out)}
-        told = {(int(moment.users[row]), movie) for row, movie in pairs(moment.histories)}
-        assert not asked & told
-        assert not asked & pairs(exam.train)
+        known = {(int(moment.users[row]), movie) for row, movie in pairs(moment.histories)}
+        assert not asked & known
+        assert not asked & pairs(objective.train)
         assert not asked & pairs(split.test)
-        assert not told & pairs(split.test)
+        assert not known & pairs(split.test)
 
 
-def test_each_moment_of_an_exam_is_earlier_than_the_one_before_it(split: Split) -> None:
-    exam = Exam.latest(split.train, split.validation, moments=3)
-    for later, earlier in zip(exam.moments, exam.moments[1:], strict=False):
+def test_each_moment_is_earlier_than_the_one_before_it(split: Split) -> None:
+    objective = SearchObjective.latest(split.train, split.validation, moments=3)
+    for later, earlier in zip(objective.moments, objective.moments[1:], strict=False):
         both = np.intersect1d(later.users, earlier.users)
         for user in both:
             when = [m.held_out.rows(np.flatnonzero(m.users == user)).rated_at.max() for m in (earlier, later)]
             assert when[0] < when[1]
 
 
-def test_an_exam_on_whole_users_is_fitted_without_them() -> None:
+def test_held_out_users_are_not_in_the_fit() -> None:
     split, _ = strong_generalization(RatingColumns.cast(*likes()), seed=3)
-    exam = Exam.strong(split)
-    assert (exam.train.per_user[exam.moments[0].users] == 0).all()
-    assert not pairs(exam.train) & pairs(split.test_target)
+    objective = SearchObjective.strong(split)
+    assert (objective.train.per_user[objective.moments[0].users] == 0).all()
+    assert not pairs(objective.train) & pairs(split.test_target)
 
 
-def test_the_built_in_recipe_is_the_first_to_be_tried(exam: Exam) -> None:
-    found = search(exam, space=SMALL, budget=Budget(2, PLENTY), built_in=BUILT_IN)
+def test_the_built_in_recipe_is_the_first_to_be_tried(objective: SearchObjective) -> None:
+    found = search(objective, fit, space=SMALL, budget=Budget(2, PLENTY), built_in=BUILT_IN)
     assert Recipe.from_dict({**found.trials[0].recipe, "seed": BUILT_IN.seed}) == BUILT_IN
 
 
-def test_the_same_seed_tries_the_same_recipes_and_finds_the_same_winner(exam: Exam) -> None:
-    first, second = (search(exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, seed=5) for _ in range(2))
+def test_the_same_seed_tries_the_same_recipes_and_finds_the_same_winner(objective: SearchObjective) -> None:
+    def searched(seed: int) -> Found:
+        return search(objective, fit, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, seed=seed)
+
+    first, second = searched(5), searched(5)
     assert [trial.recipe for trial in first.trials] == [trial.recipe for trial in second.trials]
-    # A fit whose sums come out in another order swaps a pair of near ties: that changes a mark by about 0.002.
-    assert marks_of(second) == pytest.approx(marks_of(first), abs=0.01)
+    # A fit whose sums come out in another order swaps a pair of near ties: that changes a value by about 0.002.
+    assert values_of(second) == pytest.approx(values_of(first), abs=0.01)
     assert second.best == first.best
-    other = search(exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, seed=6)
+    other = searched(6)
     assert [trial.recipe for trial in other.trials] != [trial.recipe for trial in first.trials]
 
 
-def test_a_search_that_was_interrupted_goes_on_with_the_trials_it_has(exam: Exam, tmp_path: Path) -> None:
+def test_an_interrupted_search_continues_with_its_trials(objective: SearchObjective, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'trials.db'}"
-    told: list[int] = []
+    trials: list[int] = []
 
     def crash(trial: Trial, best: float) -> None:
-        told.append(trial.number)
-        if len(told) == 3:
+        trials.append(trial.number)
+        if len(trials) == 3:
             raise ConnectionError("the machine went away")
 
-    with pytest.raises(ConnectionError):
-        search(
-            exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, storage=storage, name="s", progress=crash
+    def stored(progress: Callable[[Trial, float], None] | None = None) -> Found:
+        budget = Budget(6, PLENTY)
+        return search(
+            objective, fit, space=SMALL, budget=budget, built_in=BUILT_IN, storage=storage, name="s", progress=progress
         )
-    found = search(exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, storage=storage, name="s")
+
+    with pytest.raises(ConnectionError):
+        stored(crash)
+    found = stored()
     assert [trial.number for trial in found.trials] == list(range(6))
-    straight = search(exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN)
+    straight = search(objective, fit, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN)
     assert [trial.recipe for trial in found.trials] == [trial.recipe for trial in straight.trials]
-    again = search(exam, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, storage=storage, name="s")
+    again = stored()
     assert len(again.trials) == 6
     assert again.best == found.best
     assert again.lead.mean == pytest.approx(found.lead.mean, abs=0.01)
 
 
-def test_a_trial_that_was_killed_is_made_again(exam: Exam, tmp_path: Path) -> None:
+def test_a_trial_that_was_killed_is_made_again(objective: SearchObjective, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'trials.db'}"
-    search(exam, space=SMALL, budget=Budget(2, PLENTY), built_in=BUILT_IN, storage=storage, name="s")
+    search(objective, fit, space=SMALL, budget=Budget(2, PLENTY), built_in=BUILT_IN, storage=storage, name="s")
     killed = optuna.load_study(study_name="s", storage=storage).ask()
-    found = search(exam, space=SMALL, budget=Budget(5, PLENTY), built_in=BUILT_IN, storage=storage, name="s")
+    found = search(objective, fit, space=SMALL, budget=Budget(5, PLENTY), built_in=BUILT_IN, storage=storage, name="s")
     assert [trial.state for trial in found.trials].count("fail") == 1
     assert found.trials[killed.number].state == "fail"
-    straight = search(exam, space=SMALL, budget=Budget(5, PLENTY), built_in=BUILT_IN)
+    straight = search(objective, fit, space=SMALL, budget=Budget(5, PLENTY), built_in=BUILT_IN)
     made = [trial.recipe for trial in found.trials if trial.state != "fail"]
     assert made == [trial.recipe for trial in straight.trials]
 
 
-def test_a_space_without_the_built_in_recipe_is_searched_without_it(exam: Exam) -> None:
-    found = search(exam, space=replace(SMALL, factors=(5,)), budget=Budget(2, PLENTY), built_in=BUILT_IN)
+def test_a_space_without_the_built_in_recipe_is_searched_without_it(objective: SearchObjective) -> None:
+    found = search(objective, fit, space=replace(SMALL, factors=(5,)), budget=Budget(2, PLENTY), built_in=BUILT_IN)
     assert {trial.recipe["factors"] for trial in found.trials} == {5}
 
 
-def test_a_recipe_that_is_no_better_beyond_chance_does_not_replace_the_built_in_one(exam: Exam) -> None:
+def test_a_recipe_that_is_no_better_beyond_chance_does_not_replace_the_built_in_one(objective: SearchObjective) -> None:
     only = Space(
         confidence=("binary",),
         alpha=(5.0, 5.0),
@@ -147,24 +155,26 @@ def test_a_recipe_that_is_no_better_beyond_chance_does_not_replace_the_built_in_
         fold_in_boost=(3.0, 3.0),
         fold_in_tau=(10.0, 10.0),
     )
-    found = search(exam, space=only, budget=Budget(3, PLENTY), built_in=BUILT_IN)
+    found = search(objective, fit, space=only, budget=Budget(3, PLENTY), built_in=BUILT_IN)
     assert found.recipe == BUILT_IN
     assert (found.lead.low, found.lead.high) == (0.0, 0.0)
 
 
-def test_a_clearly_better_recipe_replaces_the_built_in_one(exam: Exam) -> None:
+def test_a_clearly_better_recipe_replaces_the_built_in_one(objective: SearchObjective) -> None:
     hopeless = Recipe(alpha=0.5, regularization=1e6, factors=4, iterations=1, fold_in=FoldIn(0.03, 0.5, 2.0))
-    found = search(exam, space=SMALL, budget=Budget(10, PLENTY), built_in=hopeless)
+    found = search(objective, fit, space=SMALL, budget=Budget(10, PLENTY), built_in=hopeless)
     assert found.lead.low > 0
     assert found.recipe == found.best != hopeless
-    assert exam.take(found.recipe)[exam.moments[0].users].mean() > exam.take(hopeless)[exam.moments[0].users].mean()
+    users = objective.moments[0].users
+    better, worse = (objective.fit_and_score(recipe, fit)[users].mean() for recipe in (found.recipe, hopeless))
+    assert better > worse
 
 
-def test_users_outside_the_exam_have_no_mark(exam: Exam) -> None:
-    mark = exam.take(BUILT_IN)
-    asked = np.unique(np.concatenate([moment.users for moment in exam.moments]))
-    assert np.array_equal(np.flatnonzero(~np.isnan(mark)), asked)
-    assert ((mark[asked] >= 0) & (mark[asked] <= 1 + 1e-9)).all()
+def test_users_who_are_not_scored_have_no_score(objective: SearchObjective) -> None:
+    score = objective.fit_and_score(BUILT_IN, fit)
+    asked = np.unique(np.concatenate([moment.users for moment in objective.moments]))
+    assert np.array_equal(np.flatnonzero(~np.isnan(score)), asked)
+    assert ((score[asked] >= 0) & (score[asked] <= 1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize("budget", [(0, 10.0), (5, 0.0), (-1, 10.0), (5, float("nan"))])
@@ -192,7 +202,7 @@ def test_an_empty_validation_part_is_a_clear_error(split: Split) -> None:
     none = np.array([], dtype=np.int64)
     empty = Interactions.from_triplets(none, none, none.astype(float), none, split.train.shape)
     with pytest.raises(RecsysError, match="nothing to choose a recipe on"):
-        Exam.latest(split.train, empty)
+        SearchObjective.latest(split.train, empty)
 
 
 def test_bm25_counts_rare_movies_and_short_histories_for_more(split: Split) -> None:

@@ -74,7 +74,6 @@ def test_the_scored_users_are_those_of_a_plain_count(drawn: Ratings) -> None:
     train, validation, test = plain_split(rows)
     assert ids.user_ids[split.evaluated_users("validation")].tolist() == plain_evaluated(train, validation)
     assert ids.user_ids[split.evaluated_users("test")].tolist() == plain_evaluated(train | validation, test)
-    assert split.evaluated_users("test", split.before("test")).tolist() == split.evaluated_users("test").tolist()
 
 
 @settings(deadline=None)

@@ -13,14 +13,14 @@ from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.host.evaluation import read_positives
 from movierec_assets.ratings import RatingColumns
-from movierec_assets.recsys import starts
+from movierec_assets.recsys import repeated_fits
 from movierec_assets.recsys.promotion import IMPROVEMENT_MARGIN
 from movierec_assets.recsys.recipe import Recipe
 from movierec_tests.benchmarks import gate, gate_report
 from movierec_tests.benchmarks.command import bench
 from movierec_tests.benchmarks.gate import ALIKE, HARDLY_DIFFERENT, LEADS, MORE_DATA, OTHER_SEED, UNLIKE, Pool, Power
 
-FEW, MANY = starts.MOST_LIKES, starts.MOST_LIKES + 1
+FEW, MANY = repeated_fits.MAX_LIKES, repeated_fits.MAX_LIKES + 1
 
 
 def made_up(users: int, fits: int, of_fits: float, of_both: float, seed: int = 1) -> np.ndarray:
@@ -70,10 +70,10 @@ def test_a_lead_that_is_planted_is_as_large_as_it_says(pool: Pool) -> None:
 
 def test_comparisons_of_many_likes_have_few_fits_and_the_bound(pool: Pool) -> None:
     found = gate.from_pool(pool, "large", likes=MANY, margin=IMPROVEMENT_MARGIN, repeats=5)
-    assert (found.starts, found.refit, found.scored) == (starts.STARTS_OF_DEAR, False, 300)
+    assert (found.starts, found.refit, found.scored) == (repeated_fits.FITS_OF_LARGE_DATA, False, 300)
     assert [rate.situation for rate in found.rates] == [HARDLY_DIFFERENT, OTHER_SEED]
     text = gate_report.as_markdown(found)
-    assert f"{starts.STARTS_OF_DEAR} fits of each recipe" in text
+    assert f"{repeated_fits.FITS_OF_LARGE_DATA} fits of each recipe" in text
     assert "drawn from those that were made" in text
 
 
@@ -120,7 +120,7 @@ def test_every_repeat_leaves_out_other_users_and_gets_later_likes(positives: Rat
 
 @pytest.mark.slow
 def test_every_situation_is_measured_with_real_fits(positives: RatingColumns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "_POOL", 2 * starts.STARTS)
+    monkeypatch.setattr(gate, "_POOL", 2 * repeated_fits.FITS)
     told: list[str] = []
     found = gate.measure(
         positives,

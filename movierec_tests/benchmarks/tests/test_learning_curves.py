@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from movierec_assets.recsys import warm_start
+from movierec_assets.recsys import als, warm_start
 from movierec_assets.recsys.als import Factors, Recipe
+from movierec_assets.recsys.engine import Fit
 from movierec_assets.recsys.interactions import FloatArray, IdMaps
-from movierec_assets.recsys.lineage import Course
 from movierec_assets.recsys.split import Task
-from movierec_assets.recsys.warm_start import fit_and_watch, matched
+from movierec_assets.recsys.training_state import LearningCurve
+from movierec_assets.recsys.warm_start import fit_and_score, matched
 from movierec_tests.benchmarks import learning_curves
 from movierec_tests.benchmarks.learning_curves import Courses, compare
 from movierec_tests.recsys.test_warm_start import RECIPE, Columns, columns, three_trainings
@@ -24,30 +25,32 @@ def test_the_last_training_is_repeated_beside_a_cold_one_where_it_went_on(
     columns: Columns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # How good a real fit is to the last digit, and so when it stops, is the processor's matter.
-    monkeypatch.setattr(warm_start, "LOST", 0.5)
+    monkeypatch.setattr(warm_start, "MAX_NDCG_LOSS", 0.5)
     split, ids, (first, before, last) = three_trainings(columns)
-    assert before.trained is not None
-    task, begin = split.task("validation"), matched(before, before.trained, ids, RECIPE)
+    assert before.validation is not None
+    task, begin = split.task("validation"), matched(before, before.validation, ids, RECIPE)
     watched: list[tuple[float, ...]] = []
 
-    def watch(given: Task, of: IdMaps, recipe: Recipe, start: FloatArray, *, most: int) -> tuple[Factors, Course]:
+    def watch(
+        given: Task, of: IdMaps, recipe: Recipe, start: FloatArray, fit: Fit, *, max_users: int
+    ) -> tuple[Factors, LearningCurve]:
         assert given.train.fingerprint() == task.train.fingerprint()
         assert given.held_out.fingerprint() == task.held_out.fingerprint()
-        assert (of, recipe, most) == (ids, RECIPE, len(task.users))
+        assert (of, recipe, max_users) == (ids, RECIPE, len(task.users))
         assert np.array_equal(start, begin)
-        fitted, course = fit_and_watch(given, of, recipe, start, most=most)
-        watched.append(course.ndcg)
-        return fitted, course
+        fitted, curve = fit_and_score(given, of, recipe, start, fit, max_users=max_users)
+        watched.append(curve.ndcg)
+        return fitted, curve
 
-    monkeypatch.setattr(learning_curves, "fit_and_watch", watch)
+    monkeypatch.setattr(learning_curves, "fit_and_score", watch)
     found = compare(split, ids, RECIPE, before, last)
     assert found is not None
     assert [tuple(found.warm)] == watched
-    _, cold = fit_and_watch(task, ids, RECIPE, None)
+    _, cold = fit_and_score(task, ids, RECIPE, None, als.fit)
     assert found.cold == pytest.approx(cold.ndcg[-1], abs=0.01)
     assert found.cold_iterations == RECIPE.iterations
     assert compare(split, ids, RECIPE, first, before) is None  # the first training makes no such fit
-    assert compare(split, ids, RECIPE, before, replace(last, in_a_row=0)) is None
+    assert compare(split, ids, RECIPE, before, replace(last, warm_in_a_row=0)) is None
 
 
 def test_as_good_as_cold_is_counted_in_iterations() -> None:

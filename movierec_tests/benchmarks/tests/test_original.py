@@ -126,7 +126,7 @@ def test_the_whole_recipe_is_as_good_as_the_baseline(database: Database, tmp_pat
     liked = ratings[ratings["rating"] >= 4]
     split, _ = leave_latest_out(RatingColumns.of(liked))
     history = split.before("test")
-    users = split.evaluated_users("test", history)
+    users = split.evaluated_users("test")
     assert found.users == len(users)
     lists = [original_recipe(history, history.rows(users), 10, seed, users) for seed in (1, 2, 3)]
     baseline = [metrics.score(each.items, split.test.stars[users], 10).ndcg.mean() for each in lists]

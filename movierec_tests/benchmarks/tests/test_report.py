@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from movierec_assets.recsys.experiment import EASE, MODEL, ORIGINAL
+from movierec_assets.recsys.rankers import EASE, MODEL, ORIGINAL
 from movierec_tests.benchmarks import report
 from movierec_tests.benchmarks.quality import METRICS, Quality, summarize
 from movierec_tests.benchmarks.tests.figures import COURSES, DAYS, bench, measured

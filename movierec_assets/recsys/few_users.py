@@ -1,10 +1,11 @@
-"""Why few users can be scored: they like too little, or at too few different times.
+"""Why few users can be scored: they have too few likes, or likes at too few different times.
 
-Belongs here: telling the two apart, in words. Who is scored is decided in `split`.
+Belongs here: telling the two causes apart, in text for people. Does not: which users are scored (`split`).
 """
 
 from __future__ import annotations
 
+from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.split import MIN_POSITIVES_TO_HOLD_OUT, MIN_TRAIN_TO_EVALUATE
 
@@ -12,6 +13,13 @@ _GET_TIMES = (
     "Where times are equal, nothing is earlier than anything. Load ratings with the time at which each was made. "
     "`movierec evaluate --protocol strong-generalization` scores a recipe without times."
 )
+
+
+def nobody_to_score(earlier: Interactions, held_out: Interactions) -> RecsysError:
+    """The error to raise when no user can be scored; the parameters are those of `why_few`."""
+    return RecsysError(
+        f"No user can be scored: nobody has enough likes before the held-out ones. {why_few(earlier, held_out)}"
+    )
 
 
 def why_few(earlier: Interactions, held_out: Interactions) -> str:
@@ -28,10 +36,10 @@ def why_few(earlier: Interactions, held_out: Interactions) -> str:
     enough = likes >= MIN_POSITIVES_TO_HOLD_OUT
     tied = enough & (earlier.per_user < MIN_TRAIN_TO_EVALUATE)
     at_once = int((enough & (earlier.per_user == 0)).sum())
-    told = f"{int(enough.sum()):,} of {len(likes):,} users have {MIN_POSITIVES_TO_HOLD_OUT} likes or more."
+    found = f"{int(enough.sum()):,} of {len(likes):,} users have {MIN_POSITIVES_TO_HOLD_OUT} likes or more."
     if not tied.any():
-        return f"{told} Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."
+        return f"{found} Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."
     return (
-        f"{told} {int(tied.sum()):,} of them have fewer than {MIN_TRAIN_TO_EVALUATE} likes before their latest ones, "
+        f"{found} {int(tied.sum()):,} of them have fewer than {MIN_TRAIN_TO_EVALUATE} likes before their latest ones, "
         f"because many of their likes are of one time; {at_once:,} have all their likes at one time. {_GET_TIMES}"
     )

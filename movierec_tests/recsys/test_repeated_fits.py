@@ -1,4 +1,4 @@
-"""Claims about fits from several start values: which they are, when they are made, and what stands in for them."""
+"""Claims about fits from several start values: their seeds, their number, and the bound that replaces them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from movierec_assets.ratings import RatingColumns
-from movierec_assets.recsys import als, metrics, starts
+from movierec_assets.recsys import als, metrics, repeated_fits
 from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.experiment import rank
+from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Task, leave_latest_out
 
 RECIPE = Recipe(factors=4, iterations=2, seed=7)
@@ -28,45 +28,45 @@ def task() -> Task:
 
 
 def test_starts_are_the_seeds_from_the_recipes_own_on(task: Task) -> None:
-    found = starts.scores(task, RECIPE, 3)
+    found = repeated_fits.scores(task, RECIPE, 3, als.fit)
     assert found.shape == (len(task.users), 3)
-    for place, seed in enumerate((7, 8, 9)):
+    for number, seed in enumerate((7, 8, 9)):
         each = replace(RECIPE, seed=seed)
         lists = rank(task, als.fit(task.train, each), each, 10)
-        assert np.array_equal(found[:, place], metrics.score(lists.items, task.held_out.stars, 10).ndcg)
+        assert np.array_equal(found[:, number], metrics.score(lists.items, task.held_out.stars, 10).ndcg)
 
 
 def test_scores_that_are_known_are_not_made_again(task: Task) -> None:
     known = np.full(len(task.users), 0.5)
-    found = starts.scores(task, RECIPE, 2, known=known)
+    found = repeated_fits.scores(task, RECIPE, 2, als.fit, known=known)
     assert np.array_equal(found[:, 0], known)
-    assert np.array_equal(found[:, 1], starts.scores(task, replace(RECIPE, seed=8), 1)[:, 0])
+    assert np.array_equal(found[:, 1], repeated_fits.scores(task, replace(RECIPE, seed=8), 1, als.fit)[:, 0])
 
 
 def test_progress_counts_fits(task: Task) -> None:
-    told: list[tuple[int, int]] = []
-    starts.scores(task, RECIPE, 2, progress=lambda *done: told.append(done))
-    assert told == [(1, 2), (2, 2)]
+    reported: list[tuple[int, int]] = []
+    repeated_fits.scores(task, RECIPE, 2, als.fit, progress=lambda *done: reported.append(done))
+    assert reported == [(1, 2), (2, 2)]
 
 
 def test_no_start_and_scores_of_others_are_errors(task: Task) -> None:
     with pytest.raises(RecsysError, match="at least one"):
-        starts.scores(task, RECIPE, 0)
+        repeated_fits.scores(task, RECIPE, 0, als.fit)
     with pytest.raises(RecsysError, match=r"\(3,\)"):
-        starts.scores(task, RECIPE, 2, known=np.zeros(3))
+        repeated_fits.scores(task, RECIPE, 2, als.fit, known=np.zeros(3))
 
 
-def test_dear_fits_are_repeated_less_often() -> None:
-    assert starts.starts_for(starts.MOST_LIKES) == starts.STARTS
-    assert starts.starts_for(starts.MOST_LIKES + 1) == starts.STARTS_OF_DEAR
+def test_fits_of_large_data_are_repeated_less_often() -> None:
+    assert repeated_fits.number_of_fits(repeated_fits.MAX_LIKES) == repeated_fits.FITS
+    assert repeated_fits.number_of_fits(repeated_fits.MAX_LIKES + 1) == repeated_fits.FITS_OF_LARGE_DATA
 
 
-def test_the_spread_is_what_is_seen_and_a_bound_for_few_fits() -> None:
+def test_the_spread_is_measured_and_a_bound_for_few_fits() -> None:
     differences = np.random.default_rng(1).random((50, 3))
-    seen = starts.spread(differences, 0.1)
+    seen = repeated_fits.spread(differences, 0.1)
     assert seen.deviation == pytest.approx(differences.mean(axis=0).std(ddof=1))
     assert (seen.freedom, seen.source) == (2, "3 pairs of fits")
-    for fits in (1, starts.STARTS_OF_DEAR):
-        bound = starts.spread(differences[:, :fits], 0.1)
-        assert bound.deviation == pytest.approx(starts.BOUND * 0.1)
+    for fits in (1, repeated_fits.FITS_OF_LARGE_DATA):
+        bound = repeated_fits.spread(differences[:, :fits], 0.1)
+        assert bound.deviation == pytest.approx(repeated_fits.BOUND * 0.1)
         assert "bound" in bound.source

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from movierec_assets.ratings import RatingColumns
+from movierec_assets.recsys.als import implicit_engine
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.experiment import run
-from movierec_assets.recsys.search import Budget, Exam
-from movierec_assets.recsys.shortage import why_few
+from movierec_assets.recsys.few_users import why_few
+from movierec_assets.recsys.search import Budget, SearchObjective
 from movierec_assets.recsys.split import leave_latest_out
 
 USERS, LIKES = np.repeat(np.arange(1, 13), 6), np.tile(np.arange(1, 7), 12)
@@ -21,13 +22,13 @@ def _split(rated_at: np.ndarray) -> RatingColumns:
 
 def test_equal_times_are_named_as_the_reason_and_more_ratings_not_as_the_remedy() -> None:
     split, _ = leave_latest_out(_split(np.full(len(USERS), 10**9)))
-    told = why_few(split.before("test"), split.test)
-    assert told.startswith(
+    found = why_few(split.before("test"), split.test)
+    assert found.startswith(
         "12 of 12 users have 5 likes or more. 12 of them have fewer than 4 likes before their latest"
     )
-    assert "12 have all their likes at one time" in told
-    assert "with the time at which each was made" in told
-    assert "more ratings" not in told
+    assert "12 have all their likes at one time" in found
+    assert "with the time at which each was made" in found
+    assert "more ratings" not in found
 
 
 def test_likes_of_which_many_are_of_the_latest_time_are_counted_apart() -> None:
@@ -39,16 +40,16 @@ def test_likes_of_which_many_are_of_the_latest_time_are_counted_apart() -> None:
 def test_few_likes_ask_for_more() -> None:
     few = LIKES <= 4
     split, _ = leave_latest_out(_split(10**9 + LIKES).chosen(few))
-    told = why_few(split.before("test"), split.test)
-    assert told == "0 of 12 users have 5 likes or more. Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."
+    found = why_few(split.before("test"), split.test)
+    assert found == "0 of 12 users have 5 likes or more. Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."
 
 
 def test_an_experiment_and_a_search_on_equal_times_say_so() -> None:
     columns = _split(np.full(len(USERS), 10**9))
     with pytest.raises(RecsysError, match=r"No user can be scored.*nothing is earlier than anything"):
-        run(columns)
+        run(columns, fit=implicit_engine())
     with pytest.raises(RecsysError, match=r"nothing to choose a recipe on.*No user has likes at two different times"):
-        run(columns, budget=Budget(1, 1.0))
+        run(columns, fit=implicit_engine(), budget=Budget(1, 1.0))
     late = leave_latest_out(_split(np.where(LIKES == 6, 10**9 + 90, 10**9 + 50)))[0]
     with pytest.raises(RecsysError, match=r"12 of 12 users have 5 likes or more\. 12 of them"):
-        Exam.latest(late.train, late.validation)
+        SearchObjective.latest(late.train, late.validation)

@@ -1,0 +1,8 @@
+"""Names of the rankers in reports.
+
+Belongs here: names only, so that whoever shows them need not load the rankers (`baselines`).
+"""
+
+MODEL = "als"
+"""The recipe that is reported on: the challenger's, or the one that a search found."""
+POPULARITY, ITEM_KNN, ORIGINAL, EASE = "popularity", "item-kNN", "original recipe", "EASE"

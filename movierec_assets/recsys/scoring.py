@@ -1,0 +1,68 @@
+"""Lists and scores of a fit for the users of a task.
+
+Belongs here: folding users in, ranking for them and scoring the lists, in this order. Does not: each of the three
+(`als`, `ranking`, `metrics`).
+"""
+
+from __future__ import annotations
+
+from movierec_assets.progress import Progress
+from movierec_assets.recsys import als, metrics, ranking
+from movierec_assets.recsys.batches import BATCH_BYTES, stage
+from movierec_assets.recsys.engine import Factors
+from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.split import Task
+from movierec_assets.recsys.threads import ALL_CORES
+
+
+def rank(
+    task: Task,
+    factors: Factors,
+    recipe: Recipe,
+    k: int,
+    *,
+    batch_bytes: int = BATCH_BYTES,
+    threads: int = ALL_CORES,
+    progress: Progress | None = None,
+) -> TopK:
+    """Lists of a fit for the scored users of a task, folded in from their histories.
+
+    Parameters
+    ----------
+    task : Task
+    factors : Factors
+    recipe : Recipe
+    k : int
+    batch_bytes, threads, progress
+        As for `ranking.recommend`. Progress counts each user twice: once for the vector and once for the list.
+
+    Returns
+    -------
+    TopK, shape (n_users, k)
+    """
+    vectors = als.fold_in(
+        factors.movies,
+        task.histories,
+        recipe,
+        factors.confidence,
+        batch_bytes=batch_bytes,
+        threads=threads,
+        progress=stage(progress, 0, 2),
+    )
+    return ranking.recommend(
+        vectors,
+        factors.movies,
+        task.histories.stars,
+        k,
+        batch_bytes=batch_bytes,
+        threads=threads,
+        progress=stage(progress, 1, 2),
+    )
+
+
+def ndcg(task: Task, factors: Factors, recipe: Recipe, k: int, *, batch_bytes: int = BATCH_BYTES) -> FloatArray:
+    """NDCG@k of each scored user of a task, shape (n_users,); `batch_bytes` is as for `rank`."""
+    lists = rank(task, factors, recipe, k, batch_bytes=batch_bytes)
+    return metrics.score(lists.items, task.held_out.stars, k).ndcg
