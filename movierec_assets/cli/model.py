@@ -140,7 +140,7 @@ def _models() -> Iterator[ModelVersions]:
 
 def _follow(models: ModelVersions, record: Record, reason: str, publish: bool) -> None:
     """Print which version is the champion, and write its recommendations."""
-    from movierec_assets.cli.run_progress import show_run
+    from movierec_assets.cli.run_progress import run_lines
 
     console = console_for_people()
     before = f", instead of {record.previous}" if record.previous else ""
@@ -157,5 +157,6 @@ def _follow(models: ModelVersions, record: Record, reason: str, publish: bool) -
     if not publish:
         console.print("[dim]The tables follow by the sensor of `movierec up`, or `movierec run --job publish`.[/]")
         return
-    models.publish(record, lambda job: show_run(job, models.settings, console))
+    with run_lines(console) as listener:
+        models.publish(record, listener)
     console.print(f"The recommendations are version {record.version}'s.")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
 from movierec_assets.host import CommandError
-from movierec_assets.host.run import Report
+from movierec_assets.host.listeners import RunListener
+from movierec_assets.host.run import run_job
 from movierec_assets.models.decisions import Hold, Loss, OtherData, Promotions, Record
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import Version
@@ -164,14 +164,14 @@ class ModelVersions:
         """The data of a promoted version and the loaded data when they differ."""
         return self.promotions.other_data(self.registry.version(record.version))
 
-    def publish(self, record: Record, run: Callable[[str], Report]) -> None:
+    def publish(self, record: Record, listener: RunListener) -> None:
         """Write the serving tables of a new champion, in a Dagster run.
 
         Parameters
         ----------
         record : Record
-        run : callable
-            Runs the job of a name.
+        listener : RunListener
+            Receives the events of the run.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class ModelVersions:
 
         with DagsterInstance.get() as instance:
             instance.report_runless_asset_event(champion_event(record, self.promotions))
-        report = run("publish")
+        report = run_job("publish", self.settings, listener)
         if not report.succeeded:
             why = "\n".join(report.failures)
             raise CommandError(
