@@ -21,7 +21,7 @@ from movierec_assets.defs.provenance import require_one_split
 from movierec_assets.models.challenger import Challenger
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.package import log_version
-from movierec_assets.models.predecessor import log_legacy, predecessor_of, to_go_on_from
+from movierec_assets.models.predecessor import log_legacy, predecessor_of, training_to_continue
 from movierec_assets.models.recipes import ChosenRecipe
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import (
@@ -136,7 +136,7 @@ class TrainingData:
         """The champion's training, to go on from; None when that is switched off or the data is the same."""
         if champion is None or not get_settings().warm_start or not has_changed(champion, self.fingerprint):
             return None
-        return to_go_on_from(versions, promotions, champion)
+        return training_to_continue(versions, promotions, champion)
 
 
 def has_changed(version: Version, fingerprint: str) -> bool:

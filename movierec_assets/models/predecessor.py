@@ -1,7 +1,7 @@
-"""The training that the next one goes on from, kept beside the model in MLflow.
+"""The training state that the next training continues, as an artifact in MLflow.
 
-Belongs here: writing and reading `recsys.warm_start.Legacy` as an artifact of the run that made a version. Whether it
-is used is decided in `recsys.warm_start`.
+Belongs here: writing the state to the run of a version and reading it, and which versions the next training continues.
+Does not: whether a state is used (`recsys.warm_start`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def log_legacy(mlflow: Any, legacy: Legacy) -> None:
-    """Keep what the next training needs with the active MLflow run."""
+    """Log the training state to the active MLflow run."""
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
         path = Path(scratch) / LEGACY_FILE
         with path.open("wb") as file:
@@ -37,7 +37,7 @@ def log_legacy(mlflow: Any, legacy: Legacy) -> None:
 
 
 def predecessor_of(registry: ModelRegistry, version: Version) -> Predecessor | None:
-    """The training that made a version; None when its run kept nothing to go on from, or that is damaged."""
+    """The training of a version; None when its run has no training state, or the file is damaged."""
     if not any(item.path == LEGACY_FILE for item in registry.client.list_artifacts(version.run_id)):
         return None
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
@@ -53,9 +53,9 @@ def predecessor_of(registry: ModelRegistry, version: Version) -> Predecessor | N
 
 
 def kept_after(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Version | None:
-    """The latest version after the champion with its recipe, dataset and kind of likes, if it was kept: not promoted.
+    """The latest version after the champion with its recipe, dataset and kind of likes, when it was not promoted.
 
-    None where there is none, and where it was rejected by a check, or promoted and rolled back.
+    None where there is no such version, and where a check rejected it or it was promoted and rolled back.
     """
 
     def alike(version: Version) -> bool:
@@ -73,13 +73,13 @@ def kept_after(registry: ModelRegistry, promotions: Promotions, champion: Versio
     return latest if decisions and all(each.outcome == "kept" for each in decisions) else None
 
 
-def to_go_on_from(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Predecessor | None:
-    """The champion's training, and that of the challenger that was kept since; None when the champion left nothing."""
+def training_to_continue(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Predecessor | None:
+    """The training of the champion, with that of the latest kept challenger; None when the champion has no state."""
     before = predecessor_of(registry, champion)
     kept = None if before is None else kept_after(registry, promotions, champion)
     if before is None or kept is None:
         return before
     try:
         return replace(before, kept=predecessor_of(registry, kept))
-    except (OSError, VersionFilesError):  # its files are gone: nothing that is served
+    except (OSError, VersionFilesError):  # its files are gone, and it is not the version that is served
         return before

@@ -1,4 +1,4 @@
-"""Which trainings the next one goes on from: the champion's, and that of a challenger that was kept since."""
+"""The trainings that the next one continues: the champion's, and that of a challenger that was kept since."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from movierec_assets.models.predecessor import kept_after, log_legacy, to_go_on_from
+from movierec_assets.models.predecessor import kept_after, log_legacy, training_to_continue
 from movierec_assets.models.version import MODEL_NAME
 from movierec_assets.recsys.lineage import Legacy
 from movierec_assets.recsys.promotion import Decision
@@ -23,7 +23,7 @@ REJECTED = Decision(False, "rejected", "A check failed.")
 def _version(
     platform: Platform, dataset: DatasetRef, decision: Decision | None, *, seed: int = 1, threshold: float = 4.0
 ) -> int:
-    """A version with what its training leaves; its number is in `in_a_row`."""
+    """A version with a training state, whose `in_a_row` is its number."""
     number = register(platform, dataset=dataset, threshold=threshold, seed=seed)
     nobody, pairs, factors = np.empty(0, np.int64), np.empty((0, 2), np.int64), np.zeros((0, 4), np.float32)
     legacy = Legacy(nobody, factors, factors, None, pairs, pairs, nobody, nobody, nobody, pairs, None, number)
@@ -48,8 +48,8 @@ def test_the_latest_version_like_the_champion_counts_if_it_was_kept(platform: Pl
     second = _version(platform, dataset, KEPT)
     _version(platform, dataset, KEPT, seed=2)
     _version(platform, dataset, KEPT, threshold=3.0)
-    assert kept() == second, "another recipe and another kind of likes are not looked at"
-    found = to_go_on_from(registry, promotions, champion)
+    assert kept() == second, "another recipe and another kind of likes do not count"
+    found = training_to_continue(registry, promotions, champion)
     assert found is not None
     assert found.kept is not None
     assert (found.legacy.in_a_row, found.kept.legacy.in_a_row) == (champion.number, second)
