@@ -1,4 +1,4 @@
-"""Which trainings the next one goes on from: the champion's, and that of a challenger that was kept since."""
+"""The trainings that the next one continues: the champion's, and that of a challenger that was kept since."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REJECTED = Decision(False, "rejected", "A check failed.")
 def _version(
     platform: Platform, dataset: DatasetRef, decision: Decision | None, *, seed: int = 1, threshold: float = 4.0
 ) -> int:
-    """A version with what its training leaves; its number is in `warm_in_a_row`."""
+    """A version with a training state, whose `warm_in_a_row` is its number."""
     number = register(platform, dataset=dataset, threshold=threshold, seed=seed)
     nobody, pairs, factors = np.empty(0, np.int64), np.empty((0, 2), np.int64), np.zeros((0, 4), np.float32)
     known = KnownLikes(pairs, nobody)
@@ -49,7 +49,7 @@ def test_the_latest_version_like_the_champion_counts_if_it_was_kept(platform: Pl
     second = _version(platform, dataset, KEPT)
     _version(platform, dataset, KEPT, seed=2)
     _version(platform, dataset, KEPT, threshold=3.0)
-    assert kept() == second, "another recipe and another kind of likes are not looked at"
+    assert kept() == second, "another recipe and another kind of likes do not count"
     found = training_to_continue(registry, promotions, champion)
     assert found is not None
     assert found.kept is not None
