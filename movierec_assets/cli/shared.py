@@ -77,7 +77,7 @@ def located_dataset(settings: Settings, console: Console) -> Located:
 
 def keep_loaded_dataset(settings: Settings, console: Console) -> None:
     """Choose the loaded dataset when no other is chosen, so that no sensor replaces it."""
-    from movierec_assets.datasets.demo import DEMO_NAME
+    from movierec_assets.datasets.generated import DEMO_NAME
     from movierec_assets.datasets.sources.find import present
     from movierec_assets.tables.database import Database
 

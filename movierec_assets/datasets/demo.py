@@ -16,6 +16,7 @@ import numpy as np
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.generated import (
+    DEMO_NAME,
     MOVIES_FILE,
     RATINGS_FILE,
     README_FILE,
@@ -28,9 +29,6 @@ from movierec_assets.datasets.generator.files import write_tables
 from movierec_assets.datasets.generator.films import Catalogue, Films
 from movierec_assets.datasets.generator.habits import Habits
 from movierec_assets.datasets.generator.simulation import Simulated, simulate
-
-DEMO_NAME = "demo"
-"""Name of the demo set wherever a dataset is named."""
 
 DEMO_VERSION = 2
 """Raise it when the catalogue or the simulation changes: older demo sets are then made again."""

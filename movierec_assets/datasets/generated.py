@@ -12,6 +12,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+DEMO_NAME = "demo"
+"""Name of the demo set wherever a dataset is named."""
+
 MOVIES_FILE = "movies.csv"
 RATINGS_FILE = "ratings.csv"
 README_FILE = "README.txt"

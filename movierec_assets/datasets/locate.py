@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.generated import DEMO_NAME
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.releases import DEFAULT_RELEASE, RELEASES, Release
 from movierec_assets.datasets.sources.find import Directory, Found, find, present, recognized
-
-DEMO = "demo"
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ def locate_dataset(
     if choice is None or not choice.strip():
         return _without_choice(data_dir, cache, make_demo, download)
     name = choice.strip()
-    if name == DEMO:
-        return Located(MovieLensFiles.at(make_demo()), DEMO, "demo: chosen by name, the embedded demo set.")
+    if name == DEMO_NAME:
+        return Located(MovieLensFiles.at(make_demo()), DEMO_NAME, "demo: chosen by name, the embedded demo set.")
     if name in RELEASES:
         return _release(RELEASES[name], data_dir, cache, download)
     path = Path(name).expanduser()
@@ -105,7 +104,7 @@ def _release(release: Release, data_dir: Path, cache: Path, download: Callable[[
         raise DatasetError(
             f"{release.name}: not in {data_dir}, and this command downloads nothing. Get it with "
             f"`movierec data download {release.name}`, or unpack {release.url} into {directory}, or choose "
-            f"--dataset {DEMO}."
+            f"--dataset {DEMO_NAME}."
         )
     found = find(download(release))
     return Located(found.open(cache), found.name, f"{release.name}: chosen by name, downloaded.")
@@ -132,8 +131,10 @@ def _without_choice(
         else:
             reason = f"{release.name}: no dataset was chosen and {data_dir} holds none, so it was downloaded."
             return Located(found.open(cache), found.name, reason)
-    reason = f"{DEMO}: no dataset was chosen, {data_dir} holds none, and {release.name} was not fetched: {why_not}."
-    return Located(MovieLensFiles.at(make_demo()), DEMO, reason)
+    reason = (
+        f"{DEMO_NAME}: no dataset was chosen, {data_dir} holds none, and {release.name} was not fetched: {why_not}."
+    )
+    return Located(MovieLensFiles.at(make_demo()), DEMO_NAME, reason)
 
 
 def datasets_in(data_dir: Path) -> list[Found]:
@@ -146,7 +147,7 @@ def datasets_in(data_dir: Path) -> list[Found]:
     paths = [
         path
         for path in data_dir.iterdir()
-        if path.name != DEMO and not path.name.startswith(".") and (path.is_dir() or _is_only_an_archive(path))
+        if path.name != DEMO_NAME and not path.name.startswith(".") and (path.is_dir() or _is_only_an_archive(path))
     ]
     own = recognized(Directory(data_dir))
     found = [*([own] if own else []), *filter(None, map(present, paths))]
@@ -164,7 +165,7 @@ def _nothing_named(name: str, data_dir: Path) -> DatasetError:
             f"{name}: no such directory or file. Name a directory or an archive that holds a dataset; `movierec data "
             "list` names the formats."
         )
-    options = sorted({*RELEASES, DEMO, *(found.name for found in datasets_in(data_dir))})
+    options = sorted({*RELEASES, DEMO_NAME, *(found.name for found in datasets_in(data_dir))})
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]}?" if close else ""
     return DatasetError(

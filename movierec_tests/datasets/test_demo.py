@@ -17,8 +17,9 @@ from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from movierec_assets.datasets.demo import DEMO_NAME, DEMO_VERSION, Film, load_catalogue, make_demo
+from movierec_assets.datasets.demo import DEMO_VERSION, Film, load_catalogue, make_demo
 from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.generated import DEMO_NAME
 from movierec_assets.datasets.generator.marginals import star_quotas
 
 MOVIELENS_GENRES = {
