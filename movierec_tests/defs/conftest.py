@@ -1,4 +1,4 @@
-"""One database for tests that need only tables, and one whole run for all claims about a run."""
+"""One database for tests that need only tables, and two runs of the graph for all claims about runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from dagster import ExecuteInProcessResult
 
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.tables.database import Database
-from movierec_tests.defs.harness import Platform, empty, own_databases, own_platform, run
+from movierec_tests.defs.harness import Platform, own_platform, run
+from movierec_tests.room_database import database, shared_database
+
+__all__ = ["database", "shared_database"]
 
 USERS = 120
 
@@ -27,20 +30,6 @@ class Ran:
     @property
     def database(self) -> Database:
         return self.platform.database
-
-
-@pytest.fixture(scope="package")
-def shared_database(server_url: str) -> Iterator[Database]:
-    """A ratings database for the tests of this room."""
-    with own_databases(server_url) as url:
-        yield Database(url)
-
-
-@pytest.fixture
-def database(shared_database: Database) -> Database:
-    """The room's database, emptied."""
-    empty(shared_database)
-    return shared_database
 
 
 @pytest.fixture(scope="package")

@@ -1,4 +1,4 @@
-"""What is drawn for the UI can be read."""
+"""Pictures for the UI are readable."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from movierec_assets.recsys.comparison import Interval
 
 NAMES = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
 RANKERS = {
-    ranker: {name: 0.3 / (place + 1) * (metric + 1) / 3 for metric, name in enumerate(NAMES)}
-    for place, ranker in enumerate(["als", "original recipe", "popularity", "item-kNN", "EASE", "champion"])
+    ranker: {name: 0.3 / (number + 1) * (metric + 1) / 3 for metric, name in enumerate(NAMES)}
+    for number, ranker in enumerate(["als", "original recipe", "popularity", "item-kNN", "EASE", "champion"])
 }
 
 
-def test_no_label_of_six_rankers_and_six_metrics_lies_on_another() -> None:
+def test_labels_of_six_rankers_and_six_metrics_do_not_overlap() -> None:
     figure = metric_panels(RANKERS, NAMES, "Held-out latest likes of 610 users")
     figure.canvas.draw()
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]

@@ -1,4 +1,4 @@
-"""Artefacts that do not belong together are refused by every consumer, with every mismatch."""
+"""Every consumer refuses artefacts that do not belong together, and its message lists every mismatch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IDS = pd.DataFrame({"axis": ["user", "movie"], "position": [0, 0], "id": [7, 9]}
 PARTS: dict[str, Any] = dict(zip(SPLIT_PARTS, (_part(0), _part(1), _part(2), IDS), strict=True))
 
 
-def _tell(instance: DagsterInstance, split: str, **parts: Any) -> None:
+def _record(instance: DagsterInstance, split: str, **parts: Any) -> None:
     for name, part in parts.items():
         found: dict[str, Any] = {FINGERPRINT: fingerprint(part), SPLIT: split, "made_from": {"ratings": "abc"}}
         instance.report_runless_asset_event(AssetMaterialization(name, metadata=found))
@@ -43,15 +43,15 @@ def _split() -> str:
     return joint_of({name: fingerprint(part) for name, part in PARTS.items()})
 
 
-def test_parts_of_one_split_are_let_through_with_what_they_were_made_from(instance: DagsterInstance) -> None:
-    _tell(instance, _split(), **PARTS)
+def test_parts_of_one_split_pass_with_the_data_they_were_made_from(instance: DagsterInstance) -> None:
+    _record(instance, _split(), **PARTS)
     assert require_one_split(instance, "als_model", **PARTS) == (_split(), {"ratings": "abc"})
     two = {name: PARTS[name] for name in SPLIT_PARTS[:2]}
     assert require_one_split(instance, "hyperparameters", **two) == (_split(), {"ratings": "abc"})
 
 
 def test_every_part_that_is_not_as_recorded_is_listed_with_the_remedy(instance: DagsterInstance) -> None:
-    _tell(instance, _split(), **PARTS)
+    _record(instance, _split(), **PARTS)
     others = PARTS | {"test_matrix": _part(5), "id_maps": IDS.assign(id=[7, 10])}
     with pytest.raises(ProvenanceError) as raised:
         require_one_split(instance, "als_model", **others)
@@ -65,19 +65,19 @@ def test_every_part_that_is_not_as_recorded_is_listed_with_the_remedy(instance: 
 
 
 def test_a_part_of_an_earlier_split_is_refused_though_it_is_as_recorded(instance: DagsterInstance) -> None:
-    _tell(instance, _split(), **PARTS)
-    _tell(instance, "e" * 64, validation_matrix=PARTS["validation_matrix"])
+    _record(instance, _split(), **PARTS)
+    _record(instance, "e" * 64, validation_matrix=PARTS["validation_matrix"])
     for names in (SPLIT_PARTS, SPLIT_PARTS[:2]):
         with pytest.raises(ProvenanceError, match=f"split of validation_matrix: stored {'e' * 16} / expected"):
             require_one_split(instance, "als_model", **{name: PARTS[name] for name in names})
 
 
-def test_parts_that_nobody_recorded_are_refused(instance: DagsterInstance) -> None:
+def test_parts_without_a_record_are_refused(instance: DagsterInstance) -> None:
     with pytest.raises(ProvenanceError, match=r"train_matrix: stored [0-9a-f]{16} / expected nothing"):
         require_one_split(instance, "als_model", **PARTS)
 
 
-def test_what_is_stored_beside_the_expected_does_no_harm() -> None:
+def test_stored_values_that_are_not_expected_are_no_mismatch() -> None:
     assert mismatches({"a": "1", "b": "2"}, {"a": "1"}) == []
     refuse("nothing", [], "nothing to do")
 
@@ -99,7 +99,7 @@ def trained(server_url: str, tmp_path_factory: pytest.TempPathFactory, demo: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("consumer", ["als_model", "model_evaluation"])
-def test_no_consumer_takes_a_matrix_that_was_put_in_the_place_of_another(
+def test_no_consumer_reads_a_matrix_that_replaced_another(
     trained: Platform, monkeypatch: pytest.MonkeyPatch, consumer: str
 ) -> None:
     trained.enter(monkeypatch)
@@ -107,11 +107,11 @@ def test_no_consumer_takes_a_matrix_that_was_put_in_the_place_of_another(
     kept, versions = stored.read_bytes(), trained.registry.versions()
     stored.write_bytes((stored.parent / "test_matrix.npz").read_bytes())
     try:
-        said = failures_of(run("train", consumer))[consumer]
+        failure = failures_of(run("train", consumer))[consumer]
     finally:
         stored.write_bytes(kept)
-    assert "validation_matrix: stored" in said
-    assert "job `train`" in said
+    assert "validation_matrix: stored" in failure
+    assert "job `train`" in failure
     assert trained.registry.versions() == versions
 
 
@@ -122,8 +122,8 @@ def test_an_evaluation_of_another_challenger_decides_nothing(
     trained.enter(monkeypatch)
     champion = trained.registry.champion().number
     assert run("train", "als_model", config=RETRAIN).success
-    said = failures_of(run("train", "champion_model"))["champion_model"]
-    assert f"version that model_evaluation scored: stored {champion} / expected {champion + 1}" in said
+    failure = failures_of(run("train", "champion_model"))["champion_model"]
+    assert f"version that model_evaluation scored: stored {champion} / expected {champion + 1}" in failure
     assert trained.registry.champion().number == champion
 
 
@@ -144,10 +144,10 @@ def test_a_challenger_and_scores_that_were_changed_in_the_storage_decide_nothing
         pd.read_parquet(stored).assign(ndcg_at_10=0.9).to_parquet(stored, index=False)
     before = trained.registry.champion().number
     try:
-        said = failures_of(run("train", "champion_model"))["champion_model"]
+        failure = failures_of(run("train", "champion_model"))["champion_model"]
     finally:
         stored.write_bytes(kept)
-    assert f"was handed another {name} than was recorded" in said
+    assert f"was handed another {name} than was recorded" in failure
     assert trained.registry.champion().number == before
 
 
@@ -161,20 +161,18 @@ def test_a_damaged_file_is_named_with_the_remedy(trained: Platform, monkeypatch:
         result = run("train", "als_model")
     finally:
         stored.write_bytes(kept)
-    said = "\n".join(str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure)
-    assert "train_matrix.npz is damaged" in said
-    assert "materialize train_matrix again" in said
+    errors = "\n".join(str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure)
+    assert "train_matrix.npz is damaged" in errors
+    assert "materialize train_matrix again" in errors
 
 
 @pytest.mark.slow
-def test_a_registry_that_begins_anew_is_not_taken_for_the_old_one(
-    trained: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_registry_is_not_mistaken_for_the_old_one(trained: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     trained.enter(monkeypatch)
     assert run("train").success
     with DagsterInstance.get() as instance:
         number = str(record(instance, "als_model")["model_version"])
     client = trained.registry.client
     client.set_model_version_tag("movierec-als", number, "positives_fingerprint", "f" * 64)
-    said = failures_of(run("train", "champion_model"))["champion_model"]
-    assert f"positives of the registered version: stored {'f' * 16} / expected" in said
+    failure = failures_of(run("train", "champion_model"))["champion_model"]
+    assert f"positives of the registered version: stored {'f' * 16} / expected" in failure
