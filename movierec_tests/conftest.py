@@ -7,29 +7,27 @@ with empty tables, an empty Dagster instance and an empty MLflow in a fraction o
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import hypothesis
-import psycopg2
 import pytest
-from psycopg2 import sql
 
 from movierec_assets.host.environment import variables
 from movierec_assets.host.provision import provision
 from movierec_assets.postgres import cluster as postgres_cluster
 from movierec_assets.postgres.server import EmbeddedPostgres
-from movierec_assets.settings import DatabaseUrls, Settings, get_settings
+from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
+from movierec_tests.databases import own_databases
 
 TEMPLATE = "template_movierec"
 
 Dataset = Callable[..., Path]
 
-# On a busy machine examples are slow, and so is their generation.
+# On a loaded machine, examples are slow, and so is generating them.
 hypothesis.settings.register_profile("movierec", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("movierec")
 
@@ -41,7 +39,7 @@ SHARE_A_RUN = {
     "defs/test_readers.py": "two runs",
     "defs/test_whole_run.py": "two runs",
 }
-"""Modules whose tests share one run of the platform, which takes half a minute; each group runs on one worker."""
+"""Modules whose tests share a run of the platform, which takes half a minute and is made once on each worker."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -57,7 +55,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the fast tests first, then the slow ones from the longest on, so that all workers end at the same time."""
+    """Run the fast tests first, so that failures show early, then the longest, so that no worker runs one alone."""
 
     def order(item: pytest.Item) -> tuple[bool, bool]:
         return item.get_closest_marker("slow") is not None, "journeys" not in item.nodeid
@@ -76,7 +74,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """libpq URL of the session's Postgres, at the template database with everything provisioned."""
-    # A name with characters that need quoting in shells, SQL and URLs.
+    # A directory name that breaks wrong quoting in shells and URLs.
     state = tmp_path_factory.mktemp("server") / "Ann's $5 films 100% é"
     saved = dict(os.environ)
     server = EmbeddedPostgres(state, TEMPLATE)
@@ -84,7 +82,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with ExitStack() as held:
             with pytest.MonkeyPatch.context() as patched:
                 for name in ("fsync", "full_page_writes", "synchronous_commit"):
-                    # Test data need not survive a crash of the machine.
+                    # A crash of the machine may destroy this server.
                     patched.setitem(postgres_cluster.SERVER_SETTINGS, name, "off")
                 url = held.enter_context(server.lease())
             settings = Settings(state_dir=state, database_url=url)
@@ -96,26 +94,14 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 os.environ.update(saved)
             yield url
     finally:
-        server.destroy(force=True)  # the data of root's server is not in the temporary directory
+        server.destroy(force=True)  # for root, the data is outside the temporary directory
 
 
 @pytest.fixture
 def database_url(server_url: str) -> Iterator[str]:
-    """libpq URL of the ratings database of this test, which has the schema; Dagster's and MLflow's exist, too."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    names = DatabaseUrls(server_url).names
-    copies = [copy.replace(TEMPLATE, name) for copy in names]
-    _execute(
-        server_url,
-        *(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
-                sql.Identifier(new), sql.Identifier(old)
-            )
-            for new, old in zip(copies, names, strict=True)
-        ),
-    )
-    yield server_url.replace(f"/{TEMPLATE}", f"/{name}")
-    _execute(server_url, *(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(copy)) for copy in copies))
+    """libpq URL of databases of the test's own: ratings (schema in place), and Dagster's and MLflow's beside it."""
+    with own_databases(server_url) as url:
+        yield url
 
 
 @pytest.fixture
@@ -159,14 +145,3 @@ def make_dataset(tmp_path: Path) -> Dataset:
         return directory
 
     return make
-
-
-def _execute(url: str, *statements: sql.Composed) -> None:
-    connection = psycopg2.connect(url, dbname="postgres")
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-    finally:
-        connection.close()

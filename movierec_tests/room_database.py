@@ -1,4 +1,4 @@
-"""One database for all tests of a room: making one takes longer than most tests."""
+"""One database for all tests of a room, because copying the template takes longer than most tests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pytest
 
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.migrations import migrate
-from movierec_tests.defs.harness import empty, own_databases
+from movierec_tests.databases import own_databases
+from movierec_tests.defs.harness import empty
 
 
 @pytest.fixture(scope="package")
 def shared_database(server_url: str) -> Iterator[Database]:
-    """A ratings database that is not emptied between tests, as for property tests."""
+    """A ratings database that is not emptied between the examples of a property test."""
     with own_databases(server_url) as url:
         yield Database(url)
 
@@ -27,7 +28,7 @@ def database(shared_database: Database) -> Database:
 
 @pytest.fixture
 def empty_database(database: Database) -> Iterator[Database]:
-    """The room's database without the schema, which is made again at the end."""
+    """The room's database without the schema; the schema is created again at the end."""
     drop = f"DROP SCHEMA {SCHEMA} CASCADE"
     with database.transaction() as cursor:
         cursor.execute(drop)

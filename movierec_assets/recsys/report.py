@@ -77,16 +77,7 @@ def as_markdown(
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, align_right: bool = False) -> str:
-    """A table in Markdown; pipes and line breaks in cells are escaped.
-
-    Parameters
-    ----------
-    header : sequence of str
-    rows : iterable of sequence of str
-        As many cells in each as in the header.
-    align_right : bool
-        Align all columns but the first to the right, for numbers.
-    """
+    """A table in Markdown; pipes and line breaks in cells are escaped, columns after the first may align right."""
     rule = ["---", *["---:" if align_right else "---"] * (len(header) - 1)]
     cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in (header, rule, *rows))
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)

@@ -1,5 +1,5 @@
-"""Measuring the platform: what a run costs, beside the original recipe and a bare fit, in one run of `make bench`.
+"""Benchmarks of the platform, outside the package: time and memory of a whole run, and false decisions of the gate.
 
-Belongs here: running what users run in a throw-away state directory, what it is measured against, and the report.
-Nothing else in the package imports this room, but for the command line.
+Belongs here: programs that `make bench` runs in workspaces of their own, what they are compared with, and their
+reports. Does not: measuring a recipe on one's own data, which is `movierec evaluate`.
 """

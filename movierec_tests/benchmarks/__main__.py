@@ -1,4 +1,4 @@
-"""`python -m movierec_tests.benchmarks`, which `make bench` runs."""
+"""`python -m movierec_tests.benchmarks`, the program of `make bench`."""
 
 from movierec_assets.cli.main import main
 from movierec_tests.benchmarks.command import bench

@@ -1,6 +1,6 @@
-"""The floor: what Postgres alone takes to move the ratings that the graph moved, with nobody to read or write them.
+"""Bare COPY: Postgres alone moves the ratings of the graph, from and to files in its own binary format.
 
-Belongs here: the yardstick for the stages that wait for the database.
+Belongs here: the lower bound of the stages that wait for the database. No client parses, checks or ranks anything.
 
     python -m movierec_tests.benchmarks.bare_copy RESULT_JSON
 """
@@ -20,15 +20,15 @@ from movierec_assets.tables.database import SCHEMA, Database
 
 
 @dataclass(frozen=True)
-class Floor:
-    """Seconds of a server that reads and writes a file of its own, in its own format.
+class BareCopy:
+    """Seconds of the server alone.
 
     Attributes
     ----------
     copy_out : float
-        All ratings, thrown away as they come.
+        All ratings, to /dev/null.
     copy_in : float
-        All ratings into a new table without keys.
+        All ratings, into a new table without keys.
     primary_key : float
         Of that table.
     """
@@ -39,16 +39,16 @@ class Floor:
 
     @property
     def load(self) -> float:
-        """Both that loading the table cannot do without."""
+        """Loading the table: COPY and the key."""
         return self.copy_in + self.primary_key
 
 
-class _Measured(Exception):  # noqa: N818
-    """Ends the transaction that was only to be measured."""
+class _Rollback(Exception):  # noqa: N818
+    """Ends the transaction after measuring."""
 
 
-def floor(database: Database) -> Floor:
-    """Measure it on ratings that are loaded; leaves nothing behind."""
+def measure(database: Database) -> BareCopy:
+    """Measure with the ratings of a database, which stays as it was."""
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -57,27 +57,27 @@ def floor(database: Database) -> Floor:
         yield
         seconds[name] = time.perf_counter() - started
 
-    file = Path(database.scalar("SHOW data_directory")) / "movierec-floor.bin"
+    file = Path(database.scalar("SHOW data_directory")) / "movierec-bare-copy.bin"
     try:
-        with suppress(_Measured), database.transaction() as cursor:
+        with suppress(_Rollback), database.transaction() as cursor:
             cursor.execute(f"COPY (SELECT * FROM {SCHEMA}.ratings) TO %s (FORMAT BINARY)", [str(file)])
             with timed("copy_out"):
                 cursor.execute(f"COPY (SELECT * FROM {SCHEMA}.ratings) TO '/dev/null' (FORMAT BINARY)")
-            cursor.execute(f"CREATE TABLE {SCHEMA}.floor (LIKE {SCHEMA}.ratings INCLUDING DEFAULTS)")
+            cursor.execute(f"CREATE TABLE {SCHEMA}.bare_copy (LIKE {SCHEMA}.ratings INCLUDING DEFAULTS)")
             with timed("copy_in"):
-                cursor.execute(f"COPY {SCHEMA}.floor FROM %s (FORMAT BINARY, FREEZE)", [str(file)])
+                cursor.execute(f"COPY {SCHEMA}.bare_copy FROM %s (FORMAT BINARY, FREEZE)", [str(file)])
             with timed("primary_key"):
-                cursor.execute(f"ALTER TABLE {SCHEMA}.floor ADD PRIMARY KEY (user_id, movie_id)")
-            raise _Measured
+                cursor.execute(f"ALTER TABLE {SCHEMA}.bare_copy ADD PRIMARY KEY (user_id, movie_id)")
+            raise _Rollback
     finally:
         file.unlink(missing_ok=True)
-    return Floor(**seconds)
+    return BareCopy(**seconds)
 
 
 def main(result: str) -> None:
-    """Measure, and write what was measured."""
+    """Measure in the workspace and write the seconds."""
     database = Database(get_settings().databases.ratings)
-    Path(result).write_text(json.dumps(asdict(floor(database))), encoding="utf-8")
+    Path(result).write_text(json.dumps(asdict(measure(database))), encoding="utf-8")
 
 
 if __name__ == "__main__":

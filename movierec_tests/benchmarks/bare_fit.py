@@ -1,6 +1,6 @@
-"""The bare fit: `implicit` and nothing around it, on the matrix that the graph fitted.
+"""The bare fit: `implicit` alone, on the matrix that the graph fitted.
 
-Belongs here: the yardstick that the graph's fits are measured by.
+Belongs here: the lower bound of the stages that fit.
 
     python -m movierec_tests.benchmarks.bare_fit STORAGE_DIR RESULT_JSON
 """
@@ -25,17 +25,17 @@ from movierec_assets.recsys.split import Split
 
 FACTORS, ITERATIONS = 64, 15
 _REPEAT_UNDER_SECONDS = 10.0
-_LEAST, _REPEATS = 2, 5
+_MIN_FITS, _MAX_FITS = 2, 5
 
 
 @dataclass(frozen=True)
 class BareFit:
-    """How long it took.
+    """Seconds of the bare fit.
 
     Attributes
     ----------
     seconds : float
-        Median of several fits, more of them where one is short.
+        Median of several fits. Short fits are repeated more often.
     fits : list of float
     positives : int
     """
@@ -46,13 +46,13 @@ class BareFit:
 
 
 def fit(positives: Interactions) -> BareFit:
-    """Fit ones times alpha with the regularization of the built-in recipe."""
+    """Fit likes that all weigh alpha, with alpha and regularization of the built-in recipe."""
     recipe = Recipe()
     weights = np.full(len(positives), recipe.alpha, dtype=np.float32)
     weighted = csr_matrix((weights, positives.stars.indices, positives.stars.indptr), shape=positives.shape)
     fits: list[float] = []
     with threadpool_limits(1, user_api="blas"):
-        while len(fits) < _LEAST or (sum(fits) < _REPEAT_UNDER_SECONDS and len(fits) < _REPEATS):
+        while len(fits) < _MIN_FITS or (sum(fits) < _REPEAT_UNDER_SECONDS and len(fits) < _MAX_FITS):
             model = AlternatingLeastSquares(
                 factors=FACTORS, regularization=recipe.regularization, iterations=ITERATIONS, random_state=recipe.seed
             )
@@ -63,7 +63,7 @@ def fit(positives: Interactions) -> BareFit:
 
 
 def stored_split(storage: Path) -> Split:
-    """The matrices that the last run left."""
+    """The matrices of the last run."""
     parts = []
     for name in ("train_matrix", "validation_matrix", "test_matrix"):
         with np.load(storage / f"{name}.npz", allow_pickle=False) as arrays:
@@ -72,7 +72,7 @@ def stored_split(storage: Path) -> Split:
 
 
 def main(storage: str, result: str) -> None:
-    """Fit what `als_model` fitted first, everything before the test, and write how long it took."""
+    """Repeat the scored fit of `als_model`, on all likes before the test part, and write the seconds."""
     Path(result).write_text(json.dumps(asdict(fit(stored_split(Path(storage)).before("test")))), encoding="utf-8")
 
 

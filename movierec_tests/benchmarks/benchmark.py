@@ -1,11 +1,10 @@
-"""A whole benchmark: the graph, the original recipe and the bare fit, one after the other in the same run.
+"""The benchmark of a whole run: the graph, bare COPY, the original recipe and a bare fit, one after the other.
 
-Belongs here: the order of things, and what comes out. Where things run is in `place`, the report in `report`.
+Belongs here: the order of the programs, and the results together. Does not: layout, which is in `report`.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,42 +14,45 @@ import psutil
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.host import CommandError
 from movierec_assets.progress import Log
-from movierec_tests.benchmarks import datasets, graph_run, machine, process_cost, stages
-from movierec_tests.benchmarks.bare_copy import Floor
+from movierec_tests.benchmarks import datasets, machine, process_cost, stages
+from movierec_tests.benchmarks.bare_copy import BareCopy
 from movierec_tests.benchmarks.bare_fit import BareFit
 from movierec_tests.benchmarks.days import Days, measure_days
+from movierec_tests.benchmarks.graph_run import GraphRun
 from movierec_tests.benchmarks.original import Original
 from movierec_tests.benchmarks.process_cost import Peaks
 from movierec_tests.benchmarks.quality import Quality
+from movierec_tests.benchmarks.reference_machine import SpeedFactors
 from movierec_tests.benchmarks.stages import Stage
-from movierec_tests.benchmarks.targets import Pace, Target, day_targets, targets
-from movierec_tests.benchmarks.workspace import Place, platform
+from movierec_tests.benchmarks.targets import Target, day_targets, targets
+from movierec_tests.benchmarks.workspace import Workspace, open_workspace
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
-"""Of the users, beside all of them."""
+"""Shares of the users that the graph runs on besides all of them."""
 
-COMMAND, ORIGINAL, BARE, FLOOR = "movierec run", "original recipe", "bare fit", "Postgres alone"
+COMMAND, ORIGINAL, BARE_FIT, BARE_COPY = "movierec run", "original recipe", "bare fit", "bare COPY"
+"""Names of the processes."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The graph, and the bare fit on the matrix that it fitted.
+class MeasuredRun:
+    """A run of the graph, and the bare fit on the matrix that it fitted.
 
     Attributes
     ----------
     share : float
         Of the dataset's users.
     ratings, users : int
-        In the tables; 0 when the run did not come so far.
+        In the tables; 0 when the run stopped before they were loaded.
     seconds, prepare_seconds : float
-        Of the run, and of making the databases before it.
+        Of the run, and of creating the databases before it.
     stages : list of Stage
     peaks : dict of float
         MB, of the whole run.
-    bare : BareFit or None
-        None when there was no matrix.
+    bare_fit : BareFit or None
+        None when the run stopped before it fitted a matrix.
     failures : list of str
-        Why the run did not come to its end.
+        Why the run stopped.
     """
 
     share: float
@@ -60,34 +62,34 @@ class Measured:
     prepare_seconds: float
     stages: list[Stage]
     peaks: Peaks
-    bare: BareFit | None
-    bare_peak_mb: float
+    bare_fit: BareFit | None
+    bare_fit_peak_mb: float
     failures: list[str]
     recipe: dict[str, object]
     postgres: str
 
     @property
     def peak_mb(self) -> float:
-        """Memory of the largest process; Postgres' processes count one by one."""
+        """Memory of the largest process; every process of Postgres counts by itself."""
         return max(value for name, value in self.peaks.items() if name != process_cost.SERVER)
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Everything that was measured.
+class Benchmark:
+    """All results.
 
     Attributes
     ----------
     scale, dataset : str
-    graph : Measured
+    graph : MeasuredRun
     original : Original
     original_peak_mb, original_postgres_mb : float
         Of the recipe's process, and of the largest backend that served it.
     targets : list of Target
-    floor : Floor
-    pace : Pace
-    growth : list of Measured
-        At the shares of users, fewest first, and at full size; empty when not asked for.
+    bare_copy : BareCopy
+    speed : SpeedFactors
+    growth : list of MeasuredRun
+        At the shares of users, smallest first, and at full size; empty when not asked for.
     days : Days or None
     quality : Quality or None
     machine : dict of str
@@ -95,20 +97,20 @@ class Bench:
 
     scale: str
     dataset: str
-    graph: Measured
+    graph: MeasuredRun
     original: Original
     original_peak_mb: float
     original_postgres_mb: float
     targets: list[Target]
-    floor: Floor
-    pace: Pace
+    bare_copy: BareCopy
+    speed: SpeedFactors
     machine: dict[str, str]
-    growth: list[Measured] = field(default_factory=list)
+    growth: list[MeasuredRun] = field(default_factory=list)
     days: Days | None = None
     quality: Quality | None = None
 
 
-def bench(
+def run(
     scale: str,
     dataset: str,
     files: MovieLensFiles,
@@ -118,8 +120,8 @@ def bench(
     days: bool,
     log: Log,
     quality: Quality | None,
-) -> Bench:
-    """Measure everything.
+) -> Benchmark:
+    """Run all programs.
 
     Parameters
     ----------
@@ -131,62 +133,59 @@ def bench(
     growth : bool
         Whether to run the graph on shares of the users as well.
     days : bool
-        Whether to run it without the latest ratings as well, and again as they come.
+        Whether to run the graph without the latest ratings as well, and again as they are appended.
     log : callable
-        Told what is going on.
     quality : Quality or None
-        Found before, for the report.
+        For the report.
 
     Raises
     ------
     CommandError
-        When a process fails, or the graph does not come to its end.
+        When a program fails or the graph stops before its end.
     """
     load = psutil.getloadavg()[0]
-    with platform(home, files) as place:
+    with open_workspace(home, files) as workspace:
         log(f"{dataset}: the asset graph")
-        full = _graph(place, 1.0)
-        if full.failures or full.bare is None:
+        full = _run_graph(workspace, 1.0)
+        if full.failures or full.bare_fit is None:
             raise CommandError("The run to be measured failed:\n" + "\n".join(full.failures))
         log(f"{dataset}: Postgres alone")
-        result = place.scratch / "floor.json"
-        place.run("bare_copy", str(result), name=FLOOR)
-        floor = Floor(**json.loads(result.read_text(encoding="utf-8")))
+        values, _ = workspace.run("bare_copy", name=BARE_COPY)
+        bare_copy = BareCopy(**values)
         log(f"{dataset}: the original recipe")
-        result = place.scratch / "original.json"
-        cost = place.run("original", str(files.directory), str(result), name=ORIGINAL)
-        original = Original(**json.loads(result.read_text(encoding="utf-8")))
-    measured: list[Measured] = []
+        values, original_cost = workspace.run("original", str(files.directory), name=ORIGINAL)
+        original = Original(**values)
+    smaller: list[MeasuredRun] = []
     for share in SHARES if growth else ():
         with tempfile.TemporaryDirectory(prefix="movierec-bench-users-") as directory:
             log(f"{dataset}: the asset graph at {share_text(share)} of the users")
             part = datasets.share_of_users(files, share, Path(directory) / "dataset")
-            with platform(home, part) as place:
-                measured.append(_graph(place, share))
+            with open_workspace(home, part) as workspace:
+                smaller.append(_run_graph(workspace, share))
     about_days = _days(files, home, lambda text: log(f"{dataset}: {text}")) if days else None
-    pace = Pace.of(full.bare, floor, full.ratings)
+    speed = SpeedFactors.of(full.bare_fit, bare_copy, full.ratings)
     judged = targets(
         full.stages,
         ratings=full.ratings,
         whole_seconds=full.seconds,
-        bare_seconds=full.bare.seconds,
-        pace=pace,
+        bare_seconds=full.bare_fit.seconds,
+        speed=speed,
         peak_mb=full.peak_mb,
         original=stages.original_stages(original),
-        original_peak_mb=cost.peaks[ORIGINAL],
+        original_peak_mb=original_cost.peaks[ORIGINAL],
     )
-    return Bench(
+    return Benchmark(
         scale=scale,
         dataset=dataset,
         graph=full,
         original=original,
-        original_peak_mb=cost.peaks[ORIGINAL],
-        original_postgres_mb=cost.peaks.get(process_cost.BACKEND, 0.0),
-        targets=[*judged, *(day_targets(about_days, pace, judged=judged[0].met is not None) if about_days else ())],
-        floor=floor,
-        pace=pace,
+        original_peak_mb=original_cost.peaks[ORIGINAL],
+        original_postgres_mb=original_cost.peaks.get(process_cost.BACKEND, 0.0),
+        targets=[*judged, *(day_targets(about_days, speed, judged=judged[0].met is not None) if about_days else ())],
+        bare_copy=bare_copy,
+        speed=speed,
         machine=machine.describe(full.postgres, load),
-        growth=[*measured, full] if growth else [],
+        growth=[*smaller, full] if growth else [],
         days=about_days,
         quality=quality,
     )
@@ -195,8 +194,8 @@ def bench(
 def _days(files: MovieLensFiles, home: Path, log: Log) -> Days | None:
     try:
         return measure_days(files, home=home, log=log)
-    except CommandError as error:  # what was measured before, in more than half an hour, is not lost for it
-        log(f"the days after are left out of the report. {error}")
+    except CommandError as error:  # half an hour of earlier results is not lost
+        log(f"the report leaves out the days after. {error}")
         return None
 
 
@@ -205,27 +204,25 @@ def share_text(share: float) -> str:
     return "all" if share == 1 else f"1/{round(1 / share)}"
 
 
-def _graph(place: Place, share: float) -> Measured:
-    result = place.scratch / "graph.json"
-    cost = place.run("graph_run", str(result), name=COMMAND)
-    run = graph_run.read(result)
-    bare, bare_peak_mb = None, 0.0
-    if "als_model" in run.steps:
-        fitted = place.scratch / "bare_fit.json"
-        bare_cost = place.run("bare_fit", str(place.scratch / "storage"), str(fitted), name=BARE)
-        bare, bare_peak_mb = BareFit(**json.loads(fitted.read_text(encoding="utf-8"))), bare_cost.peaks[BARE]
-    loaded = run.facts.get("raw_ratings", {})
-    return Measured(
+def _run_graph(workspace: Workspace, share: float) -> MeasuredRun:
+    values, cost = workspace.run("graph_run", name=COMMAND)
+    graph = GraphRun(**values)
+    bare_fit, bare_fit_peak_mb = None, 0.0
+    if "als_model" in graph.steps:
+        values, bare_cost = workspace.run("bare_fit", str(workspace.state / "storage"), name=BARE_FIT)
+        bare_fit, bare_fit_peak_mb = BareFit(**values), bare_cost.peaks[BARE_FIT]
+    loaded = graph.facts.get("raw_ratings", {})
+    return MeasuredRun(
         share=share,
         ratings=int(loaded.get("dagster/row_count", 0)),
-        users=int(run.facts.get("eligible_users", {}).get("dagster/row_count", 0)),
-        seconds=run.seconds,
-        prepare_seconds=run.prepare_seconds,
-        stages=stages.stages_of(run, cost),
+        users=int(graph.facts.get("eligible_users", {}).get("dagster/row_count", 0)),
+        seconds=graph.seconds,
+        prepare_seconds=graph.prepare_seconds,
+        stages=stages.stages_of(graph, cost),
         peaks=cost.peaks,
-        bare=bare,
-        bare_peak_mb=bare_peak_mb,
-        failures=run.failures,
-        recipe=run.recipe,
-        postgres=run.postgres,
+        bare_fit=bare_fit,
+        bare_fit_peak_mb=bare_fit_peak_mb,
+        failures=graph.failures,
+        recipe=graph.recipe,
+        postgres=graph.postgres,
     )

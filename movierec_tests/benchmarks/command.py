@@ -1,6 +1,6 @@
-"""`make bench`: options, help texts and what is printed.
+"""The command line of `make bench` and `make bench ARGS=gate`.
 
-Measuring is in `run`, and in `gate` for the command `gate`.
+Belongs here: options, help texts and output. Does not: measuring, which is in `benchmark` and in `gate`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from movierec_assets.cli.shared import console_log, counting_bar, progress_bar, 
     type=click.Choice(["small", "ml-20m"]),
     default="small",
     show_default=True,
-    help="How many ratings to make up: as many as ml-latest-small (100,836) or as ml-20m (20,000,263). With --dataset, "
-    "no more than a name.",
+    help="How many ratings to generate: as many as ml-latest-small (100,836) or ml-20m (20,000,263). With --dataset, "
+    "only a name.",
 )
 @click.option(
     "--dataset",
     metavar="NAME|DIR",
-    help="Use these ratings instead of made-up ones: a release that is here, or a directory in MovieLens layout.",
+    help="Use these ratings instead of generated ones: a release that is here, or a directory in MovieLens layout.",
 )
 @click.option(
     "--growth/--no-growth",
@@ -42,7 +42,7 @@ from movierec_assets.cli.shared import console_log, counting_bar, progress_bar, 
     "--days/--no-days",
     default=True,
     show_default=True,
-    help="Run the graph without the latest 1 % of the ratings as well, and again as they are appended in two parts.",
+    help="Run the graph without the latest 1 % of the ratings as well, and again after each half of them is appended.",
 )
 @click.option(
     "--quality/--no-quality",
@@ -54,9 +54,9 @@ from movierec_assets.cli.shared import console_log, counting_bar, progress_bar, 
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where report.md, report.json and plot.png go [default: STATE_DIR/bench/SCALE].",
+    help="Directory for report.md, report.json and plot.png [default: STATE_DIR/bench/SCALE].",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON; the files are written all the same.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON; the files are written, too.")
 def bench(
     context: click.Context,
     scale: str,
@@ -67,13 +67,13 @@ def bench(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure a whole run, beside the original recipe and a bare ALS fit.
+    """Measure a whole run, and compare it with the original recipe and a bare ALS fit.
 
-    Runs the asset graph on a database and a state directory of its own, which are removed afterwards; nothing of
-    yours is touched, MOVIEREC_DATABASE_URL included. Then `implicit` alone on the same matrix, Postgres alone with the
-    same ratings, and the recipe that this project began with, on the same server. Reports seconds, rows per second and
-    peak memory of each stage, the ratios, how cost grows with the number of users, what a day with new ratings takes
-    after that, and which targets are met.
+    Runs the asset graph on a database and a state directory of its own, which are removed afterwards. Your data is not
+    touched, MOVIEREC_DATABASE_URL included. Then it runs `implicit` alone on the same matrix, Postgres alone with the
+    same ratings, and the original recipe of this project on the same server. The report shows seconds, rows per second
+    and peak memory of each stage, ratios, growth with the number of users, the cost of a day with new ratings, and
+    which targets are met.
 
     Without --quality, `small` takes about 8 minutes; `ml-20m` about 40 minutes, 11 GB of memory (for the original
     recipe) and 12 GB of disk.
@@ -82,32 +82,29 @@ def bench(
         return
     from movierec_assets.resources.configurable import locate
     from movierec_tests.benchmarks import benchmark, datasets, report
-    from movierec_tests.benchmarks import quality as qualities
+    from movierec_tests.benchmarks.quality import compare
 
-    # As Ctrl-C does, so that nothing is left behind: neither processes nor gigabytes.
+    # Ends like Ctrl-C, so that processes and files are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(stderr=True, highlight=False)
     log = console_log(console)
     settings = settings_from(dataset)
-    place = output or settings.state / "bench" / scale
+    directory = output or settings.state / "bench" / scale
     if dataset is None:
-        name = f"made up like {datasets.RELEASE_OF[scale]}"
+        name = f"generated like {datasets.RELEASE_OF[scale]}"
         log(f"Ratings {name}")
         with counting_bar(console) as progress:
-            files = datasets.made_up(scale, settings.state / "bench" / "datasets" / scale, progress)
+            files = datasets.generated(scale, settings.state / "bench" / "datasets" / scale, progress)
     else:
         located = locate(settings, None)
         name, files = located.name, datasets.require_plain(located.files)
         console.print(escape(located.reason), soft_wrap=True)
-    found = qualities.compare(files.directory, name, log) if quality else None
-    measured = benchmark.bench(scale, name, files, home=settings.home, growth=growth, days=days, log=log, quality=found)
-    report.write(measured, place)
-    if as_json:
-        click.echo(report.as_json(measured))
-        return
+    compared = compare(files.directory, name, log) if quality else None
+    results = benchmark.run(scale, name, files, home=settings.home, growth=growth, days=days, log=log, quality=compared)
+    report.write(results, directory)
+    console.print(f"In {escape(str(directory))}: {report.MARKDOWN}, {report.JSON}, {report.PLOT}", soft_wrap=True)
     out = Console(highlight=False, width=None if console.is_terminal else 140)
-    out.print(Markdown(report.as_markdown(measured))) if out.is_terminal else click.echo(report.as_markdown(measured))
-    console.print(f"In {escape(str(place))}: {report.MARKDOWN}, {report.JSON}, {report.PLOT}", soft_wrap=True)
+    _show(report.as_markdown(results), report.as_json(results), as_json, out)
 
 
 @bench.command()
@@ -128,25 +125,25 @@ def bench(
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write gate.md and gate.json there as well.",
+    help="Directory for gate.md and gate.json [default: not written].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None:
     """Measure how often an `improvement` is none, and the smallest lead that is found.
 
     False improvements: a recipe is compared with one whose regularization differs by 1 %, with itself from other start
-    values, and again after 0.5 % more likes; each repeat leaves out other users and makes fits of its own. Power: leads
-    are planted by taking the score away from a random share of the champion's users; reported is the smallest that is
-    found in 80 of 100 comparisons.
+    values, and again after 0.5 % more likes. Each repeat leaves out other users and makes its own fits. Power: leads
+    are planted by taking the score away from a random share of the champion's users. The report has the smallest lead
+    that is found in 80 of 100 comparisons.
 
     With two idle processors, 200 repeats take about 6 minutes for `demo` and 20 minutes for ml-latest-small. With more
-    than a million likes a fit is dear: 12 fits are made, and all comparisons draw from them; that is about 15 minutes
-    with 20 million ratings. Touches no database and no champion; downloads nothing.
+    than a million likes, fits are long: 12 fits are made, and all comparisons draw from them. That takes about 15
+    minutes with 20 million ratings. The command touches no database and no champion, and downloads nothing.
     """
     from movierec_assets.host.evaluation import read_positives
     from movierec_assets.resources.configurable import locate
-    from movierec_tests.benchmarks import gate as gates
-    from movierec_tests.benchmarks import gate_report
+    from movierec_tests.benchmarks.gate import report
+    from movierec_tests.benchmarks.gate.measurement import measure
 
     console = Console(stderr=True, highlight=False)
     settings = settings_from(dataset)
@@ -155,15 +152,18 @@ def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None
     with progress_bar(console, "Reading ratings") as reading:
         positives = read_positives(located.files, settings.positive_threshold, reading, console_log(console))
     with counting_bar(console) as progress:
-        measured = gates.measure(
+        results = measure(
             positives, located.name, margin=settings.improvement_margin, repeats=repeats, progress=progress
         )
     if output is not None:
-        gate_report.write(measured, output)
-        console.print(f"In {escape(str(output))}: {gate_report.MARKDOWN}, {gate_report.JSON}", soft_wrap=True)
-    if as_json:
-        click.echo(gate_report.as_json(measured))
-        return
-    text = gate_report.as_markdown(measured)
-    out = Console(highlight=False)
-    out.print(Markdown(text)) if out.is_terminal else click.echo(text)
+        report.write(results, output)
+        console.print(f"In {escape(str(output))}: {report.MARKDOWN}, {report.JSON}", soft_wrap=True)
+    _show(report.as_markdown(results), report.as_json(results), as_json, Console(highlight=False))
+
+
+def _show(markdown: str, json: str, as_json: bool, out: Console) -> None:
+    """Print a report: as JSON, or as Markdown, which a terminal shows formatted."""
+    if as_json or not out.is_terminal:
+        click.echo(json if as_json else markdown)
+    else:
+        out.print(Markdown(markdown))

@@ -1,6 +1,6 @@
-"""Datasets for a benchmark: made up, a share of another one's users, or all but its latest ratings.
+"""Datasets for benchmarks: generated ratings, a share of the users, or all but the latest ratings.
 
-Belongs here: the files that a run is given.
+Belongs here: writing the files that a run reads.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.progress import StageProgress
 
 RELEASE_OF = {"small": "ml-latest-small", "ml-20m": "ml-20m"}
-"""Which release each scale is made like."""
+"""The release whose size each scale has."""
 
 _SEED = 1
 
 
-def made_up(scale: str, directory: Path, progress: StageProgress) -> MovieLensFiles:
-    """A generated dataset of a scale, made unless it is there."""
+def generated(scale: str, directory: Path, progress: StageProgress) -> MovieLensFiles:
+    """The generated dataset of a scale; it is generated once."""
     generate(directory, Size.like(RELEASE_OF[scale]), seed=_SEED, progress=progress)
     return MovieLensFiles.at(directory)
 
 
 def require_plain(files: MovieLensFiles) -> MovieLensFiles:
-    """The files, which must be plain MovieLens CSV: parts of them are cut out, and Postgres reads them as they are.
+    """Require plain MovieLens CSV, which can be cut into parts and read by Postgres as it is.
 
     Raises
     ------
     DatasetError
+        When the files have another format.
     """
     with files.ratings.open("rb") as ratings:
         first = ratings.readline().strip().decode("utf-8", "replace")
@@ -42,7 +43,7 @@ def require_plain(files: MovieLensFiles) -> MovieLensFiles:
         raise DatasetError(
             f"{files.source}: a benchmark needs MovieLens CSV as it is unpacked, ratings.csv with the header "
             f"{','.join(RATING_COLUMNS)} and movies.csv; this is {files.format}, with {files.rating_file.name}. "
-            "Leave --dataset out to measure made-up ratings."
+            "Leave --dataset out to measure generated ratings."
         )
     return files
 
@@ -52,7 +53,7 @@ def share_of_users(files: MovieLensFiles, share: float, directory: Path) -> Movi
 
     The users of a smaller share are among those of a larger one.
     """
-    # As text: numbers would be written in another form than they were read in.
+    # Columns stay text, because a number may be written in another form than it was read.
     ratings = pl.scan_csv(files.ratings, infer_schema=False)
     user = ratings.collect_schema().names()[0]
     users = ratings.select(pl.col(user).unique()).collect(engine="streaming")[user].sort()
@@ -64,29 +65,35 @@ def share_of_users(files: MovieLensFiles, share: float, directory: Path) -> Movi
 
 
 def without_latest(
-    files: MovieLensFiles, share: float, times: int, directory: Path
+    files: MovieLensFiles, share: float, count: int, directory: Path
 ) -> tuple[MovieLensFiles, list[Path]]:
-    """All ratings but the latest, byte for byte, and the latest in files without a header, to be appended in order.
+    """Cut off the latest ratings, byte for byte, as files without a header that can be appended in order.
 
     Parameters
     ----------
     share : float
-        Of all ratings, in each of these files; ratings of the same second stay together.
-    times : int
+        Of all ratings, for each of these files. Ratings of the same second stay in one file.
+    count : int
         Number of these files.
     directory : Path
-        Gets the dataset; the files are beside its own.
+        Where the dataset and these files are written.
+
+    Returns
+    -------
+    rest : MovieLensFiles
+    tails : list of Path
+        In the order of time.
     """
     ratings = pl.scan_csv(files.ratings, infer_schema=False)
-    at = pl.col(RATING_COLUMNS[-1]).cast(pl.Int64, strict=False)
-    times_of_all = ratings.select(at).collect(engine="streaming").to_series().drop_nulls().to_numpy()
-    parts = [len(times_of_all) - round(share * len(times_of_all) * back) for back in range(times, 0, -1)]
-    bounds = [int(bound) for bound in np.partition(times_of_all, parts)[parts]]
+    rated_at = pl.col(RATING_COLUMNS[-1]).cast(pl.Int64, strict=False)
+    times = ratings.select(rated_at).collect(engine="streaming").to_series().drop_nulls().to_numpy()
+    starts = [len(times) - round(share * len(times) * back) for back in range(count, 0, -1)]
+    bounds = [int(bound) for bound in np.partition(times, starts)[starts]]
     directory.mkdir(parents=True)
-    ratings.filter(at < bounds[0]).sink_csv(directory / "ratings.csv")
+    ratings.filter(rated_at < bounds[0]).sink_csv(directory / "ratings.csv")
     tails = []
     for number, (begin, end) in enumerate(zip(bounds, [*bounds[1:], None], strict=True), start=1):
-        within = at >= begin if end is None else (at >= begin) & (at < end)
+        within = rated_at >= begin if end is None else (rated_at >= begin) & (rated_at < end)
         tails.append(directory / f"tail-{number}.csv")
         ratings.filter(within).sink_csv(tails[-1], include_header=False)
     _copy_catalogue(files, directory)

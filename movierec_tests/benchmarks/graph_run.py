@@ -1,7 +1,6 @@
-"""One run of the asset graph, and when each of its steps ran.
+"""One run of the asset graph, and the times of its steps.
 
-Belongs here: driving `movierec run`'s own code in a process of its own, and reading from Dagster's events what it
-took. The state directory is whatever the environment says.
+Belongs here: running the code of `movierec run`, and reading times from Dagster's events and numbers from metadata.
 
     python -m movierec_tests.benchmarks.graph_run RESULT_JSON
 """
@@ -28,12 +27,12 @@ from movierec_assets.tables.database import Database
 
 @dataclass(frozen=True)
 class GraphRun:
-    """What a run of the job `everything` took.
+    """Times and numbers of a run of the job `everything`.
 
     Attributes
     ----------
     prepare_seconds : float
-        Of making the databases, which happens once in a state directory.
+        Of creating the databases, once in a state directory.
     started, ended : float
         Unix seconds: before Dagster's process starts, and after it ended.
     steps : dict of (float, float)
@@ -45,11 +44,11 @@ class GraphRun:
     postgres : str
         Version of the server.
     recipe : dict
-        As `als_model` tells it.
+        From the metadata of `als_model`.
     start : str
         Whether training started warm or cold, and why.
-    course : list of float
-        Validation NDCG@10 after each iteration, where it was watched.
+    learning_curve : list of float
+        Validation NDCG@10 after each iteration; empty when no fit on the training part was made.
     """
 
     prepare_seconds: float
@@ -61,16 +60,16 @@ class GraphRun:
     postgres: str
     recipe: dict[str, Any]
     start: str = ""
-    course: list[float] = field(default_factory=list)
+    learning_curve: list[float] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
-        """Of the whole run, start of Dagster included."""
+        """Of the whole run, including the start of Dagster."""
         return self.ended - self.started
 
 
 def run(console: Console) -> GraphRun:
-    """Run the job `everything` on the platform that the environment describes."""
+    """Run the job `everything` in the workspace."""
     begun = time.perf_counter()
     with running_databases(get_settings(), lambda text: console.print(f"[dim]{escape(text)}[/]")) as settings:
         prepare_seconds = time.perf_counter() - begun
@@ -92,11 +91,11 @@ def run(console: Console) -> GraphRun:
             postgres=str(Database(settings.databases.ratings).scalar("SHOW server_version")).split()[0],
             recipe=trained.get("recipe", {}),
             start=trained.get("start", ""),
-            course=_course(settings, trained["mlflow_run_id"]) if trained else [],
+            learning_curve=_learning_curve(settings, trained["mlflow_run_id"]) if trained else [],
         )
 
 
-def _course(settings: Settings, mlflow_run_id: str) -> list[float]:
+def _learning_curve(settings: Settings, mlflow_run_id: str) -> list[float]:
     client = ModelRegistry.of(settings).client
     measured = client.get_metric_history(mlflow_run_id, "validation_ndcg_at_10")
     return [metric.value for metric in sorted(measured, key=lambda metric: metric.step)]
@@ -118,13 +117,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def read(result: Path) -> GraphRun:
-    """Read back what the process wrote."""
-    return GraphRun(**json.loads(result.read_text(encoding="utf-8")))
-
-
 def main(result: str) -> None:
-    """Run the graph and write what it took."""
+    """Run the graph and write its times and numbers."""
     console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 140)
     Path(result).write_text(json.dumps(asdict(run(console))), encoding="utf-8")
 

@@ -1,7 +1,7 @@
-"""The last warm start and a cold start on the same ratings, scored on the validation of all users.
+"""Learning curves of the last warm start and of a cold start on the same ratings, scored on all validation users.
 
-Belongs here: the yardstick for training that goes on. Training itself watches a sample of the users: enough to see
-whether another iteration gains anything, but two fits that went different ways can be told apart only by all of them.
+Belongs here: the comparison for a continued fit. Training itself scores a sample of the users. That is enough to see
+whether another iteration gains anything, but only all users show which of two fits is better.
 
     python -m movierec_tests.benchmarks.learning_curves STORAGE_DIR RESULT_JSON
 """
@@ -30,15 +30,15 @@ from movierec_tests.benchmarks.bare_fit import stored_split
 
 
 @dataclass(frozen=True)
-class Courses:
-    """Validation NDCG@10 of all users, of fits on the training part alone.
+class WarmStartComparison:
+    """Validation NDCG@10 of all users, for fits on the training part.
 
     Attributes
     ----------
     warm : list of float
-        After each iteration from where the training before ended, until there is nothing more to gain.
+        After each iteration of the warm start, until no iteration gains anything.
     cold : float
-        After all iterations of a cold start.
+        After the last iteration of the cold start.
     cold_iterations : int
     """
 
@@ -48,12 +48,14 @@ class Courses:
 
     @property
     def iterations_to_cold(self) -> int | None:
-        """Iterations after which the warm fit was as good as the cold one at its end; None when it never was."""
+        """Iterations after which the warm start is as good as the cold one at its end; None when it never is."""
         return LearningCurve(tuple(self.warm)).reaches(self.cold)
 
 
-def compare(split: Split, ids: IdMaps, recipe: Recipe, before: TrainingState, last: TrainingState) -> Courses | None:
-    """Repeat the last training's fit on the training part, and make a cold one beside it.
+def compare(
+    split: Split, ids: IdMaps, recipe: Recipe, before: TrainingState, last: TrainingState
+) -> WarmStartComparison | None:
+    """Repeat the last training's fit on the training part, and fit the same part from a cold start.
 
     Parameters
     ----------
@@ -62,12 +64,13 @@ def compare(split: Split, ids: IdMaps, recipe: Recipe, before: TrainingState, la
     ids : IdMaps
     recipe : Recipe
     before, last : TrainingState
-        Of the training before and of the last one.
+        Left by the training before and by the last one.
 
     Returns
     -------
-    Courses or None
-        None where the last training did not go on from the one before, or that made no such fit itself.
+    WarmStartComparison or None
+        None when the last training did not continue the one before, or the one before made no fit on the training
+        part.
     """
     if before.validation is None or last.warm_in_a_row != before.warm_in_a_row + 1:
         return None
@@ -76,7 +79,7 @@ def compare(split: Split, ids: IdMaps, recipe: Recipe, before: TrainingState, la
         task, ids, recipe, matched(before, before.validation, ids, recipe), als.fit, max_users=len(task.users)
     )
     cold = als.fit(task.train, recipe)
-    return Courses([*warm.ndcg], validation_ndcg(cold, task, recipe), recipe.iterations)
+    return WarmStartComparison([*warm.ndcg], validation_ndcg(cold, task, recipe), recipe.iterations)
 
 
 def _last_two() -> tuple[Recipe, TrainingState, TrainingState]:
@@ -90,11 +93,11 @@ def _last_two() -> tuple[Recipe, TrainingState, TrainingState]:
 
 
 def main(storage: str, result: str) -> None:
-    """Fit both and write how good they were, or null."""
-    place = Path(storage)
-    ids = ids_from(pd.read_parquet(place / "id_maps.parquet"))
-    courses = compare(stored_split(place), ids, *_last_two())
-    Path(result).write_text(json.dumps(courses and asdict(courses)), encoding="utf-8")
+    """Fit both in the workspace and write their curves, or null."""
+    directory = Path(storage)
+    ids = ids_from(pd.read_parquet(directory / "id_maps.parquet"))
+    curves = compare(stored_split(directory), ids, *_last_two())
+    Path(result).write_text(json.dumps(curves and asdict(curves)), encoding="utf-8")
 
 
 if __name__ == "__main__":

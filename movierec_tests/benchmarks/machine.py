@@ -1,6 +1,6 @@
-"""On what a benchmark ran, without saying where.
+"""The machine that a benchmark ran on, as the report describes it.
 
-Belongs here: cores, memory and versions; no host names, no paths.
+Belongs here: cores, memory and versions. Does not: names of hosts and directories, which a report must not show.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _LIBRARIES = ("dagster", "mlflow", "implicit", "numpy", "scipy", "pandas", "pola
 
 
 def describe(postgres: str, load: float) -> dict[str, str]:
-    """Names and values, as the report shows them.
+    """Names and values for the report.
 
     Parameters
     ----------
     postgres : str
         Version of the server.
     load : float
-        Load average before the benchmark: more than a few tenths, and others took part of the cores.
+        Load average before the benchmark. Above a few tenths, other work took part of the cores.
     """
     return {
         "cores": str(psutil.cpu_count()),

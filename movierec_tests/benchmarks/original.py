@@ -1,9 +1,9 @@
-"""The recipe that this project began with, run as its own program ran it, to be measured beside the graph.
+"""The original recipe of this project as one program, from CSV files to metrics.
 
-Belongs here: loading into tables that carry their keys and indexes already, the view of users with more than five
-ratings, reading through `pandas.read_sql`, the split user by user, BM25, 128 factors, 25 iterations, the top 10 and
-their metrics. It does what the original did, no slower than it must; the metrics are those of the platform, so that
-both are scored alike. `recsys.baselines.original_recipe` is the same recipe on matrices that are there already.
+Belongs here: COPY into tables that already have keys and indexes, the view of users with more than five ratings,
+`pandas.read_sql`, the split user by user, BM25, 128 factors, 25 iterations, the top 10 and their metrics. Steps are as
+fast as the original's design allows. Metrics are those of the platform. Does not: the same recipe on given matrices,
+which is `recsys.baselines.original_recipe`.
 
     python -m movierec_tests.benchmarks.original DATASET_DIR RESULT_JSON
 """
@@ -35,11 +35,11 @@ from movierec_assets.settings import get_settings
 
 SCHEMA = "original"
 K = 10
-_LIKED_FROM = 4.0
-_FEWEST_LIKES = 4
-_USERS_AT_ONCE = 1000
+_MIN_LIKED_RATING = 4.0
+_MIN_LIKES = 4
+_BATCH = 1000
 _PADDING = -1e30
-"""`implicit` fills a list that is too short with movies of the history, at scores below this."""
+"""`implicit` fills a short list with movies of the history, whose scores are below this."""
 
 _TABLES = f"""
 DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
@@ -66,14 +66,14 @@ WHERE user_id IN (SELECT user_id FROM {SCHEMA}.active_users)
 
 @dataclass(frozen=True)
 class Matrices:
-    """What the fit learns from, and what it is scored on.
+    """Likes that the fit learns from, and held-out likes.
 
     Attributes
     ----------
     train, test : csr_matrix, shape (n_users, n_movies)
         Ones where a user liked a movie.
     user_ids, movie_ids : int array
-        Of rows and columns, in the order they occur.
+        Of rows and columns, in the order of the ratings.
     """
 
     train: csr_matrix
@@ -83,13 +83,13 @@ class Matrices:
 
     @property
     def evaluated(self) -> IntArray:
-        """Rows of the users who are scored: those with enough likes to learn from."""
-        return np.flatnonzero((np.diff(self.train.indptr) >= _FEWEST_LIKES) & (np.diff(self.test.indptr) > 0))
+        """Rows of the users who are scored: those with enough likes in `train`, and some in `test`."""
+        return np.flatnonzero((np.diff(self.train.indptr) >= _MIN_LIKES) & (np.diff(self.test.indptr) > 0))
 
 
 @dataclass(frozen=True)
 class Original:
-    """What the recipe took, and what came of it.
+    """Times and metrics of the recipe.
 
     Attributes
     ----------
@@ -111,12 +111,12 @@ class Original:
 
 
 def create_tables(database_url: str) -> None:
-    """Make the tables with all their indexes; what an earlier run left is removed."""
+    """Create the tables with all their indexes, in place of those of an earlier run."""
     _execute(database_url, lambda cursor: cursor.execute(_TABLES))
 
 
 def load(files: MovieLensFiles, database_url: str) -> None:
-    """COPY both files as they are into the indexed tables."""
+    """COPY both files into the indexed tables."""
 
     def copy(cursor: Any) -> None:
         for table, path in (("movies", files.movies), ("ratings", files.ratings)):
@@ -132,7 +132,7 @@ def refresh(database_url: str) -> None:
 
 
 def read(database_url: str) -> pd.DataFrame:
-    """All ratings of those users, through SQLAlchemy into pandas."""
+    """All ratings of the users in the view, through SQLAlchemy into pandas."""
     engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg2"))
     try:
         with engine.connect() as connection:
@@ -142,14 +142,14 @@ def read(database_url: str) -> pd.DataFrame:
 
 
 def split(ratings: pd.DataFrame) -> Matrices:
-    """Hold out each user's likes of the latest time; who has no earlier ones is left out.
+    """Hold out each user's likes of the latest time; users without earlier likes are left out.
 
     Parameters
     ----------
     ratings : DataFrame
         Columns user_id, movie_id, rating and rated_at.
     """
-    liked = ratings[ratings["rating"] >= _LIKED_FROM].copy()
+    liked = ratings[ratings["rating"] >= _MIN_LIKED_RATING].copy()
     by_user = liked.groupby("user_id", sort=False)["rated_at"]
     liked["held_out"] = by_user.transform(lambda times: times == times.max()).astype(bool)
     some_earlier = liked.groupby("user_id", sort=False)["held_out"].transform(lambda held_out: not held_out.all())
@@ -174,13 +174,13 @@ def fit(weighted: csr_matrix, seed: int) -> AlternatingLeastSquares:
 
 
 def rank(model: AlternatingLeastSquares, weighted: csr_matrix, users: IntArray) -> IntArray:
-    """Ten unseen movies for each user, as columns; -1 marks an empty place. Shape (n_users, 10)."""
+    """Ten unseen movies for each user, as columns; -1 marks an empty position. Shape (n_users, 10)."""
     wanted = min(K, weighted.shape[1])
     lists = np.full((len(users), K), -1, dtype=np.int64)
-    for start in range(0, len(users), _USERS_AT_ONCE):
-        chosen = users[start : start + _USERS_AT_ONCE]
+    for start in range(0, len(users), _BATCH):
+        chosen = users[start : start + _BATCH]
         movies, scores = model.recommend(chosen, weighted[chosen], N=wanted)
-        lists[start : start + _USERS_AT_ONCE, :wanted] = np.where(scores > _PADDING, movies, -1)
+        lists[start : start + _BATCH, :wanted] = np.where(scores > _PADDING, movies, -1)
     return lists
 
 
@@ -197,7 +197,7 @@ def run(files: MovieLensFiles, database_url: str, seed: int = 1) -> Original:
     ----------
     files : MovieLensFiles
     database_url : str
-        libpq URL; the schema `original` is made anew in that database.
+        libpq URL; the schema `original` is created anew in that database.
     seed : int
         Of the fit.
     """
@@ -241,7 +241,7 @@ def _execute(database_url: str, work: Callable[[Any], None]) -> None:
 
 
 def main(directory: str, result: str) -> None:
-    """Run the recipe in the platform's database and write what it took."""
+    """Run the recipe in the database of the workspace and write its times and metrics."""
     found = run(MovieLensFiles.at(Path(directory)), get_settings().databases.ratings)
     Path(result).write_text(json.dumps(asdict(found)), encoding="utf-8")
 

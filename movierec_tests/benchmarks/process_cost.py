@@ -1,6 +1,6 @@
-"""Running a command while watching what it costs.
+"""Time and memory of a command.
 
-Belongs here: wall time and memory of a process, of all it starts, and of the Postgres server it uses.
+Belongs here: wall time, and memory of the process, of its children, and of the Postgres server that it uses.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import psutil
 from movierec_assets.host import CommandError
 
 _SAMPLE_SECONDS = 0.1
-_PATIENCE_SECONDS = 60
+_SECONDS_TO_END = 60
 
 BACKEND = "Postgres, largest backend"
 SERVER = "Postgres, all processes"
-HELPER = "helper, largest"
+OTHER = "largest other process"
 
 Peaks = dict[str, float]
-"""Highest memory in MB by what the process is."""
+"""Highest memory in MB, by name of process."""
 
 
 @dataclass(frozen=True)
-class Sample:
+class MemorySample:
     """Memory of each process at one time.
 
     Attributes
@@ -38,8 +38,8 @@ class Sample:
     at : float
         Unix seconds.
     megabytes : dict of float
-        Resident memory by what the process is. Of Postgres, whose processes share their buffers, the largest backend
-        counts without what it shares, and all processes together with it once.
+        Resident memory by name of process. Postgres' processes share their buffers. The largest backend counts
+        without them, all processes together count them once.
     """
 
     at: float
@@ -48,84 +48,84 @@ class Sample:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took.
+    """Time and memory of a command.
 
     Attributes
     ----------
     seconds : float
         Wall time.
     peaks : dict of float
-        As the system recorded them where it does so, else the highest of the samples.
-    samples : tuple of Sample
+        The peak that Linux recorded, or the highest sample.
+    samples : tuple of MemorySample
     """
 
     seconds: float
     peaks: Peaks
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[MemorySample, ...] = ()
 
     def between(self, start: float, end: float) -> Peaks:
-        """Peaks within a span of Unix seconds; of a span shorter than the time between samples, the nearest ones."""
+        """Peaks between two times in Unix seconds; the nearest samples where none lies between them."""
         within = [sample for sample in self.samples if start - _SAMPLE_SECONDS <= sample.at <= end + _SAMPLE_SECONDS]
         return highest(sample.megabytes for sample in within)
 
 
-def highest(several: Iterator[Peaks] | Sequence[Peaks]) -> Peaks:
-    """The highest of each process."""
+def highest(peaks_of_several: Iterator[Peaks] | Sequence[Peaks]) -> Peaks:
+    """The highest value of each process."""
     found: Peaks = {}
-    for peaks in several:
+    for peaks in peaks_of_several:
         for name, value in peaks.items():
             found[name] = max(found.get(name, 0.0), value)
     return found
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], *, name: str, postmaster: int | None = None) -> Cost:
-    """Run a command to its end; what it prints goes to standard error.
+    """Run a command and wait for its end; its output goes to standard error.
 
     Parameters
     ----------
     command : sequence of str
     environment : mapping of str
     name : str
-        What the process is, in the result.
+        Name of the process in the result.
     postmaster : int, optional
-        Main process of the Postgres server that it uses.
+        Process id of the main process of the Postgres server that it uses.
 
     Raises
     ------
     CommandError
-        When it fails; it has said why.
+        When the command fails.
     """
     sys.stderr.flush()
     started = time.perf_counter()
-    with _ended(subprocess.Popen(command, env=dict(environment), stdout=2)) as process:
-        watch = _Watch(process.pid, name, postmaster)
+    with _stopped_at_the_end(subprocess.Popen(command, env=dict(environment), stdout=2)) as process:
+        watch = _MemoryWatch(process.pid, name, postmaster)
         with watch.running():
             status = process.wait()
     seconds = time.perf_counter() - started
     if status:
-        raise CommandError(f"The benchmark stopped: {name} ended with exit status {status}; see what it says above.")
+        raise CommandError(f"The benchmark stopped: {name} ended with exit status {status}; its output above says why.")
     return Cost(seconds, watch.peaks(), tuple(watch.samples))
 
 
 @contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """See to it that an interrupted benchmark leaves no process behind."""
+def _stopped_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Stop the process if it still runs, as when the benchmark is interrupted."""
     try:
         yield process
     finally:
         if process.poll() is None:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(_PATIENCE_SECONDS)
+                process.wait(_SECONDS_TO_END)
             process.kill()
             process.wait()
 
 
-class _Watch:
-    """Samples memory in a thread of its own."""
+class _MemoryWatch:
+    """Samples memory in a thread."""
 
     def __init__(self, pid: int, name: str, postmaster: int | None) -> None:
-        self.samples: list[Sample] = []
+        self.samples: list[MemorySample] = []
         self._recorded: Peaks = {}
         self._pid, self._name, self._postmaster = pid, name, postmaster
         self._done = threading.Event()
@@ -146,29 +146,29 @@ class _Watch:
     def _sample_until_done(self) -> None:
         while not self._done.wait(_SAMPLE_SECONDS):
             sample: Peaks = {}
-            for process in _family(self._pid):
+            for process in _process_tree(self._pid):
                 with suppress(psutil.Error, OSError):
-                    name = self._name if process.pid == self._pid else _kind(process)
+                    name = self._name if process.pid == self._pid else _name_of(process)
                     sample = highest([sample, {name: process.memory_info().rss / 1e6}])
                     self._recorded = highest([self._recorded, {name: _recorded_peak(process.pid)}])
             if self._postmaster is not None:
-                sample |= _postgres(self._postmaster)
-            self.samples.append(Sample(time.time(), sample))
+                sample |= _postgres_memory(self._postmaster)
+            self.samples.append(MemorySample(time.time(), sample))
 
 
-def _family(pid: int) -> list[psutil.Process]:
+def _process_tree(pid: int) -> list[psutil.Process]:
     with suppress(psutil.Error):
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
     return []
 
 
-def _kind(process: psutil.Process) -> str:
-    return "Dagster run" if "job execute" in " ".join(process.cmdline()) else HELPER
+def _name_of(process: psutil.Process) -> str:
+    return "Dagster run" if "job execute" in " ".join(process.cmdline()) else OTHER
 
 
 def _recorded_peak(pid: int) -> float:
-    """Peak that Linux keeps of a process, so that nothing between two samples is missed; elsewhere 0."""
+    """Peak memory that Linux recorded of a process in MB; 0 on other systems."""
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return 0.0
@@ -176,12 +176,12 @@ def _recorded_peak(pid: int) -> float:
     return int(kilobytes[0]) * 1024 / 1e6 if kilobytes else 0.0
 
 
-def _postgres(postmaster: int) -> Peaks:
+def _postgres_memory(postmaster: int) -> Peaks:
     own, shared = [0.0], [0.0]
-    for process in _family(postmaster):
+    for process in _process_tree(postmaster):
         with suppress(psutil.Error):
             memory = process.memory_info()
-            common = getattr(memory, "shared", 0)  # told on Linux only
+            common = getattr(memory, "shared", 0)  # on Linux only
             own.append((memory.rss - common) / 1e6)
             shared.append(common / 1e6)
     return {BACKEND: max(own), SERVER: sum(own) + max(shared)}

@@ -1,6 +1,7 @@
-"""How good the recipe is beside the original's and others, over several seeds.
+"""Quality of the recipe and of the baselines, over several seeds.
 
-Belongs here: running `movierec evaluate` and putting its answers together. What it does is in `recsys.experiment`.
+Belongs here: running `movierec evaluate`, and means of its metrics. Does not: evaluation, which is in
+`recsys.experiment`.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from movierec_assets.recsys.rankers import EASE, ITEM_KNN, MODEL, ORIGINAL, POPU
 
 SEEDS = (1, 2, 3)
 METRICS = HEADLINES_OF
-"""What is reported of each protocol."""
+"""Metrics that are reported for each protocol."""
 RANKERS = (MODEL, ORIGINAL, EASE, ITEM_KNN, POPULARITY)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One metric of one protocol.
+class MetricRow:
+    """Means of one metric for one protocol.
 
     Attributes
     ----------
     means : dict of float
-        Over the seeds, by ranker; one that was not run, such as EASE on many movies, is missing.
+        Over the seeds, by ranker. A ranker that was not run, such as EASE on many movies, is missing.
     """
 
     protocol: str
@@ -41,24 +42,24 @@ class Row:
     means: dict[str, float]
 
     def times_original(self, ranker: str) -> float | None:
-        """Ratio to the original recipe."""
+        """Ratio to the original recipe; None where one of the two was not run."""
         theirs = self.means.get(ORIGINAL)
         return self.means[ranker] / theirs if theirs and ranker in self.means else None
 
 
 @dataclass(frozen=True)
 class Quality:
-    """All metrics, and how to get them again.
+    """All metrics, and the commands that measured them.
 
     Attributes
     ----------
     commands : list of str
-    rows : list of Row
+    rows : list of MetricRow
     """
 
     seeds: list[int]
     commands: list[str]
-    rows: list[Row]
+    rows: list[MetricRow]
 
 
 def compare(
@@ -78,10 +79,9 @@ def compare(
     dataset : str
         Its name, for the commands in the report.
     log : callable
-        Told what is going on.
     seeds : sequence of int
     trials : int, optional
-        Of each search; else as many as the command's default.
+        Of each search [default: that of the command].
 
     Raises
     ------
@@ -101,16 +101,16 @@ def compare(
     return Quality(list(seeds), commands, summarize(answers))
 
 
-def summarize(answers: Mapping[str, Sequence[Mapping[str, Mapping[str, float]]]]) -> list[Row]:
+def summarize(answers: Mapping[str, Sequence[Mapping[str, Mapping[str, float]]]]) -> list[MetricRow]:
     """Means over seeds.
 
     Parameters
     ----------
     answers : mapping
-        Of each protocol, for each seed, the metrics of each ranker.
+        By protocol; for each seed, the metrics of each ranker.
     """
     return [
-        Row(
+        MetricRow(
             protocol,
             metric,
             {
@@ -130,5 +130,5 @@ def _answer(command: Sequence[str]) -> Any:
         command, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
-        raise CommandError(f"`movierec evaluate` ended with exit status {done.returncode}; see what it says above.")
+        raise CommandError(f"`movierec evaluate` ended with exit status {done.returncode}; its output above says why.")
     return json.loads(done.stdout)

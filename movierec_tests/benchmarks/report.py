@@ -1,6 +1,6 @@
-"""The report of a benchmark: Markdown for people, JSON for programs.
+"""The report of the benchmark of a whole run: Markdown for people, JSON for programs.
 
-Belongs here: layout. Nothing is computed but ratios for show.
+Belongs here: layout, and the ratios that are shown. Does not: the picture, which is drawn in `plot`.
 """
 
 from __future__ import annotations
@@ -9,97 +9,97 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from movierec_assets.recsys.rankers import MODEL, ORIGINAL
+from movierec_assets.recsys.report import markdown_table
 from movierec_tests.benchmarks import stages
 from movierec_tests.benchmarks.bare_fit import FACTORS, ITERATIONS
-from movierec_tests.benchmarks.benchmark import Bench, Measured, share_text
+from movierec_tests.benchmarks.benchmark import Benchmark, MeasuredRun, share_text
 from movierec_tests.benchmarks.days import SHARE, Days
 from movierec_tests.benchmarks.plot import draw
 from movierec_tests.benchmarks.quality import RANKERS, Quality
 from movierec_tests.benchmarks.stages import DESCRIPTIONS, Stage
 
 IDLE_LOAD = 0.5
-_SHOWN_OF_A_COURSE = 3
+"""Largest load average of an idle machine."""
+_SHOWN_ITERATIONS = 3
 BUSY = (
-    "The machine was busy with other work when this was measured (see the load before): seconds are too many, and "
-    "stages and sizes cannot be compared closely."
+    "The machine was busy with other work before this run (see the load before): times are too long, and stages and "
+    "sizes cannot be compared closely."
 )
 MARKDOWN, JSON, PLOT = "report.md", "report.json", "plot.png"
 
 
-def write(bench: Bench, directory: Path) -> None:
+def write(benchmark: Benchmark, directory: Path) -> None:
     """Write `report.md`, `report.json` and `plot.png`."""
     directory.mkdir(parents=True, exist_ok=True)
-    draw(bench, directory / PLOT)
-    (directory / JSON).write_text(as_json(bench) + "\n", encoding="utf-8")
-    (directory / MARKDOWN).write_text(as_markdown(bench), encoding="utf-8")
+    draw(benchmark, directory / PLOT)
+    (directory / JSON).write_text(as_json(benchmark) + "\n", encoding="utf-8")
+    (directory / MARKDOWN).write_text(as_markdown(benchmark), encoding="utf-8")
 
 
-def as_json(bench: Bench) -> str:
-    """Everything that was measured."""
-    return json.dumps(asdict(bench), indent=2, ensure_ascii=False)
+def as_json(benchmark: Benchmark) -> str:
+    """All results."""
+    return json.dumps(asdict(benchmark), indent=2, ensure_ascii=False)
 
 
-def as_markdown(bench: Bench) -> str:
-    """The report, with the picture beside it."""
-    graph = bench.graph
+def as_markdown(benchmark: Benchmark) -> str:
+    """The report; it shows the picture in the same directory."""
+    graph = benchmark.graph
     sections = [
-        f"# Benchmark: {bench.dataset}",
+        f"# Benchmark: {benchmark.dataset}",
         f"{graph.ratings:,} ratings of {graph.users:,} users. "
-        + ", ".join(f"{name} {value}" for name, value in bench.machine.items())
+        + ", ".join(f"{name} {value}" for name, value in benchmark.machine.items())
         + ".",
-        *([BUSY] if float(bench.machine["load before"]) > IDLE_LOAD else []),
+        *([BUSY] if float(benchmark.machine["load before"]) > IDLE_LOAD else []),
         f"![Seconds, memory and growth]({PLOT})",
-        *_targets(bench),
+        *_targets(benchmark),
         *_graph(graph),
-        *_floor(bench),
-        *_original(bench),
-        *(_growth(bench.growth) if bench.growth else ()),
-        *(_days(bench.days) if bench.days else ()),
-        *(_quality(bench.quality) if bench.quality else ()),
+        *_bare_copy(benchmark),
+        *_original(benchmark),
+        *(_growth(benchmark.growth) if benchmark.growth else ()),
+        *(_days(benchmark.days) if benchmark.days else ()),
+        *(_quality(benchmark.quality) if benchmark.quality else ()),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _targets(bench: Bench) -> Iterable[str]:
+def _targets(benchmark: Benchmark) -> Iterable[str]:
     yield "## Targets"
-    missed = [target for target in bench.targets if target.met is False]
-    pace = bench.pace
-    if all(target.met is None for target in bench.targets):
+    speed = benchmark.speed
+    if all(target.met is None for target in benchmark.targets):
         yield (
-            "The targets are for 20 million ratings. At this size what costs the same at any size (start of Dagster, "
-            "MLflow) outweighs the rest, so they are shown, not judged."
+            "The targets are for 20 million ratings. At this size, costs that are the same at any size (start of "
+            "Dagster, MLflow) outweigh the rest. So targets are shown, not judged."
         )
     else:
         counts = [
-            (sum(target.off_by <= 1 for target in bench.targets), "met"),
+            (sum(target.off_by <= 1 for target in benchmark.targets), "met"),
             (
-                sum(bool(target.met) and target.off_by > 1 for target in bench.targets),
-                "over, within this machine's pace",
+                sum(bool(target.met) and target.off_by > 1 for target in benchmark.targets),
+                "missed only because this machine is slower",
             ),
-            (len(missed), "not met"),
+            (sum(target.met is False for target in benchmark.targets), "not met"),
         ]
-        yield f"Of {len(bench.targets)} targets: {', '.join(f'{count} {what}' for count, what in counts)}."
+        yield f"Of {len(benchmark.targets)} targets: {', '.join(f'{count} {verdict}' for count, verdict in counts)}."
         yield (
-            "Limits in seconds are those of the machine on which they were seen to be feasible. Beside it, this one "
-            f"took {pace.fit:.2f} times as long for the bare fit, {pace.copy:.2f} times for COPY into Postgres and "
-            f"{pace.key:.2f} times for a primary key, each measured once in this run. What is over its seconds by less "
-            f"than the least of these, {pace.allowed:.2f} times, is within the machine's pace; that says what the "
-            "machine costs only as far as a stage's work is like one of the three."
+            "Limits in seconds are those of the reference machine. This machine took "
+            f"{speed.fit:.2f} times as long for the bare fit, {speed.copy:.2f} times for COPY into Postgres and "
+            f"{speed.key:.2f} times for a primary key, each measured once in this run. A stage that misses its limit "
+            f'by less than the least of these, {speed.allowance:.2f} times, is marked "slower machine". This is '
+            "a fair mark only for stages whose work is like one of the three."
         )
     yield _table(
         ["target", "limit", "measured", ""],
-        [[each.name, each.limit, each.measured, each.verdict] for each in bench.targets],
+        [[each.name, each.limit, each.measured, each.verdict] for each in benchmark.targets],
     )
 
 
-def _graph(graph: Measured) -> Iterable[str]:
+def _graph(graph: MeasuredRun) -> Iterable[str]:
     yield "## The asset graph"
     yield (
         f"The job `everything` in a new state directory: {graph.seconds:.1f} s from the start of its process to its "
-        f"end. Making the databases before it, once in a state directory, took {graph.prepare_seconds:.1f} s."
+        f"end. Creating the databases before it, once in a state directory, took {graph.prepare_seconds:.1f} s."
     )
     processes = [name for name in graph.peaks if any(name in stage.peaks for stage in graph.stages)]
     header = ["stage", "seconds", "share", "rows per second", *(f"{name}, MB" for name in processes)]
@@ -116,44 +116,44 @@ def _graph(graph: Measured) -> Iterable[str]:
     whole = ["whole", f"{graph.seconds:.2f}", "100%", "", *(_megabytes(graph.peaks[name]) for name in processes)]
     yield _table(header, [*rows, whole])
     yield (
-        "Memory is the highest resident memory of one process while the stage ran; fits and MLflow share a step. Of a "
-        "Postgres backend, it is without the buffers that it shares with the others."
+        "Memory is the highest resident memory of one process while the stage ran. Fits and MLflow share a step. "
+        "Memory of a Postgres backend leaves out the buffers that it shares with the others."
     )
-    if graph.bare:
+    if graph.bare_fit:
         recipe = graph.recipe
         yield (
-            f"Bare fit ({FACTORS} factors, {ITERATIONS} iterations, {graph.bare.positives:,} positives, nothing "
-            f"around it): {graph.bare.seconds:.2f} s (of {len(graph.bare.fits)}: {min(graph.bare.fits):.2f} to "
-            f"{max(graph.bare.fits):.2f} s), {graph.bare_peak_mb:,.0f} MB. The graph's recipe has "
-            f"{recipe.get('factors')} factors and {recipe.get('iterations')} iterations; the fit that is scored also "
+            f"Bare fit ({FACTORS} factors, {ITERATIONS} iterations, {graph.bare_fit.positives:,} positives, `implicit` "
+            f"alone): {graph.bare_fit.seconds:.2f} s (of {len(graph.bare_fit.fits)}: {min(graph.bare_fit.fits):.2f} to "
+            f"{max(graph.bare_fit.fits):.2f} s), {graph.bare_fit_peak_mb:,.0f} MB. The graph's recipe has "
+            f"{recipe.get('factors')} factors and {recipe.get('iterations')} iterations; the scored fit also "
             "computes the training loss of each iteration."
         )
 
 
-def _floor(bench: Bench) -> Iterable[str]:
-    floor, ours = bench.floor, {stage.name: stage.seconds for stage in bench.graph.stages}
-    yield "## Floor"
+def _bare_copy(benchmark: Benchmark) -> Iterable[str]:
+    bare, ours = benchmark.bare_copy, {stage.name: stage.seconds for stage in benchmark.graph.stages}
+    yield "## Postgres alone"
     yield (
-        "Postgres alone, in the same run and over one connection: the same ratings from a file in its own format, and "
-        "thrown away as they are read. Nothing is parsed, checked, sent or ranked."
+        "The server copies the same ratings from a file in its own format, and to /dev/null, in the same run and over "
+        "one connection. Nothing is parsed, checked, sent or ranked."
     )
     yield _table(
         ["Postgres alone", "seconds", "part of the stage", "its seconds"],
         [
-            ["COPY in", f"{floor.copy_in:.2f}", "", ""],
-            ["primary key", f"{floor.primary_key:.2f}", "", ""],
-            ["both", f"{floor.load:.2f}", DESCRIPTIONS[stages.LOAD], f"{ours[stages.LOAD]:.2f}"],
-            ["COPY out", f"{floor.copy_out:.2f}", DESCRIPTIONS[stages.RECOMMEND], f"{ours[stages.RECOMMEND]:.2f}"],
+            ["COPY in", f"{bare.copy_in:.2f}", "", ""],
+            ["primary key", f"{bare.primary_key:.2f}", "", ""],
+            ["both", f"{bare.load:.2f}", DESCRIPTIONS[stages.LOAD], f"{ours[stages.LOAD]:.2f}"],
+            ["COPY out", f"{bare.copy_out:.2f}", DESCRIPTIONS[stages.RECOMMEND], f"{ours[stages.RECOMMEND]:.2f}"],
         ],
     )
 
 
-def _original(bench: Bench) -> Iterable[str]:
-    original, ours = bench.original, {stage.name: stage.seconds for stage in bench.graph.stages}
+def _original(benchmark: Benchmark) -> Iterable[str]:
+    original, ours = benchmark.original, {stage.name: stage.seconds for stage in benchmark.graph.stages}
     theirs = stages.original_stages(original)
-    yield "## Beside the original recipe"
+    yield "## Comparison with the original recipe"
     yield (
-        "In the same run and on the same server: COPY into tables that have their keys and indexes already, view of "
+        "In the same run and on the same server: COPY into tables that already have keys and indexes, view of "
         "users with more than five ratings, `pandas.read_sql`, split user by user, BM25, 128 factors, 25 iterations, "
         "top 10 and metrics."
     )
@@ -169,20 +169,20 @@ def _original(bench: Bench) -> Iterable[str]:
     rows.append(
         [
             "peak of the largest process, MB",
-            _megabytes(bench.graph.peak_mb),
-            _megabytes(bench.original_peak_mb),
-            _ratio(bench.original_peak_mb, bench.graph.peak_mb),
+            _megabytes(benchmark.graph.peak_mb),
+            _megabytes(benchmark.original_peak_mb),
+            _ratio(benchmark.original_peak_mb, benchmark.graph.peak_mb),
         ]
     )
     yield _table(["", "this graph", "original recipe", "times less"], rows)
     parts = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in original.seconds.items())
     yield (
-        f"The original's parts: {parts}. Its largest Postgres backend took {bench.original_postgres_mb:,.0f} MB; its "
-        f"NDCG@10 for {original.users:,} users is {original.metrics['ndcg_at_10']:.4f}."
+        f"The original's parts: {parts}. Its largest Postgres backend took {benchmark.original_postgres_mb:,.0f} MB. "
+        f"Its NDCG@10 for {original.users:,} users is {original.metrics['ndcg_at_10']:.4f}."
     )
 
 
-def _growth(growth: Sequence[Measured]) -> Iterable[str]:
+def _growth(growth: Sequence[MeasuredRun]) -> Iterable[str]:
     yield "## Growth"
     done = [each for each in growth if not each.failures]
     names = [name for name in DESCRIPTIONS if any(stage.name == name for each in done for stage in each.stages)]
@@ -191,14 +191,14 @@ def _growth(growth: Sequence[Measured]) -> Iterable[str]:
     rows: list[list[str]] = [
         ["ratings", *(f"{each.ratings:,}" for each in growth)],
         ["**whole run, s**", *(f"{each.seconds:.1f}" for each in growth)],
-        ["bare fit, s", *(f"{each.bare.seconds:.2f}" if each.bare else "" for each in growth)],
+        ["bare fit, s", *(f"{each.bare_fit.seconds:.2f}" if each.bare_fit else "" for each in growth)],
         *(
             [f"{DESCRIPTIONS[name]}, s", *(f"{each[name]:.2f}" if name in each else "" for each in seconds)]
             for name in names
         ),
         ["largest process, MB", *(_megabytes(each.peak_mb) for each in growth)],
     ]
-    yield "The same graph in a state directory of its own for each share of the users, cold."
+    yield "The same graph for shares of the users, each in a new state directory, with a cold start."
     yield _table(header, rows)
     if len(done) > 1:
         first, last = done[0], done[-1]
@@ -209,7 +209,7 @@ def _growth(growth: Sequence[Measured]) -> Iterable[str]:
         yield (
             f"For {last.ratings / first.ratings:.1f} times the ratings: {last.seconds / first.seconds:.1f} times the "
             f"time, {last.peak_mb / first.peak_mb:.1f} times the memory of the largest process. Baselines that would "
-            "take longer than the training are left out of large data; without any, it is "
+            "take longer than the training are left out of large data. Without all baselines: "
             f"{without[1] / without[0]:.1f} times the time."
         )
     for each in growth:
@@ -221,12 +221,12 @@ def _growth(growth: Sequence[Measured]) -> Iterable[str]:
 def _days(days: Days) -> Iterable[str]:
     yield "## The days after"
     yield (
-        f"{days.first_ratings:,} ratings were loaded and trained on in {days.first_seconds:.1f} s. Then the latest "
-        f"ones, held back until now, were appended to ratings.csv, {SHARE:.1%} of all on each day, and the job "
-        "`everything` ran again: new rows are merged, what depends on them is made anew, and training goes on from the "
-        "champion's factors. A fit on the training part alone is watched on validation and says after how many "
-        "iterations to stop. The first day's starts cold, because a first training makes none; from the second day on "
-        "it goes on, too."
+        f"The first run took {days.first_seconds:.1f} s for {days.first_ratings:,} ratings. On each day, {SHARE:.1%} "
+        "of all ratings, the latest ones, were appended to ratings.csv, and the job `everything` ran again: it merges "
+        "new rows, computes again the assets that depend on them, and continues the champion's fits. A fit on the "
+        "training part is scored on validation after each iteration; it sets the number of iterations of the other "
+        "fits. On the first day it starts cold, because a first training makes no such fit. From the second day on "
+        "it is continued, too."
     )
     yield _table(
         [
@@ -235,9 +235,9 @@ def _days(days: Days) -> Iterable[str]:
             "loaded in, s",
             "whole run, s",
             "training",
-            "watched",
+            "fit on the training part",
             "NDCG@10 of a sample",
-            "fits of",
+            "scored and served fit",
         ],
         [
             [
@@ -246,19 +246,19 @@ def _days(days: Days) -> Iterable[str]:
                 f"{day.load_seconds:.2f}",
                 f"{day.seconds:.1f}",
                 day.start,
-                f"{len(day.course)} iterations",
-                " ".join(f"{value:.4f}" for value in day.course[-_SHOWN_OF_A_COURSE:]),
+                f"{len(day.learning_curve)} iterations",
+                " ".join(f"{value:.4f}" for value in day.learning_curve[-_SHOWN_ITERATIONS:]),
                 f"{day.iterations} iterations",
             ]
             for number, day in enumerate(days.days, start=1)
         ],
     )
-    if (courses := days.courses) is not None:
-        needed = courses.iterations_to_cold
+    if (curves := days.curves) is not None:
+        needed = curves.iterations_to_cold
         yield (
             "For all users of the last day's validation, a cold start on the training part reaches an NDCG@10 of "
-            f"{courses.cold:.4f} after {courses.cold_iterations} iterations. Going on from the day before, it is "
-            f"{', '.join(f'{value:.4f}' for value in courses.warm)}, "
+            f"{curves.cold:.4f} after {curves.cold_iterations} iterations. The fit that continues the day before "
+            f"reaches {', '.join(f'{value:.4f}' for value in curves.warm)} after its iterations: "
             + ("never as high." if needed is None else f"as high after {needed}.")
         )
 
@@ -266,7 +266,10 @@ def _days(days: Days) -> Iterable[str]:
 def _quality(quality: Quality) -> Iterable[str]:
     yield "## Quality"
     seeds = ", ".join(map(str, quality.seeds))
-    yield f"Means over seeds {seeds}, each with its own search on the validation part; the same users for all."
+    yield (
+        f"Means over seeds {seeds}. Each seed has its own search on the validation part. All rankers are scored on the "
+        "same users."
+    )
     yield _table(
         ["protocol", "metric", *RANKERS, f"{MODEL} to {ORIGINAL}"],
         [
@@ -295,6 +298,5 @@ def _megabytes(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return markdown_table(header, rows, align_right=True)

@@ -1,6 +1,6 @@
-"""What a run consists of: its steps, put together into the stages that are reported.
+"""Stages of a run: the lines of the report, each one several steps or a part of a step.
 
-Belongs here: which step belongs to which stage, and what a stage's rows are. Judging them is in `targets`.
+Belongs here: which steps a stage has, and which rows it works through. Does not: limits, which are in `targets`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DESCRIPTIONS = {
     SERVED_FIT: "fit that is served, on all positives",
     REGISTER: "MLflow run and registered version",
     EVALUATE: "evaluation of all users, k = 20",
-    BASELINES: "baselines beside it",
+    BASELINES: "evaluation of the baselines",
     PROMOTE: "promotion",
     RECOMMEND: "top 20 for all users, into Postgres, swapped",
     OTHER_TABLES: "similar and popular movies",
@@ -31,8 +31,8 @@ DESCRIPTIONS = {
     DAGSTER: "Dagster: start, and between steps",
 }
 FITTING = (SCORED_FIT, SERVED_FIT)
-BESIDE_THE_ORIGINAL = (LOAD, REFRESH, PREPARE, SCORED_FIT, EVALUATE)
-"""Stages that the original has as well."""
+SHARED_WITH_ORIGINAL = (LOAD, REFRESH, PREPARE, SCORED_FIT, EVALUATE)
+"""Stages that the original recipe has, too."""
 
 STEPS = {
     LOAD: ("raw_movies", "raw_ratings"),
@@ -45,12 +45,12 @@ STEPS = {
     OTHER_TABLES: ("similar_movies", "popular_movies"),
 }
 """Assets of each stage."""
-_WITHIN = {
+_PARTS_OF_STEPS = {
     SCORED_FIT: (REGISTER, "als_model", "evaluation_fit_seconds"),
     SERVED_FIT: (REGISTER, "als_model", "serving_fit_seconds"),
     BASELINES: (EVALUATE, "model_evaluation", "baselines_seconds"),
 }
-"""Stages that are part of a step, by what the asset says of them."""
+"""Stages that are a part of a step: the stage of the step, and the metadata that holds their seconds."""
 _ROWS = {
     LOAD: ("raw_ratings", "rows_read", "ratings"),
     REFRESH: ("raw_ratings", "dagster/row_count", "ratings"),
@@ -71,17 +71,17 @@ _ORIGINAL = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One line of the report.
+    """One stage of a run.
 
     Attributes
     ----------
     name : str
     seconds, share : float
-        Wall time, and its part of the whole run.
+        Wall time, and its share of the whole run.
     rows : int or None
-        What it worked through, counted in `unit`.
+        Rows that it worked through, counted in `unit`.
     peaks : dict of float
-        MB; a stage that is part of a step has those of the step.
+        MB; of the whole step where the stage is a part of one.
     """
 
     name: str
@@ -93,12 +93,12 @@ class Stage:
 
     @property
     def rows_per_second(self) -> float | None:
-        """None where nothing is counted."""
+        """None where no rows are counted."""
         return None if self.rows is None or self.seconds <= 0 else self.rows / self.seconds
 
 
 def stages_of(run: GraphRun, cost: Cost) -> list[Stage]:
-    """The stages of a run of the graph, in the order they are reported; together they are the whole run."""
+    """The stages of a run in the order of the report; their seconds add up to the whole run."""
     named = {step for steps in STEPS.values() for step in steps}
     steps = STEPS | {CHECKS: tuple(step for step in run.steps if step not in named)}
     seconds: dict[str, float] = {}
@@ -108,7 +108,7 @@ def stages_of(run: GraphRun, cost: Cost) -> list[Stage]:
         if spans:
             seconds[stage] = sum(end - start for start, end in spans)
             peaks[stage] = highest([cost.between(start, end) for start, end in spans])
-    for stage, (step_stage, asset, fact) in _WITHIN.items():
+    for stage, (step_stage, asset, fact) in _PARTS_OF_STEPS.items():
         part = run.facts.get(asset, {}).get(fact)
         if part is not None and step_stage in seconds:
             seconds[stage], peaks[stage] = part, peaks[step_stage]
@@ -126,7 +126,7 @@ def _rows(run: GraphRun, stage: str) -> tuple[int | None, str]:
     count = run.facts.get(asset, {}).get(fact)
     if count is None:
         return None, ""
-    if stage == SCORED_FIT:  # it leaves the test out
+    if stage == SCORED_FIT:  # without the test part
         count -= run.facts.get("test_matrix", {}).get("dagster/row_count", 0)
     return int(count), unit
 

@@ -1,10 +1,11 @@
-"""A platform to measure on: a database and a state directory of its own, for as long as something runs there.
+"""A workspace: a Postgres server and a state directory that exist only while a benchmark runs in them.
 
-Belongs here: making it, running this room's programs on it, and removing it. What is measured is the callers' matter.
+Belongs here: creating and removing them, and running programs of this room there. Does not: which programs run.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from movierec_assets.datasets.movielens import MovieLensFiles
 from movierec_assets.postgres.server import EmbeddedPostgres
@@ -20,32 +22,53 @@ from movierec_tests.benchmarks.process_cost import Cost
 
 
 @dataclass(frozen=True)
-class Place:
-    """A platform of its own.
+class Workspace:
+    """A state directory, and a Postgres server that runs.
 
     Attributes
     ----------
-    scratch : Path
-        Its state directory.
+    state : Path
+        The state directory.
     environment : mapping of str
-        Variables that point there.
+        Environment variables for processes that work there.
     postmaster : int or None
-        Main process of its Postgres server.
+        Process id of the server's main process.
     """
 
-    scratch: Path
+    state: Path
     environment: Mapping[str, str]
     postmaster: int | None
 
-    def run(self, module: str, *arguments: str, name: str) -> Cost:
-        """Run a module of this room there, and measure what it costs."""
-        command = [sys.executable, "-m", f"movierec_tests.benchmarks.{module}", *arguments]
-        return process_cost.run(command, self.environment, name=name, postmaster=self.postmaster)
+    def run(self, module: str, *arguments: str, name: str) -> tuple[Any, Cost]:
+        """Run a module of this room as a program.
+
+        Parameters
+        ----------
+        module : str
+            It gets the path of its result, a JSON file, as the last argument.
+        *arguments : str
+        name : str
+            Name of the process in the report.
+
+        Returns
+        -------
+        result : JSON value
+        cost : Cost
+
+        Raises
+        ------
+        CommandError
+            When the program fails.
+        """
+        result = self.state / f"{module}.json"
+        command = [sys.executable, "-m", f"movierec_tests.benchmarks.{module}", *arguments, str(result)]
+        cost = process_cost.run(command, self.environment, name=name, postmaster=self.postmaster)
+        return json.loads(result.read_text(encoding="utf-8")), cost
 
 
 @contextmanager
-def platform(home: Path, files: MovieLensFiles) -> Iterator[Place]:
-    """Make one for a dataset; it is removed at the end.
+def open_workspace(home: Path, files: MovieLensFiles) -> Iterator[Workspace]:
+    """Create a workspace for a dataset, and remove it at the end.
 
     Parameters
     ----------
@@ -54,23 +77,23 @@ def platform(home: Path, files: MovieLensFiles) -> Iterator[Place]:
     files : MovieLensFiles
     """
     with tempfile.TemporaryDirectory(prefix="movierec-bench-") as directory:
-        scratch = Path(directory)
-        server = EmbeddedPostgres(scratch)
+        state = Path(directory)
+        server = EmbeddedPostgres(state)
         try:
             with server.lease() as url:
-                yield Place(scratch, environment(scratch, home, files, url), server.status().pid)
+                yield Workspace(state, environment(state, home, files, url), server.status().pid)
         finally:
-            # Run by root, the data is elsewhere: Postgres does not run as root, and only root may enter the directory.
+            # For root, the server keeps its data outside the state directory.
             server.destroy(force=True)
 
 
-def environment(scratch: Path, home: Path, files: MovieLensFiles, url: str) -> dict[str, str]:
-    """Variables of a platform that has nothing in common with the user's own."""
+def environment(state: Path, home: Path, files: MovieLensFiles, url: str) -> dict[str, str]:
+    """Environment variables of a workspace, without any setting of the user's own platform."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_"))
     }
     return kept | {
-        "MOVIEREC_STATE_DIR": str(scratch),
+        "MOVIEREC_STATE_DIR": str(state),
         "MOVIEREC_HOME": str(home),
         "MOVIEREC_DATASET": str(files.directory.resolve()),
         "MOVIEREC_EMBEDDED_DATABASE_URL": url,

@@ -1,4 +1,4 @@
-"""One database for tests that need only tables, and one whole run for all claims about a run."""
+"""One database for tests that need only tables, and two runs of the graph for all claims about runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from dagster import ExecuteInProcessResult
 
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.tables.database import Database
-from movierec_tests.defs.harness import Platform, empty, own_databases, own_platform, run
+from movierec_tests.defs.harness import Platform, own_platform, run
 from movierec_tests.models.harness import module_platform, platform
+from movierec_tests.room_database import database, shared_database
 
-__all__ = ["module_platform", "platform"]
+__all__ = ["database", "module_platform", "platform", "shared_database"]
 
 USERS = 120
 
@@ -30,20 +31,6 @@ class Ran:
     @property
     def database(self) -> Database:
         return self.platform.database
-
-
-@pytest.fixture(scope="package")
-def shared_database(server_url: str) -> Iterator[Database]:
-    """A ratings database for the tests of this room."""
-    with own_databases(server_url) as url:
-        yield Database(url)
-
-
-@pytest.fixture
-def database(shared_database: Database) -> Database:
-    """The room's database, emptied."""
-    empty(shared_database)
-    return shared_database
 
 
 @pytest.fixture(scope="package")

@@ -1,4 +1,4 @@
-"""The graph as it should be, for claims about what is declared and about what a run does."""
+"""The expected graph, for tests of its definition and of its runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dagster import AssetSpec
 
 from movierec_assets.definitions import build
 
-# asset: what it depends on
+# asset: its dependencies
 GRAPH = {
     "raw_movies": set[str](),
     "raw_ratings": {"raw_movies"},
@@ -28,7 +28,7 @@ GRAPH = {
     "popular_movies": {"champion_model"},
 }
 SEARCHED = {"hyperparameters"}
-"""On a cadence of its own, in no daily job."""
+"""In a job of its own, in no daily job."""
 GROUPS = {
     "ingestion": {"raw_movies", "raw_ratings", "eligible_users"},
     "preprocessing": {"positive_ratings", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},

@@ -1,19 +1,17 @@
-"""Platforms of their own for tests: databases, a state directory, and runs of jobs in them.
+"""Platforms for tests: databases, a state directory, and runs of jobs in them.
 
-Belongs here: what several test modules need to run the graph. Claims are in the tests.
+Belongs here: functions with which several test modules run the graph and write rows. Does not: claims.
 """
 
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
 from psycopg2 import sql
@@ -23,16 +21,17 @@ from movierec_assets.definitions import build
 from movierec_assets.host.environment import variables
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.resources.kept_connections import keep_connections
-from movierec_assets.settings import DatabaseUrls, Settings, get_settings
+from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.binary_copy import Kind
 from movierec_assets.tables.database import SCHEMA, Database, Replacement
+from movierec_tests.databases import own_databases
 
 _OURS = ("MOVIEREC_", "DAGSTER_", "MLFLOW_")
 
 
 @dataclass(frozen=True)
 class Platform:
-    """Databases and directories, and the variables that say where they are."""
+    """Databases and directories, and the environment variables that name them."""
 
     environment: dict[str, str]
     settings: Settings
@@ -46,33 +45,14 @@ class Platform:
         return ModelRegistry.of(self.settings)
 
     def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Put the variables into this process for one test; its own tidying took them out."""
+        """Set the variables for one test; before each test, settings are removed from the environment."""
         for name, value in self.environment.items():
             monkeypatch.setenv(name, value)
 
 
 @contextmanager
-def own_databases(server_url: str) -> Iterator[str]:
-    """Copies of the provisioned databases; yields the libpq URL of the ratings."""
-    template, *_ = names = DatabaseUrls(server_url).names
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    copies = [copied.replace(template, name) for copied in names]
-    _execute(
-        server_url,
-        [
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
-                sql.Identifier(new), sql.Identifier(old)
-            )
-            for new, old in zip(copies, names, strict=True)
-        ],
-    )
-    yield server_url.replace(f"/{template}", f"/{name}")
-    _execute(server_url, [sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(copied)) for copied in copies])
-
-
-@contextmanager
 def own_platform(server_url: str, directory: Path, dataset: Path) -> Iterator[Platform]:
-    """A platform in a directory, for longer than one test, with its variables set at first."""
+    """A platform in a directory, for several tests; its variables are set until the first test begins."""
     saved = dict(os.environ)
     with own_databases(server_url) as url:
         for name in [name for name in os.environ if name.startswith(_OURS)]:
@@ -103,9 +83,9 @@ def run(
     resources: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> ExecuteInProcessResult:
-    """Run a job of the platform, or some of its assets, in this process and in the instance of the environment."""
+    """Run a job, or some of its assets, in this process, in the Dagster instance that the environment names."""
     with DagsterInstance.get() as instance:
-        keep_connections(instance)  # as the executor of a run does, which this one goes round
+        keep_connections(instance)  # as the platform's executor does, which is not used here
         return (
             build(resources)
             .resolve_job_def(job)
@@ -130,7 +110,7 @@ def metadata_of(result: ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
 
 
 def failed_checks(result: ExecuteInProcessResult) -> dict[str, str]:
-    """Checks that did not pass, with what they said."""
+    """Names of checks that did not pass, and their descriptions."""
     return {
         evaluation.check_name: str(evaluation.description)
         for evaluation in result.get_asset_check_evaluations()
@@ -139,7 +119,7 @@ def failed_checks(result: ExecuteInProcessResult) -> dict[str, str]:
 
 
 def failures_of(result: ExecuteInProcessResult) -> dict[str, str]:
-    """Steps that failed, with the innermost error."""
+    """Names of steps that failed, and messages of the innermost errors."""
     found = {}
     for event in result.all_events:
         if event.is_step_failure:
@@ -150,19 +130,8 @@ def failures_of(result: ExecuteInProcessResult) -> dict[str, str]:
     return found
 
 
-def _execute(url: str, statements: list[sql.Composed]) -> None:
-    connection = psycopg2.connect(url, dbname="postgres")
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-    finally:
-        connection.close()
-
-
 def empty(database: Database) -> None:
-    """Take all rows out of a ratings database."""
+    """Delete all rows of a ratings database."""
     replaced = ("movies", "ratings", "user_recommendations", "similar_movies", "popular_movies")
     others = ("rating_totals", "user_totals", "app_ratings", "app_users", "rejected_ratings", "loads", "datasets")
     tables = ", ".join(f"{SCHEMA}.{table}" for table in (*replaced, *others))
@@ -172,7 +141,7 @@ def empty(database: Database) -> None:
 
 
 def load_films(database: Database, movie_ids: Iterable[int]) -> None:
-    """Make these movies the catalogue, for tests that write ratings without a file."""
+    """Replace the catalogue by these movies, for tests that write ratings without a file."""
     with database.replace("movies") as table:
         names = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
         table.write_rows(names, [(movie, f"Film {movie}", 1999, ["Drama"], None, None) for movie in movie_ids])
@@ -190,11 +159,11 @@ RATING_COLUMNS: dict[str, Kind] = {
     "rating": "real",
     "rated_at": "timestamptz",
 }
-"""What a test writes into `ratings`."""
+"""Columns that a test writes into `ratings`."""
 
 
 def count_users(ratings: Replacement) -> None:
-    """Write the totals of users that belong to new ratings, for tests that write ratings without a file."""
+    """Write the totals of users of new ratings, for tests that write ratings without a file."""
     ratings.cursor.execute(f"DELETE FROM {SCHEMA}.user_totals")
     counted = "INSERT INTO {}.user_totals SELECT user_id, count(*) FROM {} GROUP BY user_id"
     ratings.cursor.execute(sql.SQL(counted).format(sql.Identifier(SCHEMA), ratings.relation))

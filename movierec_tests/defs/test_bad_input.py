@@ -1,4 +1,4 @@
-"""Data that must not be learned from: what runs, what stops, and what stays as it was."""
+"""Data that no version may be trained on: which runs stop, and which tables and versions stay."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _START = 1_000_000_000
 
 
 def _ratings(users: int = 25, each: int = 14, stars: tuple[float, ...] = (2.0, 3.0, 4.5, 5.0)) -> list[str]:
-    """Lines of users who rate some of forty films, one a day; two tastes, so that there is something to learn."""
+    """Lines of users who rate some of forty films, one a day, with two tastes that a fit can learn."""
     rng = random.Random(7)
     low, high = stars[: len(stars) // 2] or stars, stars[len(stars) // 2 :]
     return [
@@ -54,7 +54,7 @@ def _ratings(users: int = 25, each: int = 14, stars: tuple[float, ...] = (2.0, 3
 
 @dataclass(frozen=True)
 class State:
-    """What must stay when a run is refused."""
+    """Versions and tables that must stay when a run is refused."""
 
     champion: int
     versions: int
@@ -77,6 +77,11 @@ def _state(platform: Platform) -> State:
         digest("user_recommendations", "similar_movies", "popular_movies"),
         digest("movies", "ratings", "rejected_ratings", "loads", "user_totals", "eligible_users"),
     )
+
+
+def _assert_same_service(platform: Platform, before: State) -> None:
+    after = _state(platform)
+    assert (after.champion, after.versions, after.served) == (before.champion, before.versions, before.served)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +113,7 @@ def _run_on(directory: Path, monkeypatch: pytest.MonkeyPatch, job: str = "everyt
 
 
 @pytest.mark.slow
-def test_a_file_with_many_rejected_rows_changes_nothing_and_is_not_learned_from_when_it_was_loaded_on_purpose(
+def test_a_file_with_many_rejected_rows_changes_nothing_and_is_not_trained_on_when_its_limit_is_raised(
     platform: Platform, make_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _state(platform)
@@ -131,8 +136,7 @@ def test_a_file_with_many_rejected_rows_changes_nothing_and_is_not_learned_from_
     assert not result.success
     assert "at most 10% may be" in failed_checks(result)["most_rows_loaded"]
     assert "als_model" not in metadata_of(result)
-    after = _state(platform)
-    assert (after.champion, after.versions, after.served) == (before.champion, before.versions, before.served)
+    _assert_same_service(platform, before)
     assert platform.registry.runs_of(result.run_id) == []
 
 
@@ -142,8 +146,7 @@ def test_a_few_rejected_rows_are_a_warning(
 ) -> None:
     result = _run_on(make_dataset([*_ratings(20), *(["bad"] * 15)]), monkeypatch, "refresh")
     assert result.success
-    told = failed_checks(result)["most_rows_loaded"]
-    assert "rows rejected, this check warns above 1%; see " in told
+    assert "rows rejected, this check warns above 1%; see " in failed_checks(result)["most_rows_loaded"]
 
 
 @pytest.mark.slow
@@ -151,7 +154,7 @@ def test_when_nobody_can_be_evaluated_nothing_is_registered(
     platform: Platform, make_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _state(platform)
-    # Seven ratings of five users, of which the three latest are likes: too few to learn from before the last one.
+    # Seven ratings of five users; the three latest are likes, and the two before the last are too few to train on.
     pairs = [line.split(",")[:2] for line in _ratings()]
     lines = [
         f"{user},{movie},{4.0 if day > 3 else 2.0},{_START + day * _DAY}"
@@ -162,8 +165,7 @@ def test_when_nobody_can_be_evaluated_nothing_is_registered(
     assert not result.success
     assert set(failed_checks(result)) == {"somebody_can_be_evaluated"}
     assert "MOVIEREC_POSITIVE_THRESHOLD" in failed_checks(result)["somebody_can_be_evaluated"]
-    after = _state(platform)
-    assert (after.champion, after.versions, after.served) == (before.champion, before.versions, before.served)
+    _assert_same_service(platform, before)
     assert platform.registry.runs_of(result.run_id) == []
 
 
@@ -180,8 +182,7 @@ def test_ratings_below_the_threshold_are_refused_with_the_remedy(
     assert "25 of 28 users have more than 5 ratings" in failure
     assert "the best rating among theirs is 3.5, below the 4 stars of a positive" in failure
     assert "Lower MOVIEREC_POSITIVE_THRESHOLD" in failure
-    after = _state(platform)
-    assert (after.champion, after.versions, after.served) == (before.champion, before.versions, before.served)
+    _assert_same_service(platform, before)
 
 
 @pytest.mark.slow
@@ -257,7 +258,7 @@ def test_users_counted_while_ratings_are_swapped_are_those_of_the_new_ratings(da
         with database.replace("ratings") as table:
             table.write(ratings_of(2), RATING_COLUMNS)
             count_users(table)
-            # What the load holds from the swap to its commit; taken here so that the refresh is sure to wait.
+            # The load holds this lock from the swap to its commit. Taking it here makes the refresh wait.
             table.cursor.execute(f"LOCK TABLE {SCHEMA}.ratings IN ACCESS EXCLUSIVE MODE")
             resource = PostgresResource(url=database.url)
             refreshed = pool.submit(_refresh_after_opening, resource)
@@ -286,7 +287,7 @@ def test_without_users_of_more_than_five_ratings_the_stars_are_not_blamed(
         evaluation.read_positives(files, 4.0, lambda *_: None)
 
 
-def test_ratings_of_movies_outside_the_catalogue_are_told_with_eligible_users_and_no_fault_of_the_file(
+def test_app_ratings_of_unknown_movies_are_shown_with_eligible_users_and_not_blamed_on_the_file(
     database: Database, make_dataset: Dataset
 ) -> None:
     files = MovieLensFiles.at(make_dataset(_ratings(users=8, each=6)))

@@ -1,4 +1,4 @@
-"""Assets that somebody materializes before what they need: each says what to materialize first."""
+"""Materializing an asset before its inputs: the message says which assets to materialize first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures for the UI are legible."""
+"""Pictures for the UI are readable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RANKERS = {
 }
 
 
-def test_no_label_of_six_rankers_and_six_metrics_overlaps_another() -> None:
+def test_labels_of_six_rankers_and_six_metrics_do_not_overlap() -> None:
     figure = metric_panels(RANKERS, NAMES, "Held-out latest likes of 610 users")
     figure.canvas.draw()
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]

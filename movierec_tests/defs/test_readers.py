@@ -1,4 +1,4 @@
-"""Reading beside a long reader: it waits for nobody, and changes no definition."""
+"""Readers beside a long reader: they wait for no lock, and change no definition."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _REFUSE_DEFINITIONS = """
 def beside_a_reader(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Settings of a platform with a champion, whose ratings are being read.
 
-    Whoever waits for a lock there for a tenth of a second fails, and so does whoever changes a definition.
+    Waiting for a lock fails after a tenth of a second, and changing a definition fails at once.
     """
-    for name in ("mlflow", "dagster"):  # the comments that say it was done are not in a copy of a database
+    for name in ("mlflow", "dagster"):  # a copy of a database lacks the comments that record upgrades
         monkeypatch.setattr(provision, f"_upgrade_{name}", lambda *_: None)
     provision.provision(ran.platform.settings)
     with ran.database.transaction() as cursor:
@@ -48,9 +48,9 @@ def beside_a_reader(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setti
 
 
 @pytest.mark.slow
-def test_a_start_an_answer_another_reader_and_every_sensor_pass_by_a_reader(beside_a_reader: Settings) -> None:
+def test_provisioning_a_recommendation_and_every_sensor_wait_for_no_reader(beside_a_reader: Settings) -> None:
     settings = beside_a_reader
-    provision.provision(settings)  # what every command does first
+    provision.provision(settings)  # as every command does first
     database = PostgresResource().open()
     assert database.scalar("SHOW lock_timeout") == "100ms"
     assert database.scalar(_READ) > 0
@@ -67,9 +67,9 @@ def test_a_start_an_answer_another_reader_and_every_sensor_pass_by_a_reader(besi
             (champion_sensor, ("postgres", "registry")),
             (dead_runs, ("postgres", "registry")),
         ):
-            taken = {name: resources[name] for name in names}
-            tick = sensor(build_sensor_context(instance=instance, resources=taken))
+            needed = {name: resources[name] for name in names}
+            tick = sensor(build_sensor_context(instance=instance, resources=needed))
             assert isinstance(tick, SensorResult | SkipReason)
             reason = tick if isinstance(tick, SkipReason) else tick.skip_reason
-            said = str(reason.skip_message) if reason else ""
-            assert "ratings database" not in said, said  # sensors skip when they cannot use it
+            message = str(reason.skip_message) if reason else ""
+            assert "ratings database" not in message, message  # sensors skip when they cannot use it

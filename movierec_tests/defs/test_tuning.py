@@ -1,4 +1,4 @@
-"""The search as an asset: on its own cadence, resumable, and taken up by the next training."""
+"""The search as an asset: it has its own job, can be resumed, and gives the next training its recipe."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_training_takes_the_winner_of_the_last_search(server_url: str, tmp_path:
             for picture in ("history", "parallel_coordinates"):
                 assert "data:image/png;base64," in str(metadata[picture].value)
             again = search.execute_in_process(instance=instance, run_config=config)
-            # The same data and seed: the study is complete, no trial is run again.
+            # With the same data and seed, the study is complete and no trial runs again.
             assert again.asset_materializations_for_node("hyperparameters")[0].metadata["trials"].value == 3
             trained = build().resolve_job_def("train").execute_in_process(instance=instance)
         chosen = latest_recipe(platform.database, loaded_dataset(platform.database), 4.0)

@@ -1,4 +1,4 @@
-"""A training that would come to a version that is there: that version is the challenger, and nothing is trained."""
+"""A training that would repeat an existing version: nothing is trained, and that version is the challenger."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def platform(trained: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
 
 
 def _train() -> dict[str, Any]:
-    """Metadata of als_model after a run of it alone."""
+    """Metadata of als_model after a run of this asset alone."""
     result = run("train", "als_model")
     assert result.success, failures_of(result)
     return metadata_of(result)["als_model"]
@@ -67,7 +67,7 @@ def _delete_run(platform: Platform, number: int) -> None:
     platform.registry.client.delete_run(platform.registry.version(number).run_id)
 
 
-def test_other_code_is_a_change_and_a_challenger_that_was_kept_is_not_decided_about_twice(
+def test_other_code_is_a_change_and_a_challenger_is_not_decided_about_twice(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promotions = Promotions(platform.registry, platform.database)
@@ -91,7 +91,7 @@ def test_other_code_is_a_change_and_a_challenger_that_was_kept_is_not_decided_ab
         events = {"als_model": instance.get_latest_materialization_event(CHALLENGER)}
         assert record(instance, "als_model")["model_version"] == challenger
         assert _decided(instance, promotions, challenger, events)  # type: ignore[arg-type]
-    # A run that breaks off after als_model leaves that undecided.
+    # After a run that stopped after als_model, the challenger is undecided.
     assert _train()["model_version"] == challenger
     with DagsterInstance.get() as instance:
         events = {"als_model": instance.get_latest_materialization_event(CHALLENGER)}
@@ -103,7 +103,7 @@ def test_other_code_is_a_change_and_a_challenger_that_was_kept_is_not_decided_ab
     assert len(promotions.history()) == len(decisions) + 1
 
 
-def test_an_experiment_that_was_deleted_takes_no_training_with_it(platform: Platform) -> None:
+def test_versions_survive_the_deletion_of_their_experiment(platform: Platform) -> None:
     before = _numbers(platform)
     assert _train()["unchanged"]
     platform.registry.client.delete_experiment(platform.registry.ensure_experiment())
@@ -112,7 +112,9 @@ def test_an_experiment_that_was_deleted_takes_no_training_with_it(platform: Plat
 
 
 @pytest.mark.parametrize("lose", [_delete_version, _delete_files, _delete_run], ids=["version", "files", "run"])
-def test_what_was_deleted_in_mlflow_is_trained_again(platform: Platform, lose: Callable[[Platform, int], None]) -> None:
+def test_a_version_that_was_deleted_in_mlflow_is_trained_again(
+    platform: Platform, lose: Callable[[Platform, int], None]
+) -> None:
     before = _numbers(platform)
     for number in before:
         lose(platform, number)

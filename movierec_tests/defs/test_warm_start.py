@@ -1,4 +1,4 @@
-"""A daily retrain on newer ratings goes on from the champion; on the same ratings it changes nothing."""
+"""A daily training on newer ratings continues the champion's fits; on the same ratings it changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _append(dataset: Path, films: list[int], at: int) -> None:
 
 
 def _old_favourite(dataset: Path) -> tuple[int, int]:
-    """The earliest like of somebody who has many."""
+    """User and film of the earliest like of the user with the most likes."""
     ratings = pd.read_csv(dataset / "ratings.csv")
     liked = ratings[(ratings["rating"] >= 4) & (ratings["userId"] > 3)]
     user = liked["userId"].value_counts().index[0]
@@ -30,14 +30,14 @@ def _old_favourite(dataset: Path) -> tuple[int, int]:
     return int(user), int(first["movieId"])
 
 
-def test_training_goes_on_from_the_champion_while_ratings_come_in(
+def test_training_continues_the_champion_as_ratings_come_in(
     server_url: str, tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = tmp_path / "growing"
     shutil.copytree(demo, dataset)
     rated = {tuple(line.split(",")[:2]) for line in (dataset / "ratings.csv").read_text().splitlines()}
     new = [film for film in range(1, 500) if not any((str(user), str(film)) in rated for user in (1, 2, 3))]
-    # With 120 users, one swapped tie is more than a warm start may lose, or a refresh.
+    # With 120 users, one swapped tie costs more NDCG than a warm start, or a refresh, may lose.
     monkeypatch.setattr(warm_start, "MAX_NDCG_LOSS", 0.5)
     with own_platform(server_url, tmp_path, dataset):
         monkeypatch.setenv("MOVIEREC_REFRESH_MARGIN", "0.1")
@@ -52,14 +52,14 @@ def test_training_goes_on_from_the_champion_while_ratings_come_in(
         second = metadata_of(result)
         assert second["als_model"]["start"].startswith("warm")
         assert second["champion_model"]["outcome"] == "refresh"
-        # Who rated an old favourite again is not scored, neither the challenger nor the champion on them.
+        # Neither challenger nor champion is scored on a user who rated an old favourite again.
         assert (second["als_model"]["users_left_out"], second["model_evaluation"]["users_left_out"]) == (1, 1)
         scores = pd.read_parquet(Path(get_settings().storage) / "model_evaluation.parquet")
         assert user not in set(scores["user_id"])
         assert set(scores["ranker"]) >= {"als", "champion"}
         assert scores["user_id"].nunique() == second["model_evaluation"]["evaluated_users"]
         assert second["als_model"]["iterations"] < first["iterations"]
-        assert "warm_and_cold" not in second["als_model"]  # its watched fit is a cold one itself
+        assert "warm_and_cold" not in second["als_model"]  # its fit on the training part is a cold start itself
         _append(dataset, new[2:4], 1_770_100_000)
         third = metadata_of(run())["als_model"]
         assert third["start"].startswith("warm")

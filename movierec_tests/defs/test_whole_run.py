@@ -1,4 +1,4 @@
-"""What a whole run on the demo set leaves behind."""
+"""Tables, files and versions after two whole runs on the demo set."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_second_run_reloads_nothing_and_keeps_the_champion(ran: Ran) -> None:
     assert (first["champion_model"]["outcome"], second["champion_model"]["outcome"]) == ("first", "unchanged")
     assert second["champion_model"]["champion_version"] == first["champion_model"]["champion_version"]
     assert second["user_recommendations"]["model_version"] == first["champion_model"]["champion_version"]
-    # What is shown of the champion are its own figures, of the fit that was scored when it was trained.
+    # The champion's figures are those of its own scored fit, when it was trained.
     assert second["model_evaluation"]["champion_ndcg_at_10"] == pytest.approx(
         first["model_evaluation"]["ndcg_at_10"], abs=2e-3
     )
@@ -201,10 +201,10 @@ def test_a_second_run_on_the_same_data_says_so_and_leaves_one_version_one_decisi
 @slow
 def test_the_same_ratings_give_the_same_scores(ran: Ran) -> None:
     first, second = (metadata_of(result)["model_evaluation"][HEADLINE] for result in (ran.first, ran.second))
-    assert first == pytest.approx(second, abs=0.01)  # of 120 users, a swap of near ties changes the mean by up to 0.003
+    assert first == pytest.approx(second, abs=0.01)  # with 120 users, swapped near ties change the mean by up to 0.003
 
 
-# What is served
+# The served tables
 
 
 @slow
@@ -261,11 +261,11 @@ def test_popular_movies_are_ordered_by_the_users_who_liked_them(ran: Ran) -> Non
     assert {movie: score for _, movie, score in rows} == likes
 
 
-# What is in MLflow
+# MLflow
 
 
 @slow
-def test_a_training_left_one_finished_mlflow_run_with_what_a_scientist_looks_for(ran: Ran) -> None:
+def test_a_training_has_one_finished_mlflow_run_with_params_metrics_and_files(ran: Ran) -> None:
     client = ran.platform.registry.client
     for result in (ran.first,):
         (run_id,) = ran.platform.registry.runs_of(result.run_id)
@@ -363,7 +363,7 @@ def test_training_alone_in_a_process_of_its_own_finishes_its_one_mlflow_run(ran:
         version = result.asset_materializations_for_node("als_model")[0].metadata["model_version"].value
     assert len(runs) == 1
     assert ran.platform.registry.client.get_run(runs[0]).info.status == "FINISHED"
-    # Back to one version, as the other claims about these runs expect.
+    # The other tests of these runs expect one version.
     ran.platform.registry.client.delete_model_version(MODEL_NAME, str(version))
     ran.platform.registry.name_challenger(ran.platform.registry.versions()[0].number)
 

@@ -1,7 +1,6 @@
 """Journeys: one platform over several days and datasets, and what is served after each step.
 
-Belongs here: a traveller that runs the platform day after day, and the own computation that its lists are checked
-against. Claims are in the tests.
+Belongs here: running the platform day after day, and a second computation of the served lists. Does not: claims.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ LISTED = 20
 
 @dataclass
 class Traveller:
-    """Runs jobs of one platform on one dataset after another."""
+    """Runs jobs of one platform on several datasets."""
 
     platform: Platform
     monkeypatch: pytest.MonkeyPatch
@@ -62,10 +61,10 @@ class Traveller:
         return [movie_id for (movie_id,) in rows]
 
     def require_right_lists(self, dataset: Path) -> None:
-        """Compare what is served with lists of an own computation.
+        """Compare the served lists with lists that are computed a second time.
 
-        It takes from the champion nothing but its movie factors by id and its recipe, reads the dataset's files and not
-        the tables, and solves each user's vector exactly.
+        Only movie factors and the recipe come from the champion. Ratings come from the dataset's files, not from
+        tables, and each user's vector is solved exactly.
         """
         ratings = _ratings_of(dataset)
         titles = dict(self.platform.database.rows(f"SELECT movie_id, title FROM {SCHEMA}.movies"))
@@ -80,7 +79,7 @@ class Traveller:
             rows = sorted(ratings[user_id], key=lambda row: (-row[2], row[0]))
             liked = [(movie_id, at) for movie_id, stars, at in rows if stars >= 4 and movie_id in set(ids.tolist())]
             if not liked or len({at for _, at in liked}) < len(liked):
-                continue  # equal times have no order of their own
+                continue  # likes of equal time have no order
             columns = np.searchsorted(ids, [movie_id for movie_id, _ in liked])
             weights = recipe.alpha * (
                 recipe.fold_in.floor + recipe.fold_in.boost * np.exp(-np.arange(len(liked)) / recipe.fold_in.tau)
@@ -93,7 +92,7 @@ class Traveller:
             served = self.served(user_id)
             assert len(served) == len(set(served)) == LISTED
             assert not set(served) & seen
-            # By score, not by movie: near ties may swap.
+            # Scores are compared, not movies, because near ties may swap.
             np.testing.assert_allclose([scores[movie_id] for movie_id in served], expected[:LISTED], atol=2e-3)
 
 
@@ -112,7 +111,7 @@ def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def other_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Films with the demo's numbers and other titles, rated by users with the demo's numbers."""
+    """Films and users with ids of the demo set; the films have other titles."""
     directory = tmp_path_factory.mktemp("other") / "other"
     generate(directory, Size(users=250, movies=300, ratings=20_000), seed=3)
     return directory
@@ -120,7 +119,7 @@ def other_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def demo_copy(demo_files: Path, tmp_path: Path) -> Path:
-    """The demo set, to be changed."""
+    """A copy of the demo set that a test may change."""
     return Path(shutil.copytree(demo_files, tmp_path / "mine"))
 
 
@@ -133,7 +132,7 @@ def traveller(
 
 
 def rewrite(dataset: Path, change: Any) -> None:
-    """Replace the ratings of a dataset by what a function makes of its lines."""
+    """Replace the lines of ratings.csv by the result of a function of them."""
     path = dataset / "ratings.csv"
     header, *lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([header, *change(lines)]) + "\n", encoding="utf-8")
@@ -145,16 +144,16 @@ def latest_time(dataset: Path) -> int:
 
 
 def new_ratings(dataset: Path, count: int, *, day: int, seed: int = 0) -> list[str]:
-    """Ratings of films that were not rated by these users, a day or more later than everything."""
+    """New pairs of users and films, rated at least a day after all other ratings."""
     random = np.random.default_rng((seed, day))
     lines = (dataset / "ratings.csv").read_text().splitlines()[1:]
-    taken = {tuple(line.split(",")[:2]) for line in lines}
-    users, films = ({line.split(",")[at] for line in lines} for at in (0, 1))
+    rated = {tuple(line.split(",")[:2]) for line in lines}
+    users, films = ({line.split(",")[column] for line in lines} for column in (0, 1))
     start = latest_time(dataset) + DAY
     found: list[str] = []
     while len(found) < count:
         pair = (str(random.choice(sorted(users))), str(random.choice(sorted(films))))
-        if pair not in taken:
-            taken.add(pair)
+        if pair not in rated:
+            rated.add(pair)
             found.append(f"{pair[0]},{pair[1]},{random.choice([3.0, 4.0, 4.5, 5.0])},{start + 60 * len(found)}")
     return found

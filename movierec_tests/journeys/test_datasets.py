@@ -1,4 +1,4 @@
-"""From one dataset to another and back, and from day to day: the champion belongs to what is loaded."""
+"""One platform over several datasets and days: the champion belongs to the loaded dataset."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_another_definition_of_a_like_is_another_learning_problem(
     assert "where 3 stars are a like" in second["champion_model"]["reason"]
     assert traveller.champion.positive_threshold == 3.0
     monkeypatch.setenv("MOVIEREC_POSITIVE_THRESHOLD", "4")
-    # Histories are read by the definition of the version that serves, whatever the setting says meanwhile.
+    # Histories are read by the served version's definition of a like, not by the setting.
     likes = traveller.platform.database.scalar(
         f"SELECT count(DISTINCT user_id) FROM {SCHEMA}.ratings WHERE rating >= 3"
     )
@@ -90,7 +90,7 @@ def test_withdrawn_corrected_and_later_ratings_reach_people(traveller: Traveller
     traveller.require_right_lists(demo_copy)
 
     def correct(lines: list[str]) -> list[str]:
-        """The latest like was dated wrongly: it is ten years older."""
+        """Make the latest like ten years older."""
         rows = [line.split(",") for line in lines]
         wrong = max((row for row in rows if float(row[2]) >= 4), key=lambda row: int(row[3]))
         wrong[3] = str(int(wrong[3]) - 3650 * DAY)
@@ -112,7 +112,7 @@ def test_new_ratings_are_served_although_a_searched_recipe_does_not_prove_itself
 ) -> None:
     traveller.run(demo_copy)
     database = traveller.platform.database
-    # Somewhat too few factors: neither better nor, with so few users, clearly as good.
+    # A recipe with too few factors is not better and, with so few users, not clearly as good.
     record_search(database, Recipe(factors=24, iterations=6), {}, "run", loaded_dataset(database), 4.0)
     rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 25, day=1)])
     first = traveller.run(demo_copy)
@@ -123,7 +123,7 @@ def test_new_ratings_are_served_although_a_searched_recipe_does_not_prove_itself
     assert traveller.champion.number == first["champion_refit"]["model_version"]
     assert traveller.champion.recipe == Recipe()
     traveller.require_right_lists(demo_copy)
-    # It was tried; from the next day on, the champion's recipe is trained at once.
+    # The searched recipe was tried once. From the next day on, the champion's recipe is trained.
     rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 25, day=2)])
     second = traveller.run(demo_copy)
     assert second["als_model"]["recipe_source"].startswith("champion 3, for the recipe of search 1 did not prove")

@@ -1,4 +1,4 @@
-"""What a person took away from the champion's place, the night after and later."""
+"""Versions that a person rolled back, in the next runs of the platform."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_model_that_was_rolled_back_is_not_back_the_night_after(traveller: Tra
     assert "movierec model release 2" in night["challenger_reason"]
     traveller.require_right_lists(demo_copy)
 
-    # A search does not bring it back by the way of the champion's recipe on changed data, which is the held model.
+    # After a search, the champion's recipe on changed data is the held version; it does not come back.
     database = traveller.platform.database
     record_search(database, Recipe(factors=24, iterations=6), {}, "run", loaded_dataset(database), 4.0)
     searched = traveller.run(demo_copy)

@@ -1,4 +1,4 @@
-"""A platform that is moved and then loses files goes on, in directories with odd names."""
+"""A platform works after it was moved, and after files were lost, in directories with odd names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from movierec_tests.journeys.conftest import Traveller, new_ratings, rewrite
 pytestmark = pytest.mark.slow
 
 
-def test_a_platform_that_is_moved_and_then_loses_files_and_experiment_goes_on(
+def test_a_platform_works_after_it_was_moved_and_lost_files_and_its_experiment(
     server_url: str,
     tmp_path: Path,
     demo_files: Path,
@@ -34,16 +34,16 @@ def test_a_platform_that_is_moved_and_then_loses_files_and_experiment_goes_on(
     """One platform for all three, because each training takes seconds."""
     odd = tmp_path / "Ann's $5 films 100% é"
     dataset = Path(shutil.copytree(demo_files, odd / "mine"))
-    monkeypatch.chdir(odd)  # MLflow's first use would note the working directory
+    monkeypatch.chdir(odd)  # MLflow records the working directory at its first use
     with own_platform(server_url, odd, dataset) as platform:
         Traveller(platform, monkeypatch).run(dataset)
         old, new = odd / "state", tmp_path / "elsewhere"
         shutil.move(old, new)
         moved = _at(platform, new, monkeypatch)
-        _goes_on_with_versions_of_before(moved, dataset)
+        _earlier_versions_are_used(moved, dataset)
         assert not old.exists()
-        _names_only_places_in_the_state_directory(moved.platform)
-        _is_healed_by_the_next_training(moved, dataset, capfd)
+        _artifacts_are_in_the_state_directory(moved.platform)
+        _the_next_training_replaces_the_champion(moved, dataset, capfd)
         assert not old.exists()
 
 
@@ -57,36 +57,38 @@ def _at(platform: Platform, state: Path, monkeypatch: pytest.MonkeyPatch) -> Tra
     return Traveller(moved, monkeypatch)
 
 
-def _goes_on_with_versions_of_before(moved: Traveller, dataset: Path) -> None:
+def _earlier_versions_are_used(moved: Traveller, dataset: Path) -> None:
     rewrite(dataset, lambda lines: [*lines, *new_ratings(dataset, 25, day=1)])
     after = moved.run(dataset)
     assert after["champion_model"]["outcome"] == "refresh", after["champion_model"]["reason"]
     moved.require_right_lists(dataset)
     registry, database = moved.platform.registry, moved.platform.database
     assert RecommendationService(database, registry).for_user(1, 5).model_version == 2
-    assert registry.fault_of(registry.version(1)) is None, "a version of before the move"
+    assert registry.fault_of(registry.version(1)) is None, "a version from before the move"
 
 
-def _names_only_places_in_the_state_directory(platform: Platform) -> None:
+def _artifacts_are_in_the_state_directory(platform: Platform) -> None:
     client, artifacts = platform.registry.client, platform.settings.artifacts
     assert client.get_experiment("0").artifact_location == "mlflow-artifacts:/0"
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
-    places = [run.info.artifact_uri for run in client.search_runs([experiment.experiment_id])]
-    places += [
+    uris = [run.info.artifact_uri for run in client.search_runs([experiment.experiment_id])]
+    uris += [
         client.get_model_version_download_uri(MODEL_NAME, str(version.number))
         for version in platform.registry.versions()
     ]
-    assert len(places) == 4
-    for place in places:
-        directory = local_path(place, artifacts)
+    assert len(uris) == 4
+    for uri in uris:
+        directory = local_path(uri, artifacts)
         assert directory is not None
         assert directory.is_dir()
         assert directory.is_relative_to(artifacts)
 
 
-def _is_healed_by_the_next_training(moved: Traveller, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The champion, version 2, loses its file, and the experiment is deleted in MLflow."""
+def _the_next_training_replaces_the_champion(
+    moved: Traveller, dataset: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Version 2, the champion, loses its file, and the experiment is deleted in MLflow."""
     registry, database = moved.platform.registry, moved.platform.database
     directory = local_path(
         registry.client.get_model_version_download_uri(MODEL_NAME, "2"), moved.platform.settings.artifacts
@@ -100,7 +102,7 @@ def _is_healed_by_the_next_training(moved: Traveller, dataset: Path, capfd: pyte
     with pytest.raises(VersionFilesError) as refused:
         RecommendationService(database, registry).for_user(1, 5)
     published = failures_of(run("publish"))["user_recommendations"]
-    with database.transaction() as cursor:  # the sensor has something to do
+    with database.transaction() as cursor:  # gives the sensor a reason to run
         cursor.execute(f"UPDATE {SCHEMA}.popular_movies SET model_version = 1")
     with DagsterInstance.get() as instance:
         context = build_sensor_context(instance=instance)
@@ -112,8 +114,8 @@ def _is_healed_by_the_next_training(moved: Traveller, dataset: Path, capfd: pyte
         assert "movierec model promote 1" in message
 
     registry.client.delete_experiment(registry.ensure_experiment())
-    healed = moved.run(dataset)["champion_model"]
-    assert (healed["outcome"], moved.champion.number) == ("first", 3)
-    assert f"No champion to compare with: version 2 cannot be loaded: {file} is not there" in healed["reason"]
+    replaced = moved.run(dataset)["champion_model"]
+    assert (replaced["outcome"], moved.champion.number) == ("first", 3)
+    assert f"No champion to compare with: version 2 cannot be loaded: {file} is not there" in replaced["reason"]
     assert f"The experiment {EXPERIMENT} was deleted in MLflow; it is restored" in capfd.readouterr().err
     assert RecommendationService(database, registry).for_user(1, 5).model_version == 3

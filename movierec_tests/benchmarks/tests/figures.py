@@ -1,17 +1,18 @@
-"""A benchmark of made-up figures."""
+"""Results of a benchmark, with figures that are made up."""
 
 from __future__ import annotations
 
 from movierec_tests.benchmarks import stages
-from movierec_tests.benchmarks.bare_copy import Floor
+from movierec_tests.benchmarks.bare_copy import BareCopy
 from movierec_tests.benchmarks.bare_fit import BareFit
-from movierec_tests.benchmarks.benchmark import Bench, Measured
+from movierec_tests.benchmarks.benchmark import Benchmark, MeasuredRun
 from movierec_tests.benchmarks.days import Day, Days
 from movierec_tests.benchmarks.graph_run import GraphRun
-from movierec_tests.benchmarks.learning_curves import Courses
+from movierec_tests.benchmarks.learning_curves import WarmStartComparison
 from movierec_tests.benchmarks.original import Original
-from movierec_tests.benchmarks.process_cost import BACKEND, SERVER, Cost, Sample
-from movierec_tests.benchmarks.targets import Pace, targets
+from movierec_tests.benchmarks.process_cost import BACKEND, SERVER, Cost, MemorySample
+from movierec_tests.benchmarks.reference_machine import SpeedFactors
+from movierec_tests.benchmarks.targets import targets
 
 RUN = GraphRun(
     prepare_seconds=9.0,
@@ -52,10 +53,9 @@ ORIGINAL_SECONDS = {
 }
 ORIGINAL = Original(ORIGINAL_SECONDS, {}, {}, 20_000_000, 9_000_000, 120_000, {"ndcg_at_10": 0.05})
 
-
-FLOOR = Floor(copy_out=5.0, copy_in=8.0, primary_key=4.0)
-PACE = Pace(fit=1.5, copy=1.8, key=1.1)
-COURSES = Courses(warm=[0.1005, 0.1025], cold=0.1015, cold_iterations=6)
+BARE_COPY = BareCopy(copy_out=5.0, copy_in=8.0, primary_key=4.0)
+SPEED = SpeedFactors(fit=1.5, copy=1.8, key=1.1)
+CURVES = WarmStartComparison(warm=[0.1005, 0.1025], cold=0.1015, cold_iterations=6)
 DAYS = Days(
     first_ratings=19_800_000,
     first_seconds=99.0,
@@ -63,15 +63,15 @@ DAYS = Days(
         Day(100_000, 4.0, 80.0, "warm: the champion's recipe on newer data", [0.05, 0.09, 0.1], 1),
         Day(100_001, 4.5, 60.0, "warm: the champion's recipe on newer data", [0.1, 0.102], 2),
     ],
-    courses=COURSES,
+    curves=CURVES,
 )
 
 
-def measured(share: float = 1.0, failures: tuple[str, ...] = ()) -> Measured:
+def measured(share: float = 1.0, failures: tuple[str, ...] = ()) -> MeasuredRun:
     cost = Cost(
-        101.0, {"Dagster run": 2400.0, BACKEND: 300.0, SERVER: 3500.0}, (Sample(1010.0, {"Dagster run": 900.0}),)
+        101.0, {"Dagster run": 2400.0, BACKEND: 300.0, SERVER: 3500.0}, (MemorySample(1010.0, {"Dagster run": 900.0}),)
     )
-    return Measured(
+    return MeasuredRun(
         share=share,
         ratings=round(20_000_000 * share),
         users=round(138_000 * share),
@@ -79,19 +79,19 @@ def measured(share: float = 1.0, failures: tuple[str, ...] = ()) -> Measured:
         prepare_seconds=9.0,
         stages=stages.stages_of(RUN, cost),
         peaks=cost.peaks,
-        bare=BareFit(20.0 * share, [20.0 * share], 8_900_000),
-        bare_peak_mb=700.0,
+        bare_fit=BareFit(20.0 * share, [20.0 * share], 8_900_000),
+        bare_fit_peak_mb=700.0,
         failures=[*failures],
         recipe=RUN.recipe,
         postgres=RUN.postgres,
     )
 
 
-def bench() -> Bench:
+def benchmark() -> Benchmark:
     full = measured()
-    return Bench(
+    return Benchmark(
         scale="ml-20m",
-        dataset="made up like ml-20m",
+        dataset="generated like ml-20m",
         graph=full,
         original=ORIGINAL,
         original_peak_mb=7500.0,
@@ -101,13 +101,13 @@ def bench() -> Bench:
             ratings=full.ratings,
             whole_seconds=full.seconds,
             bare_seconds=20.0,
-            pace=PACE,
+            speed=SPEED,
             peak_mb=full.peak_mb,
             original=stages.original_stages(ORIGINAL),
             original_peak_mb=7500.0,
         ),
-        floor=FLOOR,
-        pace=PACE,
+        bare_copy=BARE_COPY,
+        speed=SPEED,
         machine={"cores": "2", "memory": "24 GiB", "load before": "0.1"},
         days=DAYS,
         growth=[measured(1 / 4, ("champion_model: nothing is\nserved",)), measured(1 / 2), full],

@@ -15,16 +15,16 @@ from movierec_assets.recsys.split import Task
 from movierec_assets.recsys.training_state import LearningCurve
 from movierec_assets.recsys.warm_start import fit_and_score, matched
 from movierec_tests.benchmarks import learning_curves
-from movierec_tests.benchmarks.learning_curves import Courses, compare
+from movierec_tests.benchmarks.learning_curves import WarmStartComparison, compare
 from movierec_tests.recsys.test_warm_start import RECIPE, Columns, columns, three_trainings
 
 __all__ = ["columns"]
 
 
-def test_the_last_training_is_repeated_beside_a_cold_one_where_it_went_on(
+def test_the_last_training_is_repeated_beside_a_cold_start_when_it_continued_the_one_before(
     columns: Columns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # How good a real fit is to the last digit, and so when it stops, is the processor's matter.
+    # The last digits of a score, and so the iteration that ends a fit, differ between processors.
     monkeypatch.setattr(warm_start, "MAX_NDCG_LOSS", 0.5)
     split, ids, (first, before, last) = three_trainings(columns)
     assert before.validation is not None
@@ -54,5 +54,5 @@ def test_the_last_training_is_repeated_beside_a_cold_one_where_it_went_on(
 
 
 def test_as_good_as_cold_is_counted_in_iterations() -> None:
-    assert Courses([0.1, 0.12, 0.13], 0.12, 15).iterations_to_cold == 2
-    assert Courses([0.1, 0.12, 0.13], 0.14, 15).iterations_to_cold is None
+    assert WarmStartComparison([0.1, 0.12, 0.13], 0.12, 15).iterations_to_cold == 2
+    assert WarmStartComparison([0.1, 0.12, 0.13], 0.14, 15).iterations_to_cold is None

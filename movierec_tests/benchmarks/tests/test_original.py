@@ -1,4 +1,4 @@
-"""The original recipe, by hand and beside the same recipe on matrices."""
+"""The original recipe: by hand, and compared with the same recipe on matrices."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def pairs(matrices: original.Matrices, part: str) -> set[tuple[int, int]]:
     return set(zip(matrices.user_ids[rows].tolist(), matrices.movie_ids[columns].tolist(), strict=True))
 
 
-def apart(items: IntArray, ranked: TopK, n_movies: int) -> float:
-    """How far at most the score of a place's movie is from the score that a place has in lists of all movies."""
+def difference(items: IntArray, ranked: TopK, n_movies: int) -> float:
+    """Largest difference between the score of a listed movie and the score at its position in ranked lists."""
     scores = np.full((len(items), n_movies), -np.inf)
-    users, places = np.nonzero(ranked.items >= 0)
-    scores[users, ranked.items[users, places]] = ranked.scores[users, places]
+    users, positions = np.nonzero(ranked.items >= 0)
+    scores[users, ranked.items[users, positions]] = ranked.scores[users, positions]
     return float(np.abs(np.take_along_axis(scores, items, axis=1) - ranked.scores[:, : items.shape[1]]).max())
 
 
@@ -48,7 +48,7 @@ def test_the_latest_likes_of_each_user_are_held_out() -> None:
             (1, 12, 4.5, 200),
             (1, 13, 3.5, 300),  # no like
             (2, 10, 4.0, 50),
-            (2, 11, 4.0, 50),  # all at one time: nothing to learn from
+            (2, 11, 4.0, 50),  # all at one time: none to train on
             (3, 12, 5.0, 7),
             (3, 10, 5.0, 8),
         )
@@ -66,7 +66,7 @@ def test_users_with_few_likes_are_not_scored() -> None:
 def test_metrics_by_hand() -> None:
     likes = [(1, movie, 4.0, 1) for movie in range(4)] + [(1, 4, 4.0, 2), (1, 5, 4.0, 2)]
     matrices = original.split(frame(*likes, *[(2, movie, 5.0, 0) for movie in range(6, 20)], (2, 0, 5.0, 1)))
-    column = {int(movie): place for place, movie in enumerate(matrices.movie_ids)}
+    column = {int(movie): number for number, movie in enumerate(matrices.movie_ids)}
     one = [column[8], column[4], *[-1] * 8]
     two = [column[0], *[-1] * 9]
     found = original.score(np.array([one, two]), matrices)
@@ -75,7 +75,7 @@ def test_metrics_by_hand() -> None:
     assert found["truncated_recall_at_10"] == pytest.approx(0.75)
 
 
-def test_tables_carry_keys_and_indexes_before_they_are_filled(
+def test_tables_have_keys_and_indexes_before_they_are_filled(
     database: Database, make_dataset: Callable[..., Path]
 ) -> None:
     lines = [f"{user},{movie},{movie % 10 / 2 + 0.5},{movie}" for user in (1, 2) for movie in range(1, 4 + 2 * user)]
@@ -110,10 +110,10 @@ def test_lists_are_those_of_the_baseline_on_the_same_matrix(tmp_path: Path) -> N
     )
     known = history.rows(matrices.evaluated)
     same, other = (
-        apart(lists, original_recipe(history, known, known.shape[1], seed, matrices.evaluated), known.shape[1])
+        difference(lists, original_recipe(history, known, known.shape[1], seed, matrices.evaluated), known.shape[1])
         for seed in (1, 2)
     )
-    # Sums in another order now and then swap neighbours, whose scores are as good as equal.
+    # Sums in another order may swap neighbours whose scores are almost equal.
     assert same < 2e-4
     assert other > 1e-3
 
@@ -130,5 +130,5 @@ def test_the_whole_recipe_is_as_good_as_the_baseline(database: Database, tmp_pat
     assert found.users == len(users)
     lists = [original_recipe(history, history.rows(users), 10, seed, users) for seed in (1, 2, 3)]
     baseline = [metrics.score(each.items, split.test.stars[users], 10).ndcg.mean() for each in lists]
-    # Columns are in another order, which start values depend on.
+    # Start values differ, because columns have another order.
     assert found.metrics["ndcg_at_10"] == pytest.approx(np.mean(baseline), rel=0.35)

@@ -15,9 +15,9 @@ from movierec_tests.benchmarks.quality import METRICS, RANKERS
 @pytest.mark.slow
 def test_every_ranker_is_scored_by_both_protocols(tmp_path: Path) -> None:
     demo = make_demo(tmp_path / "demo", users=100)
-    said: list[str] = []
-    found = quality.compare(demo, "demo", said.append, seeds=(4,), trials=0)
-    assert said == found.commands
+    logged: list[str] = []
+    found = quality.compare(demo, "demo", logged.append, seeds=(4,), trials=0)
+    assert logged == found.commands
     assert found.commands[0] == (
         "movierec evaluate --dataset demo --protocol leave-latest-out --seed 4 --search-trials 0 --json"
     )

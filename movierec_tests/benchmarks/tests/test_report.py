@@ -1,4 +1,4 @@
-"""The report says what was measured, in files that belong together."""
+"""The report shows all results, in three files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 from movierec_assets.recsys.rankers import EASE, MODEL, ORIGINAL
 from movierec_tests.benchmarks import report
 from movierec_tests.benchmarks.quality import METRICS, Quality, summarize
-from movierec_tests.benchmarks.tests.figures import COURSES, DAYS, bench, measured
+from movierec_tests.benchmarks.tests.figures import CURVES, DAYS, benchmark, measured
 
 
 def test_a_report_is_three_files(tmp_path: Path) -> None:
-    report.write(bench(), tmp_path / "new" / "place")
-    assert sorted(path.name for path in (tmp_path / "new" / "place").iterdir()) == [
+    report.write(benchmark(), tmp_path / "new" / "directory")
+    assert sorted(path.name for path in (tmp_path / "new" / "directory").iterdir()) == [
         "plot.png",
         "report.json",
         "report.md",
     ]
-    figures = json.loads((tmp_path / "new" / "place" / "report.json").read_text())
+    figures = json.loads((tmp_path / "new" / "directory" / "report.json").read_text())
     assert figures["graph"]["stages"][0] | {"peaks": {}} == {
         "name": "load",
         "seconds": 20.0,
@@ -30,12 +30,12 @@ def test_a_report_is_three_files(tmp_path: Path) -> None:
         "unit": "ratings",
         "peaks": {},
     }
-    assert (tmp_path / "new" / "place" / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "new" / "directory" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_markdown_has_stages_ratios_targets_and_growth() -> None:
-    text = report.as_markdown(bench())
-    assert "Of 9 targets: 8 met, 0 over, within this machine's pace, 1 not met." in text
+    text = report.as_markdown(benchmark())
+    assert "Of 9 targets: 8 met, 0 missed only because this machine is slower, 1 not met." in text
     assert "less than the least of these, 1.10 times" in text
     assert "| refresh of eligible_users | ≤ 4 s | 5.0 s, 0.25 bare fits | not met: off by 1.25 times |" in text
     assert "| CSV to validated, indexed Postgres tables | 20.00 | 20% | 1,000,000 ratings | 900 |" in text
@@ -43,36 +43,36 @@ def test_markdown_has_stages_ratios_targets_and_growth() -> None:
     assert "| both | 12.00 | CSV to validated, indexed Postgres tables | 20.00 |" in text
     assert "| users | 1/4 | 1/2 | all |" in text
     assert "For 2.0 times the ratings: 2.0 times the time" in text
-    assert "without any, it is 2.0 times" in text
+    assert "Without all baselines: 2.0 times" in text
 
 
-def test_markdown_tells_what_a_day_with_new_ratings_takes() -> None:
-    text = report.as_markdown(bench())
+def test_markdown_has_the_cost_of_a_day_with_new_ratings() -> None:
+    text = report.as_markdown(benchmark())
     start = "warm: the champion's recipe on newer data"
     assert f"| day 2 | 100,001 | 4.50 | 60.0 | {start} | 2 iterations | 0.1000 0.1020 | 2 iterations |" in text
     assert "an NDCG@10 of 0.1015 after 6 iterations" in text
-    assert "it is 0.1005, 0.1025, as high after 2." in text
-    never = replace(DAYS, courses=replace(COURSES, cold=0.2))
-    assert "never as high" in report.as_markdown(replace(bench(), days=never))
-    assert "Going on" not in report.as_markdown(replace(bench(), days=replace(DAYS, courses=None)))
+    assert "reaches 0.1005, 0.1025 after its iterations: as high after 2." in text
+    never = replace(DAYS, curves=replace(CURVES, cold=0.2))
+    assert "never as high" in report.as_markdown(replace(benchmark(), days=never))
+    assert "continues the day before" not in report.as_markdown(replace(benchmark(), days=replace(DAYS, curves=None)))
     assert "At 1/4 the run stopped before its end: champion_model: nothing is served" in text
     assert "## Quality" not in text
 
 
 def test_tables_are_as_wide_in_every_line() -> None:
-    tables = [block for block in report.as_markdown(bench()).split("\n\n") if block.startswith("|")]
+    tables = [block for block in report.as_markdown(benchmark()).split("\n\n") if block.startswith("|")]
     assert len(tables) == 6
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
 def test_a_busy_machine_is_no_secret() -> None:
-    quiet = bench()
+    quiet = benchmark()
     assert report.BUSY not in report.as_markdown(quiet)
     assert report.BUSY in report.as_markdown(replace(quiet, machine=quiet.machine | {"load before": "3.4"}))
 
 
-def test_the_largest_process_is_no_sum_of_processes() -> None:
+def test_the_largest_process_is_one_process() -> None:
     assert measured().peak_mb == 2400.0
 
 
@@ -87,7 +87,7 @@ def test_without_growth_and_with_quality(tmp_path: Path) -> None:
     assert rows[0].times_original(MODEL) == pytest.approx(0.065 / 0.045)
     assert rows[0].times_original(EASE) is None
     commands = ["movierec evaluate --dataset x --seed 1 --json"]
-    found = replace(bench(), growth=[], quality=Quality([1, 2], commands, rows))
+    found = replace(benchmark(), growth=[], quality=Quality([1, 2], commands, rows))
     report.write(found, tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "| leave-latest-out | ndcg@10 | 0.0650 | 0.0450 | not run | not run | not run | 1.44 x |" in text

@@ -1,4 +1,4 @@
-"""Stages, targets and growth from plain numbers."""
+"""Stages and targets from plain numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 from movierec_tests.benchmarks import stages, targets
 from movierec_tests.benchmarks.bare_fit import BareFit
 from movierec_tests.benchmarks.graph_run import GraphRun
-from movierec_tests.benchmarks.process_cost import Cost, Sample, highest
+from movierec_tests.benchmarks.process_cost import Cost, MemorySample, highest
+from movierec_tests.benchmarks.reference_machine import SpeedFactors
 from movierec_tests.benchmarks.stages import Stage
-from movierec_tests.benchmarks.tests.figures import COURSES, DAYS, FLOOR, ORIGINAL, ORIGINAL_SECONDS, PACE, RUN
+from movierec_tests.benchmarks.tests.figures import BARE_COPY, CURVES, DAYS, ORIGINAL, ORIGINAL_SECONDS, RUN, SPEED
 
 
 def by_name(run: GraphRun = RUN, cost: Cost | None = None) -> dict[str, Stage]:
@@ -25,7 +26,7 @@ def test_stages_together_are_the_whole_run() -> None:
     assert [*found] == [name for name in stages.DESCRIPTIONS if name in found]
 
 
-def test_fits_are_told_apart_from_the_rest_of_their_step() -> None:
+def test_fits_are_stages_apart_from_the_rest_of_their_step() -> None:
     found = by_name()
     assert found[stages.SCORED_FIT].seconds == 21
     assert found[stages.SERVED_FIT].seconds == 20
@@ -46,14 +47,18 @@ def test_rows_per_second_count_what_a_stage_worked_through() -> None:
     assert found[stages.DAGSTER].rows_per_second is None
 
 
-def test_a_run_that_stopped_has_the_stages_it_came_to() -> None:
+def test_a_run_that_stopped_has_the_stages_before_its_end() -> None:
     stopped = replace(RUN, steps={"raw_movies": (1002.0, 1004.0)}, facts={})
     assert [*by_name(stopped)] == [stages.LOAD, stages.DAGSTER]
     assert by_name(stopped)[stages.LOAD].rows is None
 
 
 def test_peaks_of_a_stage_are_those_of_its_own_time() -> None:
-    samples = (Sample(1003.0, {"a": 5.0}), Sample(1010.0, {"a": 7.0, "b": 1.0}), Sample(1050.0, {"a": 9.0}))
+    samples = (
+        MemorySample(1003.0, {"a": 5.0}),
+        MemorySample(1010.0, {"a": 7.0, "b": 1.0}),
+        MemorySample(1050.0, {"a": 9.0}),
+    )
     found = by_name(cost=Cost(100.0, {"a": 9.0}, samples))
     assert found[stages.LOAD].peaks == {"a": 7.0, "b": 1.0}
     assert found[stages.SCORED_FIT].peaks == found[stages.REGISTER].peaks == {"a": 9.0}
@@ -66,7 +71,7 @@ def judged(ratings: int = 20_000_000, peak_mb: float = 2400.0) -> dict[str, targ
         ratings=ratings,
         whole_seconds=100.0,
         bare_seconds=20.0,
-        pace=PACE,
+        speed=SPEED,
         peak_mb=peak_mb,
         original=stages.original_stages(ORIGINAL),
         original_peak_mb=7500.0,
@@ -90,7 +95,7 @@ def test_the_original_is_compared_by_the_stages_that_both_have() -> None:
     target = judged()["all stages other than fitting, together"]
     theirs = sum(ORIGINAL_SECONDS[name] for name in ("load", "refresh", "read", "split", "rank", "score"))
     assert target.measured.startswith(f"{theirs / (20 + 5 + 10 + 8):.2f} x")
-    assert target.measured.endswith(f"({theirs / (100 - 41):.2f} x with what the original does not do)")
+    assert target.measured.endswith(f"({theirs / (100 - 41):.2f} x with stages that the original does not have)")
     assert target.met is True
 
 
@@ -101,29 +106,29 @@ def test_memory_has_to_meet_both_limits(peak_mb: float, off_by: float) -> None:
     assert target.met is (off_by <= 1)
 
 
-def test_appending_and_going_on_have_limits_of_their_own() -> None:
-    append, warm = targets.day_targets(DAYS, PACE, judged=True)
+def test_appending_and_continuing_have_limits_of_their_own() -> None:
+    append, warm = targets.day_targets(DAYS, SPEED, judged=True)
     assert (append.name, append.met) == ("100,001 appended ratings into Postgres", True)
     assert (warm.limit, warm.measured, warm.met) == ("≤ 2 of 6", "2", True)
-    _, never = targets.day_targets(replace(DAYS, courses=replace(COURSES, cold=0.3)), PACE, judged=True)
+    _, never = targets.day_targets(replace(DAYS, curves=replace(CURVES, cold=0.3)), SPEED, judged=True)
     assert (never.measured, never.verdict) == ("never, 0.1025 of 0.3000", "not met")
-    _, other = targets.day_targets(replace(DAYS, courses=None), PACE, judged=True)
-    assert (other.measured, other.met) == (f"did not go on: {DAYS.days[-1].start}", False)
-    assert [each.met for each in targets.day_targets(DAYS, PACE, judged=False)] == [None, None]
+    _, other = targets.day_targets(replace(DAYS, curves=None), SPEED, judged=True)
+    assert (other.measured, other.met) == (f"no warm start: {DAYS.days[-1].start}", False)
+    assert [each.met for each in targets.day_targets(DAYS, SPEED, judged=False)] == [None, None]
 
 
-def test_a_slower_machine_may_take_longer_by_the_least_that_it_is_slower() -> None:
-    assert PACE.allowed == 1.1
-    assert targets.Pace(0.5, 3.0, 2.0).allowed == 1
+def test_a_slower_machine_may_take_longer_by_its_least_speed_factor() -> None:
+    assert SPEED.allowance == 1.1
+    assert SpeedFactors(0.5, 3.0, 2.0).allowance == 1
     bare = BareFit(2 * 15 * 1.3, [], 9_300_000)
-    pace = targets.Pace.of(bare, FLOOR, 19_000_000)
-    assert (pace.fit, pace.copy, pace.key) == pytest.approx((2.0, 8 * 4.5 / 19, 4 / 3.5))
+    speed = SpeedFactors.of(bare, BARE_COPY, 19_000_000)
+    assert (speed.fit, speed.copy, speed.key) == pytest.approx((2.0, 8 * 4.5 / 19, 4 / 3.5))
     slow = targets.Target("load", "≤ 25 s", "30.0 s", True, 1.2, 1.3)
-    assert slow.verdict == "over by 1.20 times, within this machine's pace"
+    assert slow.verdict == "off by 1.20 times: slower machine"
     refresh = judged()[stages.DESCRIPTIONS[stages.REFRESH]]
-    assert (refresh.off_by, refresh.allowed, refresh.met) == (1.25, 1.1, False)
-    append, warm = targets.day_targets(DAYS, pace, judged=True)
-    assert (append.allowed, warm.allowed) == (pace.key, 1.0)
+    assert (refresh.off_by, refresh.allowance, refresh.met) == (1.25, 1.1, False)
+    append, warm = targets.day_targets(DAYS, speed, judged=True)
+    assert (append.allowance, warm.allowance) == (speed.key, 1.0)
 
 
 def test_small_data_is_not_judged() -> None:

@@ -1,0 +1,47 @@
+"""Copies of the provisioned databases, for tests that write.
+
+Belongs here: creating and dropping them. Does not: the server and its template, which are in `conftest`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg2
+from psycopg2 import sql
+
+from movierec_assets.settings import DatabaseUrls
+
+
+@contextmanager
+def own_databases(server_url: str) -> Iterator[str]:
+    """Copies of the ratings database, with its schema in place, and of Dagster's and MLflow's.
+
+    Yields
+    ------
+    str
+        libpq URL of the ratings database.
+    """
+    template, *_ = names = DatabaseUrls(server_url).names
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    copies = [copied.replace(template, name) for copied in names]
+    create, drop = (
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy"),
+        sql.SQL("DROP DATABASE {} WITH (FORCE)"),
+    )
+    _execute(server_url, [create.format(*map(sql.Identifier, each)) for each in zip(copies, names, strict=True)])
+    yield server_url.replace(f"/{template}", f"/{name}")
+    _execute(server_url, [drop.format(sql.Identifier(each)) for each in copies])
+
+
+def _execute(url: str, statements: list[sql.Composed]) -> None:
+    connection = psycopg2.connect(url, dbname="postgres")
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+    finally:
+        connection.close()
