@@ -1,7 +1,7 @@
 """Comparing ranked lists whose scores were computed in different ways.
 
-Belongs here: what "the same list" means where scores are rounded. Processors, their BLAS kernels and the number of
-rows multiplied at a time decide on the last bits of a score, and so on which of two near ties comes first.
+Belongs here: when two lists count as equal. The last bits of a score depend on the processor, its BLAS kernels and the
+number of rows multiplied at a time, and so does the order of two near ties.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ TIES = 1e-4
 
 
 def assert_same_lists(found: TopK, expected: TopK, ties: float = TIES) -> None:
-    """Places have the same scores, and the same items but for those that tie.
+    """Lists have the same scores at each position, and the same items in any order among ties.
 
-    Items that tie may change places. Of several that tie for the last place of a full list, any may be on it; so the
-    last place is certain only in lists that are longer than there are items.
+    When several items tie at the end of a full list, any of them may be on it. So the last position is certain only in
+    lists with more positions than items.
     """
     assert found.items.shape == expected.items.shape
     assert np.array_equal(found.items == EMPTY, expected.items == EMPTY)
@@ -32,12 +32,12 @@ def assert_same_lists(found: TopK, expected: TopK, ties: float = TIES) -> None:
         got = found.items[row][listed]
         assert len(set(got.tolist())) == len(got), f"list {row} holds an item twice"
         for group in _groups_of_ties(scores, 2 * ties):
-            # The last group of a full list may go on behind its end.
+            # Items beyond the end of a full list may belong to its last group of ties.
             if not group.stop == len(scores) == expected.items.shape[1]:
-                assert set(got[group].tolist()) == set(wanted[group].tolist()), f"places {group} of list {row}"
+                assert set(got[group].tolist()) == set(wanted[group].tolist()), f"positions {group} of list {row}"
 
 
 def _groups_of_ties(scores: FloatArray, ties: float) -> list[slice]:
-    """Runs of places whose neighbours tie; scores fall."""
+    """Runs of positions whose neighbours tie; scores fall."""
     bounds = [0, *(np.flatnonzero(np.diff(scores) < -ties) + 1).tolist(), len(scores)]
     return [slice(start, stop) for start, stop in pairwise(bounds) if start < stop]

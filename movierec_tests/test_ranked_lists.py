@@ -1,4 +1,4 @@
-"""Lists are the same when only what ties has changed places."""
+"""Lists are equal when they differ only in the order of ties."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXPECTED = lists([4, 2, 7, 1, -1], [3.0, 2.00001, 2.0, 1.0, np.nan])
 
 
 @pytest.mark.parametrize("items", [[4, 2, 7, 1, -1], [4, 7, 2, 1, -1]])
-def test_what_ties_may_change_places(items: list[int]) -> None:
+def test_ties_may_be_in_any_order(items: list[int]) -> None:
     assert_same_lists(lists(items, [3.00001, 2.0, 2.0, 1.0, np.nan]), EXPECTED)
 
 
@@ -37,7 +37,7 @@ def test_anything_else_is_another_list(items: list[int], scores: list[float]) ->
         assert_same_lists(lists(items, scores), EXPECTED)
 
 
-def test_of_what_ties_for_the_last_place_of_a_full_list_any_may_be_on_it() -> None:
+def test_any_of_the_ties_at_the_end_of_a_full_list_may_be_on_it() -> None:
     assert_same_lists(lists([4, 9], [3.0, 2.0]), lists([4, 2], [3.0, 2.0]))
     with pytest.raises(AssertionError):
         assert_same_lists(lists([9, 2], [3.0, 2.0]), lists([4, 2], [3.0, 2.0]))

@@ -2,5 +2,5 @@
 
 Belongs here: interactions and their split, the ALS recipe, fold-in, ranking, metrics, comparison and the
 promotion rule. Does not: Dagster, MLflow, databases, files, settings. Every function takes arrays and returns
-arrays, so the room can be lifted out and used in a notebook.
+arrays, so the room can be used alone, in a notebook.
 """

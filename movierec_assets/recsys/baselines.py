@@ -1,8 +1,9 @@
 """Baselines: the rankers that the recipe has to beat.
 
-Belongs here: a function for each from the likes to learn from (`train`) and the known likes of the users
-to rank for (`histories`, over the same movies) to ranked lists. Users of the fit and strangers get lists alike, and no
-list holds a movie of its history. Does not: their names (`rankers`) and the recipe (`als`).
+Belongs here: a function for each from the likes to learn from (`train`) and the known likes of the users to rank for
+(`histories`, over the same movies) to ranked lists, one for each user, without the movies of the user's history. Users
+of the fit and strangers get lists alike. With nothing to learn from, the functions raise `RecsysError`. Does not: their
+names (`rankers`) and the recipe (`als`).
 """
 
 from __future__ import annotations
@@ -34,22 +35,7 @@ _BLOCK = 512
 
 
 def rank(names: Sequence[str], task: Task, k: int, *, seed: int, ease_regularization: float) -> dict[str, TopK]:
-    """Lists of some baselines for the users of a task.
-
-    Parameters
-    ----------
-    names : sequence of str
-    task : Task
-    k : int
-    seed : int
-        For the original recipe.
-    ease_regularization : float
-
-    Returns
-    -------
-    dict of TopK
-        By name, in the order of the names.
-    """
+    """Lists of some baselines for the users of a task, in the order of the names; the original recipe uses the seed."""
     train, histories = task.train, task.histories
     rankers: dict[str, Callable[[], TopK]] = {
         POPULARITY: lambda: popularity(train, histories, k),
@@ -81,15 +67,6 @@ def original_recipe(
     users : int array, shape (n_users,), optional
         Rows of `train` that the histories belong to. Users with an empty row, and all users without this array, are
         folded in.
-
-    Returns
-    -------
-    TopK, shape (n_users, k)
-
-    Raises
-    ------
-    RecsysError
-        When there is nothing to learn from.
     """
     # As in the original, users without a like to train on have no row: BM25 uses the number and mean length of rows.
     fitted = np.flatnonzero(train.per_user)
@@ -124,11 +101,6 @@ def item_knn(train: Interactions, histories: Interactions, k: int, neighbours: i
     TopK, shape (n_users, k)
         Only neighbours of movies in the history are listed.
 
-    Raises
-    ------
-    RecsysError
-        When there is nothing to learn from.
-
     References
     ----------
     Deshpande and Karypis (2004), Item-based top-N recommendation algorithms.
@@ -159,14 +131,10 @@ def ease(train: Interactions, histories: Interactions, k: int, regularization: f
     regularization : float
         The lambda of the paper; `choose_ease_lambda` finds one.
 
-    Returns
-    -------
-    TopK, shape (n_users, k)
-
     Raises
     ------
     RecsysError
-        When there is nothing to learn from, it does not fit in memory, or the regularization is too small.
+        When it does not fit in memory, or the regularization is too small.
 
     References
     ----------
@@ -178,23 +146,12 @@ def ease(train: Interactions, histories: Interactions, k: int, regularization: f
 def choose_ease_lambda(
     train: Interactions, histories: Interactions, held_out: Interactions, grid: Sequence[float] = EASE_GRID
 ) -> float:
-    """The regularization of the grid with which EASE ranks best on a validation part.
-
-    Parameters
-    ----------
-    train, histories, held_out : Interactions
-        As in `Task`.
-    grid : sequence of float
-
-    Returns
-    -------
-    float
-        The first with the highest mean NDCG@10.
+    """The first regularization of the grid with the highest mean NDCG@10 of EASE on a validation part, see `Task`.
 
     Raises
     ------
     RecsysError
-        When the grid or the validation part is empty, or as `ease` does.
+        When the grid or the validation part is empty, and where `ease` does.
     """
     if len(grid) == 0 or histories.shape[0] == 0:
         raise RecsysError(f"Nothing to choose by: {len(grid)} values to try on {histories.shape[0]} users.")

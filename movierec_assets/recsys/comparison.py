@@ -1,7 +1,7 @@
 """Is one ranker better than another on the same users? Intervals of means, of differences, and of a recipe's lead.
 
-Belongs here: uncertainty of per-user scores, from the choice of users and from the chance in a fit. The scores come
-from `metrics` and `starts`; what follows from a difference is decided in `promotion`.
+Belongs here: the uncertainty of per-user scores, from the choice of users and from the start values of fits. Does not:
+the scores (`metrics`, `repeated_fits`) and the decision (`promotion`).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ RESAMPLES = 2000
 NO_USER = "There is no user to compare on."
 
 _BLOCK = 4_000_000
-"""Counts at a time: 32 MB whatever the number of users, and enough for a fast product."""
+"""Numbers of draws computed at a time: 32 MB for any number of users, and enough for a fast product."""
 
 _MANY_USERS = 10_000
-"""From so many on, how often a user is drawn is as good as independent of how often others are."""
+"""Number of users from which the draws of single users are practically independent of each other."""
 _CHUNK_USERS, _CHUNK_RESAMPLES = 8192, 64
 _TIMES_DRAWN = np.searchsorted(pdtr(np.arange(12), 1.0), (np.arange(2**16) + 0.5) / 2**16).astype(np.uint8)
-"""How often something is drawn that is drawn once on average, for each of 65,536 equally likely cases."""
+"""Poisson quantiles with mean 1 for 65,536 equally likely cases: the number of times that a user is drawn."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ class Interval:
 
 @dataclass(frozen=True)
 class FitSpread:
-    """How far a mean lead over the same users moves when both recipes are fitted from other start values.
+    """Spread of a mean lead over the same users between pairs of fits from different start values.
 
     Attributes
     ----------
     deviation : float
         Standard deviation of the mean lead of one pair of fits.
     freedom : float
-        Degrees of freedom that the deviation was estimated with; infinite for a bound.
+        Degrees of freedom of the estimated deviation; infinite for a bound.
     source : str
-        Where it comes from, for people: "5 pairs of fits".
+        Of the deviation, for people: "5 pairs of fits".
     """
 
     deviation: float
@@ -62,7 +62,7 @@ class FitSpread:
 
     @classmethod
     def seen_in(cls, differences: FloatArray) -> Self:
-        """Estimate it from several pairs of fits.
+        """Estimate the spread from several pairs of fits.
 
         Parameters
         ----------
@@ -93,25 +93,25 @@ def mean_intervals(
 ) -> list[Interval]:
     """Percentile bootstrap of the means of several scores over the same users.
 
-    Users are drawn once for all columns, so the resampled means of any two of them are paired. Of many users, each is
-    drawn a Poisson number of times instead of so many from all in turn, which comes to the same and is far quicker.
+    Users are drawn once for all columns, so the resampled means of any two columns are paired. With many users, the
+    number of times that each is drawn is a Poisson number of its own, which is equivalent and far quicker.
 
     Parameters
     ----------
     columns : float array, shape (n_users, n_columns)
-        Scores, or differences of scores; not a number where a user is no part of what a column is about.
+        Scores, or differences of scores; not a number for users whom a column is not about.
     confidence : float
         Share of resampled means inside an interval.
     resamples : int
     seed : int
-        Decides on the draws, together with the number of users.
+        The draws depend on it and on the number of users.
     progress : callable, optional
-        Told the number of draws done, and of all.
+        Called with the number of draws done, and of all draws.
 
     Returns
     -------
     list of Interval
-        One for each column. Draws in which a column has no user at all do not count for it.
+        One for each column. Draws without a user of a column do not count for it.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def _totals(weighed: FloatArray, resamples: int, seed: int, progress: Progress |
     totals = np.empty((resamples, n_columns))
     random = np.random.default_rng(seed)
     for block in batches(n_users * np.arange(1, resamples + 1), _BLOCK, progress):
-        # How often each user is drawn: a sum over draws is a product with that.
+        # A sum over draws is a product with the number of times that each user is drawn.
         times = np.empty((block.stop - block.start, n_users))
         for row in times:
             row[:] = np.bincount(random.integers(0, n_users, n_users), minlength=n_users)
@@ -159,7 +159,7 @@ def _totals(weighed: FloatArray, resamples: int, seed: int, progress: Progress |
 def _poisson_totals(weighed: FloatArray, resamples: int, seed: int, progress: Progress | None) -> FloatArray:
     """Sums over users, each drawn a Poisson number of times, shape (resamples, n_columns).
 
-    Chunks of users have random numbers of their own, so the sums are the same however many threads work on them.
+    Each chunk of users has random numbers of its own, so the sums do not depend on the number of threads.
     """
     starts = range(0, len(weighed), _CHUNK_USERS)
 
@@ -184,32 +184,21 @@ def _poisson_totals(weighed: FloatArray, resamples: int, seed: int, progress: Pr
 
 
 def _different(columns: BoolArray) -> tuple[list[int], list[int]]:
-    """Which columns differ from all before them, and for every column, which of those it equals."""
+    """Columns that differ from all before them, and for each column, the position of its equal among those."""
     first: dict[bytes, int] = {}
     groups: list[int] = []
     group_of: list[int] = []
-    for place, column in enumerate(columns.T):
+    for number, column in enumerate(columns.T):
         key = np.packbits(column).tobytes()
         if key not in first:
             first[key] = len(groups)
-            groups.append(place)
+            groups.append(number)
         group_of.append(first[key])
     return groups, group_of
 
 
 def mean_interval(values: FloatArray, **options: Any) -> Interval:
-    """Percentile bootstrap of the mean over users.
-
-    Parameters
-    ----------
-    values : float array, shape (n_users,)
-        One score, or one difference of scores, for each user.
-    **options
-        As for `mean_intervals`.
-
-    Returns
-    -------
-    Interval
+    """Percentile bootstrap of the mean over users of one column, see `mean_intervals`.
 
     Raises
     ------
@@ -222,19 +211,12 @@ def mean_interval(values: FloatArray, **options: Any) -> Interval:
 
 
 def paired_difference(challenger: FloatArray, other: FloatArray, **options: Any) -> Interval:
-    """Bootstrap of the mean difference between two rankers over identical users.
-
-    Parameters
-    ----------
-    challenger, other : float array, shape (n_users,)
-        Scores of the same users in the same order.
-    **options
-        As for `mean_intervals`.
+    """Bootstrap of the mean difference between two rankers over the same users in the same order, see `mean_intervals`.
 
     Raises
     ------
     RecsysError
-        When the arrays do not have the same users, or as `mean_interval` does.
+        When the arrays differ in shape, and where `mean_interval` does.
     """
     if challenger.shape != other.shape:
         raise RecsysError(f"Not the same users: {challenger.shape} and {other.shape} scores.")
@@ -244,24 +226,23 @@ def paired_difference(challenger: FloatArray, other: FloatArray, **options: Any)
 def lead(differences: FloatArray, spread: FitSpread | None = None, *, confidence: float = 0.95) -> Interval:
     """Interval of the mean lead of one recipe over another, for other users and for other fits.
 
-    The interval reaches as far as that over users and that over pairs of fits together: the square root of the sum of
-    squares, each Student's. A handful of fits says little about their spread, and Student's t makes the interval as
-    much wider. Chance that is particular to a user and a fit counts in both, so the interval is rather too wide than
-    too narrow.
+    Its half-width is the root of the sum of squares of two half-widths by Student's t: over users, and over pairs of
+    fits. A few fits say little about their spread, and Student's t widens the interval accordingly. Chance that belongs
+    to a pair of user and fit is counted in both, so the interval is rather too wide than too narrow.
 
     Parameters
     ----------
     differences : float array, shape (n_users, n_fits)
         Challenger minus champion, in [-1, 1], for each user and each pair of fits from the same start values.
     spread : FitSpread, optional
-        Of one pair of fits. Without it, what is seen in `differences`; needed when there is only one pair.
+        Of one pair of fits; by default, the spread of `differences`. Required when there is only one pair.
     confidence : float
         Share of intervals that hold the true lead.
 
     Returns
     -------
     Interval
-        Its mean is that over users and fits. One user says nothing about others: the interval is -1 to 1.
+        Its mean is over users and fits. For a single user, the interval is -1 to 1.
 
     Raises
     ------
@@ -280,12 +261,12 @@ def lead(differences: FloatArray, spread: FitSpread | None = None, *, confidence
     if not np.isfinite(differences).all():
         raise RecsysError("A difference is not a number; compare on users with something held out.")
     spread = spread or FitSpread.seen_in(differences)
-    of_users = differences.mean(axis=1, dtype=np.float64)
-    mean = float(of_users.mean())
+    per_user = differences.mean(axis=1, dtype=np.float64)
+    mean = float(per_user.mean())
     if users == 1:
         return Interval(mean, -1.0, 1.0)
     end = (1 + confidence) / 2
-    over_users = float(stdtrit(users - 1, end) * (of_users.var(ddof=1) / users) ** 0.5)
+    over_users = float(stdtrit(users - 1, end) * (per_user.var(ddof=1) / users) ** 0.5)
     over_fits = float(stdtrit(spread.freedom, end)) * spread.deviation / fits**0.5
-    reach = math.hypot(over_users, over_fits)
-    return Interval(mean, max(mean - reach, -1.0), min(mean + reach, 1.0))
+    half_width = math.hypot(over_users, over_fits)
+    return Interval(mean, max(mean - half_width, -1.0), min(mean + half_width, 1.0))

@@ -86,15 +86,7 @@ class Confidence:
 def interaction_weights(histories: Interactions, recipe: Recipe, confidence: Confidence | None = None) -> FloatArray:
     """Confidence of each interaction in a fold-in: `alpha` times the weights of its kind and of its recency.
 
-    Returns
-    -------
-    float32 array, shape (nnz,)
-        In the order of `histories.stars.data`.
-
-    Raises
-    ------
-    RecsysError
-        When the recipe is a bm25 recipe and the confidence of its fit is missing.
+    In the order of `histories.stars.data`. For a bm25 recipe, the confidence of its fit is required.
     """
     if confidence is None:
         if recipe.confidence == "bm25":

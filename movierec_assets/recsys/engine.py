@@ -70,12 +70,7 @@ class Factors:
         return cls(movies[:0], movies, confidence)
 
     def require_finite(self) -> None:
-        """Raise when a factor is not a number.
-
-        Raises
-        ------
-        RecsysError
-        """
+        """Raise a `RecsysError` when a factor is not a number."""
         for name, matrix in (("user", self.users), ("movie", self.movies)):
             broken = int((~np.isfinite(matrix)).any(axis=1).sum())
             if broken:

@@ -1,4 +1,4 @@
-"""What this room raises when data cannot be learned from."""
+"""The errors of this room."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ class RecsysError(ExplainedError, ValueError):
 def no_positives(
     source: object, *, ratings: int, users: int, eligible: int, best: float | None, threshold: float
 ) -> RecsysError:
-    """Say which of the two conditions of a positive nothing meets: enough ratings of its user, or enough stars.
+    """Say which condition of a positive no rating meets: enough ratings of its user, or enough stars.
 
     Parameters
     ----------
     source : object
-        Where the ratings are from; shown.
+        Of the ratings, for the message.
     ratings, users : int
-        All of them.
     eligible : int
         Users with more than `ELIGIBLE_ABOVE` ratings.
     best : float or None
-        The best rating that any of those gave.
+        The best rating of an eligible user.
     threshold : float
         Stars from which a rating is a positive.
     """

@@ -1,7 +1,7 @@
 """Scores of several rankers for the same users, side by side.
 
-Belongs here: putting `metrics` at several cutoffs side by side, per user, on average, and for parts of the users and of
-the catalogue. Which rankers there are, and where the result goes, is the caller's.
+Belongs here: `metrics` at several cutoffs, per user, on average, and for parts of the users and of the catalogue. Does
+not: the rankers (`baselines`), and the text of a report (`report`).
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _SLICED_AT = 10
 
 @dataclass(frozen=True)
 class Slice:
-    """Scores of one ranker for some of the users, or for some of the movies they should have been shown.
+    """Scores of one ranker for some of the users, or with some of the held-out movies.
 
     Attributes
     ----------
     by : str
-        What the users or movies are told apart by.
+        The property that divides the users or movies.
     name : str
-        Which of them these are.
+        The part.
     per_user : dict of float array, each of shape (n_users of the slice,)
         The metrics `WITH_INTERVALS`.
     rows : int array, shape (n_users of the slice,)
-        Which of the evaluated users are scored in it.
+        The scored users, among the evaluated ones.
     among : int
-        How many users are evaluated.
+        Number of evaluated users.
     intervals : mapping of str to Interval
-        Those that are known already, see `with_intervals`.
+        Computed by `with_intervals`; may be empty.
     """
 
     by: str
@@ -56,11 +56,11 @@ class Slice:
 
     @property
     def users(self) -> int:
-        """How many users are scored in it."""
+        """Number of scored users."""
         return len(self.per_user[HEADLINE])
 
     def interval(self, name: str = HEADLINE) -> Interval:
-        """Bootstrap interval of the mean of one metric; evaluated users are drawn, not those of the slice alone."""
+        """Bootstrap interval of the mean of one metric; draws are from all evaluated users."""
         return self.intervals.get(name) or mean_intervals(self.column(name)[:, None])[0]
 
     def column(self, name: str) -> FloatArray:
@@ -84,7 +84,7 @@ class Evaluation:
     slices : tuple of Slice
         Empty unless asked for.
     intervals : mapping of str to Interval
-        Those that are known already, see `with_intervals`.
+        Computed by `with_intervals`; may be empty.
     """
 
     ranker: str
@@ -98,12 +98,7 @@ class Evaluation:
         return {name: float(np.nanmean(values)) for name, values in self.per_user.items()} | self.overall
 
     def of_some(self, users: BoolArray) -> Evaluation:
-        """The same, with scores for some of the users only, and not a number for the others; without slices.
-
-        Parameters
-        ----------
-        users : bool array, shape (n_users,)
-        """
+        """The same without slices, and with scores that are not a number where `users` is false."""
         return Evaluation(
             self.ranker, {name: np.where(users, values, np.nan) for name, values in self.per_user.items()}, self.overall
         )
@@ -116,9 +111,10 @@ class Evaluation:
 def with_intervals(
     evaluations: Sequence[Evaluation], names: Sequence[str] = WITH_INTERVALS, progress: Progress | None = None
 ) -> list[Evaluation]:
-    """The same evaluations, knowing the intervals that a report shows.
+    """The same evaluations with the intervals that a report shows.
 
-    All are found together, for about the cost of one. Evaluations that know theirs are returned as they are.
+    All intervals are computed together, for about the cost of one. Evaluations that have theirs are returned as they
+    are.
 
     Parameters
     ----------
@@ -127,7 +123,7 @@ def with_intervals(
     names : sequence of str
         Metrics; those of slices are always `WITH_INTERVALS`.
     progress : callable, optional
-        Told the number of draws of users done, and of all.
+        Called with the number of draws done, and of all draws.
     """
     if all(each.intervals.keys() >= set(names) for each in evaluations):
         return list(evaluations)
@@ -160,7 +156,7 @@ def evaluate(
     cutoffs: Sequence[int] = metrics.CUTOFFS,
     histories: Interactions | None = None,
 ) -> Evaluation:
-    """Score the lists of the evaluated users.
+    """Score the lists of one ranker.
 
     Parameters
     ----------
@@ -170,10 +166,10 @@ def evaluate(
     held_out : Interactions, shape (n_users, n_movies)
         Rows of the same users, each with at least one entry.
     history : Interactions, shape (all users, n_movies)
-        What the ranker was fitted on.
+        Data that the ranker was fitted to.
     cutoffs : sequence of int
     histories : Interactions, shape (n_users, n_movies), optional
-        What the ranker was told of the same users; with it, scores by slice are added, for lists of 10 or more.
+        Likes of the same users that the ranker knew. With them, scores by slice are added; lists must hold 10 or more.
 
     Returns
     -------
@@ -197,28 +193,19 @@ def evaluate(
 
 
 def by_activity(lists: TopK, held_out: Interactions, histories: Interactions) -> tuple[Slice, ...]:
-    """Scores of the thirds of users with few, medium and many likes in their history.
+    """Scores of the thirds of users with few, medium and many likes in their history; parameters are as for `evaluate`.
 
-    Users with equally many likes are in the same slice, so slices differ in size and one may be missing.
-
-    Parameters
-    ----------
-    lists : TopK, shape (n_users, at least 10)
-    held_out, histories : Interactions, shape (n_users, n_movies)
-
-    Returns
-    -------
-    tuple of Slice
-        Names tell the least and the most likes.
+    Users with equally many likes are in the same slice, so slices differ in size and one may be missing. Names give the
+    lowest and the highest number of likes.
     """
     likes = histories.per_user
     if len(likes) == 0:
         return ()
     bounds = np.quantile(likes, [1 / 3, 2 / 3], method="inverted_cdf")
-    third = np.searchsorted(bounds, likes)
+    group = np.searchsorted(bounds, likes)
     slices = []
-    for place, name in enumerate(("few", "medium", "many")):
-        users = np.flatnonzero(third == place)
+    for number, name in enumerate(("few", "medium", "many")):
+        users = np.flatnonzero(group == number)
         if len(users):
             name_with_range = f"{name}, {likes[users].min():,} to {likes[users].max():,}"
             slices.append(_slice("likes in the history", name_with_range, lists, held_out.stars, users))
@@ -226,27 +213,22 @@ def by_activity(lists: TopK, held_out: Interactions, histories: Interactions) ->
 
 
 def by_popularity(lists: TopK, held_out: Interactions, counts: IntArray) -> tuple[Slice, ...]:
-    """Scores where only the held-out movies of one popularity count as found, for the users who have any.
+    """Scores with the held-out movies of one popularity group only, for the users who have any.
 
-    The head is the most liked movies that together make up a third of all likes, the torso the next third, the tail
-    the rest.
+    The head is the most liked movies that together have a third of all likes. The torso has the next third, the tail
+    the rest. Names give the number of movies. Groups without a held-out movie are missing.
 
     Parameters
     ----------
-    lists : TopK, shape (n_users, at least 10)
-    held_out : Interactions, shape (n_users, n_movies)
+    lists, held_out
+        As for `evaluate`.
     counts : int array, shape (n_movies,)
-        Likes of each movie that the ranker was fitted on; equal counts keep the order of columns.
-
-    Returns
-    -------
-    tuple of Slice
-        Names tell the number of movies. Without those in which no user has a held-out movie.
+        Likes of each movie in the data that the ranker was fitted to; equal counts keep the order of columns.
     """
-    third = popularity_thirds(counts)
+    group = popularity_groups(counts)
     slices = []
-    for place, name in enumerate(("head", "torso", "tail")):
-        within = third == place
+    for number, name in enumerate(("head", "torso", "tail")):
+        within = group == number
         part = held_out.stars.multiply(within).tocsr()
         part.eliminate_zeros()
         having = np.flatnonzero(np.diff(part.indptr))
@@ -256,14 +238,14 @@ def by_popularity(lists: TopK, held_out: Interactions, counts: IntArray) -> tupl
     return tuple(slices)
 
 
-def popularity_thirds(counts: IntArray) -> IntArray:
-    """Which third of all likes each movie belongs to: 0 for the most liked, 2 for the least, shape (n_movies,)."""
+def popularity_groups(counts: IntArray) -> IntArray:
+    """Group of each movie, each with a third of all likes: 0 for the most liked, 2 for the least, shape (n_movies,)."""
     order = np.argsort(-counts, kind="stable")
     before = np.cumsum(counts[order]) - counts[order]
-    third = np.empty(len(counts), dtype=np.int64)
-    third[order] = np.minimum(3 * before // max(1, int(counts.sum())), 2)
-    third[counts == 0] = 2
-    return third
+    group = np.empty(len(counts), dtype=np.int64)
+    group[order] = np.minimum(3 * before // max(1, int(counts.sum())), 2)
+    group[counts == 0] = 2
+    return group
 
 
 def _slice(by: str, name: str, lists: TopK, held_out: csr_matrix, users: IntArray) -> Slice:

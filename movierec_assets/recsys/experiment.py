@@ -22,7 +22,7 @@ from movierec_assets.recsys.rankers import EASE, ITEM_KNN, MODEL, ORIGINAL, POPU
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.scoring import rank
-from movierec_assets.recsys.search import Budget, Found, SearchObjective, Trial, search
+from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Trial, search
 from movierec_assets.recsys.split import Protocol, Split, StrongSplit, Task, leave_latest_out, strong_generalization
 
 CUTOFFS_OF: dict[Protocol, tuple[int, ...]] = {
@@ -52,7 +52,7 @@ class Experiment:
     protocol : str
     recipe : Recipe
         The one that was fitted.
-    found : Found or None
+    found : SearchResult or None
         Result of the search; None when there was none.
     task : Task
         Training data, scored users, histories and held-out likes.
@@ -65,7 +65,7 @@ class Experiment:
 
     protocol: Protocol
     recipe: Recipe
-    found: Found | None
+    found: SearchResult | None
     task: Task
     ids: IdMaps
     lists: TopK

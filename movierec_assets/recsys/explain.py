@@ -1,6 +1,6 @@
-"""Why a movie is recommended: what each like of a user's history adds to the score.
+"""Why a movie is recommended: the part of its score that each like of the user's history adds.
 
-Belongs here: taking a folded-in score apart. Solving the vectors is in `als`, ordering the scores in `ranking`.
+Belongs here: splitting a folded-in score. Does not: solving the vectors (`als`) and ordering the scores (`ranking`).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def contributions(
     history : int array, shape (n_liked,)
         Rows of `movie_factors`.
     confidences : float array, shape (n_liked,)
-        Of each like, not negative, as `als.interaction_weights` gives them.
+        Of each like, not negative, see `als.interaction_weights`.
     regularization : float
-        That of the fold-in.
+        Of the fold-in.
     wanted : int array, shape (n_wanted,)
         Rows of the movies to explain.
     gram : float array, shape (factors, factors), optional
-        Y^T Y of all movie factors when it is at hand, as where many users are explained.
+        Y^T Y of all movie factors, to save computing it for each of many users.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def contributions(
     Raises
     ------
     RecsysError
-        When there is not one confidence for each like, one is negative, or the user's vector is not determined.
+        When the number of confidences is not that of likes, one is negative, or the user's vector is not determined.
 
     References
     ----------

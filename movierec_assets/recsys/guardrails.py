@@ -1,7 +1,6 @@
-"""What must hold of a challenger's lists whatever its score is.
+"""Figures of a challenger's lists that must be right whatever its score is.
 
-Belongs here: figures of lists that no ranking metric sees. What happens when one is out of bounds is decided where the
-challenger is.
+Belongs here: figures that no ranking metric covers. Does not: their bounds, and the consequences.
 """
 
 from __future__ import annotations
@@ -14,19 +13,7 @@ from movierec_assets.recsys.ranking import TopK
 
 
 def full_lists(lists: TopK, histories: Interactions) -> float:
-    """Share of the users whose list is as long as it can be.
-
-    Parameters
-    ----------
-    lists : TopK, shape (n_users, k)
-    histories : Interactions, shape (n_users, n_movies)
-        What may not be listed.
-
-    Returns
-    -------
-    float
-        In [0, 1]. A list can be no longer than the movies outside the history; NaN without users.
-    """
+    """Share of the users whose list is as long as it can be with all movies outside the history; NaN without users."""
     n_users, k = lists.items.shape
     if n_users == 0:
         return float("nan")
@@ -35,13 +22,7 @@ def full_lists(lists: TopK, histories: Interactions) -> float:
 
 
 def seen_items(lists: TopK, histories: Interactions) -> int:
-    """Number of places in lists that are taken by something of the user's history.
-
-    Parameters
-    ----------
-    lists : TopK, shape (n_users, k)
-    histories : Interactions, shape (n_users, n_movies)
-    """
-    users, places = np.nonzero(lists.items >= 0)
-    listed = csr_matrix((np.ones(len(users)), (users, lists.items[users, places])), shape=histories.shape)
+    """Number of list positions that hold a movie of the user's history."""
+    users, ranks = np.nonzero(lists.items >= 0)
+    listed = csr_matrix((np.ones(len(users)), (users, lists.items[users, ranks])), shape=histories.shape)
     return int(listed.multiply(histories.weighted()).sum())

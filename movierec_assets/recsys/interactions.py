@@ -1,7 +1,7 @@
-"""Who liked what, and when: the sparse matrix everything else works on.
+"""Interactions of users with movies and their times, as a sparse matrix.
 
-Belongs here: the id maps between MovieLens ids and matrix positions, and the matrix with its timestamps.
-How it is divided lives in `split`; what is learned from it in `als`.
+Belongs here: the matrix with its times, and the maps between MovieLens ids and its rows and columns. Does not: dividing
+the matrix (`split`) and learning from it (`als`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
 Arrays = dict[str, npt.NDArray[Any]]
-"""Named arrays: what an artefact is stored as."""
+"""Named arrays, as artefacts are stored."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class IdMaps:
     Attributes
     ----------
     user_ids, movie_ids : int32 array, shapes (n_users,) and (n_movies,)
-        Strictly increasing; the place of an id is its row or column.
+        Strictly increasing; the position of an id is its row or column.
     """
 
     user_ids: IntArray
@@ -82,7 +82,7 @@ def positions(sorted_ids: IntArray, wanted: IntArray) -> IntArray:
     Returns
     -------
     int32 array, shape (m,)
-        Place in `sorted_ids`, -1 where there is none.
+        Position in `sorted_ids`; -1 for an id that is not in it.
     """
     if len(sorted_ids) == 0:
         return np.full(len(wanted), -1, dtype=np.int32)
@@ -91,13 +91,13 @@ def positions(sorted_ids: IntArray, wanted: IntArray) -> IntArray:
         table[sorted_ids] = np.arange(len(sorted_ids), dtype=np.int32)
         found: IntArray = table[wanted]
         return found
-    place = np.searchsorted(sorted_ids, wanted)
-    place[place == len(sorted_ids)] = 0
-    return np.where(sorted_ids[place] == wanted, place, -1).astype(np.int32)
+    at = np.searchsorted(sorted_ids, wanted)
+    at[at == len(sorted_ids)] = 0
+    return np.where(sorted_ids[at] == wanted, at, -1).astype(np.int32)
 
 
 def _dense(ids: IntArray, entries: int) -> bool:
-    """Whether a table with a place for every id up to the highest is worth it for this many look-ups."""
+    """Whether a table with a cell for every id up to the highest is worth it for this many look-ups."""
     return len(ids) > 0 and int(ids.min()) >= 0 and int(ids.max()) < 4 * entries
 
 
@@ -120,7 +120,7 @@ class Interactions:
     def from_triplets(
         cls, users: IntArray, movies: IntArray, stars: FloatArray, rated_at: IntArray, shape: tuple[int, int]
     ) -> Interactions:
-        """Build the matrix from parallel arrays of positions, in any order.
+        """Build the matrix from parallel arrays of rows, columns, stars and times, in any order.
 
         Raises
         ------
@@ -131,9 +131,9 @@ class Interactions:
         if _in_order(users, movies, shape):  # as MovieLens' files are
             indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=shape[0]))])
             return cls(_csr(stars, movies, indptr, shape), rated_at)
-        # A matrix of places instead of values orders values and times alike; by way of columns, rows come out sorted.
+        # A matrix of positions orders stars and times alike; through the CSC format, rows come out sorted.
         layout = coo_matrix((np.arange(len(users)), (users, movies)), shape=shape)
-        layout.has_canonical_format = True  # else scipy adds up what repeats
+        layout.has_canonical_format = True  # else scipy adds repeated entries up
         rows = layout.tocsc().tocsr()
         _refuse_repeats(int(np.sum(_repeats(rows))))
         return cls(_csr(stars[rows.data], rows.indices, rows.indptr, shape), rated_at[rows.data])
@@ -183,15 +183,15 @@ class Interactions:
             whole = _merged(whole, part)
         return whole
 
-    def only(self, marked: BoolArray) -> Interactions:
-        """The marked interactions, in a matrix of the same shape.
+    def only(self, chosen: BoolArray) -> Interactions:
+        """The chosen interactions, in a matrix of the same shape.
 
         Parameters
         ----------
-        marked : bool array, shape (nnz,)
+        chosen : bool array, shape (nnz,)
             In the order of `stars.data`.
         """
-        kept = np.flatnonzero(marked)
+        kept = np.flatnonzero(chosen)
         indptr = np.searchsorted(kept, self.stars.indptr)
         return Interactions(
             _csr(self.stars.data[kept], self.stars.indices[kept], indptr, self.shape), self.rated_at[kept]
@@ -201,9 +201,9 @@ class Interactions:
         """The matrix of some users, in the order given."""
         lengths = self.per_user[chosen]
         indptr = np.concatenate([[0], np.cumsum(lengths)])
-        place = np.arange(indptr[-1]) + np.repeat(self.stars.indptr[:-1][chosen] - indptr[:-1], lengths)
-        stars = _csr(self.stars.data[place], self.stars.indices[place], indptr, (len(lengths), self.shape[1]))
-        return Interactions(stars, self.rated_at[place])
+        entries = np.arange(indptr[-1]) + np.repeat(self.stars.indptr[:-1][chosen] - indptr[:-1], lengths)
+        stars = _csr(self.stars.data[entries], self.stars.indices[entries], indptr, (len(lengths), self.shape[1]))
+        return Interactions(stars, self.rated_at[entries])
 
     def between(self, start: int, stop: int) -> Interactions:
         """The matrix of the users from `start` to before `stop`, as a view."""
@@ -220,13 +220,13 @@ class Interactions:
         Returns
         -------
         int32 array, shape (nnz,)
-            0 for a user's latest; equal times share the mean of their places, rounded down, so that the order
-            of rows in a file never matters.
+            0 for a user's latest. Equal times share the mean of their ranks, rounded down, so that the order of rows in
+            a file never matters.
         """
         users = np.repeat(np.arange(self.shape[0], dtype=np.int64), self.per_user)
         latest, earliest = (int(self.rated_at.max()), int(self.rated_at.min())) if len(self) else (0, 0)
         span, bits = latest - earliest + 1, len(self).bit_length()
-        if (self.shape[0] * span) << bits < np.iinfo(np.int64).max:  # user, age and place in one number: sorts fastest
+        if (self.shape[0] * span) << bits < np.iinfo(np.int64).max:  # user, age and index in one number: sorts fastest
             packed = ((users * span + (latest - self.rated_at)) << bits) + np.arange(len(self))
             packed.sort()
             order, new = packed & ((1 << bits) - 1), np.diff(packed >> bits) != 0
@@ -235,21 +235,21 @@ class Interactions:
             new = (np.diff(users[order]) != 0) | (np.diff(self.rated_at[order]) != 0)
         starts = np.flatnonzero(np.concatenate([[len(self) > 0], new]))
         sizes = np.diff(np.append(starts, len(self)))
-        # Users stay where they are, so the place among a user's own is the place in all minus where the user begins.
-        place = starts - self.stars.indptr[:-1][users[starts]]
+        # Sorting keeps users together, so a rank is the sorted position minus the position of the user's first entry.
+        first_rank = starts - self.stars.indptr[:-1][users[starts]]
         rank = np.empty(len(self), dtype=np.int32)
-        rank[order] = np.repeat((place + (sizes - 1) // 2).astype(np.int32), sizes)
+        rank[order] = np.repeat((first_rank + (sizes - 1) // 2).astype(np.int32), sizes)
         return rank
 
     def fingerprint(self) -> str:
-        """SHA-256 of everything in the matrix: equal exactly when shape, places, stars and times are."""
+        """SHA-256 of the matrix: equal exactly when shape, rows, columns, stars and times are."""
         digest = hashlib.sha256(repr(self.shape).encode())
         for array in (self.stars.indptr, self.stars.indices, self.stars.data, self.rated_at):
             digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
 
     def to_arrays(self) -> Arrays:
-        """Arrays under the names `scipy.sparse.load_npz` reads, and `rated_at`."""
+        """Arrays under the names that `scipy.sparse.load_npz` reads, and `rated_at`."""
         return {
             "format": np.array(b"csr"),
             "shape": np.array(self.shape),
@@ -261,28 +261,28 @@ class Interactions:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Read back what `to_arrays` gave."""
+        """Read back the arrays of `to_arrays`."""
         stars = csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=tuple(arrays["shape"]))
         stars.has_sorted_indices = True
         return cls(stars, arrays["rated_at"])
 
 
 def _csr(values: npt.NDArray[Any], indices: IntArray, indptr: IntArray, shape: tuple[int, int]) -> csr_matrix:
-    """A matrix of what is known to be sorted and without repeats."""
+    """A matrix of entries that are sorted and without repeats."""
     matrix = csr_matrix((values, indices, indptr), shape=shape, copy=False)
     matrix.has_canonical_format = True
     return matrix
 
 
 def _merged(some: Interactions, others: Interactions) -> Interactions:
-    """Two parts of one matrix as one: the pairs of the smaller are put where they belong among those of the larger."""
+    """Two parts of one matrix as one: the pairs of the smaller part are inserted between those of the larger one."""
     larger, smaller = (some, others) if len(some) >= len(others) else (others, some)
     keys, new = _pair_keys(larger), _pair_keys(smaller)
-    place = np.searchsorted(keys, new)
-    within = place < len(keys)
-    _refuse_repeats(int(np.sum(keys[place[within]] == new[within])))
+    at = np.searchsorted(keys, new)
+    within = at < len(keys)
+    _refuse_repeats(int(np.sum(keys[at[within]] == new[within])))
     is_new = np.zeros(len(keys) + len(new), dtype=np.bool_)
-    is_new[place + np.arange(len(new))] = True
+    is_new[at + np.arange(len(new))] = True
 
     def both(known: npt.NDArray[Any], added: npt.NDArray[Any]) -> npt.NDArray[Any]:
         joined = np.empty(len(is_new), dtype=np.result_type(known, added))

@@ -22,21 +22,9 @@ _NEVER = np.iinfo(np.int64).min
 
 
 def users_who_leak(predecessor: Predecessor, known: KnownLikes, part: Interactions, ids: IdMaps) -> BoolArray:
-    """Mark users with a held-out like that a fit of the predecessor knows.
+    """Find the users with a like in a part held out today that a fit of the predecessor knows, shape (n_users,).
 
-    Parameters
-    ----------
-    predecessor : Predecessor
-    known : KnownLikes
-        Of one of its fits.
-    part : Interactions, shape (n_users, n_movies)
-        Held out today.
-    ids : IdMaps
-        Of the part.
-
-    Returns
-    -------
-    bool array, shape (n_users,)
+    `known` are the likes that this fit knows, and `ids` those of the rows and columns of the part.
     """
     rows, _, _, rated_at = part.triplets()
     at = positions(predecessor.state.user_ids, ids.user_ids)[rows]
@@ -48,14 +36,14 @@ def users_who_leak(predecessor: Predecessor, known: KnownLikes, part: Interactio
 
 
 def leaking_users(predecessor: Predecessor, test: Interactions, ids: IdMaps) -> BoolArray:
-    """Mark users on whom the predecessor's scored fit must not be scored now, shape (n_users,)."""
+    """Find the users on whom the predecessor's scored fit must not be scored now, shape (n_users,)."""
     return users_who_leak(predecessor, predecessor.state.known_to_scored, test, ids)
 
 
 def was_trained_on(predecessor: Predecessor, pairs: IntArray, held_out: IntArray) -> BoolArray:
-    """Mark pairs of user and movie id that the predecessor had, without those it held out, shape (n,).
+    """Whether the predecessor had each pair of user and movie id and did not hold it out, shape (n,).
 
-    Pairs that were withdrawn from the predecessor or before it are marked as well.
+    Also true for pairs that were withdrawn from the predecessor or a training before it.
     """
     users, movies = predecessor.ids.users_at(pairs[:, 0]), predecessor.ids.movies_at(pairs[:, 1])
     trained = (users >= 0) & (movies >= 0)

@@ -1,7 +1,7 @@
 """Ranking metrics for top-k lists.
 
-Everything here is a function of two things: the ranked items of each user, and what was held out of that user.
-Splitting lives in `split`, ranking in `ranking`; nothing here knows about either.
+Belongs here: functions of the ranked items of each user and of the user's held-out items. Does not: splitting (`split`)
+and ranking (`ranking`).
 """
 
 from __future__ import annotations
@@ -51,18 +51,7 @@ class UserScores:
 
 
 def hits(ranked: IntArray, held_out: csr_matrix) -> BoolArray:
-    """Mark the places of a list that hold a held-out item.
-
-    Parameters
-    ----------
-    ranked : int array, shape (n_users, k)
-        Columns of `held_out`, best first; -1 marks an empty place.
-    held_out : csr_matrix, shape (n_users, n_items)
-
-    Returns
-    -------
-    bool array, shape (n_users, k)
-    """
+    """Whether each position of the lists holds a held-out item, shape (n_users, k); parameters are as for `score`."""
     n_users, n_items = held_out.shape
     matrix = held_out if held_out.has_sorted_indices else held_out.sorted_indices()
     rows = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(matrix.indptr))
@@ -70,8 +59,8 @@ def hits(ranked: IntArray, held_out: csr_matrix) -> BoolArray:
     listed = np.arange(n_users, dtype=np.int64)[:, None] * n_items + ranked
     if len(wanted) == 0:
         return np.zeros(ranked.shape, dtype=np.bool_)
-    place = np.minimum(np.searchsorted(wanted, listed), len(wanted) - 1)
-    found: BoolArray = (wanted[place] == listed) & (ranked >= 0)
+    at = np.minimum(np.searchsorted(wanted, listed), len(wanted) - 1)
+    found: BoolArray = (wanted[at] == listed) & (ranked >= 0)
     return found
 
 
@@ -81,7 +70,7 @@ def score(ranked: IntArray, held_out: csr_matrix, k: int) -> UserScores:
     Parameters
     ----------
     ranked : int array, shape (n_users, at least k)
-        Columns of `held_out`, best first, each at most once; -1 marks an empty place.
+        Columns of `held_out`, best first, each at most once; -1 marks an empty position.
     held_out : csr_matrix, shape (n_users, n_items)
         Non-zero where the user liked a held-out item. Rows without one give NaN.
     k : int
@@ -151,21 +140,15 @@ def novelty(ranked: IntArray, counts: IntArray, n_users: int, k: int) -> float:
 
 
 def popularity_share(ranked: IntArray, counts: IntArray, k: int, top: float = 0.01) -> float:
-    """Share of listed places held by the most popular items.
-
-    Parameters
-    ----------
-    top : float
-        Which share of the catalogue counts as most popular; at least one item does.
-    """
+    """Share of the listed items that are among the most popular: the share `top` of all items, at least one."""
     listed = ranked[:, :k]
     listed = listed[listed >= 0]
-    most = np.argsort(-counts, kind="stable")[: max(1, round(top * len(counts)))]
-    return float(np.isin(listed, most).mean()) if len(listed) else float("nan")
+    most_popular = np.argsort(-counts, kind="stable")[: max(1, round(top * len(counts)))]
+    return float(np.isin(listed, most_popular).mean()) if len(listed) else float("nan")
 
 
 def gini(ranked: IntArray, n_items: int, k: int) -> float:
-    """How unequally the lists treat the catalogue: Gini coefficient of how often each item is listed.
+    """Gini coefficient of the number of times that each item is listed: how unequally lists treat the catalogue.
 
     Parameters
     ----------
@@ -195,5 +178,5 @@ def gini(ranked: IntArray, n_items: int, k: int) -> float:
     counts = np.sort(np.bincount(listed[listed >= 0], minlength=n_items))
     if n_items < 2 or counts.sum() == 0:
         return float("nan")
-    place = np.arange(1, n_items + 1)
-    return float((2 * place - n_items - 1) @ counts / ((n_items - 1) * counts.sum()))
+    rank = np.arange(1, n_items + 1)
+    return float((2 * rank - n_items - 1) @ counts / ((n_items - 1) * counts.sum()))

@@ -1,7 +1,7 @@
 """The rules of promotion: does the challenger become the champion, and where does a rollback go back to.
 
-Belongs here: the rules, on plain values. Measuring the difference is `comparison`'s; moving the alias and keeping the
-history is done in `models.decisions`.
+Belongs here: the rules, on plain values. Does not: measuring the difference (`comparison`), moving the alias and
+keeping the history (`models.decisions`).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ IMPROVEMENT_MARGIN = 0.005
 
 
 HELD = "held"
-"""Among the numbers of a decision that rests on a hold and not on the scores."""
+"""Name among the numbers of a decision that rests on a hold and not on the scores."""
 
 
 @dataclass(frozen=True)
 class Margins:
-    """What counts as better and as not worse.
+    """Limits for "better" and for "not worse".
 
     Attributes
     ----------
     improvement : float
-        Least mean lead of another recipe over the champion's, as a share of the champion's NDCG@10.
+        Smallest mean lead of another recipe over the champion's, as a share of the champion's NDCG@10.
     refresh : float
         NDCG@10 by which a model of changed data may be worse than the champion.
     """
@@ -44,17 +44,17 @@ class Margins:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The champion beside a challenger on the same users.
+    """The champion compared with a challenger on the same users.
 
     Attributes
     ----------
     champion_ndcg : float
         Mean NDCG@10 of the champion; not a number where there is no lead.
     lead : Interval or None
-        NDCG@10 of the challenger minus the champion's; None where there are too few users whose held-out likes the
-        champion has not seen.
+        NDCG@10 of the challenger minus that of the champion; None where the champion knows the held-out likes of too
+        many users.
     same_recipe : bool
-        Whether both have one recipe. Then only the data differs, and the challenger is a refresh or nothing.
+        Whether both have one recipe. Then only the data differs, and the challenger can only be a refresh.
     changed_data : bool
         Whether the challenger was trained on other likes than the champion: more, fewer or corrected ones.
     only_removed : bool
@@ -70,7 +70,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided about a challenger, and why.
+    """A decision about a challenger, and its reason.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Decision:
     reason : str
         A sentence with the numbers.
     numbers : mapping of str to float
-        What the decision rests on.
+        Those that the decision rests on.
     """
 
     promoted: bool
@@ -97,18 +97,18 @@ def opponent(champion: Recipe, challenger: Recipe) -> Recipe:
 
 
 def same_recipe(one: Recipe, other: Recipe) -> bool:
-    """Whether two recipes differ by their start values at most."""
+    """Whether two recipes are equal but for their start values."""
     return opponent(one, other) == other
 
 
 def is_improvement(lead: Interval, champion_ndcg: float, margin: float = IMPROVEMENT_MARGIN) -> bool:
     """Whether a lead is both certain and large enough to matter.
 
-    A lead of 1 % of NDCG@10 is the least that matters: with 0.1 of NDCG@10, one user in a few hundred finds one liked
-    movie more in a list of ten. A smaller one is not worth that all lists change. The default margin is half of that,
-    because a measured lead is above or below the true one by chance: with a margin of 1 %, a true lead of 1 % would be
-    found every other time only. With 138,000 users, half is enough to tell 1 % from recipes that hardly differ: those
-    lead by about 0.1 %.
+    A lead of 1 % of NDCG@10 is the smallest that matters: with an NDCG@10 of 0.1, one user in a few hundred finds one
+    more liked movie in a list of ten. A smaller lead is not worth changing all lists. The default margin is half of
+    that. A measured lead is above or below the true one by chance, so a margin of 1 % would find a true lead of 1 %
+    only half of the times. With 138,000 users, half is enough to distinguish 1 % from recipes that hardly differ, which
+    lead by 0.1 %.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def is_improvement(lead: Interval, champion_ndcg: float, margin: float = IMPROVE
     champion_ndcg : float
         Mean NDCG@10 of the champion for the same users.
     margin : float
-        Least mean lead, relative to that.
+        Smallest mean lead, relative to it.
     """
     return lead.low > 0 and lead.mean >= margin * champion_ndcg
 
@@ -131,7 +131,7 @@ def decide(
     held: str | None = None,
     margins: Margins | None = None,
 ) -> Decision:
-    """Apply the promotion rule to a challenger that no check has stopped.
+    """Apply the promotion rule to a challenger that passed all checks.
 
     Parameters
     ----------
@@ -142,16 +142,16 @@ def decide(
     champion : Comparison or None
         The champion of the same dataset and the same definition of a like; None when there is none.
     why_none : str
-        Why there is no champion to compare with; begins the reason.
+        Reason why there is no champion to compare with; begins the reason of the decision.
     held : str, optional
-        Why somebody does not want this challenger promoted.
+        Reason of a hold on this challenger.
     margins : Margins, optional
 
     Returns
     -------
     Decision
-        `kept` on changed data and with another recipe means that this recipe did not prove itself: the champion's
-        recipe should be trained on the changed data, see `decide_refit`.
+        When it is `kept` on changed data and with another recipe, the champion's recipe should be trained on the
+        changed data, see `decide_refit`.
     """
     margins = margins or Margins()
     found = {
@@ -201,12 +201,12 @@ def _on_changed_data(
 
 
 def decide_refit(over_popularity: Interval, challenger: int) -> Decision:
-    """Decide about the champion's recipe on changed data, where a challenger with another recipe was kept.
+    """Decide about the champion's recipe on changed data after a challenger with another recipe was kept.
 
     Parameters
     ----------
     over_popularity : Interval
-        The champion's recipe, fitted to the changed data, minus popularity, on the same users.
+        NDCG@10 of the champion's recipe, fitted to the changed data, minus that of popularity, on the same users.
     challenger : int
         Version that was kept.
     """
@@ -246,7 +246,7 @@ def _named(name: str, interval: Interval) -> dict[str, float]:
 
 
 def standing(moves: Sequence[tuple[int, bool]]) -> list[int]:
-    """Versions that a rollback can return to, the one that stands last.
+    """Versions that a rollback can return to; the current champion is last.
 
     Parameters
     ----------
@@ -256,8 +256,7 @@ def standing(moves: Sequence[tuple[int, bool]]) -> list[int]:
     Returns
     -------
     list of int
-        A rollback takes away what came after the version it returned to, so that rollbacks in a row go further back
-        rather than to and fro.
+        A rollback removes the versions after the one it returned to, so each of several rollbacks goes further back.
 
     Examples
     --------

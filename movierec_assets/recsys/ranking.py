@@ -125,22 +125,10 @@ def _threads_of_our_own(rows: int) -> Iterator[None]:
 
 
 def _within_reach(user_vectors: FloatArray, enough: FloatArray, lengths: FloatArray, first: int) -> IntArray:
-    """Number of the longest movie vectors that can reach a score with each user's vector.
+    """Number of the longest movie vectors that can reach a score with each user's vector, shape (n_users,).
 
-    Parameters
-    ----------
-    user_vectors : float32 array, shape (n_users, factors)
-    enough : float32 array, shape (n_users,)
-        A score, or not a number, which every movie can reach.
-    lengths : float32 array, shape (n_movies,)
-        Falling.
-    first : int
-        Smaller numbers are rounded up to this one.
-
-    Returns
-    -------
-    int array, shape (n_users,)
-        Rounded up to one of a few sizes, so that users can be ranked together.
+    Numbers are rounded up to one of a few sizes from `first` on, so that users can be ranked together. `enough` is the
+    score of each user, or not a number, which every movie reaches. `lengths` of movie vectors are falling.
     """
     longest = np.linalg.norm(user_vectors, axis=1).astype(np.float64) * (1 + _ROUNDING)
     with np.errstate(divide="ignore", invalid="ignore"):

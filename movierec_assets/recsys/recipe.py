@@ -1,7 +1,7 @@
-"""The recipe: the numbers that decide what is learned from positives.
+"""The recipe: the numbers that decide how a model is learned from positives.
 
-Belongs here: their names, their built-in values, and their flat form for logs. What they do is in `als`; which are best
-is found by `search`.
+Belongs here: their names, their built-in values, and their flat form for logs. Does not: their use (`als`,
+`confidence`) and finding the best (`search`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,7 @@ from movierec_assets.recsys.interactions import FloatArray
 
 @dataclass(frozen=True)
 class FoldIn:
-    """How the weight of an interaction falls with the number of later ones.
-
-    The confidence of an interaction is multiplied by `floor + boost * exp(-rank / tau)`, where rank 0 is the
-    user's latest.
-    """
+    """Recency weights: `floor + boost * exp(-rank / tau)` multiplies the confidence; rank 0 is a user's latest like."""
 
     floor: float = 0.2
     boost: float = 3.0
@@ -38,19 +34,19 @@ ConfidenceKind = Literal["binary", "rating", "bm25"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what is learned from a matrix of positives.
+    """All numbers that decide which model is learned from a matrix of positives.
 
     Attributes
     ----------
     confidence : {"binary", "rating", "bm25"}
-        How the confidence of positives differs, see `Confidence`.
+        See `confidence.Confidence`.
     alpha : float
         Mean confidence of a positive; an unseen pair has 1 (Hu, Koren and Volinsky 2008).
     regularization : float
         L2 penalty on both factor matrices.
     factors, iterations : int
     seed : int
-        Start values; the same seed gives the same factors, bit for bit on one kind of processor.
+        Of the start values. The same seed gives the same factors, bit for bit on one kind of processor.
     fold_in : FoldIn
         Recency weights of the user vectors that are scored and served.
     """
@@ -64,19 +60,19 @@ class Recipe:
     fold_in: FoldIn = field(default_factory=FoldIn)
 
     def as_dict(self) -> dict[str, float | int | str]:
-        """Flat, with the fold-in's fields prefixed, as it is logged and compared."""
+        """Flat form for logs, with a prefix for the fields of the fold-in."""
         flat = asdict(self)
         fold_in = flat.pop("fold_in")
         return {**flat, **{f"fold_in_{name}": value for name, value in fold_in.items()}}
 
     @classmethod
     def from_dict(cls, flat: dict[str, Any]) -> Recipe:
-        """Read back what `as_dict` wrote; values may be text, as MLflow keeps them.
+        """Read the flat form back; values may be text, as MLflow stores them.
 
         Raises
         ------
         RecsysError
-            When a field is missing, or is not what it should be.
+            When a field is missing or has a wrong value.
         """
         try:
             return cls(

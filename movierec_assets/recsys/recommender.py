@@ -1,7 +1,7 @@
-"""A model that can be served: movie factors, the ids they belong to, and the users it knows.
+"""A model that can be served: movie factors, their ids, and the users of the fit.
 
-Belongs here: answering for known users, for a list of liked movies, for histories read elsewhere, and for nobody
-in particular. Where the model is kept (registry, file) and where histories come from is not known here.
+Belongs here: lists for known users, for liked movies, for given histories, and for nobody in particular. Does not: the
+registry and the files of models, and the source of histories.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from movierec_assets.recsys.explain import contributions
 from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.least_squares import Solve
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.threads import ALL_CORES
 
 
 @dataclass(frozen=True)
 class Recommender:
-    """Everything that is needed to answer, without a database.
+    """Everything that recommending needs, without a database.
 
     Attributes
     ----------
@@ -42,9 +43,9 @@ class Recommender:
         Positives of each user, never recommended.
     recipe : Recipe
     confidence : Confidence
-        As the fit learned it.
+        Learned by the fit.
     titles : tuple of str
-        Of the movies, as the catalogue named them; empty where they were not recorded.
+        Of the movies, in the order of `ids.movie_ids`; empty where they were not recorded.
     """
 
     ids: IdMaps
@@ -66,7 +67,7 @@ class Recommender:
         batch_bytes: int = BATCH_BYTES,
         progress: Progress | None = None,
     ) -> Self:
-        """Assemble from a fit and the positives of the users to know, folded in as by `als.fold_in`."""
+        """Assemble a model from a fit and the positives of its users, which are folded in."""
         vectors = als.fold_in(
             factors.movies, positives, recipe, factors.confidence, batch_bytes=batch_bytes, progress=progress
         )
@@ -86,13 +87,7 @@ class Recommender:
         return np.bincount(self.seen.indices, minlength=len(self.ids.movie_ids))
 
     def within(self, catalogue: IntArray) -> Self:
-        """The same model over the movies that are still in the catalogue.
-
-        Parameters
-        ----------
-        catalogue : int array
-            Sorted movie ids.
-        """
+        """The same model without the movies whose ids are not in the catalogue."""
         kept = np.flatnonzero(np.isin(self.ids.movie_ids, catalogue))
         if len(kept) == len(self.ids.movie_ids):
             return self
@@ -103,11 +98,11 @@ class Recommender:
             movie_factors=self.movie_factors[kept],
             seen=self.seen[:, kept].tocsr(),
             confidence=replace(self.confidence, movie_weight=self.confidence.movie_weight[kept]),
-            titles=tuple(self.titles[at] for at in kept) if self.titles else (),
+            titles=tuple(self.titles[column] for column in kept) if self.titles else (),
         )
 
     def movie_ids_of(self, lists: TopK) -> IntArray:
-        """Movie ids of ranked columns, -1 at empty places."""
+        """Movie ids of ranked columns, -1 at empty positions."""
         listed = lists.items >= 0
         ids = np.full(lists.items.shape, ranking.EMPTY, dtype=self.ids.movie_ids.dtype)
         ids[listed] = self.ids.movie_ids[lists.items[listed]]
@@ -121,6 +116,7 @@ class Recommender:
         *,
         user_ids: IntArray | None = None,
         batch_bytes: int = BATCH_BYTES,
+        threads: int = ALL_CORES,
         progress: Progress | None = None,
     ) -> TopK:
         """Rank for users with these positives, known to the fit or not.
@@ -128,16 +124,14 @@ class Recommender:
         Parameters
         ----------
         histories : Interactions, shape (n, n_movies)
-            Positives with their times. Who has none gets the most popular unseen movies, with score 0.
+            Positives with their times. Users without any get the most popular unseen movies, with score 0.
         seen : csr_matrix, shape (n, n_movies)
-            What is left out; should hold the histories, and what was rated low.
+            Movies to leave out: those of the histories, and those with low ratings.
         k : int
         user_ids : int array, shape (n,), optional
-            Who they are: the vectors of users of the fit are solved for sooner, and come out the same.
-        batch_bytes : int
-            Memory for the temporary arrays of one batch of users.
-        progress : callable, optional
-            Told the number of users done, and of all, counting each twice: vectors are solved first, then ranked with.
+            Of the users. Vectors of users of the fit are then solved faster, with the same result.
+        batch_bytes, threads, progress
+            As for `scoring.rank`.
 
         Returns
         -------
@@ -151,10 +145,17 @@ class Recommender:
             start=None if user_ids is None else self._vectors_of(user_ids),
             solve=self._solve_many if least_squares.iterative_is_faster(len(histories), self.movie_factors) else None,
             batch_bytes=batch_bytes,
+            threads=threads,
             progress=stage(progress, 0, 2),
         )
         lists = ranking.recommend(
-            vectors, self.movie_factors, seen, k, batch_bytes=batch_bytes, progress=stage(progress, 1, 2)
+            vectors,
+            self.movie_factors,
+            seen,
+            k,
+            batch_bytes=batch_bytes,
+            threads=threads,
+            progress=stage(progress, 1, 2),
         )
         strangers = np.flatnonzero(histories.per_user == 0)
         if len(strangers):
@@ -164,26 +165,16 @@ class Recommender:
         return lists
 
     def _vectors_of(self, user_ids: IntArray) -> FloatArray:
-        """Vectors of users as the fit knew them, 0 for those it did not know."""
-        places = self.ids.users_at(user_ids)
-        vectors = np.zeros((len(places), self.movie_factors.shape[1]), dtype=np.float32)
-        vectors[places >= 0] = self.user_vectors[places[places >= 0]]
+        """Stored vectors of users, 0 for unknown users."""
+        rows = self.ids.users_at(user_ids)
+        vectors = np.zeros((len(rows), self.movie_factors.shape[1]), dtype=np.float32)
+        vectors[rows >= 0] = self.user_vectors[rows[rows >= 0]]
         return vectors
 
     def explain(self, history: Interactions, movie_ids: IntArray) -> FloatArray:
-        """Split the scores of movies for one user into what each like adds.
+        """Split the scores of movies for a user into the parts that each like of the history adds, shape (n, likes).
 
-        Parameters
-        ----------
-        history : Interactions, shape (1, n_movies)
-            Positives of the user, as `for_histories` takes them.
-        movie_ids : int array, shape (n,)
-            Movies of the model.
-
-        Returns
-        -------
-        float64 array, shape (n, likes)
-            Columns in the order of `history.stars.indices`; rows sum to the scores.
+        Columns are in the order of `history.stars.indices`; rows sum to the scores.
         """
         return contributions(
             self.movie_factors,
@@ -208,7 +199,7 @@ class Recommender:
         return ranking.recommend(self.user_vectors[rows], self.movie_factors, self.seen[rows], k)
 
     def for_liked(self, movie_ids: IntArray, k: int) -> TopK:
-        """Rank for somebody who likes these movies, all equally recent.
+        """Rank for a user who likes these movies, all equally recent.
 
         Raises
         ------
@@ -240,7 +231,7 @@ class Recommender:
         return ranking.popular(self.likes, csr_matrix((1, len(self.ids.movie_ids)), dtype=np.float32), k)
 
     def to_arrays(self) -> Arrays:
-        """Named arrays, the recipe among them as JSON."""
+        """Named arrays; the recipe is JSON."""
         return {
             "user_ids": self.ids.user_ids,
             "movie_ids": self.ids.movie_ids,
@@ -256,7 +247,7 @@ class Recommender:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Read back what `to_arrays` gave."""
+        """Read back the arrays of `to_arrays`."""
         ids = IdMaps(arrays["user_ids"], arrays["movie_ids"])
         indices = arrays["seen_indices"]
         seen = csr_matrix((np.ones(len(indices), dtype=np.float32), indices, arrays["seen_indptr"]), shape=ids.shape)

@@ -24,7 +24,7 @@ FITS, FITS_OF_LARGE_DATA = 5, 2
 """Fits of each recipe."""
 
 MAX_LIKES = 1_000_000
-"""Above this number of likes, data is large: a fit takes more than ten seconds on two processors."""
+"""Above this number of likes, data is large: a fit takes more than ten seconds on two cores."""
 
 BOUND = 0.0015
 """Standard deviation of a mean lead between pairs of fits on large data, relative to NDCG@10.

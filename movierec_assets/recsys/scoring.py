@@ -29,18 +29,8 @@ def rank(
 ) -> TopK:
     """Lists of a fit for the scored users of a task, folded in from their histories.
 
-    Parameters
-    ----------
-    task : Task
-    factors : Factors
-    recipe : Recipe
-    k : int
-    batch_bytes, threads, progress
-        As for `ranking.recommend`. Progress counts each user twice: once for the vector and once for the list.
-
-    Returns
-    -------
-    TopK, shape (n_users, k)
+    `batch_bytes`, `threads` and `progress` are as for `ranking.recommend`. Progress counts each user twice: once for
+    the vector and once for the list.
     """
     vectors = als.fold_in(
         factors.movies,

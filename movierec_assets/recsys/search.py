@@ -88,13 +88,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of a search, which stops at the first one it reaches.
-
-    Attributes
-    ----------
-    trials : int
-    seconds : float
-    """
+    """Limits of a search, which stops at the first one it reaches."""
 
     trials: int = 60
     seconds: float = 240.0
@@ -118,7 +112,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """Result of a search.
 
     Attributes
@@ -170,15 +164,9 @@ class SearchObjective:
     def latest(cls, train: Interactions, validation: Interactions, moments: int = 5) -> Self:
         """Predict each user's latest likes before the test, in several groups.
 
-        One held-out group per user says little about a recipe when there are few users. So the validation part and the
-        latest groups of the training part before it are one moment each. One fit, to the likes before the earliest
-        moment, scores all moments, each with the histories up to it.
-
-        Parameters
-        ----------
-        train, validation : Interactions
-            Of a leave-latest-out split.
-        moments : int
+        One held-out group per user says little about a recipe when there are few users. So the validation part of a
+        leave-latest-out split and the latest groups of the training part before it are one moment each. One fit, to the
+        likes before the earliest moment, scores all moments, each with the histories up to it.
 
         Raises
         ------
@@ -202,12 +190,7 @@ class SearchObjective:
         return cls(task.train, [task], 100)
 
     def score(self, factors: Factors, recipe: Recipe) -> FloatArray:
-        """NDCG of each user, mean over the user's moments; NaN for users without one.
-
-        Returns
-        -------
-        float array, shape (all users,)
-        """
+        """NDCG of each user, mean over the user's moments, shape (all users,); NaN for users without a moment."""
         n_users = self.train.shape[0]
         total, count = np.zeros(n_users), np.zeros(n_users)
         for moment in self.moments:
@@ -232,7 +215,7 @@ def search(
     storage: str | None = None,
     name: str | None = None,
     progress: Callable[[Trial, float], None] | None = None,
-) -> Found:
+) -> SearchResult:
     """Search for the recipe with the highest mean score.
 
     Parameters
@@ -252,7 +235,7 @@ def search(
 
     Returns
     -------
-    Found
+    SearchResult
 
     Raises
     ------
@@ -319,7 +302,7 @@ def search(
         scores[recipe] = objective.fit_and_score(recipe, fit)
     scored = ~np.isnan(scores[best])
     lead = paired_difference(scores[best][scored], scores[built_in][scored])
-    return Found(best if lead.low > 0 else built_in, best, lead, [_trial(trial) for trial in study.trials])
+    return SearchResult(best if lead.low > 0 else built_in, best, lead, [_trial(trial) for trial in study.trials])
 
 
 def _recipe(parameters: dict[str, Any], seed: int) -> Recipe:

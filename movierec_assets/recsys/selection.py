@@ -1,6 +1,6 @@
 """The highest values of each row of a matrix, in order.
 
-Belongs here: finding them fast. What rows, columns and values mean is the caller's.
+Belongs here: finding them fast. Does not: the meaning of rows, columns and values (`ranking`).
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ def highest(scores: FloatArray, k: int, floor: FloatArray | None = None) -> tupl
     k : int
         At least 1.
     floor : float32 array, shape (n,), optional
-        Values that at least k of each row are known to reach, which saves looking for one; not a number where there
-        is none to be had.
+        A value for each row that at least k of its scores reach, to save finding one; not a number where none is known.
 
     Returns
     -------
     columns : int array, shape (n, k)
-        -1 where fewer than k are to be had.
+        -1 at the end of rows with fewer than k values.
     values : float32 array, shape (n, k)
         Not a number there.
 
@@ -49,11 +48,11 @@ def highest(scores: FloatArray, k: int, floor: FloatArray | None = None) -> tupl
     floor = np.full(n, np.nan, dtype=np.float32) if floor is None else floor.copy()
     unknown = np.isnan(floor)
     floor[unknown] = _kth(_highest_of_groups(scores[unknown], k), k)
-    places = np.flatnonzero(scores >= floor[:, None])
-    rows, found = places // m, places % m
+    cells = np.flatnonzero(scores >= floor[:, None])
+    rows, found = cells // m, cells % m
     while True:
         value = scores[rows, found]
-        # Of many that are equal to the floor, as the scores of a zero vector are, the first k will do.
+        # Of many values equal to the floor, such as the scores of a zero vector, the first k are enough.
         equal = np.flatnonzero(value == floor[rows])
         spare = equal[_number_in_row(rows[equal], n) >= k]
         rows, found, value = (np.delete(array, spare) for array in (rows, found, value))
@@ -63,7 +62,7 @@ def highest(scores: FloatArray, k: int, floor: FloatArray | None = None) -> tupl
         table[rows, number] = value
         if width <= 4 * k:
             break
-        # A floor that was found among few columns can be too low. The exact one leaves less than 2 k.
+        # A floor that was found among few columns can be too low. With the exact one, less than 2 k values are left.
         floor = _kth(table, k)
         kept = value >= floor[rows]
         rows, found = rows[kept], found[kept]
@@ -76,7 +75,7 @@ def highest(scores: FloatArray, k: int, floor: FloatArray | None = None) -> tupl
 
 
 def _highest_of_groups(scores: FloatArray, k: int) -> FloatArray:
-    """Of wide rows, the highest of each of many groups of columns: the k-th of them is hardly below the k-th of all."""
+    """Highest value of each of many groups of columns, for wide rows; its k-th highest is hardly below that of all."""
     groups = max(_GROUPS, 16 * k)
     each = scores.shape[1] // groups
     if each < 2:
@@ -86,17 +85,17 @@ def _highest_of_groups(scores: FloatArray, k: int) -> FloatArray:
 
 
 def _kth(scores: FloatArray, k: int) -> FloatArray:
-    """The k-th highest of each row; the lowest number of all where there are not so many."""
+    """The k-th highest of each row; the lowest float32 where a row has no more than k columns."""
     lowest = np.finfo(np.float32).min
     if scores.shape[1] <= k:
         return np.full(len(scores), lowest)
-    place = scores.shape[1] - k
-    kth: FloatArray = np.maximum(np.partition(scores, place, axis=1)[:, place], lowest)
+    column = scores.shape[1] - k
+    kth: FloatArray = np.maximum(np.partition(scores, column, axis=1)[:, column], lowest)
     return kth
 
 
 def _number_in_row(rows: IntArray, n: int) -> IntArray:
-    """How many entries of the same row are before each one, where entries are in the order of rows."""
+    """Number of entries of the same row before each entry; entries are in the order of rows."""
     count = np.bincount(rows, minlength=n)
     number: IntArray = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
     return number

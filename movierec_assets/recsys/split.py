@@ -247,13 +247,7 @@ def _together(positives: RatingColumns) -> tuple[Interactions, IdMaps]:
 
 
 def latest_of_each_user(interactions: Interactions) -> tuple[Interactions, Interactions]:
-    """Divide interactions into those before each user's latest time, and those at it.
-
-    Returns
-    -------
-    earlier, latest : Interactions
-        Of the same shape; disjoint, and together the whole.
-    """
+    """Divide interactions into those before each user's latest time, and those at it; both of the same shape."""
     has_any = interactions.per_user > 0
     latest = np.zeros(interactions.shape[0], dtype=np.int64)
     if len(interactions):

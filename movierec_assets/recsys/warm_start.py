@@ -167,6 +167,7 @@ def train(
     scored = fit(split.history, shortened, _reporter("scored", report), loss_every=loss_every, start=start_scored)
     between = time.perf_counter()
     served = fit(split.positives, shortened, _reporter("served", report), start=start_served)
+    seconds: dict[FitName, float] = {"scored": between - started, "served": time.perf_counter() - between}
     return Fits(
         scored,
         served,
@@ -174,7 +175,7 @@ def train(
         warm=reason is None,
         reason=reason or "the champion's recipe on changed data",
         curve=curve,
-        seconds={"scored": between - started, "served": time.perf_counter() - between},
+        seconds=seconds,
         left_out=(
             np.zeros(ids.shape[0], dtype=bool) if predecessor is None else leaking_users(predecessor, split.test, ids)
         ),
@@ -320,19 +321,10 @@ def validation_ndcg(factors: Factors, task: Task, recipe: Recipe) -> float:
 
 
 def sampled(user_ids: IntArray, max_users: int) -> IntArray:
-    """Positions of some of the users, increasing: nearly the same users every day, whoever joins.
+    """Positions of at most `max_users` users, increasing: nearly the same users every day, whoever joins.
 
     The NDCG of two samples of 10,000 users differs by several percent, far more than a day's ratings change it. So the
     id of a user decides whether the user is in the sample.
-
-    Parameters
-    ----------
-    user_ids : int array, shape (n,)
-    max_users : int
-
-    Returns
-    -------
-    int array, shape (min(n, max_users),)
     """
     mixed = user_ids.astype(np.uint64) * _MIX[0]
     mixed = (mixed ^ (mixed >> np.uint64(31))) * _MIX[1]

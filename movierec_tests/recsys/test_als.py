@@ -75,28 +75,28 @@ def test_confidence_does_not_depend_on_the_stars() -> None:
 
 def test_progress_is_told_after_each_iteration_and_the_loss_does_not_rise() -> None:
     board, _ = checker_board()
-    told: list[Iteration] = []
-    als.fit(board, SMALL, told.append, loss_every=1)
-    assert [each.number for each in told] == list(range(1, SMALL.iterations + 1))
-    assert {each.of for each in told} == {SMALL.iterations}
-    assert all(each.seconds >= 0 for each in told)
-    losses = np.array([each.loss for each in told], dtype=np.float64)
+    reported: list[Iteration] = []
+    als.fit(board, SMALL, reported.append, loss_every=1)
+    assert [each.number for each in reported] == list(range(1, SMALL.iterations + 1))
+    assert {each.of for each in reported} == {SMALL.iterations}
+    assert all(each.seconds >= 0 for each in reported)
+    losses = np.array([each.loss for each in reported], dtype=np.float64)
     assert np.all(np.diff(losses) <= 1e-3 * losses[:-1])
     assert losses[-1] < losses[0]
 
 
 def test_the_loss_is_told_after_the_first_the_last_and_every_so_many_passes() -> None:
-    told: list[Iteration] = []
-    als.fit(checker_board()[0], replace(SMALL, iterations=8), told.append, loss_every=3)
-    assert [each.number for each in told if each.loss is not None] == [1, 3, 6, 8]
+    reported: list[Iteration] = []
+    als.fit(checker_board()[0], replace(SMALL, iterations=8), reported.append, loss_every=3)
+    assert [each.number for each in reported if each.loss is not None] == [1, 3, 6, 8]
 
 
 def test_the_loss_is_only_computed_when_asked_for() -> None:
     board, _ = checker_board()
-    told: list[Iteration] = []
-    als.fit(board, SMALL, told.append)
-    assert len(told) == SMALL.iterations
-    assert {each.loss for each in told} == {None}
+    reported: list[Iteration] = []
+    als.fit(board, SMALL, reported.append)
+    assert len(reported) == SMALL.iterations
+    assert {each.loss for each in reported} == {None}
 
 
 def test_nothing_to_train_on_is_an_error() -> None:
@@ -204,13 +204,18 @@ def test_the_memory_for_batches_changes_no_vector(drawn: Ratings, seed: int, kin
     movies = np.random.default_rng(seed).uniform(-1, 1, (drawn.shape[1], recipe.factors)).astype(np.float32)
     confidence = Confidence.of(histories, kind)
     whole = als.fold_in(movies, histories, recipe, confidence)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     parts = als.fold_in(
-        movies, histories, recipe, confidence, batch_bytes=1, progress=lambda done, total: told.append((done, total))
+        movies,
+        histories,
+        recipe,
+        confidence,
+        batch_bytes=1,
+        progress=lambda *done: reported.append(done),
     )
-    # What counts are scores; of vectors that hardly count, single precision leaves little.
+    # Scores are compared: single precision leaves few digits of a vector that hardly changes them.
     assert parts @ movies.T == pytest.approx(whole @ movies.T, rel=1e-3, abs=1e-3)
-    assert told == [(user + 1, drawn.shape[0]) for user in range(drawn.shape[0])]
+    assert reported == [(user + 1, drawn.shape[0]) for user in range(drawn.shape[0])]
 
 
 def test_fold_in_leaves_the_movie_factors_alone() -> None:

@@ -49,20 +49,20 @@ def dense(likes: Interactions) -> FloatArray:
 def scores_of(lists: TopK, n_movies: int) -> FloatArray:
     """Scores by movie, NaN where it is not listed."""
     found = np.full((len(lists.items), n_movies), np.nan)
-    users, places = np.nonzero(lists.items >= 0)
-    found[users, lists.items[users, places]] = lists.scores[users, places]
+    users, ranks = np.nonzero(lists.items >= 0)
+    found[users, lists.items[users, ranks]] = lists.scores[users, ranks]
     return found
 
 
 @pytest.mark.parametrize("name", BASELINES)
 @settings(deadline=None, max_examples=10)
-@given(drawn=ratings(min_size=1), told=ratings(), k=st.integers(1, 12))
-def test_no_list_holds_a_movie_of_the_history_or_one_twice(name: str, drawn: Ratings, told: Ratings, k: int) -> None:
+@given(drawn=ratings(min_size=1), known=ratings(), k=st.integers(1, 12))
+def test_no_list_holds_a_movie_of_the_history_or_one_twice(name: str, drawn: Ratings, known: Ratings, k: int) -> None:
     train = drawn.interactions()
-    rows = [row for row in told.rows if row[1] < train.shape[1]]
-    histories = interactions_of(rows, (told.shape[0], train.shape[1]))
+    rows = [row for row in known.rows if row[1] < train.shape[1]]
+    histories = interactions_of(rows, (known.shape[0], train.shape[1]))
     lists = BASELINES[name](train, histories, k)
-    assert lists.items.shape == lists.scores.shape == (told.shape[0], k)
+    assert lists.items.shape == lists.scores.shape == (known.shape[0], k)
     assert np.array_equal(lists.items < 0, np.isnan(lists.scores))
     for user, (items, scores) in enumerate(zip(lists.items.tolist(), lists.scores, strict=True)):
         listed = [item for item in items if item >= 0]
@@ -77,13 +77,13 @@ def test_the_others_taste_is_found_for_strangers_where_popularity_finds_none(nam
     likes = tastes(60, 45, seed=1)
     train, strangers = likes.rows(np.arange(50)), likes.rows(np.arange(50, 60))
     users, movies, stars, times = strangers.triplets()
-    told = movies < 30
+    known = movies < 30
     parts = [
         interactions_of(
             list(zip(users[m].tolist(), movies[m].tolist(), stars[m].tolist(), times[m].tolist(), strict=True)),
             strangers.shape,
         )
-        for m in (told, ~told)
+        for m in (known, ~known)
     ]
     if name == "original, own factors":
         lists = baselines.original_recipe(likes.rows(np.arange(60)), parts[0], 5, 1, np.arange(50, 60))
@@ -128,7 +128,7 @@ def test_users_of_the_fit_get_the_lists_of_the_plain_original() -> None:
     train, seed = tastes(30, 40, seed=1), 2
     users = np.array([7, 3, 20])
     model, weighted = plain_original(train, seed)
-    # To the end of the catalogue: `implicit` has no empty places, and what it puts there is below every score.
+    # To the end of the catalogue: `implicit` fills empty positions with movies of the lowest score.
     expected = ranking.recommend(model.user_factors[users], model.item_factors, train.rows(users).stars, 40)
     items, scores = model.recommend(users, weighted[users], N=6)
     assert_same_lists(TopK(items, scores), TopK(expected.items[:, :6], expected.scores[:, :6]), CLOSE)
@@ -181,8 +181,8 @@ def test_item_knn_sums_the_cosines_of_tf_idf_weighted_likes(drawn: Ratings) -> N
 
 def test_item_knn_lists_neighbours_only() -> None:
     train = interactions_of([(0, 0, 4.0, 1), (0, 1, 4.0, 1), (1, 2, 4.0, 1), (1, 3, 4.0, 1)], (2, 5))
-    told = interactions_of([(0, 0, 4.0, 1), (1, 4, 4.0, 1)], (3, 5))
-    assert baselines.item_knn(train, told, 2).items.tolist() == [[1, -1], [-1, -1], [-1, -1]]
+    known = interactions_of([(0, 0, 4.0, 1), (1, 4, 4.0, 1)], (3, 5))
+    assert baselines.item_knn(train, known, 2).items.tolist() == [[1, -1], [-1, -1], [-1, -1]]
 
 
 def test_fewer_neighbours_leave_more_movies_unlisted() -> None:
@@ -220,15 +220,15 @@ def test_ease_is_the_closed_form_beyond_one_block(shape: tuple[int, int]) -> Non
     random = np.random.default_rng(1)
     users, movies = np.nonzero(random.random(shape) < 0.02)
     train = Interactions.from_triplets(users, movies, np.full(len(users), 4.0), users, shape)
-    told = train.rows(np.arange(600) % shape[0])
-    found = scores_of(baselines.ease(train, told, shape[1], 20.0), shape[1])
-    np.testing.assert_allclose(found, plain_ease(train, told, 20.0), atol=1e-4)
+    known = train.rows(np.arange(600) % shape[0])
+    found = scores_of(baselines.ease(train, known, shape[1], 20.0), shape[1])
+    np.testing.assert_allclose(found, plain_ease(train, known, 20.0), atol=1e-4)
 
 
 def test_equal_scores_of_ease_keep_the_order_of_columns() -> None:
     train = interactions_of([(0, 0, 4.0, 1), (0, 3, 4.0, 1)], (1, 9))
-    told = interactions_of([(0, 0, 4.0, 1)], (1, 9))
-    assert baselines.ease(train, told, 4, 1.0).items.tolist() == [[3, 1, 2, 4]]
+    known = interactions_of([(0, 0, 4.0, 1)], (1, 9))
+    assert baselines.ease(train, known, 4, 1.0).items.tolist() == [[3, 1, 2, 4]]
 
 
 @pytest.mark.parametrize("regularization", [0.0, -1.0, math.nan])
@@ -260,9 +260,9 @@ def test_the_chosen_lambda_is_the_first_best_on_the_held_out_part() -> None:
     chosen = baselines.choose_ease_lambda(likes, likes, held_out, grid)
     assert ndcg[grid.index(chosen)] == pytest.approx(max(ndcg), abs=1e-3)
     # Where only one movie is left, all are equally good.
-    told, left = (interactions_of([(0, movie, 4.0, 1) for movie in movies], (1, 30)) for movies in (range(29), [29]))
+    known, left = (interactions_of([(0, movie, 4.0, 1) for movie in movies], (1, 30)) for movies in (range(29), [29]))
     for equal in ((1.0, 10.0, 100.0), (100.0, 1.0, 10.0)):
-        assert baselines.choose_ease_lambda(likes, told, left, equal) == equal[0]
+        assert baselines.choose_ease_lambda(likes, known, left, equal) == equal[0]
 
 
 def test_a_lambda_cannot_be_chosen_from_nothing() -> None:

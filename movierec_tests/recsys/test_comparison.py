@@ -162,10 +162,10 @@ def test_the_number_of_threads_does_not_change_an_interval(monkeypatch: pytest.M
 
 
 def test_progress_of_many_draws_ends_with_all_of_them() -> None:
-    told: list[tuple[int, int]] = []
-    comparison.mean_intervals(np.ones((20_000, 1)), resamples=100, progress=lambda *done: told.append(done))
-    assert told[-1] == (100, 100)
-    assert told == sorted(told)
+    reported: list[tuple[int, int]] = []
+    comparison.mean_intervals(np.ones((20_000, 1)), resamples=100, progress=lambda *done: reported.append(done))
+    assert reported[-1] == (100, 100)
+    assert reported == sorted(reported)
 
 
 @pytest.mark.parametrize("kind", ["even", "skewed"])

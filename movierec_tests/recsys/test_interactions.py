@@ -1,4 +1,4 @@
-"""Claims about the matrix of positives: ids find their places, and no order of rows ever shows."""
+"""Claims about the matrix of positives: ids find their rows and columns, and the order of the input never shows."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def rows_of(interactions: Interactions) -> list[Row]:
 @settings(deadline=None)
 @given(st.sets(st.integers(0, 20)), st.lists(st.integers(-3, 25)))
 def test_positions_are_where_the_sorted_ids_are_and_minus_one_elsewhere(ids: set[int], wanted: list[int]) -> None:
-    places = {each: place for place, each in enumerate(sorted(ids))}
+    positions_of = {each: at for at, each in enumerate(sorted(ids))}
     found = positions(np.array(sorted(ids), dtype=np.int32), np.array(wanted, dtype=np.int64))
-    assert found.tolist() == [places.get(each, -1) for each in wanted]
+    assert found.tolist() == [positions_of.get(each, -1) for each in wanted]
 
 
 def test_positions_of_ids_before_between_and_past_the_end_are_minus_one() -> None:
@@ -125,8 +125,8 @@ def test_rows_are_those_of_the_users_in_the_order_asked_for(drawn: Ratings, data
     chosen = data.draw(st.lists(st.integers(0, drawn.shape[0] - 1)))
     picked = drawn.interactions().rows(np.array(chosen, dtype=np.int64))
     expected = [
-        (place, movie, stars, time)
-        for place, user in enumerate(chosen)
+        (row, movie, stars, time)
+        for row, user in enumerate(chosen)
         for of, movie, stars, time in sorted(drawn.rows)
         if of == user
     ]
@@ -139,7 +139,7 @@ def test_rows_are_those_of_the_users_in_the_order_asked_for(drawn: Ratings, data
 def test_what_is_marked_stays_in_a_matrix_of_the_same_shape(drawn: Ratings, data: st.DataObject) -> None:
     marked = data.draw(st.lists(st.booleans(), min_size=len(drawn.rows), max_size=len(drawn.rows)))
     kept = drawn.interactions().only(np.array(marked, dtype=np.bool_))
-    expected = [row for row, mark in zip(sorted(drawn.rows), marked, strict=True) if mark]
+    expected = [row for row, kept in zip(sorted(drawn.rows), marked, strict=True) if kept]
     assert kept.fingerprint() == interactions_of(expected, drawn.shape).fingerprint()
 
 
@@ -156,20 +156,20 @@ def test_between_two_users_are_the_rows_of_those_from_the_first_to_before_the_se
 
 @pytest.mark.parametrize("pair", [(-1, 0), (4, 0), (0, -1), (0, 3)], ids=str)
 def test_a_place_outside_the_matrix_is_an_error(pair: tuple[int, int]) -> None:
-    # In order and not: rows that come sorted take a shorter way.
+    # In order and not: sorted rows are handled by other code.
     for rows in ([*ROWS, (*pair, 4.0, 1)], [(*pair, 4.0, 1)]):
         with pytest.raises(ValueError, match="index"):
             interactions_of(rows, SHAPE)
 
 
 def plain_recency_rank(rows: list[Row]) -> dict[tuple[int, int], int]:
-    """Places 0, 1, 2, ... from each user's latest on; interactions of one time share their mean place, floored."""
+    """Ranks 0, 1, 2, ... from each user's latest on; interactions of one time share their mean rank, floored."""
     ranks = {}
     for user, movie, _, time in rows:
         times = [row[3] for row in rows if row[0] == user]
         later, equal = sum(each > time for each in times), times.count(time)
-        places = range(later, later + equal)
-        ranks[user, movie] = sum(places) // equal
+        ranks_of = range(later, later + equal)
+        ranks[user, movie] = sum(ranks_of) // equal
     return ranks
 
 
@@ -225,10 +225,10 @@ def test_the_fingerprint_does_not_see_the_order_of_rows(drawn: Ratings, data: st
 
 def test_the_fingerprint_sees_every_element_and_the_shape() -> None:
     variants = [interactions_of(ROWS, shape) for shape in (SHAPE, (5, 3), (4, 4))]
-    for place, (user, movie, stars, time) in enumerate(ROWS):
+    for at, (user, movie, stars, time) in enumerate(ROWS):
         changed: list[Row] = [(3, movie, stars, time), (user, movie, stars + 0.5, time), (user, movie, stars, time + 1)]
-        variants += [interactions_of([*ROWS[:place], row, *ROWS[place + 1 :]], SHAPE) for row in changed]
-        variants.append(interactions_of([*ROWS[:place], *ROWS[place + 1 :]], SHAPE))
+        variants += [interactions_of([*ROWS[:at], row, *ROWS[at + 1 :]], SHAPE) for row in changed]
+        variants.append(interactions_of([*ROWS[:at], *ROWS[at + 1 :]], SHAPE))
     moved: list[Row] = [(0, 1, 4.0, 30), *ROWS[1:]]
     variants.append(interactions_of(moved, SHAPE))
     assert len({variant.fingerprint() for variant in variants}) == len(variants)

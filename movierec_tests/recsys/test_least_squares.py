@@ -58,7 +58,7 @@ def test_vectors_are_the_closed_form(
     assert found.shape == expected.shape
     assert found.dtype == np.float32
     assert not found[0].any()
-    # What counts are scores; a direction in which no movie lies may be anything.
+    # Scores are compared: in a direction without a movie, vectors may differ.
     assert found @ vectors.T == pytest.approx(expected @ vectors.T, rel=1e-2, abs=1e-2)
 
 

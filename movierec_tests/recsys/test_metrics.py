@@ -22,7 +22,7 @@ METRICS = ("precision", "recall", "truncated_recall", "map", "ndcg", "hit_rate")
 
 @dataclass(frozen=True)
 class Case:
-    """Lists of some users, -1 at the end of the short ones, and what was held out of each."""
+    """Lists of some users, -1 at the end of the short ones, and the held-out items of each."""
 
     lists: list[list[int]]
     wanted: list[set[int]]
@@ -184,8 +184,8 @@ def test_list_wide_metrics_are_their_definitions(case: Case, counts: list[int], 
     bits = [-math.log2(max(counts[item], 1) / 9) for item in listed]
     novelty = sum(bits) / len(bits) if bits else math.nan
     assert metrics.novelty(case.ranked, np.array(counts), 9, k) == pytest.approx(novelty, nan_ok=True)
-    most = sorted(range(N_ITEMS), key=lambda item: (-counts[item], item))[:3]
-    share = sum(item in most for item in listed) / len(listed) if listed else math.nan
+    most_popular = sorted(range(N_ITEMS), key=lambda item: (-counts[item], item))[:3]
+    share = sum(item in most_popular for item in listed) / len(listed) if listed else math.nan
     found = metrics.popularity_share(case.ranked, np.array(counts), k, top=0.25)
     assert found == pytest.approx(share, nan_ok=True)
 

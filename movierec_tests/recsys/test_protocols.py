@@ -113,10 +113,10 @@ def test_the_share_of_each_users_positives_is_told_and_something_is_left_on_both
     split, _ = split_of(rows, seed, fold_in=fold_in)
     for part in PARTS:
         task = split.task(part)
-        told, target = task.histories.per_user, task.held_out.per_user
-        assert told.min() >= 1
+        folded_in, target = task.histories.per_user, task.held_out.per_user
+        assert folded_in.min() >= 1
         assert target.min() >= 1
-        within_one = np.abs(told - fold_in * (told + target)) <= 1
+        within_one = np.abs(folded_in - fold_in * (folded_in + target)) <= 1
         assert np.all(within_one)
 
 

@@ -1,4 +1,4 @@
-"""Claims about lists: they are the brute-force order of what was not seen, whatever the batch."""
+"""Claims about lists: they are the brute-force order of the unseen movies, for any batch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def seen_by(draw: st.DrawFn, users: int, movies: int) -> csr_matrix:
 
 
 def filled(lists: TopK, row: int) -> tuple[list[int], list[float]]:
-    """Items and scores of one list without its empty places, which must all be at the end."""
+    """Items and scores of one list without its empty positions, which must all be at the end."""
     items, scores = lists.items[row].tolist(), lists.scores[row].tolist()
     length = items.index(EMPTY) if EMPTY in items else len(items)
     assert items[length:] == [EMPTY] * (len(items) - length)
@@ -116,7 +116,7 @@ def test_many_users_get_the_lists_of_looking_at_all_movies(spread: float, k: int
     assert np.array_equal(lists.scores, np.array(scores, dtype=np.float32), equal_nan=True)
 
 
-def test_rounding_between_batches_leaves_no_place_of_a_list_empty() -> None:
+def test_rounding_between_batches_leaves_no_position_of_a_list_empty() -> None:
     """A score that was just good enough among a few movies may come out lower when multiplied among more."""
     random = np.random.default_rng(3)
     users, movies = random.normal(size=(3000, 64)), random.normal(size=(4000, 64)) * random.gamma(2, size=(4000, 1))
@@ -124,19 +124,19 @@ def test_rounding_between_batches_leaves_no_place_of_a_list_empty() -> None:
     assert (lists.items != EMPTY).all()
 
 
-def test_progress_of_ranking_is_told_up_to_the_last_user() -> None:
+def test_progress_of_ranking_is_reported_up_to_the_last_user() -> None:
     movies = np.ones((4, FACTORS), dtype=np.float32)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
-        told.append((done, total))
+        reported.append((done, total))
 
     users, seen = np.ones((9, FACTORS), dtype=np.float32), csr_matrix(np.eye(9, 4, dtype=np.float32))
     ranking.recommend(users, movies, seen, 2, progress=progress, batch_bytes=1)
     ranking.similar(movies, 2, progress=progress)
     ranking.popular(np.ones(4, dtype=int), seen, 2, progress=progress)
     # Who has seen nothing needs no memory for it.
-    assert told == [(1, 9), (2, 9), (3, 9), (4, 9), (9, 9), (4, 4), (9, 9)]
+    assert reported == [(1, 9), (2, 9), (3, 9), (4, 9), (9, 9), (4, 4), (9, 9)]
 
 
 def test_distinct_scores_come_best_first_without_the_seen_ones() -> None:

@@ -1,4 +1,4 @@
-"""Claims about a model that answers: never what somebody liked, always something, and clear about what it lacks."""
+"""Claims about a model: it lists no liked movie, always lists something, and names the movies and users it lacks."""
 
 from __future__ import annotations
 
@@ -258,9 +258,9 @@ def test_what_each_like_adds_sums_to_the_score_of_a_recommended_movie(drawn: Rat
 
 
 def test_progress_counts_users_once_for_their_vector_and_once_for_their_list(recommender: Recommender) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     histories = likes().rows(np.arange(2))
     recommender.for_histories(
-        histories, histories.stars, 2, batch_bytes=1, progress=lambda done, total: told.append((done, total))
+        histories, histories.stars, 2, batch_bytes=1, progress=lambda done, total: reported.append((done, total))
     )
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert reported == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -1,4 +1,4 @@
-"""The search sees no test data, is reproducible, goes on after a crash, and does not replace a recipe by chance."""
+"""The search sees no test data, is reproducible, continues after a crash, and does not replace a recipe by chance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.als import Confidence, FoldIn, Recipe, fit
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.search import Budget, Found, SearchObjective, Space, Trial, search
+from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Space, Trial, search
 from movierec_assets.recsys.split import Split, leave_latest_out, strong_generalization
 
 PLENTY = 1e9
@@ -50,7 +50,7 @@ def pairs(part: Interactions) -> set[tuple[int, int]]:
     return set(zip(users.tolist(), movies.tolist(), strict=True))
 
 
-def values_of(found: Found) -> list[float | None]:
+def values_of(found: SearchResult) -> list[float | None]:
     return [trial.value for trial in found.trials]
 
 
@@ -58,11 +58,11 @@ def test_likes_to_find_are_neither_fitted_nor_folded_in(split: Split) -> None:
     objective = SearchObjective.latest(split.train, split.validation, moments=3)
     assert len(objective.moments) == 3
     for moment in objective.moments:
-        asked = {(int(moment.users[row]), movie) for row, movie in pairs(moment.held_out)}
+        scored = {(int(moment.users[row]), movie) for row, movie in pairs(moment.held_out)}
         known = {(int(moment.users[row]), movie) for row, movie in pairs(moment.histories)}
-        assert not asked & known
-        assert not asked & pairs(objective.train)
-        assert not asked & pairs(split.test)
+        assert not scored & known
+        assert not scored & pairs(objective.train)
+        assert not scored & pairs(split.test)
         assert not known & pairs(split.test)
 
 
@@ -88,7 +88,7 @@ def test_the_built_in_recipe_is_the_first_to_be_tried(objective: SearchObjective
 
 
 def test_the_same_seed_tries_the_same_recipes_and_finds_the_same_winner(objective: SearchObjective) -> None:
-    def searched(seed: int) -> Found:
+    def searched(seed: int) -> SearchResult:
         return search(objective, fit, space=SMALL, budget=Budget(6, PLENTY), built_in=BUILT_IN, seed=seed)
 
     first, second = searched(5), searched(5)
@@ -109,7 +109,7 @@ def test_an_interrupted_search_continues_with_its_trials(objective: SearchObject
         if len(trials) == 3:
             raise ConnectionError("the machine went away")
 
-    def stored(progress: Callable[[Trial, float], None] | None = None) -> Found:
+    def stored(progress: Callable[[Trial, float], None] | None = None) -> SearchResult:
         budget = Budget(6, PLENTY)
         return search(
             objective, fit, space=SMALL, budget=budget, built_in=BUILT_IN, storage=storage, name="s", progress=progress
@@ -172,9 +172,9 @@ def test_a_clearly_better_recipe_replaces_the_built_in_one(objective: SearchObje
 
 def test_users_who_are_not_scored_have_no_score(objective: SearchObjective) -> None:
     score = objective.fit_and_score(BUILT_IN, fit)
-    asked = np.unique(np.concatenate([moment.users for moment in objective.moments]))
-    assert np.array_equal(np.flatnonzero(~np.isnan(score)), asked)
-    assert ((score[asked] >= 0) & (score[asked] <= 1 + 1e-9)).all()
+    scored = np.unique(np.concatenate([moment.users for moment in objective.moments]))
+    assert np.array_equal(np.flatnonzero(~np.isnan(score)), scored)
+    assert ((score[scored] >= 0) & (score[scored] <= 1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize("budget", [(0, 10.0), (5, 0.0), (-1, 10.0), (5, float("nan"))])

@@ -17,7 +17,7 @@ from movierec_assets.recsys.evaluation import (
     by_activity,
     by_popularity,
     evaluate,
-    popularity_thirds,
+    popularity_groups,
     with_intervals,
 )
 from movierec_assets.recsys.interactions import IntArray, Interactions
@@ -59,12 +59,12 @@ def test_gini_of_nothing_listed_or_nothing_to_list_is_not_a_number() -> None:
 
 @given(COUNTS)
 def test_the_head_is_the_fewest_most_liked_movies_with_a_third_of_all_likes(counts: list[int]) -> None:
-    third = popularity_thirds(np.array(counts))
-    total, taken = sum(counts), 0
+    group = popularity_groups(np.array(counts))
+    total, before = sum(counts), 0
     for movie in sorted(range(len(counts)), key=lambda each: (-counts[each], each)):
-        expected = 2 if counts[movie] == 0 or 3 * taken >= 2 * total else 1 if 3 * taken >= total else 0
-        assert third[movie] == expected
-        taken += counts[movie]
+        expected = 2 if counts[movie] == 0 or 3 * before >= 2 * total else 1 if 3 * before >= total else 0
+        assert group[movie] == expected
+        before += counts[movie]
 
 
 def random_lists(users: int, movies: int, seed: int) -> TopK:
@@ -78,10 +78,10 @@ def random_lists(users: int, movies: int, seed: int) -> TopK:
 
 @settings(deadline=None)
 @given(ratings(min_size=1, max_users=12), ratings(max_users=12), st.integers(0, 99))
-def test_activity_slices_part_the_users_by_likes_and_keep_their_scores(held: Ratings, told: Ratings, seed: int) -> None:
+def test_activity_slices_part_the_users_by_likes_and_keep_their_scores(held: Ratings, past: Ratings, seed: int) -> None:
     held_out = held.interactions().rows(np.flatnonzero(held.interactions().per_user))
     users, movies = held_out.shape
-    rows = [row for row in told.rows if row[0] < users and row[1] < movies]
+    rows = [row for row in past.rows if row[0] < users and row[1] < movies]
     histories, lists = interactions_of(rows, (users, movies)), random_lists(users, movies, seed)
     scores = metrics.score(lists.items, held_out.stars, 10)
     slices = by_activity(lists, held_out, histories)
@@ -114,17 +114,17 @@ def test_popularity_slices_count_only_their_own_movies_for_the_users_who_have_an
     held_out = held.interactions()
     counts = np.array(many[: held.shape[1]])
     lists = random_lists(*held.shape, seed)
-    third = popularity_thirds(counts)
+    group = popularity_groups(counts)
     found = {each.name.split(",")[0]: each for each in by_popularity(lists, held_out, counts)}
-    for place, name in enumerate(("head", "torso", "tail")):
-        rows = [row for row in held.rows if third[row[1]] == place]
+    for number, name in enumerate(("head", "torso", "tail")):
+        rows = [row for row in held.rows if group[row[1]] == number]
         users = sorted({row[0] for row in rows})
         assert (name in found) == bool(users)
         if users:
             scores = metrics.score(lists.items, interactions_of(rows, held.shape).stars, 10)
             assert found[name].per_user["ndcg_at_10"] == pytest.approx(scores.ndcg[users], abs=1e-12)
             assert found[name].per_user["map_at_10"] == pytest.approx(scores.map[users], abs=1e-12)
-            assert found[name].name == f"{name}, {(third == place).sum()} movies"
+            assert found[name].name == f"{name}, {(group == number).sum()} movies"
 
 
 def test_a_hit_in_the_head_is_none_in_the_tail() -> None:
@@ -195,8 +195,8 @@ def test_the_report_shows_intervals_of_every_ranker_and_every_slice() -> None:
     rankers = [evaluation("als", 3), evaluation("popularity", 4)]
     tables = tables_of(as_markdown(rankers, users=N_USERS, held_out=90))
 
-    def shown(each: Evaluation, place: int | None, name: str) -> str:
-        interval = each.interval(name) if place is None else each.slices[place].interval(name)
+    def shown(each: Evaluation, number: int | None, name: str) -> str:
+        interval = each.interval(name) if number is None else each.slices[number].interval(name)
         return f"{interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
 
     labels = {"NDCG@10": "ndcg_at_10", "MAP@10": "map_at_10"}
@@ -204,13 +204,13 @@ def test_the_report_shows_intervals_of_every_ranker_and_every_slice() -> None:
     assert header[1:] == ["als", "popularity"]
     assert rows == [[label, *(shown(each, None, name) for each in rankers)] for label, name in labels.items()]
     for label, name in labels.items():
-        for by, places in (("likes in the history", range(3)), ("popularity of what was held out", range(3, 6))):
+        for by, numbers in (("likes in the history", range(3)), ("popularity of what was held out", range(3, 6))):
             assert tables[f"{label} by {by}"][1:] == [
                 [
-                    f"{rankers[0].slices[place].name} ({rankers[0].slices[place].users} users)",
-                    *(shown(each, place, name) for each in rankers),
+                    f"{rankers[0].slices[number].name} ({rankers[0].slices[number].users} users)",
+                    *(shown(each, number, name) for each in rankers),
                 ]
-                for place in places
+                for number in numbers
             ]
 
 
