@@ -54,7 +54,7 @@ def list_models(newest: int, as_json: bool) -> None:
     from movierec_assets.cli.model_tables import show_list
 
     with _models() as models:
-        found, holds, loss = models.newest(newest), models.holds(), models.loss()
+        found, holds, loss = models.newest(newest), models.promotions.holds(), models.promotions.loss()
     if as_json:
         print_json([summary.as_dict() for summary in found])
     else:
@@ -126,7 +126,7 @@ def release_model(version: int | None) -> None:
 
     with _models() as models:
         released = models.release(version)
-        show_released(version, released, models.holds(), console_for_people())
+        show_released(version, released, models.promotions.holds(), console_for_people())
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Runs that sensors request: earlier attempts, and when the next one is due.
+"""Runs as sensors count them: unfinished runs, earlier attempts, and when the next attempt is due.
 
-Belongs here: the rule by which every sensor tries again, and the runs that it counts, which are found by a tag. Does
-not: why a run is needed (`publishing`, `staleness`).
+Belongs here: the rule by which every sensor tries again, and finding the runs it counts. Does not: why a run is needed
+(`publishing`, `staleness`), ending runs whose process was killed (`resources.exclusive`).
 
 Dagster concept: run tags, https://docs.dagster.io/guides/build/assets/metadata-and-tags/tags
 """
@@ -11,11 +11,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from dagster import DagsterInstance, RunRecord, RunsFilter
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
 ATTEMPTS = 3
 PAUSE = timedelta(minutes=5)
 """Wait after the first attempt without success; it doubles with each further one."""
+PRESUMED_KILLED = timedelta(hours=12)
+"""A run that is unfinished for this long was killed."""
+
+_UNFINISHED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
 
 
 @dataclass(frozen=True)
@@ -106,3 +116,13 @@ def tagged_attempts(instance: DagsterInstance, tag: str, value: str) -> list[Att
 def ended(record: RunRecord) -> datetime:
     """When a run ended; the time of its latest event while it is unfinished."""
     return record.update_timestamp if record.end_time is None else datetime.fromtimestamp(record.end_time, UTC)
+
+
+def unfinished_runs(instance: DagsterInstance, now: datetime) -> Sequence[DagsterRun]:
+    """Runs that are queued or execute."""
+    return instance.get_runs(RunsFilter(statuses=_UNFINISHED, created_after=now - PRESUMED_KILLED))
+
+
+def named(run: DagsterRun) -> str:
+    """A run by its job and the beginning of its id."""
+    return f"{run.job_name} {run.run_id[:8]}"

@@ -1,7 +1,7 @@
-"""The sensor that makes anew what is older than what it is made from: after new files, and after a run that broke off.
+"""The sensor that requests a run when tables or assets are older than their sources, as after a run that failed.
 
-Belongs here: reading how things stand, and requesting runs. What is stale, and when to try again, is decided in
-`staleness`.
+Belongs here: reading the state of files, tables, assets and champion, and requesting runs. Does not: which level is
+stale, and when to try again (`staleness`).
 
 Dagster concept: sensors, https://docs.dagster.io/guides/automate/sensors
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -34,13 +34,12 @@ from dagster import (
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.movielens import MovieLensFiles
-from movierec_assets.defs.attempts import Attempt, ended, tagged_attempts
+from movierec_assets.defs.attempts import Attempt, ended, named, tagged_attempts, unfinished_runs
 from movierec_assets.defs.automation import everything, publish, refresh
 from movierec_assets.defs.decision_metadata import CHAMPION_ASSET
 from movierec_assets.defs.failures import failures_of
 from movierec_assets.defs.rejections import rejection_of
 from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, Stale, first_stale, plan
-from movierec_assets.defs.unfinished_runs import named, unfinished_runs
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import RegistryUnavailableError
 from movierec_assets.models.registry import ModelRegistry
@@ -52,36 +51,38 @@ from movierec_assets.tables.loading import LOADER_VERSION, is_loaded
 
 CAUSE_TAG, FILES_TAG = "movierec/cause", "movierec/files"
 RECENT = timedelta(hours=12)
-"""Failures for the same files that are this young count for whatever is stale now."""
+"""Failures for the same files that are younger than this count as attempts, whichever level they were for."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What the sensor keeps from one look to the next, as its cursor.
+    """The sensor's cursor.
 
     Attributes
     ----------
     compared : str
-        Files and tables that were last compared: reading the files takes seconds when they are large.
+        Stamp of the files and tables that were last compared, because reading large files takes seconds.
     loaded : bool
-        Whether they were the same.
-    told : str
-        Cause that was given up, and told as an error.
+        Whether the tables held the content of the files.
+    reported : str
+        Cause that was given up and logged as an error.
     """
 
     compared: str = ""
     loaded: bool = False
-    told: str = ""
+    reported: str = ""
 
     @classmethod
     def of(cls, cursor: str | None) -> Memory:
-        """Read a cursor; one of an earlier version says nothing."""
+        """Read a cursor; the empty memory for text in another form."""
         found = json.loads(cursor) if cursor else None
-        return cls(**found) if isinstance(found, dict) and found.keys() == asdict(cls()).keys() else cls()
+        if not isinstance(found, dict) or found.keys() != {"compared", "loaded", "told"}:
+            return cls()
+        return cls(found["compared"], found["loaded"], found["told"])
 
     def cursor(self) -> str:
         """Text that `of` reads."""
-        return json.dumps(asdict(self))
+        return json.dumps({"compared": self.compared, "loaded": self.loaded, "told": self.reported})
 
 
 @sensor(
@@ -95,24 +96,24 @@ class Memory:
 def dataset_file_sensor(
     context: SensorEvaluationContext, dataset: DatasetResource, postgres: PostgresResource, registry: RegistryResource
 ) -> SensorResult | SkipReason:
-    """Request a run when something is older than what it is made from."""
-    return look(context, dataset, postgres, registry, datetime.now(UTC))
+    """Request a run when tables or assets are older than their sources."""
+    return evaluate(context, dataset, postgres, registry, datetime.now(UTC))
 
 
-def look(
+def evaluate(
     context: SensorEvaluationContext,
     dataset: DatasetResource,
     postgres: PostgresResource,
     registry: RegistryResource,
     now: datetime,
 ) -> SensorResult | SkipReason:
-    """What the sensor does at a given time."""
+    """Evaluate the sensor at a given time."""
     instance = context.instance
     try:
         located = dataset.locate_present()
     except DatasetError as error:
         return SkipReason(f"No dataset to watch: {error}")
-    # Runs take turns, so that waiting for one costs no time; and what it leaves behind is known only afterwards.
+    # Only one run executes at a time, so waiting costs no time, and the state is known only after its end.
     under_way = unfinished_runs(instance, now)
     if under_way:
         return SkipReason(f"Waiting for the end of {', '.join(map(named, under_way))}.")
@@ -124,14 +125,14 @@ def look(
         return SkipReason(str(error))
     stale = first_stale(facts)
     if stale is None:
-        told = f"{located.files.source} is loaded, and everything is made from it."
-        return SensorResult(skip_reason=told, cursor=memory.cursor())
+        reason = f"{located.files.source} is loaded, and everything is made from it."
+        return SensorResult(skip_reason=reason, cursor=memory.cursor())
     files = hashlib.sha256(stamp_of(located.files).encode()).hexdigest()[:16]
     attempts = attempts_for(instance, stale, files, now)
     planned = plan(stale, refreshed(instance, now), attempts, now)
-    if planned.given_up and memory.told != stale.cause:
+    if planned.given_up and memory.reported != stale.cause:
         context.log.error(f"{planned.reason}{_last_failure(instance, attempts)}")
-        memory = replace(memory, told=stale.cause)
+        memory = replace(memory, reported=stale.cause)
     if planned.run_key is None:
         return SensorResult(skip_reason=planned.reason, cursor=memory.cursor())
     context.log.info(planned.reason)
@@ -141,17 +142,17 @@ def look(
 
 
 def _last_failure(instance: DagsterInstance, attempts: Sequence[Attempt]) -> str:
-    """What the latest run raised, on lines of their own; empty where it raised nothing."""
+    """Errors of the latest run, one a line; empty where no step failed."""
     latest = max(attempts, key=lambda attempt: attempt.ended, default=None)
     failures = [] if latest is None else failures_of(instance, latest.run_id)
     return "".join(f"\n{step}: {cause}" for step, cause in failures)
 
 
 def attempts_for(instance: DagsterInstance, stale: Stale, files: str, now: datetime) -> list[Attempt]:
-    """Runs that were requested for a cause, and failures for the same files since a run for them succeeded.
+    """Runs that were requested for a cause, and failed runs for the same files since the latest success for them.
 
-    A run that fails further on than the one before leaves another level stale, and still it is the same trouble. Only
-    publishing starts afresh: there is a decision before it, be it that a check rejected the challenger.
+    A run that fails at a later step than the one before leaves another level stale, but counts as an attempt as well.
+    Only `publish` has a count of its own, because a decision has been made before it.
     """
     own = tagged_attempts(instance, CAUSE_TAG, stale.cause)
     if stale.job == publish.name:
@@ -163,13 +164,13 @@ def attempts_for(instance: DagsterInstance, stale: Stale, files: str, now: datet
 
 
 def stamp_of(files: MovieLensFiles) -> str:
-    """Paths, sizes and times of a dataset's files: what can be seen of them without reading them."""
+    """Paths, sizes and times of a dataset's files, which are not read."""
     watched = [files.ratings, *files.catalogue]
     return json.dumps([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in watched])
 
 
 def compare(database: Database, files: MovieLensFiles, memory: Memory) -> Memory:
-    """Compare files and tables, unless neither changed since they were compared."""
+    """Compare files and tables, unless neither changed since the last comparison."""
     loads = [version for version, _ in _loads(database).values()]
     compared = json.dumps([stamp_of(files), LOADER_VERSION, loads])
     if compared == memory.compared:
@@ -178,7 +179,7 @@ def compare(database: Database, files: MovieLensFiles, memory: Memory) -> Memory
 
 
 def facts_of(instance: DagsterInstance, database: Database, versions: ModelRegistry, files: str, loaded: bool) -> Facts:
-    """How things stand, given the stamp of the files and whether the tables hold what is in them.
+    """Read the state, given the stamp of the files and whether the tables hold their content.
 
     Raises
     ------
@@ -206,7 +207,7 @@ def facts_of(instance: DagsterInstance, database: Database, versions: ModelRegis
 
 
 def refreshed(instance: DagsterInstance, now: datetime) -> datetime | None:
-    """When a whole run of `refresh` last succeeded; None when that is longer ago than it matters."""
+    """End of the latest whole run of `refresh` that succeeded; None when it is older than GRACE."""
     succeeded = RunsFilter(job_name=refresh.name, statuses=[DagsterRunStatus.SUCCESS], updated_after=now - GRACE)
     whole = [record for record in instance.get_run_records(succeeded) if not record.dagster_run.asset_selection]
     return max(map(ended, whole), default=None)
@@ -236,9 +237,9 @@ def _metadata(event: EventLogEntry) -> dict[str, Any]:
 def _decided(
     instance: DagsterInstance, promotions: Promotions, version: int | None, events: Mapping[str, EventLogEntry]
 ) -> bool:
-    """Whether there is a decision about a version, or a check that is one and has not been noted yet.
+    """Whether there is a decision about a version, or a failed check whose rejection is not in the history yet.
 
-    A version that is the challenger once more needs a decision once more: meanwhile another one may have been champion.
+    A version that is the challenger again needs a new decision, because another version may have become champion.
     """
     if version is None:
         return False
@@ -251,9 +252,9 @@ def _decided(
         for each in promotions.history(version=version)
     ):
         return True
-    # Where nothing has changed, an earlier decision stands, and champion_model says so.
-    looked = instance.fetch_materializations(AssetRecordsFilter(CHAMPION_ASSET, after_timestamp=since), limit=20)
-    shown = [record.asset_materialization for record in looked.records]
+    # Where nothing has changed, champion_model records that an earlier decision is still valid.
+    fetched = instance.fetch_materializations(AssetRecordsFilter(CHAMPION_ASSET, after_timestamp=since), limit=20)
+    shown = [record.asset_materialization for record in fetched.records]
     if any(each is not None and _challenger_of(each) == version for each in shown):
         return True
     rejections = [rejection_of(instance, run_id) for run_id in runs]
@@ -261,6 +262,6 @@ def _decided(
 
 
 def _challenger_of(champion: AssetMaterialization) -> object:
-    """Version that a materialization of champion_model was about; None where it says nothing of one."""
+    """Challenger in the metadata of a materialization of champion_model; None without one."""
     found = champion.metadata.get("challenger_version")
     return None if found is None else found.value

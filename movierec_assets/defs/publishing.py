@@ -23,10 +23,9 @@ from dagster import (
     sensor,
 )
 
-from movierec_assets.defs.attempts import Attempt, Plan, When, next_attempt, tagged_attempts
+from movierec_assets.defs.attempts import Attempt, Plan, When, named, next_attempt, tagged_attempts, unfinished_runs
 from movierec_assets.defs.automation import everything, publish, train
 from movierec_assets.defs.decision_metadata import noticed_event
-from movierec_assets.defs.unfinished_runs import named, unfinished_runs
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.models.errors import PromotionBusyError, RegistryUnavailableError
 from movierec_assets.models.version import CHAMPION, Version

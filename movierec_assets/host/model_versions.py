@@ -15,7 +15,7 @@ from rich.console import Console
 
 from movierec_assets.host import CommandError
 from movierec_assets.host.run import run_job
-from movierec_assets.models.decisions import Hold, Loss, OtherData, Promotions, Record
+from movierec_assets.models.decisions import Hold, OtherData, Promotions, Record
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import Version
 from movierec_assets.settings import Settings
@@ -152,14 +152,6 @@ class ModelVersions:
     def release(self, number: int | None) -> list[Hold]:
         """Release the holds on a version, or all holds; returns the released ones."""
         return self.promotions.release(f"movierec model release ({getpass.getuser()})", number)
-
-    def holds(self) -> list[Hold]:
-        """Holds that nobody released."""
-        return self.promotions.holds()
-
-    def loss(self) -> Loss | None:
-        """How the champion was lost; None when there is one, or there never was one."""
-        return self.promotions.loss()
 
     def other_data(self, record: Record) -> OtherData | None:
         """The data of a promoted version and the loaded data when they differ."""

@@ -1,12 +1,11 @@
-"""Where MLflow's artifacts are: places as its database names them, and files on this machine.
+"""Locations of MLflow's artifacts: as URIs in its database, and as directories on this machine.
 
-Belongs here: both directions between a place and a directory, and places that earlier releases stored. What the files
-hold is in `model_package`; versions and aliases are in `registry`.
+Belongs here: the conversion between both, and URIs that earlier releases stored. Does not: the files (`package`,
+`version_files`).
 
-Without an MLflow server, places have the form `mlflow-artifacts:/...`, relative to the directory of artifacts in the
-state directory. MLflow's own server takes the same form, so its UI and its clients find the files as well. A state
-directory that is moved, restored or mounted elsewhere takes its places along, and two machines with one database may
-mount it at different paths.
+Without an MLflow server, the URIs have the form `mlflow-artifacts:/...`, relative to the directory of artifacts in the
+state directory. MLflow's own server uses the same form, so its UI and its clients find the files as well. The URIs stay
+valid when the state directory is moved or restored, or is mounted at different paths on two machines.
 
 MLflow concept: https://mlflow.org/docs/latest/self-hosting/architecture/artifact-store/
 """
@@ -30,16 +29,16 @@ if TYPE_CHECKING:
 
 SCHEME = "mlflow-artifacts"
 ROOT = f"{SCHEME}:/"
-"""Place of the directory of artifacts itself."""
+"""URI of the directory of artifacts itself."""
 
-_PLACES = (
+_URI_COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-"""Columns of MLflow's database that name places."""
+"""Columns of MLflow's database with URIs of artifacts."""
 
 _directories: dict[str, Path] = {}
 
@@ -52,7 +51,7 @@ def use(uri: str, directory: Path) -> None:
     uri : str
         Tracking URI.
     directory : Path
-        Where the artifacts are.
+        Directory of the artifacts.
     """
     from mlflow.store.artifact import artifact_repository_registry  # noqa: PLC0415
 
@@ -65,9 +64,9 @@ def use(uri: str, directory: Path) -> None:
 def repository(
     artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
 ) -> ArtifactRepository:
-    """MLflow's access to a relative place: through the server when there is one, else to the files.
+    """MLflow's access to a relative URI: through the server when there is one, else to the files.
 
-    Also the plug-in for whoever uses MLflow's database with this package installed.
+    It is MLflow's plug-in as well, for every process that has this package installed.
     """
     from mlflow import get_tracking_uri  # noqa: PLC0415
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository  # noqa: PLC0415
@@ -81,44 +80,44 @@ def repository(
     return LocalArtifactRepository(str(directory), tracking_uri, registry_uri)
 
 
-def local_path(place: str, artifacts: Path) -> Path | None:
-    """The directory that a place names; None when it is not on this machine's file system.
+def local_path(uri: str, artifacts: Path) -> Path | None:
+    """The directory of a URI; None when it is not on this machine's file system.
 
     Parameters
     ----------
-    place : str
+    uri : str
         As MLflow's database has it.
     artifacts : Path
-        What relative places are relative to.
+        Directory to which relative URIs are relative.
 
     Raises
     ------
     ValueError
-        When a relative place leads out of the directory of artifacts.
+        When a relative URI leads out of the directory of artifacts.
     """
-    parsed = urlparse(place)
+    parsed = urlparse(uri)
     if parsed.scheme == SCHEME:
         path = artifacts / parsed.path.lstrip("/")
         if ".." in path.parts:
-            raise ValueError(f"{place} leads out of {artifacts}")
+            raise ValueError(f"{uri} leads out of {artifacts}")
         return path
     if parsed.scheme == "file":
         return Path(url2pathname(parsed.path))
-    return Path(place) if parsed.scheme == "" else None
+    return Path(uri) if parsed.scheme == "" else None
 
 
 def make_relative(url: str, experiment: str) -> None:
-    """Rewrite what earlier releases stored: absolute places, which the state directory left behind when it moved.
+    """Make absolute URIs of earlier releases relative, so that they stay valid when the state directory moves.
 
-    Call it before anybody uses a new database: MLflow would give its default experiment a place in the working
-    directory, by a statement that an apostrophe in the path breaks.
+    Call it before the first use of a new database: MLflow's own first use creates the default experiment in the working
+    directory, with a statement that fails for a path with an apostrophe.
 
     Parameters
     ----------
     url : str
         SQLAlchemy URL of MLflow's database, with its tables.
     experiment : str
-        Name of the platform's experiment, whose place is the directory of artifacts.
+        Name of the platform's experiment, whose location is the directory of artifacts.
     """
     from mlflow.store.tracking import sqlalchemy_store  # noqa: PLC0415
 
@@ -128,7 +127,7 @@ def make_relative(url: str, experiment: str) -> None:
         stored = cursor.fetchone()
         if stored is not None and _is_absolute(stored[0]):
             before = stored[0].rstrip("/")
-            for table, column in _PLACES:
+            for table, column in _URI_COLUMNS:
                 statement = (
                     "UPDATE {t} SET {c} = %s || ltrim(substr({c}, %s), '/') WHERE {c} = %s OR starts_with({c}, %s)"
                 )
@@ -139,9 +138,9 @@ def make_relative(url: str, experiment: str) -> None:
         if default is not None and _is_absolute(default[0]):
             cursor.execute("UPDATE experiments SET artifact_location = %s WHERE experiment_id = 0", [f"{ROOT}0"])
     if default is None:
-        # Its first use creates the default experiment.
+        # The first use of the store creates the default experiment.
         store(url, ROOT)._dispose_engine()
 
 
-def _is_absolute(place: str | None) -> bool:
-    return place is not None and urlparse(place).scheme in ("", "file")
+def _is_absolute(uri: str | None) -> bool:
+    return uri is not None and urlparse(uri).scheme in ("", "file")

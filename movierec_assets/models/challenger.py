@@ -1,7 +1,7 @@
-"""The challenger and the champion as training hands them to evaluation and promotion.
+"""The results of training that evaluation and promotion use: the challenger, and the champion beside it.
 
-Belongs here: the scored fits, and the registered version that each one stands for. Does not: the served fits of the
-same recipes on all positives, which the versions hold.
+Belongs here: the scored fits, each with the registered version of the same recipe. Does not: the served fit of a
+version, which is fitted to all positives (`recsys.recommender`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from movierec_assets.recsys.als import Confidence, Factors, Recipe
 from movierec_assets.recsys.interactions import Arrays, BoolArray
 from movierec_assets.recsys.recipe import ConfidenceKind
 
+_REFIT = "refit_"
+
 
 @dataclass(frozen=True)
 class Challenger:
@@ -31,11 +33,11 @@ class Challenger:
         Its MLflow run.
     recipe : Recipe
     scored : Factors
-        Fit on everything before the test part; never saw a test pair.
+        Fit to the likes before the test part.
     provenance : dict of str
-        Fingerprints of its data: of the split, and of all positives, which the version was fitted to.
+        Fingerprints of its data: `split`, and `positives`, to which the version was fitted.
     unseen : bool array, shape (n_users,)
-        Users whose held-out likes neither `scored` nor a fit that it continued knows.
+        Rows of the matrices whose held-out likes neither `scored` nor a fit that it continued was fitted to.
     """
 
     version: int
@@ -53,6 +55,7 @@ class Challenger:
             "recipe": self.recipe.as_dict(),
             "provenance": self.provenance,
         }
+        # The order is part of the fingerprint that is recorded.
         arrays = {
             "user_factors": self.scored.users,
             "movie_factors": self.scored.movies,
@@ -60,21 +63,20 @@ class Challenger:
             "mean_length": np.array(self.scored.confidence.mean_length),
             "about": np.array(json.dumps(about)),
         }
-        # Left out where it is the default: earlier releases did not store it, and the recorded fingerprint is of that.
-        is_default = self.unseen.all() and len(self.unseen) == len(self.scored.users)
-        return arrays if is_default else arrays | {"unseen": self.unseen}
+        # Left out where all rows are unseen, so that the fingerprints that earlier releases recorded stay valid.
+        all_unseen = self.unseen.all() and len(self.unseen) == len(self.scored.users)
+        return arrays if all_unseen else arrays | {"unseen": self.unseen}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Read back the arrays of `to_arrays`."""
         about = json.loads(str(arrays["about"]))
         recipe = Recipe.from_dict(about["recipe"])
-        confidence = Confidence(recipe.confidence, arrays["movie_weight"], float(arrays["mean_length"]))
         return cls(
             version=about["version"],
             run_id=about["run_id"],
             recipe=recipe,
-            scored=Factors(arrays["user_factors"], arrays["movie_factors"], confidence),
+            scored=_factors_in(arrays, recipe.confidence),
             provenance=about["provenance"],
             unseen=arrays["unseen"] if "unseen" in arrays else np.ones(len(arrays["user_factors"]), dtype=bool),
         )
@@ -89,16 +91,16 @@ class ChampionFit:
     champion : int or None
         Version of the champion of the same dataset and definition of a like; None when there is none.
     recipe : Recipe or None
-        The champion's; users of `scored` are folded in with it.
+        The champion's, with which `scored` is folded in.
     same_recipe : bool
         Whether the challenger has the champion's recipe.
     changed_data : bool
         Whether the champion was trained on other likes than the challenger.
     scored : Factors or None
-        Scored fit of the champion's recipe: the champion's own where both have one recipe, else one on today's history.
-        None when there is no champion, or it left no scored fit.
+        Scored fit of the champion's recipe: its own where the challenger has the same recipe, else a fit to today's
+        history. None when there is no champion, or it has no such fit.
     unseen : bool array, shape (n_users,)
-        Users whose held-out likes `scored` does not know.
+        Rows of the matrices whose held-out likes are not in the data of that fit.
     refit : Challenger or None
         The champion's recipe trained on changed data and registered, where the challenger has another recipe.
     only_removed : bool
@@ -116,11 +118,11 @@ class ChampionFit:
 
     @classmethod
     def none(cls, users: int) -> Self:
-        """For no champion to compare with."""
+        """The fit where there is no champion to compare with."""
         return cls(None, None, False, False, None, np.zeros(users, dtype=bool), None)
 
     def to_arrays(self) -> Arrays:
-        """Factors as they are, everything else as JSON, without missing parts."""
+        """Factors as they are, everything else as JSON; without factors or refit where they are None."""
         about = {
             "champion": self.champion,
             "recipe": None if self.recipe is None else self.recipe.as_dict(),
@@ -147,10 +149,7 @@ class ChampionFit:
         about = json.loads(str(arrays["about"]))
         scored = None
         if "movie_factors" in arrays:
-            confidence = Confidence(
-                cast(ConfidenceKind, str(arrays["confidence"])), arrays["movie_weight"], float(arrays["mean_length"])
-            )
-            scored = Factors(arrays["user_factors"], arrays["movie_factors"], confidence)
+            scored = _factors_in(arrays, cast(ConfidenceKind, str(arrays["confidence"])))
         of_refit = {name.removeprefix(_REFIT): arrays[name] for name in arrays if name.startswith(_REFIT)}
         refit = Challenger.from_arrays(of_refit) if of_refit else None
         recipe = None if about["recipe"] is None else Recipe.from_dict(about["recipe"])
@@ -158,4 +157,6 @@ class ChampionFit:
         return cls(about["champion"], recipe, same, changed, scored, arrays["unseen"], refit, about["only_removed"])
 
 
-_REFIT = "refit_"
+def _factors_in(arrays: Mapping[str, npt.NDArray[Any]], kind: ConfidenceKind) -> Factors:
+    confidence = Confidence(kind, arrays["movie_weight"], float(arrays["mean_length"]))
+    return Factors(arrays["user_factors"], arrays["movie_factors"], confidence)

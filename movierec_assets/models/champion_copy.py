@@ -1,11 +1,10 @@
-"""The champion's arrays on the local disk, ready to be mapped into memory, so that an answer needs no MLflow artifact.
+"""The champion's arrays on the local disk, mapped into memory, so that an answer needs no MLflow artifact.
 
-Belongs here: the files, how they are written and how they are read back. Which version is the champion is the
-registry's to say, and is asked first: a copy is named after the version and the run it came from, so the copy of
-another version is never taken for it.
+Belongs here: writing and reading the copy. Does not: which version is the champion (`registry`).
 
-A copy is written beside its place and renamed. Whatever moves the alias through the platform writes the new one. When
-the alias was moved in MLflow, whoever reads next does.
+A copy is named after its version and MLflow run, so no version gets the copy of another. It is written to a directory
+beside its own and renamed. Each change of the champion through the platform writes a copy. After a move of the alias in
+MLflow, the next reader writes it.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ _log = logging.getLogger(__name__)
 
 _FORMAT = 2
 _MANIFEST = "manifest.json"
-_HALF_WRITTEN = ".writing-"
-_LONGEST_WRITE = 3600
-"""Seconds after which a half-written copy is that of a process that was killed."""
+_INCOMPLETE = ".writing-"
+_MAX_WRITE_SECONDS = 3600
+"""A copy that is incomplete for longer belongs to a process that was killed."""
 
 
 class ChampionCopy:
@@ -53,16 +52,16 @@ class ChampionCopy:
     def read(self, version: Version) -> Recommender | None:
         """The recommender of a version, its arrays mapped from the files; None without a sound copy of this version.
 
-        Mapped for writing, which reaches no file: `implicit` takes no arrays that are read-only.
+        The arrays are writable, and writes stay in memory: `implicit` accepts no read-only arrays.
         """
-        place = self._place(version)
+        directory = self._directory_of(version)
         try:
-            manifest = json.loads((place / _MANIFEST).read_bytes())
+            manifest = json.loads((directory / _MANIFEST).read_bytes())
             if manifest.get("format") != _FORMAT:
                 return None
             arrays: dict[str, npt.NDArray[Any]] = {}
             for name, (size, checksum) in manifest["files"].items():
-                file = place / f"{name}.npy"
+                file = directory / f"{name}.npy"
                 if file.stat().st_size != size:
                     return None
                 arrays[name] = np.load(file, mmap_mode="c", allow_pickle=False)
@@ -73,7 +72,7 @@ class ChampionCopy:
             return None
 
     def write(self, version: Version, recommender: Recommender) -> None:
-        """Keep a version's recommender, and no other's.
+        """Write the copy of a version, and remove every other copy.
 
         Raises
         ------
@@ -81,34 +80,34 @@ class ChampionCopy:
             When the files cannot be written; an earlier copy is then as it was.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        place = self._place(version)
-        beside = Path(tempfile.mkdtemp(prefix=_HALF_WRITTEN, dir=self.directory))
+        directory = self._directory_of(version)
+        unfinished = Path(tempfile.mkdtemp(prefix=_INCOMPLETE, dir=self.directory))
         try:
             files = {}
             for name, array in recommender.to_arrays().items():
-                file = beside / f"{name}.npy"
+                file = unfinished / f"{name}.npy"
                 np.save(file, array, allow_pickle=False)
                 files[name] = (file.stat().st_size, _checksum(array))
-            (beside / _MANIFEST).write_text(json.dumps({"format": _FORMAT, "files": files}), encoding="utf-8")
-            beside.chmod(0o755)
-            if place.exists():  # damaged, or somebody else was quicker
-                shutil.rmtree(place, ignore_errors=True)
-            os.rename(beside, place)
+            (unfinished / _MANIFEST).write_text(json.dumps({"format": _FORMAT, "files": files}), encoding="utf-8")
+            unfinished.chmod(0o755)
+            if directory.exists():  # damaged, or another process has written it meanwhile
+                shutil.rmtree(directory, ignore_errors=True)
+            os.rename(unfinished, directory)
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
         for other in self.directory.iterdir():
-            # Who has mapped the files of another copy keeps them; who is writing one is left alone.
-            if other != place and not (other.name.startswith(_HALF_WRITTEN) and _is_recent(other)):
+            # A process that has mapped the removed files keeps them. A copy that is being written stays.
+            if other != directory and not (other.name.startswith(_INCOMPLETE) and _is_recent(other)):
                 shutil.rmtree(other, ignore_errors=True)
 
     def keep(self, version: Version, recommender: Recommender) -> None:
-        """Write a copy, and put up with what stands in the way: the copy saves time and decides nothing."""
+        """Write a copy; log an error of the disk as a warning, because the copy only saves time."""
         try:
             self.write(version, recommender)
         except OSError as error:
             _log.warning("No copy of version %d was written to %s: %s", version.number, self.directory, error)
 
-    def _place(self, version: Version) -> Path:
+    def _directory_of(self, version: Version) -> Path:
         return self.directory / f"{version.number}-{re.sub(r'[^A-Za-z0-9_-]', '_', version.run_id)}"
 
 
@@ -119,6 +118,6 @@ def _checksum(array: npt.NDArray[Any]) -> int:
 
 def _is_recent(path: Path) -> bool:
     try:
-        return time.time() - path.stat().st_mtime < _LONGEST_WRITE
+        return time.time() - path.stat().st_mtime < _MAX_WRITE_SECONDS
     except FileNotFoundError:
         return False

@@ -1,4 +1,4 @@
-"""The history of decisions: its rows, and the champions that it tells of.
+"""The history of decisions: its rows, and the champions in it.
 
 Belongs here: the row of a decision, and questions about all rows: which versions were champion, on which data, and
 which of them can be champion again. Does not: changing the champion (`decisions`).
@@ -200,8 +200,8 @@ class History:
         """The `returnable` champions of other datasets than the loaded one, the latest first."""
         trained = (self._trained(event).dataset for event in self._events)
         datasets = {dataset.id for dataset in trained if dataset is not None}
-        stand = {version.number: version for each in datasets for version in self.returnable(LearningProblem(each))}
-        found = [version for version in stand.values() if other_data(version, loaded) is not None]
+        champions = {version.number: version for each in datasets for version in self.returnable(LearningProblem(each))}
+        found = [version for version in champions.values() if other_data(version, loaded) is not None]
         return sorted(found, key=lambda version: -self._last_promotion(version.number).id)
 
     def incumbent(self, champion: Version | None, problem: LearningProblem) -> Version | None:

@@ -1,7 +1,7 @@
 """Changes of the champion, one at a time, and reading their history.
 
 Belongs here: the lock, promotion and rollback by a person, and questions that need no lock. Does not: the writes of a
-change (`promotion_transaction`), the champions that the history tells of (`decision_history`), holds (`holds`), the
+change (`promotion_transaction`), the champions in the history (`decision_history`), holds (`holds`), the
 rule (`recsys.promotion`), alias and tags (`registry`).
 
 The steps of a change: take the lock; settle earlier changes; decide; write the decision as pending; move the alias;
@@ -32,8 +32,7 @@ from movierec_assets.models.decision_history import (
 )
 from movierec_assets.models.errors import NoChampionError, PromotionBusyError, PromotionError, VersionFilesError
 from movierec_assets.models.holds import Hold
-from movierec_assets.models.incumbent import Incumbent
-from movierec_assets.models.promotion_transaction import PromotionTransaction
+from movierec_assets.models.promotion_transaction import Incumbent, PromotionTransaction
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, LearningProblem, OtherData, Version, other_data
 from movierec_assets.recsys.promotion import HELD, Decision

@@ -1,7 +1,6 @@
-"""What a caller of this room can be refused, each with a message that says why and what to do.
+"""Errors of this room; each message gives the cause and a remedy.
 
-Belongs here: errors that other rooms catch or let through. Does not: errors that one module raises for another of this
-room, which stand where they are raised.
+Belongs here: errors that other rooms catch or show to people. Does not: errors between two modules of this room.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class NoChampionError(ExplainedError, RuntimeError):
     Parameters
     ----------
     why : str, optional
-        How the champion was lost and what to do, when the history knows.
+        How the champion was lost and the remedy, when the history has it.
     """
 
     def __init__(self, why: str | None = None) -> None:

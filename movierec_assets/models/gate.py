@@ -14,7 +14,7 @@ from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.decision_history import Record
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.holds import Hold
-from movierec_assets.models.promotion_transaction import PromotionTransaction
+from movierec_assets.models.promotion_transaction import Incumbent, PromotionTransaction
 from movierec_assets.models.version import Version, other_data
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.errors import RecsysError
@@ -52,10 +52,11 @@ class Candidates:
     comparison: Comparison | None
 
 
+@dataclass(frozen=True)
 class Gate:
     """Decides about the candidates of one run.
 
-    Parameters
+    Attributes
     ----------
     promotions : Promotions
     transaction : PromotionTransaction
@@ -66,68 +67,59 @@ class Gate:
         Dagster run.
     """
 
-    def __init__(
-        self,
-        promotions: Promotions,
-        transaction: PromotionTransaction,
-        candidates: Candidates,
-        margins: Margins,
-        run_id: str,
-    ) -> None:
-        self._promotions = promotions
-        self._transaction = transaction
-        self._candidates = candidates
-        self._margins = margins
-        self._run_id = run_id
-        self._challenger = candidates.challenger
-        self._fit = candidates.champion_fit
-        self._incumbent = transaction.incumbent(candidates.registered.learned)
+    promotions: Promotions
+    transaction: PromotionTransaction
+    candidates: Candidates
+    margins: Margins
+    run_id: str
 
     def decide(self) -> list[Record]:
         """Decide about the challenger first; the last decision says which version serves.
 
         A step that is tried again finds its earlier decisions. So does a run whose candidate is the champion already.
         """
-        champion, refit = self._incumbent.version, self._fit.refit
-        if champion is not None and champion.number == self._challenger.version and refit is None:
+        challenger, fit = self.candidates.challenger, self.candidates.champion_fit
+        champion, refit = self._incumbent.version, fit.refit
+        if champion is not None and champion.number == challenger.version and refit is None:
             return [self._about_unchanged(champion)]
         earlier = self._earlier_decisions()
-        about = earlier.get(self._challenger.version) or self._repeated(champion)
+        about = earlier.get(challenger.version) or self._repeated(champion)
         if about is None:
-            require_compared_with(None if champion is None else champion.number, self._fit.champion)
-            about = self._transaction.carry_out(self._challenger.version, self._about_challenger())
+            require_compared_with(None if champion is None else champion.number, fit.champion)
+            about = self.transaction.carry_out(challenger.version, self._about_challenger())
         decided = [about]
         if refit is not None:
             about_refit = earlier.get(refit.version)
-            decided.append(about_refit or self._transaction.carry_out(refit.version, self._about_refit(refit, about)))
+            decided.append(about_refit or self.transaction.carry_out(refit.version, self._about_refit(refit, about)))
         if champion is not None and not any(record.promoted for record in decided) and self._returns(champion):
             reason = f"{self._serves_again(champion)} Version {about.version}: {about.reason}"
-            decided.append(self._transaction.carry_out(champion.number, Decision(True, "returned", reason)))
+            decided.append(self.transaction.carry_out(champion.number, Decision(True, "returned", reason)))
         return decided
 
     def _earlier_decisions(self) -> dict[int, Record]:
         """Decisions of this run, by version; of every run when a candidate is the champion already."""
-        candidates = [self._challenger.version, *([self._fit.refit.version] if self._fit.refit else [])]
-        now = self._transaction.champion
+        candidates = {each.version for each in (self.candidates.challenger, self.candidates.champion_fit.refit) if each}
+        now = self.transaction.champion
         serves = now is not None and now.number in candidates
         return {
             record.version: record
-            for record in reversed(self._promotions.history(20))
-            if record.state == "done" and (serves or record.dagster_run_id == self._run_id)
+            for record in reversed(self.promotions.history(20))
+            if record.state == "done" and (serves or record.dagster_run_id == self.run_id)
         }
 
     def _repeated(self, champion: Version | None) -> Record | None:
         """An earlier decision that kept this version from promotion, when the same decision would be made again."""
-        number, now = self._challenger.version, self._transaction.champion
-        latest = next((each for each in self._promotions.history(version=number) if each.version == number), None)
-        if latest is None or (latest.outcome, latest.state) != ("kept", "done") or self._fit.refit is not None:
+        number, fit, now = self.candidates.challenger.version, self.candidates.champion_fit, self.transaction.champion
+        latest = next((each for each in self.promotions.history(version=number) if each.version == number), None)
+        if latest is None or (latest.outcome, latest.state) != ("kept", "done") or fit.refit is not None:
             return None
         if champion is None or now is None:
             return None
-        same_champion = now.number == champion.number == latest.previous == self._fit.champion
-        margins = {"improvement_margin": self._margins.improvement, "refresh_margin": self._margins.refresh}
+        same_champion = now.number == champion.number == latest.previous == fit.champion
+        margins = {"improvement_margin": self.margins.improvement, "refresh_margin": self.margins.refresh}
         same_rule = all(latest.numbers.get(name) == value for name, value in margins.items())
-        held = HELD in latest.numbers or any(hold.covers_recipe(self._challenger.recipe) for hold in self._holds)
+        recipe = self.candidates.challenger.recipe
+        held = HELD in latest.numbers or any(hold.covers_recipe(recipe) for hold in self._holds)
         return latest if same_champion and same_rule and not held else None
 
     def _about_unchanged(self, champion: Version) -> Record:
@@ -135,32 +127,33 @@ class Gate:
 
         When it serves, nothing is decided: the record is the one that made it champion.
         """
-        now, latest = self._transaction.champion, self._transaction.latest()
+        now, latest = self.transaction.champion, self.transaction.latest()
         if now is not None and now.number == champion.number:
             assert latest is not None, "the transaction has settled the history"
             return latest
         if now is None or self._returns(champion):
             decision = Decision(True, "returned", f"{self._serves_again(champion)} {NOTHING_CHANGED}")
         else:
-            held = self._hold_on(self._challenger)
+            held = self._hold_on(self.candidates.challenger)
             why = "another version was chosen by hand" if held is None else _because(held)
             reason = f"Champion kept ({why}). {NOTHING_CHANGED}"
             decision = Decision(False, "kept", reason, {} if held is None else {HELD: 1.0})
-        return self._transaction.carry_out(champion.number, decision)
+        return self.transaction.carry_out(champion.number, decision)
 
     def _about_challenger(self) -> Decision:
-        covering = [hold for hold in self._holds if hold.covers_recipe(self._challenger.recipe)]
-        likes = self._challenger.provenance["positives"]
-        same_recipe = self._fit.champion is None or self._fit.same_recipe
+        challenger, fit = self.candidates.challenger, self.candidates.champion_fit
+        covering = [hold for hold in self._holds if hold.covers_recipe(challenger.recipe)]
+        likes = challenger.provenance["positives"]
+        same_recipe = fit.champion is None or fit.same_recipe
         # A recipe that the champion has as well was not replaced for its own sake, but for its data.
         held = next((hold for hold in covering if not same_recipe or hold.positives_fingerprint == likes), None)
         decision = decide(
-            challenger_ndcg=self._candidates.challenger_ndcg,
-            over_popularity=self._candidates.over_popularity,
-            champion=self._candidates.comparison,
+            challenger_ndcg=self.candidates.challenger_ndcg,
+            over_popularity=self.candidates.over_popularity,
+            champion=self.candidates.comparison,
             why_none=self._why_no_champion(),
             held=None if held is None else _because(held),
-            margins=self._margins,
+            margins=self.margins,
         )
         if held is None and covering and decision.promoted:
             note = f"Version {covering[-1].version} of the same recipe is held back, but the data has changed since."
@@ -176,13 +169,17 @@ class Gate:
             return Decision(False, "kept", f"Not needed: version {about.version} was promoted.")
         if about.outcome != "kept":
             return Decision(False, "kept", f"Not needed: version {about.version} was {about.outcome}.")
-        assert self._candidates.champion_over_popularity is not None, "a champion's recipe that was fitted is scored"
-        return decide_refit(self._candidates.champion_over_popularity, about.version)
+        assert self.candidates.champion_over_popularity is not None, "a champion's recipe that was fitted is scored"
+        return decide_refit(self.candidates.champion_over_popularity, about.version)
+
+    @cached_property
+    def _incumbent(self) -> Incumbent:
+        return self.transaction.incumbent(self.candidates.registered.learned)
 
     @cached_property
     def _holds(self) -> list[Hold]:
         """Holds on the challenger's dataset."""
-        return self._transaction.holds(self._candidates.registered.learned.dataset_id)
+        return self.transaction.holds(self.candidates.registered.learned.dataset_id)
 
     def _hold_on(self, candidate: Challenger) -> Hold | None:
         """The first hold on a candidate's recipe and likes."""
@@ -194,24 +191,24 @@ class Gate:
 
         A version of the same dataset keeps the alias when a person gave it.
         """
-        now, latest = self._transaction.champion, self._transaction.latest()
+        now, latest = self.transaction.champion, self.transaction.latest()
         if now is None or now.number == champion.number:
             return False
         by_hand = latest is not None and latest.version == now.number and latest.outcome in ("manual", "rollback")
         return not by_hand or other_data(now, champion.dataset) is not None
 
     def _serves_again(self, champion: Version) -> str:
-        now = self._transaction.champion
+        now = self.transaction.champion
         before = "no version" if now is None else f"version {now.number}{of_dataset(now)}"
         return f"The champion{of_dataset(champion)} serves again, instead of {before}."
 
     def _why_no_champion(self) -> str:
         """Why there is no champion to compare with, as the beginning of a reason."""
-        challenger, other = self._candidates.registered, self._transaction.champion
+        challenger, other = self.candidates.registered, self.transaction.champion
         if self._incumbent.why_unusable is not None:
             return f"No champion to compare with: {self._incumbent.why_unusable}"
         if other is None:
-            loss = self._promotions.loss()
+            loss = self.promotions.loss()
             return "No champion yet" if loss is None else f"No champion any more ({loss.happened})"
         if other.dataset != challenger.dataset and other.dataset is not None:
             return f"The first champion of {challenger.dataset}; version {other.number} is of {other.dataset}"

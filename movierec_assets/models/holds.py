@@ -1,7 +1,7 @@
-"""Holds: what a person took away from the champion's place is not promoted again by itself.
+"""Holds: training does not promote a recipe again that a person replaced, on the same likes.
 
-Belongs here: holds as they are kept. They are added and released by `decisions`, in one step with the decision they
-come from; what they mean for a challenger is said in `recsys.promotion`.
+Belongs here: the rows of holds, and what a hold covers. Does not: when holds are added and released
+(`promotion_transaction`), the decision about a challenger on hold (`gate`, `recsys.promotion`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.models.version import POSITIVES_FINGERPRINT, Version
 from movierec_assets.recsys.als import Recipe
-from movierec_assets.recsys.promotion import opponent
+from movierec_assets.recsys.promotion import same_recipe
 from movierec_assets.tables.database import SCHEMA
 
 _TABLE = f"{SCHEMA}.promotion_holds"
@@ -25,22 +25,22 @@ _COLUMNS = "hold_id, created_at, decision_id, model_version, recipe, positives_f
 
 @dataclass(frozen=True)
 class Hold:
-    """A recipe that is not promoted by itself on the data it was trained on.
+    """A recipe that training does not promote on the likes of the held version.
 
     Attributes
     ----------
     id : int
     created_at : datetime
     decision_id : int
-        The rollback or the promotion by hand that took it away.
+        The rollback or the promotion by hand that replaced the version.
     version : int
         Champion that was replaced.
     recipe : Recipe
-        Of that version; the seed does not matter.
+        Its recipe; the seed does not count.
     positives_fingerprint : str
-        Of the likes that version was trained on.
+        Hash of the likes it was trained on.
     dataset_id : int or None
-        None when the version does not say which dataset it was trained on.
+        None where the version's dataset was not recorded.
     reason : str
     held_by : str
     """
@@ -56,15 +56,15 @@ class Hold:
     held_by: str
 
     def covers(self, recipe: Recipe, positives_fingerprint: str) -> bool:
-        """Whether a model of this recipe and these likes is held back."""
+        """Whether a model of this recipe and these likes is on hold."""
         return self.positives_fingerprint == positives_fingerprint and self.covers_recipe(recipe)
 
     def covers_recipe(self, recipe: Recipe) -> bool:
-        """Whether this recipe is held back on some likes."""
-        return opponent(self.recipe, recipe) == recipe
+        """Whether this recipe is on hold for some likes."""
+        return same_recipe(self.recipe, recipe)
 
     def covers_version(self, version: Version) -> bool:
-        """Whether a version is held back; one that does not say what it was trained on is not."""
+        """Whether a version is on hold; False where its recipe or likes were not recorded."""
         fingerprint = version.tags.get(POSITIVES_FINGERPRINT)
         return "recipe" in version.tags and fingerprint is not None and self.covers(version.recipe, fingerprint)
 
@@ -84,7 +84,7 @@ class Hold:
 
 
 def unreleased(cursor: Cursor, dataset_id: int | None = None) -> list[Hold]:
-    """Holds that nobody released, oldest first; those on one dataset when it is given."""
+    """Holds that nobody released, oldest first; only those on one dataset when it is given."""
     cursor.execute(
         f"SELECT {_COLUMNS} FROM {_TABLE} WHERE released_at IS NULL "
         "AND (%(dataset)s::integer IS NULL OR dataset_id IS NULL OR dataset_id = %(dataset)s) ORDER BY hold_id",
@@ -97,7 +97,7 @@ def unreleased(cursor: Cursor, dataset_id: int | None = None) -> list[Hold]:
 
 
 def add(cursor: Cursor, version: Version, decision_id: int, reason: str, held_by: str) -> None:
-    """Hold a version back, unless it is already, or does not say what it was trained on."""
+    """Put a version on hold, unless it is already, or its recipe or likes were not recorded."""
     fingerprint = version.tags.get(POSITIVES_FINGERPRINT)
     if fingerprint is None or "recipe" not in version.tags:
         return
@@ -113,7 +113,7 @@ def add(cursor: Cursor, version: Version, decision_id: int, reason: str, held_by
 
 
 def release(cursor: Cursor, holds: Sequence[Hold], released_by: str) -> None:
-    """End holds."""
+    """Mark holds as released."""
     cursor.execute(
         f"UPDATE {_TABLE} SET released_at = clock_timestamp(), released_by = %s "
         "WHERE hold_id = ANY(%s) AND released_at IS NULL",

@@ -1,6 +1,6 @@
 """MLflow as the platform reaches it: the client, whether it answers, and the experiment with its runs.
 
-Belongs here: what searches, trainings and versions need of MLflow alike. Does not: versions and aliases (`registry`).
+Belongs here: access that searches, trainings and versions share. Does not: versions and aliases (`registry`).
 MLflow is imported at first use, because the import takes over a second.
 
 MLflow concept: https://mlflow.org/docs/latest/ml/tracking/

@@ -1,6 +1,6 @@
-"""What MLflow loads of this package in each process that imports it, its server's included.
+"""The entry point by which MLflow loads this package in each process, also in its server.
 
-Belongs here: the entry point of pyproject.toml. What it does is in `artifact_locations` and `alembic_paths`.
+Belongs here: the names that pyproject.toml registers. Does not: their code (`artifact_locations`, `sql.alembic_paths`).
 
 MLflow concept: plugins, https://mlflow.org/docs/latest/ml/plugins/
 """

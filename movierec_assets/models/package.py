@@ -1,7 +1,9 @@
 """A recommender as an MLflow model version: its files, signature and requirements.
 
-Belongs here: what is logged with a training run and how the version is registered. Reading versions back is in
-`registry`; the code that answers is `serving/pyfunc.py`, which MLflow keeps a copy of.
+Belongs here: logging the model with a training run, and registering the version. Does not: reading versions
+(`registry`), the code that answers, which MLflow keeps a copy of (`serving/pyfunc.py`).
+
+MLflow concept: https://mlflow.org/docs/latest/ml/model/
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def log_version(
     ids : DataFrame
         The id maps, logged beside the model for people to read.
     dataset : DatasetRef or None
-        The dataset it was trained on; the packed model refuses to answer for another one.
+        The dataset it was trained on; the logged model refuses to answer for another one.
     tags : mapping of str
         Provenance, written on the version in this order.
 
@@ -81,7 +83,7 @@ def _arrays(arrays: Mapping[str, Any], dataset: DatasetRef | None) -> dict[str, 
 
 
 def _example(recommender: Recommender) -> pd.DataFrame:
-    """One question of each kind."""
+    """A known user, a list of likes, and an empty row."""
     liked = recommender.ids.movie_ids[np.argsort(-recommender.likes, kind="stable")[:2]].tolist()
     user = int(recommender.ids.user_ids[0])
     return pd.DataFrame({"user_id": [user, None, None], "liked_movie_ids": [None, liked, None]}, dtype=object)

@@ -1,7 +1,7 @@
-"""The training states of registered versions, kept beside the models in MLflow.
+"""The training state that the next training continues, as an artifact in MLflow.
 
-Belongs here: writing and reading `recsys.training_state.TrainingState` as an artifact of the run that made a version,
-and the trainings that the next one can continue. Does not: whether it continues them (`recsys.warm_start`).
+Belongs here: writing the state to the run of a version and reading it, and which versions the next training continues.
+Does not: whether a state is used (`recsys.warm_start`).
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def predecessor_of(registry: ModelRegistry, version: Version) -> Predecessor | N
 
 
 def kept_after(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Version | None:
-    """The latest version after the champion with its recipe, dataset and kind of likes, if it was kept: not promoted.
+    """The latest version after the champion with its recipe, dataset and kind of likes, when it was not promoted.
 
-    None where there is none, and where it was rejected by a check, or promoted and rolled back.
+    None where there is no such version, and where a check rejected it or it was promoted and rolled back.
     """
 
     def alike(version: Version) -> bool:
@@ -74,12 +74,12 @@ def kept_after(registry: ModelRegistry, promotions: Promotions, champion: Versio
 
 
 def training_to_continue(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Predecessor | None:
-    """The champion's training, with that of a challenger that was kept since; None without the champion's state."""
+    """The training of the champion, with that of the latest kept challenger; None when the champion has no state."""
     before = predecessor_of(registry, champion)
     kept = None if before is None else kept_after(registry, promotions, champion)
     if before is None or kept is None:
         return before
     try:
         return replace(before, kept=predecessor_of(registry, kept))
-    except (OSError, VersionFilesError):  # the files of the kept challenger are gone; it serves nobody
+    except (OSError, VersionFilesError):  # its files are gone, and it is not the version that is served
         return before

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg2
@@ -30,13 +30,48 @@ from movierec_assets.models.decision_history import (
 )
 from movierec_assets.models.errors import PromotionError, RegistryUnavailableError
 from movierec_assets.models.holds import Hold
-from movierec_assets.models.incumbent import Incumbent
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, LearningProblem, Version, other_data
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.tables.known_datasets import DatasetRef
 
 _SEEN_BY = "noticed afterwards"
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The last champion of a learning problem that was not rolled back, deleted or lost.
+
+    Attributes
+    ----------
+    found : Version or None
+        None when there is no such version.
+    fault : str or None
+        What is wrong with its files, without a full stop; None when it loads.
+    """
+
+    found: Version | None
+    fault: str | None
+
+    @classmethod
+    def of(
+        cls, registry: ModelRegistry, history: History, champion: Version | None, problem: LearningProblem
+    ) -> Incumbent:
+        """Find the version in the history and the registry, and load it once."""
+        found = history.incumbent(champion, problem)
+        return cls(found, None if found is None else registry.fault_of(found))
+
+    @property
+    def version(self) -> Version | None:
+        """The version to compare with; None when there is none, or it does not load."""
+        return self.found if self.fault is None else None
+
+    @property
+    def why_unusable(self) -> str | None:
+        """Why the version that was found cannot be compared with, without a full stop; None when it can."""
+        if self.found is None or self.fault is None:
+            return None
+        return f"version {self.found.number} cannot be loaded: {self.fault}"
 
 
 class PromotionTransaction:

@@ -1,7 +1,7 @@
 """A finished search in MLflow: the winner, every trial, and the pictures.
 
-Belongs here: what people compare searches by in MLflow. Trials themselves are Optuna's; the winner that training takes
-is in `recipes`.
+Belongs here: the run by which people compare searches in MLflow. Does not: the trials (Optuna has them), the winner for
+the next training (`recipes`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def log_search(
 ) -> str:
     """Log a finished search as a run of its own; returns the run's id.
 
-    It is not found by `runs_of`: dagster-mlflow takes any run with its tag for the run of a training step.
+    `runs_of` does not find it, because only runs of training steps have the tag `dagster_run_id`.
     """
     client = registry.client
     run_id = str(

@@ -1,4 +1,4 @@
-"""A registered version: where it is, and what its tags say of its training.
+"""A registered version: its location, and its training as its tags record it.
 
 Belongs here: names of tags and aliases, reading tags, and the learning problem of a version. Does not: asking
 MLflow for versions (`registry`).
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from movierec_assets.recsys.promotion import opponent
+from movierec_assets.recsys.promotion import same_recipe
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.tables.known_datasets import UNKNOWN_DATASET, DatasetRef
 
@@ -31,7 +31,7 @@ PROVENANCE = "provenance"
 
 @dataclass(frozen=True)
 class LearningProblem:
-    """What a model learns: the likes of one dataset, by one definition of a like.
+    """The likes of one dataset, by one definition of a like.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Version:
         known = all({"recipe", POSITIVES_FINGERPRINT} <= set(version.tags) for version in (self, other))
         if not known or self.tags[POSITIVES_FINGERPRINT] != other.tags[POSITIVES_FINGERPRINT]:
             return False
-        return opponent(self.recipe, other.recipe) == other.recipe
+        return same_recipe(self.recipe, other.recipe)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The files of a version: where they are, reading the recommender from them, and what is wrong when that fails.
+"""The files of a version, and the recommender in them.
 
-Belongs here: telling files that are gone or damaged from a store that does not answer. Which versions there are, and
-what to do about one that does not load, is said in `registry`.
+Belongs here: reading the recommender, and the difference between files that are gone or damaged and a store that does
+not answer. Does not: the remedy for a version that does not load (`registry`).
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "recommender.npz"
 """Name of the recommender's arrays inside the artifacts of a version."""
-FOLDER = "artifacts"
-"""Folder of that file among a version's files."""
+DIRECTORY = "artifacts"
+"""Directory of that file among a version's files."""
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, IndexError, TypeError)
-"""What reading arrays raises when their file is at fault, and not the disk or the network."""
+"""Errors of reading arrays that are caused by their file, and not by the disk or the network."""
 
 _GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class UnreadableError(Exception):
-    """The file of a version cannot be read; names it and what is wrong, without a full stop."""
+    """The file of a version cannot be read; the message names it and the fault, without a full stop."""
 
 
 def read(client: MlflowClient, model: str, number: int, artifacts: Path | None) -> Recommender:
@@ -45,7 +45,7 @@ def read(client: MlflowClient, model: str, number: int, artifacts: Path | None) 
     model : str
     number : int
     artifacts : Path or None
-        Directory that relative places are relative to; None when an MLflow server has the files.
+        Directory to which relative URIs are relative; None when an MLflow server has the files.
 
     Raises
     ------
@@ -61,30 +61,30 @@ def read(client: MlflowClient, model: str, number: int, artifacts: Path | None) 
         except PermissionError as error:
             raise UnreadableError(f"this account may not read {shown}") from error
         except DAMAGED as error:
-            said = str(error).strip(". ").partition("\n")[0]
-            raise UnreadableError(f"{shown} is damaged ({said or type(error).__name__})") from error
+            reason = str(error).strip(". ").partition("\n")[0]
+            raise UnreadableError(f"{shown} is damaged ({reason or type(error).__name__})") from error
 
 
 @contextmanager
 def _file(client: MlflowClient, model: str, number: int, artifacts: Path | None) -> Iterator[tuple[Path, str]]:
-    """The file, and how to name it; through a server, a copy of it.
+    """The file and its name for people; with a server, a copy of the file.
 
     Raises
     ------
     UnreadableError
         When the server lists the version's files, and this one is not among them.
     """
-    place = client.get_model_version_download_uri(model, str(number))
-    directory = None if artifacts is None else artifact_locations.local_path(place, artifacts)
+    location = client.get_model_version_download_uri(model, str(number))
+    directory = None if artifacts is None else artifact_locations.local_path(location, artifacts)
     if directory is not None:
-        path = directory / FOLDER / MODEL_FILE
+        path = directory / DIRECTORY / MODEL_FILE
         yield path, str(path)
         return
     from mlflow.artifacts import download_artifacts, list_artifacts  # noqa: PLC0415
 
-    uri, wanted, tracking_uri = f"models:/{model}/{number}", f"{FOLDER}/{MODEL_FILE}", client.tracking_uri
-    shown = f"{place}/{wanted}"
-    listed = list_artifacts(f"{uri}/{FOLDER}", tracking_uri=tracking_uri)
+    uri, wanted, tracking_uri = f"models:/{model}/{number}", f"{DIRECTORY}/{MODEL_FILE}", client.tracking_uri
+    shown = f"{location}/{wanted}"
+    listed = list_artifacts(f"{uri}/{DIRECTORY}", tracking_uri=tracking_uri)
     if not any(item.path.endswith(MODEL_FILE) for item in listed):
         raise UnreadableError(f"{shown} is not there")
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:

@@ -1,7 +1,6 @@
-"""What MLflow's pages say of a version and of a run, for people.
+"""Text for people about a version and a run, on MLflow's pages.
 
-Belongs here: names and descriptions, made of plain values. They are written by `registry` and `tracking`; nothing reads
-them back.
+Belongs here: names and descriptions, made of plain values. Does not: writing them to MLflow (`registry`, `tracking`).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ METRICS = {
     "hit_rate": "hit rate",
     "coverage": "coverage",
 }
-"""Headings of the metrics that people are shown, the headline's first."""
+"""Headings of the metrics for people, the headline first."""
 RANKERS = {
     "": "this version",
     "champion_": "champion then",
@@ -37,20 +36,20 @@ RANKERS = {
     "item_knn_": ITEM_KNN,
     "ease_": EASE,
 }
-"""Rankers by what the names of their metrics begin with."""
+"""Rankers by the prefix of the names of their metrics."""
 _BESIDE_THE_HEADLINE = ("popularity_", "champion_", "original_")
 _COUNTS = {"positives": "likes", "users": "users", "movies": "movies"}
 
 
 def recipe_line(recipe: Recipe) -> str:
-    """The recipe without its seed and the fold-in, in a few words."""
+    """The recipe on one line, without its seed and the fold-in."""
     found = f"factors={recipe.factors} alpha={recipe.alpha:g} reg={recipe.regularization:g} iter={recipe.iterations}"
     return f"als {found}" + ("" if recipe.confidence == "binary" else f" confidence={recipe.confidence}")
 
 
-def run_name(did: str, dataset: DatasetRef | None, what: str) -> str:
-    """Name of an MLflow run: what it did, on which dataset, and with what."""
-    return f"{did} {dataset.name}: {what}" if dataset else f"{did}: {what}"
+def run_name(action: str, dataset: DatasetRef | None, details: str) -> str:
+    """Name of an MLflow run: its action, dataset and details."""
+    return f"{action} {dataset.name}: {details}" if dataset else f"{action}: {details}"
 
 
 def description(made: Mapping[str, str], recipe: Recipe | None, trained_on: str, metrics: Mapping[str, float]) -> str:
@@ -63,11 +62,11 @@ def description(made: Mapping[str, str], recipe: Recipe | None, trained_on: str,
     made : mapping of str
         Provenance of the version.
     recipe : Recipe or None
-        None where the version does not say.
+        None where it was not recorded.
     trained_on : str
         Its dataset and definition of a like.
     metrics : mapping of str to float
-        Of the run it came from; those of other rankers are prefixed, see RANKERS.
+        Of its run; names of other rankers' metrics have a prefix of RANKERS.
     """
     parts = [f"NDCG@10 {figures(metrics)}"] if HEADLINE in metrics else []
     if trained_on:
@@ -86,7 +85,7 @@ def description(made: Mapping[str, str], recipe: Recipe | None, trained_on: str,
 
 
 def figures(metrics: Mapping[str, float]) -> str:
-    """NDCG@10 with its interval, and beside it what other rankers reach for the same users."""
+    """NDCG@10 with its interval, and NDCG@10 of other rankers for the same users."""
     own = f"{metrics[HEADLINE]:.4f}"
     low, high = metrics.get(f"{HEADLINE}_low"), metrics.get(f"{HEADLINE}_high")
     if low is not None and high is not None:

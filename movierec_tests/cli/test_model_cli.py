@@ -1,4 +1,4 @@
-"""`movierec model`: what is printed, what is changed, and what is said when it cannot be."""
+"""`movierec model`: its output, the changes it makes, and its errors."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_tags_of_earlier_releases_and_packed_ones_are_shown_alike(model: Command
         assert ["", "", "positive_threshold: 3.5", ""] in cells
 
 
-def test_promote_asks_why_unless_told(model: Command) -> None:
+def test_promote_asks_for_a_reason_unless_it_is_given(model: Command) -> None:
     asked = model("promote", model.second, "--no-publish", answer="because\n")
     assert asked.exit_code == 0, asked.output
     assert f"Version {model.second} is the champion, instead of {model.first}" in asked.output
@@ -152,7 +152,7 @@ def test_rollback_returns_to_the_previous_champion(model: Command) -> None:
         (["rollback", "--reason", "x"], PromotionError, "Nothing to roll back to"),
     ],
 )
-def test_what_cannot_be_done_is_explained(
+def test_a_refused_command_explains_itself_and_changes_nothing(
     model: Command, arguments: list[object], error: type[Exception], message: str
 ) -> None:
     result = model(*arguments)
@@ -161,7 +161,7 @@ def test_what_cannot_be_done_is_explained(
     assert model.champion() == model.first
 
 
-def test_what_is_held_back_is_listed_shown_and_released(model: Command) -> None:
+def test_holds_are_listed_shown_and_released(model: Command) -> None:
     assert "Nothing is held back" in model("release").output
     model("promote", model.second, "--reason", "try it", "--no-publish")
     model("release", model.first)
@@ -189,7 +189,7 @@ def test_what_is_held_back_is_listed_shown_and_released(model: Command) -> None:
     assert isinstance(model("release", 99).exception, NoSuchVersionError)
 
 
-def test_a_lost_champion_is_told_with_the_remedy(model: Command) -> None:
+def test_a_lost_champion_is_reported_with_the_remedy(model: Command) -> None:
     lose_champion(model.platform, "alias", model.first)
     remedy = f"`movierec model promote {model.first}`"
     assert remedy in " ".join(model("list").output.split())
@@ -208,10 +208,10 @@ def test_a_version_of_other_data_is_promoted_only_by_force_and_not_published(mod
     assert "--force" in str(refused)
     forced = model("promote", old, "--reason", "x", "--force")
     assert forced.exit_code == 0, forced.output
-    said = " ".join(forced.output.split())
-    assert "was trained on demo (dataset 1), and other (dataset 2) is loaded; its movies are others." in said
-    assert "Its recommendations are not written" in said
-    assert "nothing is served until demo is loaded again (`movierec run --job refresh --dataset ...`" in said
+    printed = " ".join(forced.output.split())
+    assert "was trained on demo (dataset 1), and other (dataset 2) is loaded; its movies are others." in printed
+    assert "Its recommendations are not written" in printed
+    assert "nothing is served until demo is loaded again (`movierec run --job refresh --dataset ...`" in printed
     assert model.champion() == old
     assert set(promotions_of(model.platform).served().values()) == {None}
     assert model("rollback", "--reason", "x", "--force", "--no-publish").exit_code == 0
@@ -224,7 +224,7 @@ def test_an_empty_registry_is_no_error_in_a_list_and_one_in_show(model: Command)
     assert isinstance(model("show").exception, NoChampionError)
 
 
-def test_with_mlflow_away_every_command_says_so_after_one_look(model: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_mlflow_away_every_command_says_so_at_once(model: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOVIEREC_MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     for arguments in (
         ["list"],

@@ -55,7 +55,7 @@ def test_new_content_of_a_file_is_requested_again_until_it_is_loaded(
     file, watch = directory / name, Watch(str(directory), database.url, instance)
     before = file.read_bytes()
     assert watch.look() == 1, "first look, nothing loaded"
-    assert watch.look() == 1, "a request that came to nothing is made again"
+    assert watch.look() == 1, "a request that started no run is made again"
     assert watch.requests[0].run_key == watch.requests[1].run_key, "and Dagster runs a key once"
     load(database, directory)
     derive(database, instance)
@@ -100,7 +100,7 @@ def test_files_and_tables_that_did_not_change_are_compared_once(
     assert len(compared) == 3
 
 
-def test_a_cursor_of_an_earlier_version_says_nothing(
+def test_a_cursor_in_another_form_is_ignored(
     database: Database, make_dataset: Dataset, instance: DagsterInstance
 ) -> None:
     directory = make_dataset(RATINGS)

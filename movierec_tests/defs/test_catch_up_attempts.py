@@ -31,7 +31,7 @@ def instance() -> Iterator[DagsterInstance]:
         yield ephemeral
 
 
-def test_a_failed_run_is_tried_again_after_pauses_then_told_once_and_forgotten_with_a_new_cause(
+def test_a_failed_run_is_tried_again_after_pauses_then_reported_once_and_not_counted_for_a_new_cause(
     database: Database, make_dataset: Dataset, instance: DagsterInstance
 ) -> None:
     directory = make_dataset(RATINGS)
@@ -75,7 +75,7 @@ def test_a_run_that_fails_after_it_loaded_the_file_is_not_tried_again_at_once(
     assert len({request.tags[CAUSE_TAG] for request in watch.requests}) == 2
 
 
-def test_a_refresh_that_succeeded_leaves_the_rest_to_the_training_and_one_that_broke_off_does_not(
+def test_a_refresh_that_succeeded_leaves_the_rest_to_the_training_and_one_that_failed_does_not(
     database: Database, make_dataset: Dataset, instance: DagsterInstance
 ) -> None:
     directory = make_dataset(RATINGS)

@@ -1,4 +1,4 @@
-"""After a real run that ended early, the sensor requests what completes it."""
+"""After a run that ended early, the sensor requests a run that completes it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def module_platform(server_url: str, tmp_path_factory: pytest.TempPathFactory, d
 
 @pytest.fixture
 def platform(module_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """A platform with ratings in a file that nobody has loaded yet."""
+    """A platform with ratings in a file that are not loaded yet."""
     module_platform.enter(monkeypatch)
     _append(Path(str(module_platform.settings.dataset)) / "ratings.csv")
     return module_platform
@@ -46,7 +46,7 @@ def watch(platform: Platform) -> Iterator[Watch]:
 
 
 def _append(ratings: Path) -> None:
-    """Let a user like three films more."""
+    """Append three likes of a user."""
     lines = ratings.read_text().splitlines()
     rated = {tuple(line.split(",")[:2]) for line in lines}
     latest = max(int(line.rsplit(",", 1)[1]) for line in lines[1:])
@@ -56,8 +56,8 @@ def _append(ratings: Path) -> None:
 
 
 LOADED = ("raw_movies", "raw_ratings")
-# The level that is stale, and the assets that were made before. Eligible users have a test of their own below.
-BREAKS = {
+# The stale level, and the assets that were made before it. Eligible users have a test of their own below.
+FAILURES = {
     "files": (),
     "positive_ratings": (*LOADED, "eligible_users"),
     "split_matrices": (*LOADED, "eligible_users", "positive_ratings"),
@@ -67,12 +67,12 @@ BREAKS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("level", BREAKS)
-def test_after_a_run_that_broke_off_at_any_level_the_next_whole_run_makes_everything_anew(
+@pytest.mark.parametrize("level", FAILURES)
+def test_after_a_run_that_failed_at_any_level_the_next_whole_run_makes_everything_again(
     platform: Platform, watch: Watch, level: str
 ) -> None:
-    if BREAKS[level]:
-        assert run("everything", *BREAKS[level]).success
+    if FAILURES[level]:
+        assert run("everything", *FAILURES[level]).success
     now = datetime.now(UTC)
     assert watch.look(now) == 1
     assert watch.requests[0].job_name == "everything"
@@ -87,7 +87,7 @@ def test_after_a_run_that_broke_off_at_any_level_the_next_whole_run_makes_everyt
 
 
 @pytest.mark.slow
-def test_a_run_that_broke_off_after_the_ratings_is_requested_once_and_leaves_nothing_stale(
+def test_a_run_that_failed_after_the_ratings_is_requested_once_and_leaves_nothing_stale(
     platform: Platform, watch: Watch
 ) -> None:
     assert run("everything", *LOADED).success
@@ -138,7 +138,7 @@ def test_after_a_rejected_challenger_only_the_recommendations_are_written(
 
 
 @pytest.mark.slow
-def test_a_file_that_does_not_fit_is_tried_three_times_and_given_up_with_the_reason(
+def test_a_file_with_wrong_ratings_is_tried_three_times_and_given_up_with_the_reason(
     platform: Platform, watch: Watch
 ) -> None:
     ratings = Path(str(platform.settings.dataset)) / "ratings.csv"
@@ -155,11 +155,11 @@ def test_a_file_that_does_not_fit_is_tried_three_times_and_given_up_with_the_rea
                 assert not job.execute_in_process(instance=instance, tags=tags, raise_on_error=False).success
                 now += timedelta(hours=1)
         assert watch.look(now) == watch.look(now) == 0
-        (told,) = watch.errors
-        assert "`everything` was run 3 times for it without success" in told
-        assert "not tried again until the dataset's files change" in told
-        assert f"{ratings}: " in told
-        assert "is this a 1 to 10 scale? Divide by two." in told
+        (error,) = watch.errors
+        assert "`everything` was run 3 times for it without success" in error
+        assert "not tried again until the dataset's files change" in error
+        assert f"{ratings}: " in error
+        assert "is this a 1 to 10 scale? Divide by two." in error
     finally:
         ratings.write_text(good)
-    assert watch.look(now) == 1, "other files are a new beginning"
+    assert watch.look(now) == 1, "other files are tried"

@@ -20,14 +20,13 @@ from dagster import (
 )
 
 from movierec_assets.definitions import build
-from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, Attempt
+from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, PRESUMED_KILLED, Attempt
 from movierec_assets.defs.publishing import (
     DECISION_TAG,
     champion_sensor,
     plan_publication,
     publishing_runs,
 )
-from movierec_assets.defs.unfinished_runs import PRESUMED_KILLED
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_tests.defs.harness import Platform
 from movierec_tests.models.harness import (
@@ -66,7 +65,7 @@ def _tick(platform: Platform, uri: str | None = None) -> SensorResult | SkipReas
 
 
 def _look(platform: Platform, uri: str | None = None) -> list[RunRequest] | str:
-    """What the sensor does when it looks: requests, or why there is none."""
+    """Requests of the sensor, or why there is none."""
     found = _tick(platform, uri)
     if isinstance(found, SkipReason):
         return str(found.skip_message)
@@ -84,7 +83,7 @@ def _request(platform: Platform) -> RunRequest:
 
 
 def _serve_as(request: RunRequest) -> ExecuteInProcessResult:
-    """Run what was requested, tagged as the daemon tags it."""
+    """Run the request, tagged as the daemon tags it."""
     with DagsterInstance.get() as instance:
         return (
             build()
@@ -159,7 +158,7 @@ def test_without_a_champion_the_sensor_skips_with_the_reason(platform: Platform)
 @pytest.mark.parametrize(
     ("how", "remedy"), [("alias", "promote 2"), ("version", "promote 1"), ("model", "run --job train")]
 )
-def test_a_lost_champion_is_told_at_once_with_the_remedy_and_the_tables_stay(
+def test_a_lost_champion_is_reported_at_once_with_the_remedy_and_the_tables_stay(
     platform: Platform, how: str, remedy: str
 ) -> None:
     one, two = register(platform, seed=1), register(platform, seed=2)
@@ -169,17 +168,17 @@ def test_a_lost_champion_is_told_at_once_with_the_remedy_and_the_tables_stay(
     with platform.database.replace("popular_movies") as table:
         table.write_rows(("rank", "movie_id", "score", "model_version"), [(1, 101, 0.5, two)])
     lose_champion(platform, how, two)
-    told = _tick(platform)
-    assert isinstance(told, SensorResult)
-    (event,) = told.asset_events
+    found = _tick(platform)
+    assert isinstance(found, SensorResult)
+    (event,) = found.asset_events
     assert isinstance(event, AssetObservation)
     assert event.asset_key == AssetKey("champion_model")
     assert event.metadata["outcome"].value == "lost"
-    assert not told.run_requests
+    assert not found.run_requests
     record = promotions.history()[0]
     assert (record.outcome, record.version, record.decided_by) == ("lost", two, "MLflow (noticed afterwards)")
     assert f"`movierec {'model ' * (how != 'model')}{remedy}`" in record.reason
-    for reason in (told.skip_reason.skip_message if told.skip_reason else None, _look(platform)):
+    for reason in (found.skip_reason.skip_message if found.skip_reason else None, _look(platform)):
         assert reason == record.reason
     again = _tick(platform)
     assert isinstance(again, SensorResult)
@@ -192,9 +191,9 @@ def test_nothing_is_published_while_other_data_than_the_champions_is_loaded(plat
     demo = load_as(platform, "demo")
     promotions_of(platform).promote(register(platform, dataset=demo), "first", "me")
     load_as(platform, "other")
-    told = str(_look(platform))
-    assert "Version 1 was trained on demo (dataset 1), and other (dataset 2) is loaded" in told
-    assert "`movierec run --job train` trains a champion for other" in told
+    found = str(_look(platform))
+    assert "Version 1 was trained on demo (dataset 1), and other (dataset 2) is loaded" in found
+    assert "`movierec run --job train` trains a champion for other" in found
     load_again(platform, demo)
     assert _request(platform).run_key
 
@@ -222,7 +221,7 @@ def test_the_champion_going_back_and_forth_gives_a_new_key_each_time(platform: P
     for number in (one, two, one, two):
         move_alias(platform, number)
         keys.append(_request(platform).run_key)
-        assert _request(platform).run_key == keys[-1], "looking again is not a move"
+        assert _request(platform).run_key == keys[-1], "a second evaluation is not a move"
     assert len(set(keys)) == 4
     assert [record.version for record in promotions_of(platform).history()] == [two, one, two, one]
 
@@ -231,10 +230,10 @@ def test_while_a_run_will_publish_anyway_the_sensor_waits(platform: Platform) ->
     move_alias(platform, register(platform))
     job = build().resolve_job_def("train")
     with DagsterInstance.get() as instance:
-        going_on = instance.create_run_for_job(job, status=DagsterRunStatus.STARTED)
-        assert f"by train {going_on.run_id[:8]}" in str(_look(platform))
+        unfinished = instance.create_run_for_job(job, status=DagsterRunStatus.STARTED)
+        assert f"by train {unfinished.run_id[:8]}" in str(_look(platform))
         assert publishing_runs(instance, datetime.now(UTC) + PRESUMED_KILLED) == []
-        instance.report_run_failed(going_on)
+        instance.report_run_failed(unfinished)
         partial = instance.create_run_for_job(
             job, status=DagsterRunStatus.STARTED, asset_selection=frozenset({AssetKey("positive_ratings")})
         )

@@ -1,4 +1,4 @@
-"""What is older than what it is made from, and when it is made anew: by plain values."""
+"""Stale levels and when they are made again, on plain values."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ STALE = Stale("als_model", "als_model was not trained on the current split", "ev
 
 
 def _failed(*minutes: float) -> list[Attempt]:
-    return [Attempt(True, NOW + timedelta(minutes=at), False, f"run-{place}") for place, at in enumerate(minutes)]
+    return [Attempt(True, NOW + timedelta(minutes=at), False, f"run-{index}") for index, at in enumerate(minutes)]
 
 
 def _plan(attempts: Sequence[Attempt] = (), minutes: float = 0, refreshed: float | None = None) -> Plan:
@@ -223,7 +223,7 @@ def test_a_cause_that_failed_is_tried_again_after_growing_pauses() -> None:
         assert going.run_key == f"c0ffee-after-run-{len(attempts) - 1}"
 
 
-def test_after_three_failures_it_is_told_which_runs_failed_and_what_to_do() -> None:
+def test_after_three_failures_the_reason_names_the_runs_and_a_remedy() -> None:
     found = _plan(_failed(0, 6, 17), minutes=10_000)
     assert ATTEMPTS == 3
     assert (found.run_key, found.given_up) == (None, True)
@@ -252,7 +252,7 @@ def test_successes_that_do_not_help_are_not_repeated_for_ever() -> None:
     assert _plan(attempts, 10_000).given_up
 
 
-def test_what_follows_a_refresh_is_left_to_the_daily_training_for_ten_minutes() -> None:
+def test_levels_after_a_refresh_are_left_to_the_daily_training_for_ten_minutes() -> None:
     assert GRACE.total_seconds() == 600
     found = _plan(minutes=9.9, refreshed=0)
     assert found.run_key is None
@@ -261,5 +261,5 @@ def test_what_follows_a_refresh_is_left_to_the_daily_training_for_ten_minutes() 
 
 
 @pytest.mark.parametrize("level", ["files", "eligible_users"])
-def test_what_a_refresh_would_have_done_itself_is_not_left_to_the_training(level: str) -> None:
+def test_levels_of_a_refresh_itself_are_not_left_to_the_training(level: str) -> None:
     assert plan(replace(STALE, level=level), NOW, [], NOW).run_key

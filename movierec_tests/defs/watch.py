@@ -1,6 +1,6 @@
 """The sensor `dataset_file_sensor`, run at given times, and the runs that it requests.
 
-Belongs here: what the tests of the sensor share. Claims are in the tests.
+Belongs here: helpers that the tests of the sensor share. Does not: claims.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 class Watch:
-    """The sensor, look by look, with its cursor kept as the daemon keeps it."""
+    """The sensor, evaluated at given times, with the cursor that the daemon would keep."""
 
     def __init__(self, choice: str, database_url: str, instance: DagsterInstance) -> None:
         self._dataset = DatasetResource(choice=choice)
@@ -50,10 +50,10 @@ class Watch:
         self.errors: list[str] = []
 
     def look(self, now: datetime = NOW) -> int:
-        """How many runs are requested."""
+        """Evaluate the sensor; returns the number of requested runs."""
         context = build_sensor_context(instance=self._instance, cursor=self.cursor)
         context.log.addHandler(ErrorLog(self.errors))
-        found = catch_up.look(context, self._dataset, self._postgres, self._registry, now)
+        found = catch_up.evaluate(context, self._dataset, self._postgres, self._registry, now)
         if isinstance(found, SkipReason):
             self.skipped = str(found.skip_message)
             return 0
@@ -81,7 +81,7 @@ def load(database: Database, directory: Path) -> None:
 
 
 def derive(database: Database, instance: DagsterInstance) -> None:
-    """Record that everything was made from what is loaded, as a run does."""
+    """Record that everything was made from the loaded tables, as a run does."""
     made_from = {**sources_of(database), "positive_threshold": 4.0}
     records: dict[str, dict[str, Any]] = {
         "eligible_users": {SOURCES: made_from},

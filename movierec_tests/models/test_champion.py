@@ -26,7 +26,7 @@ def platform(platform: Platform) -> Platform:
 
 
 def _load(database: Database, name: str) -> None:
-    """Say that what is in the tables was loaded from a dataset of this name."""
+    """Record that the tables were loaded from a dataset of this name."""
     with database.transaction() as cursor:
         dataset = recognize(cursor, name, PairSketch(range(100)))
         record_load(cursor, "ratings", Load(name, f"/data/{name}", {}), dataset.id)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def _copies(platform: Platform) -> list[str]:
 
 
 def _answer(platform: Platform) -> Answer:
-    """What a new process answers."""
+    """The answer of a new process."""
     registry = ModelRegistry.of(platform.settings)
     return RecommendationService(platform.database, registry).for_user(USERS[0], 5)
 
@@ -76,19 +77,19 @@ def test_after_the_alias_was_moved_in_mlflow_the_next_reader_brings_the_copy(pla
 def test_a_damaged_copy_is_made_again(platform: Platform, damage: str) -> None:
     carry_out(platform, register(platform), BETTER)
     expected = _answer(platform)
-    (place,) = platform.registry.copy.directory.iterdir()
+    (directory,) = platform.registry.copy.directory.iterdir()
     if damage == "cut short":
-        os.truncate(place / "movie_factors.npy", 200)
+        os.truncate(directory / "movie_factors.npy", 200)
     elif damage == "changed inside":
-        content = bytearray((place / "movie_factors.npy").read_bytes())
+        content = bytearray((directory / "movie_factors.npy").read_bytes())
         content[-8] ^= 0xFF
-        (place / "movie_factors.npy").write_bytes(content)
+        (directory / "movie_factors.npy").write_bytes(content)
     elif damage == "a file is missing":
-        (place / "titles.npy").unlink()
+        (directory / "titles.npy").unlink()
     elif damage == "no manifest":
-        (place / "manifest.json").unlink()
+        (directory / "manifest.json").unlink()
     else:
-        (place / "manifest.json").write_text('{"format": 0}')
+        (directory / "manifest.json").write_text('{"format": 0}')
     assert platform.registry.copy.read(platform.registry.champion()) is None
     assert _answer(platform) == expected
     assert platform.registry.copy.read(platform.registry.champion()) is not None
@@ -114,7 +115,7 @@ def test_a_version_of_the_same_number_from_another_run_is_not_taken_for_the_copi
 
 
 def _compare_with_client(registry: ModelRegistry, uri: str) -> bool:
-    """Compare a look without MLflow's client with the client's; whether there was a version."""
+    """Compare the version found without MLflow's client with the client's; False when there was none."""
     found, of_client = registry_lookup.by_alias(uri, MODEL_NAME, CHAMPION), registry._by_alias_of_client(CHAMPION)
     assert (found is None) == (of_client is None)
     if found is None or of_client is None:
@@ -127,7 +128,7 @@ def _compare_with_client(registry: ModelRegistry, uri: str) -> bool:
     )
     assert found.created is not None
     assert of_client.created is not None
-    assert found.created == pytest.approx(of_client.created.timestamp(), abs=0.01)
+    assert abs(found.created - of_client.created) < timedelta(milliseconds=10)
     return True
 
 
@@ -136,10 +137,10 @@ def test_the_alias_is_found_as_by_mlflows_client_in_its_tables_and_at_its_server
 ) -> None:
     registry = platform.registry
     with _mlflow_server(platform.settings.mlflow_uri, tmp_path) as server:
-        places = (platform.settings.mlflow_uri, server)
+        uris = (platform.settings.mlflow_uri, server)
 
         def there(expected: bool) -> None:
-            assert [_compare_with_client(registry, uri) for uri in places] == [expected, expected]
+            assert [_compare_with_client(registry, uri) for uri in uris] == [expected, expected]
 
         there(False)  # no model
         first, second = register(platform, seed=1, threshold=3.5), register(platform, seed=2)
@@ -159,7 +160,7 @@ def test_with_mlflow_away_an_answer_is_refused_in_a_sentence(platform: Platform,
         service.for_user(USERS[0], 5)
 
 
-def test_what_cannot_be_asked_in_short_is_asked_by_mlflows_client(platform: Platform) -> None:
+def test_other_stores_are_asked_by_mlflows_client(platform: Platform) -> None:
     for uri in ("sqlite:///x.db", "http://127.0.0.1:9", "postgresql+psycopg2://u@127.0.0.1:9/x"):
         with pytest.raises(registry_lookup.LookupUnsupportedError):
             registry_lookup.by_alias(uri, MODEL_NAME, CHAMPION)
@@ -171,8 +172,8 @@ def _mlflow_server(store: str, directory: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    places = ["--backend-store-uri", store, "--default-artifact-root", directory.as_uri()]
-    process = subprocess.Popen([*command, *places], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    options = ["--backend-store-uri", store, "--default-artifact-root", directory.as_uri()]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
 
     def answers() -> bool:

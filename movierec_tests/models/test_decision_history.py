@@ -1,4 +1,4 @@
-"""What the history of decisions says of champions, on plain values."""
+"""Champions by the history of decisions, on plain values."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _number(version: Version | None) -> int | None:
     return None if version is None else version.number
 
 
-def test_a_version_that_does_not_say_its_dataset_or_threshold_belongs_to_every_problem() -> None:
+def test_a_version_without_a_recorded_dataset_or_threshold_belongs_to_every_problem() -> None:
     assert LearningProblem(1, 4.0).includes(_version(1))
     assert LearningProblem(1, 4.0).includes(_version(1, OURS))
     assert LearningProblem(None, None).includes(_version(1, OURS, 3.5))
@@ -88,7 +88,7 @@ def test_a_rollback_on_one_dataset_takes_no_champion_of_another_one_away() -> No
     assert _number(history.incumbent(two, LearningProblem(1))) == 2
 
 
-def test_what_was_rolled_back_or_deleted_is_no_incumbent() -> None:
+def test_a_version_that_was_rolled_back_or_deleted_is_no_incumbent() -> None:
     one, two, three, other = _version(1, OURS), _version(2, OURS), _version(3, OURS), _version(4, OTHERS)
     moves = [(one, "first"), (two, "refresh"), (three, "refresh"), (two, "rollback"), (other, "first")]
     assert _number(History(_events(*moves), [one, two, three, other]).incumbent(other, LearningProblem(1))) == 2
@@ -112,17 +112,17 @@ def test_a_loss_that_nobody_noted_yet_counts_for_its_problem() -> None:
     assert _number(history.incumbent(None, LearningProblem(2))) == 1
 
 
-def test_decisions_before_the_model_was_deleted_say_nothing_of_new_versions_of_the_same_numbers() -> None:
+def test_decisions_before_the_model_was_deleted_do_not_count_for_new_versions_of_the_same_numbers() -> None:
     old, new = _version(1, OURS), _version(1, OURS, run="another")
     marked = History(_events((old, "first"), (old, "lost"), deleted_at=1), [new])
     assert marked.standing(ANYTHING) == []
     unmarked = History(_events((old, "first")), [new])
-    assert unmarked.returnable(ANYTHING) == [], "told by the MLflow run"
+    assert unmarked.returnable(ANYTHING) == [], "recognized by the MLflow run"
     assert not _events((old, "first"))[0].is_about(new)
-    assert replace(_events((old, "first"))[0], version_tags={}).is_about(new), "rows of earlier releases do not say"
+    assert replace(_events((old, "first"))[0], version_tags={}).is_about(new), "rows of earlier releases have no run"
 
 
-def test_a_loss_says_what_was_removed_and_names_the_remedy() -> None:
+def test_a_loss_names_the_removed_thing_and_the_remedy() -> None:
     one, two = _version(1, OURS), _version(2, OURS)
     events = _events((one, "first"), (two, "refresh"), (two, "lost"))
 
@@ -147,7 +147,7 @@ def test_a_version_is_of_other_data_only_when_both_are_known(
     assert other_data(_version(1, trained), loaded) is None
 
 
-def test_other_data_are_told_by_both_names() -> None:
+def test_other_data_are_named_with_the_loaded_data() -> None:
     found = other_data(_version(1, OURS), OTHERS)
     assert found == OtherData(1, OURS, OTHERS)
     assert str(found).startswith("Version 1 was trained on ours (dataset 1), and others (dataset 2) is loaded")
@@ -161,7 +161,7 @@ def test_other_data_are_told_by_both_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moves", "stands"),
+    ("moves", "remaining"),
     [
         ([], []),
         ([(1, False)], [1]),
@@ -173,5 +173,5 @@ def test_other_data_are_told_by_both_names() -> None:
         ([(1, False), (2, False), (3, False), (1, True)], [1]),
     ],
 )
-def test_rollbacks_in_a_row_go_further_back(moves: list[tuple[int, bool]], stands: list[int]) -> None:
-    assert standing(moves) == stands
+def test_rollbacks_in_a_row_go_further_back(moves: list[tuple[int, bool]], remaining: list[int]) -> None:
+    assert standing(moves) == remaining

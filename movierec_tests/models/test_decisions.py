@@ -1,4 +1,4 @@
-"""Changes of the champion: one at a time, with a true history, whatever fails in between."""
+"""Changes of the champion: one at a time, with a true history after every failure."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_promotion_by_hand_is_a_decision_with_its_reason(platform: Platform) -
     assert platform.registry.version(first).tags["promotion_outcome"] == "manual"
 
 
-def test_what_is_no_version_or_champion_already_or_does_not_load_is_not_promoted(platform: Platform) -> None:
+def test_no_version_and_the_champion_and_a_version_without_files_are_not_promoted(platform: Platform) -> None:
     (first,) = promote_in_order(platform, FIRST)
     broken = register(platform, loads=False)
     promotions = promotions_of(platform)
@@ -186,7 +186,7 @@ def test_a_promotion_after_a_move_in_mlflow_follows_that_move(platform: Platform
 
 
 @pytest.mark.parametrize(("breaks", "champion", "state"), [("alias", 1, "abandoned"), ("tags", 2, "done")])
-def test_a_failure_in_between_leaves_a_valid_champion_and_a_history_that_agrees(
+def test_a_failure_at_any_step_leaves_a_valid_champion_and_a_history_that_agrees(
     platform: Platform, breaks: str, champion: int, state: str
 ) -> None:
     (first,) = promote_in_order(platform, FIRST)
@@ -212,7 +212,7 @@ def test_a_failure_in_between_leaves_a_valid_champion_and_a_history_that_agrees(
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_what_a_killed_process_left_pending_is_settled_by_the_next_transaction(platform: Platform, moved: bool) -> None:
+def test_a_decision_left_pending_is_settled_by_the_next_transaction(platform: Platform, moved: bool) -> None:
     first, second = promote_in_order(platform, FIRST)[0], register(platform)
     with platform.database.transaction() as cursor:
         cursor.execute(
@@ -252,7 +252,7 @@ def _end_lock_holder(database: Database) -> None:
 
 
 @pytest.mark.parametrize("uri", [CLOSED, "postgresql+psycopg2://u:secret@127.0.0.1:9/x_mlflow"])
-def test_with_mlflow_away_each_operation_says_so_after_one_look_and_leaves_everything(
+def test_with_mlflow_away_each_operation_reports_it_after_one_request_and_changes_nothing(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, uri: str
 ) -> None:
     _, second = promote_in_order(platform, FIRST, BETTER)

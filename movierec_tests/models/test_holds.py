@@ -46,7 +46,7 @@ def test_a_rollback_holds_back_the_recipe_it_went_back_from_on_its_data(platform
         assert transaction.holds() == [hold]
 
 
-def test_a_promotion_by_hand_and_a_move_in_mlflow_hold_back_what_they_replace_and_decisions_of_the_gate_nothing(
+def test_a_promotion_by_hand_and_a_move_in_mlflow_hold_back_the_replaced_version_and_decisions_of_the_gate_do_not(
     platform: Platform,
 ) -> None:
     first, second, third = promote_in_order(platform, FIRST, BETTER, BETTER)
@@ -60,7 +60,7 @@ def test_a_promotion_by_hand_and_a_move_in_mlflow_hold_back_what_they_replace_an
     assert "moved to version 2 in MLflow" in promotions.holds()[1].reason
 
 
-def test_what_is_held_back_already_is_not_held_twice_and_a_promotion_by_hand_ends_the_hold(platform: Platform) -> None:
+def test_a_version_on_hold_is_not_held_twice_and_a_promotion_by_hand_ends_the_hold(platform: Platform) -> None:
     one, other, again = (register(platform, seed=seed, data="same") for seed in (1, 2, 3))
     two = register(platform, data="newer")
     promotions = promotions_of(platform)

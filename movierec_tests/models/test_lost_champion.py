@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow  # every test has a real MLflow and Postgres
         ("model", "The model movierec-als was deleted in MLflow", "`movierec run --job train`"),
     ],
 )
-def test_a_lost_champion_is_noted_once_with_what_happened_and_the_remedy(
+def test_a_lost_champion_is_noted_once_with_the_cause_and_the_remedy(
     platform: Platform, how: str, happened: str, remedy: str
 ) -> None:
     _, second = promote_in_order(platform, FIRST, BETTER)
@@ -93,9 +93,7 @@ def test_the_remedy_is_the_one_of_today(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("noted", [True, False])
-def test_after_the_model_was_deleted_new_versions_have_nothing_to_do_with_old_ones(
-    platform: Platform, noted: bool
-) -> None:
+def test_after_the_model_was_deleted_new_versions_do_not_count_as_old_ones(platform: Platform, noted: bool) -> None:
     promote_in_order(platform, FIRST, BETTER)
     lose_champion(platform, "model", 2)
     promotions = promotions_of(platform)
@@ -105,18 +103,18 @@ def test_after_the_model_was_deleted_new_versions_have_nothing_to_do_with_old_on
     assert (one, two) == (1, 2)
     assert promotions.incumbent(None, None) is None
     with pytest.raises(PromotionError, match="No version is the champion, and there is no earlier one"):
-        promotions.rollback("what was before", "me")
+        promotions.rollback("back to the champion before", "me")
     assert "was deleted in MLflow" in promotions.history()[0].reason
     carry_out(platform, two, FIRST)
     assert [record.outcome for record in promotions.history(version=two)] == ["first"]
     with pytest.raises(PromotionError, match="there is no earlier one"):
-        promotions.rollback("what was before", "me")
+        promotions.rollback("back to the champion before", "me")
     move_alias(platform, one)
     promotions.note_outside_changes("sensor")
     assert promotions.rollback("undo", "me").version == two
 
 
-def test_a_new_version_of_the_champions_number_is_told_from_it(platform: Platform) -> None:
+def test_a_new_version_of_the_champions_number_is_not_taken_for_it(platform: Platform) -> None:
     (first,) = promote_in_order(platform, FIRST)
     lose_champion(platform, "model", first)
     assert register(platform, seed=5) == first

@@ -46,7 +46,7 @@ def test_a_version_of_other_data_is_promoted_only_by_force(platform: Platform) -
     assert promotions.holds() == [], "the champion of other data was not replaced because it is bad"
 
 
-def test_a_rollback_stays_with_the_loaded_data_and_says_what_it_passed_over(platform: Platform) -> None:
+def test_a_rollback_stays_with_the_loaded_data_and_names_the_versions_it_passed_over(platform: Platform) -> None:
     demo = load_as(platform, "demo")
     one, two = (register(platform, seed=seed, dataset=demo) for seed in (1, 2))
     other = load_as(platform, "other")
@@ -65,7 +65,7 @@ def test_a_rollback_stays_with_the_loaded_data_and_says_what_it_passed_over(plat
     assert promotions.rollback("further", "me", force=True).version == three
 
 
-def test_another_definition_of_a_like_is_allowed_and_told(platform: Platform) -> None:
+def test_another_definition_of_a_like_is_allowed_and_noted(platform: Platform) -> None:
     demo = load_as(platform, "demo")
     one = register(platform, dataset=demo, threshold=3.5)
     record = promotions_of(platform).promote(one, "try it", "me")
@@ -83,10 +83,10 @@ def test_the_incumbent_is_of_the_learning_problem(platform: Platform) -> None:
     promotions = promotions_of(platform)
 
     def incumbent(dataset: DatasetRef, threshold: float) -> int | None:
-        looked = promotions.incumbent(dataset.id, threshold)
+        found = promotions.incumbent(dataset.id, threshold)
         with promotions.transaction("test") as transaction:
-            assert transaction.incumbent(LearningProblem(dataset.id, threshold)).version == looked
-        return looked.number if looked else None
+            assert transaction.incumbent(LearningProblem(dataset.id, threshold)).version == found
+        return found.number if found else None
 
     assert incumbent(other, 4.0) == three
     assert incumbent(demo, 4.0) == two

@@ -1,4 +1,4 @@
-"""Which trainings the next one goes on from: the champion's, and that of a challenger that was kept since."""
+"""The trainings that the next one continues: the champion's, and that of a challenger that was kept since."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ RECOMMENDER = _recommender()
 
 @pytest.fixture
 def platform(module_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """A platform whose registry holds nothing, or what the test put there before."""
+    """A platform with an empty registry."""
     module_platform.enter(monkeypatch)
     client = module_platform.registry.client
     for model in client.search_registered_models():

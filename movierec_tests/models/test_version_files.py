@@ -1,4 +1,4 @@
-"""Versions whose files are gone or damaged: no opponent, and no traceback."""
+"""Versions whose files are gone or damaged: not compared with, and no traceback."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def platform(platform: Platform) -> Platform:
 
 
 def _file(platform: Platform, number: int) -> Path:
-    place = platform.registry.client.get_model_version_download_uri(MODEL_NAME, str(number))
-    directory = local_path(place, platform.settings.artifacts)
+    location = platform.registry.client.get_model_version_download_uri(MODEL_NAME, str(number))
+    directory = local_path(location, platform.settings.artifacts)
     assert directory is not None
     return directory / "artifacts" / MODEL_FILE
 
@@ -56,7 +56,7 @@ def _flip(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("damage", "fault"),
     [
         (Path.unlink, "is not there"),
         (_directory_instead, "is not there"),
@@ -68,8 +68,8 @@ def _flip(file: Path) -> None:
         (_without_factors, "is damaged"),
     ],
 )
-def test_a_champion_with_lost_or_damaged_files_is_no_opponent_and_says_what_to_do(
-    platform: Platform, damage: Callable[[Path], object], says: str
+def test_a_champion_with_lost_or_damaged_files_is_not_compared_with_and_the_error_names_a_remedy(
+    platform: Platform, damage: Callable[[Path], object], fault: str
 ) -> None:
     promotions, file = promotions_of(platform), _file(platform, 2)
     found = promotions.incumbent(None, None)
@@ -80,10 +80,10 @@ def test_a_champion_with_lost_or_damaged_files_is_no_opponent_and_says_what_to_d
     with promotions.transaction("test") as transaction:
         incumbent = transaction.incumbent(LearningProblem())
         assert incumbent.version is None
-        assert f"version 2 cannot be loaded: {file} {says}" in str(incumbent.why_unusable)
+        assert f"version 2 cannot be loaded: {file} {fault}" in str(incumbent.why_unusable)
     with pytest.raises(VersionFilesError, match=r"Version 2 of .*`movierec model promote 1`") as refused:
         platform.registry.load(platform.registry.version(2))
-    assert f"{file} {says}" in str(refused.value)
+    assert f"{file} {fault}" in str(refused.value)
 
 
 def test_without_another_version_that_loads_the_remedy_is_a_training(platform: Platform) -> None:
@@ -113,16 +113,16 @@ def test_a_disk_or_a_registry_that_does_not_answer_never_makes_room_for_another_
 
 
 def test_a_deleted_experiment_is_restored_and_said(platform: Platform) -> None:
-    registry, said = platform.registry, list[str]()
-    number = registry.ensure_experiment(said.append)
+    registry, logged = platform.registry, list[str]()
+    number = registry.ensure_experiment(logged.append)
     registry.client.delete_experiment(number)
-    assert registry.ensure_experiment(said.append) == number
-    assert said == [f"The experiment {EXPERIMENT} was deleted in MLflow; it is restored, with its runs."]
+    assert registry.ensure_experiment(logged.append) == number
+    assert logged == [f"The experiment {EXPERIMENT} was deleted in MLflow; it is restored, with its runs."]
     assert registry.client.get_experiment(number).lifecycle_stage == "active"
 
 
 def test_places_of_earlier_releases_become_relative_and_others_stay(platform: Platform) -> None:
-    """Earlier releases stored absolute places; here the state directory has moved since."""
+    """Earlier releases stored absolute URIs; here the state directory was moved."""
     client, before = platform.registry.client, "file:///gone/Ann%27s%20films/mlartifacts"
     old = client.create_experiment("old", artifact_location=before)
     other = client.create_experiment("other", artifact_location="s3://bucket/mlartifacts")
@@ -137,8 +137,8 @@ def test_places_of_earlier_releases_become_relative_and_others_stay(platform: Pl
     assert client.get_run(run.info.run_id).info.artifact_uri == f"mlflow-artifacts:/{run.info.run_id}/artifacts"
     found = client.get_model_version(MODEL_NAME, str(version.version))
     assert found.source == "mlflow-artifacts:/models/m-1/artifacts"
-    place = client.get_model_version_download_uri(MODEL_NAME, str(version.version))
-    assert local_path(place, platform.settings.artifacts) == platform.settings.artifacts / "models/m-1/artifacts"
+    location = client.get_model_version_download_uri(MODEL_NAME, str(version.version))
+    assert local_path(location, platform.settings.artifacts) == platform.settings.artifacts / "models/m-1/artifacts"
     assert client.get_run(elsewhere.info.run_id).info.artifact_uri.startswith("s3://bucket/mlartifacts/")
 
 
