@@ -4,11 +4,11 @@ Belongs here: the assets of the group `serving`. Does not: ranking (see `recsys`
 `tables.database`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, MetadataValue, asset
 
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, peak_memory, rows, schema, table
@@ -34,19 +34,21 @@ PER_MOVIE = 20
 POPULAR = 1000
 
 
-def _described(table: ServedTable) -> dict[str, Any]:
-    """Metadata of the asset that writes a table."""
-    return schema(**table.columns) | {"table": f"{SCHEMA}.{table.name}"}
+def _writes(
+    written: ServedTable, *deps: AssetsDefinition, code_version: str = "1"
+) -> Callable[[Callable[..., Any]], AssetsDefinition]:
+    """Decorator of the asset that writes a served table."""
+    return asset(
+        group_name=SERVING,
+        deps=deps,
+        kinds={"postgres"},
+        owners=[MODEL_TEAM],
+        code_version=code_version,
+        metadata=schema(**written.columns) | {"table": f"{SCHEMA}.{written.name}"},
+    )
 
 
-@asset(
-    group_name=SERVING,
-    deps=[champion_model, eligible_users],
-    kinds={"postgres"},
-    owners=[MODEL_TEAM],
-    code_version="2",
-    metadata=_described(USER_RECOMMENDATIONS),
-)
+@_writes(USER_RECOMMENDATIONS, champion_model, eligible_users, code_version="2")
 def user_recommendations(
     context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
 ) -> MaterializeResult[None]:
@@ -97,14 +99,7 @@ def user_recommendations(
     )
 
 
-@asset(
-    group_name=SERVING,
-    deps=[champion_model],
-    kinds={"postgres"},
-    owners=[MODEL_TEAM],
-    code_version="1",
-    metadata=_described(SIMILAR_MOVIES),
-)
+@_writes(SIMILAR_MOVIES, champion_model)
 def similar_movies(
     context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
 ) -> MaterializeResult[None]:
@@ -138,14 +133,7 @@ def similar_movies(
     )
 
 
-@asset(
-    group_name=SERVING,
-    deps=[champion_model],
-    kinds={"postgres"},
-    owners=[MODEL_TEAM],
-    code_version="1",
-    metadata=_described(POPULAR_MOVIES),
-)
+@_writes(POPULAR_MOVIES, champion_model)
 def popular_movies(
     context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
 ) -> MaterializeResult[None]:
