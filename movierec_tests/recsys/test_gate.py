@@ -2,7 +2,7 @@
 
 Scores are made up, with the chance that was measured between users and between fits, so nothing here depends on the
 processor. A count is held against the bound that it passes once in 10,000 times if the claim is just true. How often
-real fits mislead the gate is measured by `movierec bench gate`.
+real fits mislead the gate is measured by `make bench ARGS=gate`.
 """
 
 from __future__ import annotations
