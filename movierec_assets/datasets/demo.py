@@ -96,7 +96,7 @@ def make_demo(target: Path, *, users: int = 600, seed: int = 2026) -> Path:
     users : int
         Number of simulated users.
     seed : int
-        Same seed, same bytes, on one kind of processor.
+        Same seed, same bytes.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def _simulate(users: int, seed: int) -> Simulated:
     rng = np.random.Generator(np.random.PCG64(seed))
     fame = np.array([film.fame for film in catalogue]) + _TIE_SPREAD * rng.standard_normal(len(catalogue))
     size = Size(users, len(catalogue), _MEAN_RATINGS * users, max_per_user=_MAX_RATINGS)
-    simulated = simulate(size, seed, catalogue=Catalogue(films, fame / _FAME_STEPS), habits=_HABITS)
+    simulated = simulate(size, seed, catalogue=Catalogue(films, fame / _FAME_STEPS), habits=_HABITS, portable=True)
     return replace(simulated, rated_at=simulated.rated_at + np.int32(_DELAY_SECONDS))
 
 

@@ -80,7 +80,7 @@ def _any_loss(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_any_loss")
-def test_with_half_a_percent_of_new_ratings_a_lastof_the_iterations_is_enough(
+def test_with_half_a_percent_of_new_ratings_a_third_of_the_iterations_is_enough(
     columns: Columns, yesterday: Predecessor
 ) -> None:
     _, _, second, predecessor = _trained(_until(columns, 0.995), yesterday)
@@ -90,7 +90,7 @@ def test_with_half_a_percent_of_new_ratings_a_lastof_the_iterations_is_enough(
     assert last.warm
     _, cold = fit_and_score(split.task("validation"), ids, RECIPE, None, als.fit)
     assert last.curve is not None
-    reached = last.curve.reaches(cold.ndcg[-1] * 0.92)  # over 400 users, two fits differ by 2 %, one sigma
+    reached = last.curve.reaches(cold.ndcg[-1] * 0.98)
     assert reached is not None
     assert reached <= max_warm_iterations(RECIPE)
     assert last.state.cold_curve == second.state.cold_curve

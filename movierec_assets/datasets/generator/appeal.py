@@ -9,7 +9,7 @@ the list too flat. Fixed-point iteration on a sample of users finds the weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ _MOODS = 1.03  # popular films lose this factor because a page has one topic, an
 _EVERY = 40  # one in this number of the films after the head stands for the others
 _OLD_FILM, _AGEING = 0.45, 9.0  # share that is left of the interest in a new film, and years it takes to get there
 _PREMIERE = 0.8
+_GRID = float(1 << 18)  # steps of one
 _UNKNOWN = 1.0 / 40  # logarithm by which interest falls for each year that a film is older than 1980
 
 
@@ -95,7 +96,14 @@ def rank_films(fame: FloatArray, year: IntArray, arrivals: IntArray) -> IntArray
 
 
 def fit_appeal(
-    fit: FloatArray, year: IntArray, wanted: FloatArray, ratings: IntArray, tastes: Tastes, arrivals: IntArray
+    fit: FloatArray,
+    year: IntArray,
+    wanted: FloatArray,
+    ratings: IntArray,
+    tastes: Tastes,
+    arrivals: IntArray,
+    *,
+    portable: bool = False,
 ) -> Appeal:
     """Find odds with which films get about the wanted numbers of ratings.
 
@@ -109,6 +117,8 @@ def fit_appeal(
     ratings, arrivals : int array, shape (n_users,)
         Number of ratings and first year of each user.
     tastes : Tastes
+    portable : bool
+        Give the same odds on every processor, in double precision.
 
     Returns
     -------
@@ -117,21 +127,28 @@ def fit_appeal(
     sample, mean_ratings, per_user = _spread_sample(ratings, _SAMPLE)
     mixture = tastes.mixture(sample)
     interest = interest_by_age()[age_index(arrivals[sample][:, None], year[None, :])]
-    affinity = np.exp(fit - fit.max(axis=1, keepdims=True)).astype(np.float32)
+    precision = np.float64 if portable else np.float32
+    affinity = np.exp(fit - fit.max(axis=1, keepdims=True)).astype(precision)
     weight = wanted / wanted.sum()
     draws: FloatArray = mean_ratings * 1.5
     odds: FloatArray = affinity
     for _ in range(_ROUNDS):
-        odds = affinity * weight.astype(np.float32)
+        odds = affinity * weight.astype(precision)
         odds /= odds.sum(axis=1, keepdims=True)
         chance = (mixture @ odds) * interest
-        draws = _draws_needed(chance, mean_ratings, draws, np.ones(len(year), dtype=np.float32))
-        got = per_user @ (1 - np.exp(-chance * draws[:, None].astype(np.float32)))
+        draws = _draws_needed(chance, mean_ratings, draws, np.ones(len(year), dtype=precision))
+        got = per_user @ (1 - np.exp(-chance * draws[:, None].astype(precision)))
         weight *= np.clip(wanted / np.maximum(got, 1e-6), 0.3, 3.0)
         weight = np.minimum(weight / weight.sum(), 0.2)
     appeal = Appeal(odds, np.maximum.accumulate(draws), np.maximum.accumulate(mean_ratings))
     _settle_head(appeal, year, wanted, ratings, tastes, arrivals)
-    return appeal
+    return appeal if not portable else replace(appeal, odds=round_away_processor(appeal.odds))
+
+
+def round_away_processor(values: FloatArray) -> FloatArray:
+    """Round to a grid that is far coarser than the last bits of a float, in which processors differ."""
+    rounded: FloatArray = np.rint(values * _GRID) / _GRID
+    return rounded
 
 
 def _settle_head(
@@ -140,7 +157,8 @@ def _settle_head(
     """Correct the odds of the most popular films, in place, on more users than all films can be fitted on."""
     by_wanted = np.argsort(-wanted, kind="stable")
     films = np.concatenate((by_wanted[:_HEAD], by_wanted[_HEAD + _EVERY // 2 :: _EVERY]))
-    stands_for = np.ones(len(films), dtype=np.float32)
+    precision = appeal.odds.dtype
+    stands_for = np.ones(len(films), dtype=precision)
     stands_for[_HEAD:] = max(0, len(wanted) - _HEAD) / max(1, len(films) - _HEAD)
     head = films[:_HEAD]
     sample, mean_ratings, per_user = _spread_sample(ratings, _HEAD_SAMPLE)
@@ -150,8 +168,8 @@ def _settle_head(
     for _ in range(_HEAD_ROUNDS):
         chance = (mixture @ appeal.odds[:, films]) * interest
         draws = _draws_needed(chance, mean_ratings, draws, stands_for)
-        got = per_user @ (1 - np.exp(-chance[:, :_HEAD] * draws[:, None].astype(np.float32)))
-        appeal.odds[:, head] *= np.clip(_MOODS * wanted[head] / np.maximum(got, 1e-6), 0.8, 1.25).astype(np.float32)
+        got = per_user @ (1 - np.exp(-chance[:, :_HEAD] * draws[:, None].astype(precision)))
+        appeal.odds[:, head] *= np.clip(_MOODS * wanted[head] / np.maximum(got, 1e-6), 0.8, 1.25).astype(precision)
         appeal.odds[:] /= appeal.odds.sum(axis=1, keepdims=True)
 
 
@@ -171,7 +189,7 @@ def _draws_needed(chance: FloatArray, ratings: FloatArray, start: FloatArray, st
     target = np.minimum(ratings, np.maximum(reachable, 1e-3))
     for _ in range(3):
         draws = np.exp(log_draws)
-        mean = chance * draws[:, None].astype(np.float32)
+        mean = chance * draws[:, None].astype(chance.dtype)
         unseen = np.exp(-mean)
         seen = (1 - unseen) @ stands_for
         slope = (mean * unseen) @ stands_for

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from movierec_assets.datasets.generator.appeal import draw_fame, fit_appeal, rank_films
+from movierec_assets.datasets.generator.appeal import draw_fame, fit_appeal, rank_films, round_away_processor
 from movierec_assets.datasets.generator.films import Catalogue, Films, invent_films
 from movierec_assets.datasets.generator.habits import LIKE_ML_20M, Habits
 from movierec_assets.datasets.generator.marginals import ratings_per_film, ratings_per_user
@@ -71,6 +71,7 @@ def simulate(
     *,
     catalogue: Catalogue | None = None,
     habits: Habits = LIKE_ML_20M,
+    portable: bool = False,
 ) -> Simulated:
     """Simulate a dataset.
 
@@ -84,6 +85,8 @@ def simulate(
     catalogue : Catalogue, optional
         The `size.movies` films and their fame. By default both are made up.
     habits : Habits
+    portable : bool
+        Give the same bytes on every processor, at twice the time and memory for the odds.
 
     Returns
     -------
@@ -91,15 +94,17 @@ def simulate(
         With exactly the numbers of `size`.
     """
     with threadpool_limits(1, "blas"):  # blocks run in parallel; sums in another order would give other bytes
-        return _simulate(size, seed, progress or (lambda _done, _total: None), catalogue, habits)
+        return _simulate(size, seed, progress or (lambda _done, _total: None), catalogue, habits, portable)
 
 
-def _simulate(size: Size, seed: int, report: Progress, catalogue: Catalogue | None, habits: Habits) -> Simulated:
+def _simulate(
+    size: Size, seed: int, report: Progress, catalogue: Catalogue | None, habits: Habits, portable: bool
+) -> Simulated:
     report(0, size.ratings)
     for_films, for_users = np.random.SeedSequence(seed).spawn(2)
     films = catalogue.films if catalogue else invent_films(size.movies, np.random.Generator(np.random.PCG64(for_films)))
     fame = catalogue.fame if catalogue else None
-    rated, world = _make_world(size, films, fame, habits, np.random.Generator(np.random.PCG64(for_users)))
+    rated, world = _make_world(size, films, fame, habits, np.random.Generator(np.random.PCG64(for_users)), portable)
     blocks = list(_blocks(world.ratings))
     for_blocks = for_users.spawn(len(blocks))
 
@@ -122,7 +127,7 @@ def _simulate(size: Size, seed: int, report: Progress, catalogue: Catalogue | No
 
 
 def _make_world(
-    size: Size, films: Films, fame: FloatArray | None, habits: Habits, rng: np.random.Generator
+    size: Size, films: Films, fame: FloatArray | None, habits: Habits, rng: np.random.Generator, portable: bool
 ) -> tuple[IntArray, World]:
     """Everything that is drawn before the first rating; and the indices of the films that will be rated."""
     ratings = rng.permutation(ratings_per_user(size))
@@ -137,8 +142,10 @@ def _make_world(
     year = films.year[rated]
 
     fit = draw_topics(films, habits, rng)[:, rated]
+    if portable:
+        fit = round_away_processor(fit)
     tastes = draw_tastes(size.users, habits, rng)
-    appeal = fit_appeal(fit, year, wanted, ratings, tastes, arrivals)
+    appeal = fit_appeal(fit, year, wanted, ratings, tastes, arrivals, portable=portable)
     popularity = np.log(wanted)
     quality = _QUALITY_SPREAD * rng.standard_normal(size.rated)
     quality += _QUALITY_OF_POPULAR * (popularity - popularity.mean()) / max(float(popularity.std()), 1e-9)
@@ -153,6 +160,7 @@ def _make_world(
         year=year.astype(np.int16),
         quality=quality,
         first_user=_first_users(ratings, sittings, year, rng),
+        portable=portable,
     )
 
 

@@ -57,6 +57,8 @@ class World:
         Part of the pleasure in a film that all users share, in stars.
     first_user : int array, shape (n_films,)
         One user who rates the film in any case, so that every film has a rating.
+    portable : bool
+        Give the same bytes on every processor.
     """
 
     habits: Habits
@@ -69,6 +71,7 @@ class World:
     year: npt.NDArray[np.int16]
     quality: FloatArray
     first_user: IntArray
+    portable: bool
 
 
 @dataclass(frozen=True)
@@ -238,7 +241,8 @@ def _draw_against_all(world: World, block: _Block, seen: _Seen, rng: np.random.G
         for row, user in enumerate(part):
             moment[row, seen.film[first[user] : first[user + 1]]] = np.inf
             count = int(missing[user])
-            films.append(np.argpartition(moment[row], count - 1)[:count])
+            chosen = np.argpartition(moment[row], count - 1)[:count]
+            films.append(np.sort(chosen) if world.portable else chosen)  # their order is the processor's
             users.append(np.full(count, user))
     if not users:
         return seen.rows(np.empty(0, dtype=np.int64))
