@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -58,7 +59,10 @@ def recommendations(environment: dict[str, str]) -> None:
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
     console.print(Text('$ movierec recommend --like "Toy Story" --like "Heat" -k 8'))
     console.print(Text.from_ansi(printed.rstrip()))
-    console.save_svg(str(DOCS / "recommendations.svg"), title="movierec")
+    drawn = console.export_svg(title="movierec")
+    # rich names fonts on another host.
+    drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")
+    (DOCS / "recommendations.svg").write_text(drawn, encoding="utf-8")
 
 
 def _settled(page: Any, seconds: float = 2) -> None:
