@@ -212,7 +212,7 @@ def _fit(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> Training:
     return Training(fits, losses, start)
 
 
-def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, float]) -> warm_start.Report:
+def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, float]) -> warm_start.OnFitIteration:
     """Log each iteration to Dagster and MLflow, and keep the losses."""
 
     def report(which: warm_start.FitName, iteration: Iteration, ndcg: float | None) -> None:

@@ -21,7 +21,7 @@ IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
 Arrays = dict[str, npt.NDArray[Any]]
-"""Named arrays, as artefacts are stored."""
+"""Named arrays, as artifacts are stored."""
 
 
 @dataclass(frozen=True)

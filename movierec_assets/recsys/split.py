@@ -22,7 +22,7 @@ MIN_TRAIN_TO_EVALUATE = 4
 MIN_POSITIVES_TO_HOLD_OUT = 5
 """A user with fewer positives is never held out as a whole: a fifth of them would be less than one."""
 
-Protocol = Literal["leave-latest-out", "strong-generalization"]
+ProtocolName = Literal["leave-latest-out", "strong-generalization"]
 Part = Literal["validation", "test"]
 _TRAIN, _VALIDATION, _TEST = range(3)
 

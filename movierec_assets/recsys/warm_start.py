@@ -43,7 +43,7 @@ _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9))
 """Odd numbers that spread neighbouring ids over all numbers, from SplitMix64."""
 
 FitName = Literal["validation", "scored", "served"]
-Report = Callable[[FitName, Iteration, float | None], None]
+OnFitIteration = Callable[[FitName, Iteration, float | None], None]
 """Takes a fit, its iteration, and the validation NDCG where it is measured."""
 
 
@@ -118,7 +118,7 @@ def train(
     recipe: Recipe,
     predecessor: Predecessor | None,
     fit: Fit,
-    report: Report | None = None,
+    report: OnFitIteration | None = None,
     *,
     loss_every: int = 0,
     min_users: int = 1,
@@ -182,7 +182,7 @@ def train(
     )
 
 
-def _reporter(name: FitName, report: Report | None) -> Callable[[Iteration], None] | None:
+def _reporter(name: FitName, report: OnFitIteration | None) -> Callable[[Iteration], None] | None:
     return None if report is None else lambda iteration: report(name, iteration, None)
 
 
@@ -255,7 +255,7 @@ def _why_too_few_to_score(predecessor: Predecessor, split: Split, ids: IdMaps, m
 
 
 def fit_for_validation(
-    split: Split, ids: IdMaps, recipe: Recipe, predecessor: Predecessor, fit: Fit, report: Report | None = None
+    split: Split, ids: IdMaps, recipe: Recipe, predecessor: Predecessor, fit: Fit, report: OnFitIteration | None = None
 ) -> ValidationFit:
     """Fit the training part, and continue the predecessor's validation fit where it knows few of the held-out likes.
 
@@ -288,7 +288,7 @@ def fit_and_score(
     recipe: Recipe,
     start: FloatArray | None,
     fit: Fit,
-    report: Report | None = None,
+    report: OnFitIteration | None = None,
     *,
     max_users: int = MAX_SCORED_USERS,
 ) -> tuple[Factors, LearningCurve]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from movierec_assets.datasets.file_format import LINKS, MOVIES, RATINGS
-from movierec_assets.datasets.sources.contract import Format, Kind
+from movierec_assets.datasets.sources.contract import FileKind, Format
 
 KAGGLE = Format(
     "MovieLens from Kaggle",
-    ratings=Kind("rating.csv", RATINGS),
-    movies=Kind("movie.csv", MOVIES),
-    links=Kind("link.csv", LINKS),
+    ratings=FileKind("rating.csv", RATINGS),
+    movies=FileKind("movie.csv", MOVIES),
+    links=FileKind("link.csv", LINKS),
     mixes=True,
 )

@@ -6,12 +6,12 @@ The header line shows the separator, so that a spreadsheet's file with semicolon
 from __future__ import annotations
 
 from movierec_assets.datasets.file_format import LINKS, MOVIES, RATINGS
-from movierec_assets.datasets.sources.contract import Format, Kind
+from movierec_assets.datasets.sources.contract import FileKind, Format
 
 MOVIELENS_CSV = Format(
     "MovieLens CSV",
-    ratings=Kind("ratings.csv", RATINGS),
-    movies=Kind("movies.csv", MOVIES),
-    links=Kind("links.csv", LINKS),
+    ratings=FileKind("ratings.csv", RATINGS),
+    movies=FileKind("movies.csv", MOVIES),
+    links=FileKind("links.csv", LINKS),
     mixes=True,
 )

@@ -13,7 +13,7 @@ import polars as pl
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.file_format import LINKS, MOVIES, RATINGS, Table, plain_name
-from movierec_assets.datasets.sources.contract import Format, Kind
+from movierec_assets.datasets.sources.contract import FileKind, Format
 
 
 def write_csv(table: Table, source: Path, target: Path, shown: Path) -> None:
@@ -58,9 +58,9 @@ def _one_line(texts: pl.Expr) -> pl.Expr:
     return texts.str.replace_all(r"[\r\n]+", " ")
 
 
-def _kind(name: str, table: Table) -> Kind:
+def _kind(name: str, table: Table) -> FileKind:
     convert: Callable[[Path, Path, Path], None] = partial(write_csv, table)
-    return Kind(name, table, convert)
+    return FileKind(name, table, convert)
 
 
 PARQUET = Format(
