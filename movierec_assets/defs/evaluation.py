@@ -1,7 +1,7 @@
 """How good the challenger is, beside every baseline and the champion's recipe.
 
-Belongs here: the asset `model_evaluation`. Does not: metrics (see `recsys.metrics`), the figures that checks look at
-(see `recsys.guardrails`), or the decision (see `promotion`).
+Belongs here: the asset `model_evaluation`. Does not: metrics (`recsys.metrics`), the figures that checks look at
+(`recsys.guardrails`), or the decision (`promotion`).
 """
 
 import time

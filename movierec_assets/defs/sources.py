@@ -1,7 +1,7 @@
 """The content of the tables that an asset reads: dataset, loads and posted ratings.
 
 Belongs here: the sources that an asset records, and the refusal of empty tables and of matrices of another dataset.
-Does not: the comparison of artifacts with their records (see `resources.provenance`).
+Does not: the comparison of artifacts with their records (`resources.provenance`).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """From matrices to registered versions: the challenger, and the champion it is compared with.
 
-Belongs here: the assets `als_model` and `champion_refit`. Does not: how a version is trained (see `versions`), or which
-recipe is tried (see `models.recipes`).
+Belongs here: the assets `als_model` and `champion_refit`. Does not: how a version is trained (`versions`), or which
+recipe is tried (`models.recipes`).
 
 Dagster concept: resources in assets, https://docs.dagster.io/guides/build/external-resources
 """

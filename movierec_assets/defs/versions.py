@@ -1,7 +1,7 @@
 """From training inputs to a registered version: the steps that `als_model` and `champion_refit` share.
 
 Belongs here: training one recipe within a step, with its log, its tags and its files in MLflow. Does not: the recipe
-(see `recsys.recipe`), where a fit starts (see `recsys.warm_start`), or which recipe is trained (the assets choose it).
+(`recsys.recipe`), where a fit starts (`recsys.warm_start`), or which recipe is trained (the assets choose it).
 """
 
 from __future__ import annotations

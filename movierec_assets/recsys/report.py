@@ -1,7 +1,7 @@
 """An evaluation as people read it, and tables in Markdown.
 
-Belongs here: the Markdown of a report, and the one function that lays out a table for all rooms. The numbers come from
-`evaluation`.
+Belongs here: the Markdown of a report, and the one function that lays out a table for all rooms. Does not: the numbers
+(`evaluation`).
 """
 
 from __future__ import annotations

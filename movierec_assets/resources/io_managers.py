@@ -2,7 +2,7 @@
 
 Belongs here: the formats, and the check that an asset reads the content that was recorded when it was materialized. A
 new kind of artifact needs no new manager: a class with `to_arrays` and `from_arrays` is an npz, a pandas DataFrame is a
-Parquet file. Does not: the record itself (see `provenance`).
+Parquet file. Does not: the record itself (`provenance`).
 
 Dagster concept: IO managers, https://docs.dagster.io/guides/build/io-managers
 """

@@ -1,8 +1,8 @@
 """The record of each artifact on its materialization, and the refusal of artifacts that differ from it.
 
 Belongs here: fingerprints, the metadata under which they are recorded, and the comparison of stored with expected
-values. The IO managers call it for every artifact that they write or read. Does not: the content of the tables (see
-`defs.sources`).
+values. The IO managers call it for every artifact that they write or read. Does not: the content of the tables
+(`defs.sources`).
 
 Dagster concept: asset metadata, https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """

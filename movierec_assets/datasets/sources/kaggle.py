@@ -1,4 +1,7 @@
-"""Kaggle's copy of ml-20m: other names of files, and times such as 2005-04-02 23:53:47."""
+"""Kaggle's copy of ml-20m: other names of files, and times such as 2005-04-02 23:53:47.
+
+Belongs here: its files. Does not: finding them (`find`).
+"""
 
 from __future__ import annotations
 

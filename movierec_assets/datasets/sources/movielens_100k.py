@@ -1,4 +1,7 @@
-"""ml-100k: ratings between tabs, movies between bars with a flag for each genre, no header. Titles are Latin-1."""
+"""ml-100k: ratings between tabs, movies between bars with a flag for each genre, no header. Titles are Latin-1.
+
+Belongs here: its files and genres. Does not: finding them (`find`).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """ml-20m, ml-25m, ml-32m, ml-latest and ml-latest-small, and other CSV files with their columns.
 
-The header line shows the separator, so that a spreadsheet's file with semicolons has this format too.
+Belongs here: their files. Does not: finding them (`find`), and the separator, which the header line shows
+(`file_format`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""ml-1m and ml-10m (ml-10M100K): fields between double colons, no header. Titles are Latin-1 in ml-1m."""
+"""ml-1m and ml-10m (ml-10M100K): fields between double colons, no header. Titles are Latin-1 in ml-1m.
+
+Belongs here: their files. Does not: finding them (`find`).
+"""
 
 from __future__ import annotations
 

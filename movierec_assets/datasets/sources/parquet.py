@@ -1,6 +1,7 @@
 """Parquet files with the columns of MovieLens' CSV files, of any type that can hold the values.
 
-They are written as CSV once, so that a rejected row has a line number and a text; line 2 is the first row.
+Belongs here: the files, and writing them as CSV, so that a rejected row has a line number and a text; line 2 is the
+first row. Does not: keeping the CSV (`unpacked`).
 """
 
 from __future__ import annotations
