@@ -49,7 +49,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sensor does next: it requests a run with this key, or waits without one.
+    """The next step of a sensor: it requests a run with this key, or waits without one.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ from movierec_assets.resources.configurable import PostgresResource, RegistryRes
 from movierec_assets.resources.provenance import SOURCES, record
 
 SEARCH_VERSION = "1"
-"""To be raised when the same data and seed are searched in another way: unfinished studies are then not resumed."""
+"""Raise it when the same data and seed are searched in another way: unfinished studies are then not resumed."""
 
 
 class SearchConfig(Config):

@@ -4,7 +4,7 @@ Belongs here: whether a training continues an earlier one, and how many iteratio
 training leaves (`training_state`), the likes that its fits know (`leakage`), and fitting itself (`engine`).
 
 A warm training makes three fits. The validation fit, on the training part alone, is scored after each iteration and
-tells how many iterations are enough. The scored fit, on everything before the test part, continues the last scored fit.
+shows how many iterations are enough. The scored fit, on everything before the test part, continues the last scored fit.
 The served fit, on everything, continues the champion. So a scored fit never starts from factors that were fitted to
 today's held-out likes, unless a user rated an old favourite again. Such users are left out of the scores; when there
 are many of them, training starts cold.
@@ -33,7 +33,7 @@ MAX_SCORED_USERS = 10_000
 MIN_GAIN = 0.001
 """Share by which validation NDCG must rise for another iteration to be worth it."""
 MAX_WARM_IN_A_ROW = 30
-"""Warm trainings after which a cold one follows, so that figures are not compared with those of long ago."""
+"""Warm trainings after which a cold one follows, so that the cold figures to compare with are recent."""
 MAX_NDCG_LOSS = 0.02
 """Share of the cold validation fit's NDCG by which a warm one may fall behind before training starts cold."""
 MAX_LEFT_OUT = 0.1
@@ -123,7 +123,7 @@ def train(
     loss_every: int = 0,
     min_users: int = 1,
 ) -> Fits:
-    """Make the fit that is scored and the one that is served; continue the predecessor's where that is right.
+    """Make the scored and the served fit; both continue the predecessor's unless `why_cold` has a reason against it.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def why_cold(
 ) -> str | None:
     """Why training starts cold; None when it can continue the predecessor.
 
-    At least `min_users` users must be left to score, and at most the share `MAX_LEFT_OUT` of them be left out.
+    At least `min_users` users must be left to score, and at most the share `MAX_LEFT_OUT` may be left out.
     """
     if predecessor is None:
         return "there is no champion to continue, or its data has not changed"
