@@ -38,7 +38,7 @@ def require_loaded(database: Database, settings: Settings, job: str, dataset: st
     located = locate(settings, None)
     if not is_loaded(database, located.files):
         raise CommandError(
-            f"The job {job} works on the loaded ratings. They are {loaded_dataset(database)}, not {located.name} as it "
-            f"is in {located.files.source}. Load that first: `movierec run --job refresh --dataset {dataset}`, or "
-            f"do everything: `movierec run --dataset {dataset}`."
+            f"The job {job} works on the loaded ratings. They are {loaded_dataset(database)}, and not {located.name} "
+            f"as it is in {located.files.source}. Load that first: `movierec run --job refresh --dataset {dataset}`, "
+            f"or do everything: `movierec run --dataset {dataset}`."
         )
