@@ -91,10 +91,6 @@ def read_ratings(
     limits : Limits, optional
         By which `misfit` is decided; the defaults of the settings by default.
 
-    Returns
-    -------
-    Ratings
-
     Raises
     ------
     DatasetError

@@ -89,10 +89,6 @@ def next_attempt(attempts: Sequence[Attempt], now: datetime) -> Next:
     attempts : sequence of Attempt
         Attempts without success.
     now : datetime
-
-    Returns
-    -------
-    Next
     """
     if any(not attempt.finished for attempt in attempts):
         return Next(When.UNDER_WAY)

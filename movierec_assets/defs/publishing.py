@@ -118,10 +118,6 @@ def plan_publication(
     attempts : sequence of Attempt
         Earlier publications that were requested for this decision.
     now : datetime
-
-    Returns
-    -------
-    Plan
     """
     # One table may be without rows: without users there are no recommendations for users.
     carried = {table: version for table, version in served.items() if version is not None}

@@ -169,10 +169,6 @@ def evaluate(
     cutoffs : sequence of int
     histories : Interactions, shape (n_users, n_movies), optional
         Likes of the same users that the ranker knew. With them, scores by slice are added; lists must hold 10 or more.
-
-    Returns
-    -------
-    Evaluation
     """
     per_user: dict[str, FloatArray] = {}
     overall: dict[str, float] = {}

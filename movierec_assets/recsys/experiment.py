@@ -88,7 +88,6 @@ def run(
     ----------
     positives : RatingColumns
     fit : Fit
-        The engine.
     protocol : {"leave-latest-out", "strong-generalization"}
     budget : Budget or None
         Of the search; with None the built-in recipe is used.
@@ -98,10 +97,6 @@ def run(
         Called with each trial when it ends, and the best value so far.
     log : callable
         Called with the name of each step.
-
-    Returns
-    -------
-    Experiment
 
     Raises
     ------

@@ -222,7 +222,6 @@ def search(
     ----------
     objective : SearchObjective
     fit : Fit
-        The engine.
     space, budget, built_in : optional
         The built-in recipe is the first trial.
     seed : int
@@ -232,10 +231,6 @@ def search(
         towards the number of trials.
     progress : callable, optional
         Called with each trial when it ends, and the best value so far.
-
-    Returns
-    -------
-    SearchResult
 
     Raises
     ------

@@ -133,17 +133,12 @@ def train(
     recipe : Recipe
     predecessor : Predecessor or None
     fit : Fit
-        The engine.
     report : callable, optional
         Called after each iteration.
     loss_every : int
         As for `Fit`, of the scored fit.
     min_users : int
         Users who must be left to score.
-
-    Returns
-    -------
-    Fits
 
     Raises
     ------

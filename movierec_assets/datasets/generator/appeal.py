@@ -119,10 +119,6 @@ def fit_appeal(
     tastes : Tastes
     portable : bool
         Give the same odds on every processor, in double precision.
-
-    Returns
-    -------
-    Appeal
     """
     sample, mean_ratings, per_user = _spread_sample(ratings, _SAMPLE)
     mixture = tastes.mixture(sample)
