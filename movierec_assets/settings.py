@@ -50,10 +50,11 @@ class Settings(BaseSettings):
         default=None, description="Everything made at run time: database, artifacts, logs [HOME/.movierec]."
     )
     data_dir: Path | None = Field(
-        default=None, description="Where datasets are looked for and downloaded to [HOME/data]."
+        default=None, description="Directory of datasets, searched and downloaded into [HOME/data]."
     )
     storage_url: str | None = Field(
-        default=None, description="Where matrices and Parquet files go: a path or any fsspec URL [STATE_DIR/storage]."
+        default=None,
+        description="Directory of matrices and Parquet files, or any fsspec URL [STATE_DIR/storage].",
     )
 
     # Data
@@ -62,18 +63,18 @@ class Settings(BaseSettings):
         description="Name of a known release, `demo`, or the path of a directory or archive [found or downloaded].",
     )
     positive_threshold: float = Field(
-        default=4.0, ge=0.5, le=5.0, description="A rating of at least this many stars is liked."
+        default=4.0, ge=0.5, le=5.0, description="A rating of at least this many stars is a like."
     )
     max_rejected_share: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="Largest share of rows of ratings.csv, of what was appended to it, or of movies.csv that may be "
-        "rejected; a file with more replaces nothing. 1 loads what fits.",
+        description="Largest share of rejected rows, of ratings.csv, of the rows appended to it, or of movies.csv; a "
+        "file with more replaces nothing; with 1 every row that fits is loaded.",
     )
     allow_unordered: bool = Field(
         default=False,
-        description="Load ratings whose times do not say what came first; nothing is trained on them.",
+        description="Load ratings whose times do not tell their order; nothing is trained on them.",
     )
     memory_limit: ByteSize = Field(
         default=ByteSize(2_000_000_000),
@@ -89,7 +90,7 @@ class Settings(BaseSettings):
     improvement_margin: float = Field(
         default=0.005,
         ge=0,
-        description="Least lead of another recipe, as a share of the champion's NDCG@10, to be an improvement.",
+        description="Smallest lead of another recipe, as a share of the champion's NDCG@10, to be an improvement.",
     )
     refresh_margin: float = Field(
         default=0.002,
@@ -97,19 +98,21 @@ class Settings(BaseSettings):
         description="NDCG@10 by which a model of changed data may be worse than the champion.",
     )
     min_evaluated_users: int = Field(
-        default=10, ge=1, description="Least number of users to score a challenger on; with fewer nothing is trained."
+        default=10,
+        ge=1,
+        description="Smallest number of users to score a challenger on; with fewer, none is trained.",
     )
     min_coverage: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Least catalogue coverage of a challenger, as a share of the champion's (else popularity's).",
+        description="Smallest catalogue coverage of a challenger, as a share of the champion's (else popularity's).",
     )
     max_popularity_share: float = Field(
         default=0.8, gt=0, le=1, description="Largest share of the top 1 % of movies among a challenger's listings."
     )
     min_full_lists: float = Field(
-        default=0.99, ge=0, le=1, description="Least share of users for whom a challenger fills a list of 20."
+        default=0.99, ge=0, le=1, description="Smallest share of users for whom a challenger fills a list of 20."
     )
     git_commit: str | None = Field(
         default=None, description="Commit to record with models where the code is no git repository."
@@ -129,7 +132,7 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI under `movierec up`.")
 
     # Automation
-    timezone: str = Field(default="UTC", description="Time zone of the daily schedules.")
+    timezone: str = Field(default="UTC", description="Time zone of the schedules.")
 
     @field_validator("home", "state_dir", "data_dir")
     @classmethod
@@ -241,7 +244,7 @@ class Settings(BaseSettings):
 
     @property
     def storage(self) -> str:
-        """Base path or URL of what the IO managers write."""
+        """Base path or URL of matrices and Parquet files."""
         if self.storage_url is None:
             return str(self.state / "storage")
         return self.storage_url if "://" in self.storage_url else str(Path(self.storage_url).expanduser().resolve())

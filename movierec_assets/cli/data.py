@@ -33,7 +33,7 @@ def data() -> None:
 
 @data.command("list")
 def list_datasets() -> None:
-    """Show the releases that can be had by name, which are here, and the formats that can be read."""
+    """Show the releases, which of them are here, and the formats that can be read."""
     from movierec_assets.datasets.demo import load_catalogue
     from movierec_assets.datasets.locate import datasets_in
     from movierec_assets.datasets.releases import RELEASES
@@ -142,7 +142,7 @@ def _size(like: str | None, share: float | None, users: int | None, movies: int 
 @click.argument("name", metavar="[NAME|PATH]", required=False)
 @DATASET_OPTION
 def show_dataset(name: str | None, dataset: str | None) -> None:
-    """Say which dataset would be used and why, and what its files hold.
+    """Show which dataset would be used and why, and the content of its files.
 
     The dataset may be given with --dataset or without. Reads and validates all files without touching a database.
     Nothing is downloaded; `movierec data download NAME` does that. The exit status is 1 for files that `movierec run`

@@ -1,6 +1,6 @@
 """`movierec model`: versions of the recommender, and which one is the champion.
 
-Belongs here: options and messages. Does not: tables (`cli.model_tables`), what is done (`host.model_versions`).
+Belongs here: options and messages. Does not: tables (`cli.model_tables`), the work (`host.model_versions`).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _PUBLISH = click.option(
 _FORCE = click.option(
     "--force",
     is_flag=True,
-    help="Also a version of other data than is loaded: the alias moves, the tables of recommendations stay as they "
-    "are, and nothing is served until that data is loaded again.",
+    help="Accept a version of other data: the alias moves, the tables of recommendations stay as they are, and nothing "
+    "is served until that data is loaded again.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -50,7 +50,7 @@ def model() -> None:
 @click.option("-n", "--newest", type=click.IntRange(min=1), default=20, show_default=True, help="How many versions.")
 @_JSON
 def list_models(newest: int, as_json: bool) -> None:
-    """Show the newest versions, what they reach, and what was decided about them."""
+    """Show the newest versions with their metrics and the decisions about them."""
     from movierec_assets.cli.model_tables import show_list
 
     with _models() as models:
@@ -118,9 +118,9 @@ def rollback_model(reason: str, publish: bool, force: bool) -> None:
 @model.command("release")
 @click.argument("version", type=click.IntRange(min=1), required=False)
 def release_model(version: int | None) -> None:
-    """Let training promote again what a rollback or a promotion by hand replaced. Without VERSION everything.
+    """Let training promote the recipe of a held version again. Without VERSION, of every held version.
 
-    `movierec model list` shows what is held back. To promote it at once, use `movierec model promote`.
+    `movierec model list` shows the holds. To promote a version at once, use `movierec model promote`.
     """
     from movierec_assets.cli.model_tables import show_released
 

@@ -1,6 +1,6 @@
 """Versions of the model as tables and sentences on a terminal.
 
-Belongs here: the text of `movierec model`. Does not: options (`cli.model`), what is done (`host.model_versions`).
+Belongs here: the text of `movierec model`. Does not: options (`cli.model`), the work (`host.model_versions`).
 """
 
 from __future__ import annotations

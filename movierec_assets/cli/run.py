@@ -1,7 +1,7 @@
 """`movierec run`.
 
-Belongs here: options and help text. Does not: what is printed during the run (`run_progress`) and after it
-(`run_summary`), or the run itself (`host.run`).
+Belongs here: options and help text. Does not: the lines during the run (`run_progress`), the screen after it
+(`run_summary`), and the run itself (`host.run`).
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ from movierec_assets.cli.shared import DATASET_OPTION, console_for_people, conso
     type=click.Choice(["everything", "refresh", "train", "search", "publish"]),
     default="everything",
     show_default=True,
-    help="What to materialize: everything but a search, what loads ratings, what learns from them, a search for a "
-    "recipe that the next training takes, or only the champion's recommendations.",
+    help="everything: all assets but the search; refresh: load ratings; train: learn from them; search: find a recipe "
+    "for the next training; publish: write the champion's recommendations.",
 )
 @click.option(
     "--retrain",
     is_flag=True,
-    help="Train although nothing has changed since the version that the same likes, recipe and code gave.",
+    help="Train although a version of the same likes, recipe, seed and code exists.",
 )
 def run(dataset: str | None, job: str, retrain: bool) -> None:
     """Run a job through Dagster and show its results.
 
-    The jobs train, search and publish work on the ratings that are loaded; with --dataset they make sure that these are
-    the ones that were meant.
+    The jobs train, search and publish work on the loaded ratings; with --dataset they refuse those of another dataset.
 
     The run is recorded in the Dagster instance; `movierec up` shows it. The exit status is 1 when an asset or a
     check failed, and the last lines say why.

@@ -1,6 +1,6 @@
 """`movierec up`.
 
-Belongs here: options, help text, and what the command prints: addresses, warnings and errors of the servers, and runs.
+Belongs here: options, help text, and the printed lines: addresses, warnings and errors of the servers, and runs.
 Does not: the servers (`host.servers`), their log files (`host.server_lines`), or reading runs (`host.run_watch`).
 """
 

@@ -26,7 +26,7 @@ from movierec_assets.datasets.generated import (
 )
 from movierec_assets.datasets.generator import Size
 from movierec_assets.datasets.generator.files import write_tables
-from movierec_assets.datasets.generator.films import Catalogue, Films
+from movierec_assets.datasets.generator.films import Films, GivenFilms
 from movierec_assets.datasets.generator.habits import Habits
 from movierec_assets.datasets.generator.simulation import Simulated, simulate
 
@@ -138,7 +138,7 @@ def _simulate(users: int, seed: int) -> Simulated:
     rng = np.random.Generator(np.random.PCG64(seed))
     fame = np.array([film.fame for film in catalogue]) + _TIE_SPREAD * rng.standard_normal(len(catalogue))
     size = Size(users, len(catalogue), _MEAN_RATINGS * users, max_per_user=_MAX_RATINGS)
-    simulated = simulate(size, seed, catalogue=Catalogue(films, fame / _FAME_STEPS), habits=_HABITS, portable=True)
+    simulated = simulate(size, seed, given=GivenFilms(films, fame / _FAME_STEPS), habits=_HABITS, portable=True)
     return replace(simulated, rated_at=simulated.rated_at + np.int32(_DELAY_SECONDS))
 
 

@@ -41,7 +41,6 @@ def download(release: Release, data_dir: Path, progress: Progress | None = None,
     Parameters
     ----------
     release : Release
-        What to fetch.
     data_dir : Path
         Directory to unpack into; made if missing.
     progress : callable, optional

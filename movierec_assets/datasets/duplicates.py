@@ -1,4 +1,4 @@
-"""Which of several ratings of one pair of user and movie counts.
+"""The rating that counts among several of one pair of user and movie.
 
 Belongs here: the rule. Does not: where the ratings come from (`rating_scan`).
 """

@@ -35,7 +35,7 @@ class Evidence:
     unknown : dict of int to int
         Number of rows of each unknown movie.
     impossible_times, zero_times : int
-        Number of rows with an impossible time, and of those among them whose time is 0.
+        Number of rows with an impossible time; among them, number of rows with time 0.
     """
 
     _MAX_VALUES = 300

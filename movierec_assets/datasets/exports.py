@@ -42,7 +42,7 @@ class Export:
 
     @property
     def sentence(self) -> str:
-        """The message: content, what is missing and what to do."""
+        """The message: what it holds, what it lacks, what to do."""
         return f"{self.name}: it holds {self.holds}, and lacks {self.lacks}. {self.remedy}."
 
 

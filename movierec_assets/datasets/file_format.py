@@ -104,7 +104,7 @@ class Header:
     positions : tuple of int
         Index of each wanted column in a row, in the order asked for.
     width : int
-        Fields in a row, those of other columns included.
+        Fields in a row, with other columns.
     line : int
         Physical line of the header, 1-based; 0 without one.
     separator : str

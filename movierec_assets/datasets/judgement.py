@@ -92,20 +92,20 @@ class RejectCounts:
         return cls(rows, by_reason, rejects.chosen(np.sort(first)))
 
     @property
-    def misfits(self) -> int:
-        """Number of rejected rows that no other row supersedes."""
+    def invalid(self) -> int:
+        """Number of rejected rows, without superseded ones."""
         return sum(count for reason, count in self.counts.items() if reason not in SUPERSEDED)
 
     @property
     def share(self) -> float:
-        """Share of misfits among all rows."""
-        return self.misfits / self.rows if self.rows else 0.0
+        """Share of invalid rows among all rows."""
+        return self.invalid / self.rows if self.rows else 0.0
 
     @property
     def main(self) -> RejectReason | None:
-        """The most frequent reason of a misfit; None without one."""
-        misfits = {reason: count for reason, count in self.counts.items() if reason not in SUPERSEDED}
-        return max(misfits, key=lambda reason: misfits[reason]) if misfits else None
+        """The most frequent reason of invalid rows; None without one."""
+        invalid = {reason: count for reason, count in self.counts.items() if reason not in SUPERSEDED}
+        return max(invalid, key=lambda reason: invalid[reason]) if invalid else None
 
     def lines(self) -> list[str]:
         """A line for each reason, the most frequent first: number of rows, reason, and the first row."""
@@ -156,7 +156,7 @@ def misfit_of_ratings(
     path = file.shown
     if counts.rows == 0 or (evidence.accepted == 0 and complete):
         return _nothing_loads(file, counts, evidence, movies)
-    if counts.misfits > _allowed(counts, limits, ALWAYS_ALLOWED):
+    if counts.invalid > _allowed(counts, limits, ALWAYS_ALLOWED):
         if (fault := _fault_of_movies(path, counts, evidence, movies, list(lost))) is not None:
             return f"{fault}\n{_override(counts)}"
         return _too_many(path, counts, limits, _cause(file, counts, evidence))
@@ -207,14 +207,14 @@ def misfit_of_tail(file: DataFile, counts: RejectCounts, evidence: Evidence, lim
 
     They are judged separately: in a long file, a few rows in another scale would be a small share.
     """
-    if counts.misfits <= _allowed(counts, limits, ALWAYS_ALLOWED_OF_TAIL):
+    if counts.invalid <= _allowed(counts, limits, ALWAYS_ALLOWED_OF_TAIL):
         return None
     return _too_many(file.shown, counts, limits, _cause(file, counts, evidence), "rows that were appended")
 
 
 def misfit_of_movies(file: DataFile, counts: RejectCounts, limits: Limits) -> str | None:
     """Why a file of movies does not fit; None when it does."""
-    if counts.misfits <= _allowed(counts, limits, ALWAYS_ALLOWED):
+    if counts.invalid <= _allowed(counts, limits, ALWAYS_ALLOWED):
         return None
     return _too_many(file.shown, counts, limits, _thousands(file, counts) or likely_cause(counts.main, of_movies=True))
 
@@ -226,7 +226,7 @@ def _allowed(counts: RejectCounts, limits: Limits, always: int) -> float:
 def _too_many(path: Path, counts: RejectCounts, limits: Limits, cause: str | None, rows: str = "rows") -> str:
     return "\n".join(
         [
-            f"{path}: {counts.misfits:,} of {counts.rows:,} {rows} ({counts.share:.1%}) do not load; at most "
+            f"{path}: {counts.invalid:,} of {counts.rows:,} {rows} ({counts.share:.1%}) do not load; at most "
             f"{limits.rejected_share:.0%} may ({SHARE_SETTING}).",
             *counts.lines(),
             *_because(cause),

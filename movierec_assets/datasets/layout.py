@@ -26,7 +26,7 @@ _HASHED_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class MovieLensFiles:
-    """The files of a dataset, in whatever format, ready to be read.
+    """The files of a dataset, in any format, ready to be read.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class ContentDigest:
 
 
 def digest_of(path: Path, prefix: int = 0) -> ContentDigest:
-    """Read a file from end to end for its digest, and that of its first `prefix` bytes."""
+    """Digests of a whole file and of its first `prefix` bytes."""
     digest = ContentDigest(prefix)
     with open_file(path) as stream:
         while block := stream.read(_HASHED_BYTES):

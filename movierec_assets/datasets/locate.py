@@ -30,7 +30,7 @@ class Located:
     name : str
         Name of the release, `demo`, or name of the directory or archive.
     reason : str
-        One sentence: which dataset, and why this one.
+        One sentence: the dataset, and why this one.
     """
 
     files: MovieLensFiles

@@ -4,7 +4,7 @@ Belongs here: cutting the file into blocks of whole lines, and parsing lines int
 numbers (`rating_scan`).
 
 `parse_line` defines how a line is read. For speed, polars parses a block with types. Where many lines do not give four
-finite numbers, polars parses it again with floating-point ids and times of ISO 8601. Lines that still do not, and lines
+finite numbers, polars parses it again with floating-point ids and times of ISO 8601. Lines that still fail, and lines
 that polars might read differently, are parsed by `parse_line`.
 """
 
@@ -62,8 +62,7 @@ _PERHAPS_THOUSANDS = re.compile(rb"\.000(?![0-9])")
 class Block:
     """Whole lines of a file with their position; `data` ends with a line feed.
 
-    `open` says that the file lacks this last line feed, `unended` that it lacks a carriage return as well, as a file
-    that was cut off.
+    `open`: the file lacks this last line feed. `unended`: it lacks a carriage return as well, as if it was cut off.
     """
 
     offset: int

@@ -1,7 +1,7 @@
 """A file of ratings as a whole: reading it into memory, and checking it before a load.
 
-Belongs here: the two. Does not: the pass over the file and which values make a rating (`rating_scan`), which of two
-ratings of a movie counts (`duplicates`), storing anything.
+Belongs here: both. Does not: the pass over the file and the values of a rating (`rating_scan`), the rating that counts
+among several (`duplicates`), storing anything.
 """
 
 from __future__ import annotations
@@ -90,10 +90,6 @@ def read_ratings(
         Bytes read at a time. Memory beyond the result is a small multiple of it.
     limits : Limits, optional
         By which `misfit` is decided; the defaults of the settings by default.
-
-    Returns
-    -------
-    Ratings
 
     Raises
     ------

@@ -24,7 +24,7 @@ class Release:
     ratings, users, movies : int
         Ratings, distinct users who gave them, movies.
     licence : str
-        What its README allows, in a few words.
+        The terms of its README, in a few words.
     md5, sha256 : str or None
         Checksums of the archive. At least one is known, and every known one is checked.
     folder : str or None

@@ -49,7 +49,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sensor does next: it requests a run with this key, or waits without one.
+    """The next step of a sensor: it requests a run with this key, or waits without one.
 
     Attributes
     ----------
@@ -89,10 +89,6 @@ def next_attempt(attempts: Sequence[Attempt], now: datetime) -> Next:
     attempts : sequence of Attempt
         Attempts without success.
     now : datetime
-
-    Returns
-    -------
-    Next
     """
     if any(not attempt.finished for attempt in attempts):
         return Next(When.UNDER_WAY)

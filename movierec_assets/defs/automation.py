@@ -104,6 +104,6 @@ def _end_mlflow_runs(dagster_run_id: str, status: str) -> SkipReason | None:
     description="Ends runs whose process was killed; they would keep the queue waiting for ever.",
 )
 def dead_runs(context: SensorEvaluationContext, postgres: PostgresResource, registry: RegistryResource) -> SkipReason:
-    """Mark runs as failed whose process was killed."""
+    """Mark a run as failed when its process was killed."""
     ended = end_dead_runs(context.instance, postgres.open(), registry.open())
     return SkipReason(f"Ended {', '.join(ended)}." if ended else "Every run that has started is being executed.")

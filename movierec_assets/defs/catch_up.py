@@ -89,8 +89,8 @@ class Memory:
     jobs=[everything, publish],
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Compares the dataset's files, the tables, the model and the recommendations, each with what it is "
-    "made from. Runs `everything` after new files and after a run that broke off, `publish` where only the "
+    description="Compares the tables, the matrices, the model and the recommendations with their sources. "
+    "Runs `everything` after new files and after a run that broke off, `publish` where only the "
     "recommendations are old. Never downloads.",
 )
 def dataset_file_sensor(

@@ -1,8 +1,8 @@
 """Conditions on data and models before training, promotion and serving.
 
 Belongs here: asset checks. Those before training and promotion are blocking: when one fails, nothing downstream of it
-runs, and the tables and the champion stay as they were. Does not: the figures that a check looks at (see
-`recsys.guardrails`).
+runs, and the tables and the champion stay as they were. Does not: the figures of a check
+(`recsys.guardrails`).
 
 Dagster concept: asset checks, https://docs.dagster.io/guides/test/asset-checks
 """

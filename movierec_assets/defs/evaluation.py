@@ -1,7 +1,7 @@
 """How good the challenger is, beside every baseline and the champion's recipe.
 
-Belongs here: the asset `model_evaluation`. Does not: metrics (see `recsys.metrics`), the figures that checks look at
-(see `recsys.guardrails`), or the decision (see `promotion`).
+Belongs here: the asset `model_evaluation`. Does not: metrics (`recsys.metrics`), the figures that checks look at
+(`recsys.guardrails`), or the decision (`promotion`).
 """
 
 import time
@@ -211,7 +211,7 @@ class _Results:
 
     @cached_property
     def report(self) -> str:
-        """Markdown table of all rankers, and a line for whatever is left out of it."""
+        """Markdown table of all rankers, and a line for each part that is left out."""
         task, users = self.contest.task, self.contest.left_out
         report = as_markdown(self.evaluations, users=len(task.users), held_out=len(task.held_out))
         if users:
@@ -238,7 +238,7 @@ class _Results:
             for number, first in enumerate(self.evaluations[0].slices)
         }
         if slices:
-            title = "NDCG@10 by user activity and by popularity of what was held out"
+            title = "NDCG@10 by activity of users and by popularity of the held-out movies"
             pictures["slices"] = interval_panels(slices, title)
         return {name: encoded(figure) for name, figure in pictures.items()}
 

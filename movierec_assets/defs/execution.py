@@ -1,7 +1,7 @@
 """How a run is executed: its steps in one process, and never two runs at once.
 
 Belongs here: the executor. Every run has a process of its own already. A process for each of its twenty steps would
-spend more time on imports than on the steps. Does not: the lock that a run holds (see `resources.exclusive`).
+spend more time on imports than on the steps. Does not: the lock that a run holds (`resources.exclusive`).
 
 Dagster concept: run executors, https://docs.dagster.io/guides/operate/run-executors
 """

@@ -98,7 +98,7 @@ def raw_ratings(
         lambda log: load_ratings(database, located.files, megabytes(log, "Read"), log),
     )
     if loaded.movies is not None:
-        context.log.info(f"{_outcome('movies', loaded.movies)}, because raw_movies did not hold those of the dataset")
+        context.log.info(f"{_outcome('movies', loaded.movies)}, because raw_movies did not hold the dataset's")
         context.log_event(
             AssetMaterialization(
                 asset_key=raw_movies.key,

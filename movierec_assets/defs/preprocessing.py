@@ -1,6 +1,6 @@
 """From tables to matrices: the likes of each user, divided in time.
 
-Belongs here: the assets of the group `preprocessing`. Does not: the division itself (see `recsys.split`).
+Belongs here: the assets of the group `preprocessing`. Does not: the division itself (`recsys.split`).
 
 Dagster concept: multi-assets, https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
 """

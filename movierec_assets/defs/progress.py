@@ -1,7 +1,7 @@
 """Progress of a long step in Dagster's log.
 
 Belongs here: logging while an asset waits for the database or for a file. Does not: the types that long work reports
-with (see `movierec_assets.progress`).
+with (`movierec_assets.progress`).
 """
 
 import threading

@@ -159,7 +159,7 @@ def _require_together(
     evaluated = record(context.instance, "model_evaluation")
     registered = versions.version(als_model.version)
     refuse(
-        "champion_model was handed artefacts that do not belong together",
+        "champion_model was handed artifacts that do not belong together",
         mismatches(
             {
                 "version that model_evaluation scored": str(evaluated.get("model_version")),

@@ -22,8 +22,7 @@ class _ByHand(Config):
     reason: str = Field(min_length=1, description="Why; it is kept with the decision.")
     force: bool = Field(
         default=False,
-        description="Also a version of other data than is loaded; then nothing is published or served until that is "
-        "loaded again.",
+        description="Accept a version of other data; nothing is published or served until that data is loaded again.",
     )
 
 

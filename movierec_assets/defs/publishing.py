@@ -1,4 +1,4 @@
-"""The sensor by which the serving tables follow the champion, whatever moved the alias.
+"""The sensor by which the serving tables follow the champion.
 
 Belongs here: when `publish` is requested for a champion. Does not: writing the tables (`recommendations`), changing the
 champion (`promotion`, `promotion_jobs`), recommendations that are older than the movies (`catch_up`).
@@ -41,8 +41,8 @@ _PUBLISHED = AssetKey("user_recommendations")
     job=publish,
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Sees that the champion is another version than the serving tables carry, whatever moved the alias; "
-    "notes a move or a loss that no decision explains, and runs `publish`.",
+    description="Runs `publish` when the serving tables carry another version than the champion, and notes a move or a "
+    "loss of the alias that no decision explains.",
 )
 def champion_sensor(
     context: SensorEvaluationContext, registry: RegistryResource, postgres: PostgresResource
@@ -118,10 +118,6 @@ def plan_publication(
     attempts : sequence of Attempt
         Earlier publications that were requested for this decision.
     now : datetime
-
-    Returns
-    -------
-    Plan
     """
     # One table may be without rows: without users there are no recommendations for users.
     carried = {table: version for table, version in served.items() if version is not None}
@@ -135,13 +131,13 @@ def plan_publication(
         return Plan(f"The publication of champion {champion} is under way.")
     if following.when is When.NEVER:
         return Plan(
-            f"Champion {champion} was published {len(attempts)} times without the tables carrying it afterwards. "
+            f"Champion {champion} was published {len(attempts)} times, and the tables do not carry it. "
             "See why in the runs of `publish`, then run that job by hand.",
             given_up=True,
         )
     if following.due is not None:
         due = f"{following.due:%H:%M} UTC"
-        return Plan(f"Publishing champion {champion} did not work out; tried again after {due}.")
+        return Plan(f"Publishing champion {champion} did not succeed; it is tried again after {due}.")
     listed = ", ".join(f"{table} {version}" for table, version in stale.items()) or "nothing"
     return Plan(f"Champion {champion}, the tables carry {listed}.", f"decision-{decision_id}-{len(attempts) + 1}")
 

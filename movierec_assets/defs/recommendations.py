@@ -1,7 +1,7 @@
 """From the champion to tables that are read by key: per user, per movie, and for everybody.
 
-Belongs here: the assets of the group `serving`. Does not: ranking (see `recsys`), or the replacement of a table (see
-`tables.database`).
+Belongs here: the assets of the group `serving`. Does not: ranking (`recsys`), or the replacement of a table
+(`tables.database`).
 """
 
 from collections.abc import Callable, Iterator

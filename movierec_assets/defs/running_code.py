@@ -1,7 +1,7 @@
 """The code that runs here, as versions of the model record it.
 
 Belongs here: the commit, the versions of libraries, and the fingerprint of the code that trains. Does not: records of
-data (see `resources.provenance`).
+data (`resources.provenance`).
 """
 
 import hashlib

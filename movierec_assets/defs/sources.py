@@ -1,7 +1,7 @@
 """The content of the tables that an asset reads: dataset, loads and posted ratings.
 
 Belongs here: the sources that an asset records, and the refusal of empty tables and of matrices of another dataset.
-Does not: the comparison of artefacts with their records (see `resources.provenance`).
+Does not: the comparison of artifacts with their records (`resources.provenance`).
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class NothingLoadedError(ExplainedError):
 def sources_of(database: Database) -> dict[str, Any]:
     """The loaded dataset, the versions of the loads of ratings and movies, and the last posted rating.
 
-    To be asked before the tables are read: a row that arrives in between then counts as newer than the asset.
+    Ask before the tables are read, so that a row that arrives in between counts as newer than the asset.
     """
     dataset = loaded_dataset(database)
     loads = {table: database.last_load(table) for table in ("ratings", "movies")}
@@ -73,5 +73,5 @@ def require_of_loaded(database: Database, consumer: str, sources: Mapping[str, A
         refuse(
             f"{consumer} was handed matrices of another dataset than is loaded",
             mismatches({"dataset": str(made_from)}, {"dataset": str(loaded)}),
-            "Make the matrices of what is loaded first (job `train`).",
+            "Make the matrices of the loaded dataset first (job `train`).",
         )

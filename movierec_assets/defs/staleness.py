@@ -203,10 +203,6 @@ def plan(stale: Stale, refreshed: datetime | None, attempts: Sequence[Attempt], 
     attempts : sequence of Attempt
         Runs that were requested for this cause.
     now : datetime
-
-    Returns
-    -------
-    Plan
     """
     in_time_for_training = refreshed is not None and now < refreshed + GRACE
     if in_time_for_training and stale.level not in (FILES, ELIGIBLE_USERS):

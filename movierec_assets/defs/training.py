@@ -1,7 +1,7 @@
 """From matrices to registered versions: the challenger, and the champion it is compared with.
 
-Belongs here: the assets `als_model` and `champion_refit`. Does not: how a version is trained (see `versions`), or which
-recipe is tried (see `models.recipes`).
+Belongs here: the assets `als_model` and `champion_refit`. Does not: how a version is trained (`versions`), or which
+recipe is tried (`models.recipes`).
 
 Dagster concept: resources in assets, https://docs.dagster.io/guides/build/external-resources
 """
@@ -102,7 +102,7 @@ def champion_refit(
     registry: RegistryResource,
     tracking: MlflowTrackingResource,
 ) -> Output[ChampionFit]:
-    """The champion as the challenger is compared with it; only a champion of the same dataset and kind of likes counts.
+    """The fit of the champion that the challenger is compared with; both are of one dataset and definition of a like.
 
     Where both have one recipe, that is the champion's own scored fit. Where the challenger has another one, the
     champion's recipe is fitted again. If the data has changed, that fit is registered as well, so that new ratings are
@@ -119,7 +119,7 @@ def champion_refit(
 def _champion_fit(step: TrainingStep, challenger: Challenger, tracking: MlflowTrackingResource) -> ChampionFit:
     champion, log = step.champion, step.context.log
     if champion is None:
-        log.info("There is no champion of this dataset and kind of likes to compare with")
+        log.info("There is no champion of this dataset and definition of a like to compare with")
         return ChampionFit.none(step.data.split.train.shape[0])
     changed = has_changed(champion, challenger.provenance["positives"])
     if same_recipe(champion.recipe, challenger.recipe):
@@ -236,7 +236,7 @@ def _shown_training(training: Training) -> dict[str, Any]:
 
 
 def _learning_curves(fits: Fits) -> dict[str, MetadataValue[Any]]:
-    """Validation NDCG@10 of a warm start, beside that of the last cold start on the data of its own day."""
+    """Validation NDCG@10 of a warm start, beside the last cold start on the data of its own day."""
     if fits.curve is None:
         return {}
     shown: dict[str, MetadataValue[Any]] = {"validation_ndcg_at_10": MetadataValue.float(fits.curve.ndcg[-1])}

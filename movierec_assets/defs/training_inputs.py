@@ -1,7 +1,7 @@
 """The inputs of a training: everything that decides the content of a version.
 
 Belongs here: the split with its sources, the recipe and the titles, and the key under which a version with the same
-inputs is found again. Does not: training (see `versions`).
+inputs is found again. Does not: training (`versions`).
 """
 
 from __future__ import annotations

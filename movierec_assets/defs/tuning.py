@@ -1,7 +1,7 @@
 """The search for a recipe: an asset with a schedule of its own.
 
 Belongs here: `hyperparameters`. It is upstream of `als_model`, which takes the last winner, but no daily job waits for
-a search. Does not: how a search works (see `recsys.search`).
+a search. Does not: how a search works (`recsys.search`).
 
 Dagster concept: run configuration, https://docs.dagster.io/guides/operate/configuration/run-configuration
 """
@@ -34,7 +34,7 @@ from movierec_assets.resources.configurable import PostgresResource, RegistryRes
 from movierec_assets.resources.provenance import SOURCES, record
 
 SEARCH_VERSION = "1"
-"""To be raised when the same data and seed are searched in another way: unfinished studies are then not resumed."""
+"""Raise it when the same data and seed are searched in another way: unfinished studies are then not resumed."""
 
 
 class SearchConfig(Config):

@@ -1,7 +1,7 @@
 """From training inputs to a registered version: the steps that `als_model` and `champion_refit` share.
 
 Belongs here: training one recipe within a step, with its log, its tags and its files in MLflow. Does not: the recipe
-(see `recsys.recipe`), where a fit starts (see `recsys.warm_start`), or which recipe is trained (the assets choose it).
+(`recsys.recipe`), where a fit starts (`recsys.warm_start`), or which recipe is trained (the assets choose it).
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _find(step: TrainingStep, inputs: TrainingInputs) -> TrainedVersion | None:
         try:
             before = predecessor_of(step.registry, version)
         except Exception as error:  # noqa: BLE001
-            # A version that cannot be read, for whatever reason, is replaced by a new training.
+            # A version that cannot be read for any reason is replaced by a new training.
             step.registry.require_reachable()
             log.warning(f"Version {version.number} of the same training does not load: {error}")
             continue
@@ -178,7 +178,7 @@ def _train(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> TrainedVe
 
 
 def _log_inputs(context: AssetExecutionContext, inputs: TrainingInputs, mlflow: Any) -> None:
-    """Write to MLflow and to the log of the step what is going to be trained."""
+    """Log the inputs of a training to MLflow and to the step."""
     data, chosen = inputs.data, inputs.chosen
     context.log.info(f"Recipe ({chosen.source}): {recipe_line(chosen.recipe)}")
     mlflow.set_tags({"attempt": str(context.retry_number + 1), "dagster_job": context.job_name})
@@ -212,18 +212,16 @@ def _fit(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> Training:
     return Training(fits, losses, start)
 
 
-def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, float]) -> warm_start.Report:
+def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, float]) -> warm_start.OnFitIteration:
     """Log each iteration to Dagster and MLflow, and keep the losses."""
 
-    def report(which: warm_start.FitName, iteration: Iteration, ndcg: float | None) -> None:
+    def report(fit: warm_start.FitName, iteration: Iteration, ndcg: float | None) -> None:
         noted = "" if iteration.loss is None else f", loss {iteration.loss:.6f}"
         noted += "" if ndcg is None else f", validation NDCG@10 {ndcg:.4f}"
-        context.log.info(
-            f"{which} fit, iteration {iteration.number} of {iteration.of}: {iteration.seconds:.2f} s{noted}"
-        )
+        context.log.info(f"{fit} fit, iteration {iteration.number} of {iteration.of}: {iteration.seconds:.2f} s{noted}")
         if ndcg is not None:
             mlflow.log_metric("validation_ndcg_at_10", ndcg, step=iteration.number)
-        if which == "scored":
+        if fit == "scored":
             mlflow.log_metric("iteration_seconds", iteration.seconds, step=iteration.number)
         if iteration.loss is not None:
             losses[iteration.number] = iteration.loss

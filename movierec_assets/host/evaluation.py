@@ -26,10 +26,10 @@ from movierec_assets.tables.loading import limits_of
 def read_positives(
     files: MovieLensFiles, threshold: float, progress: Progress, log: Log = lambda _: None
 ) -> RatingColumns:
-    """Positives of the eligible users, the same as the assets read from the database.
+    """Positives of the eligible users, as the assets read them from the database.
 
-    `threshold` is the least number of stars of a positive. `progress` gets the bytes read, and `log` a line about rows
-    that do not load.
+    `threshold` is the stars from which a rating is a positive. `progress` gets the bytes read, and `log` a line about
+    rows that do not load.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """A process that ends the child processes of a killed command: `python -m movierec_assets.host.guard PID TOKEN`.
 
-Belongs here: waiting for the command to end, then ending the processes that have its token. Commands end their child
-processes themselves, unless they are killed with SIGKILL.
+Belongs here: waiting for the command to end, then ending the processes that have its token. Does not: the
+end of other commands, which end their child processes themselves unless SIGKILL kills them.
 """
 
 from __future__ import annotations

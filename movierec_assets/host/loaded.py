@@ -26,7 +26,7 @@ def require_loaded(database: Database, settings: Settings, job: str, dataset: st
     Raises
     ------
     CommandError
-        When no ratings are loaded, or those of another dataset.
+        When no ratings are loaded, or ratings of another dataset.
     """
     # These modules read files and take half a second to import; `recommend` does not need them.
     from movierec_assets.resources.configurable import locate  # noqa: PLC0415
@@ -38,7 +38,7 @@ def require_loaded(database: Database, settings: Settings, job: str, dataset: st
     located = locate(settings, None)
     if not is_loaded(database, located.files):
         raise CommandError(
-            f"The job {job} works on what is loaded, which is {loaded_dataset(database)} and not {located.name} as it "
-            f"is in {located.files.source}. Load that first: `movierec run --job refresh --dataset {dataset}`, or "
-            f"do everything: `movierec run --dataset {dataset}`."
+            f"The job {job} works on the loaded ratings. They are {loaded_dataset(database)}, and not {located.name} "
+            f"as it is in {located.files.source}. Load that first: `movierec run --job refresh --dataset {dataset}`, "
+            f"or do everything: `movierec run --dataset {dataset}`."
         )

@@ -1,7 +1,7 @@
 """Versions of the model as a person lists and changes them.
 
-Belongs here: registry, history and holds of a version taken together, changes by a person, and the run that publishes
-them. Does not: text for people (`cli.model`), how the champion changes (`models.decisions`).
+Belongs here: a version with its history and hold, changes by a person, and the run that publishes them. Does not: text
+for people (`cli.model`), how the champion changes (`models.decisions`).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class VersionDetails:
 
     @property
     def provenance(self) -> dict[str, str]:
-        """Its other tags, MLflow run and source, without those of the decision."""
+        """Its MLflow run and source, and its tags without the recipe and the decision."""
         version = self.summary.version
         tags = {name: text for name, text in version.provenance.items() if name not in ("recipe", *_DECISION_TAGS)}
         return dict(sorted(tags.items())) | {"mlflow_run_id": version.run_id, "source": version.source}

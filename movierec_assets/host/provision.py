@@ -1,7 +1,8 @@
 """Creation and migration of the three databases.
 
 Belongs here: creating databases, and migrating the schemas of the platform, Dagster and MLflow before they are used.
-MLflow's own migration of an empty store fails when two processes start it at the same time.
+MLflow's own migration of an empty store fails when two processes start it at the same time. Does not: the migrations of
+the platform (`tables.migrations`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Runs that start and end while `movierec up` is on.
 
-Belongs here: reading the runs that Dagster has recorded, whoever started them. Does not: following one run of
+Belongs here: reading the runs that Dagster has recorded. Does not: following one run of
 `movierec run` (`run`), or the text about runs (`cli.up`).
 """
 

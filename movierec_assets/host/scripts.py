@@ -1,7 +1,7 @@
 """Repair of the scripts in `.venv/bin` when the path of the environment has characters that a shell expands.
 
-Belongs here: what `make` does after an installation. pip writes the path of the interpreter between double quotes for
-/bin/sh, which expands a dollar in it.
+Belongs here: the step of `make` after an installation. pip writes the path of the interpreter between double quotes for
+/bin/sh, which expands a dollar in it. Does not: installing (the Makefile).
 """
 
 from __future__ import annotations

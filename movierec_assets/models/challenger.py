@@ -84,7 +84,7 @@ class Challenger:
 
 @dataclass(frozen=True)
 class ChampionFit:
-    """The champion as the challenger is compared with it.
+    """The champion's side of the comparison with the challenger.
 
     Attributes
     ----------

@@ -58,7 +58,7 @@ def load_champion(
     NoChampionError
         When there is none.
     OtherDatasetError
-        When its movies or users are those of another dataset.
+        When its movies or users are of another dataset.
     VersionFilesError
         When its files are gone or damaged.
     """
@@ -84,10 +84,9 @@ def _require_same_movies(champion: Version, recommender: Recommender, catalogue:
 
 
 def recognize_champion(registry: ModelRegistry, database: Database) -> None:
-    """Tag a champion of a release that did not record datasets with the dataset it was trained on.
+    """Tag a champion with its dataset, where an earlier release trained it and did not record datasets.
 
-    Its likes are compared with those of all datasets that were loaded here. When none of them has its likes, the tag
-    is that of UNKNOWN_DATASET.
+    Its likes are compared with every dataset that was loaded here. When none has them, the tag is UNKNOWN_DATASET.
     """
     champion = registry.by_alias(CHAMPION)
     if champion is None or champion.dataset is not None:
@@ -115,6 +114,6 @@ def _refusal(champion: Version, database: Database) -> OtherDatasetError:
     name = "its dataset" if champion.dataset is None else champion.dataset.name
     return OtherDatasetError(
         f"The champion, version {champion.number}, was trained on {trained_on}, and {loaded or 'another dataset'} is "
-        "loaded: the same numbers name other movies, so nothing is recommended. Train on what is loaded "
+        "loaded: the same numbers name other movies, so nothing is recommended. Train on the loaded dataset "
         f"(`movierec run --job train`), or load {name} again (`movierec run --dataset ...`)."
     )

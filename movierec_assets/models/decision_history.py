@@ -144,7 +144,7 @@ class Loss:
 
     @property
     def happened(self) -> str:
-        """What was removed in MLflow, without a full stop."""
+        """The removal in MLflow, without a full stop."""
         return {
             "alias": f"The alias {CHAMPION} was removed from version {self.version} in MLflow",
             "version": f"Version {self.version}, the champion, was deleted in MLflow",

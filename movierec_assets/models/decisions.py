@@ -167,7 +167,7 @@ class Promotions:
         return dict(rows)
 
     def settled(self) -> bool:
-        """Whether no decision is pending, and the latest promotion is that of the version with the alias."""
+        """Whether no decision is pending, and the version with the alias was promoted last."""
         with self.registry.reachable():
             champion = self.registry.by_alias(CHAMPION)
         pending = self._database.scalar(f"SELECT count(*) FROM {TABLE} WHERE state = 'pending'")
@@ -230,7 +230,7 @@ class Promotions:
         self._copy(transaction.champion)
 
     def _copy(self, champion: Version | None) -> None:
-        """Copy the champion to the local disk; whoever uses a champion that does not load reports the error."""
+        """Copy the champion to the local disk; a champion that does not load is an error where it is used."""
         if champion is not None:
             with suppress(Exception):
                 self.registry.load_copied(champion)

@@ -26,7 +26,7 @@ class VersionFilesError(ExplainedError, RuntimeError):
     ----------
     version : int
     fault : str
-        The file and what is wrong with it, without a full stop.
+        The file and its fault, without a full stop.
     """
 
     def __init__(self, version: int, fault: str, remedy: str) -> None:
@@ -48,7 +48,7 @@ class NoChampionError(ExplainedError, RuntimeError):
         super().__init__(
             why
             or f"No version of {MODEL_NAME} is the champion yet. Materialize "
-            "champion_model and what is in front of it first (job `train`), or run `movierec run`."
+            "champion_model and the assets before it first (job `train`), or run `movierec run`."
         )
 
 

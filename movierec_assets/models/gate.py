@@ -224,7 +224,7 @@ def require_compared_with(champion: int | None, compared: int | None) -> None:
     Parameters
     ----------
     champion : int or None
-        Champion now, of the dataset and the kind of likes that the challenger was trained on.
+        Champion now, of the dataset and the definition of a like that the challenger was trained on.
     compared : int or None
         Champion in the evaluation.
 

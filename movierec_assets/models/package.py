@@ -1,7 +1,7 @@
 """A recommender as an MLflow model version: its files, signature and requirements.
 
 Belongs here: logging the model with a training run, and registering the version. Does not: reading versions
-(`registry`), the code that answers, which MLflow keeps a copy of (`serving/pyfunc.py`).
+(`registry`), the code that answers, of which MLflow keeps a copy (`serving/pyfunc.py`).
 
 MLflow concept: https://mlflow.org/docs/latest/ml/model/
 """

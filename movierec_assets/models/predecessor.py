@@ -53,9 +53,9 @@ def predecessor_of(registry: ModelRegistry, version: Version) -> Predecessor | N
 
 
 def kept_after(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Version | None:
-    """The latest version after the champion with its recipe, dataset and kind of likes, when it was not promoted.
+    """The latest version after the champion with its recipe, dataset and definition of a like, if it was kept.
 
-    None where there is no such version, and where a check rejected it or it was promoted and rolled back.
+    None without such a version, and where a check rejected it or it was promoted and rolled back.
     """
 
     def alike(version: Version) -> bool:
@@ -74,7 +74,7 @@ def kept_after(registry: ModelRegistry, promotions: Promotions, champion: Versio
 
 
 def training_to_continue(registry: ModelRegistry, promotions: Promotions, champion: Version) -> Predecessor | None:
-    """The training of the champion, with that of the latest kept challenger; None when the champion has no state."""
+    """The champion's training, with the latest kept challenger's; None when the champion has no state."""
     before = predecessor_of(registry, champion)
     kept = None if before is None else kept_after(registry, promotions, champion)
     if before is None or kept is None:

@@ -1,7 +1,7 @@
 """One change of the champion, under the lock: settle earlier changes, then decide and carry out.
 
 Belongs here: the writes to the history and the alias, in the order that `decisions` describes. Does not: taking the
-lock, and what a person may ask for (`decisions`).
+lock, and requests of a person (`decisions`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Incumbent:
     found : Version or None
         None when there is no such version.
     fault : str or None
-        What is wrong with its files, without a full stop; None when it loads.
+        The fault of its files, without a full stop; None when it loads.
     """
 
     found: Version | None

@@ -39,7 +39,7 @@ class ChosenRecipe:
 
 
 def latest_recipe(database: Database, dataset: DatasetRef | None, threshold: float | None) -> ChosenRecipe:
-    """The winner of the last search on this dataset and kind of likes; the built-in recipe without a search."""
+    """The winner of the last search on this dataset and definition of a like; the built-in recipe without a search."""
     found = database.rows(
         f"""SELECT search_id, recipe FROM {SCHEMA}.searches
             WHERE dataset_id IS NOT DISTINCT FROM %s AND positive_threshold IS NOT DISTINCT FROM %s::real
@@ -93,7 +93,7 @@ def record_search(
     dataset: DatasetRef | None = None,
     threshold: float | None = None,
 ) -> int:
-    """Store a winner with the dataset and the kind of likes of its search; returns the number of the search."""
+    """Store a winner with the dataset and the definition of a like of its search; returns the number of the search."""
     found = database.rows(
         f"""INSERT INTO {SCHEMA}.searches (recipe, details, dagster_run_id, dataset_id, positive_threshold)
             VALUES (%s, %s, %s, %s, %s) RETURNING search_id""",

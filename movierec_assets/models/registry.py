@@ -176,7 +176,7 @@ class ModelRegistry(MlflowConnection):
             raise VersionFilesError(version.number, str(error), self._remedy(version)) from None
 
     def fault_of(self, version: Version) -> str | None:
-        """What is wrong with the files of a version, without a full stop; None when it loads."""
+        """The fault of a version's files, without a full stop; None when it loads."""
         try:
             self._read(version)
         except version_files.UnreadableError as error:

@@ -1,7 +1,7 @@
 """The version that carries an alias in MLflow's registry, asked without MLflow's client, whose import takes seconds.
 
-Belongs here: this one question, which is asked before anything is served, of MLflow's REST API or of the tables of its
-store. Does not: every other question (`registry`).
+Belongs here: this one query, to MLflow's REST API or to the tables of its store; every answer to people waits for it.
+Does not: other queries (`registry`).
 
 References
 ----------

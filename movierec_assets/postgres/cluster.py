@@ -1,7 +1,7 @@
 """One Postgres data directory and the server processes that belong to it.
 
 Belongs here: creating the directory, launching its server, recognizing the server's processes, and stopping them.
-Does not: who needs the server and for how long (`server`), which programs run it (`binaries`). Callers hold the
+Does not: the users of the server (`server`), and its programs (`binaries`). Callers hold the
 server lock; nothing here locks.
 """
 
@@ -299,7 +299,7 @@ def change_owner(path: Path, account: Account | None) -> None:
 
 
 def port_is_free(port: int) -> bool:
-    """Tell whether Postgres could listen on a port now."""
+    """Whether Postgres could listen on a port now."""
     with socket.socket() as probe:
         # As Postgres does, so that a port in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -193,7 +193,7 @@ class EmbeddedPostgres:
             )
 
     def url(self) -> str | None:
-        """Return the libpq URL of the running server, None when it does not run."""
+        """The libpq URL of the running server; None when it does not run."""
         with self._explained():
             return self._url(self._database) if self._state.cluster.postmaster() else None
 

@@ -115,7 +115,7 @@ class StateDirectory:
         _write(self._port_file, str(port))
 
     def password(self, *, create: bool = False) -> str:
-        """Read the superuser's password; `create` makes one up where there is none."""
+        """The superuser's password; `create` makes one where there is none."""
         try:
             return self.password_file.read_text().strip()
         except FileNotFoundError:

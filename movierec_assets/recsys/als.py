@@ -110,13 +110,13 @@ def fold_in(
     ----------
     movie_factors : float32 array, shape (n_movies, factors)
     histories : Interactions, shape (n_users, n_movies)
-        Positives of each user; the users need not be those of the fit.
+        Positives of each user; the users need not be in the fit.
     recipe : Recipe
         Its `confidence`, `alpha`, `regularization` and `fold_in` are used.
     confidence : Confidence, optional
         Of the fit; required by `bm25` only.
     start : float32 array, shape (n_users, factors), optional
-        Vectors near the solution, such as those of the same users for nearly the same histories, which save time.
+        Vectors near the solution, which save time: of the same users, for nearly the same histories.
     solve : callable, optional
         A solver that was made for these movie factors and this recipe, to save making one.
     batch_bytes, threads, progress

@@ -1,9 +1,8 @@
 """Baselines: the rankers that the recipe has to beat.
 
-Belongs here: a function for each from the likes to learn from (`train`) and the known likes of the users to rank for
-(`histories`, over the same movies) to ranked lists, one for each user, without the movies of the user's history. Users
-of the fit and strangers get lists alike. With nothing to learn from, the functions raise `RecsysError`. Does not: their
-names (`rankers`) and the recipe (`als`).
+Belongs here: a function for each. It learns from the likes in `train`, and gives a ranked list for each row of
+`histories`, over the same movies and without those of the row. The users of the histories need not be in the fit. With
+nothing to learn from, it raises `RecsysError`. Does not: the names (`rankers`) and the recipe (`als`).
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def mean_intervals(
     Parameters
     ----------
     columns : float array, shape (n_users, n_columns)
-        Scores, or differences of scores; not a number for users whom a column is not about.
+        Scores, or differences of scores; NaN for users without one.
     confidence : float
         Share of resampled means inside an interval.
     resamples : int
@@ -184,7 +184,7 @@ def _poisson_totals(weighed: FloatArray, resamples: int, seed: int, progress: Pr
 
 
 def _different(columns: BoolArray) -> tuple[list[int], list[int]]:
-    """Columns that differ from all before them, and for each column, the position of its equal among those."""
+    """The distinct columns, and for each column, its position among them."""
     first: dict[bytes, int] = {}
     groups: list[int] = []
     group_of: list[int] = []

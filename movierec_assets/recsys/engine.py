@@ -103,10 +103,6 @@ class Fit(Protocol):
         start : float32 array, shape (n_movies, factors), optional
             Movie factors to start from; without them, random ones by the recipe's seed.
 
-        Returns
-        -------
-        Factors
-
         Raises
         ------
         RecsysError

@@ -1,4 +1,7 @@
-"""The errors of this room."""
+"""The errors of this room.
+
+Belongs here: the class, and messages that other rooms raise as well. Does not: messages of one module.
+"""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Evaluation:
         return {name: float(np.nanmean(values)) for name, values in self.per_user.items()} | self.overall
 
     def of_some(self, users: BoolArray) -> Evaluation:
-        """The same without slices, and with scores that are not a number where `users` is false."""
+        """A copy without slices, with NaN as the scores of the other users."""
         return Evaluation(
             self.ranker, {name: np.where(users, values, np.nan) for name, values in self.per_user.items()}, self.overall
         )
@@ -113,8 +113,7 @@ def with_intervals(
 ) -> list[Evaluation]:
     """The same evaluations with the intervals that a report shows.
 
-    All intervals are computed together, for about the cost of one. Evaluations that have theirs are returned as they
-    are.
+    All intervals are computed together, for about the cost of one. Evaluations with intervals stay as they are.
 
     Parameters
     ----------
@@ -170,10 +169,6 @@ def evaluate(
     cutoffs : sequence of int
     histories : Interactions, shape (n_users, n_movies), optional
         Likes of the same users that the ranker knew. With them, scores by slice are added; lists must hold 10 or more.
-
-    Returns
-    -------
-    Evaluation
     """
     per_user: dict[str, FloatArray] = {}
     overall: dict[str, float] = {}
@@ -234,7 +229,7 @@ def by_popularity(lists: TopK, held_out: Interactions, counts: IntArray) -> tupl
         having = np.flatnonzero(np.diff(part.indptr))
         if len(having):
             name_with_size = f"{name}, {int(within.sum()):,} movies"
-            slices.append(_slice("popularity of what was held out", name_with_size, lists, part, having))
+            slices.append(_slice("popularity of the held-out movies", name_with_size, lists, part, having))
     return tuple(slices)
 
 

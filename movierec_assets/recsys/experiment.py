@@ -23,14 +23,14 @@ from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Trial, search
-from movierec_assets.recsys.split import Protocol, Split, StrongSplit, Task, leave_latest_out, strong_generalization
+from movierec_assets.recsys.split import ProtocolName, Split, StrongSplit, Task, leave_latest_out, strong_generalization
 
-CUTOFFS_OF: dict[Protocol, tuple[int, ...]] = {
+CUTOFFS_OF: dict[ProtocolName, tuple[int, ...]] = {
     "leave-latest-out": CUTOFFS,
     "strong-generalization": (10, 20, 50, 100),
 }
 """List lengths that each protocol is reported at."""
-HEADLINES_OF: dict[Protocol, tuple[str, ...]] = {
+HEADLINES_OF: dict[ProtocolName, tuple[str, ...]] = {
     "leave-latest-out": WITH_INTERVALS,
     "strong-generalization": (
         "ndcg_at_100",
@@ -63,7 +63,7 @@ class Experiment:
         Of the recipe first, then of each baseline; all for the same users.
     """
 
-    protocol: Protocol
+    protocol: ProtocolName
     recipe: Recipe
     found: SearchResult | None
     task: Task
@@ -76,7 +76,7 @@ def run(
     positives: RatingColumns,
     *,
     fit: Fit,
-    protocol: Protocol = "leave-latest-out",
+    protocol: ProtocolName = "leave-latest-out",
     budget: Budget | None = None,
     seed: int = 0,
     progress: Callable[[Trial, float], None] | None = None,
@@ -88,7 +88,6 @@ def run(
     ----------
     positives : RatingColumns
     fit : Fit
-        The engine.
     protocol : {"leave-latest-out", "strong-generalization"}
     budget : Budget or None
         Of the search; with None the built-in recipe is used.
@@ -98,10 +97,6 @@ def run(
         Called with each trial when it ends, and the best value so far.
     log : callable
         Called with the name of each step.
-
-    Returns
-    -------
-    Experiment
 
     Raises
     ------

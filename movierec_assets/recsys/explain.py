@@ -50,7 +50,7 @@ def contributions(
     Raises
     ------
     RecsysError
-        When the number of confidences is not that of likes, one is negative, or the user's vector is not determined.
+        When confidences and likes differ in number, a confidence is negative, or the user's vector is not determined.
 
     References
     ----------

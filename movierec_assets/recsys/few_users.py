@@ -16,7 +16,7 @@ _GET_TIMES = (
 
 
 def nobody_to_score(earlier: Interactions, held_out: Interactions) -> RecsysError:
-    """The error to raise when no user can be scored; the parameters are those of `why_few`."""
+    """The error to raise when no user can be scored; parameters are as for `why_few`."""
     return RecsysError(
         f"No user can be scored: nobody has enough likes before the held-out ones. {why_few(earlier, held_out)}"
     )

@@ -21,7 +21,7 @@ IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
 Arrays = dict[str, npt.NDArray[Any]]
-"""Named arrays, as artefacts are stored."""
+"""Named arrays, as artifacts are stored."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class IdMaps:
 
 
 def distinct(ids: IntArray) -> IntArray:
-    """The different ids among some, increasing: `numpy.unique`, without a sort where ids are dense."""
+    """The distinct ids, increasing: `numpy.unique`, without a sort where ids are dense."""
     if not _dense(ids, len(ids)):
         return np.unique(ids)
     present = np.zeros(int(ids.max()) + 1, dtype=np.bool_)
@@ -275,7 +275,7 @@ def _csr(values: npt.NDArray[Any], indices: IntArray, indptr: IntArray, shape: t
 
 
 def _merged(some: Interactions, others: Interactions) -> Interactions:
-    """Two parts of one matrix as one: the pairs of the smaller part are inserted between those of the larger one."""
+    """Two parts of one matrix as one: the pairs of the smaller part are inserted into the larger one."""
     larger, smaller = (some, others) if len(some) >= len(others) else (others, some)
     keys, new = _pair_keys(larger), _pair_keys(smaller)
     at = np.searchsorted(keys, new)

@@ -24,7 +24,7 @@ _NEVER = np.iinfo(np.int64).min
 def users_who_leak(predecessor: Predecessor, known: KnownLikes, part: Interactions, ids: IdMaps) -> BoolArray:
     """Find the users with a like in a part held out today that a fit of the predecessor knows, shape (n_users,).
 
-    `known` are the likes that this fit knows, and `ids` those of the rows and columns of the part.
+    `known` are the likes that this fit knows, and `ids` the ids of the part's rows and columns.
     """
     rows, _, _, rated_at = part.triplets()
     at = positions(predecessor.state.user_ids, ids.user_ids)[rows]
@@ -90,7 +90,7 @@ def known_after(
 
 
 def only_removes(predecessor: Predecessor, positives: Interactions, ids: IdMaps) -> bool:
-    """Whether all positives are the predecessor's as well: since then none was added, at most some were removed."""
+    """Whether no positive was added since the predecessor; some may have been removed."""
     had = predecessor.positives
     if len(positives) > had.nnz:
         return False
@@ -103,7 +103,7 @@ def only_removes(predecessor: Predecessor, positives: Interactions, ids: IdMaps)
 
 
 def withdrawn(predecessor: Predecessor, positives: Interactions, ids: IdMaps) -> IntArray:
-    """User and movie ids of likes that the predecessor or a training before it had, and that are gone, shape (n, 2)."""
+    """User and movie ids of likes that the predecessor or a training before it had and that are gone, shape (n, 2)."""
     had = predecessor.positives
     before = np.repeat(np.arange(had.shape[0], dtype=np.int32), np.diff(had.indptr))
     users = ids.users_at(predecessor.ids.user_ids)[before]

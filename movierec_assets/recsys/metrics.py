@@ -75,10 +75,6 @@ def score(ranked: IntArray, held_out: csr_matrix, k: int) -> UserScores:
         Non-zero where the user liked a held-out item. Rows without one give NaN.
     k : int
 
-    Returns
-    -------
-    UserScores
-
     Raises
     ------
     RecsysError

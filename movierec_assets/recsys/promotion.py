@@ -1,4 +1,4 @@
-"""The rules of promotion: does the challenger become the champion, and where does a rollback go back to.
+"""The rules of promotion: when a challenger becomes the champion, and where a rollback returns to.
 
 Belongs here: the rules, on plain values. Does not: measuring the difference (`comparison`), moving the alias and
 keeping the history (`models.decisions`).
@@ -82,7 +82,7 @@ class Decision:
     reason : str
         A sentence with the numbers.
     numbers : mapping of str to float
-        Those that the decision rests on.
+        The figures behind the decision.
     """
 
     promoted: bool
@@ -92,7 +92,7 @@ class Decision:
 
 
 def opponent(champion: Recipe, challenger: Recipe) -> Recipe:
-    """The champion's recipe as a challenger is compared with it: from the same start values."""
+    """The champion's recipe with the challenger's seed, so that both start from the same values."""
     return replace(champion, seed=challenger.seed)
 
 
@@ -107,8 +107,7 @@ def is_improvement(lead: Interval, champion_ndcg: float, margin: float = IMPROVE
     A lead of 1 % of NDCG@10 is the smallest that matters: with an NDCG@10 of 0.1, one user in a few hundred finds one
     more liked movie in a list of ten. A smaller lead is not worth changing all lists. The default margin is half of
     that. A measured lead is above or below the true one by chance, so a margin of 1 % would find a true lead of 1 %
-    only half of the times. With 138,000 users, half is enough to distinguish 1 % from recipes that hardly differ, which
-    lead by 0.1 %.
+    only every other time. Recipes that hardly differ lead by about 0.1 %.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Names of the rankers in reports.
 
-Belongs here: names only, so that whoever shows them need not load the rankers (`baselines`).
+Belongs here: names only, so that showing them loads no ranker. Does not: the rankers (`als`, `baselines`).
 """
 
 MODEL = "als"

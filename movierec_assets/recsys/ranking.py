@@ -32,8 +32,8 @@ _FIRST, _MANY_USERS = 512, 256
 faster."""
 
 _ROUNDING = 1e-4
-"""Products in single precision differ from exact ones, and from those of another batch, by less than this share of the
-product of lengths."""
+"""Products in single precision differ from exact ones, and between batches, by less than this share of the product of
+lengths."""
 
 _CELLS = 2**20
 """Scores at a time: the fastest number, small enough for a processor's cache."""

@@ -126,7 +126,7 @@ class Recommender:
         histories : Interactions, shape (n, n_movies)
             Positives with their times. Users without any get the most popular unseen movies, with score 0.
         seen : csr_matrix, shape (n, n_movies)
-            Movies to leave out: those of the histories, and those with low ratings.
+            Movies to leave out: in the histories, or rated low.
         k : int
         user_ids : int array, shape (n,), optional
             Of the users. Vectors of users of the fit are then solved faster, with the same result.

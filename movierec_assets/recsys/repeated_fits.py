@@ -62,7 +62,6 @@ def scores(
         start values, pair by pair.
     fits : int
     fit : Fit
-        The engine.
     known : float array, shape (n_users,), optional
         Scores of the first fit, to save making it.
     batch_bytes : int

@@ -1,7 +1,7 @@
 """An evaluation as people read it, and tables in Markdown.
 
-Belongs here: the Markdown of a report, and the one function that lays out a table for all rooms. The numbers come from
-`evaluation`.
+Belongs here: the Markdown of a report, and the one function that lays out a table for all rooms. Does not: the numbers
+(`evaluation`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, with_intervals
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.rankers import POPULARITY
-from movierec_assets.recsys.split import Protocol
+from movierec_assets.recsys.split import ProtocolName
 
 _ROWS = (
     ("Precision", "precision"),
@@ -29,7 +29,7 @@ _ROWS = (
 
 _LABELS = {name: label for label, name in _ROWS}
 
-_HELD_OUT: dict[Protocol, str] = {
+_HELD_OUT: dict[ProtocolName, str] = {
     "leave-latest-out": "Each of {users:,} users' latest likes ({held_out:,} in all) were held out; "
     "lists hold no earlier like.",
     "strong-generalization": "{users:,} users that no ranker was fitted on; a part of each one's likes "
@@ -42,7 +42,7 @@ def as_markdown(
     *,
     users: int,
     held_out: int,
-    protocol: Protocol = "leave-latest-out",
+    protocol: ProtocolName = "leave-latest-out",
     cutoffs: Sequence[int] = CUTOFFS,
     headlines: Sequence[str] = WITH_INTERVALS,
 ) -> str:

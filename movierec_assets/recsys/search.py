@@ -55,7 +55,7 @@ class Space:
                 raise RecsysError(f"The search space of {name} is {low} to {high}; give 0 < lowest <= highest.")
         unknown = set(self.confidence) - set(get_args(ConfidenceKind))
         if unknown:
-            raise RecsysError(f"The search space names confidence {', '.join(map(str, unknown))}, which is none.")
+            raise RecsysError(f"The search space names confidence {', '.join(map(str, unknown))}; it is unknown.")
         whole = (*self.factors, *self.iterations)
         if any(value != int(value) or value < 1 for value in whole):
             raise RecsysError(f"Factors and iterations are whole numbers from 1, not {', '.join(map(str, whole))}.")
@@ -222,7 +222,6 @@ def search(
     ----------
     objective : SearchObjective
     fit : Fit
-        The engine.
     space, budget, built_in : optional
         The built-in recipe is the first trial.
     seed : int
@@ -232,10 +231,6 @@ def search(
         towards the number of trials.
     progress : callable, optional
         Called with each trial when it ends, and the best value so far.
-
-    Returns
-    -------
-    SearchResult
 
     Raises
     ------

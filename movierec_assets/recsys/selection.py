@@ -75,7 +75,7 @@ def highest(scores: FloatArray, k: int, floor: FloatArray | None = None) -> tupl
 
 
 def _highest_of_groups(scores: FloatArray, k: int) -> FloatArray:
-    """Highest value of each of many groups of columns, for wide rows; its k-th highest is hardly below that of all."""
+    """Highest value of each of many groups of columns; the k-th highest of them is hardly below the row's k-th."""
     groups = max(_GROUPS, 16 * k)
     each = scores.shape[1] // groups
     if each < 2:

@@ -22,14 +22,14 @@ MIN_TRAIN_TO_EVALUATE = 4
 MIN_POSITIVES_TO_HOLD_OUT = 5
 """A user with fewer positives is never held out as a whole: a fifth of them would be less than one."""
 
-Protocol = Literal["leave-latest-out", "strong-generalization"]
+ProtocolName = Literal["leave-latest-out", "strong-generalization"]
 Part = Literal["validation", "test"]
 _TRAIN, _VALIDATION, _TEST = range(3)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a ranker gets, and which likes its lists should hold; all over the same movies.
+    """The input of a ranker, and the likes that its lists should hold; all over the same movies.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Split:
         return self.history.union(self.test)
 
     def before(self, part: Part) -> Interactions:
-        """Everything earlier than `part`: a model that is scored on it may be fitted to this."""
+        """Everything earlier than `part`: the data for a fit that is scored on it."""
         return self.train if part == "validation" else self.history
 
     def evaluated_users(self, part: Part) -> IntArray:
@@ -117,10 +117,7 @@ class StrongSplit:
     test_target: Interactions
 
     def before(self, part: Part) -> Interactions:
-        """The positives that a model may be fitted to that is scored on `part`: none of its users.
-
-        For test, those include all positives of the validation users.
-        """
+        """The data for a fit that is scored on `part`; for test, all positives of the validation users belong to it."""
         if part == "validation":
             return self.train
         return self.train.union(self.validation_fold_in, self.validation_target)
@@ -238,7 +235,7 @@ def _is_target(interactions: Interactions, random_order: FloatArray, fold_in_sha
 
 
 def _together(positives: RatingColumns) -> tuple[Interactions, IdMaps]:
-    """Put all into one matrix first: else a repeated pair would be in two parts unnoticed."""
+    """Put all into one matrix first: otherwise a repeated pair would be in two parts unnoticed."""
     if len(positives) == 0:
         raise RecsysError("There is no positive rating to split; load ratings or lower MOVIEREC_POSITIVE_THRESHOLD.")
     ids = IdMaps.of(positives.user_id, positives.movie_id)

@@ -1,4 +1,4 @@
-"""How many threads compute: our own, or `implicit`'s, but never those of BLAS in addition.
+"""The number of threads that compute: our own or `implicit`'s, and no BLAS threads beside them.
 
 Belongs here: the number of threads, and limiting BLAS to one. Does not: the work of the threads.
 """

@@ -4,7 +4,7 @@ Belongs here: whether a training continues an earlier one, and how many iteratio
 training leaves (`training_state`), the likes that its fits know (`leakage`), and fitting itself (`engine`).
 
 A warm training makes three fits. The validation fit, on the training part alone, is scored after each iteration and
-tells how many iterations are enough. The scored fit, on everything before the test part, continues the last scored fit.
+shows how many iterations are enough. The scored fit, on everything before the test part, continues the last scored fit.
 The served fit, on everything, continues the champion. So a scored fit never starts from factors that were fitted to
 today's held-out likes, unless a user rated an old favourite again. Such users are left out of the scores; when there
 are many of them, training starts cold.
@@ -33,7 +33,7 @@ MAX_SCORED_USERS = 10_000
 MIN_GAIN = 0.001
 """Share by which validation NDCG must rise for another iteration to be worth it."""
 MAX_WARM_IN_A_ROW = 30
-"""Warm trainings after which a cold one follows, so that figures are not compared with those of long ago."""
+"""Warm trainings after which a cold one follows, so that the cold figures to compare with are recent."""
 MAX_NDCG_LOSS = 0.02
 """Share of the cold validation fit's NDCG by which a warm one may fall behind before training starts cold."""
 MAX_LEFT_OUT = 0.1
@@ -43,7 +43,7 @@ _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9))
 """Odd numbers that spread neighbouring ids over all numbers, from SplitMix64."""
 
 FitName = Literal["validation", "scored", "served"]
-Report = Callable[[FitName, Iteration, float | None], None]
+OnFitIteration = Callable[[FitName, Iteration, float | None], None]
 """Takes a fit, its iteration, and the validation NDCG where it is measured."""
 
 
@@ -118,12 +118,12 @@ def train(
     recipe: Recipe,
     predecessor: Predecessor | None,
     fit: Fit,
-    report: Report | None = None,
+    report: OnFitIteration | None = None,
     *,
     loss_every: int = 0,
     min_users: int = 1,
 ) -> Fits:
-    """Make the fit that is scored and the one that is served; continue the predecessor's where that is right.
+    """Make the scored and the served fit; both continue the predecessor's unless `why_cold` has a reason against it.
 
     Parameters
     ----------
@@ -133,17 +133,12 @@ def train(
     recipe : Recipe
     predecessor : Predecessor or None
     fit : Fit
-        The engine.
     report : callable, optional
         Called after each iteration.
     loss_every : int
         As for `Fit`, of the scored fit.
     min_users : int
         Users who must be left to score.
-
-    Returns
-    -------
-    Fits
 
     Raises
     ------
@@ -182,7 +177,7 @@ def train(
     )
 
 
-def _reporter(name: FitName, report: Report | None) -> Callable[[Iteration], None] | None:
+def _reporter(name: FitName, report: OnFitIteration | None) -> Callable[[Iteration], None] | None:
     return None if report is None else lambda iteration: report(name, iteration, None)
 
 
@@ -230,7 +225,7 @@ def why_cold(
 ) -> str | None:
     """Why training starts cold; None when it can continue the predecessor.
 
-    At least `min_users` users must be left to score, and at most the share `MAX_LEFT_OUT` of them be left out.
+    At least `min_users` users must be left to score, and at most the share `MAX_LEFT_OUT` may be left out.
     """
     if predecessor is None:
         return "there is no champion to continue, or its data has not changed"
@@ -255,7 +250,7 @@ def _why_too_few_to_score(predecessor: Predecessor, split: Split, ids: IdMaps, m
 
 
 def fit_for_validation(
-    split: Split, ids: IdMaps, recipe: Recipe, predecessor: Predecessor, fit: Fit, report: Report | None = None
+    split: Split, ids: IdMaps, recipe: Recipe, predecessor: Predecessor, fit: Fit, report: OnFitIteration | None = None
 ) -> ValidationFit:
     """Fit the training part, and continue the predecessor's validation fit where it knows few of the held-out likes.
 
@@ -288,7 +283,7 @@ def fit_and_score(
     recipe: Recipe,
     start: FloatArray | None,
     fit: Fit,
-    report: Report | None = None,
+    report: OnFitIteration | None = None,
     *,
     max_users: int = MAX_SCORED_USERS,
 ) -> tuple[Factors, LearningCurve]:

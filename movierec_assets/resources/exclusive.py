@@ -1,8 +1,8 @@
 """One run at a time, and the end of runs whose process was killed.
 
-Belongs here: the locks that runs hold in the ratings database while they execute. Runs share tables and artefacts, so
-two at once would mix their data. A run whose process was killed stays "started" in Dagster for ever. Locks of Postgres
-sessions solve both, because they end with the process.
+Belongs here: the locks that runs hold in the ratings database while they execute. Does not: other locks
+(`tables.advisory_locks`). Runs share tables and artifacts, so two at once would mix their data. A run whose process was
+killed stays "started" in Dagster for ever. Locks of Postgres sessions solve both, because they end with the process.
 """
 
 from __future__ import annotations

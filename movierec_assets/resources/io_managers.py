@@ -1,8 +1,8 @@
-"""Stored artefacts between assets: matrices and models as npz, tables as Parquet.
+"""Stored artifacts between assets: matrices and models as npz, tables as Parquet.
 
 Belongs here: the formats, and the check that an asset reads the content that was recorded when it was materialized. A
-new kind of artefact needs no new manager: a class with `to_arrays` and `from_arrays` is an npz, a pandas DataFrame is a
-Parquet file. Does not: the record itself (see `provenance`).
+new kind of artifact needs no new manager: a class with `to_arrays` and `from_arrays` is an npz, a pandas DataFrame is a
+Parquet file. Does not: the record itself (`provenance`).
 
 Dagster concept: IO managers, https://docs.dagster.io/guides/build/io-managers
 """
@@ -42,15 +42,15 @@ class StoredAsArrays(Protocol):
 
 
 class ArtifactMissingError(ExplainedError, FileNotFoundError):
-    """An upstream artefact was never stored, or was removed; the message says what to materialize."""
+    """An upstream artifact was never stored, or was removed; the message says what to materialize."""
 
 
 class ArtifactDamagedError(ExplainedError):
-    """A stored artefact cannot be read; the message says what to materialize."""
+    """A stored artifact cannot be read; the message says what to materialize."""
 
 
 class _VerifyingIOManager(UPathIOManager):
-    """Records the fingerprint of the artefacts that it writes, and refuses to load others.
+    """Records the fingerprint of the artifacts that it writes, and refuses to load others.
 
     Writes beside the target and moves the file there, so that neither a reader nor a crash finds half a file.
     """

@@ -1,7 +1,7 @@
 """A connection pool for Dagster's storage, for processes that use the storage hundreds of times.
 
-Belongs here: switching it on. Without a pool `dagster-postgres` opens a connection for each event of a run, which took
-half the time of a small run.
+Belongs here: switching it on. Does not: connections to the ratings (`tables.database`). Without a pool,
+`dagster-postgres` opens a connection for each event of a run, which took half the time of a small run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Peak memory of this process.
 
-Belongs here: asking the system. Steps of a run share one process, so the peak is reset where a step begins. Only Linux
-can reset it; elsewhere it counts from the start of the process.
+Belongs here: asking the system. Does not: showing the peak (`defs.presentation`). Steps of a run share one process, so
+the peak is reset where a step begins. Only Linux can reset it; elsewhere it counts from the start of the process.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The record of each artefact on its materialization, and the refusal of artefacts that differ from it.
+"""The record of each artifact on its materialization, and the refusal of artifacts that differ from it.
 
 Belongs here: fingerprints, the metadata under which they are recorded, and the comparison of stored with expected
-values. The IO managers call it for every artefact that they write or read. Does not: the content of the tables (see
-`defs.sources`).
+values. The IO managers call it for every artifact that they write or read. Does not: the content of the tables
+(`defs.sources`).
 
 Dagster concept: asset metadata, https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
@@ -34,7 +34,7 @@ _SHOWN = 16
 
 
 class ProvenanceError(ExplainedError):
-    """Artefacts do not belong together; the message lists every mismatch and what to materialize."""
+    """Artifacts do not belong together; the message lists every mismatch and what to materialize."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ def refuse(subject: str, found: Iterable[Mismatch], remedy: str) -> None:
         raise ProvenanceError("\n".join([f"{subject}:", *lines, remedy]))
 
 
-def fingerprint(artefact: Any) -> str:
+def fingerprint(artifact: Any) -> str:
     """SHA-256 of the content of a matrix, of a table, or of an object that is stored as arrays."""
-    if isinstance(artefact, Interactions):
-        return artefact.fingerprint()
-    if not isinstance(artefact, pd.DataFrame):
-        return _digest(artefact.to_arrays().values())
-    columns = [artefact[name].to_numpy() for name in artefact.columns]
+    if isinstance(artifact, Interactions):
+        return artifact.fingerprint()
+    if not isinstance(artifact, pd.DataFrame):
+        return _digest(artifact.to_arrays().values())
+    columns = [artifact[name].to_numpy() for name in artifact.columns]
     return _digest(column.astype("U") if column.dtype == object else column for column in columns)
 
 
@@ -151,7 +151,7 @@ def require_one_split(instance: DagsterInstance, consumer: str, assets: Iterable
     if splits:
         found = mismatches(splits, dict.fromkeys(splits, mode(splits.values())))
         refuse(
-            f"{consumer} was handed artefacts that do not belong together",
+            f"{consumer} was handed artifacts that do not belong together",
             [Mismatch(f"split of {each.name}", each.stored, each.expected) for each in found],
             f"Materialize {', '.join(each.name for each in found)} again and what follows it (job `train`).",
         )

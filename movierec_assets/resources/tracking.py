@@ -4,7 +4,7 @@ Belongs here: starting and ending runs of `mlflow_tracking` (dagster-mlflow) in 
 starts a run when it is initialized, finds the run again by the Dagster run id, and never ends it. Dagster initializes
 resources for a whole job when steps share a process, so jobs that fail before training would leave runs behind.
 Therefore it is initialized here, around the training, by exactly one asset. MLflow takes over a second to import, so it
-is imported in functions.
+is imported in functions. Does not: the content of a run (`defs.versions`).
 
 Dagster concept: https://docs.dagster.io/api/libraries/dagster-mlflow
 """

@@ -1,7 +1,7 @@
 """Lists for all users, in blocks: only one block of users is in memory.
 
 Belongs here: the way from ratings in the database to lists, and the counts over them. Does not: the tables that the
-lists are written to (see `defs.recommendations`).
+lists are written to (`defs.recommendations`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The registered model as MLflow loads it: this file is the model's code.
 
-Belongs here: turning a table of questions into a table of answers. Every version carries a copy of this file, and
-MLflow runs the copy when it loads the version. So the file has no relative imports, `movierec_assets` must be
-installed, and the names that it imports must stay importable.
+Belongs here: turning a table of questions into a table of answers. Does not: ranking (`recsys`). Every
+version carries a copy of this file, and MLflow runs the copy when it loads the version. So the file has no relative
+imports, `movierec_assets` must be installed, and the names that it imports must stay importable.
 
 Reference: "Models from Code" in the MLflow documentation.
 """

@@ -1,6 +1,6 @@
 """Recommendations from the champion, for one person at a time.
 
-Belongs here: joining the model, the live history and the titles. Does not: how an answer is shown (see `cli`).
+Belongs here: joining the model, the live history and the titles. Does not: how an answer is shown (`cli`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Advisory locks of Postgres: who may load, migrate, promote or run, among all processes that use the database.
 
-Belongs here: taking one. Does not: what is done under it, and locks of tables (`strong_locks`).
+Belongs here: taking one. Does not: the work under it, and locks of tables (`strong_locks`).
 
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 """

@@ -1,4 +1,4 @@
-"""Ratings posted in the app, beside those of the loaded file.
+"""Ratings posted in the app, beside the loaded file.
 
 Belongs here: updating them after other files are loaded. Does not: which ratings count (the view `valid_app_ratings`)
 and who may post (a trigger), both in `sql/migrations`.

@@ -1,7 +1,7 @@
 """Current ratings, read user by user.
 
-Belongs here: the queries for training and for folding users in, and the arrays that they give. Does not: what is
-computed from these arrays (`recsys`).
+Belongs here: the queries for training and for folding users in, and the arrays that they give. Does not:
+computing with these arrays (`recsys`).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class DatasetRef:
 
 
 UNKNOWN_DATASET = DatasetRef(0, "an unknown dataset")
-"""Dataset of a model of which it was not recorded."""
+"""For a model whose dataset was not recorded."""
 
 
 def loaded_dataset(database: Database) -> DatasetRef | None:

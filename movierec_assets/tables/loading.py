@@ -86,14 +86,14 @@ def _ratings_version(digest: str, movies: Load | None) -> str:
 
 
 def _holds(ratings: Load | None, files: MovieLensFiles, movies: Load) -> bool:
-    """Whether a load is that of these ratings, validated against these movies."""
+    """Whether a load is of these ratings, validated against these movies."""
     if ratings is None or not _is_size_of(ratings, size_of(files.ratings)) or not _same_movies(ratings, movies):
         return False
     return ratings.version == _ratings_version(content_hash(files.ratings), movies)
 
 
 def _is_size_of(ratings: Load, size: int) -> bool:
-    """Whether a file of this size may be the loaded one; where not, it need not be read to know."""
+    """Whether a file of this size may be the loaded one; a file of another size need not be read."""
     state = FileState.of(ratings)
     return state is None or state.bytes == size
 
@@ -174,7 +174,7 @@ def load_ratings(
     since it was loaded, the new rows are merged, with the same outcome. Ratings of the app whose movies are not in the
     catalogue are rejected as well.
 
-    A file that was never loaded is read twice, the check in `load_movies` included: its digest is taken while it loads.
+    A new file is read twice, the check in `load_movies` included: its digest is taken while it loads.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def load_ratings(
 
 
 def _may_be_known(last: Load, files: MovieLensFiles, movies: Load | None) -> bool:
-    """Whether a file may be the loaded one, or that one with appended rows; only then its digest is needed first."""
+    """Whether a file may be the loaded one, perhaps with appended rows; only then its digest is needed first."""
     size = size_of(files.ratings)
     return _same_movies(last, movies) and (_is_size_of(last, size) or may_append(files, last, size))
 

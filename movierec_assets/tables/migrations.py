@@ -58,7 +58,7 @@ def read_version(cursor: Cursor) -> str | None:
 
 
 def require_current(database: Database) -> None:
-    """Refuse a database whose version is not that of this program.
+    """Refuse a database of another version than this program needs.
 
     Raises
     ------

@@ -69,7 +69,7 @@ class _Merge:
 
 
 def may_append(files: MovieLensFiles, last: Load, size: int) -> bool:
-    """Whether the rows behind the loaded ones in a file of `size` bytes can be merged, if the others are unchanged."""
+    """Whether the rows that a file of `size` bytes has beyond the loaded ones can be merged, if these are unchanged."""
     state = FileState.of(last)
     if state is None or name_of(last) != files.rating_file.name:
         return False
@@ -85,8 +85,8 @@ def may_append(files: MovieLensFiles, last: Load, size: int) -> bool:
 def append(load: RatingLoad, last: Load, digest: ContentDigest) -> tuple[dict[str, Any], int] | None:
     """Merge the rows that were appended to the file since the load `last`.
 
-    Returns the details of the load, which are those of a full one, and the number of new rows that loaded; None when
-    the table has been loaded anew meanwhile.
+    Returns the same details as a full load, and the number of new rows that loaded; None when the table was loaded anew
+    meanwhile.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def _add_totals(cursor: Cursor, totals: Totals) -> None:
 
 
 def _reject_superseded(cursor: Cursor, file: str, superseded: Superseded, texts: pl.Series) -> None:
-    """Reject rows that were in the table until now; earlier rejects that named such a row name the new winner."""
+    """Reject superseded rows of the table; earlier rejects that name one of them name its successor instead."""
     if not len(superseded):
         return
     order = np.argsort(superseded.line)

@@ -77,7 +77,7 @@ class FileState:
 
     @classmethod
     def after(cls, scan: RatingScan, digest: ContentDigest, rejects: Rejects, earlier: int | None = None) -> FileState:
-        """The state at the end of a scan; `earlier` is what `acceptable_from` was before the scan."""
+        """The state at the end of a scan; `earlier` is `acceptable_from` before the scan."""
         times = [at for at in (earlier, scan.acceptable_from(rejects)) if at is not None]
         return cls(scan.size, digest.digest().hex(), scan.lines, asdict(scan.end), min(times, default=None))
 
@@ -89,7 +89,7 @@ class FileState:
 
 @dataclass(frozen=True)
 class RatingLoad:
-    """One load of a file of ratings: from where, into what, and by which limits.
+    """One load of a file of ratings: its source, its target and its limits.
 
     Attributes
     ----------
@@ -225,7 +225,7 @@ def load_all(load: RatingLoad, expected: bytes | None) -> dict[str, Any]:
 
 
 class _PassedOn:
-    """Collects what is needed of all ratings while they are passed from the file to the table, block by block."""
+    """Collects keys, times and lines of all ratings while they pass from the file to the table, block by block."""
 
     def __init__(self) -> None:
         self.totals, self.pairs = Totals(), PairSketch()
@@ -272,7 +272,7 @@ def _remove_lines(cursor: Cursor, relation: sql.Identifier, lines: npt.NDArray[n
 
 
 def replace_rejects(cursor: Cursor, before: str, rejects: Rejects) -> None:
-    """Store the rejects of a file instead of those of the file `before`."""
+    """Replace the rejects of the file `before` by the rejects of a new one."""
     cursor.execute(f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file IN (%s, %s)", [before, rejects.file])
     add_rejects(cursor, rejects)
 

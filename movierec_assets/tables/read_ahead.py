@@ -1,6 +1,6 @@
 """Making the next item in a thread while the last one is used.
 
-Belongs here: the thread. Does not: what the items are.
+Belongs here: the thread. Does not: the items.
 """
 
 from __future__ import annotations

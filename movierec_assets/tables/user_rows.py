@@ -1,7 +1,8 @@
 """Rows of Postgres' binary COPY format that each hold a whole user, decoded into blocks of arrays as they arrive.
 
 Belongs here: the format. A row has the user's id, then a byte string for each column: its values in network byte order,
-one after the other. So a user with a hundred ratings costs both sides one row instead of a hundred.
+one after the other. So a user with a hundred ratings costs both sides one row instead of a hundred. Does not: the
+queries (`histories`).
 
 References
 ----------

@@ -117,7 +117,7 @@ def test_one_such_row_is_rejected_and_a_file_of_them_is_refused(tmp_path: Path, 
     assert judged(tmp_path, [*GOOD, *rows(60)], Limits(rejected_share=0.34))[0] is None
 
 
-def test_superseded_rows_are_no_misfits(tmp_path: Path) -> None:
+def test_superseded_rows_are_not_invalid(tmp_path: Path) -> None:
     misfit, ratings = judged(tmp_path, GOOD * 3)
     assert (misfit, len(ratings.rejects)) == (None, 2 * len(GOOD))
 

@@ -36,9 +36,9 @@ def fresh(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         (("champion_refit",), "Materialize als_model first"),
         (("model_evaluation",), "Materialize als_model first"),
         (("champion_model",), "Materialize als_model first"),
-        (("user_recommendations",), "Materialize champion_model and what is in front of it first"),
-        (("similar_movies",), "Materialize champion_model and what is in front of it first"),
-        (("popular_movies",), "Materialize champion_model and what is in front of it first"),
+        (("user_recommendations",), "Materialize champion_model and the assets before it first"),
+        (("similar_movies",), "Materialize champion_model and the assets before it first"),
+        (("popular_movies",), "Materialize champion_model and the assets before it first"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

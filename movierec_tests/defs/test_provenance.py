@@ -1,4 +1,4 @@
-"""Artefacts that do not belong together are refused to every asset that reads them, whatever the asset does."""
+"""Artifacts that do not belong together are refused to every asset that reads them, whatever the asset does."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _read(instance: DagsterInstance, base: Path, *names: str) -> dict[str, Any]:
 
 
 def _put(base: Path, name: str, content: Any) -> None:
-    """Change a stored artefact behind Dagster's back."""
+    """Change a stored artifact behind Dagster's back."""
     if isinstance(content, pd.DataFrame):
         content.to_parquet(base / f"{name}.parquet", index=False)
     else:
@@ -116,7 +116,7 @@ def test_a_part_of_an_earlier_split_is_refused_though_it_is_as_recorded(
         with pytest.raises(ProvenanceError) as raised:
             _read(instance, tmp_path, *names)
         assert str(raised.value).splitlines() == [
-            "reader was handed artefacts that do not belong together:",
+            "reader was handed artifacts that do not belong together:",
             f"  split of validation_matrix: stored {'e' * 16} / expected {THE_SPLIT[:16]}",
             "Materialize validation_matrix again and what follows it (job `train`).",
         ]

@@ -275,5 +275,5 @@ def test_a_publication_that_fails_is_not_requested_again_at_once(platform: Platf
     request = _request(platform)
     shutil.rmtree(platform.settings.state / "versions")
     assert not _serve_as(request).success
-    assert "did not work out; tried again after" in str(_look(platform))
+    assert "did not succeed; it is tried again after" in str(_look(platform))
     assert set(promotions_of(platform).served().values()) == {None}

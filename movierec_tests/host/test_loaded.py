@@ -39,6 +39,6 @@ def test_a_dataset_that_is_not_loaded_is_refused_with_both_names(
     monkeypatch.setenv("MOVIEREC_DATASET", str(ours))
     require_loaded(database, get_settings(), "train", str(ours))
     monkeypatch.setenv("MOVIEREC_DATASET", str(theirs))
-    with pytest.raises(CommandError, match=r"which is ours \(dataset 1\) and not theirs") as error:
+    with pytest.raises(CommandError, match=r"They are ours \(dataset 1\), and not theirs") as error:
         require_loaded(database, get_settings(), "train", str(theirs))
     assert f"movierec run --job refresh --dataset {theirs}" in str(error.value)

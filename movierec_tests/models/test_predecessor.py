@@ -49,7 +49,7 @@ def test_the_latest_version_like_the_champion_counts_if_it_was_kept(platform: Pl
     second = _version(platform, dataset, KEPT)
     _version(platform, dataset, KEPT, seed=2)
     _version(platform, dataset, KEPT, threshold=3.0)
-    assert kept() == second, "another recipe and another kind of likes do not count"
+    assert kept() == second, "another recipe and another definition of a like do not count"
     found = training_to_continue(registry, promotions, champion)
     assert found is not None
     assert found.kept is not None

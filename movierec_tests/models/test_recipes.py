@@ -1,4 +1,4 @@
-"""Winners of searches stay with the dataset and the kind of likes that they were found on."""
+"""Winners of searches stay with the dataset and the definition of a like that they were found on."""
 
 from __future__ import annotations
 

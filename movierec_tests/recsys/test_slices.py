@@ -204,7 +204,7 @@ def test_the_report_shows_intervals_of_every_ranker_and_every_slice() -> None:
     assert header[1:] == ["als", "popularity"]
     assert rows == [[label, *(shown(each, None, name) for each in rankers)] for label, name in labels.items()]
     for label, name in labels.items():
-        for by, numbers in (("likes in the history", range(3)), ("popularity of what was held out", range(3, 6))):
+        for by, numbers in (("likes in the history", range(3)), ("popularity of the held-out movies", range(3, 6))):
             assert tables[f"{label} by {by}"][1:] == [
                 [
                     f"{rankers[0].slices[number].name} ({rankers[0].slices[number].users} users)",

@@ -1,4 +1,4 @@
-"""Artefacts through the IO managers, in real materializations on a real directory."""
+"""Artifacts through the IO managers, in real materializations on a real directory."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_new_object_replaces_the_old_file(instance: DagsterInstance, tmp_path:
 
 
 @pytest.mark.parametrize(("key", "kind"), [("npz", Interactions), ("parquet", pd.DataFrame)])
-def test_a_missing_artefact_is_named_with_what_to_materialize(
+def test_a_missing_artifact_is_named_with_what_to_materialize(
     instance: DagsterInstance, tmp_path: Path, key: str, kind: type
 ) -> None:
     def reading(train_matrix: Any) -> None: ...
@@ -203,7 +203,7 @@ def test_sizes_and_row_counts_are_metadata(instance: DagsterInstance, tmp_path: 
     )
 
 
-def test_artefacts_go_where_the_settings_say(
+def test_artifacts_go_where_the_settings_say(
     instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOVIEREC_STORAGE_URL", f"file://{tmp_path / 'elsewhere'}")

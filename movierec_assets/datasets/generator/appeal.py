@@ -1,4 +1,4 @@
-"""The odds of films: with which odds films are drawn so that each gets its number of ratings.
+"""The odds with which films are drawn, so that each gets its number of ratings.
 
 Belongs here: the order of films by popularity, and finding the odds. Does not: drawing films (`watching`).
 
@@ -113,16 +113,12 @@ def fit_appeal(
         Logarithm of how well each film fits each topic.
     year : int array, shape (n_films,)
     wanted : float array, shape (n_films,)
-        Wanted number of ratings of each film; the sum is that of all users.
+        Wanted number of ratings of each film; they add up to the ratings of all users.
     ratings, arrivals : int array, shape (n_users,)
         Number of ratings and first year of each user.
     tastes : Tastes
     portable : bool
         Give the same odds on every processor, in double precision.
-
-    Returns
-    -------
-    Appeal
     """
     sample, mean_ratings, per_user = _spread_sample(ratings, _SAMPLE)
     mixture = tastes.mixture(sample)

@@ -78,7 +78,7 @@ class Films:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class GivenFilms:
     """Films that exist outside the simulation.
 
     Attributes

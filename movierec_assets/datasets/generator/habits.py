@@ -1,7 +1,7 @@
 """How users choose films, rate them and return.
 
-Belongs here: the numbers in which one simulation differs from another of the same size. Does not: what they lead to,
-which is in `tastes`, `sittings` and `watching`.
+Belongs here: the numbers in which one simulation differs from another of the same size. Does not: their use
+(`tastes`, `sittings`, `watching`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Habits:
-    """Habits of all users; the defaults are those of `LIKE_ML_20M`.
+    """Habits of all users; the defaults are `LIKE_ML_20M`.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from movierec_assets.datasets.generator.appeal import draw_fame, fit_appeal, rank_films, round_away_processor
-from movierec_assets.datasets.generator.films import Catalogue, Films, invent_films
+from movierec_assets.datasets.generator.films import Films, GivenFilms, invent_films
 from movierec_assets.datasets.generator.habits import LIKE_ML_20M, Habits
 from movierec_assets.datasets.generator.marginals import ratings_per_film, ratings_per_user
 from movierec_assets.datasets.generator.sittings import (
@@ -69,7 +69,7 @@ def simulate(
     seed: int,
     progress: Progress | None = None,
     *,
-    catalogue: Catalogue | None = None,
+    given: GivenFilms | None = None,
     habits: Habits = LIKE_ML_20M,
     portable: bool = False,
 ) -> Simulated:
@@ -82,7 +82,7 @@ def simulate(
         The same seed gives the same dataset.
     progress : callable, optional
         Called with the number of ratings made so far and the number of all.
-    catalogue : Catalogue, optional
+    given : GivenFilms, optional
         The `size.movies` films and their fame. By default both are made up.
     habits : Habits
     portable : bool
@@ -94,16 +94,16 @@ def simulate(
         With exactly the numbers of `size`.
     """
     with threadpool_limits(1, "blas"):  # blocks run in parallel; sums in another order would give other bytes
-        return _simulate(size, seed, progress or (lambda _done, _total: None), catalogue, habits, portable)
+        return _simulate(size, seed, progress or (lambda _done, _total: None), given, habits, portable)
 
 
 def _simulate(
-    size: Size, seed: int, report: Progress, catalogue: Catalogue | None, habits: Habits, portable: bool
+    size: Size, seed: int, report: Progress, given: GivenFilms | None, habits: Habits, portable: bool
 ) -> Simulated:
     report(0, size.ratings)
     for_films, for_users = np.random.SeedSequence(seed).spawn(2)
-    films = catalogue.films if catalogue else invent_films(size.movies, np.random.Generator(np.random.PCG64(for_films)))
-    fame = catalogue.fame if catalogue else None
+    films = given.films if given else invent_films(size.movies, np.random.Generator(np.random.PCG64(for_films)))
+    fame = given.fame if given else None
     rated, world = _make_world(size, films, fame, habits, np.random.Generator(np.random.PCG64(for_users)), portable)
     blocks = list(_blocks(world.ratings))
     for_blocks = for_users.spawn(len(blocks))

@@ -1,6 +1,6 @@
 """When users rate: the sittings of each user, and the seconds within a sitting.
 
-Belongs here: time. Does not: films; `watching` compares their years with those of sittings.
+Belongs here: time. Does not: films, whose years `watching` compares with sittings.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Sittings:
     first : int array, shape (n_users + 1,)
         Index of each user's first sitting; the last entry is the number of sittings.
     start : int array, shape (n_sittings,)
-        Unix seconds; those of a user are more than a day apart.
+        Unix seconds; sittings of a user are more than a day apart.
     """
 
     first: IntArray

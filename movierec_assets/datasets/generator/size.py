@@ -93,7 +93,7 @@ class Size:
 
     @property
     def rated(self) -> int:
-        """Films with at least one rating; the share is that of ml-20m where users and ratings allow it."""
+        """Films with at least one rating; the share is as in ml-20m where users and ratings allow it."""
         usual = round(self.movies * _RATED / _LISTED)
         return min(max(usual, math.ceil(self.ratings / self.users)), self.movies, self.ratings)
 

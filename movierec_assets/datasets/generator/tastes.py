@@ -71,7 +71,7 @@ def draw_topics(films: Films, habits: Habits, rng: np.random.Generator) -> Float
     hidden = rng.standard_normal((len(films), _HIDDEN))
     fit = np.zeros((habits.topics, len(films)))
     for topic in range(1, habits.topics):
-        # Genres and years are those of a film, so that every topic has films.
+        # Genres and years are a film's, so that every topic has films.
         example = int(rng.integers(0, len(films)))
         width = 4.0 + 10.0 * rng.random()
         era = np.exp(-0.5 * ((films.year - films.year[example]) / width) ** 2)

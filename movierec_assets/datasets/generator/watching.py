@@ -49,7 +49,7 @@ class World:
     tastes : Tastes
     appeal : Appeal
     cumulative : float array, shape (topics * n_films,)
-        Running sums of the odds; those of topic t run from t to t + 1.
+        Running sums of the odds, topic t from t to t + 1.
     fit : float32 array, shape (topics, n_films)
         How well films fit topics.
     year : int16 array, shape (n_films,)

@@ -15,7 +15,7 @@ from movierec_assets.datasets.sources.compressed import SUFFIXES
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """One of the files of a format.
 
     Attributes
@@ -44,8 +44,8 @@ class Format:
     ----------
     name : str
         In messages.
-    ratings, movies : Kind
-    links : Kind or None
+    ratings, movies : FileKind
+    links : FileKind or None
     flag_names : str or None
         File with the names of the genres, where movies have a flag for each.
     mixes : bool
@@ -53,9 +53,9 @@ class Format:
     """
 
     name: str
-    ratings: Kind
-    movies: Kind
-    links: Kind | None = None
+    ratings: FileKind
+    movies: FileKind
+    links: FileKind | None = None
     flag_names: str | None = None
     mixes: bool = False
 

@@ -18,7 +18,7 @@ from movierec_assets.datasets.file_format import DataFile
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.sources.archive import ZipFolder, broken
 from movierec_assets.datasets.sources.compressed import SUFFIXES, decompress, head_of
-from movierec_assets.datasets.sources.contract import Format, Kind
+from movierec_assets.datasets.sources.contract import FileKind, Format
 from movierec_assets.datasets.sources.kaggle import KAGGLE
 from movierec_assets.datasets.sources.movielens_100k import MOVIELENS_100K, named
 from movierec_assets.datasets.sources.movielens_csv import MOVIELENS_CSV
@@ -116,7 +116,7 @@ class Found:
     ----------
     folder : Folder
     format : Format
-    ratings, movies : tuple of Kind and str
+    ratings, movies : tuple of FileKind and str
         Kind and name of each file.
     links : tuple or None
     named : str or None
@@ -125,9 +125,9 @@ class Found:
 
     folder: Folder
     format: Format
-    ratings: tuple[Kind, str]
-    movies: tuple[Kind, str]
-    links: tuple[Kind, str] | None
+    ratings: tuple[FileKind, str]
+    movies: tuple[FileKind, str]
+    links: tuple[FileKind, str] | None
     named: str | None = None
 
     @property
@@ -163,7 +163,7 @@ class Found:
         names = [name for _, name in filter(None, (self.ratings, self.movies, self.links))]
         directory = self.folder.bring([*names, *beside], cache)
 
-        def opened(found: tuple[Kind, str]) -> DataFile:
+        def opened(found: tuple[FileKind, str]) -> DataFile:
             kind, name = found
             shown = self.folder.shown / name
             return DataFile(_readable(kind, directory / name, shown, cache), shown, kind.table)
@@ -242,7 +242,9 @@ def recognized(folder: Folder, ratings: str | None = None) -> Found | None:
     return None
 
 
-def _first(names: Collection[str], own: Format, part: Callable[[Format], Kind | None]) -> tuple[Kind, str] | None:
+def _first(
+    names: Collection[str], own: Format, part: Callable[[Format], FileKind | None]
+) -> tuple[FileKind, str] | None:
     """The first file of a part of a dataset: in its own format, or in one that it mixes with."""
     for each in (own, *(other for other in FORMATS if own.mixes and other.mixes and other is not own)):
         kind = part(each)
@@ -349,7 +351,7 @@ def _nothing_in(folder: Folder) -> DatasetError:
     )
 
 
-def _readable(kind: Kind, path: Path, shown: Path, cache: Path) -> Path:
+def _readable(kind: FileKind, path: Path, shown: Path, cache: Path) -> Path:
     """The text of a file: the file itself, or a copy that was unpacked."""
     if path.suffix in SUFFIXES:
         packed = path

@@ -1,9 +1,12 @@
-"""ml-100k: ratings between tabs, movies between bars with a flag for each genre, no header. Titles are Latin-1."""
+"""ml-100k: ratings between tabs, movies between bars with a flag for each genre, no header. Titles are Latin-1.
+
+Belongs here: its files and genres. Does not: finding them (`find`).
+"""
 
 from __future__ import annotations
 
 from movierec_assets.datasets.file_format import MOVIE_COLUMNS, RATING_COLUMNS, Table
-from movierec_assets.datasets.sources.contract import Format, Kind
+from movierec_assets.datasets.sources.contract import FileKind, Format
 
 GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
@@ -25,7 +28,7 @@ _MOVIES = Table(
 )
 
 MOVIELENS_100K = Format(
-    "MovieLens 100K", ratings=Kind("u.data", _RATINGS), movies=Kind("u.item", _MOVIES), flag_names="u.genre"
+    "MovieLens 100K", ratings=FileKind("u.data", _RATINGS), movies=FileKind("u.item", _MOVIES), flag_names="u.genre"
 )
 
 

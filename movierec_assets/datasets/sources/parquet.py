@@ -1,6 +1,7 @@
 """Parquet files with the columns of MovieLens' CSV files, of any type that can hold the values.
 
-They are written as CSV once, so that a rejected row has a line number and a text; line 2 is the first row.
+Belongs here: the files, and writing them as CSV, so that a rejected row has a line number and a text; line 2 is the
+first row. Does not: keeping the CSV (`unpacked`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import polars as pl
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.file_format import LINKS, MOVIES, RATINGS, Table, plain_name
-from movierec_assets.datasets.sources.contract import Format, Kind
+from movierec_assets.datasets.sources.contract import FileKind, Format
 
 
 def write_csv(table: Table, source: Path, target: Path, shown: Path) -> None:
@@ -58,9 +59,9 @@ def _one_line(texts: pl.Expr) -> pl.Expr:
     return texts.str.replace_all(r"[\r\n]+", " ")
 
 
-def _kind(name: str, table: Table) -> Kind:
+def _kind(name: str, table: Table) -> FileKind:
     convert: Callable[[Path, Path, Path], None] = partial(write_csv, table)
-    return Kind(name, table, convert)
+    return FileKind(name, table, convert)
 
 
 PARQUET = Format(

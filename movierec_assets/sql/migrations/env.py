@@ -1,6 +1,7 @@
 """The script that Alembic runs to bring a database up to date, over the connection of `tables.migrations`.
 
-Belongs here: where Alembic stores the version (in the schema `movierec`), and that it commits each step by itself.
+Belongs here: the table of the version, in the schema `movierec`, and a commit after each step. Does not: the steps
+(`versions`).
 """
 
 from alembic import context
