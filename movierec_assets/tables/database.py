@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -104,11 +104,9 @@ def copy_in(cursor: Cursor, relation: sql.Identifier, columns: Columns, kinds: M
     return _copy(cursor, relation, kinds, BlockReader(encode_parts([columns], kinds)), "BINARY")
 
 
-def copy_out(
-    cursor: Cursor, query: str, kinds: Mapping[str, Kind], rows_read: Callable[[int], None] | None = None
-) -> dict[str, npt.NDArray[Any]]:
+def copy_out(cursor: Cursor, query: str, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[Any]]:
     """COPY the rows of a query out, binary, into arrays; see `Database.columns`."""
-    decoder = RowDecoder(kinds, rows_read)
+    decoder = RowDecoder(kinds)
     with io.BufferedWriter(decoder, _READ_BYTES) as stream:
         cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", stream)
         stream.flush()
@@ -216,11 +214,7 @@ class Database:
         return self.rows(query, parameters)[0][0]
 
     def columns(
-        self,
-        query: str,
-        kinds: Mapping[str, Kind],
-        parameters: Sequence[Any] = (),
-        rows_read: Callable[[int], None] | None = None,
+        self, query: str, kinds: Mapping[str, Kind], parameters: Sequence[Any] = ()
     ) -> dict[str, npt.NDArray[Any]]:
         """Columns of a large query without nulls, read by binary COPY.
 
@@ -231,15 +225,13 @@ class Database:
         kinds : mapping of column name to type
         parameters : sequence
             Bound into the query.
-        rows_read : callable, optional
-            Called with the number of rows so far, from time to time.
 
         Returns
         -------
         dict of arrays, as `binary_copy.RowDecoder` gives them
         """
         with self._ready_to_copy(query, parameters) as (cursor, bound):
-            return copy_out(cursor, bound, kinds, rows_read)
+            return copy_out(cursor, bound, kinds)
 
     def copy_to(
         self, file: io.RawIOBase | io.BytesIO, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
