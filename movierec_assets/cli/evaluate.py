@@ -73,8 +73,7 @@ def evaluate(
         positives = read_positives(located.files, settings.positive_threshold, reading, console_log(console))
 
     def print_trial(trial: Trial, best: float) -> None:
-        value = trial.state if trial.value is None else f"{trial.value:.4f}"
-        console.print(f"[dim]trial {trial.number}: {value} in {trial.seconds:.1f} s, best {best:.4f}[/]")
+        console.print(f"[dim]trial {trial}, best {best:.4f}[/]")
 
     result = experiment.run(
         positives,

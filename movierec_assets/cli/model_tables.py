@@ -16,7 +16,8 @@ from rich.table import Table
 
 from movierec_assets.host.model_versions import VersionDetails, VersionSummary
 from movierec_assets.models.decisions import Hold, Loss, Record
-from movierec_assets.models.version_page import HEADLINE, HEADLINE_CUTOFF, METRICS, RANKERS, figures, ranker_rows
+from movierec_assets.models.version_page import HEADLINE_CUTOFF, METRICS, RANKERS, figures, ranker_rows
+from movierec_assets.recsys.evaluation import HEADLINE
 
 _METRIC = re.compile(rf"(?:{'|'.join(METRICS)})_at_\d+")
 _SCORE = re.compile(r"_at_\d+(?:_low|_high)?$")
@@ -193,7 +194,7 @@ def _show_decisions(decisions: list[Record], console: Console) -> None:
             str(record.id),
             f"{record.decided_at:%Y-%m-%d %H:%M}",
             str(record.version),
-            record.outcome + ("" if record.state == "done" else f" ({record.state})"),
+            record.shown_outcome,
             str(record.previous or ""),
             escape(record.decided_by),
             escape(record.reason),

@@ -75,8 +75,7 @@ def hyperparameters(
     study = f"{SEARCH_VERSION}-{config.seed}-{hashlib.sha256(data).hexdigest()[:24]}"
 
     def progress(trial: Trial, best: float) -> None:
-        value = trial.state if trial.value is None else f"{trial.value:.4f}"
-        context.log.info(f"Trial {trial.number}: {value} in {trial.seconds:.1f} s, best {best:.4f}")
+        context.log.info(f"Trial {trial}, best {best:.4f}")
 
     found = searching.search(
         objective,

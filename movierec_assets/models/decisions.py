@@ -22,7 +22,7 @@ from movierec_assets.models.decision_history import (
     COLUMNS,
     EVENTS,
     LAST_EVENT,
-    MODEL_DELETED,
+    SINCE_DELETION,
     TABLE,
     History,
     Loss,
@@ -68,10 +68,7 @@ class Promotions:
         Those about a version begin after the latest deletion of the registered model: earlier ones are about another
         version of the same number.
         """
-        about = (
-            "WHERE (model_version = %(version)s OR previous_champion = %(version)s) AND decision_id > "
-            f"coalesce((SELECT max(decision_id) FROM {TABLE} WHERE numbers ? '{MODEL_DELETED}'), 0)"
-        )
+        about = f"WHERE (model_version = %(version)s OR previous_champion = %(version)s) AND {SINCE_DELETION}"
         where = "" if version is None else about
         rows = self._database.rows(
             f"SELECT {COLUMNS} FROM {TABLE} {where} ORDER BY decision_id DESC LIMIT %(limit)s",
@@ -160,8 +157,7 @@ class Promotions:
         """Versions that were scored and not promoted, each with the champion at that moment; without held versions."""
         rows = self._database.rows(
             f"""SELECT model_version, previous_champion FROM {TABLE}
-                WHERE outcome IN ('kept', 'rejected') AND NOT numbers ? '{HELD}' AND decision_id >
-                    coalesce((SELECT max(decision_id) FROM {TABLE} WHERE numbers ? '{MODEL_DELETED}'), 0)
+                WHERE outcome IN ('kept', 'rejected') AND NOT numbers ? '{HELD}' AND {SINCE_DELETION}
                 ORDER BY decision_id"""
         )
         return dict(rows)

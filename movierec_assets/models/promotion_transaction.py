@@ -21,6 +21,7 @@ from movierec_assets.models.decision_history import (
     EVENTS,
     LAST_EVENT,
     MODEL_DELETED,
+    NAMES,
     TABLE,
     History,
     Record,
@@ -253,16 +254,10 @@ class PromotionTransaction:
     ) -> Record:
         values = [number, previous, decision.outcome, decision.promoted, decision.reason]
         values += [json.dumps(dict(decision.numbers)), self._dagster_run_id, decided_by, state]
+        values.append(json.dumps(version_tags))
+        names, slots = NAMES[-len(values) :], ["%s"] * len(values)
         return self._records(
-            f"""
-            INSERT INTO {TABLE} (
-                model_version, previous_champion, outcome, promoted, reason, numbers, dagster_run_id, decided_by, state,
-                version_tags
-            )
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-            RETURNING {COLUMNS}
-            """,
-            [*values, json.dumps(version_tags)],
+            f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES ({', '.join(slots)}) RETURNING {COLUMNS}", values
         )[0]
 
     def _set_state(self, decision_id: int, state: str) -> None:

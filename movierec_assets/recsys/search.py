@@ -110,6 +110,10 @@ class Trial:
     value: float | None
     seconds: float
 
+    def __str__(self) -> str:
+        value = self.state if self.value is None else f"{self.value:.4f}"
+        return f"{self.number}: {value} in {self.seconds:.1f} s"
+
 
 @dataclass(frozen=True)
 class SearchResult:
