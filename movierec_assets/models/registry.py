@@ -215,5 +215,5 @@ class ModelRegistry(MlflowConnection):
 
 def _version(found: Any) -> Version:
     """MLflow's version; its number is text over REST and a number from a database."""
-    created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC) if found.creation_timestamp else None
+    created = registry_lookup.time_of(found.creation_timestamp)
     return Version(int(found.version), str(found.run_id), str(found.source), dict(found.tags), created)

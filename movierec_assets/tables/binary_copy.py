@@ -99,18 +99,6 @@ class RowDecoder(io.RawIOBase):
         return found
 
 
-def decode(data: bytes | memoryview, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[Any]]:
-    """Columns of a whole binary COPY stream, header and trailer included; see `RowDecoder`."""
-    decoder = RowDecoder(kinds)
-    decoder.write(data)
-    return decoder.columns()
-
-
-def encode(columns: Columns, kinds: Mapping[str, Kind], batch: int = _BATCH) -> Iterator[bytes]:
-    """Blocks of a binary COPY stream of columns, `batch` rows at a time; see `encode_parts`."""
-    return encode_parts([columns], kinds, batch)
-
-
 def encode_parts(parts: Iterable[Columns], kinds: Mapping[str, Kind], batch: int = _BATCH) -> Iterator[bytes]:
     """Blocks of a binary COPY stream, made from a table in parts, at most `batch` rows at a time.
 

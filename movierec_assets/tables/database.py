@@ -39,6 +39,7 @@ __all__ = [
     "copy_in",
     "copy_out",
     "copy_rows",
+    "first_value",
     "record_load",
 ]
 _READ_BYTES = 4 << 20
@@ -272,7 +273,7 @@ class Database:
         with self.transaction() as cursor:
             take_lock(cursor, table)
             cursor.execute("SELECT txid_current()")
-            fresh = f"{table}_{_first(cursor)}"
+            fresh = f"{table}_{first_value(cursor)}"
             child = sql.Identifier(SCHEMA, fresh)
             cursor.execute(
                 sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)").format(child, parent)
@@ -282,7 +283,7 @@ class Database:
                 "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'",
                 [f"{SCHEMA}.{table}"],
             )
-            cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(_first(cursor))))
+            cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(first_value(cursor))))
             insist(lambda: _swap(cursor, table, child), partial(_rows, cursor), table, log)
         # Joins are planned by statistics of the table itself. Afterwards, because readers wait from the swap to the end
         # of the transaction.
@@ -335,7 +336,8 @@ def _rows(cursor: Cursor, query: str, parameters: Sequence[Any] = ()) -> list[tu
     return cursor.fetchall()
 
 
-def _first(cursor: Cursor) -> Any:
+def first_value(cursor: Cursor) -> Any:
+    """The first column of the next row, which there is."""
     row = cursor.fetchone()
     assert row is not None
     return row[0]
