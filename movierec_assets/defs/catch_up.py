@@ -32,7 +32,7 @@ from dagster import (
 )
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.defs.attempts import Attempt, ended, named, tagged_attempts, unfinished_runs
 from movierec_assets.defs.automation import everything, publish, refresh
 from movierec_assets.defs.decision_metadata import CHAMPION_ASSET

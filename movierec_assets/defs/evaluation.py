@@ -33,7 +33,7 @@ from movierec_assets.models.version_page import PREFIXES
 from movierec_assets.progress import Log
 from movierec_assets.recsys import als, baselines, repeated_fits
 from movierec_assets.recsys.comparison import lead
-from movierec_assets.recsys.engine import Fit
+from movierec_assets.recsys.engine import Factors, Fit
 from movierec_assets.recsys.evaluation import HEADLINE, SHOWN, WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.few_users import nobody_to_score
 from movierec_assets.recsys.guardrails import full_lists, seen_items
@@ -42,6 +42,7 @@ from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
 from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.report import as_markdown
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Split, Task
@@ -342,7 +343,7 @@ def _baselines(task: Task, seed: int) -> dict[str, TopK]:
     return baselines.rank(names, task, max(CUTOFFS), seed=seed, ease_regularization=EASE_REGULARIZATION)
 
 
-def _ranked(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:
+def _ranked(context: AssetExecutionContext, task: Task, factors: Factors, recipe: Recipe) -> TopK:
     work = partial(rank, task, factors, recipe, max(CUTOFFS), batch_bytes=get_settings().batch_bytes)
     return report_progress(
         context.log,

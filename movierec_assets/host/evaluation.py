@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.movies import read_movies
+from movierec_assets.datasets.ratings import read_ratings
 from movierec_assets.progress import Log, Progress
 from movierec_assets.ratings import ELIGIBLE_ABOVE, RatingColumns
 from movierec_assets.recsys.errors import no_positives

@@ -15,8 +15,8 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.models.version import POSITIVES_FINGERPRINT, Version
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import same_recipe
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.tables.database import SCHEMA
 
 _TABLE = f"{SCHEMA}.promotion_holds"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.recipe import Recipe
 
 if TYPE_CHECKING:
     from movierec_assets.recsys.comparison import Interval

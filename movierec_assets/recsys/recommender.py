@@ -18,13 +18,15 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.progress import Progress
 from movierec_assets.recsys import als, least_squares, ranking
-from movierec_assets.recsys.als import Confidence, Factors, Recipe
 from movierec_assets.recsys.batches import BATCH_BYTES, stage
+from movierec_assets.recsys.confidence import Confidence, interaction_weights
+from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.explain import contributions
 from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.least_squares import Solve
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.threads import ALL_CORES
 
 
@@ -179,7 +181,7 @@ class Recommender:
         return contributions(
             self.movie_factors,
             history.stars.indices,
-            als.interaction_weights(history, self.recipe, self.confidence),
+            interaction_weights(history, self.recipe, self.confidence),
             self.recipe.regularization,
             self.ids.movies_at(movie_ids),
         )

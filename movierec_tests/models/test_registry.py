@@ -15,11 +15,11 @@ from movierec_assets.models.errors import NoChampionError
 from movierec_assets.models.package import log_version
 from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
 from movierec_assets.recsys import als
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.known_datasets import DatasetRef
