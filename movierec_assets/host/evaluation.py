@@ -76,15 +76,14 @@ def export(experiment: Experiment, directory: Path) -> None:
     """
     task, ids, lists = experiment.task, experiment.ids, experiment.lists
     users = ids.user_ids[task.users]
-    n, k = lists.items.shape
-    filled = lists.items >= 0
+    listed_rows, ranks, items, scores = lists.entries()
     directory.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(
         {
-            "user_id": np.repeat(users, k).reshape(n, k)[filled],
-            "rank": np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), (n, k))[filled],
-            "movie_id": ids.movie_ids[lists.items[filled]],
-            "score": lists.scores[filled],
+            "user_id": users[listed_rows],
+            "rank": ranks.astype(np.int32),
+            "movie_id": ids.movie_ids[items],
+            "score": scores,
         }
     ).to_parquet(directory / "topk.parquet", index=False)
     rows, columns, _, _ = task.held_out.triplets()

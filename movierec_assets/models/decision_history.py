@@ -103,9 +103,9 @@ class Record:
         return Version(self.version, self.version_tags.get(_RUN_ID, ""), "", self.version_tags)
 
 
-def promotion_in(event: Record | None) -> Record | None:
-    """The last event when it is a promotion; None when the champion was lost, or there never was one."""
-    return event if event is not None and event.promoted else None
+def promotion_in(events: Sequence[Record]) -> Record | None:
+    """The first of some events when it is a promotion; None when it is a loss, or there is none."""
+    return events[0] if events and events[0].promoted else None
 
 
 def explains(latest: Record | None, champion: Version | None) -> bool:

@@ -12,8 +12,9 @@ or removed it in MLflow, the next transaction adds a decision that says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from psycopg2 import errors
 
@@ -70,15 +71,12 @@ class Promotions:
         """
         about = f"WHERE (model_version = %(version)s OR previous_champion = %(version)s) AND {SINCE_DELETION}"
         where = "" if version is None else about
-        rows = self._database.rows(
-            f"SELECT {COLUMNS} FROM {TABLE} {where} ORDER BY decision_id DESC LIMIT %(limit)s",
-            {"version": version, "limit": limit},
-        )
-        return [Record(*row) for row in rows]
+        query = f"SELECT {COLUMNS} FROM {TABLE} {where} ORDER BY decision_id DESC LIMIT %(limit)s"
+        return self._records(query, {"version": version, "limit": limit})
 
     def latest(self) -> Record | None:
         """The decision that made the champion; None when the champion was lost, or there never was one."""
-        return promotion_in(self._last_event())
+        return promotion_in(self._records(LAST_EVENT))
 
     def champion(self) -> Version:
         """The champion.
@@ -98,7 +96,7 @@ class Promotions:
 
     def loss(self) -> Loss | None:
         """How the champion was lost; None when there is one, or there never was one."""
-        event = self._last_event()
+        event = next(iter(self._records(LAST_EVENT)), None)
         with self.registry.reachable():
             if event is None or self.registry.by_alias(CHAMPION) is not None:
                 return None
@@ -169,13 +167,11 @@ class Promotions:
         pending = self._database.scalar(f"SELECT count(*) FROM {TABLE} WHERE state = 'pending'")
         return not pending and explains(self.latest(), champion)
 
-    def _last_event(self) -> Record | None:
-        rows = self._database.rows(LAST_EVENT)
-        return Record(*rows[0]) if rows else None
+    def _records(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Record]:
+        return [Record(*row) for row in self._database.rows(query, parameters or ())]
 
     def _history(self) -> History:
-        events = [Record(*row) for row in self._database.rows(EVENTS)]
-        return History(events, self.registry.versions())
+        return History(self._records(EVENTS), self.registry.versions())
 
     def served(self) -> dict[str, int | None]:
         """Model version of the rows in each serving table; None where there are no rows."""

@@ -119,7 +119,7 @@ class PromotionTransaction:
 
     def latest(self) -> Record | None:
         """The decision that made the champion; None when the champion was lost."""
-        return promotion_in(next(iter(self._records(LAST_EVENT)), None))
+        return promotion_in(self._records(LAST_EVENT))
 
     def incumbent(self, problem: LearningProblem) -> Incumbent:
         """The version that a challenger for this problem has to beat."""

@@ -80,8 +80,15 @@ class Recommender:
         return replace(self, titles=tuple(titles))
 
     @cached_property
-    def _solve_many(self) -> Solve:
-        return least_squares.iterative(self.movie_factors, self.recipe.regularization)
+    def _solvers(self) -> dict[int, Solve]:
+        """Solvers for many users that were made, by number of threads."""
+        return {}
+
+    def _solve_many(self, threads: int) -> Solve:
+        if threads not in self._solvers:
+            made = least_squares.iterative(self.movie_factors, self.recipe.regularization, threads=threads)
+            self._solvers[threads] = made
+        return self._solvers[threads]
 
     @cached_property
     def likes(self) -> IntArray:
@@ -145,7 +152,9 @@ class Recommender:
             self.recipe,
             self.confidence,
             start=None if user_ids is None else self._vectors_of(user_ids),
-            solve=self._solve_many if least_squares.iterative_is_faster(len(histories), self.movie_factors) else None,
+            solve=self._solve_many(threads)
+            if least_squares.iterative_is_faster(len(histories), self.movie_factors)
+            else None,
             batch_bytes=batch_bytes,
             threads=threads,
             progress=stage(progress, 0, 2),
