@@ -105,12 +105,16 @@ def _cutoffs(metrics: dict[str, float]) -> list[int]:
 def _metrics_at(k: int, metrics: dict[str, float]) -> Table:
     """Rankers as rows and metrics as columns, for one length of lists."""
     headings, rows = ranker_rows(metrics, k)
-    table = Table(title=f"Lists of {k}", title_justify="left")
-    table.add_column("ranker")
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    table = _table_of_lists(k, "ranker", headings)
     for ranker, values in rows:
         table.add_row(ranker, *map(_text, values), style="bold" if ranker == RANKERS[""] else None)
+    return table
+
+
+def _table_of_lists(k: int, first: str, metrics: list[str]) -> Table:
+    table = Table(first, title=f"Lists of {k}", title_justify="left")
+    for heading in metrics:
+        table.add_column(heading, justify="right")
     return table
 
 
@@ -150,10 +154,7 @@ def _compare_metrics(left: VersionSummary, right: VersionSummary, console: Conso
     both = left.metrics | right.metrics
     for k in _cutoffs(both):
         names = [name for name in METRICS if f"{name}_at_{k}" in both]
-        table = Table(title=f"Lists of {k}", title_justify="left")
-        table.add_column("")
-        for name in names:
-            table.add_column(f"{METRICS[name]}@{k}", justify="right")
+        table = _table_of_lists(k, "", [f"{METRICS[name]}@{k}" for name in names])
         values = [[each.metrics.get(f"{name}_at_{k}") for name in names] for each in (left, right)]
         for summary, row in zip((left, right), values, strict=True):
             table.add_row(f"version {summary.version.number}", *map(_text, row))
