@@ -15,7 +15,7 @@ from typing import Any
 
 from movierec_assets.models import registry_lookup, version_files, version_page
 from movierec_assets.models.champion_copy import ChampionCopy
-from movierec_assets.models.errors import NoChampionError, NoSuchVersionError, VersionFilesError
+from movierec_assets.models.errors import NoSuchVersionError, VersionFilesError
 from movierec_assets.models.mlflow_connection import MlflowConnection, if_present
 from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME, TRAINING_KEY, Version
 from movierec_assets.recsys.promotion import Decision
@@ -41,18 +41,6 @@ class ModelRegistry(MlflowConnection):
 
     def _by_alias_of_client(self, alias: str) -> Version | None:
         return if_present(lambda: _version(self.client.get_model_version_by_alias(MODEL_NAME, alias)))
-
-    def champion(self) -> Version:
-        """The champion.
-
-        Raises
-        ------
-        NoChampionError
-        """
-        found = self.by_alias(CHAMPION)
-        if found is None:
-            raise NoChampionError
-        return found
 
     def version(self, number: int) -> Version:
         """A version by its number.

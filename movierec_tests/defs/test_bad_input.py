@@ -72,7 +72,7 @@ def _state(platform: Platform) -> State:
         )
 
     return State(
-        platform.registry.champion().number,
+        platform.champion().number,
         len(platform.registry.versions()),
         digest("user_recommendations", "similar_movies", "popular_movies"),
         digest("movies", "ratings", "rejected_ratings", "loads", "user_totals", "eligible_users"),
