@@ -61,9 +61,9 @@ def evaluate(
 
     Touches no database and no champion; downloads nothing.
     """
+    from movierec_assets.datasets.locate import locate
     from movierec_assets.host.evaluation import export, read_positives
     from movierec_assets.recsys import als, experiment, search
-    from movierec_assets.resources.configurable import locate
 
     console = Console(stderr=True, highlight=False)
     settings = settings_from(dataset)
