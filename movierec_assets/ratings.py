@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 ELIGIBLE_ABOVE = 5
 """Users with more ratings than this are learned from; the view `eligible_users` says the same."""
+STAR_BITS = 4
+"""A movie and its stars can be one number: the lowest bits are half stars, the others the movie's id."""
 _DTYPES: dict[str, type[np.generic]] = {
     "user_id": np.int32,
     "movie_id": np.int32,
@@ -82,3 +84,11 @@ class FileRatings(RatingColumns):
     """
 
     line: npt.NDArray[np.int32]
+
+
+def pair_key(user: npt.NDArray[np.int32], movie: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """One number for each pair, in the same order as the pairs."""
+    key = user.astype(np.int64)
+    key <<= 32
+    key |= movie
+    return key

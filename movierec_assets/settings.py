@@ -283,11 +283,7 @@ class DatabaseUrls:
         self._url: URL = make_url(url)
 
     def _render(self, driver: str, suffix: str) -> str:
-        name = f"{self._url.database}{suffix}"
-        address, separator, query = (
-            self._url.set(drivername=driver, database=name).render_as_string(hide_password=False).partition("?")
-        )
-        return address + separator + query.replace("+", "%20")  # SQLAlchemy writes spaces as pluses, which libpq keeps
+        return _text(self._url.set(drivername=driver, database=f"{self._url.database}{suffix}"))
 
     @property
     def ratings(self) -> str:
@@ -313,12 +309,18 @@ class DatabaseUrls:
     @staticmethod
     def libpq(url: str) -> str:
         """libpq's form of a SQLAlchemy URL."""
-        return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        return _text(make_url(url).set(drivername="postgresql"))
 
     @property
     def shown(self) -> str:
         """URL of the ratings database with the password hidden."""
         return self._url.set(drivername="postgresql").render_as_string(hide_password=True)
+
+
+def _text(url: URL) -> str:
+    """A URL with its password; SQLAlchemy writes spaces as pluses, which libpq keeps."""
+    address, separator, query = url.render_as_string(hide_password=False).partition("?")
+    return address + separator + query.replace("+", "%20")
 
 
 def get_settings() -> Settings:

@@ -148,8 +148,9 @@ def show_dataset(name: str | None, dataset: str | None) -> None:
     Nothing is downloaded; `movierec data download NAME` does that. The exit status is 1 for files that `movierec run`
     refuses.
     """
-    from movierec_assets.datasets.movielens import read_movies, read_ratings
-    from movierec_assets.resources.configurable import locate
+    from movierec_assets.datasets.locate import locate
+    from movierec_assets.datasets.movies import read_movies
+    from movierec_assets.datasets.ratings import read_ratings
     from movierec_assets.tables.loading import limits_of
 
     if name is not None and dataset is not None:

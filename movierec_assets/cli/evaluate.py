@@ -61,9 +61,9 @@ def evaluate(
 
     Touches no database and no champion; downloads nothing.
     """
+    from movierec_assets.datasets.locate import locate
     from movierec_assets.host.evaluation import export, read_positives
     from movierec_assets.recsys import als, experiment, search
-    from movierec_assets.resources.configurable import locate
 
     console = Console(stderr=True, highlight=False)
     settings = settings_from(dataset)
@@ -73,8 +73,7 @@ def evaluate(
         positives = read_positives(located.files, settings.positive_threshold, reading, console_log(console))
 
     def print_trial(trial: Trial, best: float) -> None:
-        value = trial.state if trial.value is None else f"{trial.value:.4f}"
-        console.print(f"[dim]trial {trial.number}: {value} in {trial.seconds:.1f} s, best {best:.4f}[/]")
+        console.print(f"[dim]trial {trial}, best {best:.4f}[/]")
 
     result = experiment.run(
         positives,

@@ -16,7 +16,8 @@ from rich.table import Table
 
 from movierec_assets.host.model_versions import VersionDetails, VersionSummary
 from movierec_assets.models.decisions import Hold, Loss, Record
-from movierec_assets.models.version_page import HEADLINE, HEADLINE_CUTOFF, METRICS, RANKERS, figures, ranker_rows
+from movierec_assets.models.version_page import HEADLINE_CUTOFF, METRICS, RANKERS, figures, ranker_rows
+from movierec_assets.recsys.evaluation import HEADLINE
 
 _METRIC = re.compile(rf"(?:{'|'.join(METRICS)})_at_\d+")
 _SCORE = re.compile(r"_at_\d+(?:_low|_high)?$")
@@ -104,12 +105,16 @@ def _cutoffs(metrics: dict[str, float]) -> list[int]:
 def _metrics_at(k: int, metrics: dict[str, float]) -> Table:
     """Rankers as rows and metrics as columns, for one length of lists."""
     headings, rows = ranker_rows(metrics, k)
-    table = Table(title=f"Lists of {k}", title_justify="left")
-    table.add_column("ranker")
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    table = _table_of_lists(k, "ranker", headings)
     for ranker, values in rows:
         table.add_row(ranker, *map(_text, values), style="bold" if ranker == RANKERS[""] else None)
+    return table
+
+
+def _table_of_lists(k: int, first: str, metrics: list[str]) -> Table:
+    table = Table(first, title=f"Lists of {k}", title_justify="left")
+    for heading in metrics:
+        table.add_column(heading, justify="right")
     return table
 
 
@@ -149,10 +154,7 @@ def _compare_metrics(left: VersionSummary, right: VersionSummary, console: Conso
     both = left.metrics | right.metrics
     for k in _cutoffs(both):
         names = [name for name in METRICS if f"{name}_at_{k}" in both]
-        table = Table(title=f"Lists of {k}", title_justify="left")
-        table.add_column("")
-        for name in names:
-            table.add_column(f"{METRICS[name]}@{k}", justify="right")
+        table = _table_of_lists(k, "", [f"{METRICS[name]}@{k}" for name in names])
         values = [[each.metrics.get(f"{name}_at_{k}") for name in names] for each in (left, right)]
         for summary, row in zip((left, right), values, strict=True):
             table.add_row(f"version {summary.version.number}", *map(_text, row))
@@ -193,7 +195,7 @@ def _show_decisions(decisions: list[Record], console: Console) -> None:
             str(record.id),
             f"{record.decided_at:%Y-%m-%d %H:%M}",
             str(record.version),
-            record.outcome + ("" if record.state == "done" else f" ({record.state})"),
+            record.shown_outcome,
             str(record.previous or ""),
             escape(record.decided_by),
             escape(record.reason),

@@ -18,11 +18,10 @@ from movierec_assets.datasets.causes import likely_cause, reason_named
 from movierec_assets.datasets.judgement import reason_line
 from movierec_assets.datasets.sources.find import holds_movies
 from movierec_assets.host.run import Report
+from movierec_assets.recsys.evaluation import SHOWN
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import Rejected, rejected_by_reason
-
-_METRICS = ("precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10")
 
 
 def show_success(report: Report, database: Database, console: Console) -> None:
@@ -138,7 +137,7 @@ def _metrics(evaluation: dict[str, Any], champion: dict[str, Any]) -> Table:
     table.add_column("at 10")
     for heading, _, bold in columns:
         table.add_column(heading, justify="right", style="bold" if bold else None)
-    for metric in _METRICS:
+    for metric in SHOWN:
         values = [f"{evaluation[f'{prefix}{metric}']:.4f}" for _, prefix, _ in columns]
         table.add_row(metric.removesuffix("_at_10").replace("_", " "), *values)
     return table

@@ -70,7 +70,7 @@ def print_json(value: Any) -> None:
 
 def located_dataset(settings: Settings, console: Console) -> Located:
     """The dataset to use; downloads it when it is missing."""
-    from movierec_assets.resources.configurable import locate
+    from movierec_assets.datasets.locate import locate
 
     return locate(settings, downloader(settings, console))
 

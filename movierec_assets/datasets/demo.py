@@ -6,10 +6,8 @@ is written to. Does not: the simulation (`generator`), downloading MovieLens, lo
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +27,7 @@ from movierec_assets.datasets.generator.files import write_tables
 from movierec_assets.datasets.generator.films import Films, GivenFilms
 from movierec_assets.datasets.generator.habits import Habits
 from movierec_assets.datasets.generator.simulation import Simulated, simulate
+from movierec_assets.datasets.package_tables import rows_of
 
 DEMO_VERSION = 2
 """Raise it when the catalogue or the simulation changes: older demo sets are then made again."""
@@ -78,10 +77,9 @@ def load_catalogue() -> tuple[Film, ...]:
     tuple of Film
         The index in the tuple plus one is the film's ``movieId``.
     """
-    source = resources.files("movierec_assets") / "datasets" / "demo_films.csv"
-    rows = csv.DictReader(source.read_text(encoding="utf-8").splitlines())
     return tuple(
-        Film(row["title"], int(row["year"]), tuple(row["genres"].split("|")), int(row["fame"])) for row in rows
+        Film(row["title"], int(row["year"]), tuple(row["genres"].split("|")), int(row["fame"]))
+        for row in rows_of("demo_films.csv")
     )
 
 

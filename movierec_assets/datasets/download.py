@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import requests
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.locks import locked
 from movierec_assets.datasets.releases import BASE_URL, Release
 from movierec_assets.datasets.sources.find import FORMATS, find, present
+from movierec_assets.file_lock import locked
 from movierec_assets.progress import Progress
 
 _TIMEOUT = (5, 30)
@@ -62,7 +62,7 @@ def download(release: Release, data_dir: Path, progress: Progress | None = None,
     target = data_dir / release.name
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with locked(data_dir / f".{release.name}.lock"):
+        with locked(data_dir / f".{release.name}.lock", remove=True):
             if present(target) is not None:
                 return target
             if target.exists() and not (target.is_dir() and not any(target.iterdir())):

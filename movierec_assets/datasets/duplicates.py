@@ -44,14 +44,6 @@ class Superseded:
         return cls(empty, empty, empty)
 
 
-def pair_key(user: npt.NDArray[np.int32], movie: npt.NDArray[np.int32]) -> IntArray:
-    """One number for each pair, in the same order as the pairs."""
-    key = user.astype(np.int64)
-    key <<= 32
-    key |= movie
-    return key
-
-
 def rising(blocks: list[IntArray]) -> bool:
     """Whether every key is larger than the one before, across blocks too: in a sorted file no pair occurs twice."""
     filled = [keys for keys in blocks if len(keys)]
@@ -65,7 +57,7 @@ def find_superseded(key: IntArray, rated_at: IntArray, line: npt.NDArray[np.int3
     Parameters
     ----------
     key : int64 array, shape (n,)
-        Made by `pair_key`.
+        Made by `ratings.pair_key`.
     rated_at : int64 array, shape (n,)
     line : int array, shape (n,)
     """

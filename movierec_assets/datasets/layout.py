@@ -104,11 +104,6 @@ class MovieLensFiles:
             DataFile.plain(links, LINKS) if links.is_file() else None,
         )
 
-    @classmethod
-    def present_in(cls, path: Path) -> bool:
-        """Whether a directory holds both files that a dataset needs."""
-        return (path / "ratings.csv").is_file() and (path / "movies.csv").is_file()
-
 
 class ContentDigest:
     """SHA-256 of the content of a file and of its first bytes, computed while the file is read.

@@ -1,7 +1,7 @@
 """Choosing the dataset, with the reason.
 
-Belongs here: the order in which choices are tried. Does not: finding the files at a path (`sources.find`), reading
-settings, fetching (`download`) and generating (`demo`); both are handed in as functions.
+Belongs here: the order in which choices are tried. Does not: finding the files at a path (`sources.find`), fetching
+(`download`) and generating (`demo`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from movierec_assets.datasets.generated import DEMO_NAME
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.releases import DEFAULT_RELEASE, RELEASES, Release
 from movierec_assets.datasets.sources.find import Directory, Found, find, present, recognized
+from movierec_assets.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,19 @@ class Located:
     files: MovieLensFiles
     name: str
     reason: str
+
+
+def locate(settings: Settings, fetch: Callable[[Release], Path] | None) -> Located:
+    """The dataset that the settings name; without one a dataset in data/, a download, or the demo.
+
+    `fetch` downloads a release; None forbids it.
+    """
+    from movierec_assets.datasets.demo import make_demo  # noqa: PLC0415 - the simulation is needed for the demo only
+
+    datasets = settings.state / "datasets"
+    return locate_dataset(
+        settings.dataset, settings.data, datasets / "unpacked", lambda: make_demo(datasets / "demo"), fetch
+    )
 
 
 def locate_dataset(

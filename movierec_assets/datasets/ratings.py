@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from movierec_assets.datasets.duplicates import find_superseded, pair_key
+from movierec_assets.datasets.duplicates import find_superseded
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.judgement import Limits, misfit_of_ratings
 from movierec_assets.datasets.layout import MovieLensFiles
@@ -20,7 +20,7 @@ from movierec_assets.datasets.rating_rows import BLOCK_BYTES
 from movierec_assets.datasets.rating_scan import RatingScan, complete_rows
 from movierec_assets.datasets.rejects import Rejects
 from movierec_assets.progress import Progress
-from movierec_assets.ratings import FileRatings, RatingColumns
+from movierec_assets.ratings import FileRatings, RatingColumns, pair_key
 
 CHECKED_BYTES = 64 << 20
 """Bytes that are parsed before movies are replaced: two million ratings show whether the file fits."""

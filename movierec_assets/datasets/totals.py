@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from movierec_assets.ratings import RatingColumns
+from movierec_assets.ratings import STAR_BITS, RatingColumns
 
-_STAR_BITS = 4
-"""A movie and its stars are one number: the lowest bits are half stars, the others the movie's id."""
 _FEW_GROUPS = 1 << 18
 """Groups that are kept block by block before they are added up."""
 
@@ -28,15 +26,15 @@ class Totals:
         """Add the counts of some rows, or subtract them with a `sign` of -1."""
         # As one number, a movie and its stars are counted in a tenth of the time that two columns take.
         halves = (rows.rating * 2).astype(np.int64)
-        self._stars.add((rows.movie_id.astype(np.int64) << _STAR_BITS) | halves, sign)
+        self._stars.add((rows.movie_id.astype(np.int64) << STAR_BITS) | halves, sign)
         self._users.add(rows.user_id.astype(np.int64), sign)
 
     def of_stars(self) -> pl.DataFrame:
         """Columns movie_id, rating, and ratings, which is never 0."""
         key = pl.col("key")
         return self._stars.frame().select(
-            movie_id=(key // (1 << _STAR_BITS)).cast(pl.Int32),
-            rating=(key % (1 << _STAR_BITS)).cast(pl.Float32) / 2,
+            movie_id=(key // (1 << STAR_BITS)).cast(pl.Int32),
+            rating=(key % (1 << STAR_BITS)).cast(pl.Float32) / 2,
             ratings="ratings",
         )
 

@@ -12,6 +12,7 @@ from dagster import (
     DefaultScheduleStatus,
     DefaultSensorStatus,
     RunStatusSensorContext,
+    RunStatusSensorDefinition,
     ScheduleDefinition,
     SensorEvaluationContext,
     SkipReason,
@@ -72,30 +73,25 @@ def schedules(timezone: str) -> list[ScheduleDefinition]:
     ]
 
 
-@run_status_sensor(
-    run_status=DagsterRunStatus.FAILURE,
-    default_status=DefaultSensorStatus.RUNNING,
-    description="Ends MLflow runs that a killed training step left running.",
-)
-def unfinished_mlflow_runs(context: RunStatusSensorContext) -> SkipReason | None:
-    """Mark the MLflow run of a failed Dagster run FAILED if its step could not do so itself."""
-    return _end_mlflow_runs(context.dagster_run.run_id, "FAILED")
+def _mlflow_sensor(name: str, ended: DagsterRunStatus, step: str, status: str) -> RunStatusSensorDefinition:
+    """The sensor that ends MLflow runs which a step could not end itself."""
+
+    @run_status_sensor(
+        name=name,
+        run_status=ended,
+        default_status=DefaultSensorStatus.RUNNING,
+        description=f"Ends MLflow runs that a {step} training step left running.",
+    )
+    def end_mlflow_runs(context: RunStatusSensorContext) -> SkipReason | None:
+        registry = RegistryResource().open()
+        left = [run for run in registry.runs_of(context.dagster_run.run_id) if registry.end_run(run, status)]
+        return SkipReason("Nothing was left running.") if not left else None
+
+    return end_mlflow_runs
 
 
-@run_status_sensor(
-    run_status=DagsterRunStatus.CANCELED,
-    default_status=DefaultSensorStatus.RUNNING,
-    description="Ends MLflow runs that a canceled training step left running.",
-)
-def canceled_mlflow_runs(context: RunStatusSensorContext) -> SkipReason | None:
-    """Mark the MLflow run of a canceled Dagster run KILLED if its step could not do so itself."""
-    return _end_mlflow_runs(context.dagster_run.run_id, "KILLED")
-
-
-def _end_mlflow_runs(dagster_run_id: str, status: str) -> SkipReason | None:
-    registry = RegistryResource().open()
-    ended = [run for run in registry.runs_of(dagster_run_id) if registry.end_run(run, status)]
-    return SkipReason("Nothing was left running.") if not ended else None
+unfinished_mlflow_runs = _mlflow_sensor("unfinished_mlflow_runs", DagsterRunStatus.FAILURE, "killed", "FAILED")
+canceled_mlflow_runs = _mlflow_sensor("canceled_mlflow_runs", DagsterRunStatus.CANCELED, "canceled", "KILLED")
 
 
 @sensor(

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
-from typing import Any
 
 from dagster import (
     AssetKey,
@@ -33,7 +32,7 @@ from dagster import (
 )
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.defs.attempts import Attempt, ended, named, tagged_attempts, unfinished_runs
 from movierec_assets.defs.automation import everything, publish, refresh
 from movierec_assets.defs.decision_metadata import CHAMPION_ASSET
@@ -45,6 +44,7 @@ from movierec_assets.models.errors import RegistryUnavailableError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
+from movierec_assets.resources.provenance import metadata_of
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
 from movierec_assets.tables.loading import LOADER_VERSION, is_loaded
@@ -186,8 +186,9 @@ def facts_of(instance: DagsterInstance, database: Database, versions: ModelRegis
     DatabaseUnavailableError, RegistryUnavailableError
     """
     loads = _loads(database)
-    events = {asset: event for asset, event in _events(instance).items() if event is not None}
-    records = {asset: _metadata(event) for asset, event in events.items()}
+    found = instance.get_latest_materialization_events([AssetKey(asset) for asset in RECORDED])
+    events = {key.to_user_string(): event for key, event in found.items() if event is not None}
+    records = {asset: metadata_of(event) for asset, event in events.items()}
     promotions = Promotions(versions, database)
     decisions = promotions.history(1)
     with versions.reachable():
@@ -222,16 +223,6 @@ def _loads(database: Database) -> dict[str, tuple[str | None, str]]:
         )
     }
     return {table: found.get(table, (None, "")) for table in ("ratings", "movies")}
-
-
-def _events(instance: DagsterInstance) -> Mapping[str, EventLogEntry | None]:
-    found = instance.get_latest_materialization_events([AssetKey(asset) for asset in RECORDED])
-    return {key.to_user_string(): event for key, event in found.items()}
-
-
-def _metadata(event: EventLogEntry) -> dict[str, Any]:
-    materialization = event.asset_materialization
-    return {name: value.value for name, value in (materialization.metadata if materialization else {}).items()}
 
 
 def _decided(

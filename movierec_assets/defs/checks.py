@@ -21,7 +21,6 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.datasets.judgement import ALWAYS_ALLOWED
 from movierec_assets.datasets.rejects import RejectReason, Rejects
-from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, POPULARITY_LISTS
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.recommendations import PER_USER
@@ -30,6 +29,7 @@ from movierec_assets.recsys.comparison import paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.few_users import why_few
 from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.rankers import CHAMPION, MODEL, POPULARITY
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import record
@@ -195,8 +195,8 @@ def scores_are_sound(model_evaluation: pd.DataFrame) -> AssetCheckResult:
     scores = model_evaluation.drop(columns=["ranker", "user_id", "held_out"]).to_numpy()
     outside = int((~((scores >= 0) & (scores <= 1 + 1e-9))).sum())
     users = {ranker: frame["user_id"].tolist() for ranker, frame in model_evaluation.groupby("ranker")}
-    champion = users.pop(CHAMPION_LISTS, [])
-    everybody, compared = users[CHALLENGER_LISTS], set(champion)
+    champion = users.pop(CHAMPION, [])
+    everybody, compared = users[MODEL], set(champion)
     same = all(listed == everybody for listed in users.values())
     same &= champion == [user for user in everybody if user in compared]
     return AssetCheckResult(
@@ -210,8 +210,8 @@ def scores_are_sound(model_evaluation: pd.DataFrame) -> AssetCheckResult:
 def coverage_has_not_collapsed(context: AssetCheckExecutionContext) -> AssetCheckResult:
     """The share of movies in any of the challenger's lists is not much smaller than the champion's, or popularity's."""
     found = record(context.instance, "model_evaluation")
-    own = found[f"{CHALLENGER_LISTS}_lists_coverage_at_10"]
-    beside = CHAMPION_LISTS if f"{CHAMPION_LISTS}_lists_coverage_at_10" in found else POPULARITY_LISTS
+    own = found[f"{MODEL}_lists_coverage_at_10"]
+    beside = CHAMPION if f"{CHAMPION}_lists_coverage_at_10" in found else POPULARITY
     other, share = found[f"{beside}_lists_coverage_at_10"], get_settings().min_coverage
     return AssetCheckResult(
         passed=own >= share * other,
@@ -224,7 +224,7 @@ def coverage_has_not_collapsed(context: AssetCheckExecutionContext) -> AssetChec
 @asset_check(asset="model_evaluation", blocking=True)
 def not_only_popular_movies(context: AssetCheckExecutionContext) -> AssetCheckResult:
     """The most popular hundredth of the movies does not fill the challenger's lists."""
-    share = record(context.instance, "model_evaluation")[f"{CHALLENGER_LISTS}_lists_popularity_share_at_10"]
+    share = record(context.instance, "model_evaluation")[f"{MODEL}_lists_popularity_share_at_10"]
     limit = get_settings().max_popularity_share
     return AssetCheckResult(
         passed=share <= limit,
@@ -254,7 +254,7 @@ def better_than_popularity(context: AssetCheckExecutionContext, model_evaluation
     difference = report_progress(
         context.log,
         "Comparing with popularity",
-        lambda _: paired_difference(of[CHALLENGER_LISTS], of[POPULARITY_LISTS]),
+        lambda _: paired_difference(of[MODEL], of[POPULARITY]),
     )
     return AssetCheckResult(
         passed=difference.low > 0,

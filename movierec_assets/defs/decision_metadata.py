@@ -45,7 +45,7 @@ def shown_history(records: Sequence[Record]) -> MetadataValue[str]:
             [
                 f"{record.decided_at:%Y-%m-%d %H:%M}",
                 str(record.version),
-                record.outcome if record.state == "done" else f"{record.outcome} ({record.state})",
+                record.shown_outcome,
                 str(record.previous or ""),
                 record.reason,
                 record.decided_by,

@@ -29,27 +29,26 @@ from movierec_assets.defs.progress import report_progress
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
+from movierec_assets.models.version_page import PREFIXES
 from movierec_assets.progress import Log
 from movierec_assets.recsys import als, baselines, repeated_fits
 from movierec_assets.recsys.comparison import lead
-from movierec_assets.recsys.engine import Fit
-from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
+from movierec_assets.recsys.engine import Factors, Fit
+from movierec_assets.recsys.evaluation import HEADLINE, SHOWN, WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.few_users import nobody_to_score
 from movierec_assets.recsys.guardrails import full_lists, seen_items
 from movierec_assets.recsys.interactions import BoolArray, IntArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
-from movierec_assets.recsys.rankers import EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
+from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.report import as_markdown
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Split, Task
 from movierec_assets.resources.configurable import RegistryResource
 from movierec_assets.resources.provenance import SOURCES, SPLIT, record
 from movierec_assets.settings import get_settings
-
-CHALLENGER_LISTS, POPULARITY_LISTS, CHAMPION_LISTS = MODEL, POPULARITY, "champion"
-"""Names of the rankers in a report."""
 
 MAX_POSITIVES_FOR_BASELINES = 2_000_000
 MAX_MOVIES_FOR_EASE = 8_000
@@ -63,15 +62,6 @@ LEAD = "lead"
 """Metadata: the challenger's lead over the champion, its interval, and the fits and users it is computed from."""
 
 _BASELINES = (POPULARITY, ITEM_KNN, ORIGINAL, EASE)
-_SHOWN = ["precision_at_10", "recall_at_10", "map_at_10", "ndcg_at_10", "hit_rate_at_10", "coverage_at_10"]
-_PREFIXES = {
-    CHALLENGER_LISTS: "",
-    POPULARITY_LISTS: "popularity_",
-    CHAMPION_LISTS: "champion_",
-    ORIGINAL: "original_",
-    ITEM_KNN: "item_knn_",
-}
-"""Prefixes of the metrics of a ranker in MLflow."""
 _GUARDED = ("coverage_at_10", "popularity_share_at_10")
 
 
@@ -111,10 +101,7 @@ def model_evaluation(
         context.log.info(f"Leaving out {contest.left_out:,} users whose held-out likes an earlier training has seen")
     results = _Results.of(context, contest, als.implicit_engine())
     for evaluation in results.evaluations:
-        interval = evaluation.interval()
-        context.log.info(
-            f"{evaluation.ranker}: NDCG@10 {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
-        )
+        context.log.info(f"{evaluation.ranker}: NDCG@10 {evaluation.interval()}")
     versions = registry.open()
     if not _is_logged(versions, contest):
         _log(versions, results)
@@ -197,10 +184,10 @@ class _Results:
         started = time.perf_counter()
         affordable = _baselines(task, challenger.recipe.seed)
         seconds = time.perf_counter() - started
-        lists = {CHALLENGER_LISTS: _ranked(context, task, challenger.scored, challenger.recipe), **affordable}
+        lists = {MODEL: _ranked(context, task, challenger.scored, challenger.recipe), **affordable}
         if champion.scored is not None and contest.comparable.sum() >= get_settings().min_evaluated_users:
             assert champion.recipe is not None
-            lists[CHAMPION_LISTS] = _ranked(context, task, champion.scored, champion.recipe)
+            lists[CHAMPION] = _ranked(context, task, champion.scored, champion.recipe)
         evaluations = report_progress(context.log, "Scoring", lambda log: _scored(log, lists, contest))
         return cls(contest, lists, seconds, evaluations, _lead(context, contest, evaluations, engine))
 
@@ -225,7 +212,7 @@ class _Results:
         """PNG by name: all metrics, the headline metrics with their intervals, and NDCG by slice."""
         title = f"Held-out latest likes of {len(self.contest.task.users):,} users"
         pictures = {
-            "metrics": metric_panels(self.means, _SHOWN, title),
+            "metrics": metric_panels(self.means, SHOWN, title),
             "intervals": interval_panels(
                 {name: {each.ranker: each.interval(name) for each in self.evaluations} for name in WITH_INTERVALS},
                 f"{title}: mean and 95 % interval",
@@ -259,14 +246,14 @@ class _Results:
 def _shown(results: _Results) -> dict[str, Any]:
     """Metadata of model_evaluation."""
     contest, task, means = results.contest, results.contest.task, results.means
-    challenger, popularity = means[CHALLENGER_LISTS], means[POPULARITY_LISTS][HEADLINE]
-    others = [ranker for ranker in (POPULARITY_LISTS, CHAMPION_LISTS) if ranker in means]
+    challenger, popularity = means[MODEL], means[POPULARITY][HEADLINE]
+    others = [ranker for ranker in (POPULARITY, CHAMPION) if ranker in means]
     figures = (
-        {name: challenger[name] for name in _SHOWN}
-        | {f"{ranker}_{name}": means[ranker][name] for ranker in others for name in _SHOWN}
-        | {f"{each}_lists_{name}": means[each][name] for each in (CHALLENGER_LISTS, *others) for name in _GUARDED}
+        {name: challenger[name] for name in SHOWN}
+        | {f"{ranker}_{name}": means[ranker][name] for ranker in others for name in SHOWN}
+        | {f"{each}_lists_{name}": means[each][name] for each in (MODEL, *others) for name in _GUARDED}
     )
-    lists = results.lists[CHALLENGER_LISTS]
+    lists = results.lists[MODEL]
     return {
         "model_version": MetadataValue.int(contest.challenger.version),
         # champion_model refuses an evaluation beside another champion than the one of its day.
@@ -293,22 +280,22 @@ def _is_logged(versions: ModelRegistry, contest: _Contest) -> bool:
 
 def _log(versions: ModelRegistry, results: _Results) -> None:
     """Log figures and report in MLflow, also of the champion's recipe where that was trained as well."""
-    found = {_PREFIXES.get(each.ranker, f"{each.ranker}_".lower()): each for each in results.evaluations}
+    found = {PREFIXES[each.ranker]: each for each in results.evaluations}
     beside = {
         f"{prefix}{name}": value
         for prefix, each in found.items()
         if prefix
         for name, value in each.means().items()
-        if prefix == _PREFIXES[POPULARITY_LISTS] or name in _SHOWN
+        if prefix == PREFIXES[POPULARITY] or name in SHOWN
     }
     challenger, refit = results.contest.challenger, results.contest.champion.refit
-    named = [(challenger, found[_PREFIXES[CHALLENGER_LISTS]])]
+    named = [(challenger, found[PREFIXES[MODEL]])]
     if refit is not None:
-        named.append((refit, found[_PREFIXES[CHAMPION_LISTS]]))
+        named.append((refit, found[PREFIXES[CHAMPION]]))
     for trained, own in named:
         interval = own.interval()
         own_figures = own.means() | {f"{HEADLINE}_low": interval.low, f"{HEADLINE}_high": interval.high}
-        on_page = {*_SHOWN, f"{HEADLINE}_low", f"{HEADLINE}_high", *(f"{prefix}{HEADLINE}" for prefix in found)}
+        on_page = {*SHOWN, f"{HEADLINE}_low", f"{HEADLINE}_high", *(f"{prefix}{HEADLINE}" for prefix in found)}
         versions.log_metrics(versions.version(trained.version), own_figures | beside, on_page)
     files = {f"{name}.png": image for name, image in results.pictures.items()}
     versions.log_files(challenger.run_id, "evaluation", files | {"report.md": results.report.encode()})
@@ -322,18 +309,18 @@ def _lead(
     Another recipe is fitted from several start values where that is cheap, and so is the champion's.
     """
     scores = {evaluation.ranker: evaluation.per_user[HEADLINE] for evaluation in evaluations}
-    if CHAMPION_LISTS not in scores:
+    if CHAMPION not in scores:
         return None
     task, fit, recipe = contest.task, contest.champion, contest.challenger.recipe
     assert fit.recipe is not None
     users = contest.comparable
-    challenger, champion = scores[CHALLENGER_LISTS][users][:, None], scores[CHAMPION_LISTS][users][:, None]
+    challenger, champion = scores[MODEL][users][:, None], scores[CHAMPION][users][:, None]
     fits = 1 if fit.same_recipe else repeated_fits.number_of_fits(len(task.train))
     if fits > 1:
         context.log.info(f"Fitting both recipes from {fits} start values, for the chance in a fit")
-        challenger = repeated_fits.scores(task, recipe, fits, engine, known=scores[CHALLENGER_LISTS])[users]
+        challenger = repeated_fits.scores(task, recipe, fits, engine, known=scores[MODEL])[users]
         # A refit on changed data started warm, and not from the challenger's start values.
-        known = scores[CHAMPION_LISTS] if fit.refit is None else None
+        known = scores[CHAMPION] if fit.refit is None else None
         champion = repeated_fits.scores(task, opponent(fit.recipe, recipe), fits, engine, known=known)[users]
     champion_ndcg = float(champion.mean())
     differences = challenger - champion
@@ -356,7 +343,7 @@ def _baselines(task: Task, seed: int) -> dict[str, TopK]:
     return baselines.rank(names, task, max(CUTOFFS), seed=seed, ease_regularization=EASE_REGULARIZATION)
 
 
-def _ranked(context: AssetExecutionContext, task: Task, factors: als.Factors, recipe: als.Recipe) -> TopK:
+def _ranked(context: AssetExecutionContext, task: Task, factors: Factors, recipe: Recipe) -> TopK:
     work = partial(rank, task, factors, recipe, max(CUTOFFS), batch_bytes=get_settings().batch_bytes)
     return report_progress(
         context.log,
@@ -372,7 +359,7 @@ def _scored(log: Log, lists: Mapping[str, TopK], contest: _Contest) -> list[Eval
     def score(name: str) -> Evaluation:
         log(f"Scoring {name}")
         evaluation = evaluate(name, lists[name], task.held_out, task.train, histories=task.histories)
-        return evaluation if name != CHAMPION_LISTS or comparable.all() else evaluation.of_some(comparable)
+        return evaluation if name != CHAMPION or comparable.all() else evaluation.of_some(comparable)
 
     with ThreadPoolExecutor() as pool:
         evaluations = list(pool.map(score, lists))

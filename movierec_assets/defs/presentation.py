@@ -193,13 +193,7 @@ def parallel_coordinates(trials: Sequence[Trial]) -> bytes:
 
 
 def picture(draw: Any) -> MetadataValue[str]:
-    """A drawing as an embedded PNG.
-
-    Parameters
-    ----------
-    draw : callable
-        Given matplotlib axes to draw on.
-    """
+    """A drawing as an embedded PNG; `draw` is given matplotlib axes to draw on."""
     return embedded(png(draw))
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, MetadataValue, asset
 
 from movierec_assets.defs.decision_metadata import shown_decision, shown_history
-from movierec_assets.defs.evaluation import CHALLENGER_LISTS, CHAMPION_LISTS, LEAD, NO_CHAMPION, POPULARITY_LISTS
+from movierec_assets.defs.evaluation import LEAD, NO_CHAMPION
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.decisions import Promotions, Record
@@ -22,6 +22,7 @@ from movierec_assets.models.version import other_data
 from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.promotion import Comparison, Margins
+from movierec_assets.recsys.rankers import CHAMPION, MODEL, POPULARITY
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import UNCHANGED, mismatches, record, refuse
 from movierec_assets.settings import get_settings
@@ -90,15 +91,15 @@ def _candidates(
 
     def over_popularity(ranker: str) -> Interval:
         own = scores[ranker]
-        return paired_difference(own.to_numpy(), scores[POPULARITY_LISTS].loc[own.index].to_numpy())
+        return paired_difference(own.to_numpy(), scores[POPULARITY].loc[own.index].to_numpy())
 
     return Candidates(
         als_model,
         versions.version(als_model.version),
         champion_refit,
-        float(scores[CHALLENGER_LISTS].mean()),
-        over_popularity(CHALLENGER_LISTS),
-        over_popularity(CHAMPION_LISTS) if CHAMPION_LISTS in scores else None,
+        float(scores[MODEL].mean()),
+        over_popularity(MODEL),
+        over_popularity(CHAMPION) if CHAMPION in scores else None,
         _comparison(champion_refit, evaluated.get(LEAD)),
     )
 

@@ -20,6 +20,7 @@ from movierec_assets.models.version import POSITIVE_THRESHOLD, Version
 from movierec_assets.progress import Log
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.ranking import TopK
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import SOURCES
 from movierec_assets.serving.everybody import Tally, for_everybody
@@ -180,12 +181,11 @@ def _long(
     owners: IntArray, found: IntArray, scores: FloatArray, champion: Version, owner_name: str, found_name: str
 ) -> dict[str, Any]:
     """Lists as columns of a table, without empty positions."""
-    filled = found >= 0
-    n, k = found.shape
+    rows, ranks, listed, of_listed = TopK(found, scores).entries()
     return {
-        owner_name: np.repeat(owners, k).reshape(n, k)[filled],
-        "rank": np.broadcast_to(np.arange(1, k + 1), (n, k))[filled],
-        found_name: found[filled],
-        "score": scores[filled],
-        "model_version": np.full(int(filled.sum()), champion.number),
+        owner_name: owners[rows],
+        "rank": ranks,
+        found_name: listed,
+        "score": of_listed,
+        "model_version": np.full(len(rows), champion.number),
     }

@@ -27,8 +27,9 @@ from movierec_assets.models.recipes import record_search, trials_url
 from movierec_assets.models.search_log import log_search
 from movierec_assets.models.version import POSITIVE_THRESHOLD
 from movierec_assets.recsys import search as searching
-from movierec_assets.recsys.als import Recipe, implicit_engine
+from movierec_assets.recsys.als import implicit_engine
 from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.search import Budget, SearchObjective, Trial
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import SOURCES, record
@@ -75,8 +76,7 @@ def hyperparameters(
     study = f"{SEARCH_VERSION}-{config.seed}-{hashlib.sha256(data).hexdigest()[:24]}"
 
     def progress(trial: Trial, best: float) -> None:
-        value = trial.state if trial.value is None else f"{trial.value:.4f}"
-        context.log.info(f"Trial {trial.number}: {value} in {trial.seconds:.1f} s, best {best:.4f}")
+        context.log.info(f"Trial {trial}, best {best:.4f}")
 
     found = searching.search(
         objective,

@@ -33,9 +33,10 @@ from movierec_assets.models.version import (
 )
 from movierec_assets.models.version_page import recipe_line
 from movierec_assets.recsys import warm_start
-from movierec_assets.recsys.als import Confidence, Factors, Iteration, Recipe
-from movierec_assets.recsys.engine import Fit
+from movierec_assets.recsys.confidence import Confidence
+from movierec_assets.recsys.engine import Factors, Fit, Iteration
 from movierec_assets.recsys.leakage import leaking_users
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.recsys.training_state import Predecessor
 from movierec_assets.recsys.warm_start import Fits

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.movies import read_movies
+from movierec_assets.datasets.ratings import read_ratings
 from movierec_assets.progress import Log, Progress
 from movierec_assets.ratings import ELIGIBLE_ABOVE, RatingColumns
 from movierec_assets.recsys.errors import no_positives
@@ -74,15 +76,14 @@ def export(experiment: Experiment, directory: Path) -> None:
     """
     task, ids, lists = experiment.task, experiment.ids, experiment.lists
     users = ids.user_ids[task.users]
-    n, k = lists.items.shape
-    filled = lists.items >= 0
+    listed_rows, ranks, items, scores = lists.entries()
     directory.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(
         {
-            "user_id": np.repeat(users, k).reshape(n, k)[filled],
-            "rank": np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), (n, k))[filled],
-            "movie_id": ids.movie_ids[lists.items[filled]],
-            "score": lists.scores[filled],
+            "user_id": users[listed_rows],
+            "rank": ranks.astype(np.int32),
+            "movie_id": ids.movie_ids[items],
+            "score": scores,
         }
     ).to_parquet(directory / "topk.parquet", index=False)
     rows, columns, _, _ = task.held_out.triplets()

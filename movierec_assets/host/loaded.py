@@ -29,7 +29,7 @@ def require_loaded(database: Database, settings: Settings, job: str, dataset: st
         When no ratings are loaded, or ratings of another dataset.
     """
     # These modules read files and take half a second to import; `recommend` does not need them.
-    from movierec_assets.resources.configurable import locate  # noqa: PLC0415
+    from movierec_assets.datasets.locate import locate  # noqa: PLC0415
     from movierec_assets.tables.loading import is_loaded  # noqa: PLC0415
 
     require_anything_loaded(database, f"the job {job} works on loaded ratings")

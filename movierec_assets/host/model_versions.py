@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -112,16 +113,9 @@ class ModelVersions:
     def newest(self, count: int) -> list[VersionSummary]:
         """The newest versions and every version with an alias, newest first."""
         with self.registry.reachable():
-            aliases = self.registry.aliases()
-            versions = self.registry.versions()
-            holds = self.promotions.holds()
+            versions, aliases, holds = self.registry.versions(), self.registry.aliases(), self.promotions.holds()
             return [
-                VersionSummary(
-                    version,
-                    aliases.get(version.number, []),
-                    self.registry.metrics(version),
-                    _hold_of(version, holds),
-                )
+                self._summary(version, aliases, holds)
                 for index, version in enumerate(versions)
                 if index < count or version.number in aliases
             ]
@@ -135,10 +129,12 @@ class ModelVersions:
         """
         with self.registry.reachable():
             version = self.promotions.champion() if number is None else self.registry.version(number)
-            aliases = self.registry.aliases().get(version.number, [])
-            hold = _hold_of(version, self.promotions.holds())
-            summary = VersionSummary(version, aliases, self.registry.metrics(version), hold)
+            summary = self._summary(version, self.registry.aliases(), self.promotions.holds())
         return VersionDetails(summary, self.promotions.history(version=version.number))
+
+    def _summary(self, version: Version, aliases: Mapping[int, list[str]], holds: list[Hold]) -> VersionSummary:
+        hold = next((hold for hold in holds if hold.covers_version(version)), None)
+        return VersionSummary(version, aliases.get(version.number, []), self.registry.metrics(version), hold)
 
     def promote(self, number: int, reason: str, *, force: bool) -> Record:
         """Make a version the champion."""
@@ -184,7 +180,3 @@ class ModelVersions:
                 f"are as they were. Run `movierec run --job publish` when this is mended:\n{why}\n"
                 f"Run {report.run_id}; everything it printed is in {report.log}"
             )
-
-
-def _hold_of(version: Version, holds: list[Hold]) -> Hold | None:
-    return next((hold for hold in holds if hold.covers_version(version)), None)

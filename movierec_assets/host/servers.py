@@ -31,8 +31,6 @@ READY_SECONDS = 120
 STOP_SECONDS = 20
 """Servers that take longer to end are killed. A run in progress ends within this time."""
 
-_QUIET = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
-
 
 def serve(settings: Settings, listener: ServersListener) -> int:
     """Run the MLflow server and Dagster (webserver, daemon, code server) on running databases until interrupted.
@@ -51,7 +49,8 @@ def serve(settings: Settings, listener: ServersListener) -> int:
     own_mlflow = settings.mlflow_tracking_uri is None
     addresses = {"Dagster": f"http://{HOST}:{settings.dagster_port}"}
     honcho.manager.KILL_WAIT = STOP_SECONDS
-    environment = os.environ | _QUIET | {guard.VARIABLE: guard.start()}
+    quiet = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
+    environment = os.environ | quiet | {guard.VARIABLE: guard.start()}
     lines = ServerLines(settings.state / "logs" / "servers", listener)
     manager = Manager(lines)
     if own_mlflow:
@@ -99,14 +98,10 @@ def _mlflow_command(settings: Settings) -> str:
 def _mlflow_environment(settings: Settings) -> dict[str, str]:
     # The URL holds a password, which all users of the machine could read in arguments. Without job execution the
     # server needs a fifth of the memory and half the time to start.
-    return (
-        os.environ
-        | {
-            "MLFLOW_BACKEND_STORE_URI": settings.databases.mlflow,
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        }
-        | _QUIET
-    )
+    return {
+        "MLFLOW_BACKEND_STORE_URI": settings.databases.mlflow,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
 
 
 def _require_free(server: str, port: int, variable: str) -> None:

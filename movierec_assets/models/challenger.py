@@ -14,9 +14,10 @@ from typing import Any, Self, cast
 import numpy as np
 import numpy.typing as npt
 
-from movierec_assets.recsys.als import Confidence, Factors, Recipe
+from movierec_assets.recsys.confidence import Confidence
+from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.interactions import Arrays, BoolArray
-from movierec_assets.recsys.recipe import ConfidenceKind
+from movierec_assets.recsys.recipe import ConfidenceKind, Recipe
 
 _REFIT = "refit_"
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from movierec_assets.datasets.duplicates import pair_key
 from movierec_assets.datasets.identity import SAME_PAIRS, Catalogue, PairSketch
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import OtherDatasetError, VersionFilesError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, DATASET, DATASET_ID, Version, other_data
+from movierec_assets.ratings import pair_key
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database

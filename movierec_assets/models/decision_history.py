@@ -27,15 +27,19 @@ from movierec_assets.tables.database import SCHEMA
 from movierec_assets.tables.known_datasets import DatasetRef
 
 TABLE = f"{SCHEMA}.promotion_decisions"
-COLUMNS = (
-    "decision_id, decided_at, model_version, previous_champion, outcome, promoted, reason, numbers, dagster_run_id, "
-    "decided_by, state, version_tags"
+NAMES = (
+    *("decision_id", "decided_at", "model_version", "previous_champion", "outcome", "promoted", "reason", "numbers"),
+    *("dagster_run_id", "decided_by", "state", "version_tags"),
 )
+COLUMNS = ", ".join(NAMES)
+"""Columns of the table, in the order of the fields of `Record`."""
 EVENTS = f"SELECT {COLUMNS} FROM {TABLE} WHERE (promoted OR outcome = 'lost') AND state = 'done' ORDER BY decision_id"
 """Query for the changes of the champion, oldest first: promotions that took effect, and losses."""
 LAST_EVENT = f"{EVENTS} DESC LIMIT 1"
 MODEL_DELETED = "model_deleted"
 """Key among the numbers of a loss: all versions were deleted, and MLflow numbers new ones from 1 again."""
+SINCE_DELETION = f"decision_id > coalesce((SELECT max(decision_id) FROM {TABLE} WHERE numbers ? '{MODEL_DELETED}'), 0)"
+"""Condition of decisions about the present versions: earlier ones are about other versions of the same numbers."""
 
 _RUN_ID = "mlflow_run_id"
 _KEPT_TAGS = ("recipe", POSITIVES_FINGERPRINT, DATASET_ID, DATASET)
@@ -80,20 +84,14 @@ class Record:
     version_tags: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values under the table's names."""
-        return {
-            "decision_id": self.id,
-            "decided_at": self.decided_at.isoformat(),
-            "model_version": self.version,
-            "previous_champion": self.previous,
-            "outcome": self.outcome,
-            "promoted": self.promoted,
-            "reason": self.reason,
-            "numbers": self.numbers,
-            "dagster_run_id": self.dagster_run_id,
-            "decided_by": self.decided_by,
-            "state": self.state,
-        }
+        """Plain values under the table's names, without the tags of the version."""
+        found = dict(zip(NAMES, vars(self).values(), strict=True)) | {"decided_at": self.decided_at.isoformat()}
+        return {name: value for name, value in found.items() if name != "version_tags"}
+
+    @property
+    def shown_outcome(self) -> str:
+        """The outcome, with the state of a decision that was not carried out."""
+        return self.outcome if self.state == "done" else f"{self.outcome} ({self.state})"
 
     def is_about(self, version: Version) -> bool:
         """Whether the decision is about this version, and not about a deleted one of the same number."""
@@ -105,9 +103,9 @@ class Record:
         return Version(self.version, self.version_tags.get(_RUN_ID, ""), "", self.version_tags)
 
 
-def promotion_in(event: Record | None) -> Record | None:
-    """The last event when it is a promotion; None when the champion was lost, or there never was one."""
-    return event if event is not None and event.promoted else None
+def promotion_in(events: Sequence[Record]) -> Record | None:
+    """The first of some events when it is a promotion; None when it is a loss, or there is none."""
+    return events[0] if events and events[0].promoted else None
 
 
 def explains(latest: Record | None, champion: Version | None) -> bool:

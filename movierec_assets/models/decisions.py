@@ -12,8 +12,9 @@ or removed it in MLflow, the next transaction adds a decision that says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from psycopg2 import errors
 
@@ -22,7 +23,7 @@ from movierec_assets.models.decision_history import (
     COLUMNS,
     EVENTS,
     LAST_EVENT,
-    MODEL_DELETED,
+    SINCE_DELETION,
     TABLE,
     History,
     Loss,
@@ -68,20 +69,14 @@ class Promotions:
         Those about a version begin after the latest deletion of the registered model: earlier ones are about another
         version of the same number.
         """
-        about = (
-            "WHERE (model_version = %(version)s OR previous_champion = %(version)s) AND decision_id > "
-            f"coalesce((SELECT max(decision_id) FROM {TABLE} WHERE numbers ? '{MODEL_DELETED}'), 0)"
-        )
+        about = f"WHERE (model_version = %(version)s OR previous_champion = %(version)s) AND {SINCE_DELETION}"
         where = "" if version is None else about
-        rows = self._database.rows(
-            f"SELECT {COLUMNS} FROM {TABLE} {where} ORDER BY decision_id DESC LIMIT %(limit)s",
-            {"version": version, "limit": limit},
-        )
-        return [Record(*row) for row in rows]
+        query = f"SELECT {COLUMNS} FROM {TABLE} {where} ORDER BY decision_id DESC LIMIT %(limit)s"
+        return self._records(query, {"version": version, "limit": limit})
 
     def latest(self) -> Record | None:
         """The decision that made the champion; None when the champion was lost, or there never was one."""
-        return promotion_in(self._last_event())
+        return promotion_in(self._records(LAST_EVENT))
 
     def champion(self) -> Version:
         """The champion.
@@ -101,7 +96,7 @@ class Promotions:
 
     def loss(self) -> Loss | None:
         """How the champion was lost; None when there is one, or there never was one."""
-        event = self._last_event()
+        event = next(iter(self._records(LAST_EVENT)), None)
         with self.registry.reachable():
             if event is None or self.registry.by_alias(CHAMPION) is not None:
                 return None
@@ -160,8 +155,7 @@ class Promotions:
         """Versions that were scored and not promoted, each with the champion at that moment; without held versions."""
         rows = self._database.rows(
             f"""SELECT model_version, previous_champion FROM {TABLE}
-                WHERE outcome IN ('kept', 'rejected') AND NOT numbers ? '{HELD}' AND decision_id >
-                    coalesce((SELECT max(decision_id) FROM {TABLE} WHERE numbers ? '{MODEL_DELETED}'), 0)
+                WHERE outcome IN ('kept', 'rejected') AND NOT numbers ? '{HELD}' AND {SINCE_DELETION}
                 ORDER BY decision_id"""
         )
         return dict(rows)
@@ -173,13 +167,11 @@ class Promotions:
         pending = self._database.scalar(f"SELECT count(*) FROM {TABLE} WHERE state = 'pending'")
         return not pending and explains(self.latest(), champion)
 
-    def _last_event(self) -> Record | None:
-        rows = self._database.rows(LAST_EVENT)
-        return Record(*rows[0]) if rows else None
+    def _records(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Record]:
+        return [Record(*row) for row in self._database.rows(query, parameters or ())]
 
     def _history(self) -> History:
-        events = [Record(*row) for row in self._database.rows(EVENTS)]
-        return History(events, self.registry.versions())
+        return History(self._records(EVENTS), self.registry.versions())
 
     def served(self) -> dict[str, int | None]:
         """Model version of the rows in each serving table; None where there are no rows."""

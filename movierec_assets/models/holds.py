@@ -15,12 +15,16 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.models.version import POSITIVES_FINGERPRINT, Version
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import same_recipe
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.tables.database import SCHEMA
 
 _TABLE = f"{SCHEMA}.promotion_holds"
-_COLUMNS = "hold_id, created_at, decision_id, model_version, recipe, positives_fingerprint, dataset_id, reason, held_by"
+_NAMES = (
+    *("hold_id", "created_at", "decision_id", "model_version", "recipe", "positives_fingerprint", "dataset_id"),
+    *("reason", "held_by"),
+)
+"""Columns of the table, in the order of the fields of `Hold`."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +74,14 @@ class Hold:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values under the table's names."""
-        return {
-            "hold_id": self.id,
-            "created_at": self.created_at.isoformat(),
-            "decision_id": self.decision_id,
-            "model_version": self.version,
-            "recipe": self.recipe.as_dict(),
-            "positives_fingerprint": self.positives_fingerprint,
-            "dataset_id": self.dataset_id,
-            "reason": self.reason,
-            "held_by": self.held_by,
-        }
+        found = dict(zip(_NAMES, vars(self).values(), strict=True))
+        return found | {"created_at": self.created_at.isoformat(), "recipe": self.recipe.as_dict()}
 
 
 def unreleased(cursor: Cursor, dataset_id: int | None = None) -> list[Hold]:
     """Holds that nobody released, oldest first; only those on one dataset when it is given."""
     cursor.execute(
-        f"SELECT {_COLUMNS} FROM {_TABLE} WHERE released_at IS NULL "
+        f"SELECT {', '.join(_NAMES)} FROM {_TABLE} WHERE released_at IS NULL "
         "AND (%(dataset)s::integer IS NULL OR dataset_id IS NULL OR dataset_id = %(dataset)s) ORDER BY hold_id",
         {"dataset": dataset_id},
     )

@@ -25,7 +25,7 @@ from movierec_assets.models.errors import RegistryUnavailableError
 from movierec_assets.models.registry_lookup import MISSING
 from movierec_assets.models.version import EXPERIMENT
 from movierec_assets.progress import Log
-from movierec_assets.settings import Settings
+from movierec_assets.settings import DatabaseUrls, Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -84,8 +84,7 @@ class MlflowConnection:
                 return
             if not self.uri.startswith("postgresql"):
                 return
-            url = make_url(self.uri).set(drivername="postgresql").render_as_string(hide_password=False)
-            with closing(psycopg2.connect(url, connect_timeout=_PROBE_SECONDS)):
+            with closing(psycopg2.connect(DatabaseUrls.libpq(self.uri), connect_timeout=_PROBE_SECONDS)):
                 pass
         except (OSError, psycopg2.OperationalError) as error:  # all errors of requests are OSErrors
             where = make_url(self.uri).render_as_string(hide_password=True)

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -51,11 +51,10 @@ def log_version(
     """
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
         model_file = Path(scratch) / MODEL_FILE
-        with model_file.open("wb") as file:
-            np.savez(file, **_arrays(recommender.to_arrays(), dataset))
+        named = np.array(dataset.name if dataset else "")
+        np.savez(model_file, **cast(Any, recommender.to_arrays()), dataset=named)
         factors_file = Path(scratch) / "factors.npz"
-        with factors_file.open("wb") as file:
-            np.savez(file, users=recommender.user_vectors, movies=recommender.movie_factors)
+        np.savez(factors_file, users=recommender.user_vectors, movies=recommender.movie_factors)
         ids_file = Path(scratch) / "id_maps.parquet"
         ids.to_parquet(ids_file, index=False)
         mlflow.log_artifact(str(factors_file))
@@ -76,10 +75,6 @@ def log_version(
     for name, value in tags.items():
         client.set_model_version_tag(MODEL_NAME, str(number), name, value)
     return number
-
-
-def _arrays(arrays: Mapping[str, Any], dataset: DatasetRef | None) -> dict[str, Any]:
-    return {**arrays, "dataset": np.array(dataset.name if dataset else "")}
 
 
 def _example(recommender: Recommender) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import logging
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -30,9 +30,7 @@ def log_training_state(mlflow: Any, state: TrainingState) -> None:
     """Store a training state with the active MLflow run."""
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
         path = Path(scratch) / STATE_FILE
-        with path.open("wb") as file:
-            arrays: dict[str, Any] = dict(state.to_arrays())
-            np.savez(file, **arrays)
+        np.savez(path, **cast(Any, state.to_arrays()))
         mlflow.log_artifact(str(path))
 
 

@@ -21,6 +21,7 @@ from movierec_assets.models.decision_history import (
     EVENTS,
     LAST_EVENT,
     MODEL_DELETED,
+    NAMES,
     TABLE,
     History,
     Record,
@@ -118,7 +119,7 @@ class PromotionTransaction:
 
     def latest(self) -> Record | None:
         """The decision that made the champion; None when the champion was lost."""
-        return promotion_in(next(iter(self._records(LAST_EVENT)), None))
+        return promotion_in(self._records(LAST_EVENT))
 
     def incumbent(self, problem: LearningProblem) -> Incumbent:
         """The version that a challenger for this problem has to beat."""
@@ -253,16 +254,10 @@ class PromotionTransaction:
     ) -> Record:
         values = [number, previous, decision.outcome, decision.promoted, decision.reason]
         values += [json.dumps(dict(decision.numbers)), self._dagster_run_id, decided_by, state]
+        values.append(json.dumps(version_tags))
+        names, slots = NAMES[-len(values) :], ["%s"] * len(values)
         return self._records(
-            f"""
-            INSERT INTO {TABLE} (
-                model_version, previous_champion, outcome, promoted, reason, numbers, dagster_run_id, decided_by, state,
-                version_tags
-            )
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-            RETURNING {COLUMNS}
-            """,
-            [*values, json.dumps(version_tags)],
+            f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES ({', '.join(slots)}) RETURNING {COLUMNS}", values
         )[0]
 
     def _set_state(self, decision_id: int, state: str) -> None:

@@ -15,8 +15,8 @@ from sqlalchemy.engine import make_url
 
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.version import Version
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.promotion import same_recipe
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.known_datasets import DatasetRef
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from movierec_assets.models import registry_lookup, version_files, version_page
 from movierec_assets.models.champion_copy import ChampionCopy
-from movierec_assets.models.errors import NoChampionError, NoSuchVersionError, VersionFilesError
+from movierec_assets.models.errors import NoSuchVersionError, VersionFilesError
 from movierec_assets.models.mlflow_connection import MlflowConnection, if_present
 from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME, TRAINING_KEY, Version
 from movierec_assets.recsys.promotion import Decision
@@ -41,18 +41,6 @@ class ModelRegistry(MlflowConnection):
 
     def _by_alias_of_client(self, alias: str) -> Version | None:
         return if_present(lambda: _version(self.client.get_model_version_by_alias(MODEL_NAME, alias)))
-
-    def champion(self) -> Version:
-        """The champion.
-
-        Raises
-        ------
-        NoChampionError
-        """
-        found = self.by_alias(CHAMPION)
-        if found is None:
-            raise NoChampionError
-        return found
 
     def version(self, number: int) -> Version:
         """A version by its number.
@@ -215,5 +203,5 @@ class ModelRegistry(MlflowConnection):
 
 def _version(found: Any) -> Version:
     """MLflow's version; its number is text over REST and a number from a database."""
-    created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC) if found.creation_timestamp else None
+    created = registry_lookup.time_of(found.creation_timestamp)
     return Version(int(found.version), str(found.run_id), str(found.source), dict(found.tags), created)

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 import psycopg2
 
 from movierec_assets.models.version import Version
+from movierec_assets.settings import DatabaseUrls
 
 SECONDS = 5
 """Longest wait for a connection or an answer."""
@@ -60,8 +61,7 @@ def by_alias(uri: str, model: str, alias: str) -> Version | None:
 
 
 def _from_tables(uri: str, model: str, alias: str) -> Version | None:
-    scheme, rest = uri.split("://", 1)
-    url = f"{scheme.partition('+')[0]}://{rest}"
+    url = DatabaseUrls.libpq(uri)
     try:
         with closing(psycopg2.connect(url, connect_timeout=SECONDS)) as connection, connection.cursor() as cursor:
             cursor.execute(_VERSION, {"model": model, "alias": alias})
@@ -75,7 +75,7 @@ def _from_tables(uri: str, model: str, alias: str) -> Version | None:
             tags = {key: value or "" for key, value in cursor.fetchall()}
     except psycopg2.Error as error:
         raise LookupUnsupportedError(str(error)) from error
-    return Version(int(number), run_id or "", source or "", tags, _time(created))
+    return Version(int(number), run_id or "", source or "", tags, time_of(created))
 
 
 def _from_server(uri: str, model: str, alias: str) -> Version | None:
@@ -98,11 +98,12 @@ def _from_server(uri: str, model: str, alias: str) -> Version | None:
         found = answer["model_version"]
         tags = {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}
         run_id, source, created = (found.get(name, "") for name in ("run_id", "source", "creation_timestamp"))
-        return Version(int(found["version"]), run_id, source, tags, _time(created))
+        return Version(int(found["version"]), run_id, source, tags, time_of(created))
     if isinstance(answer, Mapping) and answer.get("error_code") in MISSING:
         return None
     raise LookupUnsupportedError(f"{uri} answers {response.status_code}.")
 
 
-def _time(milliseconds: str | int | None) -> datetime | None:
+def time_of(milliseconds: str | int | None) -> datetime | None:
+    """MLflow's milliseconds as a time; None where there are none."""
     return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None

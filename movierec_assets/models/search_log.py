@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version_page import recipe_line, run_name
-from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.search import Trial
 from movierec_assets.tables.known_datasets import DatasetRef
 

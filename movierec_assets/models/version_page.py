@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from movierec_assets.recsys.rankers import EASE, ITEM_KNN, ORIGINAL, POPULARITY
+from movierec_assets.recsys.evaluation import HEADLINE
+from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.report import markdown_table
 from movierec_assets.tables.known_datasets import DatasetRef
@@ -18,7 +19,6 @@ MODEL_DESCRIPTION = (
     "data, its metrics and the decision about it."
 )
 
-HEADLINE = "ndcg_at_10"
 HEADLINE_CUTOFF = 10
 METRICS = {
     "ndcg": "NDCG",
@@ -29,15 +29,18 @@ METRICS = {
     "coverage": "coverage",
 }
 """Headings of the metrics for people, the headline first."""
-RANKERS = {
-    "": "this version",
-    "champion_": "champion then",
-    "popularity_": POPULARITY,
-    "original_": ORIGINAL,
-    "item_knn_": ITEM_KNN,
-    "ease_": EASE,
+PREFIXES = {
+    MODEL: "",
+    CHAMPION: "champion_",
+    POPULARITY: "popularity_",
+    ORIGINAL: "original_",
+    ITEM_KNN: "item_knn_",
+    EASE: "ease_",
 }
-"""Rankers by the prefix of the names of their metrics."""
+"""Prefix of the names of a ranker's metrics."""
+_FOR_PEOPLE = {MODEL: "this version", CHAMPION: "champion then"}
+RANKERS = {prefix: _FOR_PEOPLE.get(ranker, ranker) for ranker, prefix in PREFIXES.items()}
+"""Rankers for people, by prefix."""
 _BESIDE_THE_HEADLINE = ("popularity_", "champion_", "original_")
 _COUNTS = {"positives": "likes", "users": "users", "movies": "movies"}
 

@@ -12,7 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from movierec_assets.postgres.state import StateDirectory, locked
+from movierec_assets.file_lock import locked
+from movierec_assets.postgres.state import StateDirectory
 
 MODULE = "movierec_assets.postgres.keeper"
 MODULES = (MODULE, "movierec_assets.resources.postgres_keeper")

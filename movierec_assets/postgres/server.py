@@ -25,6 +25,7 @@ import psutil
 import psycopg2
 from psycopg2 import sql
 
+from movierec_assets.file_lock import locked
 from movierec_assets.postgres.binaries import (
     Account,
     EmbeddedPostgresError,
@@ -36,7 +37,7 @@ from movierec_assets.postgres.binaries import (
 from movierec_assets.postgres.cluster import HOST, START_SECONDS, SUPERUSER
 from movierec_assets.postgres.keeper import MODULES as KEEPER_MODULES
 from movierec_assets.postgres.keeper import ensure_keeper
-from movierec_assets.postgres.state import StateDirectory, locked
+from movierec_assets.postgres.state import StateDirectory
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "EmbeddedPostgresInUseError", "EmbeddedStatus"]
 

@@ -10,15 +10,13 @@ directory for the data. Does not: when a lock is taken, or anything that happens
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,34 +28,6 @@ OWNER_FILE = "owner"
 """File in an outside data directory that names the state directory it belongs to; `host/clean.sh` reads it, too."""
 
 _log = logging.getLogger(__name__)
-
-
-@contextmanager
-def locked(path: Path, operation: int = fcntl.LOCK_EX) -> Iterator[int]:
-    """Hold a flock on a file; with LOCK_NB, BlockingIOError says that another process has it.
-
-    Yields
-    ------
-    int
-        The descriptor, closed on exec and on exit. It is closed and not unlocked, so that a forked child which
-        still uses the server keeps its lease.
-    """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, operation)
-            # Another process may have removed the file, and made it anew, in the meantime.
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                    break
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True)

@@ -20,21 +20,8 @@ from movierec_assets.recsys.engine import EnoughIterations, Factors, Fit, Iterat
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_assets.recsys.least_squares import Solve
-from movierec_assets.recsys.recipe import ConfidenceKind, FoldIn, Recipe
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.threads import ALL_CORES, one_blas_thread
-
-__all__ = [
-    "Confidence",
-    "ConfidenceKind",
-    "Factors",
-    "FoldIn",
-    "Iteration",
-    "Recipe",
-    "fit",
-    "fold_in",
-    "implicit_engine",
-    "interaction_weights",
-]
 
 
 def implicit_engine(threads: int = ALL_CORES) -> Fit:

@@ -41,6 +41,14 @@ class Interval:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+    @property
+    def signed(self) -> str:
+        """A difference for people."""
+        return f"{self.mean:+.4f}, 95 % {self.low:+.4f} to {self.high:+.4f}"
+
 
 @dataclass(frozen=True)
 class FitSpread:

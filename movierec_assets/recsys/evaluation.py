@@ -24,6 +24,9 @@ HEADLINE = "ndcg_at_10"
 WITH_INTERVALS = (HEADLINE, "map_at_10")
 """The metrics that are shown with their uncertainty, and by slice."""
 
+SHOWN = ("precision_at_10", "recall_at_10", "map_at_10", HEADLINE, "hit_rate_at_10", "coverage_at_10")
+"""The metrics that are shown where there is room for a few."""
+
 _SLICED_AT = 10
 
 

@@ -34,7 +34,7 @@ def contributions(
     history : int array, shape (n_liked,)
         Rows of `movie_factors`.
     confidences : float array, shape (n_liked,)
-        Of each like, not negative, see `als.interaction_weights`.
+        Of each like, not negative, see `confidence.interaction_weights`.
     regularization : float
         Of the fold-in.
     wanted : int array, shape (n_wanted,)

@@ -23,6 +23,6 @@ def full_lists(lists: TopK, histories: Interactions) -> float:
 
 def seen_items(lists: TopK, histories: Interactions) -> int:
     """Number of list positions that hold a movie of the user's history."""
-    users, ranks = np.nonzero(lists.items >= 0)
-    listed = csr_matrix((np.ones(len(users)), (users, lists.items[users, ranks])), shape=histories.shape)
+    users, _, items, _ = lists.entries()
+    listed = csr_matrix((np.ones(len(users)), (users, items)), shape=histories.shape)
     return int(listed.multiply(histories.weighted()).sum())

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from movierec_assets.ratings import pair_key
 from movierec_assets.recsys.interactions import BoolArray, IdMaps, IntArray, Interactions, positions
 from movierec_assets.recsys.training_state import KnownLikes, Predecessor
 
@@ -50,8 +51,9 @@ def was_trained_on(predecessor: Predecessor, pairs: IntArray, held_out: IntArray
     known = np.flatnonzero(trained)
     if len(known):
         trained[known] = np.asarray(predecessor.positives[users[known], movies[known]]).ravel() != 0
-    trained &= ~np.isin(_keys(pairs), _keys(held_out))
-    trained |= np.isin(_keys(pairs), _keys(predecessor.state.withdrawn))
+    keys = pair_key(*pairs.T)
+    trained &= ~np.isin(keys, pair_key(*held_out.T))
+    trained |= np.isin(keys, pair_key(*predecessor.state.withdrawn.T))
     return trained
 
 
@@ -132,8 +134,3 @@ def pairs_of(part: Interactions, ids: IdMaps) -> IntArray:
     """User and movie ids of interactions, shape (n, 2)."""
     users, movies, _, _ = part.triplets()
     return np.stack([ids.user_ids[users], ids.movie_ids[movies]], axis=1)
-
-
-def _keys(pairs: IntArray) -> IntArray:
-    keys: IntArray = (pairs[:, 0].astype(np.int64) << 32) | pairs[:, 1].astype(np.int64)
-    return keys

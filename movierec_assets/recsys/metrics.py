@@ -111,8 +111,7 @@ def score(ranked: IntArray, held_out: csr_matrix, k: int) -> UserScores:
 
 def coverage(ranked: IntArray, n_items: int, k: int) -> float:
     """Share of the catalogue that appears in at least one list of length k."""
-    listed = np.unique(ranked[:, :k])
-    return float((listed >= 0).sum() / n_items) if n_items else 0.0
+    return len(np.unique(_listed(ranked, k))) / n_items if n_items else 0.0
 
 
 def novelty(ranked: IntArray, counts: IntArray, n_users: int, k: int) -> float:
@@ -130,15 +129,13 @@ def novelty(ranked: IntArray, counts: IntArray, n_users: int, k: int) -> float:
     ----------
     Vargas and Castells (2011), Rank and relevance in novelty and diversity metrics.
     """
-    listed = ranked[:, :k]
-    listed = listed[listed >= 0]
+    listed = _listed(ranked, k)
     return float(-np.log2(np.maximum(counts[listed], 1) / n_users).mean()) if len(listed) else float("nan")
 
 
 def popularity_share(ranked: IntArray, counts: IntArray, k: int, top: float = 0.01) -> float:
     """Share of the listed items that are among the most popular: the share `top` of all items, at least one."""
-    listed = ranked[:, :k]
-    listed = listed[listed >= 0]
+    listed = _listed(ranked, k)
     most_popular = np.argsort(-counts, kind="stable")[: max(1, round(top * len(counts)))]
     return float(np.isin(listed, most_popular).mean()) if len(listed) else float("nan")
 
@@ -170,9 +167,13 @@ def gini(ranked: IntArray, n_items: int, k: int) -> float:
     >>> round(gini(np.array([[2, 3], [2, -1], [2, -1]]), n_items=4, k=2), 4)
     0.8333
     """
-    listed = ranked[:, :k]
-    counts = np.sort(np.bincount(listed[listed >= 0], minlength=n_items))
+    counts = np.sort(np.bincount(_listed(ranked, k), minlength=n_items))
     if n_items < 2 or counts.sum() == 0:
         return float("nan")
     rank = np.arange(1, n_items + 1)
     return float((2 * rank - n_items - 1) @ counts / ((n_items - 1) * counts.sum()))
+
+
+def _listed(ranked: IntArray, k: int) -> IntArray:
+    listed = ranked[:, :k]
+    return listed[listed >= 0]

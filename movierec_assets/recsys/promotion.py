@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.recipe import Recipe
 
 if TYPE_CHECKING:
     from movierec_assets.recsys.comparison import Interval
@@ -165,13 +165,13 @@ def decide(
         better = over_popularity.low > 0
         reason = (
             f"{why_none}. This version is {'' if better else 'not '}clearly better than popularity: NDCG@10 "
-            f"{challenger_ndcg:.4f}, a difference of {_text(over_popularity)}."
+            f"{challenger_ndcg:.4f}, a difference of {over_popularity.signed}."
         )
         return Decision(better, "first" if better else "rejected", reason, found)
     if champion.lead is None:
         return _uncompared(champion, over_popularity, found)
     found |= {"champion_ndcg_at_10": champion.champion_ndcg, **_named("difference", champion.lead)}
-    numbers = f"NDCG@10 differs by {_text(champion.lead)}"
+    numbers = f"NDCG@10 differs by {champion.lead.signed}"
     if not champion.same_recipe and is_improvement(champion.lead, champion.champion_ndcg, margins.improvement):
         share = f", {champion.lead.mean / champion.champion_ndcg:+.1%}" if champion.champion_ndcg else ""
         return Decision(True, "improvement", f"Better than the champion's recipe: {numbers}{share}.", found)
@@ -186,7 +186,7 @@ def _on_changed_data(
     champion: Comparison, lead: Interval, over_popularity: Interval, margins: Margins, found: dict[str, float]
 ) -> Decision:
     """Refresh the champion unless the challenger is worse."""
-    numbers = f"NDCG@10 differs by {_text(lead)}"
+    numbers = f"NDCG@10 differs by {lead.signed}"
     if over_popularity.mean <= 0:
         return _behind_popularity(over_popularity, found)
     if champion.same_recipe and champion.only_removed:
@@ -214,7 +214,7 @@ def decide_refit(over_popularity: Interval, challenger: int) -> Decision:
         return _behind_popularity(over_popularity, found)
     reason = (
         f"The champion's recipe, trained on changed data, because the recipe of version {challenger} did not prove "
-        f"itself: NDCG@10 differs from popularity's by {_text(over_popularity)}."
+        f"itself: NDCG@10 differs from popularity's by {over_popularity.signed}."
     )
     return Decision(True, "refresh", reason, found)
 
@@ -226,18 +226,14 @@ def _uncompared(champion: Comparison, over_popularity: Interval, found: dict[str
         return _behind_popularity(over_popularity, found)
     reason = (
         "The champion's recipe on changed data. The two are not compared, for the champion has seen the held-out likes "
-        f"of nearly all users; NDCG@10 differs from popularity's by {_text(over_popularity)}."
+        f"of nearly all users; NDCG@10 differs from popularity's by {over_popularity.signed}."
     )
     return Decision(True, "refresh", reason, found)
 
 
 def _behind_popularity(over_popularity: Interval, found: dict[str, float]) -> Decision:
-    reason = f"Champion kept (not better than popularity): NDCG@10 differs from it by {_text(over_popularity)}."
+    reason = f"Champion kept (not better than popularity): NDCG@10 differs from it by {over_popularity.signed}."
     return Decision(False, "kept", reason, found)
-
-
-def _text(interval: Interval) -> str:
-    return f"{interval.mean:+.4f}, 95 % {interval.low:+.4f} to {interval.high:+.4f}"
 
 
 def _named(name: str, interval: Interval) -> dict[str, float]:

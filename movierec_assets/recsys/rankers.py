@@ -5,4 +5,6 @@ Belongs here: names only, so that showing them loads no ranker. Does not: the ra
 
 MODEL = "als"
 """The recipe that is reported on: the challenger's, or the one that a search found."""
+CHAMPION = "champion"
+"""The champion's recipe beside a challenger."""
 POPULARITY, ITEM_KNN, ORIGINAL, EASE = "popularity", "item-kNN", "original recipe", "EASE"

@@ -57,6 +57,11 @@ class TopK:
     items: IntArray
     scores: FloatArray
 
+    def entries(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+        """Row, rank from 1, item and score of each filled position, as parallel arrays, row by row."""
+        rows, columns = np.nonzero(self.items != EMPTY)
+        return rows, columns + 1, self.items[rows, columns], self.scores[rows, columns]
+
 
 def recommend(
     user_vectors: FloatArray,

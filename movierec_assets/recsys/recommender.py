@@ -18,13 +18,15 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.progress import Progress
 from movierec_assets.recsys import als, least_squares, ranking
-from movierec_assets.recsys.als import Confidence, Factors, Recipe
 from movierec_assets.recsys.batches import BATCH_BYTES, stage
+from movierec_assets.recsys.confidence import Confidence, interaction_weights
+from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.explain import contributions
 from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.least_squares import Solve
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.threads import ALL_CORES
 
 
@@ -78,8 +80,15 @@ class Recommender:
         return replace(self, titles=tuple(titles))
 
     @cached_property
-    def _solve_many(self) -> Solve:
-        return least_squares.iterative(self.movie_factors, self.recipe.regularization)
+    def _solvers(self) -> dict[int, Solve]:
+        """Solvers for many users that were made, by number of threads."""
+        return {}
+
+    def _solve_many(self, threads: int) -> Solve:
+        if threads not in self._solvers:
+            made = least_squares.iterative(self.movie_factors, self.recipe.regularization, threads=threads)
+            self._solvers[threads] = made
+        return self._solvers[threads]
 
     @cached_property
     def likes(self) -> IntArray:
@@ -143,7 +152,9 @@ class Recommender:
             self.recipe,
             self.confidence,
             start=None if user_ids is None else self._vectors_of(user_ids),
-            solve=self._solve_many if least_squares.iterative_is_faster(len(histories), self.movie_factors) else None,
+            solve=self._solve_many(threads)
+            if least_squares.iterative_is_faster(len(histories), self.movie_factors)
+            else None,
             batch_bytes=batch_bytes,
             threads=threads,
             progress=stage(progress, 0, 2),
@@ -179,7 +190,7 @@ class Recommender:
         return contributions(
             self.movie_factors,
             history.stars.indices,
-            als.interaction_weights(history, self.recipe, self.confidence),
+            interaction_weights(history, self.recipe, self.confidence),
             self.recipe.regularization,
             self.ids.movies_at(movie_ids),
         )

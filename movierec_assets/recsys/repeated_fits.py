@@ -12,7 +12,6 @@ import numpy as np
 
 from movierec_assets.progress import Progress
 from movierec_assets.recsys import scoring
-from movierec_assets.recsys.batches import BATCH_BYTES
 from movierec_assets.recsys.comparison import FitSpread
 from movierec_assets.recsys.engine import Fit
 from movierec_assets.recsys.errors import RecsysError
@@ -49,7 +48,6 @@ def scores(
     fit: Fit,
     *,
     known: FloatArray | None = None,
-    batch_bytes: int = BATCH_BYTES,
     progress: Progress | None = None,
 ) -> FloatArray:
     """NDCG@10 of each scored user, for several fits of a recipe from different start values.
@@ -64,8 +62,6 @@ def scores(
     fit : Fit
     known : float array, shape (n_users,), optional
         Scores of the first fit, to save making it.
-    batch_bytes : int
-        As for `ranking.recommend`.
     progress : callable, optional
         Called after each fit.
 
@@ -89,7 +85,7 @@ def scores(
             found[:, 0] = known
         else:
             each = replace(recipe, seed=recipe.seed + number)
-            found[:, number] = scoring.ndcg(task, fit(task.train, each), each, _CUTOFF, batch_bytes=batch_bytes)
+            found[:, number] = scoring.ndcg(task, fit(task.train, each), each, _CUTOFF)
         if progress is not None:
             progress(number + 1, fits)
     return found

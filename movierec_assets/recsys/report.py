@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, with_intervals
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.rankers import POPULARITY
@@ -64,7 +63,7 @@ def as_markdown(
     rankers = [evaluation.ranker for evaluation in evaluations]
     means = [evaluation.means() for evaluation in evaluations]
     lines = ["# Evaluation", "", _HELD_OUT[protocol].format(users=users, held_out=held_out)]
-    rows = ([_label(name), *(_cell(each.interval(name)) for each in evaluations)] for name in headlines)
+    rows = ([_label(name), *(str(each.interval(name)) for each in evaluations)] for name in headlines)
     lines += ["", markdown_table(["mean, 95 % interval", *rankers], rows)]
     for k in cutoffs:
         rows = ([label, *(f"{values[f'{name}_at_{k}']:.4f}" for values in means)] for label, name in _ROWS)
@@ -92,7 +91,7 @@ def _slices(evaluations: Sequence[Evaluation]) -> list[str]:
     for by in dict.fromkeys(each[0].by for each in same):
         for name in WITH_INTERVALS:
             rows = (
-                [f"{each[0].name} ({each[0].users:,} users)", *(_cell(part.interval(name)) for part in each)]
+                [f"{each[0].name} ({each[0].users:,} users)", *(str(part.interval(name)) for part in each)]
                 for each in same
                 if each[0].by == by
             )
@@ -104,7 +103,3 @@ def _label(name: str) -> str:
     """NDCG@10 for ndcg_at_10, Recall, truncated@20 for truncated_recall_at_20."""
     metric, _, k = name.partition("_at_")
     return f"{_LABELS[metric]}@{k}"
-
-
-def _cell(interval: Interval) -> str:
-    return f"{interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"

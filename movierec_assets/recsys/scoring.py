@@ -52,7 +52,7 @@ def rank(
     )
 
 
-def ndcg(task: Task, factors: Factors, recipe: Recipe, k: int, *, batch_bytes: int = BATCH_BYTES) -> FloatArray:
-    """NDCG@k of each scored user of a task, shape (n_users,); `batch_bytes` is as for `rank`."""
-    lists = rank(task, factors, recipe, k, batch_bytes=batch_bytes)
+def ndcg(task: Task, factors: Factors, recipe: Recipe, k: int) -> FloatArray:
+    """NDCG@k of each scored user of a task, shape (n_users,)."""
+    lists = rank(task, factors, recipe, k)
     return metrics.score(lists.items, task.held_out.stars, k).ndcg

@@ -110,6 +110,10 @@ class Trial:
     value: float | None
     seconds: float
 
+    def __str__(self) -> str:
+        value = self.state if self.value is None else f"{self.value:.4f}"
+        return f"{self.number}: {value} in {self.seconds:.1f} s"
+
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -292,16 +296,12 @@ def search(
     finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     if not finished:
         raise RecsysError(f"Not one of {len(study.trials)} trials gave a recipe; widen the search space or the budget.")
-    best = _recipe(study.best_trial.params, built_in.seed)
+    best = Recipe.from_dict({**study.best_trial.params, "seed": built_in.seed})
     for recipe in {best, built_in} - scores.keys():
         scores[recipe] = objective.fit_and_score(recipe, fit)
     scored = ~np.isnan(scores[best])
     lead = paired_difference(scores[best][scored], scores[built_in][scored])
     return SearchResult(best if lead.low > 0 else built_in, best, lead, [_trial(trial) for trial in study.trials])
-
-
-def _recipe(parameters: dict[str, Any], seed: int) -> Recipe:
-    return Recipe.from_dict({**parameters, "seed": seed})
 
 
 def _trial(frozen: optuna.trial.FrozenTrial) -> Trial:

@@ -22,7 +22,7 @@ import numpy as np
 from movierec_assets.recsys import scoring
 from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import EnoughIterations, Factors, Fit, Iteration
-from movierec_assets.recsys.interactions import BoolArray, FloatArray, IdMaps, IntArray
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IdMaps, IntArray, positions
 from movierec_assets.recsys.leakage import known_after, leaking_users, users_who_leak, withdrawn
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import Split, Task
@@ -270,10 +270,8 @@ def fit_for_validation(
 def matched(state: TrainingState, factors: FloatArray, ids: IdMaps, recipe: Recipe) -> FloatArray:
     """Movie factors of a state for other ids, small random ones for new movies, shape (n_movies, factors)."""
     found = np.random.default_rng(recipe.seed).random((len(ids.movie_ids), recipe.factors), dtype=np.float32) * 0.01
-    rows = np.searchsorted(state.movie_ids, ids.movie_ids)
-    rows[rows == len(state.movie_ids)] = 0
-    known = state.movie_ids[rows] == ids.movie_ids
-    found[known] = factors[rows[known]]
+    rows = positions(state.movie_ids, ids.movie_ids)
+    found[rows >= 0] = factors[rows[rows >= 0]]
     return found
 
 

@@ -8,30 +8,14 @@ Dagster concept: resources, https://docs.dagster.io/guides/build/external-resour
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 from dagster import ConfigurableResource
 
-from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.download import download
-from movierec_assets.datasets.locate import Located, locate_dataset
-from movierec_assets.datasets.releases import Release
+from movierec_assets.datasets.locate import Located, locate
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.migrations import require_current
-
-
-def locate(settings: Settings, fetch: Callable[[Release], Path] | None) -> Located:
-    """The dataset that the settings name; without one a dataset in data/, a download, or the demo.
-
-    `fetch` downloads a release; None forbids it.
-    """
-    datasets = settings.state / "datasets"
-    return locate_dataset(
-        settings.dataset, settings.data, datasets / "unpacked", lambda: make_demo(datasets / "demo"), fetch
-    )
 
 
 class PostgresResource(ConfigurableResource[None]):

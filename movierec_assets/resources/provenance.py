@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from dagster import AssetKey, DagsterInstance
+from dagster import AssetKey, DagsterInstance, EventLogEntry
 
 from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.interactions import Interactions
@@ -118,7 +118,11 @@ def split_of(fingerprints: Mapping[str, str]) -> str:
 
 def record(instance: DagsterInstance, asset: str | AssetKey) -> dict[str, Any]:
     """Plain metadata of an asset's latest materialization; empty when there is none."""
-    event = instance.get_latest_materialization_event(AssetKey.from_coercible(asset))
+    return metadata_of(instance.get_latest_materialization_event(AssetKey.from_coercible(asset)))
+
+
+def metadata_of(event: EventLogEntry | None) -> dict[str, Any]:
+    """Plain metadata of a materialization; empty without one."""
     materialization = event.asset_materialization if event else None
     found = materialization.metadata if materialization else {}
     return {name: value.value for name, value in found.items()}

@@ -10,7 +10,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.advisory_locks import take_lock
-from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.database import SCHEMA, Database, first_value
 
 FILE = "app_ratings"
 """Name of the file in `rejected_ratings`; the line is `rating_id`, the text is written as in ratings.csv."""
@@ -38,6 +38,4 @@ def update_rejects(database: Database) -> int:
         reason = wording(RejectReason.UNKNOWN_MOVIE, "%s")
         cursor.execute(read_sql("reject_app_ratings"), {"file": FILE, "reason": reason})
         cursor.execute(f"SELECT count(*) FROM {SCHEMA}.rejected_ratings WHERE file = %s", [FILE])
-        row = cursor.fetchone()
-    assert row is not None
-    return int(row[0])
+        return int(first_value(cursor))

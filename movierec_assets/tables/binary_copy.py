@@ -10,7 +10,7 @@ PostgreSQL documentation, COPY, "Binary Format".
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -44,14 +44,10 @@ class RowDecoder(io.RawIOBase):
     Parameters
     ----------
     kinds : mapping of column name to type, in the order of the query
-    rows_read : callable, optional
-        Called with the number of rows so far, after each write.
     """
 
-    def __init__(self, kinds: Mapping[str, Kind], rows_read: Callable[[int], None] | None = None) -> None:
+    def __init__(self, kinds: Mapping[str, Kind]) -> None:
         self._kinds = kinds
-        self._rows_read = rows_read
-        self._rows = 0
         self._row = _row_type(kinds)
         self._rest = b""
         self._skip = len(HEADER)
@@ -79,9 +75,6 @@ class RowDecoder(io.RawIOBase):
                 values //= 1_000_000
                 values += POSTGRES_EPOCH
             self._parts[name].append(values)
-        self._rows += count
-        if self._rows_read:
-            self._rows_read(self._rows)
         return len(data)
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
@@ -104,18 +97,6 @@ class RowDecoder(io.RawIOBase):
             empty = np.empty(0, self._row[name].newbyteorder("="))
             found[name] = np.concatenate([empty, *self._parts.pop(name)])
         return found
-
-
-def decode(data: bytes | memoryview, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[Any]]:
-    """Columns of a whole binary COPY stream, header and trailer included; see `RowDecoder`."""
-    decoder = RowDecoder(kinds)
-    decoder.write(data)
-    return decoder.columns()
-
-
-def encode(columns: Columns, kinds: Mapping[str, Kind], batch: int = _BATCH) -> Iterator[bytes]:
-    """Blocks of a binary COPY stream of columns, `batch` rows at a time; see `encode_parts`."""
-    return encode_parts([columns], kinds, batch)
 
 
 def encode_parts(parts: Iterable[Columns], kinds: Mapping[str, Kind], batch: int = _BATCH) -> Iterator[bytes]:

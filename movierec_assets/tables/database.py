@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +39,7 @@ __all__ = [
     "copy_in",
     "copy_out",
     "copy_rows",
+    "first_value",
     "record_load",
 ]
 _READ_BYTES = 4 << 20
@@ -104,11 +105,9 @@ def copy_in(cursor: Cursor, relation: sql.Identifier, columns: Columns, kinds: M
     return _copy(cursor, relation, kinds, BlockReader(encode_parts([columns], kinds)), "BINARY")
 
 
-def copy_out(
-    cursor: Cursor, query: str, kinds: Mapping[str, Kind], rows_read: Callable[[int], None] | None = None
-) -> dict[str, npt.NDArray[Any]]:
+def copy_out(cursor: Cursor, query: str, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[Any]]:
     """COPY the rows of a query out, binary, into arrays; see `Database.columns`."""
-    decoder = RowDecoder(kinds, rows_read)
+    decoder = RowDecoder(kinds)
     with io.BufferedWriter(decoder, _READ_BYTES) as stream:
         cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", stream)
         stream.flush()
@@ -216,11 +215,7 @@ class Database:
         return self.rows(query, parameters)[0][0]
 
     def columns(
-        self,
-        query: str,
-        kinds: Mapping[str, Kind],
-        parameters: Sequence[Any] = (),
-        rows_read: Callable[[int], None] | None = None,
+        self, query: str, kinds: Mapping[str, Kind], parameters: Sequence[Any] = ()
     ) -> dict[str, npt.NDArray[Any]]:
         """Columns of a large query without nulls, read by binary COPY.
 
@@ -231,15 +226,13 @@ class Database:
         kinds : mapping of column name to type
         parameters : sequence
             Bound into the query.
-        rows_read : callable, optional
-            Called with the number of rows so far, from time to time.
 
         Returns
         -------
         dict of arrays, as `binary_copy.RowDecoder` gives them
         """
         with self._ready_to_copy(query, parameters) as (cursor, bound):
-            return copy_out(cursor, bound, kinds, rows_read)
+            return copy_out(cursor, bound, kinds)
 
     def copy_to(
         self, file: io.RawIOBase | io.BytesIO, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
@@ -280,7 +273,7 @@ class Database:
         with self.transaction() as cursor:
             take_lock(cursor, table)
             cursor.execute("SELECT txid_current()")
-            fresh = f"{table}_{_first(cursor)}"
+            fresh = f"{table}_{first_value(cursor)}"
             child = sql.Identifier(SCHEMA, fresh)
             cursor.execute(
                 sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)").format(child, parent)
@@ -290,7 +283,7 @@ class Database:
                 "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'",
                 [f"{SCHEMA}.{table}"],
             )
-            cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(_first(cursor))))
+            cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(first_value(cursor))))
             insist(lambda: _swap(cursor, table, child), partial(_rows, cursor), table, log)
         # Joins are planned by statistics of the table itself. Afterwards, because readers wait from the swap to the end
         # of the transaction.
@@ -343,7 +336,8 @@ def _rows(cursor: Cursor, query: str, parameters: Sequence[Any] = ()) -> list[tu
     return cursor.fetchall()
 
 
-def _first(cursor: Cursor) -> Any:
+def first_value(cursor: Cursor) -> Any:
+    """The first column of the next row, which there is."""
     row = cursor.fetchone()
     assert row is not None
     return row[0]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from movierec_assets.ratings import RatingColumns
+from movierec_assets.ratings import STAR_BITS, RatingColumns
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions, positions
 from movierec_assets.tables.binary_copy import POSTGRES_EPOCH
 from movierec_assets.tables.database import SCHEMA, Database
@@ -24,8 +24,6 @@ from movierec_assets.tables.user_rows import UserRowDecoder, UserRows
 _BYTES_OF_A_RATING = 256
 """Working memory for each rating of the users who are ranked for: as read, as a history, and copies of both."""
 _BYTES_ON_THE_WIRE = 16
-_STAR_BITS = 4
-"""A movie and its stars are sent as one number: the lowest bits are half stars, the others the movie's id."""
 _MIN_BLOCK, _MAX_BLOCK = 10_000, 1_000_000
 
 
@@ -143,7 +141,7 @@ def read_users(
 def _grouped(ratings: str, condition: str) -> str:
     return f"""
         SELECT user_id,
-               string_agg(int8send((movie_id::bigint << {_STAR_BITS}) + (rating * 2::real)::integer), ''),
+               string_agg(int8send((movie_id::bigint << {STAR_BITS}) + (rating * 2::real)::integer), ''),
                string_agg(timestamptz_send(rated_at), '') FILTER (WHERE rating >= %(threshold)s::real)
         FROM {ratings} WHERE {condition} GROUP BY user_id"""
 
@@ -173,11 +171,11 @@ def _blocks(database: Database, query: str, parameters: dict[str, Any], rows: in
 
 def _rated(found: UserRows, threshold: np.float32) -> RatedByUsers:
     both, microseconds = found.values
-    rating = (both & ((1 << _STAR_BITS) - 1)).astype(np.float32) / 2
+    rating = (both & ((1 << STAR_BITS) - 1)).astype(np.float32) / 2
     return RatedByUsers(
         user_ids=found.user_ids,
         per_user=found.lengths[0],
-        movie_id=(both >> _STAR_BITS).astype(np.int32),
+        movie_id=(both >> STAR_BITS).astype(np.int32),
         rating=rating,
         liked=rating >= threshold,
         liked_at=microseconds // 1_000_000 + POSTGRES_EPOCH,

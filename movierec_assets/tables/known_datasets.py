@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.datasets.duplicates import pair_key
 from movierec_assets.datasets.identity import Catalogue, Contents, PairSketch, most_similar
+from movierec_assets.ratings import pair_key
 from movierec_assets.tables.app_ratings import adopt
 from movierec_assets.tables.binary_copy import Kind
-from movierec_assets.tables.database import SCHEMA, Database, copy_out
+from movierec_assets.tables.database import SCHEMA, Database, copy_out, first_value
 from movierec_assets.tables.served import SERVED_TABLES
 
 
@@ -93,7 +92,7 @@ def recognize(cursor: Cursor, name: str, pairs: PairSketch, *, continues: int | 
             "RETURNING dataset_id",
             values,
         )
-        found = _number(cursor)
+        found = int(first_value(cursor))
     else:
         cursor.execute(
             f"UPDATE {SCHEMA}.datasets SET name = %s, movie_ids = %s, titles = %s, pairs = %s, loaded_at = now() "
@@ -145,8 +144,3 @@ def _known(cursor: Cursor) -> list[tuple[DatasetRef, Contents]]:
         )
         for number, name, ids, titles, pairs in cursor.fetchall()
     ]
-
-
-def _number(cursor: Cursor) -> int:
-    row: Any = cursor.fetchone()
-    return int(row[0])

@@ -13,15 +13,10 @@ from typing import Any
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.file_format import size_of
 from movierec_assets.datasets.judgement import Limits
-from movierec_assets.datasets.layout import combined_hash, digest_of
-from movierec_assets.datasets.movielens import (
-    MovieLensFiles,
-    Progress,
-    check_ratings,
-    content_hash,
-    read_movies,
-)
-from movierec_assets.progress import Log
+from movierec_assets.datasets.layout import MovieLensFiles, combined_hash, content_hash, digest_of
+from movierec_assets.datasets.movies import read_movies
+from movierec_assets.datasets.ratings import check_ratings
+from movierec_assets.progress import Log, Progress
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.app_ratings import update_rejects

@@ -16,7 +16,7 @@ import polars as pl
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.datasets.duplicates import Superseded, find_superseded, pair_key
+from movierec_assets.datasets.duplicates import Superseded, find_superseded
 from movierec_assets.datasets.identity import PairSketch
 from movierec_assets.datasets.layout import ContentDigest, MovieLensFiles
 from movierec_assets.datasets.rating_rows import BLOCK_BYTES
@@ -24,7 +24,7 @@ from movierec_assets.datasets.rating_scan import ResumePoint, complete_rows
 from movierec_assets.datasets.rejects import INCOMPLETE, RejectReason, Rejects
 from movierec_assets.datasets.texts import text_of_lines
 from movierec_assets.datasets.totals import Totals
-from movierec_assets.ratings import FileRatings
+from movierec_assets.ratings import FileRatings, pair_key
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import SCHEMA, Load, copy_in, copy_out, copy_rows, record_load

@@ -16,7 +16,7 @@ import polars as pl
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from movierec_assets.datasets.duplicates import Superseded, find_superseded, pair_key, rising
+from movierec_assets.datasets.duplicates import Superseded, find_superseded, rising
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.identity import PairSketch
 from movierec_assets.datasets.judgement import Limits, misfit_of_ratings, misfit_of_tail
@@ -26,7 +26,7 @@ from movierec_assets.datasets.rating_scan import RatingScan, ResumePoint, comple
 from movierec_assets.datasets.rejects import Rejects
 from movierec_assets.datasets.totals import Totals
 from movierec_assets.progress import Log, Progress
-from movierec_assets.ratings import FileRatings
+from movierec_assets.ratings import FileRatings, pair_key
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.binary_copy import Columns, Kind
 from movierec_assets.tables.database import SCHEMA, Database, Load, copy_in, copy_out, copy_rows, record_load

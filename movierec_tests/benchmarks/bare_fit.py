@@ -19,8 +19,8 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import Split
 
 FACTORS, ITERATIONS = 64, 15

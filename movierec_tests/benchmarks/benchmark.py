@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.host import CommandError
 from movierec_assets.progress import Log
 from movierec_tests.benchmarks import datasets, machine, process_cost, stages

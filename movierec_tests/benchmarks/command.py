@@ -80,7 +80,7 @@ def bench(
     """
     if context.invoked_subcommand is not None:
         return
-    from movierec_assets.resources.configurable import locate
+    from movierec_assets.datasets.locate import locate
     from movierec_tests.benchmarks import benchmark, datasets, report
     from movierec_tests.benchmarks.quality import compare
 
@@ -140,8 +140,8 @@ def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None
     than a million likes, fits are long: 12 fits are made, and all comparisons draw from them. That takes about 15
     minutes with 20 million ratings. The command touches no database and no champion, and downloads nothing.
     """
+    from movierec_assets.datasets.locate import locate
     from movierec_assets.host.evaluation import read_positives
-    from movierec_assets.resources.configurable import locate
     from movierec_tests.benchmarks.gate import report
     from movierec_tests.benchmarks.gate.measurement import measure
 

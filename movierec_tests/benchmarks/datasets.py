@@ -14,7 +14,7 @@ import polars as pl
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.file_format import RATING_COLUMNS
 from movierec_assets.datasets.generator import Size, generate
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.progress import StageProgress
 
 RELEASE_OF = {"small": "ml-latest-small", "ml-20m": "ml-20m"}

@@ -28,7 +28,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from threadpoolctl import threadpool_limits
 
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.recsys import metrics
 from movierec_assets.recsys.interactions import IntArray
 from movierec_assets.settings import get_settings

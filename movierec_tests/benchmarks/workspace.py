@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.postgres.server import EmbeddedPostgres
 from movierec_tests.benchmarks import process_cost
 from movierec_tests.benchmarks.process_cost import Cost

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from movierec_assets.datasets.demo import make_demo
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.host.evaluation import read_positives
 from movierec_tests.conftest import Dataset
 

@@ -27,7 +27,7 @@ class Command:
         return CliRunner().invoke(cli, ["model", *map(str, arguments)], input=answer)
 
     def champion(self) -> int:
-        return self.platform.registry.champion().number
+        return self.platform.champion().number
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from movierec_assets.datasets.movielens import MovieLensFiles, Ratings, read_ratings
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.ratings import Ratings, read_ratings
 
 NOW = 1_700_000_000
 KNOWN = [1, 2, 3, 2**31 - 1]

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movierec_assets.datasets.duplicates import find_superseded, pair_key, rising
+from movierec_assets.datasets.duplicates import find_superseded, rising
+from movierec_assets.ratings import pair_key
 
 ROWS = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3)), max_size=12)
 

@@ -18,12 +18,13 @@ from movierec_assets.datasets.generator import Size, generate
 from movierec_assets.datasets.generator.marginals import STAR_COUNTS, ratings_per_film, ratings_per_user, star_quotas
 from movierec_assets.datasets.generator.simulation import simulate
 from movierec_assets.datasets.generator.stars import give_stars
-from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
-from movierec_assets.datasets.movies import NO_GENRES
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.movies import NO_GENRES, read_movies
+from movierec_assets.datasets.ratings import read_ratings
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, baselines, metrics
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import leave_latest_out
 

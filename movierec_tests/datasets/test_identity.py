@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movierec_assets.datasets.duplicates import pair_key
 from movierec_assets.datasets.identity import SKETCH_SIZE, Catalogue, Contents, PairSketch, most_similar
+from movierec_assets.ratings import pair_key
 
 FILMS = {1: "Toy Story (1995)", 2: "Jumanji (1995)", 3: "Heat (1995)", 4: "Sabrina (1995)"}
 PAIRS = st.sets(st.tuples(st.integers(1, 50), st.integers(1, 50)), min_size=1)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_assets.datasets.judgement import Limits
-from movierec_assets.datasets.movielens import MovieLensFiles, Ratings, read_movies, read_ratings
-from movierec_assets.datasets.ratings import check_ratings
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.movies import read_movies
+from movierec_assets.datasets.ratings import Ratings, check_ratings, read_ratings
 from movierec_tests.datasets.small_files import HEADER, NOW, dataset
 
 MOVIES = "movieId,title,genres\n" + "".join(f"{number},Film {number} (1999),Drama\n" for number in range(1, 41))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from movierec_assets.datasets.movielens import DatasetError, MovieLensFiles, content_hash
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.layout import MovieLensFiles, content_hash
 from movierec_tests.datasets.small_files import HEADER, body, dataset
 
 

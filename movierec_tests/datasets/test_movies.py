@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from movierec_assets.datasets.movielens import DatasetError, MovieLensFiles, parse_year, read_movies
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.movies import parse_year, read_movies
 from movierec_tests.datasets.small_files import body, dataset
 
 MOVIES = '''movieId,title,genres

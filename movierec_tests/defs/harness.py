@@ -19,7 +19,9 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.definitions import build
 from movierec_assets.host.environment import variables
+from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import Version
 from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.binary_copy import Kind
@@ -43,6 +45,9 @@ class Platform:
     @property
     def registry(self) -> ModelRegistry:
         return ModelRegistry.of(self.settings)
+
+    def champion(self) -> Version:
+        return Promotions(self.registry, self.database).champion()
 
     def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Set the variables for one test; before each test, settings are removed from the environment."""

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from dagster import AssetCheckResult, ExecuteInProcessResult, MaterializeResult, MetadataValue, build_asset_context
 
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.defs.checks import most_rows_loaded
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.preprocessing import positive_ratings
@@ -72,7 +72,7 @@ def _state(platform: Platform) -> State:
         )
 
     return State(
-        platform.registry.champion().number,
+        platform.champion().number,
         len(platform.registry.versions()),
         digest("user_recommendations", "similar_movies", "popular_movies"),
         digest("movies", "ratings", "rejected_ratings", "loads", "user_totals", "eligible_users"),

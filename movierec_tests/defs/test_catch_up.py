@@ -13,7 +13,7 @@ from dagster import (
     DefaultSensorStatus,
 )
 
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.defs import catch_up
 from movierec_assets.defs.catch_up import Memory, dataset_file_sensor, stamp_of
 from movierec_assets.resources.configurable import RegistryResource

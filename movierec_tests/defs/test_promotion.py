@@ -52,5 +52,5 @@ def test_champion_model_decides_once_and_not_on_a_comparison_with_another_champi
         move_alias(platform, int(other.version))
         refused = run("train", "champion_model")
         assert f"made beside champion {record.version}" in failures_of(refused)["champion_model"]
-        assert platform.registry.champion().number == int(other.version)
+        assert platform.champion().number == int(other.version)
         assert [each.outcome for each in promotions.history()] == ["manual", "kept", "first"]

@@ -37,7 +37,7 @@ def test_a_promotion_and_a_rollback_as_jobs_leave_decisions_and_events(platform:
     assert (shown["champion_version"], shown["previous_champion"], shown["reason"]) == (two, str(one), "it is nicer")
     rolled_back = _operate("rollback_champion", "roll_back", reason="it was not")
     assert rolled_back.success
-    assert platform.registry.champion().number == one
+    assert platform.champion().number == one
     records = promotions_of(platform).history()
     assert [record.outcome for record in records] == ["rollback", "manual", "manual"]
     assert [record.dagster_run_id for record in records[:2]] == [rolled_back.run_id, promoted.run_id]
@@ -60,7 +60,7 @@ def test_the_jobs_refuse_a_version_of_other_data_unless_forced(platform: Platfor
     ):
         refused = _operate(job, op, **config)
         assert "demo (dataset 1), and other (dataset 2) is loaded" in failures_of(refused)[op]
-        assert platform.registry.champion().number == two
+        assert platform.champion().number == two
         assert _operate(job, op, **config, force=True).success
-        assert platform.registry.champion().number == one
+        assert platform.champion().number == one
         promotions.promote(two, "by hand", "me")

@@ -175,11 +175,11 @@ def test_an_evaluation_of_another_challenger_decides_nothing(
     trained: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained.enter(monkeypatch)
-    champion = trained.registry.champion().number
+    champion = trained.champion().number
     assert run("train", "als_model", config=RETRAIN).success
     message = failures_of(run("train", "champion_model"))["champion_model"]
     assert f"version that model_evaluation scored: stored {champion} / expected {champion + 1}" in message
-    assert trained.registry.champion().number == champion
+    assert trained.champion().number == champion
 
 
 @pytest.mark.slow
@@ -197,13 +197,13 @@ def test_a_challenger_or_scores_that_were_changed_in_the_storage_decide_nothing(
             np.savez(file, **changed)
     else:
         pd.read_parquet(stored).assign(ndcg_at_10=0.9).to_parquet(stored, index=False)
-    before = trained.registry.champion().number
+    before = trained.champion().number
     try:
         message = failures_of(run("train", "champion_model"))["champion_model"]
     finally:
         stored.write_bytes(kept)
     assert f"was handed another {name} than was recorded" in message
-    assert trained.registry.champion().number == before
+    assert trained.champion().number == before
 
 
 @pytest.mark.slow

@@ -51,4 +51,4 @@ def test_a_challenger_that_a_blocking_check_stopped_is_kept_as_rejected_once(
     assert record.reason == "Failed is_finite: 3 are not finite"
     assert record.dagster_run_id == result.run_id
     assert platform.registry.version(two).tags["promotion_outcome"] == "rejected"
-    assert platform.registry.champion().number == one
+    assert platform.champion().number == one

@@ -71,7 +71,7 @@ def test_other_code_is_a_change_and_a_challenger_is_not_decided_about_twice(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promotions = Promotions(platform.registry, platform.database)
-    champion = platform.registry.champion().number
+    champion = platform.champion().number
     monkeypatch.setattr(training_inputs, "training_code", lambda: "changed")
     kept = metadata_of(run("train"))
     challenger = kept["als_model"]["model_version"]

@@ -209,7 +209,7 @@ def test_the_same_ratings_give_the_same_scores(ran: Ran) -> None:
 
 @slow
 def test_every_user_has_twenty_ranked_movies_of_the_catalogue_that_they_have_not_rated(ran: Ran) -> None:
-    champion = ran.platform.registry.champion().number
+    champion = ran.platform.champion().number
     lists = pd.DataFrame(
         ran.database.rows(
             f"""SELECT user_id, rank, movie_id, score, model_version FROM {SCHEMA}.user_recommendations
@@ -244,7 +244,7 @@ def test_similar_movies_are_twenty_others_nearest_first(ran: Ran) -> None:
         assert one["rank"].tolist() == list(range(1, 21))
         assert one["similar"].nunique() == 20
         assert (np.diff(one["score"]) <= 1e-6).all()
-    assert set(lists["model_version"]) == {ran.platform.registry.champion().number}
+    assert set(lists["model_version"]) == {ran.platform.champion().number}
 
 
 @slow

@@ -21,7 +21,7 @@ from dagster import (
     build_sensor_context,
 )
 
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.definitions import build
 from movierec_assets.defs import catch_up
 from movierec_assets.defs.attempts import ended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.host import CommandError
 from movierec_assets.host.loaded import require_anything_loaded, require_loaded
 from movierec_assets.settings import get_settings

@@ -27,9 +27,9 @@ from movierec_assets.models.version import (
 )
 from movierec_assets.models.version_files import MODEL_FILE
 from movierec_assets.recsys import als
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.promotion import Decision
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.tables.database import SCHEMA, Load, record_load
 from movierec_assets.tables.known_datasets import DatasetRef

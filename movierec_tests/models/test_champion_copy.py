@@ -49,14 +49,14 @@ def test_each_promotion_leaves_a_copy_that_answers_without_the_artifacts(platfor
     for number in (first, second):
         carry_out(platform, number, BETTER)
         assert _copies(platform) == [str(number)]
-        version = platform.registry.champion()
+        version = platform.champion()
         copied, loaded = platform.registry.copy.read(version), platform.registry.load(version)
         assert copied is not None
         for name, array in loaded.to_arrays().items():
             assert (copied.to_arrays()[name] == array).all(), name
     expected = _answer(platform)
     assert expected.model_version == second
-    shutil.rmtree(platform.settings.state / "versions" / platform.registry.champion().run_id)
+    shutil.rmtree(platform.settings.state / "versions" / platform.champion().run_id)
     assert _answer(platform) == expected
 
 
@@ -90,9 +90,9 @@ def test_a_damaged_copy_is_made_again(platform: Platform, damage: str) -> None:
         (directory / "manifest.json").unlink()
     else:
         (directory / "manifest.json").write_text('{"format": 0}')
-    assert platform.registry.copy.read(platform.registry.champion()) is None
+    assert platform.registry.copy.read(platform.champion()) is None
     assert _answer(platform) == expected
-    assert platform.registry.copy.read(platform.registry.champion()) is not None
+    assert platform.registry.copy.read(platform.champion()) is not None
 
 
 def test_where_no_copy_can_be_written_answers_come_from_the_artifacts(platform: Platform) -> None:

@@ -15,11 +15,11 @@ from movierec_assets.models.errors import NoChampionError
 from movierec_assets.models.package import log_version
 from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
 from movierec_assets.recsys import als
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.known_datasets import DatasetRef
@@ -90,14 +90,14 @@ def test_without_a_model_there_is_no_champion(platform: Platform) -> None:
     assert platform.registry.by_alias(CHAMPION) is None
     assert platform.registry.versions() == []
     with pytest.raises(NoChampionError, match="movierec run"):
-        platform.registry.champion()
+        platform.champion()
 
 
 def test_without_an_alias_there_is_no_champion(platform: Platform) -> None:
     platform.registry.client.create_registered_model(MODEL_NAME)
     assert platform.registry.by_alias(CHAMPION) is None
     with pytest.raises(NoChampionError):
-        platform.registry.champion()
+        platform.champion()
 
 
 def test_the_experiment_is_made_once(platform: Platform) -> None:
@@ -119,7 +119,7 @@ def test_a_promotion_moves_the_alias_and_writes_the_reason_on_the_version(regist
     registry.record(version.number, KEPT)
     assert registry.by_alias(CHAMPION) is None
     registry.record(version.number, PROMOTED)
-    champion = registry.champion()
+    champion = registered.champion()
     assert champion.number == version.number
     assert champion.tags["promotion_outcome"] == "first"
     assert champion.tags["promotion_reason"] == "No champion yet."

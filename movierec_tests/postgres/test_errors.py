@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from movierec_assets.file_lock import locked
 from movierec_assets.postgres import cluster as postgres_cluster
 from movierec_assets.postgres import keeper as postgres_keeper
 from movierec_assets.postgres.server import EmbeddedPostgres, EmbeddedPostgresError
-from movierec_assets.postgres.state import StateDirectory, locked
+from movierec_assets.postgres.state import StateDirectory
 from movierec_tests.postgres.harness import AS_ROOT, listen, port_of, query
 
 pytestmark = pytest.mark.slow  # real servers, some seconds each

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movierec_assets.recsys import als
-from movierec_assets.recsys.als import Confidence, Factors, FoldIn, Iteration, Recipe
+from movierec_assets.recsys.confidence import Confidence
+from movierec_assets.recsys.engine import Factors, Iteration
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
+from movierec_assets.recsys.recipe import ConfidenceKind, FoldIn, Recipe
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
 SMALL = Recipe(alpha=10.0, regularization=0.1, factors=4, iterations=10)
@@ -199,7 +201,7 @@ def test_no_users_at_all_fold_in_to_no_vectors() -> None:
 
 @settings(deadline=None)
 @given(ratings(min_size=1, max_users=12), st.integers(0, 1000), st.sampled_from(["binary", "rating", "bm25"]))
-def test_the_memory_for_batches_changes_no_vector(drawn: Ratings, seed: int, kind: als.ConfidenceKind) -> None:
+def test_the_memory_for_batches_changes_no_vector(drawn: Ratings, seed: int, kind: ConfidenceKind) -> None:
     histories, recipe = drawn.interactions(), replace(SMALL, confidence=kind)
     movies = np.random.default_rng(seed).uniform(-1, 1, (drawn.shape[1], recipe.factors)).astype(np.float32)
     confidence = Confidence.of(histories, kind)

@@ -8,9 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from movierec_assets.recsys import als
-from movierec_assets.recsys.als import FoldIn, Recipe
+from movierec_assets.recsys.confidence import interaction_weights
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.explain import contributions
+from movierec_assets.recsys.recipe import FoldIn, Recipe
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
 
@@ -33,7 +34,7 @@ def test_contributions_sum_to_the_scores_of_the_fold_in(drawn: Ratings, recipe: 
     scores = vectors @ movies.T
     # In single precision a score is as exact as the lengths of its vectors allow, also where its terms cancel out.
     sizes = np.linalg.norm(vectors, axis=1)[:, None] * np.linalg.norm(movies, axis=1)
-    confidences = als.interaction_weights(histories, recipe)
+    confidences = interaction_weights(histories, recipe)
     wanted = np.arange(drawn.shape[1])
     for user in range(drawn.shape[0]):
         own = slice(histories.stars.indptr[user], histories.stars.indptr[user + 1])
@@ -97,6 +98,6 @@ def test_the_default_recipe_is_explained_to_a_ten_thousandth() -> None:
     movies = als.fit(likes, recipe).movies
     first = likes.rows(np.array([0]))
     parts = contributions(
-        movies, first.stars.indices, als.interaction_weights(first, recipe), recipe.regularization, np.arange(60)
+        movies, first.stars.indices, interaction_weights(first, recipe), recipe.regularization, np.arange(60)
     )
     assert parts.sum(axis=1) == pytest.approx((als.fold_in(movies, first, recipe) @ movies.T)[0], rel=1e-4, abs=1e-5)

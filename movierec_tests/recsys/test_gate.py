@@ -16,12 +16,14 @@ import pytest
 from scipy.stats import binom
 
 from movierec_assets.datasets.demo import make_demo
-from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.movies import read_movies
+from movierec_assets.datasets.ratings import read_ratings
 from movierec_assets.recsys import als, metrics, repeated_fits
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.comparison import Interval, lead, mean_interval
 from movierec_assets.recsys.interactions import FloatArray
 from movierec_assets.recsys.promotion import IMPROVEMENT_MARGIN, is_improvement
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import leave_latest_out
 

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import als, ranking
-from movierec_assets.recsys.als import Confidence, Factors, FoldIn, Recipe
+from movierec_assets.recsys.confidence import Confidence
+from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.recipe import FoldIn, Recipe
 from movierec_assets.recsys.recommender import Recommender
 from movierec_tests.ranked_lists import assert_same_lists
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings

@@ -9,8 +9,8 @@ import pytest
 
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, metrics, repeated_fits
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Task, leave_latest_out
 

@@ -11,9 +11,11 @@ import optuna
 import pytest
 
 from movierec_assets.ratings import RatingColumns
-from movierec_assets.recsys.als import Confidence, FoldIn, Recipe, fit
+from movierec_assets.recsys.als import fit
+from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.recipe import FoldIn, Recipe
 from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Space, Trial, search
 from movierec_assets.recsys.split import Split, leave_latest_out, strong_generalization
 

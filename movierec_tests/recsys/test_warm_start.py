@@ -12,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movierec_assets.datasets.demo import make_demo
-from movierec_assets.datasets.movielens import MovieLensFiles, read_movies, read_ratings
+from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.movies import read_movies
+from movierec_assets.datasets.ratings import read_ratings
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, warm_start
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import EnoughIterations, Factors, Iteration, OnIteration
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.leakage import leaking_users, was_trained_on, withdrawn
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import Split, Task, leave_latest_out
 from movierec_assets.recsys.training_state import KnownLikes, Predecessor, TrainingState
 from movierec_assets.recsys.warm_start import (

@@ -24,8 +24,8 @@ from scipy.sparse import load_npz
 
 from movierec_assets.models.challenger import Challenger
 from movierec_assets.recsys import als
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.resources.io_managers import ArtifactMissingError, NpzStorage, ParquetStorage
 
 _pairs = st.dictionaries(

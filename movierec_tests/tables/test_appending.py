@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.tables import rating_append, rating_load
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import Loaded, load_movies, load_ratings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from movierec_assets.tables.binary_copy import BlockReader, Kind, decode, encode
+from movierec_assets.tables.binary_copy import BlockReader, Columns, Kind, RowDecoder, encode_parts
 from movierec_assets.tables.database import Database
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -34,6 +34,16 @@ _values: dict[Kind, st.SearchStrategy[Any]] = {
     "timestamptz": st.integers(EARLIEST, LATEST),
 }
 _tables = st.lists(st.tuples(*(_values[kind] for kind in KINDS)), max_size=40)
+
+
+def encode(columns: Columns, kinds: Mapping[str, Kind], batch: int = 25_000) -> Iterator[bytes]:
+    return encode_parts([columns], kinds, batch)
+
+
+def decode(data: bytes | memoryview, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[Any]]:
+    decoder = RowDecoder(kinds)
+    decoder.write(data)
+    return decoder.columns()
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> dict[str, npt.NDArray[Any]]:

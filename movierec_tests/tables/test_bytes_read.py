@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from movierec_assets.datasets.movielens import MovieLensFiles, content_hash
+from movierec_assets.datasets.layout import MovieLensFiles, content_hash
 from movierec_assets.tables import rating_load
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import Loaded, is_loaded, load_movies, load_ratings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.known_datasets import DatasetRef, datasets_of, loaded_dataset
 from movierec_assets.tables.loading import load_movies, load_ratings

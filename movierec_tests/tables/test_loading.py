@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.tables import loading, rating_load
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import load_movies, load_ratings, rejected_examples

@@ -5,17 +5,16 @@ Belongs here: the content of movies.csv. Does not: who likes which film (`tastes
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from movierec_assets.datasets.movies import NO_GENRES
+from movierec_assets.datasets.package_tables import rows_of
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -126,10 +125,8 @@ def _genre_odds() -> tuple[list[str], npt.NDArray[np.float64]]:
 
 @cache
 def _words() -> dict[str, list[str]]:
-    source = resources.files("movierec_assets") / "datasets" / "title_words.csv"
-    rows = csv.DictReader(source.read_text(encoding="utf-8").splitlines())
     # Each word once: the list repeats some.
-    return {row["kind"]: list(dict.fromkeys(row["words"].split())) for row in rows}
+    return {row["kind"]: list(dict.fromkeys(row["words"].split())) for row in rows_of("title_words.csv")}
 
 
 _PATTERNS = (

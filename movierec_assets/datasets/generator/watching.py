@@ -115,15 +115,10 @@ class _Seen:
     fit: FloatArray
 
     def rows(self, index: npt.NDArray[Any]) -> _Seen:
-        return _Seen(self.user[index], self.film[index], self.page[index], self.fit[index])
+        return _Seen(*(column[index] for column in vars(self).values()))
 
     def and_(self, other: _Seen) -> _Seen:
-        return _Seen(
-            np.concatenate((self.user, other.user)),
-            np.concatenate((self.film, other.film)),
-            np.concatenate((self.page, other.page)),
-            np.concatenate((self.fit, other.fit)),
-        )
+        return _Seen(*map(np.concatenate, zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
 def watch(world: World, start: int, stop: int, rng: np.random.Generator) -> Watched:

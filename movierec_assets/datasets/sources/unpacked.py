@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from movierec_assets.datasets.errors import DatasetError
-from movierec_assets.datasets.locks import locked
+from movierec_assets.file_lock import locked
 
 KEPT_FREE = 256 << 20
 """Bytes of the disk that unpacking leaves free, for the database and everything else."""
@@ -57,7 +57,7 @@ def kept_copy(cache: Path, source: Path, part: str, make: Callable[[Path], None]
         return target
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with locked(cache / f".{key}.lock"):
+        with locked(cache / f".{key}.lock", remove=True):
             if _stamp_in(target) != stamp:
                 _remove_stale(cache, key)
                 _make(cache, key, make, stamp)

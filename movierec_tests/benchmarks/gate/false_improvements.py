@@ -18,9 +18,9 @@ from threadpoolctl import threadpool_limits
 from movierec_assets.progress import StageProgress
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, repeated_fits
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.comparison import mean_interval
 from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import Task, leave_latest_out
 from movierec_tests.benchmarks.gate.fits import HARDLY_DIFFERENT, TWO_SEEDS, Pool, improves, variant_of
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from movierec_assets.progress import Progress, StageProgress
 from movierec_assets.recsys import als, repeated_fits
-from movierec_assets.recsys.als import Recipe
 from movierec_assets.recsys.comparison import lead
 from movierec_assets.recsys.interactions import FloatArray
 from movierec_assets.recsys.promotion import is_improvement
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import Task
 
 HARDLY_DIFFERENT, TWO_SEEDS = "hardly different", "no more alike than two seeds"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from movierec_assets.progress import StageProgress
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import repeated_fits
-from movierec_assets.recsys.als import Recipe
+from movierec_assets.recsys.recipe import Recipe
 from movierec_tests.benchmarks.gate.false_improvements import Rate, drawn_rates, refitted_rates, task_of
 from movierec_tests.benchmarks.gate.fits import HARDLY_DIFFERENT, TWO_SEEDS, Pool, Spread, spread_of
 from movierec_tests.benchmarks.gate.power import Power, power

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from movierec_assets.datasets.demo import make_demo
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.host import CommandError
 from movierec_assets.postgres.server import EmbeddedPostgres
 from movierec_assets.settings import PROJECT_ROOT

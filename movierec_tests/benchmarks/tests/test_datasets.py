@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from movierec_assets.datasets.demo import make_demo
-from movierec_assets.datasets.movielens import DatasetError, MovieLensFiles
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_tests.benchmarks import datasets
 from movierec_tests.datasets.sources.written import plain
 

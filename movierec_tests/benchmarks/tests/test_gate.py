@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from movierec_assets.datasets.demo import make_demo
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.host.evaluation import read_positives
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import repeated_fits

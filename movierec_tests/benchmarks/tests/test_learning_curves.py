@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from movierec_assets.recsys import als, warm_start
-from movierec_assets.recsys.als import Factors, Recipe
-from movierec_assets.recsys.engine import Fit
+from movierec_assets.recsys.engine import Factors, Fit
 from movierec_assets.recsys.interactions import FloatArray, IdMaps
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import Task
 from movierec_assets.recsys.training_state import LearningCurve
 from movierec_assets.recsys.warm_start import fit_and_score, matched

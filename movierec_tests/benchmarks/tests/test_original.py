@@ -11,7 +11,7 @@ import pytest
 from implicit.nearest_neighbours import bm25_weight
 
 from movierec_assets.datasets.demo import make_demo
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import metrics
 from movierec_assets.recsys.baselines import original_recipe

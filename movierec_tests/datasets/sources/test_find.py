@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from movierec_assets.datasets.movielens import DatasetError
+from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.sources.find import find, present
 from movierec_tests.datasets.sources.written import FORMATS, plain, zipped
 
@@ -170,7 +170,7 @@ def test_an_export_is_called_by_its_service_with_what_it_lacks(tmp_path: Path, s
 
 
 def test_an_export_beside_a_list_of_movies_is_still_known_by_its_header(home: Path, tmp_path: Path) -> None:
-    from movierec_assets.datasets.movielens import read_ratings
+    from movierec_assets.datasets.ratings import read_ratings
 
     (home / "csv" / "ratings.csv").write_text("Date,Name,Year,Letterboxd URI,Rating\n2001-01-03,A,1990,x,3.5\n")
     with pytest.raises(DatasetError, match=r"ratings\.csv, line 1: this is an export of Letterboxd"):

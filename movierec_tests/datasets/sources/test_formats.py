@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movierec_assets.datasets.movielens import DatasetError, read_movies, read_ratings
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.movies import read_movies
+from movierec_assets.datasets.ratings import read_ratings
 from movierec_assets.datasets.sources.movielens_100k import GENRES
 from movierec_assets.datasets.texts import text_of_lines
 from movierec_tests.datasets.small_files import rows as rows_of

@@ -12,7 +12,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from movierec_assets.datasets.movielens import DatasetError, read_movies, read_ratings
+from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.movies import read_movies
+from movierec_assets.datasets.ratings import read_ratings
 from movierec_assets.datasets.sources import unpacked
 from movierec_tests.datasets.sources.written import TITLES, opened, plain, zipped
 

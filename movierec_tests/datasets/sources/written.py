@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from movierec_assets.datasets.movielens import MovieLensFiles
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.sources.find import find
 from movierec_assets.datasets.sources.movielens_100k import GENRES
 from movierec_tests.datasets.small_files import HEADER
