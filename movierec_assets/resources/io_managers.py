@@ -126,9 +126,11 @@ class NpzIOManager(_VerifyingIOManager):
         with path.open("wb") as file:
             np.savez(cast(Any, file), **cast(Any, obj.to_arrays()))
 
-    def _read(self, path: UPath, wanted: type[StoredAsArrays]) -> Any:
+    def _read(self, path: UPath, wanted: Any) -> StoredAsArrays:
+        if wanted is Any:
+            raise TypeError(f"{path} holds arrays: annotate the input with the class that is made of them.")
         with path.open("rb") as file, np.load(cast(Any, file), allow_pickle=False) as arrays:
-            return wanted.from_arrays(arrays)
+            return cast(StoredAsArrays, wanted.from_arrays(arrays))
 
 
 class ParquetIOManager(_VerifyingIOManager):

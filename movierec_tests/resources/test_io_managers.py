@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import load_npz
 
-from movierec_assets.models.challenger import Challenger
+from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.recipe import Recipe
@@ -191,6 +191,11 @@ def test_a_missing_artifact_is_named_with_what_to_materialize(
     with pytest.raises(ArtifactMissingError, match=r"Materialize train_matrix first, or run the job") as raised:
         materialize([source, consumer], instance=instance, resources=_storages(tmp_path), selection=["reading"])
     assert str(tmp_path / "train_matrix") in str(raised.value)
+
+
+def test_an_input_without_a_type_is_refused_with_the_remedy(instance: DagsterInstance, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="annotate the input with the class"):
+        _through(instance, tmp_path, "npz", ChampionFit.none(3), cast(type, Any))
 
 
 def test_sizes_and_row_counts_are_metadata(instance: DagsterInstance, tmp_path: Path) -> None:
