@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from movierec_assets.cli.main import cli
+from movierec_assets.cli.root import cli
 from movierec_assets.settings import DAGSTER_FILES_VARIABLE, DAGSTER_URL_VARIABLE, PROJECT_ROOT, Settings
 from movierec_tests.test_house import FLOORS, PACKAGE
 

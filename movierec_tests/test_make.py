@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from movierec_assets.cli import main as cli
+from movierec_assets.cli import root as cli
 from movierec_assets.host.scripts import repair
 from movierec_assets.postgres.server import EmbeddedPostgres
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from psycopg2.extensions import parse_dsn
 from sqlalchemy.engine import make_url
 
-from movierec_assets.cli import main as cli
+from movierec_assets.cli import root as cli
 from movierec_assets.recsys.promotion import Margins
 from movierec_assets.settings import PROJECT_ROOT, DatabaseUrls, Settings, SettingsError, get_settings
 

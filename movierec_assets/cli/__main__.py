@@ -1,5 +1,5 @@
 """`python -m movierec_assets.cli` is `movierec`."""
 
-from movierec_assets.cli.main import main
+from movierec_assets.cli.root import main
 
 main()

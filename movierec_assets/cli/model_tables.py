@@ -177,7 +177,7 @@ def _readable(value: str) -> str:
     """A JSON object as lines of names and values; any other text as it is."""
     if not value.startswith("{"):
         return value
-    return "\n".join(f"{name}: {each}" for name, each in json.loads(value).items())
+    return "\n".join(f"{name}: {'none' if each is None else each}" for name, each in json.loads(value).items())
 
 
 def _text(value: Any) -> str:

@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 from click.testing import CliRunner
 
-from movierec_assets.cli.main import cli
+from movierec_assets.cli.root import cli
 from movierec_assets.datasets.demo import load_catalogue, make_demo
 from movierec_assets.postgres.server import EmbeddedPostgres
 from movierec_tests.conftest import Dataset
@@ -228,7 +228,7 @@ HEAVY = {
 IMPORTS = """
 import atexit, sys
 atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))
-from movierec_assets.cli.main import main
+from movierec_assets.cli.root import main
 main()
 """
 

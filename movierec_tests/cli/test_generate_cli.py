@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from movierec_assets.cli.main import cli, main
+from movierec_assets.cli.root import cli, main
 
 TINY = ("--users", "30", "--movies", "60", "--ratings", "900")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from click.testing import CliRunner, Result
 
-from movierec_assets.cli.main import cli, main
+from movierec_assets.cli.root import cli, main
 from movierec_assets.models.errors import NoChampionError, NoSuchVersionError, PromotionError, RegistryUnavailableError
 from movierec_assets.models.version import PROVENANCE
 from movierec_tests.defs.harness import Platform
