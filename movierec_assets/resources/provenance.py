@@ -97,8 +97,16 @@ def fingerprint(artifact: Any) -> str:
         return artifact.fingerprint()
     if not isinstance(artifact, pd.DataFrame):
         return _digest(artifact.to_arrays().values())
-    columns = [artifact[name].to_numpy() for name in artifact.columns]
-    return _digest(column.astype("U") if column.dtype == object else column for column in columns)
+    return _digest(_comparable(artifact[name].to_numpy()) for name in artifact.columns)
+
+
+def _comparable(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column of a table with one form of missing values: Parquet keeps neither the bits of NaN nor NaN in text."""
+    if column.dtype == object:
+        text = column.copy()
+        text[pd.isna(text)] = None
+        return text.astype("U")
+    return np.where(np.isnan(column), np.nan, column) if column.dtype.kind == "f" else column
 
 
 def _digest(arrays: Iterable[npt.NDArray[Any]]) -> str:

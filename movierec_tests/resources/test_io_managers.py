@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from dagster import (
     asset,
     materialize,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import load_npz
 
@@ -91,6 +92,8 @@ def test_a_matrix_comes_back_with_its_stars_and_times(
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(rows=[(0, -math.nan, None), (1, math.nan, "None")])
+@example(rows=[(0, math.nan, None)])
 @given(
     rows=st.lists(
         st.tuples(
