@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import uuid
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, Protocol, cast, runtime_checkable
 from zipfile import BadZipFile
 
@@ -23,7 +24,7 @@ from upath import UPath
 from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.interactions import Arrays
 from movierec_assets.resources.memory import peak_rss_mb
-from movierec_assets.resources.provenance import FINGERPRINT, fingerprint, require_one_split, require_recorded
+from movierec_assets.resources.provenance import FINGERPRINT, fingerprint, records, require_one_split, require_recorded
 from movierec_assets.settings import get_settings
 
 
@@ -54,6 +55,9 @@ class _VerifyingIOManager(UPathIOManager):
 
     Writes beside the target and moves the file there, so that neither a reader nor a crash finds half a file.
     """
+
+    _attempt: tuple[str, str, int] | None = None
+    _records: Mapping[str, Mapping[str, Any]] = {}
 
     def dump_to_path(self, context: OutputContext, obj: Any, path: UPath) -> None:
         """Write the object, and record its fingerprint."""
@@ -94,9 +98,18 @@ class _VerifyingIOManager(UPathIOManager):
             loaded = self._read(path, context.dagster_type.typing_type)
         except (BadZipFile, EOFError, KeyError, ValueError) as error:  # pyarrow's errors are ValueErrors
             raise ArtifactDamagedError(f"{path} is damaged ({error}); materialize {name} again.") from error
-        require_recorded(context.instance, context.op_def.name, name, loaded)
-        require_one_split(context.instance, context.op_def.name, _inputs(context))
+        require_recorded(context.op_def.name, name, loaded, self._records_of(context)[name])
         return loaded
+
+    def _records_of(self, context: InputContext) -> Mapping[str, Mapping[str, Any]]:
+        """Records of the assets that a step reads; they are looked up, and their splits compared, once a step."""
+        step = context.step_context
+        attempt = (step.run_id, step.step.key, step.previous_attempt_count)
+        if self._attempt != attempt:
+            recorded = records(context.instance, _inputs(context))
+            require_one_split(context.op_def.name, recorded)
+            self._attempt, self._records = attempt, recorded
+        return self._records
 
     @abstractmethod
     def _write(self, obj: Any, path: UPath) -> None: ...
