@@ -14,6 +14,7 @@ from statistics import mean
 from rich.console import Console
 
 from movierec_assets.host.environment import running_databases
+from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
@@ -25,7 +26,7 @@ LIST_LENGTH = 20
 
 def original_ndcg(recipe: Path, directory: str) -> float:
     """NDCG@10 of the original recipe, mean of three seeds."""
-    scores = []
+    scores: list[float] = []
     for seed in ("1", "2", "3"):
         command = [sys.executable, str(recipe), "--ratings-dir", directory, "--seed", seed]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -48,7 +49,7 @@ def main(dataset: str, recipe: str) -> None:
         )[0]
         assert users == full, f"{full} of {users} users have {LIST_LENGTH} recommendations"
         registry = ModelRegistry.of(settings)
-        champion = registry.champion()
+        champion = Promotions(registry, database).champion()
         run = registry.client.get_run(champion.run_id)
     assert run.info.status == "FINISHED", run.info.status
     ndcg, popularity = (run.data.metrics[name] for name in ("ndcg_at_10", "popularity_ndcg_at_10"))
