@@ -18,7 +18,7 @@ from scipy.special import pdtr, stdtrit  # `scipy.stats` has the same, and takes
 from movierec_assets.progress import Progress
 from movierec_assets.recsys.batches import batches
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.interactions import BoolArray, FloatArray
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray
 
 RESAMPLES = 2000
 NO_USER = "There is no user to compare on."
@@ -89,6 +89,33 @@ class FitSpread:
             raise RecsysError("One pair of fits shows no spread between fits; fit from more starts, or pass a bound.")
         deviation = float(differences.mean(axis=0).std(ddof=1))
         return cls(deviation, fits - 1, f"{fits} pairs of fits")
+
+
+def by_user(scores: FloatArray, users: IntArray) -> FloatArray:
+    """One value a user for users who are scored several times, so that intervals respect that.
+
+    Parameters
+    ----------
+    scores : float array, shape (n,) or (n, n_columns)
+    users : int array, shape (n,)
+        The user of each score.
+
+    Returns
+    -------
+    float array, shape (n_users,) or (n_users, n_columns)
+        Their mean is the mean of the scores; the spread of their mean is that of a mean whose users are drawn.
+
+    References
+    ----------
+    Cochran (1977), Sampling Techniques, chapter 6, the linearized ratio.
+    """
+    _, user = np.unique(users, return_inverse=True)
+    n_users = int(user.max(initial=-1)) + 1
+    mean = scores.mean(axis=0)
+    columns = (scores - mean).reshape(len(scores), -1)
+    sums = np.stack([np.bincount(user, weights=column, minlength=n_users) for column in columns.T], axis=1)
+    values: FloatArray = mean + (sums * (n_users / max(1, len(scores)))).reshape((n_users, *scores.shape[1:]))
+    return values
 
 
 def mean_intervals(

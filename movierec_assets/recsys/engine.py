@@ -7,7 +7,7 @@ Training, search and evaluation take an engine as an argument; the asset or the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
+from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import Recipe
 
 
@@ -58,16 +59,23 @@ class Factors:
     movies : float32 array, shape (n_movies, factors)
     confidence : Confidence
         Learned from the same positives.
+    next_movies : NextMovies or None
+        Counted in the same positives; without it, movies are ranked by ALS alone.
     """
 
     users: FloatArray
     movies: FloatArray
     confidence: Confidence
+    next_movies: NextMovies | None = None
 
     @classmethod
     def of_movies(cls, movies: FloatArray, confidence: Confidence) -> Self:
         """Factors without user vectors, which are solved when they are needed."""
         return cls(movies[:0], movies, confidence)
+
+    def with_next(self, next_movies: NextMovies | None) -> Self:
+        """The same factors with a next-movie matrix."""
+        return replace(self, next_movies=next_movies)
 
     def require_finite(self) -> None:
         """Raise a `RecsysError` when a factor is not a number."""

@@ -7,7 +7,7 @@ Belongs here: folding users in, ranking for them and scoring the lists, in this 
 from __future__ import annotations
 
 from movierec_assets.progress import Progress
-from movierec_assets.recsys import als, metrics, ranking
+from movierec_assets.recsys import als, metrics, moment, ranking
 from movierec_assets.recsys.batches import BATCH_BYTES, stage
 from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.interactions import FloatArray
@@ -27,7 +27,7 @@ def rank(
     threads: int = ALL_CORES,
     progress: Progress | None = None,
 ) -> TopK:
-    """Lists of a fit for the scored users of a task, folded in from their histories.
+    """Lists of a fit for the scored users of a task, folded in from their histories, at the time of their request.
 
     `batch_bytes`, `threads` and `progress` are as for `ranking.recommend`. Progress counts each user twice: once for
     the vector and once for the list.
@@ -41,6 +41,21 @@ def rank(
         threads=threads,
         progress=stage(progress, 0, 2),
     )
+    signal, next_movies = recipe.next_movie, factors.next_movies
+    if signal.on and next_movies is not None:
+        return moment.recommend(
+            vectors,
+            factors.movies,
+            task.histories,
+            task.histories.stars,
+            k,
+            next_movies=next_movies,
+            signal=signal,
+            elapsed=task.elapsed,
+            batch_bytes=batch_bytes,
+            threads=threads,
+            progress=stage(progress, 1, 2),
+        )
     return ranking.recommend(
         vectors,
         factors.movies,

@@ -6,6 +6,7 @@ scoring (`metrics`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -22,7 +23,14 @@ MIN_TRAIN_TO_EVALUATE = 4
 MIN_POSITIVES_TO_HOLD_OUT = 5
 """A user with fewer positives is never held out as a whole: a fifth of them would be less than one."""
 
-ProtocolName = Literal["leave-latest-out", "strong-generalization"]
+MIN_LIKES_BEFORE_CUT = 5
+"""A user with fewer likes before a cut is not scored in the window after it."""
+
+WINDOWS = 10
+FIRST_CUT = 0.5
+"""Share of all likes that lie before the first cut in time."""
+
+ProtocolName = Literal["leave-latest-out", "time-split", "strong-generalization"]
 Part = Literal["validation", "test"]
 _TRAIN, _VALIDATION, _TEST = range(3)
 
@@ -47,6 +55,17 @@ class Task:
     users: IntArray
     histories: Interactions
     held_out: Interactions
+
+    @property
+    def elapsed(self) -> IntArray:
+        """Seconds between each user's latest known like and the first like to find, shape (n_users,).
+
+        That is the time of the request, so it is known when lists are made. 0 where likes are not divided by time.
+        """
+        first = np.minimum.reduceat(self.held_out.rated_at, self.held_out.stars.indptr[:-1])
+        latest = np.maximum.reduceat(self.histories.rated_at, self.histories.stars.indptr[:-1])
+        seconds: IntArray = np.maximum(first - latest, 0)
+        return seconds
 
     def without(self, users: BoolArray) -> Task:
         """The task without the users that are true in an array over the rows of `train`; `train` stays whole."""
@@ -94,6 +113,50 @@ class Split:
         train, users = self.before(part), self.evaluated_users(part)
         held_out = self.validation if part == "validation" else self.test
         return Task(train, users, train.rows(users), held_out.rows(users))
+
+
+@dataclass(frozen=True)
+class Window:
+    """A cut in time, and the likes of the time after it.
+
+    Attributes
+    ----------
+    cut, end : int
+        Unix seconds. The likes to find are from `cut` on and before `end`.
+    task : Task
+        Nothing that it trains on, of anybody, is as late as the cut.
+    """
+
+    cut: int
+    end: int
+    task: Task
+
+
+def time_windows(positives: Interactions, *, windows: int = WINDOWS, first_cut: float = FIRST_CUT) -> Iterator[Window]:
+    """Cut likes at several points in time, and find the likes of the window after each cut.
+
+    Cuts lie between equal shares of the likes. Users are scored who have `MIN_LIKES_BEFORE_CUT` likes before the cut,
+    and any in the window. Windows without such a user are left out.
+
+    Parameters
+    ----------
+    positives : Interactions
+    windows : int
+        Number of cuts.
+    first_cut : float
+        Share of the likes before the first cut; the windows divide the rest.
+    """
+    if len(positives) == 0:
+        return
+    shares = np.linspace(first_cut, 1.0, windows + 1)
+    cuts = np.quantile(positives.rated_at, shares, method="inverted_cdf")
+    cuts[-1] += 1
+    for cut, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+        train = positives.only(positives.rated_at < cut)
+        later = positives.only((positives.rated_at >= cut) & (positives.rated_at < end))
+        users = np.flatnonzero((train.per_user >= MIN_LIKES_BEFORE_CUT) & (later.per_user > 0))
+        if len(users):
+            yield Window(cut, end, Task(train, users, train.rows(users), later.rows(users)))
 
 
 @dataclass(frozen=True)
