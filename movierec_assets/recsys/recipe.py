@@ -34,10 +34,10 @@ class NextMovie:
     """The next-movie signal: how often a movie is liked soon after the movies that a user liked last.
 
     A movie b that is liked `lag` places after a, at most `window`, adds `decay ** (lag - 1)` to the pair (a, b). The
-    sum of a pair is divided by `(out + 1) ** out_exponent * (in + 1) ** in_exponent`, where `out` is the sum of all pairs
-    from a, and `in` of all pairs to b. The signal of a user is the sum over the user's likes of `exp(-recency rank /
-    tau)` times the row of the like. It is added to the score of ALS, both standardized for each user, with the factor
-    `weight * exp(-elapsed / fade)`, where elapsed is the time between the user's latest like and the request.
+    sum of a pair is divided by `(out + 1) ** out_exponent * (in + 1) ** in_exponent`: `out` is the sum of all pairs
+    from a, and `in` that of all pairs to b. The signal of a user is the sum over the user's likes of
+    `exp(-recency rank / tau)` times the row of the like. It is added to the score of ALS, both standardized for each
+    user, with the factor `weight * exp(-elapsed / fade)`; elapsed is the time from the user's latest like to the request.
 
     Attributes
     ----------
