@@ -37,7 +37,8 @@ class NextMovie:
     sum of a pair is divided by `(out + 1) ** out_exponent * (in + 1) ** in_exponent`: `out` is the sum of all pairs
     from a, and `in` that of all pairs to b. The signal of a user is the sum over the user's likes of
     `exp(-recency rank / tau)` times the row of the like. It is added to the score of ALS, both standardized for each
-    user, with the factor `weight * exp(-elapsed / fade)`; elapsed is the time from the user's latest like to the request.
+    user, with the factor `weight * exp(-elapsed / fade)`. Elapsed is the time from the user's latest like to the
+    request.
 
     Attributes
     ----------
