@@ -29,7 +29,7 @@ def standardized(values: FloatArray) -> FloatArray:
     """One row over all columns; zeros where all are equal but for rounding."""
     spread = values.std()
     size = np.sqrt((values**2).mean())
-    result: FloatArray = (values - values.mean()) / (spread if spread > 1e-6 * size else 1.0)
+    result: FloatArray = (values - values.mean()) / (spread if spread > 1e-5 * size else 1.0)
     return result
 
 
