@@ -18,6 +18,7 @@ from movierec_assets.defs import (
     checks,
     evaluation,
     ingestion,
+    next_movies,
     preprocessing,
     promotion,
     promotion_jobs,
@@ -38,7 +39,7 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
     """Assemble the platform; tests replace resources by name, and the executor."""
     return Definitions(
         assets=load_assets_from_modules(
-            [ingestion, preprocessing, tuning, training, evaluation, promotion, recommendations]
+            [ingestion, preprocessing, tuning, next_movies, training, evaluation, promotion, recommendations]
         ),
         asset_checks=load_asset_checks_from_modules([checks]),
         jobs=[*automation.JOBS, *promotion_jobs.JOBS],
