@@ -173,7 +173,9 @@ def parallel_coordinates(trials: Sequence[Trial]) -> bytes:
             numbers = np.array([choices.index(value) for value in raw], dtype=float)
             spans.append((choices[0], choices[-1]))
         else:
-            numbers = np.log(np.array(raw, dtype=float))
+            numbers = np.array(raw, dtype=float)
+            if numbers.min() > 0:  # ranges that include 0 are not drawn on a log scale
+                numbers = np.log(numbers)
             spans.append((f"{min(raw):.3g}", f"{max(raw):.3g}"))
         width = np.ptp(numbers) or 1.0
         heights[:, column] = (numbers - numbers.min()) / width
