@@ -112,7 +112,11 @@ class Evaluation:
 
 
 def with_intervals(
-    evaluations: Sequence[Evaluation], names: Sequence[str] = WITH_INTERVALS, progress: Progress | None = None
+    evaluations: Sequence[Evaluation],
+    names: Sequence[str] = WITH_INTERVALS,
+    progress: Progress | None = None,
+    *,
+    groups: IntArray | None = None,
 ) -> list[Evaluation]:
     """The same evaluations with the intervals that a report shows.
 
@@ -126,6 +130,8 @@ def with_intervals(
         Metrics; those of slices are always `WITH_INTERVALS`.
     progress : callable, optional
         Called with the number of draws done, and of all draws.
+    groups : int array, shape (n_users,), optional
+        The user of each score, where users are scored several times: intervals then respect that.
     """
     if all(each.intervals.keys() >= set(names) for each in evaluations):
         return list(evaluations)
@@ -137,7 +143,7 @@ def with_intervals(
             *(part.column(name) for part in each.slices for name in WITH_INTERVALS),
         )
     ]
-    found = iter(mean_intervals(np.column_stack(columns), progress=progress))
+    found = iter(mean_intervals(np.column_stack(columns), groups=groups, progress=progress))
     return [
         replace(
             each,

@@ -152,11 +152,17 @@ def time_windows(positives: Interactions, *, windows: int = WINDOWS, first_cut: 
     cuts = np.quantile(positives.rated_at, shares, method="inverted_cdf")
     cuts[-1] += 1
     for cut, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-        train = positives.only(positives.rated_at < cut)
-        later = positives.only((positives.rated_at >= cut) & (positives.rated_at < end))
-        users = np.flatnonzero((train.per_user >= MIN_LIKES_BEFORE_CUT) & (later.per_user > 0))
-        if len(users):
-            yield Window(cut, end, Task(train, users, train.rows(users), later.rows(users)))
+        window = time_window(positives, cut, end)
+        if len(window.task.users):
+            yield window
+
+
+def time_window(positives: Interactions, cut: int, end: int) -> Window:
+    """The window from a cut to an end, in Unix seconds; its task has no users where nobody came back in it."""
+    train = positives.only(positives.rated_at < cut)
+    later = positives.only((positives.rated_at >= cut) & (positives.rated_at < end))
+    users = np.flatnonzero((train.per_user >= MIN_LIKES_BEFORE_CUT) & (later.per_user > 0))
+    return Window(cut, end, Task(train, users, train.rows(users), later.rows(users)))
 
 
 @dataclass(frozen=True)
@@ -218,7 +224,7 @@ def leave_latest_out(positives: RatingColumns) -> tuple[Split, IdMaps]:
     RecsysError
         When there is no interaction, or a pair repeats.
     """
-    together, ids = _together(positives)
+    together, ids = as_matrix(positives)
     earlier, test = latest_of_each_user(together)
     train, validation = latest_of_each_user(earlier)
     return Split(train, validation, test), ids
@@ -264,7 +270,7 @@ def strong_generalization(
     for name, share in (("held_out_share", held_out_share), ("fold_in_share", fold_in_share)):
         if not 0 < share < 1:
             raise RecsysError(f"{name} is {share:g}; it must be more than 0 and less than 1.")
-    together, ids = _together(positives)
+    together, ids = as_matrix(positives)
     random = np.random.default_rng(seed)
     candidates = random.permutation(np.flatnonzero(together.per_user >= MIN_POSITIVES_TO_HOLD_OUT))
     count = max(1, round(held_out_share * len(candidates)))
@@ -297,8 +303,8 @@ def _is_target(interactions: Interactions, random_order: FloatArray, fold_in_sha
     return chosen
 
 
-def _together(positives: RatingColumns) -> tuple[Interactions, IdMaps]:
-    """Put all into one matrix first: otherwise a repeated pair would be in two parts unnoticed."""
+def as_matrix(positives: RatingColumns) -> tuple[Interactions, IdMaps]:
+    """All positives in one matrix with the ids of its rows and columns; a repeated pair is refused."""
     if len(positives) == 0:
         raise RecsysError("There is no positive rating to split; load ratings or lower MOVIEREC_POSITIVE_THRESHOLD.")
     ids = IdMaps.of(positives.user_id, positives.movie_id)
