@@ -24,6 +24,7 @@ from movierec_assets.defs import (
     publishing,
     recommendations,
     rejections,
+    return_evaluation,
     training,
     tuning,
 )
@@ -38,7 +39,10 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
     """Assemble the platform; tests replace resources by name, and the executor."""
     return Definitions(
         assets=load_assets_from_modules(
-            [ingestion, preprocessing, tuning, training, evaluation, promotion, recommendations]
+            [
+                *(ingestion, preprocessing, tuning, training, return_evaluation, evaluation, promotion),
+                recommendations,
+            ]
         ),
         asset_checks=load_asset_checks_from_modules([checks]),
         jobs=[*automation.JOBS, *promotion_jobs.JOBS],

@@ -73,7 +73,8 @@ def recipe_to_try(
     champions = promotions.kept_by_score()
     for version in promotions.registry.versions():
         # The number of a search stands for its dataset and definition of a like as well.
-        tried = version.tags.get("recipe_source") == chosen.source
+        # An earlier release may have had another built-in recipe.
+        tried = version.tags.get("recipe_source") == chosen.source and same_recipe(version.recipe, chosen.recipe)
         against = champions.get(version.number) if tried else None
         beside = None if against is None else promotions.registry.find(against)
         if beside is not None and same_recipe(beside.recipe, champion.recipe):
