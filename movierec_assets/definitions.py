@@ -26,6 +26,7 @@ from movierec_assets.defs import (
     publishing,
     recommendations,
     rejections,
+    return_evaluation,
     training,
     tuning,
 )
@@ -41,7 +42,7 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
     return Definitions(
         assets=load_assets_from_modules(
             [
-                *(ingestion, preprocessing, tuning, next_movies, training, evaluation, promotion),
+                *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation, promotion),
                 *(recommendations, backtest),
             ]
         ),
