@@ -187,7 +187,7 @@ def test_the_registered_model_carries_a_signature_and_an_example_it_answers(regi
     number = registered.registry.versions()[0].number
     model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/{number}")
     signature = model.metadata.signature
-    assert signature.inputs.input_names() == ["user_id", "liked_movie_ids"]
+    assert signature.inputs.input_names() == ["user_id", "liked_movie_ids", "at"]
     assert signature.outputs.input_names() == ["question", "rank", "movie_id", "title", "score", "source"]
     assert [param.name for param in signature.params.params] == ["k", "dataset"]
     assert model.input_example is not None
