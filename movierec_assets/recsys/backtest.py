@@ -6,6 +6,7 @@ windows that divide a whole set (`returns`), and where figures are kept (`tables
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from movierec_assets.recsys import baselines, metrics, scoring
 from movierec_assets.recsys.batches import BATCH_BYTES
 from movierec_assets.recsys.comparison import Interval, mean_interval
 from movierec_assets.recsys.engine import Fit
+from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray
 from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.rankers import POPULARITY
@@ -54,9 +56,16 @@ class Month:
 
     @classmethod
     def of(cls, name: str) -> Self:
-        """Read a name such as 2003-05."""
-        year, _, number = name.partition("-")
-        return cls(int(year), int(number))
+        """Read a name such as 2003-05.
+
+        Raises
+        ------
+        RecsysError
+            When the text is something else.
+        """
+        if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", name) or name.startswith("0000"):
+            raise RecsysError(f"{name!r} is no month; expected one as in 2003-05.")
+        return cls(int(name[:4]), int(name[5:]))
 
     @classmethod
     def at(cls, seconds: int) -> Self:
@@ -72,6 +81,11 @@ class Month:
         year, number = divmod(12 * self.year + self.number - 1 + months, 12)
         return Month(year, number + 1)
 
+    @classmethod
+    def last_complete(cls) -> Month:
+        """The month before the current one."""
+        return cls.at(int(datetime.now(UTC).timestamp())).later(-1)
+
     @property
     def start(self) -> int:
         """Unix seconds of its first moment."""
@@ -81,6 +95,10 @@ class Month:
     def end(self) -> int:
         """Unix seconds of the first moment after it."""
         return self.later(1).start
+
+
+FIRST_MONTH = Month(1995, 1)
+"""The first month to backtest: MovieLens has no rating from before it."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +193,27 @@ def score(tasks: dict[Moment, Task], recipe: Recipe, fit: Fit, *, batch_bytes: i
     return found
 
 
+def pooled(figures: Sequence[Figure]) -> Figure | None:
+    """Several months of one ranker in one moment as one, a user counted in each month; None without a month.
+
+    References
+    ----------
+    Cochran (1977), Sampling Techniques, chapter 5: mean and variance of strata taken together.
+    """
+    if not figures:
+        return None
+    users = sum(each.users for each in figures)
+    weights, means = np.array([each.users / users for each in figures]), np.array([each.ndcg for each in figures])
+    mean = float(weights @ means)
+    deviation = float(weights @ (np.array([each.deviation for each in figures]) ** 2 + (means - mean) ** 2)) ** 0.5
+    interval = _around(mean, deviation * users**-0.5) if users >= MIN_USERS else None
+    return Figure(figures[0].moment, figures[0].ranker, users, mean, deviation, interval)
+
+
+def _around(mean: float, error: float) -> Interval:
+    return Interval(mean, max(0.0, mean - 1.96 * error), mean + 1.96 * error)
+
+
 def expected(before: Sequence[Figure], users: int) -> Interval | None:
     """Interval in which the mean of a month with some users lies, 95 times of 100, if it is like the months before.
 
@@ -190,20 +229,32 @@ def expected(before: Sequence[Figure], users: int) -> Interval | None:
     Interval or None
         Its mean is over all users of the months before. It is as wide as the chance in that mean and in the mean of the
         month require. None when the months before have fewer users than `MIN_USERS` together.
-
-    References
-    ----------
-    Cochran (1977), Sampling Techniques, chapter 5: mean and variance of strata taken together.
     """
-    total = sum(figure.users for figure in before)
-    if total < MIN_USERS:
+    year = pooled(before)
+    if year is None or year.interval is None:
         return None
-    weights = np.array([figure.users / total for figure in before])
-    means = np.array([figure.ndcg for figure in before])
-    mean = float(weights @ means)
-    variance = float(weights @ (np.array([figure.deviation for figure in before]) ** 2 + (means - mean) ** 2))
-    half_width = 1.96 * (variance * (1 / total + 1 / users)) ** 0.5
-    return Interval(mean, mean - half_width, mean + half_width)
+    return _around(year.ndcg, year.deviation * (1 / year.users + 1 / users) ** 0.5)
+
+
+def by_year(figures: Iterable[tuple[Month, Figure]]) -> dict[int, dict[tuple[Moment, str], Figure]]:
+    """Months of each calendar year as one, by moment and ranker; the earliest year first."""
+    found: dict[int, dict[tuple[Moment, str], list[Figure]]] = {}
+    for month, figure in sorted(figures, key=lambda each: each[0]):
+        found.setdefault(month.year, {}).setdefault((figure.moment, figure.ranker), []).append(figure)
+    return {
+        year: {key: whole for key, months in of_year.items() if (whole := pooled(months)) is not None}
+        for year, of_year in found.items()
+    }
+
+
+def years_up_to(figures: Iterable[tuple[Month, Figure]]) -> dict[Month, Figure]:
+    """The twelve months that end with each month as one, given the months of one ranker in one moment."""
+    of_month = dict(figures)
+    found = {
+        month: pooled([of_month[each] for each in map(month.later, range(1 - MONTHS_BEFORE, 1)) if each in of_month])
+        for month in sorted(of_month)
+    }
+    return {month: year for month, year in found.items() if year is not None}
 
 
 def compared(figures: Iterable[tuple[Month, Figure]], moment: Moment) -> tuple[Month, Figure, Interval | None] | None:

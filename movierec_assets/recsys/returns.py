@@ -16,7 +16,6 @@ import numpy as np
 from movierec_assets.recsys import scoring
 from movierec_assets.recsys.engine import Factors, Fit
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
-from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, Recipe
 from movierec_assets.recsys.split import WINDOWS, Window, time_windows
 from movierec_assets.recsys.warm_start import mixed_order
@@ -68,10 +67,7 @@ class Returns:
         """A fit to the likes before each cut, with its next-movie matrix where the recipe has a signal."""
         found = []
         for number, window in enumerate(self.windows, start=1):
-            factors = fit(window.task.train, recipe)
-            if recipe.next_movie.on:
-                factors = factors.with_next(NextMovies.of(window.task.train, recipe.next_movie))
-            found.append(factors)
+            found.append(scoring.fitted(window.task.train, recipe, fit))
             if progress is not None:
                 progress(number, len(self.windows))
         return found

@@ -20,10 +20,14 @@ GRAPH = {
     "next_movies": {"hyperparameters", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
     "als_model": {"hyperparameters", "next_movies", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
     "champion_refit": {"als_model", "next_movies", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
-    "model_evaluation": {
+    "return_evaluation": {
         *("als_model", "champion_refit", "train_matrix", "validation_matrix", "test_matrix", "id_maps"),
     },
-    "champion_model": {"als_model", "champion_refit", "model_evaluation"},
+    "model_evaluation": {
+        *("als_model", "champion_refit", "return_evaluation"),
+        *("train_matrix", "validation_matrix", "test_matrix", "id_maps"),
+    },
+    "champion_model": {"als_model", "champion_refit", "return_evaluation", "model_evaluation"},
     "user_recommendations": {"champion_model", "eligible_users"},
     "similar_movies": {"champion_model"},
     "popular_movies": {"champion_model"},
@@ -33,7 +37,10 @@ SEARCHED = {"hyperparameters"}
 GROUPS = {
     "ingestion": {"raw_movies", "raw_ratings", "eligible_users"},
     "preprocessing": {"positive_ratings", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
-    "training": {"hyperparameters", "next_movies", "als_model", "champion_refit", "model_evaluation", "champion_model"},
+    "training": {
+        *("hyperparameters", "next_movies", "als_model", "champion_refit", "return_evaluation", "model_evaluation"),
+        "champion_model",
+    },
     "serving": {"user_recommendations", "similar_movies", "popular_movies"},
 }
 KINDS = {
@@ -49,6 +56,7 @@ KINDS = {
     "next_movies": {"scipy"},
     "als_model": {"mlflow", "implicit"},
     "champion_refit": {"mlflow", "implicit"},
+    "return_evaluation": {"pandas", "parquet"},
     "model_evaluation": {"pandas", "parquet"},
     "champion_model": {"mlflow"},
     "user_recommendations": {"postgres"},
@@ -62,13 +70,17 @@ BLOCKING = {
     "factors_are_finite",
     "registered_version_answers",
     "refitted_champion_answers",
+    "not_worse_on_return",
     "scores_are_sound",
     "coverage_has_not_collapsed",
     "not_only_popular_movies",
     "lists_are_full_and_unseen",
 }
 NOT_BLOCKING = {"better_than_popularity", "recommendations_are_sound", "everybody_has_a_full_list"}
-TABLES = ("raw_movies", "raw_ratings", "eligible_users", "positive_ratings", "id_maps", "model_evaluation")
+TABLES = (
+    *("raw_movies", "raw_ratings", "eligible_users", "positive_ratings", "id_maps"),
+    *("return_evaluation", "model_evaluation"),
+)
 SERVED = ("user_recommendations", "similar_movies", "popular_movies")
 
 

@@ -25,6 +25,7 @@ from movierec_assets.recsys.backtest import (
     Month,
 )
 from movierec_assets.recsys.engine import Factors, OnIteration
+from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_assets.recsys.rankers import POPULARITY
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, Recipe
@@ -171,6 +172,12 @@ def test_a_month_ends_where_the_next_begins_in_utc() -> None:
     assert [str(Month.at(at)) for at in (1072915199, 1072915200)] == ["2003-12", "2004-01"]
 
 
+@pytest.mark.parametrize("text", ["", "2003", "2003-13", "2003-00", "2003-5", "May 2003", "2003-05-01", "\u0662003-05"])
+def test_other_text_is_no_month(text: str) -> None:
+    with pytest.raises(RecsysError, match="expected one as in 2003-05"):
+        Month.of(text)
+
+
 def figure(scores: list[float] | FloatArray, moment: Moment = ON_RETURN) -> Figure:
     return Figure.of(moment, RECIPE, np.asarray(scores, dtype=float))
 
@@ -190,6 +197,7 @@ def test_months_taken_together_have_the_mean_and_spread_of_their_users(months: l
     half_width = 1.96 * everybody.std() * (1 / len(everybody) + 1 / users) ** 0.5
     assert found is not None
     assert (found.mean, found.high - found.mean) == pytest.approx((everybody.mean(), half_width), abs=1e-6)
+    assert found.low == pytest.approx(max(0.0, everybody.mean() - half_width), abs=1e-6)
 
 
 def test_the_latest_month_with_enough_users_is_compared_with_the_twelve_before_it() -> None:
