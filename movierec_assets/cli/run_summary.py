@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from movierec_assets.cli.backtest_summary import show_backtest
 from movierec_assets.datasets.causes import likely_cause, reason_named
 from movierec_assets.datasets.judgement import reason_line
 from movierec_assets.datasets.sources.find import holds_movies
@@ -48,6 +49,8 @@ def show_success(report: Report, database: Database, console: Console) -> None:
             f"version {written['model_version']} of {escape(str(written['dataset']))}"
         )
         console.print(_examples(database))
+    if backtest := facts.get("backtest"):
+        show_backtest(backtest, database, console)
     for warning in report.warnings:
         console.print(f"[yellow]{escape(warning)}[/]")
     if "raw_ratings" in facts:

@@ -30,6 +30,7 @@ from movierec_assets.models.version import CHAMPION as CHAMPION_ALIAS
 from movierec_assets.recsys.comparison import paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.few_users import why_few
+from movierec_assets.recsys.guardrails import unsound_transitions
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.rankers import CHAMPION, MODEL, POPULARITY
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
@@ -110,14 +111,15 @@ def somebody_can_be_evaluated(
 
 @asset_check(asset="als_model", blocking=True)
 def factors_are_finite(als_model: Challenger) -> AssetCheckResult:
-    """No factor is infinite or not a number, and they are not all zero."""
+    """Factors are finite and not all zero; next-movie transitions are finite, not negative, and few for each movie."""
     # The fit of an earlier version has no user vectors.
     factors = [each for each in (als_model.scored.movies, als_model.scored.users) if len(each)]
     broken = sum(int((~np.isfinite(matrix)).sum()) for matrix in factors)
     empty = sum(not matrix.any() for matrix in factors)
+    unsound = unsound_transitions(als_model.scored.next_movies, len(als_model.scored.movies))
     return AssetCheckResult(
-        passed=broken == 0 and empty == 0 and len(als_model.scored.movies) > 0,
-        description=f"{broken} factors are not finite, {empty} of {len(factors)} factor matrices are all zero",
+        passed=broken == 0 and empty == 0 and len(als_model.scored.movies) > 0 and not any(unsound.values()),
+        description=f"{broken} factors are not finite, {empty} of {len(factors)} matrices are all zero; {unsound}",
         metadata={"not_finite": broken},
     )
 
@@ -148,8 +150,10 @@ def refitted_champion_answers(
     """The champion's recipe on changed data, where it was trained, has finite factors and answers like a challenger."""
     if champion_refit.refit is None:
         return AssetCheckResult(passed=True, description="The champion's recipe was not trained on changed data.")
-    if not np.isfinite(champion_refit.refit.scored.movies).all():
-        return AssetCheckResult(passed=False, description="Factors are not finite.")
+    scored = champion_refit.refit.scored
+    unsound = unsound_transitions(scored.next_movies, len(scored.movies))
+    if not np.isfinite(scored.movies).all() or any(unsound.values()):
+        return AssetCheckResult(passed=False, description=f"Factors are not finite, or transitions unsound: {unsound}")
     return _answers(champion_refit.refit.version, None, None, postgres, registry)
 
 

@@ -40,7 +40,7 @@ from movierec_assets.recsys.engine import Factors, Fit
 from movierec_assets.recsys.evaluation import HEADLINE, SHOWN, WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.few_users import nobody_to_score
 from movierec_assets.recsys.guardrails import full_lists, seen_items
-from movierec_assets.recsys.interactions import BoolArray, IntArray, Interactions
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
 from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
@@ -339,10 +339,10 @@ def _lead(
     fits = 1 if fit.same_recipe else repeated_fits.number_of_fits(len(task.train))
     if fits > 1:
         context.log.info(f"Fitting both recipes from {fits} start values, for the chance in a fit")
-        challenger = repeated_fits.scores(task, recipe, fits, engine, known=scores[MODEL])[users]
+        challenger = _repeated(task, recipe, fits, engine, contest.challenger.scored, scores[MODEL])[users]
         # A refit on changed data started warm, and not from the challenger's start values.
         known = scores[CHAMPION] if fit.refit is None else None
-        champion = repeated_fits.scores(task, opponent(fit.recipe, recipe), fits, engine, known=known)[users]
+        champion = _repeated(task, opponent(fit.recipe, recipe), fits, engine, fit.scored, known)[users]
     champion_ndcg = float(champion.mean())
     differences = challenger - champion
     spread = repeated_fits.spread(differences, champion_ndcg)
@@ -354,6 +354,14 @@ def _lead(
         "spread_between_fits": spread.deviation,
         "spread_source": spread.source,
     }
+
+
+def _repeated(
+    task: Task, recipe: Recipe, fits: int, engine: Fit, first: Factors | None, known: FloatArray | None
+) -> FloatArray:
+    """Scores of several fits of a recipe, all with the next-movie matrix of the first one."""
+    next_movies = None if first is None else first.next_movies
+    return repeated_fits.scores(task, recipe, fits, engine, known=known, next_movies=next_movies)
 
 
 def _baselines(task: Task, seed: int) -> dict[str, TopK]:

@@ -23,6 +23,7 @@ from movierec_assets.host.listeners import RunListener
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import PromotionError, RegistryUnavailableError
 from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.recsys.backtest import Month
 from movierec_assets.resources.exclusive import end_dead_runs
 from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.settings import Settings
@@ -58,10 +59,18 @@ class Report:
     """Logged warnings, and checks that failed without blocking."""
 
 
-def run_job(job: str, settings: Settings, listener: RunListener, *, retrain: bool = False) -> Report:
+def run_job(
+    job: str,
+    settings: Settings,
+    listener: RunListener,
+    *,
+    retrain: bool = False,
+    months: tuple[Month, Month] | None = None,
+) -> Report:
     """Run a job on running databases and wait for its end.
 
-    With `retrain` it trains although a version of the same likes, recipe, seed and code exists.
+    With `retrain` it trains although a version of the same likes, recipe, seed and code exists. `months` are the first
+    and the last month of the job backtest.
 
     Raises
     ------
@@ -79,7 +88,7 @@ def run_job(job: str, settings: Settings, listener: RunListener, *, retrain: boo
         for dead in end_dead_runs(instance, Database(settings.databases.ratings), registry):
             listener.warned(f"Run {dead} was killed earlier; it is marked as failed now.")
         process = subprocess.Popen(
-            command_for(job, invocation, logs, retrain=retrain),
+            command_for(job, invocation, logs, retrain=retrain, months=months),
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | {"PYTHONUNBUFFERED": "1", guard.VARIABLE: guard.start()},
@@ -95,7 +104,9 @@ def run_job(job: str, settings: Settings, listener: RunListener, *, retrain: boo
         return report
 
 
-def command_for(job: str, invocation: str, directory: Path, *, retrain: bool) -> list[str]:
+def command_for(
+    job: str, invocation: str, directory: Path, *, retrain: bool = False, months: tuple[Month, Month] | None = None
+) -> list[str]:
     """Command that executes a job; the configuration of a retraining is written to a file in the directory."""
     command = [
         *(sys.executable, "-m", "dagster", "job", "execute"),
@@ -106,6 +117,8 @@ def command_for(job: str, invocation: str, directory: Path, *, retrain: bool) ->
         config = directory / "retrain.yaml"
         config.write_text(json.dumps(_RETRAINING), encoding="utf-8")
         command += ["--config", str(config)]
+    if months is not None:
+        command += ["--partition-range", "...".join(map(str, months))]
     return command
 
 

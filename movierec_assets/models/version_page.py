@@ -51,9 +51,10 @@ _COUNTS = {"positives": "likes", "users": "users", "movies": "movies"}
 
 
 def recipe_line(recipe: Recipe) -> str:
-    """The recipe on one line, without its seed and the fold-in."""
+    """The recipe on one line, without its seed and the fold-in; `next` is the weight of the next-movie signal."""
     found = f"factors={recipe.factors} alpha={recipe.alpha:g} reg={recipe.regularization:g} iter={recipe.iterations}"
-    return f"als {found}" + ("" if recipe.confidence == "binary" else f" confidence={recipe.confidence}")
+    found += "" if recipe.confidence == "binary" else f" confidence={recipe.confidence}"
+    return f"als {found}" + (f" next={recipe.next_movie.weight:g}" if recipe.next_movie.on else "")
 
 
 def run_name(action: str, dataset: DatasetRef | None, details: str) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self, cast, get_args
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, TypeVar, get_args
 
 import numpy as np
 import optuna
@@ -23,18 +23,42 @@ from movierec_assets.recsys.engine import Factors, Fit, Iteration, OnIteration
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.few_users import why_few
 from movierec_assets.recsys.interactions import FloatArray, Interactions
-from movierec_assets.recsys.recipe import ConfidenceKind, FoldIn, Recipe
+from movierec_assets.recsys.next_movies import NextMovies
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, ConfidenceKind, FoldIn, NextMovie, Recipe
+from movierec_assets.recsys.returns import without_signal
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, StrongSplit, Task, latest_of_each_user
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 _ABANDONED = "abandoned trial "
 _PRUNING_ITERATIONS = (6, 12)
 """Iterations after which a trial may be pruned; earlier factors say little."""
-_RANGES = ("alpha", "regularization", "iterations", "fold_in_floor", "fold_in_boost", "fold_in_tau")
+_KEPT = 4
+"""Fits, and next-movie matrices, that a search keeps in memory."""
+_FIT_EVERY = 3
+_NEEDS_NO_FIT = ("fold_in_", "next_movie_")
+_CHOICES = ("confidence", "factors", "next_movie_window", "next_movie_decay")
+_LOG_RANGES = (
+    "alpha",
+    "regularization",
+    "fold_in_floor",
+    "fold_in_boost",
+    "fold_in_tau",
+    "next_movie_tau",
+    "next_movie_fade_hours",
+)
+_STEPS = {"next_movie_out_exponent": 0.1, "next_movie_in_exponent": 0.1, "next_movie_weight": 0.1}
+"""Ranges that may start at 0, and the distance between the values that are drawn."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """Bounds of the search, both ends included; alpha, regularization, floor and tau are searched on a log scale."""
+    """Choices and bounds of the search, both ends included; the names are those of `Recipe.as_dict`.
+
+    A weight of 0 switches the next-movie signal off. A decay of 1 counts every place of the window alike, and an
+    exponent of 0 does not normalize. Window and decay have few choices, because each pair of them has to be counted.
+    """
 
     confidence: tuple[ConfidenceKind, ...] = ("binary", "rating", "bm25")
     alpha: tuple[float, float] = (0.5, 50.0)
@@ -44,46 +68,62 @@ class Space:
     fold_in_floor: tuple[float, float] = (0.03, 1.0)
     fold_in_boost: tuple[float, float] = (0.5, 8.0)
     fold_in_tau: tuple[float, float] = (2.0, 60.0)
+    next_movie_window: tuple[int, ...] = (5, 10, 30, 60)
+    next_movie_decay: tuple[float, ...] = (0.8, 0.95, 1.0)
+    next_movie_out_exponent: tuple[float, float] = (0.0, 1.0)
+    next_movie_in_exponent: tuple[float, float] = (0.0, 1.0)
+    next_movie_tau: tuple[float, float] = (0.5, 20.0)
+    next_movie_weight: tuple[float, float] = (0.0, 3.0)
+    next_movie_fade_hours: tuple[float, float] = (0.1, 24.0)
 
     def __post_init__(self) -> None:
-        for name in ("confidence", "factors"):
+        for name in _CHOICES:
             if not getattr(self, name):
                 raise RecsysError(f"The search space leaves no choice for {name}; name at least one.")
-        for name in _RANGES:
+        for name in (*_LOG_RANGES, "iterations"):
             low, high = getattr(self, name)
             if not 0 < low <= high < math.inf:
                 raise RecsysError(f"The search space of {name} is {low} to {high}; give 0 < lowest <= highest.")
+        for name in _STEPS:
+            low, high = getattr(self, name)
+            if not 0 <= low <= high < math.inf:
+                raise RecsysError(f"The search space of {name} is {low} to {high}; give 0 <= lowest <= highest.")
         unknown = set(self.confidence) - set(get_args(ConfidenceKind))
         if unknown:
             raise RecsysError(f"The search space names confidence {', '.join(map(str, unknown))}; it is unknown.")
-        whole = (*self.factors, *self.iterations)
+        whole = (*self.factors, *self.iterations, *self.next_movie_window)
         if any(value != int(value) or value < 1 for value in whole):
-            raise RecsysError(f"Factors and iterations are whole numbers from 1, not {', '.join(map(str, whole))}.")
+            raise RecsysError(
+                f"Factors, iterations and windows are whole numbers from 1, not {', '.join(map(str, whole))}."
+            )
+        if not all(0 < decay <= 1 for decay in self.next_movie_decay):
+            raise RecsysError(f"The search space of next_movie_decay is {self.next_movie_decay}; give 0 < decay <= 1.")
 
     def holds(self, recipe: Recipe) -> bool:
         """Whether a recipe is within the bounds."""
         values = recipe.as_dict()
-        return (
-            recipe.confidence in self.confidence
-            and recipe.factors in self.factors
-            and all(low <= float(values[name]) <= high for name in _RANGES for low, high in [getattr(self, name)])
+        ranges = (*_LOG_RANGES, *_STEPS, "iterations")
+        return all(values[name] in getattr(self, name) for name in _CHOICES) and all(
+            low <= float(values[name]) <= high for name in ranges for low, high in [getattr(self, name)]
         )
 
     def suggest(self, trial: optuna.Trial, seed: int) -> Recipe:
         """Draw a recipe."""
-        return Recipe(
-            confidence=cast(ConfidenceKind, trial.suggest_categorical("confidence", self.confidence)),
-            alpha=trial.suggest_float("alpha", *self.alpha, log=True),
-            regularization=trial.suggest_float("regularization", *self.regularization, log=True),
-            factors=trial.suggest_categorical("factors", self.factors),
-            iterations=trial.suggest_int("iterations", *self.iterations),
-            seed=seed,
-            fold_in=FoldIn(
-                floor=trial.suggest_float("fold_in_floor", *self.fold_in_floor, log=True),
-                boost=trial.suggest_float("fold_in_boost", *self.fold_in_boost, log=True),
-                tau=trial.suggest_float("fold_in_tau", *self.fold_in_tau, log=True),
-            ),
-        )
+        for name in (each.name for each in fields(self)):
+            given = getattr(self, name)
+            if name in _CHOICES:
+                trial.suggest_categorical(name, given)
+            elif name == "iterations":
+                trial.suggest_int(name, *given)
+            else:
+                trial.suggest_float(name, *given, log=name in _LOG_RANGES, step=_STEPS.get(name))
+        return recipe_of(trial.params, seed)
+
+
+def recipe_of(drawn: dict[str, Any], seed: int) -> Recipe:
+    """The recipe of a trial's parameters; all recipes whose signal is off have the same numbers for it."""
+    recipe = Recipe.from_dict({**drawn, "seed": seed})
+    return recipe if recipe.next_movie.on else without_signal(recipe)
 
 
 @dataclass(frozen=True)
@@ -163,6 +203,8 @@ class SearchObjective:
         self.train = train
         self.moments = [moment for moment in moments if len(moment.users)]
         self._k = k
+        self._fits: dict[Recipe, Factors] = {}
+        self._matrices: dict[tuple[int, float, float, float], NextMovies] = {}
 
     @classmethod
     def latest(cls, train: Interactions, validation: Interactions, moments: int = 5) -> Self:
@@ -193,19 +235,51 @@ class SearchObjective:
         task = split.task("validation")
         return cls(task.train, [task], 100)
 
-    def score(self, factors: Factors, recipe: Recipe) -> FloatArray:
-        """NDCG of each user, mean over the user's moments, shape (all users,); NaN for users without a moment."""
+    def score(self, factors: Factors, recipe: Recipe, moments: int | None = None) -> FloatArray:
+        """NDCG of each user, mean over the user's moments, shape (all users,); NaN for users without a moment.
+
+        `moments` is how many of the moments count, latest first; all by default.
+        """
         n_users = self.train.shape[0]
         total, count = np.zeros(n_users), np.zeros(n_users)
-        for moment in self.moments:
+        factors = factors.with_next(self._next_movies(recipe.next_movie))
+        for moment in self.moments[:moments]:
             total[moment.users] += scoring.ndcg(moment, factors, recipe, self._k)
             count[moment.users] += 1
         mean: FloatArray = np.divide(total, count, out=np.full(n_users, np.nan), where=count > 0)
         return mean
 
     def fit_and_score(self, recipe: Recipe, fit: Fit, progress: OnIteration | None = None) -> FloatArray:
-        """Fit a recipe, and score the fit."""
-        return self.score(fit(self.train, recipe, progress), recipe)
+        """Fit a recipe, and score the fit; a fit that was made lately is used again."""
+        return self.score(self.fitted(recipe, fit, progress), recipe)
+
+    def fitted(self, recipe: Recipe, fit: Fit, progress: OnIteration | None = None) -> Factors:
+        """The fit of a recipe, without user vectors."""
+        key = _fit_of(recipe)
+        if key not in self._fits:
+            factors = fit(self.train, recipe, progress)
+            self._fits[key] = Factors.of_movies(factors.movies, factors.confidence)
+        return _kept(self._fits, key)
+
+    def _next_movies(self, signal: NextMovie) -> NextMovies | None:
+        if not signal.on:
+            return None
+        if signal.matrix not in self._matrices:
+            self._matrices[signal.matrix] = NextMovies.of(self.train, signal)
+        return _kept(self._matrices, signal.matrix)
+
+
+def _fit_of(recipe: Recipe) -> Recipe:
+    """The same for all recipes whose fits are equal: they differ in the fold-in and the next-movie signal only."""
+    return replace(recipe, fold_in=FoldIn(), next_movie=NO_NEXT_MOVIE)
+
+
+def _kept(cache: dict[_Key, _Value], key: _Key) -> _Value:
+    """A value of a cache, of which the latest `_KEPT` stay."""
+    cache[key] = value = cache.pop(key)
+    while len(cache) > _KEPT:
+        del cache[next(iter(cache))]
+    return value
 
 
 def search(
@@ -255,7 +329,7 @@ def search(
         def prune(iteration: Iteration) -> None:
             if iteration.number not in _PRUNING_ITERATIONS or iteration.number == iteration.of:
                 return
-            score = objective.score(Factors.of_movies(iteration.movies, confidence), recipe)
+            score = objective.score(Factors.of_movies(iteration.movies, confidence), recipe, moments=1)
             trial.report(float(np.nanmean(score)), iteration.number)
             if trial.should_prune():
                 raise optuna.TrialPruned
@@ -277,10 +351,6 @@ def search(
         study.tell(trial.number, state=TrialState.FAIL)
     abandoned = sum(name.startswith(_ABANDONED) for name in study.user_attrs)
     done = sum(trial.state.is_finished() for trial in study.trials) - abandoned
-    if done == 0 and space.holds(built_in) and not study.get_trials(states=[TrialState.WAITING]):
-        first = built_in.as_dict()
-        first.pop("seed")
-        study.enqueue_trial(first)
 
     def report(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> None:
         if progress:
@@ -291,17 +361,36 @@ def search(
             break
         # Each trial has a seed of its own, so that an interrupted search continues with the same trials.
         trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        if not study.get_trials(states=[TrialState.WAITING]):
+            study.enqueue_trial(_chosen(number, study, space, built_in))
         study.sampler = optuna.samplers.TPESampler(seed=trial_seed, multivariate=True, n_startup_trials=12)
         study.optimize(run_trial, n_trials=1, callbacks=[report], catch=(RecsysError,))
     finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     if not finished:
         raise RecsysError(f"Not one of {len(study.trials)} trials gave a recipe; widen the search space or the budget.")
-    best = Recipe.from_dict({**study.best_trial.params, "seed": built_in.seed})
+    best = recipe_of(study.best_trial.params, built_in.seed)
     for recipe in {best, built_in} - scores.keys():
         scores[recipe] = objective.fit_and_score(recipe, fit)
     scored = ~np.isnan(scores[best])
     lead = paired_difference(scores[best][scored], scores[built_in][scored])
     return SearchResult(best if lead.low > 0 else built_in, best, lead, [_trial(trial) for trial in study.trials])
+
+
+def _chosen(number: int, study: optuna.Study, space: Space, built_in: Recipe) -> dict[str, Any]:
+    """The numbers of a trial that are not drawn.
+
+    The first two trials are the built-in recipe, with its next-movie signal and without. Of the others, one of
+    `_FIT_EVERY` draws everything. The others take the fit of the best trial so far, which costs little time.
+    """
+    first = [built_in, without_signal(built_in)]
+    if number < len(first):
+        given = first[number].as_dict()
+        del given["seed"]
+        return given if space.holds(first[number]) else {}
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    if number % _FIT_EVERY == 0 or not complete:
+        return {}
+    return {name: value for name, value in study.best_trial.params.items() if not name.startswith(_NEEDS_NO_FIT)}
 
 
 def _trial(frozen: optuna.trial.FrozenTrial) -> Trial:

@@ -189,7 +189,7 @@ class RecommendationService:
         """For each movie the likes that add most to its score, as pairs of movie id and contribution."""
         if history is None or len(movie_ids) == 0:
             return [[] for _ in movie_ids]
-        added = self._recommender.explain(history, movie_ids)
+        added = self._recommender.explain(history, movie_ids).because_of
         liked = self._recommender.ids.movie_ids[history.stars.indices]
         strongest = np.argsort(-added, axis=1, kind="stable")[:, :MAX_CONTRIBUTIONS]
         return [

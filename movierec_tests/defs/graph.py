@@ -17,8 +17,9 @@ GRAPH = {
     "test_matrix": {"positive_ratings"},
     "id_maps": {"positive_ratings"},
     "hyperparameters": {"train_matrix", "validation_matrix"},
-    "als_model": {"hyperparameters", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
-    "champion_refit": {"als_model", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "next_movies": {"hyperparameters", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "als_model": {"hyperparameters", "next_movies", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "champion_refit": {"als_model", "next_movies", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
     "return_evaluation": {
         *("als_model", "champion_refit", "train_matrix", "validation_matrix", "test_matrix", "id_maps"),
     },
@@ -37,7 +38,7 @@ GROUPS = {
     "ingestion": {"raw_movies", "raw_ratings", "eligible_users"},
     "preprocessing": {"positive_ratings", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
     "training": {
-        *("hyperparameters", "als_model", "champion_refit", "return_evaluation", "model_evaluation"),
+        *("hyperparameters", "next_movies", "als_model", "champion_refit", "return_evaluation", "model_evaluation"),
         "champion_model",
     },
     "serving": {"user_recommendations", "similar_movies", "popular_movies"},
@@ -52,6 +53,7 @@ KINDS = {
     "test_matrix": {"scipy"},
     "id_maps": {"parquet"},
     "hyperparameters": {"optuna", "postgres"},
+    "next_movies": {"scipy"},
     "als_model": {"mlflow", "implicit"},
     "champion_refit": {"mlflow", "implicit"},
     "return_evaluation": {"pandas", "parquet"},

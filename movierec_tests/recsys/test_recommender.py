@@ -254,8 +254,10 @@ def test_what_each_like_adds_sums_to_the_score_of_a_recommended_movie(drawn: Rat
     for user in np.flatnonzero(histories.per_user):
         shown = lists.items[user] >= 0
         movie_ids = recommender.movie_ids_of(lists)[user][shown]
-        added = recommender.explain(histories.rows(np.array([user])), movie_ids)
-        assert added.shape == (shown.sum(), histories.per_user[user])
+        explained = recommender.explain(histories.rows(np.array([user])), movie_ids)
+        added = explained.because_of
+        assert not explained.after.any()
+        assert added.shape == explained.after.shape == (shown.sum(), histories.per_user[user])
         np.testing.assert_allclose(added.sum(axis=1), lists.scores[user][shown], rtol=1e-3, atol=1e-3)
 
 
