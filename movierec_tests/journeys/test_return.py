@@ -37,7 +37,7 @@ def test_a_recipe_that_is_worse_on_return_is_rejected_and_the_days_data_is_serve
     assert scores["user_id"].nunique() == returned["users"]
     for moment in ("in the sitting", "on return"):
         assert moment in first["model_evaluation"]["report"]
-        assert moment in traveller.platform.registry.client.get_model_version("movierec-als", "1").description
+        assert moment in str(traveller.platform.registry.client.get_model_version("movierec-als", "1").description)
     logged = traveller.platform.registry.metrics(traveller.champion)
     assert logged["return_ndcg_at_10"] == returned["return_ndcg_at_10"]
 
@@ -69,10 +69,8 @@ def test_a_recipe_that_is_worse_on_return_is_rejected_and_the_days_data_is_serve
     assert (rejected.outcome, rejected.previous) == ("rejected", refit)
     assert rejected.numbers["return_difference_high"] < 0
     assert rejected.numbers["return_ndcg_at_10"] < rejected.numbers["champion_return_ndcg_at_10"]
-    assert (
-        "on return"
-        in traveller.platform.registry.client.get_model_version("movierec-als", str(rejected.version)).description
-    )
+    page = traveller.platform.registry.client.get_model_version("movierec-als", str(rejected.version))
+    assert "on return" in str(page.description)
     assert traveller.champion.number == refit
 
     # What was rejected counts as tried.
