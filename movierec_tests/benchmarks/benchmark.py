@@ -1,4 +1,4 @@
-"""The benchmark of a whole run: the graph, bare COPY, the original recipe and a bare fit, one after the other.
+"""The benchmark of a whole run: the graph, parts of it alone, and the original recipe, one after the other.
 
 Belongs here: the order of the programs, and the results together. Does not: layout, which is in `report`.
 """
