@@ -12,6 +12,7 @@ from movierec_tests.benchmarks.original import Original
 from movierec_tests.benchmarks.process_cost import Cost, Peaks, highest
 
 LOAD, REFRESH, PREPARE, SCORED_FIT, SERVED_FIT = "load", "refresh", "prepare", "scored fit", "served fit"
+NEXT_MOVIES, RETURN = "next movies", "return"
 REGISTER, EVALUATE, BASELINES, PROMOTE = "register", "evaluate", "baselines", "promote"
 RECOMMEND, OTHER_TABLES, CHECKS, DAGSTER = "recommend", "other tables", "checks", "dagster"
 
@@ -19,17 +20,21 @@ DESCRIPTIONS = {
     LOAD: "CSV to validated, indexed Postgres tables",
     REFRESH: "refresh of eligible_users",
     PREPARE: "Postgres to positives, split, CSR and maps",
+    NEXT_MOVIES: "counting the next movies",
     SCORED_FIT: "fit that is scored",
     SERVED_FIT: "fit that is served, on all positives",
     REGISTER: "MLflow run and registered version",
     EVALUATE: "evaluation of all users, k = 20",
     BASELINES: "evaluation of the baselines",
+    RETURN: "evaluation on return",
     PROMOTE: "promotion",
     RECOMMEND: "top 20 for all users, into Postgres, swapped",
     OTHER_TABLES: "similar and popular movies",
     CHECKS: "asset checks",
     DAGSTER: "Dagster: start, and between steps",
 }
+OF_SIGNAL = (NEXT_MOVIES, RETURN)
+"""Stages that the next-movie signal brings."""
 FITTING = (SCORED_FIT, SERVED_FIT)
 SHARED_WITH_ORIGINAL = (LOAD, REFRESH, PREPARE, SCORED_FIT, EVALUATE)
 """Stages that the original recipe has, too."""
@@ -38,8 +43,10 @@ STEPS = {
     LOAD: ("raw_movies", "raw_ratings"),
     REFRESH: ("eligible_users",),
     PREPARE: ("positive_ratings", "split_matrices"),
+    NEXT_MOVIES: ("next_movies",),
     REGISTER: ("als_model",),
     EVALUATE: ("model_evaluation",),
+    RETURN: ("return_evaluation",),
     PROMOTE: ("champion_model",),
     RECOMMEND: ("user_recommendations",),
     OTHER_TABLES: ("similar_movies", "popular_movies"),
@@ -55,6 +62,7 @@ _ROWS = {
     LOAD: ("raw_ratings", "rows_read", "ratings"),
     REFRESH: ("raw_ratings", "dagster/row_count", "ratings"),
     PREPARE: ("raw_ratings", "dagster/row_count", "ratings"),
+    NEXT_MOVIES: ("als_model", "positives", "positives"),
     SCORED_FIT: ("als_model", "positives", "positives"),
     SERVED_FIT: ("als_model", "positives", "positives"),
     EVALUATE: ("model_evaluation", "evaluated_users", "users"),
