@@ -12,7 +12,7 @@ from movierec_tests.benchmarks.original import Original
 from movierec_tests.benchmarks.process_cost import Cost, Peaks, highest
 
 LOAD, REFRESH, PREPARE, SCORED_FIT, SERVED_FIT = "load", "refresh", "prepare", "scored fit", "served fit"
-REGISTER, EVALUATE, BASELINES, PROMOTE = "register", "evaluate", "baselines", "promote"
+REGISTER, RETURN, EVALUATE, BASELINES, PROMOTE = "register", "return", "evaluate", "baselines", "promote"
 RECOMMEND, OTHER_TABLES, CHECKS, DAGSTER = "recommend", "other tables", "checks", "dagster"
 
 DESCRIPTIONS = {
@@ -22,6 +22,7 @@ DESCRIPTIONS = {
     SCORED_FIT: "fit that is scored",
     SERVED_FIT: "fit that is served, on all positives",
     REGISTER: "MLflow run and registered version",
+    RETURN: "evaluation on return",
     EVALUATE: "evaluation of all users, k = 20",
     BASELINES: "evaluation of the baselines",
     PROMOTE: "promotion",
@@ -39,6 +40,7 @@ STEPS = {
     REFRESH: ("eligible_users",),
     PREPARE: ("positive_ratings", "split_matrices"),
     REGISTER: ("als_model",),
+    RETURN: ("return_evaluation",),
     EVALUATE: ("model_evaluation",),
     PROMOTE: ("champion_model",),
     RECOMMEND: ("user_recommendations",),
@@ -57,6 +59,7 @@ _ROWS = {
     PREPARE: ("raw_ratings", "dagster/row_count", "ratings"),
     SCORED_FIT: ("als_model", "positives", "positives"),
     SERVED_FIT: ("als_model", "positives", "positives"),
+    RETURN: ("return_evaluation", "user_windows", "user-windows"),
     EVALUATE: ("model_evaluation", "evaluated_users", "users"),
     RECOMMEND: ("user_recommendations", "dagster/row_count", "recommendations"),
 }
