@@ -202,7 +202,7 @@ class Events:
             self._written.setdefault(step, []).append(name)
         elif kind == "STEP_SUCCESS":
             seconds = entry.timestamp - self._started.get(step, entry.timestamp)
-            for name in self._written.pop(step, []):
+            for name in dict.fromkeys(self._written.pop(step, [])):  # an asset may have many partitions
                 self._listener.materialized(name, self.report.metadata[name], seconds)
         elif kind == "STEP_FAILURE":
             from movierec_assets.defs.failures import root_cause  # noqa: PLC0415
