@@ -35,6 +35,7 @@ def fresh(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         (("next_movies",), "Materialize id_maps first"),
         (("als_model",), "Materialize id_maps first"),
         (("champion_refit",), "Materialize als_model first"),
+        (("return_evaluation",), "Materialize als_model first"),
         (("model_evaluation",), "Materialize als_model first"),
         (("champion_model",), "Materialize als_model first"),
         (("user_recommendations",), "Materialize champion_model and the assets before it first"),

@@ -84,7 +84,8 @@ def test_training_fits_with_its_engine_only(recorder: Recorder, monkeypatch: pyt
 def test_search_and_evaluation_fit_with_their_engine_only(recorder: Recorder, split: Split) -> None:
     objective = search.SearchObjective.latest(split.train, split.validation)
     search.search(objective, recorder, budget=search.Budget(2, 1e9), built_in=RECIPE)
-    assert set(recorder.positives) == {len(objective.train)}
+    before_cuts = {len(window.task.train) for window in objective.returns().windows}
+    assert {len(objective.train)} <= set(recorder.positives) <= {len(objective.train)} | before_cuts
     recorder.positives.clear()
     task = split.task("test")
     repeated_fits.scores(task, RECIPE, 2, recorder)
