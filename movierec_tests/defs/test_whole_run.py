@@ -20,6 +20,7 @@ from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
 from movierec_assets.models.version_page import METRICS
 from movierec_assets.recsys.evaluation import HEADLINE
+from movierec_assets.resources.provenance import fingerprint
 from movierec_assets.tables.database import SCHEMA
 from movierec_tests.defs import multiprocess_jobs
 from movierec_tests.defs.conftest import USERS, Ran
@@ -132,6 +133,10 @@ def test_the_challenger_and_its_training_state_have_the_scored_matrix_of_next_mo
         np.testing.assert_array_equal(data, scored)
     assert re.fullmatch("[0-9a-f]{64}", version.provenance["next_movies_fingerprint"])
     assert shown["signal"] == asdict(version.recipe.next_movie)
+    recommender = ran.platform.registry.load(version)
+    assert recommender.next_movies is not None
+    np.testing.assert_array_equal(recommender.next_movies.matrix.data, served)
+    assert fingerprint(recommender.next_movies) == version.provenance["next_movies_fingerprint"]
 
 
 def _stored(ran: Ran, name: str) -> dict[str, Any]:
