@@ -6,6 +6,7 @@ Belongs here: options, help text, and the text of the result. Does not: reading 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from rich.markup import escape
 from movierec_assets.cli.shared import DATASET_OPTION, console_log, print_json, progress_bar, settings_from
 
 if TYPE_CHECKING:
+    from movierec_assets.recsys.both_moments import MomentScores
+    from movierec_assets.recsys.evaluation import Evaluation
     from movierec_assets.recsys.experiment import Experiment
     from movierec_assets.recsys.search import Trial
 
@@ -25,10 +28,10 @@ if TYPE_CHECKING:
 @DATASET_OPTION
 @click.option(
     "--protocol",
-    type=click.Choice(["leave-latest-out", "strong-generalization"]),
+    type=click.Choice(["leave-latest-out", "time-split", "strong-generalization"]),
     default="leave-latest-out",
     show_default=True,
-    help="Hold out each user's latest likes, or whole users.",
+    help="Hold out each user's latest likes, all likes after cuts in time, or whole users.",
 )
 @click.option(
     "--search-trials",
@@ -101,7 +104,9 @@ def _plain(experiment: Experiment, dataset: str, seed: int) -> dict[str, Any]:
         "dataset": dataset,
         "protocol": experiment.protocol,
         "seed": seed,
-        "users": len(experiment.task.users),
+        "users": experiment.n_users,
+        "user_windows": len(experiment.task.users) if experiment.spans else None,
+        "windows": [asdict(span) for span in experiment.spans] or None,
         "train_pairs": len(experiment.task.train),
         "held_out_pairs": len(experiment.task.held_out),
         "recipe": experiment.recipe.as_dict(),
@@ -118,7 +123,39 @@ def _plain(experiment: Experiment, dataset: str, seed: int) -> dict[str, Any]:
             name: {each.ranker: asdict(each.interval(name)) for each in experiment.evaluations}
             for name in HEADLINES_OF[experiment.protocol]
         },
+        "moments": {_key(each.name): _plain_moment(each) for each in experiment.moments},
+        "slices": _plain_slices(experiment.evaluations),
+        "notes": list(experiment.notes),
     }
+
+
+def _plain_moment(moment: MomentScores) -> dict[str, Any]:
+    """NDCG@10 of every ranker at one moment, and who was scored, as plain values."""
+    gain = moment.signal_gain
+    return {
+        "users": moment.n_users,
+        "user_windows": None if moment.windows is None else len(moment.users),
+        "windows": moment.windows,
+        "sampled_from_users": moment.sampled_from,
+        "ndcg_at_10": {name: asdict(interval) for name, interval in moment.intervals.items()},
+        "gain_by_the_signal": None if gain is None else asdict(gain),
+    }
+
+
+def _plain_slices(evaluations: Sequence[Evaluation]) -> dict[str, dict[str, Any]]:
+    """NDCG@10 of every ranker by slice, as plain values: first by what divides, then by the name of the slice."""
+    found: dict[str, dict[str, Any]] = {}
+    for parts in zip(*(each.slices for each in evaluations), strict=True):
+        rankers = zip(evaluations, parts, strict=True)
+        found.setdefault(_key(parts[0].by), {})[parts[0].name] = {
+            "scored": parts[0].users,
+            "ndcg_at_10": {each.ranker: asdict(part.interval()) for each, part in rankers},
+        }
+    return found
+
+
+def _key(name: str) -> str:
+    return name.replace(" ", "_").replace("-", "_")
 
 
 def _markdown(experiment: Experiment) -> str:
@@ -128,9 +165,12 @@ def _markdown(experiment: Experiment) -> str:
 
     return as_markdown(
         experiment.evaluations,
-        users=len(experiment.task.users),
+        users=experiment.n_users,
         held_out=len(experiment.task.held_out),
         protocol=experiment.protocol,
         cutoffs=CUTOFFS_OF[experiment.protocol],
         headlines=HEADLINES_OF[experiment.protocol],
+        moments=experiment.moments,
+        windows=len(experiment.spans),
+        notes=experiment.notes,
     )

@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dagster import MetadataValue, TableColumn, TableSchema
 
+from movierec_assets.recsys.backtest import (
+    MOMENTS,
+    RANKERS,
+    RECIPE,
+    WITHOUT_SIGNAL,
+    Figure,
+    Month,
+    years_up_to,
+)
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.report import markdown_table
@@ -20,13 +29,14 @@ from movierec_assets.resources.memory import peak_rss_mb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Picture
 
 DATA_TEAM = "team:data-platform"
 MODEL_TEAM = "team:recommendations"
 INGESTION, PREPROCESSING, TRAINING, SERVING = "ingestion", "preprocessing", "training", "serving"
+BACKTEST = "backtest"
 
-_INK, _ACCENT, _PALE, _SOFT = "#24292f", "#4f46e5", "#c7d2fe", "#94a3b8"
+_INK, _ACCENT, _PALE, _SOFT, _WARM = "#24292f", "#4f46e5", "#c7d2fe", "#94a3b8", "#d97706"
 
 
 def schema(**columns: tuple[str, str]) -> dict[str, Any]:
@@ -106,7 +116,7 @@ def learning_curves(named: Mapping[str, Sequence[float]]) -> MetadataValue[str]:
     return picture(draw)
 
 
-def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[str], title: str) -> "Figure":
+def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[str], title: str) -> "Picture":
     """A panel for each metric, on a scale of its own, with a bar for each ranker."""
     figure, panels = _panels(len(names), 0.24 * len(rankers) + 0.6, title)
     for axes, name in zip(panels, names, strict=True):
@@ -122,7 +132,7 @@ def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[st
     return figure
 
 
-def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) -> "Figure":
+def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) -> "Picture":
     """A panel for each part of an evaluation: the mean and its interval of each ranker, the first one dark."""
     rankers = list(dict.fromkeys(ranker for panel in panels.values() for ranker in panel))
     figure, grid = _panels(len(panels), 0.24 * len(rankers) + 0.8, title)
@@ -142,6 +152,57 @@ def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) ->
         axes.tick_params(axis="y", length=0)
     grid[0].invert_yaxis()  # shared by all panels: the first ranker is on top
     return figure
+
+
+def month_panels(figures: Sequence[tuple[Month, Figure]]) -> "Picture":
+    """A panel for each moment: each month of the recipe with its interval, and every ranker over twelve months."""
+    figure = _figure(9.0, 5.6)
+    figure.suptitle("NDCG@10 of each month, by what was known before it")
+    for axes, moment in zip(figure.subplots(len(MOMENTS), 1, sharex=True), MOMENTS, strict=True):
+        _tidy(axes)
+        of_ranker = {
+            ranker: [(month, each) for month, each in figures if (each.moment, each.ranker) == (moment, ranker)]
+            for ranker in RANKERS
+        }
+        tops = [_draw_years(axes, ranker, months) for ranker, months in of_ranker.items() if months]
+        tops.append(_draw_months(axes, of_ranker[RECIPE]))
+        axes.set_title(
+            f"{moment}: lines are means of the twelve months to date, dots are months", fontsize=9, loc="left"
+        )
+        axes.set(ylabel="NDCG@10", ylim=(0, 1.15 * max(tops) or None))  # long intervals are cut
+        axes.grid(axis="y", color="#e2e8f0", linewidth=0.6)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
+    return figure
+
+
+def _draw_years(axes: "Axes", ranker: str, months: Sequence[tuple[Month, Figure]]) -> float:
+    """The mean of a ranker over the twelve months to date, for the recipe with its interval; returns the highest."""
+    colour, order = {RECIPE: (_ACCENT, 3), WITHOUT_SIGNAL: (_WARM, 4)}.get(ranker, (_SOFT, 2))
+    years = years_up_to(months)
+    span = [min(years).later(number) for number in range(12 * (max(years).year - min(years).year + 1))]
+    found = [year.interval if (year := years.get(month)) else None for month in span]  # a gap where there is none
+    values = np.array([(each.mean, each.low, each.high) if each else (np.nan,) * 3 for each in found])
+    at = [_at(month) for month in span]
+    style = "--" if ranker == WITHOUT_SIGNAL else "-"
+    axes.plot(at, values[:, 0], style, color=colour, linewidth=1.8, label=ranker, zorder=order)
+    if ranker == RECIPE:
+        axes.fill_between(at, values[:, 1], values[:, 2], color=colour, alpha=0.18, linewidth=0)
+    return max((each.mean for each in found if each), default=0.0)
+
+
+def _draw_months(axes: "Axes", months: Sequence[tuple[Month, Figure]]) -> float:
+    """Each month with enough users as a dot, with its interval as a line; returns the highest."""
+    found = [(_at(month), each.interval) for month, each in months if each.interval is not None]
+    for at, interval in found:
+        axes.vlines(at, interval.low, interval.high, color=_PALE, linewidth=1, zorder=1)
+    axes.scatter([at for at, _ in found], [each.mean for _, each in found], color=_ACCENT, s=8, zorder=2, alpha=0.6)
+    return max((each.mean for _, each in found), default=0.0)
+
+
+def _at(month: Month) -> float:
+    """A month on the axis of years: its middle."""
+    return month.year + (month.number - 0.5) / 12
 
 
 def search_history(trials: Sequence[Trial]) -> bytes:
@@ -173,7 +234,9 @@ def parallel_coordinates(trials: Sequence[Trial]) -> bytes:
             numbers = np.array([choices.index(value) for value in raw], dtype=float)
             spans.append((choices[0], choices[-1]))
         else:
-            numbers = np.log(np.array(raw, dtype=float))
+            numbers = np.array(raw, dtype=float)
+            if numbers.min() > 0:  # ranges that include 0 are not drawn on a log scale
+                numbers = np.log(numbers)
             spans.append((f"{min(raw):.3g}", f"{max(raw):.3g}"))
         width = np.ptp(numbers) or 1.0
         heights[:, column] = (numbers - numbers.min()) / width
@@ -211,7 +274,7 @@ def png(draw: Any) -> bytes:
     return encoded(figure)
 
 
-def _panels(count: int, height: float, title: str) -> "tuple[Figure, list[Axes]]":
+def _panels(count: int, height: float, title: str) -> "tuple[Picture, list[Axes]]":
     """A figure with panels in rows of three at most, each of a height in inches."""
     across = min(3, count)
     down = -(-count // across)
@@ -225,7 +288,7 @@ def _panels(count: int, height: float, title: str) -> "tuple[Figure, list[Axes]]
     return figure, grid[:count]
 
 
-def _figure(width: float, height: float) -> "Figure":
+def _figure(width: float, height: float) -> "Picture":
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -239,7 +302,7 @@ def _tidy(axes: "Axes") -> None:
     axes.tick_params(colors=_INK)
 
 
-def encoded(figure: "Figure") -> bytes:
+def encoded(figure: "Picture") -> bytes:
     """A figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)

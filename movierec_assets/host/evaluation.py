@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.layout import MovieLensFiles
@@ -21,6 +22,7 @@ from movierec_assets.progress import Log, Progress
 from movierec_assets.ratings import ELIGIBLE_ABOVE, RatingColumns
 from movierec_assets.recsys.errors import no_positives
 from movierec_assets.recsys.experiment import Experiment
+from movierec_assets.recsys.interactions import IdMaps, IntArray
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.loading import limits_of
 
@@ -73,31 +75,48 @@ def export(experiment: Experiment, directory: Path) -> None:
 
     `topk` has columns user_id, rank (from 1), movie_id and score; the others user_id and movie_id. All hold MovieLens
     ids. `train` has the pairs that the lists must not hold: the data of the fit, and the histories of the scored users.
+
+    Under time-split, a column `cut` comes first in each file: the Unix seconds from which on nothing was known. A list
+    is that of a cut and a user, and so are its held-out pairs; `train` has the pairs before each cut.
     """
     task, ids, lists = experiment.task, experiment.ids, experiment.lists
     users = ids.user_ids[task.users]
-    listed_rows, ranks, items, scores = lists.entries()
     directory.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(
-        {
-            "user_id": users[listed_rows],
-            "rank": ranks.astype(np.int32),
-            "movie_id": ids.movie_ids[items],
-            "score": scores,
-        }
-    ).to_parquet(directory / "topk.parquet", index=False)
+    rows, ranks, items, scores = lists.entries()
+    listed = {
+        "user_id": users[rows],
+        "rank": ranks.astype(np.int32),
+        "movie_id": ids.movie_ids[items],
+        "score": scores,
+    }
+    pd.DataFrame(_cut_of(experiment, rows) | listed).to_parquet(directory / "topk.parquet", index=False)
     rows, columns, _, _ = task.held_out.triplets()
-    _pairs(users[rows], ids.movie_ids[columns]).to_parquet(directory / "heldout.parquet", index=False)
-    fitted_rows, fitted_columns, _, _ = task.train.triplets()
-    history_rows, history_columns, _, _ = task.histories.triplets()
-    pairs = pd.concat(
-        [
-            _pairs(ids.user_ids[fitted_rows], ids.movie_ids[fitted_columns]),
-            _pairs(users[history_rows], ids.movie_ids[history_columns]),
-        ]
-    )
-    pairs.drop_duplicates().to_parquet(directory / "train.parquet", index=False)
+    held_out = _cut_of(experiment, rows) | {"user_id": users[rows], "movie_id": ids.movie_ids[columns]}
+    pd.DataFrame(held_out).to_parquet(directory / "heldout.parquet", index=False)
+    _export_known(experiment, directory / "train.parquet")
 
 
-def _pairs(user_id: Any, movie_id: Any) -> pd.DataFrame:
-    return pd.DataFrame({"user_id": user_id, "movie_id": movie_id})
+def _cut_of(experiment: Experiment, rows: IntArray) -> dict[str, IntArray]:
+    """The column `cut` for some rows of the task; none where the protocol has no cuts."""
+    return {"cut": experiment.cuts[rows]} if experiment.spans else {}
+
+
+def _export_known(experiment: Experiment, file: Path) -> None:
+    """Write the pairs that were known: those of each cut one after the other, so that the memory of one is enough."""
+    task, ids = experiment.task, experiment.ids
+    fitted = task.train
+    if not experiment.spans:
+        rows, movies, _, _ = task.histories.triplets()
+        known = pd.concat([_pairs(ids, *fitted.triplets()[:2]), _pairs(ids, task.users[rows], movies)])
+        known.drop_duplicates().to_parquet(file, index=False)
+        return
+    schema = pa.schema([("cut", pa.int64()), ("user_id", pa.int32()), ("movie_id", pa.int32())])
+    with pq.ParquetWriter(file, schema) as writer:
+        for span in experiment.spans:
+            before = _pairs(ids, *fitted.only(fitted.rated_at < span.cut).triplets()[:2]).assign(cut=span.cut)
+            writer.write_table(pa.Table.from_pandas(before, schema, preserve_index=False))
+
+
+def _pairs(ids: IdMaps, users: IntArray, movies: IntArray) -> pd.DataFrame:
+    """Ids of rows and columns."""
+    return pd.DataFrame({"user_id": ids.user_ids[users], "movie_id": ids.movie_ids[movies]})

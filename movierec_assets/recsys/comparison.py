@@ -42,7 +42,7 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.4f} ({self.low:.4f} to {self.high:.4f})"
+        return f"{self.mean:z.4f} ({self.low:z.4f} to {self.high:z.4f})"
 
     @property
     def signed(self) -> str:
@@ -109,13 +109,17 @@ def by_user(scores: FloatArray, users: IntArray) -> FloatArray:
     ----------
     Cochran (1977), Sampling Techniques, chapter 6, the linearized ratio.
     """
-    _, user = np.unique(users, return_inverse=True)
-    n_users = int(user.max(initial=-1)) + 1
     mean = scores.mean(axis=0)
-    columns = (scores - mean).reshape(len(scores), -1)
-    sums = np.stack([np.bincount(user, weights=column, minlength=n_users) for column in columns.T], axis=1)
-    values: FloatArray = mean + (sums * (n_users / max(1, len(scores)))).reshape((n_users, *scores.shape[1:]))
+    sums = _sums((scores - mean).reshape(len(scores), -1), users)
+    values: FloatArray = mean + (sums * (len(sums) / max(1, len(scores)))).reshape((len(sums), *scores.shape[1:]))
     return values
+
+
+def _sums(columns: FloatArray, groups: IntArray) -> FloatArray:
+    """Sums of the rows of each group, shape (n_groups, n_columns)."""
+    _, group = np.unique(groups, return_inverse=True)
+    n_groups = int(group.max(initial=-1)) + 1
+    return np.stack([np.bincount(group, weights=column, minlength=n_groups) for column in columns.T], axis=1)
 
 
 def mean_intervals(
@@ -124,6 +128,7 @@ def mean_intervals(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: IntArray | None = None,
     progress: Progress | None = None,
 ) -> list[Interval]:
     """Percentile bootstrap of the means of several scores over the same users.
@@ -140,6 +145,8 @@ def mean_intervals(
     resamples : int
     seed : int
         The draws depend on it and on the number of users.
+    groups : int array, shape (n_users,), optional
+        The user of each row, where a user has several rows: all rows of a user are drawn together.
     progress : callable, optional
         Called with the number of draws done, and of all draws.
 
@@ -158,20 +165,22 @@ def mean_intervals(
     Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
     Hanley and MacGibbon (2006), Creating non-parametric bootstrap samples using Poisson frequencies.
     """
-    n_users, n_columns = columns.shape
+    n_columns = columns.shape[1]
     part = ~np.isnan(columns)
-    if not part.any(axis=0).all() or n_users == 0:
+    if not part.any(axis=0).all() or len(columns) == 0:
         raise RecsysError(NO_USER)
     values = np.where(part, columns, 0.0)
     if not np.isfinite(values).all():
         raise RecsysError("A score is not a number; compare on users with something held out.")
     mean = values.sum(axis=0) / part.sum(axis=0)
     # Columns about the same users share one count of them. Differences from the mean lose nothing in single precision.
-    groups, group_of = _different(part)
-    weighed = np.hstack([np.where(part, values - mean, 0.0), part[:, groups]])
-    draw = _poisson_totals if n_users >= _MANY_USERS else _totals
+    distinct, distinct_of = _different(part)
+    weighed = np.hstack([np.where(part, values - mean, 0.0), part[:, distinct]])
+    if groups is not None:
+        weighed = _sums(weighed, groups)
+    draw = _poisson_totals if len(weighed) >= _MANY_USERS else _totals
     totals = draw(weighed, resamples, seed, progress)
-    drawn = totals[:, n_columns:][:, group_of]
+    drawn = totals[:, n_columns:][:, distinct_of]
     means = mean + np.divide(totals[:, :n_columns], drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
     low, high = np.nanquantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     return [Interval(*map(float, each)) for each in zip(mean, low, high, strict=True)]

@@ -17,6 +17,7 @@ from movierec_assets.recsys import metrics
 from movierec_assets.recsys.comparison import Interval, mean_intervals
 from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
+from movierec_assets.recsys.split import elapsed_seconds
 
 HEADLINE = "ndcg_at_10"
 """The metric that models are compared and promoted by."""
@@ -28,6 +29,10 @@ SHOWN = ("precision_at_10", "recall_at_10", "map_at_10", HEADLINE, "hit_rate_at_
 """The metrics that are shown where there is room for a few."""
 
 _SLICED_AT = 10
+
+_ELAPSED = ((60, "under a minute"), (3600, "a minute to an hour"), (86400, "an hour to a day"))
+"""Seconds since the like before that end each slice, and its name."""
+_LATER = "a day or more"
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,11 @@ class Evaluation:
 
 
 def with_intervals(
-    evaluations: Sequence[Evaluation], names: Sequence[str] = WITH_INTERVALS, progress: Progress | None = None
+    evaluations: Sequence[Evaluation],
+    names: Sequence[str] = WITH_INTERVALS,
+    progress: Progress | None = None,
+    *,
+    groups: IntArray | None = None,
 ) -> list[Evaluation]:
     """The same evaluations with the intervals that a report shows.
 
@@ -126,6 +135,8 @@ def with_intervals(
         Metrics; those of slices are always `WITH_INTERVALS`.
     progress : callable, optional
         Called with the number of draws done, and of all draws.
+    groups : int array, shape (n_users,), optional
+        The user of each score, where users are scored several times: intervals then respect that.
     """
     if all(each.intervals.keys() >= set(names) for each in evaluations):
         return list(evaluations)
@@ -137,7 +148,7 @@ def with_intervals(
             *(part.column(name) for part in each.slices for name in WITH_INTERVALS),
         )
     ]
-    found = iter(mean_intervals(np.column_stack(columns), progress=progress))
+    found = iter(mean_intervals(np.column_stack(columns), groups=groups, progress=progress))
     return [
         replace(
             each,
@@ -157,6 +168,8 @@ def evaluate(
     history: Interactions,
     cutoffs: Sequence[int] = metrics.CUTOFFS,
     histories: Interactions | None = None,
+    *,
+    in_time: bool = True,
 ) -> Evaluation:
     """Score the lists of one ranker.
 
@@ -172,6 +185,8 @@ def evaluate(
     cutoffs : sequence of int
     histories : Interactions, shape (n_users, n_movies), optional
         Likes of the same users that the ranker knew. With them, scores by slice are added; lists must hold 10 or more.
+    in_time : bool
+        Whether the held-out likes are later than the histories. If so, there are slices by the time between them.
     """
     per_user: dict[str, FloatArray] = {}
     overall: dict[str, float] = {}
@@ -187,6 +202,8 @@ def evaluate(
     slices: tuple[Slice, ...] = ()
     if histories is not None:
         slices = (*by_activity(lists, held_out, histories), *by_popularity(lists, held_out, counts))
+        if in_time:
+            slices += by_elapsed(lists, held_out, elapsed_seconds(histories, held_out))
     return Evaluation(ranker, per_user, overall, slices)
 
 
@@ -233,6 +250,25 @@ def by_popularity(lists: TopK, held_out: Interactions, counts: IntArray) -> tupl
         if len(having):
             name_with_size = f"{name}, {int(within.sum()):,} movies"
             slices.append(_slice("popularity of the held-out movies", name_with_size, lists, part, having))
+    return tuple(slices)
+
+
+def by_elapsed(lists: TopK, held_out: Interactions, elapsed: IntArray) -> tuple[Slice, ...]:
+    """Scores by the time between a user's latest known like and the request: up to a minute, an hour, a day, or more.
+
+    Parameters
+    ----------
+    lists, held_out
+        As for `evaluate`.
+    elapsed : int array, shape (n_users,)
+        Seconds since the like before, see `Task.elapsed`. Each user is in one slice; slices without a user are missing.
+    """
+    group = np.searchsorted([seconds for seconds, _ in _ELAPSED], elapsed, side="right")
+    slices = []
+    for number, name in enumerate((*(name for _, name in _ELAPSED), _LATER)):
+        users = np.flatnonzero(group == number)
+        if len(users):
+            slices.append(_slice("time since the like before", name, lists, held_out.stars, users))
     return tuple(slices)
 
 

@@ -1,13 +1,15 @@
-"""Why few users can be scored: they have too few likes, or likes at too few different times.
+"""Why few users can be scored: they have too few likes, likes at too few different times, or do not come back.
 
-Belongs here: telling the two causes apart, in text for people. Does not: which users are scored (`split`).
+Belongs here: telling the causes apart, in text for people. Does not: which users are scored (`split`).
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.split import MIN_POSITIVES_TO_HOLD_OUT, MIN_TRAIN_TO_EVALUATE
+from movierec_assets.recsys.split import MIN_LIKES_BEFORE_CUT, MIN_POSITIVES_TO_HOLD_OUT, MIN_TRAIN_TO_EVALUATE
 
 _GET_TIMES = (
     "Where times are equal, nothing is earlier than anything. Load ratings with the time at which each was made. "
@@ -19,6 +21,22 @@ def nobody_to_score(earlier: Interactions, held_out: Interactions) -> RecsysErro
     """The error to raise when no user can be scored; parameters are as for `why_few`."""
     return RecsysError(
         f"No user can be scored: nobody has enough likes before the held-out ones. {why_few(earlier, held_out)}"
+    )
+
+
+def nobody_returns(positives: Interactions) -> RecsysError:
+    """The error to raise when no window of a time split has a user."""
+    problem = (
+        "No user can be scored on return: "
+        f"nobody has {MIN_LIKES_BEFORE_CUT} likes before a cut in time and one after it."
+    )
+    if len(np.unique(positives.rated_at)) < 2:
+        return RecsysError(f"{problem} All {len(positives):,} likes are of one time. {_GET_TIMES}")
+    enough = int((positives.per_user > MIN_LIKES_BEFORE_CUT).sum())
+    return RecsysError(
+        f"{problem} {enough:,} of {positives.shape[0]:,} users have more than {MIN_LIKES_BEFORE_CUT} likes, and those "
+        "gave them in one sitting, or most of them late. Load more ratings, of a longer time. "
+        "`movierec evaluate --protocol leave-latest-out` scores a recipe in the sitting."
     )
 
 

@@ -7,13 +7,13 @@ the matrix (`split`) and learning from it (`als`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix, vstack
 
 from movierec_assets.recsys.errors import RecsysError
 
@@ -213,6 +213,13 @@ class Interactions:
             self.stars.data[first:last], self.stars.indices[first:last], indptr, (len(indptr) - 1, self.shape[1])
         )
         return Interactions(stars, self.rated_at[first:last])
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Self]) -> Self:
+        """The rows of several matrices over the same movies, one matrix after the other; at least one matrix."""
+        stars = vstack([part.stars for part in parts], format="csr")
+        stars.has_canonical_format = True
+        return cls(stars, np.concatenate([part.rated_at for part in parts]))
 
     def time_order(self) -> tuple[IntArray, IntArray]:
         """The interactions in order: by user, then time, then movie.

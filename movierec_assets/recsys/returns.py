@@ -16,9 +16,9 @@ import numpy as np
 from movierec_assets.recsys import scoring
 from movierec_assets.recsys.engine import Factors, Fit
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
-from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, Recipe
 from movierec_assets.recsys.split import WINDOWS, Window, time_windows
+from movierec_assets.recsys.warm_start import mixed_order
 
 CUTOFF = 10
 
@@ -35,8 +35,27 @@ class Returns:
     windows: tuple[Window, ...]
 
     @classmethod
-    def of(cls, positives: Interactions, *, windows: int = WINDOWS) -> Self:
-        """The windows of a time split, see `split.time_windows`."""
+    def of(
+        cls,
+        positives: Interactions,
+        *,
+        windows: int = WINDOWS,
+        max_likes: int | None = None,
+        user_ids: IntArray | None = None,
+    ) -> Self:
+        """The windows of a time split, see `split.time_windows`.
+
+        Parameters
+        ----------
+        positives : Interactions, shape (n_users, n_movies)
+        windows : int
+        max_likes : int, optional
+            With more likes, the windows hold a sample of whole users with at most so many. Rows keep their places.
+        user_ids : int array, shape (n_users,), optional
+            Decide who is in the sample, so that it is nearly the same every day; without them, rows decide.
+        """
+        if max_likes is not None:
+            positives = sample_of_users(positives, max_likes, user_ids)
         return cls(tuple(time_windows(positives, windows=windows)))
 
     @cached_property
@@ -48,10 +67,7 @@ class Returns:
         """A fit to the likes before each cut, with its next-movie matrix where the recipe has a signal."""
         found = []
         for number, window in enumerate(self.windows, start=1):
-            factors = fit(window.task.train, recipe)
-            if recipe.next_movie.on:
-                factors = factors.with_next(NextMovies.of(window.task.train, recipe.next_movie))
-            found.append(factors)
+            found.append(scoring.fitted(window.task.train, recipe, fit))
             if progress is not None:
                 progress(number, len(self.windows))
         return found
@@ -63,6 +79,16 @@ class Returns:
             for window, factors in zip(self.windows, fits, strict=True)
         ]
         return np.concatenate([np.empty(0), *found])
+
+
+def sample_of_users(positives: Interactions, max_likes: int, user_ids: IntArray | None = None) -> Interactions:
+    """The likes of whole users, together at most `max_likes`, in a matrix of the same shape; see `Returns.of`."""
+    if len(positives) <= max_likes:
+        return positives
+    order = mixed_order(np.arange(positives.shape[0]) if user_ids is None else user_ids)
+    chosen = np.zeros(positives.shape[0], dtype=np.bool_)
+    chosen[order[np.cumsum(positives.per_user[order]) <= max_likes]] = True
+    return positives.only(np.repeat(chosen, positives.per_user))
 
 
 def without_signal(recipe: Recipe) -> Recipe:

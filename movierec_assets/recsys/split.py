@@ -1,12 +1,12 @@
-"""Dividing interactions into train, validation and test: each user's latest likes are held out, or whole users.
+"""Dividing interactions into train, validation and test: by each user's latest likes, by time, or by whole users.
 
-Belongs here: the two ways to divide, and which users are scored. Does not: building matrices (`interactions`) and
+Belongs here: the three ways to divide, and which users are scored. Does not: building matrices (`interactions`) and
 scoring (`metrics`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -60,12 +60,10 @@ class Task:
     def elapsed(self) -> IntArray:
         """Seconds between each user's latest known like and the first like to find, shape (n_users,).
 
-        That is the time of the request, so it is known when lists are made. 0 where likes are not divided by time.
+        The first like to find is the time of the request, so it is known when lists are made. 0 where a known like is
+        later, and for users without a known like or without one to find.
         """
-        first = np.minimum.reduceat(self.held_out.rated_at, self.held_out.stars.indptr[:-1])
-        latest = np.maximum.reduceat(self.histories.rated_at, self.histories.stars.indptr[:-1])
-        seconds: IntArray = np.maximum(first - latest, 0)
-        return seconds
+        return elapsed_seconds(self.histories, self.held_out)
 
     def without(self, users: BoolArray) -> Task:
         """The task without the users that are true in an array over the rows of `train`; `train` stays whole."""
@@ -132,11 +130,26 @@ class Window:
     task: Task
 
 
+def pooled(tasks: Sequence[Task]) -> Task:
+    """Several tasks over the same users and movies as one, with a row for each user of each task.
+
+    A user of several tasks is scored several times. `train` is that of the last task: where tasks are cut in time, it
+    holds the training data of all.
+    """
+    return Task(
+        tasks[-1].train,
+        np.concatenate([task.users for task in tasks]),
+        Interactions.stacked([task.histories for task in tasks]),
+        Interactions.stacked([task.held_out for task in tasks]),
+    )
+
+
 def time_windows(positives: Interactions, *, windows: int = WINDOWS, first_cut: float = FIRST_CUT) -> Iterator[Window]:
     """Cut likes at several points in time, and find the likes of the window after each cut.
 
-    Cuts lie between equal shares of the likes. Users are scored who have `MIN_LIKES_BEFORE_CUT` likes before the cut,
-    and any in the window. Windows without such a user are left out.
+    Cuts lie between equal shares of the likes; each window ends where the next one begins, and the last one with the
+    latest like. Users are scored who have `MIN_LIKES_BEFORE_CUT` likes before the cut, and any in the window. Windows
+    without such a user are left out.
 
     Parameters
     ----------
@@ -152,11 +165,17 @@ def time_windows(positives: Interactions, *, windows: int = WINDOWS, first_cut: 
     cuts = np.quantile(positives.rated_at, shares, method="inverted_cdf")
     cuts[-1] += 1
     for cut, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-        train = positives.only(positives.rated_at < cut)
-        later = positives.only((positives.rated_at >= cut) & (positives.rated_at < end))
-        users = np.flatnonzero((train.per_user >= MIN_LIKES_BEFORE_CUT) & (later.per_user > 0))
-        if len(users):
-            yield Window(cut, end, Task(train, users, train.rows(users), later.rows(users)))
+        window = time_window(positives, cut, end)
+        if len(window.task.users):
+            yield window
+
+
+def time_window(positives: Interactions, cut: int, end: int) -> Window:
+    """The window from a cut to an end, in Unix seconds; its task has no users where nobody came back in it."""
+    train = positives.only(positives.rated_at < cut)
+    later = positives.only((positives.rated_at >= cut) & (positives.rated_at < end))
+    users = np.flatnonzero((train.per_user >= MIN_LIKES_BEFORE_CUT) & (later.per_user > 0))
+    return Window(cut, end, Task(train, users, train.rows(users), later.rows(users)))
 
 
 @dataclass(frozen=True)
@@ -218,10 +237,15 @@ def leave_latest_out(positives: RatingColumns) -> tuple[Split, IdMaps]:
     RecsysError
         When there is no interaction, or a pair repeats.
     """
-    together, ids = _together(positives)
-    earlier, test = latest_of_each_user(together)
+    together, ids = as_matrix(positives)
+    return latest_split(together), ids
+
+
+def latest_split(positives: Interactions) -> Split:
+    """The parts of `leave_latest_out`, of a matrix."""
+    earlier, test = latest_of_each_user(positives)
     train, validation = latest_of_each_user(earlier)
-    return Split(train, validation, test), ids
+    return Split(train, validation, test)
 
 
 def strong_generalization(
@@ -264,7 +288,7 @@ def strong_generalization(
     for name, share in (("held_out_share", held_out_share), ("fold_in_share", fold_in_share)):
         if not 0 < share < 1:
             raise RecsysError(f"{name} is {share:g}; it must be more than 0 and less than 1.")
-    together, ids = _together(positives)
+    together, ids = as_matrix(positives)
     random = np.random.default_rng(seed)
     candidates = random.permutation(np.flatnonzero(together.per_user >= MIN_POSITIVES_TO_HOLD_OUT))
     count = max(1, round(held_out_share * len(candidates)))
@@ -297,8 +321,14 @@ def _is_target(interactions: Interactions, random_order: FloatArray, fold_in_sha
     return chosen
 
 
-def _together(positives: RatingColumns) -> tuple[Interactions, IdMaps]:
-    """Put all into one matrix first: otherwise a repeated pair would be in two parts unnoticed."""
+def as_matrix(positives: RatingColumns) -> tuple[Interactions, IdMaps]:
+    """All positives in one matrix, in which no pair repeats unnoticed, and the ids of its rows and columns.
+
+    Raises
+    ------
+    RecsysError
+        When there is no interaction, or a pair repeats.
+    """
     if len(positives) == 0:
         raise RecsysError("There is no positive rating to split; load ratings or lower MOVIEREC_POSITIVE_THRESHOLD.")
     ids = IdMaps.of(positives.user_id, positives.movie_id)
@@ -306,11 +336,23 @@ def _together(positives: RatingColumns) -> tuple[Interactions, IdMaps]:
     return Interactions.from_triplets(rows, columns, positives.rating, positives.rated_at, ids.shape), ids
 
 
+def elapsed_seconds(histories: Interactions, held_out: Interactions) -> IntArray:
+    """Seconds between the latest like of each row of one matrix and the first of the other, see `Task.elapsed`."""
+    both = (histories.per_user > 0) & (held_out.per_user > 0)
+    seconds = _of_each_user(np.minimum, held_out) - _of_each_user(np.maximum, histories)
+    return np.where(both, np.maximum(seconds, 0), 0)
+
+
 def latest_of_each_user(interactions: Interactions) -> tuple[Interactions, Interactions]:
     """Divide interactions into those before each user's latest time, and those at it; both of the same shape."""
-    has_any = interactions.per_user > 0
-    latest = np.zeros(interactions.shape[0], dtype=np.int64)
-    if len(interactions):
-        latest[has_any] = np.maximum.reduceat(interactions.rated_at, interactions.stars.indptr[:-1][has_any])
-    is_latest = interactions.rated_at == np.repeat(latest, interactions.per_user)
+    is_latest = interactions.rated_at == np.repeat(_of_each_user(np.maximum, interactions), interactions.per_user)
     return interactions.only(~is_latest), interactions.only(is_latest)
+
+
+def _of_each_user(extreme: np.ufunc, interactions: Interactions) -> IntArray:
+    """The earliest or latest time of each user's interactions, shape (n_users,); 0 for users without any."""
+    times = np.zeros(interactions.shape[0], dtype=np.int64)
+    has_any = interactions.per_user > 0  # `reduceat` takes an empty row for the start of the next one
+    if has_any.any():
+        times[has_any] = extreme.reduceat(interactions.rated_at, interactions.stars.indptr[:-1][has_any])
+    return times

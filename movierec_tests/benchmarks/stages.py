@@ -12,8 +12,8 @@ from movierec_tests.benchmarks.original import Original
 from movierec_tests.benchmarks.process_cost import Cost, Peaks, highest
 
 LOAD, REFRESH, PREPARE, SCORED_FIT, SERVED_FIT = "load", "refresh", "prepare", "scored fit", "served fit"
-NEXT_MOVIES, RETURN = "next movies", "return"
-REGISTER, EVALUATE, BASELINES, PROMOTE = "register", "evaluate", "baselines", "promote"
+NEXT_MOVIES = "next movies"
+REGISTER, RETURN, EVALUATE, BASELINES, PROMOTE = "register", "return", "evaluate", "baselines", "promote"
 RECOMMEND, OTHER_TABLES, CHECKS, DAGSTER = "recommend", "other tables", "checks", "dagster"
 
 DESCRIPTIONS = {
@@ -24,9 +24,9 @@ DESCRIPTIONS = {
     SCORED_FIT: "fit that is scored",
     SERVED_FIT: "fit that is served, on all positives",
     REGISTER: "MLflow run and registered version",
+    RETURN: "evaluation on return",
     EVALUATE: "evaluation of all users, k = 20",
     BASELINES: "evaluation of the baselines",
-    RETURN: "evaluation on return",
     PROMOTE: "promotion",
     RECOMMEND: "top 20 for all users, into Postgres, swapped",
     OTHER_TABLES: "similar and popular movies",
@@ -45,8 +45,8 @@ STEPS = {
     PREPARE: ("positive_ratings", "split_matrices"),
     NEXT_MOVIES: ("next_movies",),
     REGISTER: ("als_model",),
-    EVALUATE: ("model_evaluation",),
     RETURN: ("return_evaluation",),
+    EVALUATE: ("model_evaluation",),
     PROMOTE: ("champion_model",),
     RECOMMEND: ("user_recommendations",),
     OTHER_TABLES: ("similar_movies", "popular_movies"),
@@ -65,6 +65,7 @@ _ROWS = {
     NEXT_MOVIES: ("als_model", "positives", "positives"),
     SCORED_FIT: ("als_model", "positives", "positives"),
     SERVED_FIT: ("als_model", "positives", "positives"),
+    RETURN: ("return_evaluation", "user_windows", "user-windows"),
     EVALUATE: ("model_evaluation", "evaluated_users", "users"),
     RECOMMEND: ("user_recommendations", "dagster/row_count", "recommendations"),
 }

@@ -13,13 +13,14 @@ from movierec_assets.recsys import comparison
 from movierec_assets.recsys.comparison import (
     FitSpread,
     Interval,
+    by_user,
     lead,
     mean_interval,
     mean_intervals,
     paired_difference,
 )
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.interactions import FloatArray, IntArray
 
 SCORES = arrays(np.float64, st.integers(1, 40), elements=st.sampled_from([0.0, 0.1, 0.25, 0.63, 1.0]))
 
@@ -95,6 +96,66 @@ def test_a_column_about_one_user_is_as_sure_as_it_can_be() -> None:
     columns = np.full((30, 2), np.nan)
     columns[4, 0], columns[:, 1] = 0.75, 0.5
     assert mean_intervals(columns) == [Interval(0.75, 0.75, 0.75), Interval(0.5, 0.5, 0.5)]
+
+
+def in_groups(columns: FloatArray, data: st.DataObject) -> IntArray:
+    return data.draw(arrays(np.int64, len(columns), elements=st.integers(0, 4)))
+
+
+def plain_intervals_of_groups(columns: FloatArray, groups: IntArray, resamples: int) -> list[tuple[float, float]]:
+    """Draw as many groups as there are, and take the mean over all their rows that a column is about."""
+    random, of_group = np.random.default_rng(0), [columns[groups == group] for group in np.unique(groups)]
+    means: list[list[float]] = [[] for _ in columns.T]
+    for _ in range(resamples):
+        drawn = np.concatenate([of_group[number] for number in random.integers(0, len(of_group), len(of_group))])
+        for column, kept in zip(drawn.T, means, strict=True):
+            if not np.isnan(column).all():
+                kept.append(float(np.nanmean(column)))
+    return [(float(np.quantile(kept, 0.025)), float(np.quantile(kept, 0.975))) for kept in means]
+
+
+@settings(deadline=None)
+@given(COLUMNS, st.data())
+def test_all_scores_of_a_user_are_drawn_together(columns: FloatArray, data: st.DataObject) -> None:
+    assume(not np.isnan(columns).all(axis=0).any())
+    groups = in_groups(columns, data)
+    found = mean_intervals(columns, resamples=60, groups=groups)
+    for each, plain in zip(found, plain_intervals_of_groups(columns, groups, 60), strict=True):
+        assert (each.low, each.high) == pytest.approx(plain, abs=1e-12)
+    assert [each.mean for each in found] == pytest.approx(np.nanmean(columns, axis=0).tolist())
+
+
+def test_the_same_scores_again_for_every_user_make_no_interval_narrower() -> None:
+    scores, users = np.random.default_rng(5).random(200), np.arange(200)
+    once = mean_interval(scores)
+    thrice = mean_interval(np.tile(scores, 3), groups=np.tile(users, 3))
+    assert (thrice.low, thrice.high) == pytest.approx((once.low, once.high), abs=1e-12)
+    assert mean_interval(by_user(np.tile(scores, 3), np.tile(users, 3))).low == pytest.approx(once.low, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(arrays(np.float64, st.tuples(st.integers(1, 30), st.integers(1, 3)), elements=st.floats(0, 1)), st.data())
+def test_one_value_a_user_keeps_the_mean_of_all_scores(scores: FloatArray, data: st.DataObject) -> None:
+    users = in_groups(scores, data)
+    values = by_user(scores, users)
+    assert values.shape == (len(np.unique(users)), scores.shape[1])
+    assert values.mean(axis=0) == pytest.approx(scores.mean(axis=0), abs=1e-9)
+    n = len(values)
+    for column, value in zip(scores.T, values.T, strict=True):
+        sums = [(column[users == user] - column.mean()).sum() for user in np.unique(users)]
+        assert value == pytest.approx([column.mean() + total * n / len(column) for total in sums], abs=1e-9)
+
+
+def test_intervals_of_one_value_a_user_are_those_of_drawing_users() -> None:
+    random = np.random.default_rng(8)
+    users = random.integers(0, 300, 900)
+    scores = random.random(900) * 0.5 + random.random(300)[users]
+    drawn, linear = mean_interval(scores, groups=users), mean_interval(by_user(scores, users))
+    assert (linear.low, linear.high) == pytest.approx(
+        (drawn.low, drawn.high), abs=0.02 * (drawn.high - drawn.low) + 1e-3
+    )
+    alone = mean_interval(scores)
+    assert drawn.high - drawn.low > 1.2 * (alone.high - alone.low)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_the_report_shows_every_number_under_its_cutoff_and_ranker(
         [
             label,
             *(
-                f"{interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+                f"{interval.mean:z.4f} ({interval.low:z.4f} to {interval.high:z.4f})"
                 for interval in (each.interval(name) for each in (evaluation, other))
             ),
         ]

@@ -48,8 +48,11 @@ def test_an_experiment_and_a_search_on_equal_times_say_so() -> None:
     columns = _split(np.full(len(USERS), 10**9))
     with pytest.raises(RecsysError, match=r"No user can be scored.*nothing is earlier than anything"):
         run(columns, fit=implicit_engine())
-    with pytest.raises(RecsysError, match=r"nothing to choose a recipe on.*No user has likes at two different times"):
+    with pytest.raises(RecsysError, match=r"No user can be scored.*nothing is earlier than anything"):
         run(columns, fit=implicit_engine(), budget=Budget(1, 1.0))
+    equal = leave_latest_out(columns)[0]
+    with pytest.raises(RecsysError, match=r"nothing to choose a recipe on.*No user has likes at two different times"):
+        SearchObjective.latest(equal.train, equal.validation)
     late = leave_latest_out(_split(np.where(LIKES == 6, 10**9 + 90, 10**9 + 50)))[0]
     with pytest.raises(RecsysError, match=r"12 of 12 users have 5 likes or more\. 12 of them"):
         SearchObjective.latest(late.train, late.validation)

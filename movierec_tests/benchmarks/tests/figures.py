@@ -28,9 +28,9 @@ RUN = GraphRun(
         "split_matrices": (1034.0, 1039.0),
         "next_movies": (1039.0, 1040.0),
         "als_model": (1040.0, 1085.0),
-        "model_evaluation": (1085.0, 1094.0),
-        "user_recommendations": (1094.0, 1099.0),
-        "return_evaluation": (1099.0, 1099.5),
+        "return_evaluation": (1085.0, 1085.5),
+        "model_evaluation": (1085.5, 1094.5),
+        "user_recommendations": (1094.5, 1099.5),
     },
     facts={
         "raw_ratings": {"rows_read": 20_000_000, "dagster/row_count": 20_000_000},
