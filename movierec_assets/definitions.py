@@ -14,16 +14,19 @@ from dagster import definitions as code_location
 
 from movierec_assets.defs import (
     automation,
+    backtest,
     catch_up,
     checks,
     evaluation,
     ingestion,
+    next_movies,
     preprocessing,
     promotion,
     promotion_jobs,
     publishing,
     recommendations,
     rejections,
+    return_evaluation,
     training,
     tuning,
 )
@@ -38,10 +41,13 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
     """Assemble the platform; tests replace resources by name, and the executor."""
     return Definitions(
         assets=load_assets_from_modules(
-            [ingestion, preprocessing, tuning, training, evaluation, promotion, recommendations]
+            [
+                *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation, promotion),
+                *(recommendations, backtest),
+            ]
         ),
-        asset_checks=load_asset_checks_from_modules([checks]),
-        jobs=[*automation.JOBS, *promotion_jobs.JOBS],
+        asset_checks=load_asset_checks_from_modules([checks, backtest]),
+        jobs=[*automation.JOBS, backtest.backtest_job, *promotion_jobs.JOBS],
         schedules=automation.schedules(get_settings().timezone),
         sensors=[
             catch_up.dataset_file_sensor,

@@ -16,7 +16,15 @@ from rich.table import Table
 
 from movierec_assets.host.model_versions import VersionDetails, VersionSummary
 from movierec_assets.models.decisions import Hold, Loss, Record
-from movierec_assets.models.version_page import HEADLINE_CUTOFF, METRICS, RANKERS, figures, ranker_rows
+from movierec_assets.models.version_page import (
+    HEADLINE_CUTOFF,
+    METRICS,
+    MOMENTS,
+    ON_RETURN,
+    RANKERS,
+    figures,
+    ranker_rows,
+)
 from movierec_assets.recsys.evaluation import HEADLINE
 
 _METRIC = re.compile(rf"(?:{'|'.join(METRICS)})_at_\d+")
@@ -60,16 +68,17 @@ def _since(hold: Hold) -> str:
 
 def _show_table(found: list[VersionSummary], console: Console) -> None:
     table = Table()
-    for heading in ("version", "aliases", "created (UTC)", "data", "NDCG@10", "decision", "reason"):
-        table.add_column(heading, justify="right" if heading in ("version", "NDCG@10") else "left")
+    moments = [f"NDCG@10 {moment}" for moment in MOMENTS.values()]
+    for heading in ("version", "aliases", "created (UTC)", "data", *moments, "decision", "reason"):
+        table.add_column(heading, justify="right" if heading in ("version", *moments) else "left")
     for summary in found:
-        version, ndcg = summary.version, summary.metrics.get(HEADLINE)
+        version = summary.version
         table.add_row(
             str(version.number),
             escape(", ".join(summary.aliases)),
             f"{version.created:%Y-%m-%d %H:%M}" if version.created else "",
             escape(version.trained_on),
-            "" if ndcg is None else f"{ndcg:.4f}",
+            *(_text(summary.metrics.get(f"{beginning}{HEADLINE}")) for beginning in MOMENTS),
             escape(" · ".join([summary.outcome or "", *(["held back"] if summary.hold else [])])),
             escape(summary.reason or ""),
             style="bold" if "champion" in summary.aliases else None,
@@ -84,12 +93,12 @@ def show_details(details: VersionDetails, console: Console) -> None:
     created = f", created {summary.version.created:%Y-%m-%d %H:%M} UTC" if summary.version.created else ""
     trained = f", trained on {escape(summary.version.trained_on)}" if summary.version.trained_on else ""
     console.print(f"[bold]Version {summary.version.number}[/]{escape(aliases)}{created}{trained}")
-    if HEADLINE in summary.metrics:
-        console.print(f"[bold]NDCG@10[/] {figures(summary.metrics)}")
+    for moment, text in figures(summary.metrics).items():
+        console.print(f"[bold]NDCG@10 {moment}[/] {text}")
     if summary.hold is not None:
         console.print(_held_back(summary.hold))
-    for k in _cutoffs(summary.metrics):
-        console.print(_metrics_at(k, summary.metrics))
+    for beginning, k in _parts(summary.metrics):
+        console.print(_metrics_at(k, summary.metrics, beginning))
     console.print("[dim]Gini coefficient, novelty and others: --json[/]")
     for title, values in _sections(details):
         _show_values(title, values, console)
@@ -102,17 +111,24 @@ def _cutoffs(metrics: dict[str, float]) -> list[int]:
     return sorted(found, key=lambda k: (k != HEADLINE_CUTOFF, k))
 
 
-def _metrics_at(k: int, metrics: dict[str, float]) -> Table:
-    """Rankers as rows and metrics as columns, for one length of lists."""
-    headings, rows = ranker_rows(metrics, k)
-    table = _table_of_lists(k, "ranker", headings)
+def _parts(metrics: dict[str, float]) -> list[tuple[str, int]]:
+    """Moments and lengths of lists that were scored: first those of the headline, side by side."""
+    lengths = _cutoffs(metrics)
+    returned = [(ON_RETURN, HEADLINE_CUTOFF)] if f"{ON_RETURN}{HEADLINE}" in metrics else []
+    return [*(("", k) for k in lengths[:1]), *returned, *(("", k) for k in lengths[1:])]
+
+
+def _metrics_at(k: int, metrics: dict[str, float], beginning: str) -> Table:
+    """Rankers as rows and metrics as columns, for one moment and one length of lists."""
+    headings, rows = ranker_rows(metrics, k, beginning)
+    table = _table_of_lists(k, "ranker", headings, beginning)
     for ranker, values in rows:
         table.add_row(ranker, *map(_text, values), style="bold" if ranker == RANKERS[""] else None)
     return table
 
 
-def _table_of_lists(k: int, first: str, metrics: list[str]) -> Table:
-    table = Table(first, title=f"Lists of {k}", title_justify="left")
+def _table_of_lists(k: int, first: str, metrics: list[str], beginning: str) -> Table:
+    table = Table(first, title=f"Lists of {k} {MOMENTS[beginning]}", title_justify="left")
     for heading in metrics:
         table.add_column(heading, justify="right")
     return table
@@ -150,12 +166,12 @@ def show_comparison(left: VersionDetails, right: VersionDetails, console: Consol
 
 
 def _compare_metrics(left: VersionSummary, right: VersionSummary, console: Console) -> None:
-    """Print a table for each length of lists: both versions and their difference as rows, metrics as columns."""
+    """Print a table for each moment and length of lists: both versions and their difference, metrics as columns."""
     both = left.metrics | right.metrics
-    for k in _cutoffs(both):
-        names = [name for name in METRICS if f"{name}_at_{k}" in both]
-        table = _table_of_lists(k, "", [f"{METRICS[name]}@{k}" for name in names])
-        values = [[each.metrics.get(f"{name}_at_{k}") for name in names] for each in (left, right)]
+    for beginning, k in _parts(both):
+        names = [name for name in METRICS if f"{beginning}{name}_at_{k}" in both]
+        table = _table_of_lists(k, "", [f"{METRICS[name]}@{k}" for name in names], beginning)
+        values = [[each.metrics.get(f"{beginning}{name}_at_{k}") for name in names] for each in (left, right)]
         for summary, row in zip((left, right), values, strict=True):
             table.add_row(f"version {summary.version.number}", *map(_text, row))
         differences = ["" if a is None or b is None else f"{b - a:+.4f}" for a, b in zip(*values, strict=True)]

@@ -8,32 +8,54 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
 
 from movierec_assets.cli.shared import DATASET_OPTION, console_for_people, console_log, located_dataset, settings_from
 
+if TYPE_CHECKING:
+    from movierec_assets.host.months import Months
+
+
+def _months(_context: click.Context, _option: click.Parameter, text: str | None) -> Months | None:
+    from movierec_assets.host.months import parsed
+    from movierec_assets.recsys.errors import RecsysError
+
+    try:
+        return None if text is None else parsed(text)
+    except RecsysError as error:
+        raise click.BadParameter(str(error)) from None
+
 
 @click.command()
 @DATASET_OPTION
 @click.option(
     "--job",
-    type=click.Choice(["everything", "refresh", "train", "search", "publish"]),
+    type=click.Choice(["everything", "refresh", "train", "search", "publish", "backtest"]),
     default="everything",
     show_default=True,
     help="everything: all assets but the search; refresh: load ratings; train: learn from them; search: find a recipe "
-    "for the next training; publish: write the champion's recommendations.",
+    "for the next training; publish: write the champion's recommendations; backtest: score the recipe on past months.",
 )
 @click.option(
     "--retrain",
     is_flag=True,
     help="Train although a version of the same likes, recipe, seed and code exists.",
 )
-def run(dataset: str | None, job: str, retrain: bool) -> None:
+@click.option(
+    "--months",
+    metavar="FROM:TO",
+    callback=_months,
+    help="For the job backtest: months as in 2003-01:2004-12, or one month  [default: all months with likes before "
+    "them]",
+)
+def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> None:
     """Run a job through Dagster and show its results.
 
-    The jobs train, search and publish work on the loaded ratings; with --dataset they refuse those of another dataset.
+    The jobs train, search, publish and backtest work on the loaded ratings; with --dataset they refuse those of another
+    dataset.
 
     The run is recorded in the Dagster instance; `movierec up` shows it. The exit status is 1 when an asset or a
     check failed, and the last lines say why.
@@ -42,12 +64,15 @@ def run(dataset: str | None, job: str, retrain: bool) -> None:
     from movierec_assets.cli.run_summary import show_failure, show_success
     from movierec_assets.host.environment import running_databases
     from movierec_assets.host.loaded import require_loaded
+    from movierec_assets.host.months import to_backtest
     from movierec_assets.host.run import run_job
     from movierec_assets.tables.database import Database
     from movierec_assets.tables.known_datasets import loaded_dataset
 
     if retrain and job not in ("everything", "train"):
         raise click.UsageError(f"--retrain is for the jobs everything and train; {job} trains nothing.")
+    if months is not None and job != "backtest":
+        raise click.UsageError(f"--months is for the job backtest; {job} makes no months.")
     console = console_for_people()
     with running_databases(settings_from(dataset), console_log(console)) as settings:
         database = Database(settings.databases.ratings)
@@ -57,9 +82,12 @@ def run(dataset: str | None, job: str, retrain: bool) -> None:
             os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
         else:
             require_loaded(database, settings, job, dataset)
+        if job == "backtest":
+            months = to_backtest(database, settings.positive_threshold, months)
+            console.print(f"Backtesting the months from {months[0]} to {months[1]}")
         before = loaded_dataset(database)
         with run_lines(console) as listener:
-            report = run_job(job, settings, listener, retrain=retrain)
+            report = run_job(job, settings, listener, retrain=retrain, months=months)
         if not report.succeeded:
             show_failure(report, console)
             sys.exit(1)

@@ -48,6 +48,8 @@ class _RunLines(RunListener):
     def materialized(self, asset: str, metadata: dict[str, Any], seconds: float) -> None:
         rows = metadata.get("dagster/row_count")
         notes = [f"{rows:,} rows"] if rows is not None else []
+        if "transitions" in metadata:
+            notes = [f"{metadata['transitions']:,} transitions" if metadata["transitions"] else "no next-movie signal"]
         if "model_version" in metadata:
             notes.append(f"version {metadata['model_version']}")
         if metadata.get("appended_rows"):

@@ -14,10 +14,12 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from movierec_assets.cli.backtest_summary import show_backtest
 from movierec_assets.datasets.causes import likely_cause, reason_named
 from movierec_assets.datasets.judgement import reason_line
 from movierec_assets.datasets.sources.find import holds_movies
 from movierec_assets.host.run import Report
+from movierec_assets.models.version_page import MOMENTS
 from movierec_assets.recsys.evaluation import SHOWN
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.database import SCHEMA, Database
@@ -37,7 +39,7 @@ def show_success(report: Report, database: Database, console: Console) -> None:
         )
     evaluation, champion = facts.get("model_evaluation", {}), facts.get("champion_model", {})
     if evaluation:
-        console.print(_metrics(evaluation, champion))
+        console.print(_metrics(evaluation, champion, facts.get("return_evaluation", {})))
     if champion:
         _show_champion(champion, console)
     written = facts.get("user_recommendations", {})
@@ -47,6 +49,8 @@ def show_success(report: Report, database: Database, console: Console) -> None:
             f"version {written['model_version']} of {escape(str(written['dataset']))}"
         )
         console.print(_examples(database))
+    if backtest := facts.get("backtest"):
+        show_backtest(backtest, database, console)
     for warning in report.warnings:
         console.print(f"[yellow]{escape(warning)}[/]")
     if "raw_ratings" in facts:
@@ -121,7 +125,7 @@ def show_failure(report: Report, console: Console) -> None:
         console.print(f"[red]{escape(failure)}[/]", soft_wrap=True)
 
 
-def _metrics(evaluation: dict[str, Any], champion: dict[str, Any]) -> Table:
+def _metrics(evaluation: dict[str, Any], champion: dict[str, Any], on_return: dict[str, Any]) -> Table:
     """Metrics of the served version (in bold), of the challenger if it is another version, and of popularity."""
     challenger, served = evaluation["model_version"], champion.get("champion_version", evaluation["champion_version"])
     columns: list[tuple[str, str, bool]] = []
@@ -129,18 +133,26 @@ def _metrics(evaluation: dict[str, Any], champion: dict[str, Any]) -> Table:
         columns.append((f"version {served}, served", "champion_", True))
     name = f"version {challenger}, served" if served == challenger else f"version {challenger}, challenger"
     columns += [(name, "", served == challenger), ("popularity", "popularity_", False)]
-    table = Table(
-        title=f"Latest likes of {evaluation['evaluated_users']:,} users of {evaluation['dataset']}, held out",
-        title_justify="left",
-        min_width=60,
-    )
+    users = f"{evaluation['evaluated_users']:,} users of {evaluation['dataset']}"
+    returned = f", and later likes of {on_return['users']:,} who came back" if on_return.get("users") else ""
+    table = Table(title=f"Latest likes of {users}, held out{returned}", title_justify="left", min_width=60)
     table.add_column("at 10")
     for heading, _, bold in columns:
         table.add_column(heading, justify="right", style="bold" if bold else None)
-    for metric in SHOWN:
-        values = [f"{evaluation[f'{prefix}{metric}']:.4f}" for _, prefix, _ in columns]
-        table.add_row(metric.removesuffix("_at_10").replace("_", " "), *values)
+    for (beginning, moment), facts in zip(MOMENTS.items(), (evaluation, on_return), strict=True):
+        shown = [metric for metric in SHOWN if f"{beginning}{metric}" in facts]
+        for metric in shown:
+            if metric == shown[0]:
+                table.add_section()
+                table.add_row(f"[bold]{moment}[/]")
+            values = [_figure(facts, prefix, f"{beginning}{metric}") for _, prefix, _ in columns]
+            table.add_row(f"  {metric.removesuffix('_at_10').replace('_', ' ')}", *values)
     return table
+
+
+def _figure(facts: dict[str, Any], prefix: str, name: str) -> str:
+    """A figure of a ranker; a champion without one on return has the challenger's recipe, and so its figure."""
+    return f"{facts.get(f'{prefix}{name}', facts[name]):.4f}"
 
 
 def _examples(database: Database, users: int = 5) -> Table:

@@ -234,7 +234,7 @@ def _decided(
     """
     if version is None:
         return False
-    candidates = [events[asset] for asset in ("als_model", "model_evaluation") if asset in events]
+    candidates = [events[asset] for asset in ("als_model", "return_evaluation", "model_evaluation") if asset in events]
     runs, since = {event.run_id for event in candidates}, events["als_model"].timestamp
     if any(
         each.version == version
@@ -249,7 +249,7 @@ def _decided(
     if any(each is not None and _challenger_of(each) == version for each in shown):
         return True
     rejections = [rejection_of(instance, run_id) for run_id in runs]
-    return any(rejection is not None and rejection[0] == version for rejection in rejections)
+    return any(rejection is not None and rejection.version == version for rejection in rejections)
 
 
 def _challenger_of(champion: AssetMaterialization) -> object:

@@ -24,10 +24,13 @@ from movierec_assets.datasets.rejects import RejectReason, Rejects
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.recommendations import PER_USER
+from movierec_assets.defs.return_figures import ReturnFigures
 from movierec_assets.models.challenger import Challenger, ChampionFit
+from movierec_assets.models.version import CHAMPION as CHAMPION_ALIAS
 from movierec_assets.recsys.comparison import paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.few_users import why_few
+from movierec_assets.recsys.guardrails import unsound_transitions
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.rankers import CHAMPION, MODEL, POPULARITY
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
@@ -108,14 +111,15 @@ def somebody_can_be_evaluated(
 
 @asset_check(asset="als_model", blocking=True)
 def factors_are_finite(als_model: Challenger) -> AssetCheckResult:
-    """No factor is infinite or not a number, and they are not all zero."""
+    """Factors are finite and not all zero; next-movie transitions are finite, not negative, and few for each movie."""
     # The fit of an earlier version has no user vectors.
     factors = [each for each in (als_model.scored.movies, als_model.scored.users) if len(each)]
     broken = sum(int((~np.isfinite(matrix)).sum()) for matrix in factors)
     empty = sum(not matrix.any() for matrix in factors)
+    unsound = unsound_transitions(als_model.scored.next_movies, len(als_model.scored.movies))
     return AssetCheckResult(
-        passed=broken == 0 and empty == 0 and len(als_model.scored.movies) > 0,
-        description=f"{broken} factors are not finite, {empty} of {len(factors)} factor matrices are all zero",
+        passed=broken == 0 and empty == 0 and len(als_model.scored.movies) > 0 and not any(unsound.values()),
+        description=f"{broken} factors are not finite, {empty} of {len(factors)} matrices are all zero; {unsound}",
         metadata={"not_finite": broken},
     )
 
@@ -146,8 +150,10 @@ def refitted_champion_answers(
     """The champion's recipe on changed data, where it was trained, has finite factors and answers like a challenger."""
     if champion_refit.refit is None:
         return AssetCheckResult(passed=True, description="The champion's recipe was not trained on changed data.")
-    if not np.isfinite(champion_refit.refit.scored.movies).all():
-        return AssetCheckResult(passed=False, description="Factors are not finite.")
+    scored = champion_refit.refit.scored
+    unsound = unsound_transitions(scored.next_movies, len(scored.movies))
+    if not np.isfinite(scored.movies).all() or any(unsound.values()):
+        return AssetCheckResult(passed=False, description=f"Factors are not finite, or transitions unsound: {unsound}")
     return _answers(champion_refit.refit.version, None, None, postgres, registry)
 
 
@@ -187,6 +193,45 @@ def _answers(
             )
         },
     )
+
+
+@asset_check(asset="return_evaluation", additional_ins={"champion_refit": AssetIn("champion_refit")}, blocking=True)
+def not_worse_on_return(
+    return_evaluation: pd.DataFrame, champion_refit: ChampionFit, registry: RegistryResource
+) -> AssetCheckResult:
+    """The challenger's recipe is not clearly worse than the champion's for people who come back.
+
+    It only warns where the run has something to serve instead of the challenger: the champion's recipe on changed data,
+    or the champion, while another dataset's is served. Then champion_model rejects the challenger.
+    """
+    compared, margin = ReturnFigures.of(return_evaluation).compared, get_settings().improvement_margin
+    worse = compared.clearly_worse(margin)
+    if champion_refit.champion is None:
+        found = "There is no champion to compare with."
+    elif champion_refit.same_recipe:
+        found = "The challenger has the champion's recipe."
+    else:
+        found = compared.sentence
+    instead, severity = "", AssetCheckSeverity.ERROR
+    if worse and champion_refit.refit is not None:
+        instead = f" Version {champion_refit.refit.version}, the champion's recipe on changed data, can serve instead."
+        severity = AssetCheckSeverity.WARN
+    elif worse and not _serves(champion_refit.champion, registry):
+        instead = f" Version {champion_refit.champion}, the champion of this data, serves again."
+        severity = AssetCheckSeverity.WARN
+    return AssetCheckResult(
+        passed=not worse,
+        severity=severity,
+        description=f"{found}{instead} A loss fails that is certain and at least {margin:.1%} "
+        "(MOVIEREC_IMPROVEMENT_MARGIN).",
+        metadata={**compared.numbers, "least_loss": margin},
+    )
+
+
+def _serves(champion: int | None, registry: RegistryResource) -> bool:
+    """Whether the champion of the challenger's data has the alias now."""
+    now = registry.open().by_alias(CHAMPION_ALIAS)
+    return now is not None and now.number == champion
 
 
 @asset_check(asset="model_evaluation", blocking=True)

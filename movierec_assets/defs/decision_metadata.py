@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from movierec_assets.models.decisions import Promotions
 
 CHAMPION_ASSET = AssetKey("champion_model")
+RETURN_ASSET = AssetKey("return_evaluation")
 EVALUATION_ASSET = AssetKey("model_evaluation")
 
 

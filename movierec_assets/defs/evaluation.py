@@ -1,7 +1,8 @@
-"""How good the challenger is, beside every baseline and the champion's recipe.
+"""How good the challenger is in the sitting, beside every baseline and the champion's recipe.
 
-Belongs here: the asset `model_evaluation`. Does not: metrics (`recsys.metrics`), the figures that checks look at
-(`recsys.guardrails`), or the decision (`promotion`).
+Belongs here: the asset `model_evaluation`, and its report about both moments. Does not: metrics (`recsys.metrics`),
+scores on return (`return_evaluation`), the figures that checks look at (`recsys.guardrails`), or the decision
+(`promotion`).
 """
 
 import time
@@ -26,24 +27,26 @@ from movierec_assets.defs.presentation import (
     schema,
 )
 from movierec_assets.defs.progress import report_progress
+from movierec_assets.defs.return_evaluation import NO_CHAMPION, require_same_candidates
+from movierec_assets.defs.return_figures import ReturnFigures
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
-from movierec_assets.models.version_page import PREFIXES
+from movierec_assets.models.version_page import MOMENTS, ON_RETURN, PREFIXES
 from movierec_assets.progress import Log
 from movierec_assets.recsys import als, baselines, repeated_fits
-from movierec_assets.recsys.comparison import lead
+from movierec_assets.recsys.comparison import Interval, lead
 from movierec_assets.recsys.engine import Factors, Fit
 from movierec_assets.recsys.evaluation import HEADLINE, SHOWN, WITH_INTERVALS, Evaluation, evaluate, with_intervals
 from movierec_assets.recsys.few_users import nobody_to_score
 from movierec_assets.recsys.guardrails import full_lists, seen_items
-from movierec_assets.recsys.interactions import BoolArray, IntArray, Interactions
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
 from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.recsys.report import as_markdown
+from movierec_assets.recsys.report import as_markdown, markdown_table
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Split, Task
 from movierec_assets.resources.configurable import RegistryResource
@@ -56,8 +59,6 @@ MAX_MOVIES_FOR_EASE = 8_000
 EASE_REGULARIZATION = 500.0
 """`movierec evaluate` chooses it on validation; a daily report takes this."""
 
-NO_CHAMPION = 0
-"""Version in the metadata of an evaluation without a champion."""
 LEAD = "lead"
 """Metadata: the challenger's lead over the champion, its interval, and the fits and users it is computed from."""
 
@@ -82,6 +83,7 @@ def model_evaluation(
     context: AssetExecutionContext,
     als_model: Challenger,
     champion_refit: ChampionFit,
+    return_evaluation: pd.DataFrame,
     train_matrix: Interactions,
     validation_matrix: Interactions,
     test_matrix: Interactions,
@@ -90,16 +92,20 @@ def model_evaluation(
 ) -> pd.DataFrame:
     """Scores of the challenger, of every baseline and of the champion, for the same users' latest likes.
 
+    These are scores in the sitting, because most latest likes follow others of the same sitting. The report has them
+    beside the scores on return.
+
     No ranker has seen the likes that it should find: the champion is represented by `champion_refit`, and has no rows
     for users whose held-out likes that fit has seen. Where fits are cheap, both recipes are fitted from several start
     values, so that the lead's interval counts the chance in a fit as well. Baselines that would take longer than the
     training itself are left out of large data; the report says so.
     """
+    require_same_candidates("model_evaluation", context.instance, als_model, champion_refit)
     split = Split(train_matrix, validation_matrix, test_matrix)
     contest = _Contest.of(split, als_model, champion_refit)
     if contest.left_out:
         context.log.info(f"Leaving out {contest.left_out:,} users whose held-out likes an earlier training has seen")
-    results = _Results.of(context, contest, als.implicit_engine())
+    results = _Results.of(context, contest, als.implicit_engine(), ReturnFigures.of(return_evaluation))
     for evaluation in results.evaluations:
         context.log.info(f"{evaluation.ranker}: NDCG@10 {evaluation.interval()}")
     versions = registry.open()
@@ -169,6 +175,7 @@ class _Results:
         In the order of `lists`.
     lead : dict or None
         The challenger's lead over the champion; None where the champion was not scored.
+    on_return : ReturnFigures
     """
 
     contest: _Contest
@@ -176,9 +183,10 @@ class _Results:
     baselines_seconds: float
     evaluations: list[Evaluation]
     lead: dict[str, Any] | None
+    on_return: ReturnFigures
 
     @classmethod
-    def of(cls, context: AssetExecutionContext, contest: _Contest, engine: Fit) -> Self:
+    def of(cls, context: AssetExecutionContext, contest: _Contest, engine: Fit, on_return: ReturnFigures) -> Self:
         """Rank and score."""
         task, challenger, champion = contest.task, contest.challenger, contest.champion
         started = time.perf_counter()
@@ -189,7 +197,7 @@ class _Results:
             assert champion.recipe is not None
             lists[CHAMPION] = _ranked(context, task, champion.scored, champion.recipe)
         evaluations = report_progress(context.log, "Scoring", lambda log: _scored(log, lists, contest))
-        return cls(contest, lists, seconds, evaluations, _lead(context, contest, evaluations, engine))
+        return cls(contest, lists, seconds, evaluations, _lead(context, contest, evaluations, engine), on_return)
 
     @cached_property
     def means(self) -> dict[str, dict[str, float]]:
@@ -198,9 +206,14 @@ class _Results:
 
     @cached_property
     def report(self) -> str:
-        """Markdown table of all rankers, and a line for each part that is left out."""
+        """Markdown: both moments side by side, all figures of each, and a line for each part that is left out."""
         task, users = self.contest.task, self.contest.left_out
-        report = as_markdown(self.evaluations, users=len(task.users), held_out=len(task.held_out))
+        moments = self.moments
+        rankers = list(dict.fromkeys(ranker for of in moments.values() for ranker in of))
+        cells = ([ranker, *(str(of.get(ranker, "")) for of in moments.values())] for ranker in rankers)
+        report = f"# Both moments\n\n{markdown_table(['NDCG@10, 95 % interval', *moments], cells)}\n\n"
+        report += f"# On return\n\n{self.on_return.as_markdown()}\n"
+        report += as_markdown(self.evaluations, users=len(task.users), held_out=len(task.held_out))
         if users:
             report += f"\n{users:,} users are left out: an earlier training has seen their held-out likes.\n"
         if rankers := [name for name in _BASELINES if name not in self.lists]:
@@ -208,10 +221,18 @@ class _Results:
         return report
 
     @cached_property
+    def moments(self) -> dict[str, dict[str, Interval]]:
+        """NDCG@10 of each ranker with its interval, in the sitting and on return."""
+        returned = {ranker: of[HEADLINE] for ranker, of in self.on_return.intervals.items()}
+        return {MOMENTS[""]: {each.ranker: each.interval() for each in self.evaluations}, MOMENTS[ON_RETURN]: returned}
+
+    @cached_property
     def pictures(self) -> dict[str, bytes]:
-        """PNG by name: all metrics, the headline metrics with their intervals, and NDCG by slice."""
+        """PNG by name: both moments, all metrics, the headline metrics with their intervals, and NDCG by slice."""
         title = f"Held-out latest likes of {len(self.contest.task.users):,} users"
+        scored = {f"NDCG@10 {moment}": intervals for moment, intervals in self.moments.items() if intervals}
         pictures = {
+            "moments": interval_panels(scored, "Both moments: mean and 95 % interval"),
             "metrics": metric_panels(self.means, SHOWN, title),
             "intervals": interval_panels(
                 {name: {each.ranker: each.interval(name) for each in self.evaluations} for name in WITH_INTERVALS},
@@ -225,7 +246,7 @@ class _Results:
             for number, first in enumerate(self.evaluations[0].slices)
         }
         if slices:
-            title = "NDCG@10 by activity of users and by popularity of the held-out movies"
+            title = "NDCG@10 by activity of users, by popularity of the held-out movies, and by elapsed time"
             pictures["slices"] = interval_panels(slices, title)
         return {name: encoded(figure) for name, figure in pictures.items()}
 
@@ -318,10 +339,10 @@ def _lead(
     fits = 1 if fit.same_recipe else repeated_fits.number_of_fits(len(task.train))
     if fits > 1:
         context.log.info(f"Fitting both recipes from {fits} start values, for the chance in a fit")
-        challenger = repeated_fits.scores(task, recipe, fits, engine, known=scores[MODEL])[users]
+        challenger = _repeated(task, recipe, fits, engine, contest.challenger.scored, scores[MODEL])[users]
         # A refit on changed data started warm, and not from the challenger's start values.
         known = scores[CHAMPION] if fit.refit is None else None
-        champion = repeated_fits.scores(task, opponent(fit.recipe, recipe), fits, engine, known=known)[users]
+        champion = _repeated(task, opponent(fit.recipe, recipe), fits, engine, fit.scored, known)[users]
     champion_ndcg = float(champion.mean())
     differences = challenger - champion
     spread = repeated_fits.spread(differences, champion_ndcg)
@@ -333,6 +354,14 @@ def _lead(
         "spread_between_fits": spread.deviation,
         "spread_source": spread.source,
     }
+
+
+def _repeated(
+    task: Task, recipe: Recipe, fits: int, engine: Fit, first: Factors | None, known: FloatArray | None
+) -> FloatArray:
+    """Scores of several fits of a recipe, all with the next-movie matrix of the first one."""
+    next_movies = None if first is None else first.next_movies
+    return repeated_fits.scores(task, recipe, fits, engine, known=known, next_movies=next_movies)
 
 
 def _baselines(task: Task, seed: int) -> dict[str, TopK]:

@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dagster import MetadataValue, TableColumn, TableSchema
 
+from movierec_assets.recsys.backtest import (
+    MIN_USERS,
+    MOMENTS,
+    RANKERS,
+    RECIPE,
+    WITHOUT_SIGNAL,
+    Figure,
+    Month,
+    years_up_to,
+)
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.report import markdown_table
@@ -20,13 +30,14 @@ from movierec_assets.resources.memory import peak_rss_mb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Picture
 
 DATA_TEAM = "team:data-platform"
 MODEL_TEAM = "team:recommendations"
 INGESTION, PREPROCESSING, TRAINING, SERVING = "ingestion", "preprocessing", "training", "serving"
+BACKTEST = "backtest"
 
-_INK, _ACCENT, _PALE, _SOFT = "#24292f", "#4f46e5", "#c7d2fe", "#94a3b8"
+_INK, _ACCENT, _PALE, _SOFT, _WARM = "#24292f", "#4f46e5", "#c7d2fe", "#94a3b8", "#d97706"
 
 
 def schema(**columns: tuple[str, str]) -> dict[str, Any]:
@@ -106,7 +117,7 @@ def learning_curves(named: Mapping[str, Sequence[float]]) -> MetadataValue[str]:
     return picture(draw)
 
 
-def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[str], title: str) -> "Figure":
+def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[str], title: str) -> "Picture":
     """A panel for each metric, on a scale of its own, with a bar for each ranker."""
     figure, panels = _panels(len(names), 0.24 * len(rankers) + 0.6, title)
     for axes, name in zip(panels, names, strict=True):
@@ -122,7 +133,7 @@ def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[st
     return figure
 
 
-def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) -> "Figure":
+def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) -> "Picture":
     """A panel for each part of an evaluation: the mean and its interval of each ranker, the first one dark."""
     rankers = list(dict.fromkeys(ranker for panel in panels.values() for ranker in panel))
     figure, grid = _panels(len(panels), 0.24 * len(rankers) + 0.8, title)
@@ -142,6 +153,50 @@ def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) ->
         axes.tick_params(axis="y", length=0)
     grid[0].invert_yaxis()  # shared by all panels: the first ranker is on top
     return figure
+
+
+def month_panels(figures: Sequence[tuple[Month, Figure]]) -> "Picture":
+    """A panel for each moment: each month of the recipe with its interval, and every ranker over twelve months."""
+    figure = _figure(9.0, 6.0)
+    figure.suptitle("NDCG@10 of each month, by what was known before it")
+    for axes, moment in zip(figure.subplots(len(MOMENTS), 1, sharex=True), MOMENTS, strict=True):
+        _tidy(axes)
+        for ranker in RANKERS:
+            months = [(m, each) for m, each in figures if (each.moment, each.ranker) == (moment, ranker)]
+            if not months:
+                continue
+            colour = {RECIPE: _ACCENT, WITHOUT_SIGNAL: _WARM}.get(ranker, _SOFT)
+            if ranker == RECIPE:
+                _draw_months(axes, [(m, each) for m, each in months if each.users >= MIN_USERS])
+            years = [(_at(m), year) for m, year in years_up_to(months).items() if year.interval is not None]
+            axes.plot([x for x, _ in years], [year.ndcg for _, year in years], color=colour, linewidth=2, label=ranker)
+            if ranker == RECIPE:
+                ends = [(year.interval.low, year.interval.high) for _, year in years if year.interval is not None]
+                axes.fill_between([x for x, _ in years], *np.reshape(ends, (-1, 2)).T, color=colour, alpha=0.18, lw=0)
+        axes.set_title(
+            f"{moment}: lines are means of the twelve months to date, dots are months", fontsize=9, loc="left"
+        )
+        axes.set_ylabel("NDCG@10")
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y", color="#e2e8f0", linewidth=0.6)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper right")
+    return figure
+
+
+def _draw_months(axes: "Axes", months: Sequence[tuple[Month, Figure]]) -> None:
+    """Each month as a dot, with its interval as a line."""
+    for month, each in months:
+        if each.interval is not None:
+            axes.plot([_at(month)] * 2, [each.interval.low, each.interval.high], color=_PALE, linewidth=1, zorder=1)
+    axes.scatter(
+        [_at(m) for m, _ in months], [each.ndcg for _, each in months], color=_ACCENT, s=7, zorder=2, alpha=0.6
+    )
+
+
+def _at(month: Month) -> float:
+    """A month on the axis of years: its middle."""
+    return month.year + (month.number - 0.5) / 12
 
 
 def search_history(trials: Sequence[Trial]) -> bytes:
@@ -173,7 +228,9 @@ def parallel_coordinates(trials: Sequence[Trial]) -> bytes:
             numbers = np.array([choices.index(value) for value in raw], dtype=float)
             spans.append((choices[0], choices[-1]))
         else:
-            numbers = np.log(np.array(raw, dtype=float))
+            numbers = np.array(raw, dtype=float)
+            if numbers.min() > 0:  # ranges that include 0 are not drawn on a log scale
+                numbers = np.log(numbers)
             spans.append((f"{min(raw):.3g}", f"{max(raw):.3g}"))
         width = np.ptp(numbers) or 1.0
         heights[:, column] = (numbers - numbers.min()) / width
@@ -211,7 +268,7 @@ def png(draw: Any) -> bytes:
     return encoded(figure)
 
 
-def _panels(count: int, height: float, title: str) -> "tuple[Figure, list[Axes]]":
+def _panels(count: int, height: float, title: str) -> "tuple[Picture, list[Axes]]":
     """A figure with panels in rows of three at most, each of a height in inches."""
     across = min(3, count)
     down = -(-count // across)
@@ -225,7 +282,7 @@ def _panels(count: int, height: float, title: str) -> "tuple[Figure, list[Axes]]
     return figure, grid[:count]
 
 
-def _figure(width: float, height: float) -> "Figure":
+def _figure(width: float, height: float) -> "Picture":
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -239,7 +296,7 @@ def _tidy(axes: "Axes") -> None:
     axes.tick_params(colors=_INK)
 
 
-def encoded(figure: "Figure") -> bytes:
+def encoded(figure: "Picture") -> bytes:
     """A figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)

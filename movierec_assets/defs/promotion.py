@@ -12,8 +12,10 @@ import pandas as pd
 from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, MetadataValue, asset
 
 from movierec_assets.defs.decision_metadata import shown_decision, shown_history
-from movierec_assets.defs.evaluation import LEAD, NO_CHAMPION
+from movierec_assets.defs.evaluation import LEAD
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
+from movierec_assets.defs.return_evaluation import of_other_candidates
+from movierec_assets.defs.return_figures import ReturnFigures
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.models.gate import NOTHING_CHANGED, Candidates, Gate, of_dataset
@@ -21,7 +23,7 @@ from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import other_data
 from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.evaluation import HEADLINE
-from movierec_assets.recsys.promotion import Comparison, Margins
+from movierec_assets.recsys.promotion import Comparison, Margins, OnReturn
 from movierec_assets.recsys.rankers import CHAMPION, MODEL, POPULARITY
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import UNCHANGED, mismatches, record, refuse
@@ -38,6 +40,7 @@ def champion_model(
     context: AssetExecutionContext,
     als_model: Challenger,
     champion_refit: ChampionFit,
+    return_evaluation: pd.DataFrame,
     model_evaluation: pd.DataFrame,
     registry: RegistryResource,
     postgres: PostgresResource,
@@ -46,14 +49,16 @@ def champion_model(
 
     The challenger takes the alias when it is better than the champion of the same dataset on the same users, when it is
     not worse and was trained on changed data, or when there is no such champion and it is clearly better than
-    popularity. On changed data the champion's recipe takes it where the challenger's recipe did not prove itself. The
-    reason is metadata here, a tag on the version, and a row of the table `promotion_decisions`. Nobody else changes the
-    champion between the comparison's check and the decision.
+    popularity. A challenger whose recipe is clearly worse for people who come back does not take it. On changed data
+    the champion's recipe takes it where the challenger's recipe did not prove itself. The reason is metadata here, a
+    tag on the version, and a row of the table `promotion_decisions`. Nobody else changes the champion between the
+    comparison's check and the decision.
     """
     versions = registry.open()
     promotions = Promotions(versions, postgres.open())
     evaluated = _require_together(context, als_model, champion_refit, versions)
-    candidates = _candidates(als_model, champion_refit, model_evaluation, evaluated, versions)
+    on_return = ReturnFigures.of(return_evaluation).compared
+    candidates = _candidates(als_model, champion_refit, model_evaluation, evaluated, on_return, versions)
     settings = get_settings()
     margins = Margins(settings.improvement_margin, settings.refresh_margin)
     with promotions.transaction("champion_model", context.run.run_id) as transaction:
@@ -82,6 +87,7 @@ def _candidates(
     champion_refit: ChampionFit,
     evaluation: pd.DataFrame,
     evaluated: dict[str, Any],
+    on_return: OnReturn,
     versions: ModelRegistry,
 ) -> Candidates:
     """The challenger and the champion's recipe, with their scores as the evaluation and its metadata have them."""
@@ -101,6 +107,7 @@ def _candidates(
         over_popularity(MODEL),
         over_popularity(CHAMPION) if CHAMPION in scores else None,
         _comparison(champion_refit, evaluated.get(LEAD)),
+        on_return,
     )
 
 
@@ -121,6 +128,7 @@ def _shown(
     return {
         "challenger_version": MetadataValue.int(candidates.challenger.version),
         "challenger_ndcg_at_10": MetadataValue.float(candidates.challenger_ndcg),
+        **{f"challenger_{name}": MetadataValue.float(value) for name, value in candidates.on_return.numbers.items()},
         "dataset": MetadataValue.text(str(candidates.registered.dataset)),
         "challenger_outcome": MetadataValue.text(about_challenger.outcome),
         "challenger_reason": MetadataValue.text(about_challenger.reason),
@@ -157,24 +165,23 @@ def _require_together(
 
     Returns the metadata of the evaluation.
     """
-    evaluated = record(context.instance, "model_evaluation")
     registered = versions.version(als_model.version)
     refuse(
         "champion_model was handed artifacts that do not belong together",
-        mismatches(
-            {
-                "version that model_evaluation scored": str(evaluated.get("model_version")),
-                "champion that model_evaluation scored": str(evaluated.get("champion_version")),
-                "MLflow run of the registered version": registered.run_id,
-                "positives of the registered version": registered.tags.get("positives_fingerprint"),
-            },
-            {
-                "version that model_evaluation scored": str(als_model.version),
-                "champion that model_evaluation scored": str(champion_refit.champion or NO_CHAMPION),
-                "MLflow run of the registered version": als_model.run_id,
-                "positives of the registered version": als_model.provenance["positives"],
-            },
-        ),
+        [
+            *of_other_candidates("return_evaluation", context.instance, als_model, champion_refit),
+            *of_other_candidates("model_evaluation", context.instance, als_model, champion_refit),
+            *mismatches(
+                {
+                    "MLflow run of the registered version": registered.run_id,
+                    "positives of the registered version": registered.tags.get("positives_fingerprint"),
+                },
+                {
+                    "MLflow run of the registered version": als_model.run_id,
+                    "positives of the registered version": als_model.provenance["positives"],
+                },
+            ),
+        ],
         "Materialize als_model and what follows it again (job `train`).",
     )
-    return evaluated
+    return record(context.instance, "model_evaluation")

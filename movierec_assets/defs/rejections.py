@@ -6,6 +6,8 @@ not: the checks (`checks`), decisions of `champion_model` (`promotion`).
 Dagster concept: https://docs.dagster.io/guides/automate/sensors/run-status-sensors
 """
 
+from dataclasses import dataclass, field
+
 from dagster import (
     AssetCheckEvaluation,
     AssetCheckSeverity,
@@ -19,13 +21,31 @@ from dagster import (
     run_status_sensor,
 )
 
-from movierec_assets.defs.decision_metadata import CHAMPION_ASSET, EVALUATION_ASSET
+from movierec_assets.defs.decision_metadata import CHAMPION_ASSET, EVALUATION_ASSET, RETURN_ASSET
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 
-CANDIDATE_ASSETS = (AssetKey("als_model"), EVALUATION_ASSET)
+CANDIDATE_ASSETS = (AssetKey("als_model"), RETURN_ASSET, EVALUATION_ASSET)
 """Assets whose blocking checks stand before champion_model."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A challenger that blocking checks of a run stopped.
+
+    Attributes
+    ----------
+    version : int
+    reason : str
+        The failed checks and what they found.
+    numbers : dict of str to float
+        The numbers in the metadata of the failed checks.
+    """
+
+    version: int
+    reason: str
+    numbers: dict[str, float] = field(default_factory=dict)
 
 
 @run_status_sensor(
@@ -45,17 +65,17 @@ def note_rejection(promotions: Promotions, instance: DagsterInstance, run_id: st
     found = rejection_of(instance, run_id)
     if found is None:
         return None
-    version, reason = found
     with promotions.transaction("check", run_id) as transaction:
-        if any(record.dagster_run_id == run_id for record in promotions.history(version=version)):
+        if any(record.dagster_run_id == run_id for record in promotions.history(version=found.version)):
             return None
-        return transaction.carry_out(version, Decision(False, "rejected", reason))
+        return transaction.carry_out(found.version, Decision(False, "rejected", found.reason, found.numbers))
 
 
-def rejection_of(instance: DagsterInstance, run_id: str) -> tuple[int, str] | None:
-    """Version of the challenger that a blocking check of a run stopped, and the reason; None when no check did."""
+def rejection_of(instance: DagsterInstance, run_id: str) -> Rejection | None:
+    """The challenger that a blocking check of a run stopped; None when no check did."""
     version: int | None = None
     failed: list[str] = []
+    numbers: dict[str, float] = {}
     for entry in instance.all_logs(run_id):
         event = entry.dagster_event
         if event is None:
@@ -70,7 +90,9 @@ def rejection_of(instance: DagsterInstance, run_id: str) -> tuple[int, str] | No
             check = event.asset_check_evaluation_data
             if _stops_a_candidate(check):
                 failed.append(f"{check.check_name}: {check.description}")
-    return (version, f"Failed {'; '.join(failed)}") if version is not None and failed else None
+                found = {name: value.value for name, value in check.metadata.items()}
+                numbers |= {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    return Rejection(version, f"Failed {'; '.join(failed)}", numbers) if version is not None and failed else None
 
 
 def _stops_a_candidate(check: AssetCheckEvaluation) -> bool:

@@ -18,7 +18,7 @@ from movierec_assets.settings import PROJECT_ROOT, get_settings
 LIBRARIES = ("dagster", "implicit", "mlflow", "numpy", "optuna", "pandas", "scipy")
 """Libraries whose versions may change a model or how it is stored."""
 TRAINING_CODE = (
-    *("recsys", "defs/training.py", "defs/training_inputs.py", "defs/versions.py"),
+    *("recsys", "defs/next_movies.py", "defs/training.py", "defs/training_inputs.py", "defs/versions.py"),
     *("models/package.py", "models/predecessor.py", "serving/pyfunc.py"),
 )
 """Files and directories of the package that decide the content of a version."""

@@ -30,7 +30,7 @@ FILES, ELIGIBLE_USERS, POSITIVE_RATINGS, SPLIT_MATRICES, ALS_MODEL, DECISION, US
 )
 RECORDED = (
     *("eligible_users", "positive_ratings", *SPLIT_PARTS),
-    *("als_model", "model_evaluation", "champion_model", "user_recommendations"),
+    *("als_model", "return_evaluation", "model_evaluation", "champion_model", "user_recommendations"),
 )
 """Assets whose latest metadata is compared."""
 GRACE = timedelta(minutes=10)

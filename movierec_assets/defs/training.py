@@ -25,6 +25,7 @@ from movierec_assets.models.version import MODEL_NAME, Version
 from movierec_assets.recsys.als import implicit_engine
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.leakage import leaking_users, only_removes
+from movierec_assets.recsys.next_movies_of_split import NextMoviesOfSplit
 from movierec_assets.recsys.promotion import opponent, same_recipe
 from movierec_assets.recsys.split import Split
 from movierec_assets.recsys.warm_start import Fits
@@ -57,6 +58,7 @@ def als_model(
     validation_matrix: Interactions,
     test_matrix: Interactions,
     id_maps: pd.DataFrame,
+    next_movies: NextMoviesOfSplit,
     postgres: PostgresResource,
     registry: RegistryResource,
     tracking: MlflowTrackingResource,
@@ -72,7 +74,7 @@ def als_model(
     split = Split(train_matrix, validation_matrix, test_matrix)
     data = TrainingData.of_loaded(context.instance, database, "als_model", split, id_maps)
     recognize_champion(versions, database)
-    step = TrainingStep(context, data, database, versions, implicit_engine())
+    step = TrainingStep(context, data, next_movies, database, versions, implicit_engine())
     chosen = recipe_to_try(database, step.promotions, step.champion, data.dataset, data.positive_threshold)
     if step.champion is None and (broken := step.promotions.broken_champion()) is not None:
         context.log.warning(broken)
@@ -98,6 +100,7 @@ def champion_refit(
     validation_matrix: Interactions,
     test_matrix: Interactions,
     id_maps: pd.DataFrame,
+    next_movies: NextMoviesOfSplit,
     postgres: PostgresResource,
     registry: RegistryResource,
     tracking: MlflowTrackingResource,
@@ -111,7 +114,7 @@ def champion_refit(
     database = postgres.open()
     split = Split(train_matrix, validation_matrix, test_matrix)
     data = TrainingData.of_loaded(context.instance, database, "champion_refit", split, id_maps)
-    step = TrainingStep(context, data, database, registry.open(), implicit_engine())
+    step = TrainingStep(context, data, next_movies, database, registry.open(), implicit_engine())
     fit = _champion_fit(step, als_model, tracking)
     return Output(fit, metadata=_shown_fit(data, als_model, fit))
 
@@ -184,7 +187,7 @@ def _refit(step: TrainingStep, champion: Version, challenger: Challenger) -> Cha
         recipe=recipe,
         same_recipe=False,
         changed_data=False,
-        scored=step.engine(step.data.split.history, recipe),
+        scored=step.engine(step.data.split.history, recipe).with_next(step.next_movies(recipe).scored),
         unseen=np.ones(step.data.split.train.shape[0], dtype=bool),
         refit=None,
     )

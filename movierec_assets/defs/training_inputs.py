@@ -18,6 +18,7 @@ from dagster import DagsterInstance
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.running_code import libraries, training_code
 from movierec_assets.defs.sources import dataset_of, require_of_loaded
+from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.recipes import ChosenRecipe
 from movierec_assets.models.version import POSITIVE_THRESHOLD, POSITIVES_FINGERPRINT, Version
 from movierec_assets.models.version_page import recipe_line, run_name
@@ -96,6 +97,11 @@ class TrainingData:
         """Stars from which a rating is a like; None where the sources name none."""
         stars = self.sources.get(POSITIVE_THRESHOLD)
         return None if stars is None else float(stars)
+
+
+def champion_of(data: TrainingData, promotions: Promotions) -> Version | None:
+    """The champion of the same dataset and definition of a like, which a training may continue."""
+    return promotions.incumbent(data.dataset.id if data.dataset else None, data.positive_threshold)
 
 
 def has_changed(version: Version, fingerprint: str) -> bool:

@@ -14,9 +14,10 @@ from typing import Any
 
 from dagster import AssetExecutionContext
 
+from movierec_assets.defs.next_movies import matrices_for
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.running_code import code, libraries
-from movierec_assets.defs.training_inputs import TrainingData, TrainingInputs, has_changed
+from movierec_assets.defs.training_inputs import TrainingData, TrainingInputs, champion_of, has_changed
 from movierec_assets.models.challenger import Challenger
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.package import log_version
@@ -36,10 +37,12 @@ from movierec_assets.recsys import warm_start
 from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import Factors, Fit, Iteration
 from movierec_assets.recsys.leakage import leaking_users
+from movierec_assets.recsys.next_movies_of_split import NextMoviesOfSplit
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.recsys.training_state import Predecessor
 from movierec_assets.recsys.warm_start import Fits
+from movierec_assets.resources.provenance import fingerprint
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import Database
 
@@ -49,10 +52,14 @@ MAX_POSITIVES_FOR_EVERY_LOSS = 1_000_000
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """A step that trains: its data, the registry that it writes to, and the engine that fits."""
+    """A step that trains: its data, the registry that it writes to, and the engine that fits.
+
+    `counted` is the asset `next_movies`.
+    """
 
     context: AssetExecutionContext
     data: TrainingData
+    counted: NextMoviesOfSplit
     database: Database
     registry: ModelRegistry
     engine: Fit
@@ -65,8 +72,11 @@ class TrainingStep:
     @cached_property
     def champion(self) -> Version | None:
         """The champion of the same dataset and definition of a like, which the training may continue."""
-        dataset = self.data.dataset
-        return self.promotions.incumbent(dataset.id if dataset else None, self.data.positive_threshold)
+        return champion_of(self.data, self.promotions)
+
+    def next_movies(self, recipe: Recipe) -> NextMoviesOfSplit:
+        """The next-movie matrices of a recipe."""
+        return matrices_for(self.context.log, self.data.split, self.counted, recipe.next_movie)
 
     def predecessor(self) -> Predecessor | None:
         """The champion's training, to be continued; None when that is switched off or the likes are the same."""
@@ -132,8 +142,12 @@ def find_or_train(
 
 def own_fit(before: Predecessor, data: TrainingData, recipe: Recipe) -> Factors:
     """The scored fit of a version for today's movies, without user vectors: these are solved when needed."""
-    movies = warm_start.matched(before.state, before.state.scored, data.ids, recipe)
-    return Factors.of_movies(movies, Confidence.of(data.split.history, recipe.confidence))
+    state = before.state
+    movies = warm_start.matched(state, state.scored, data.ids, recipe)
+    factors = Factors.of_movies(movies, Confidence.of(data.split.history, recipe.confidence))
+    if state.next_movies is None:
+        return factors
+    return factors.with_next(state.next_movies.matched(state.movie_ids, data.ids.movie_ids))
 
 
 def _find(step: TrainingStep, inputs: TrainingInputs) -> TrainedVersion | None:
@@ -202,6 +216,7 @@ def _fit(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> Training:
         _reporting(step.context, mlflow, losses),
         loss_every=1 if len(data.split.positives) < MAX_POSITIVES_FOR_EVERY_LOSS else 5,
         min_users=get_settings().min_evaluated_users,
+        next_movies=step.next_movies(inputs.chosen.recipe),
     )
     start = f"{'warm' if fits.warm else 'cold'}: {fits.reason}"
     log.info(f"Started {start}")
@@ -234,7 +249,7 @@ def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, fl
 def _register(step: TrainingStep, inputs: TrainingInputs, training: Training, mlflow: Any) -> int:
     """Register the fit on all positives; returns the number of the version."""
     data, log = step.data, step.context.log
-    provenance = json.dumps(_provenance(step.context, data, training.start))
+    provenance = json.dumps(_provenance(step.context, data, training))
     mlflow.set_tags({"start": training.start, PROVENANCE: provenance})
     log_training_state(mlflow, training.fits.state)
     recommender = report_progress(
@@ -271,15 +286,17 @@ def _tags(inputs: TrainingInputs) -> dict[str, str]:
     }
 
 
-def _provenance(context: AssetExecutionContext, data: TrainingData, start: str) -> dict[str, Any]:
+def _provenance(context: AssetExecutionContext, data: TrainingData, training: Training) -> dict[str, Any]:
     """Code, data and start of a training, for people who ask where a version comes from."""
+    next_movies = training.fits.served.next_movies
     return {
         "dagster_run_id": context.run.run_id,
         **code(),
         "split_fingerprint": data.split_id,
+        **({} if next_movies is None else {"next_movies_fingerprint": fingerprint(next_movies)}),
         "libraries": libraries(),
         "made_from": data.sources,
         **{name: str(count) for name, count in data.counts.items()},
         "latest_like": str(int(data.split.positives.rated_at.max())),
-        "start": start,
+        "start": training.start,
     }

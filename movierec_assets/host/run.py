@@ -23,6 +23,7 @@ from movierec_assets.host.listeners import RunListener
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import PromotionError, RegistryUnavailableError
 from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.recsys.backtest import Month
 from movierec_assets.resources.exclusive import end_dead_runs
 from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.settings import Settings
@@ -35,6 +36,8 @@ START_POLL_SECONDS = 0.3
 FOLLOW_POLL_SECONDS = 1.0
 """Between two queries for the events of a run. Each costs a connection, and the run needs the processors."""
 _INVOCATION_TAG = "movierec/invocation"
+_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+"""`dagster job execute` has no option for a range of partitions; a backfill sets these tags as well."""
 _RETRAINING = {"ops": {"als_model": {"config": {"retrain": True}}}}
 _FRAMEWORK_PREFIXES = (
     *("Starting a new mlflow run with id", "Run with id"),  # dagster-mlflow
@@ -58,10 +61,18 @@ class Report:
     """Logged warnings, and checks that failed without blocking."""
 
 
-def run_job(job: str, settings: Settings, listener: RunListener, *, retrain: bool = False) -> Report:
+def run_job(
+    job: str,
+    settings: Settings,
+    listener: RunListener,
+    *,
+    retrain: bool = False,
+    months: tuple[Month, Month] | None = None,
+) -> Report:
     """Run a job on running databases and wait for its end.
 
-    With `retrain` it trains although a version of the same likes, recipe, seed and code exists.
+    With `retrain` it trains although a version of the same likes, recipe, seed and code exists. `months` are the first
+    and the last month of the job backtest.
 
     Raises
     ------
@@ -79,7 +90,7 @@ def run_job(job: str, settings: Settings, listener: RunListener, *, retrain: boo
         for dead in end_dead_runs(instance, Database(settings.databases.ratings), registry):
             listener.warned(f"Run {dead} was killed earlier; it is marked as failed now.")
         process = subprocess.Popen(
-            command_for(job, invocation, logs, retrain=retrain),
+            command_for(job, invocation, logs, retrain=retrain, months=months),
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | {"PYTHONUNBUFFERED": "1", guard.VARIABLE: guard.start()},
@@ -95,12 +106,17 @@ def run_job(job: str, settings: Settings, listener: RunListener, *, retrain: boo
         return report
 
 
-def command_for(job: str, invocation: str, directory: Path, *, retrain: bool) -> list[str]:
+def command_for(
+    job: str, invocation: str, directory: Path, *, retrain: bool = False, months: tuple[Month, Month] | None = None
+) -> list[str]:
     """Command that executes a job; the configuration of a retraining is written to a file in the directory."""
+    tags = {_INVOCATION_TAG: invocation}
+    if months is not None:
+        tags |= dict(zip(_RANGE_TAGS, map(str, months), strict=True))
     command = [
         *(sys.executable, "-m", "dagster", "job", "execute"),
         *("--module-name", "movierec_assets.definitions", "--job", job),
-        *("--tags", json.dumps({_INVOCATION_TAG: invocation})),
+        *("--tags", json.dumps(tags)),
     ]
     if retrain:
         config = directory / "retrain.yaml"

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.interactions import Arrays, BoolArray
+from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import ConfidenceKind, Recipe
 
 _REFIT = "refit_"
@@ -64,6 +65,8 @@ class Challenger:
             "mean_length": np.array(self.scored.confidence.mean_length),
             "about": np.array(json.dumps(about)),
         }
+        if self.scored.next_movies is not None:
+            arrays |= self.scored.next_movies.to_arrays()
         # Left out where all rows are unseen, so that the fingerprints that earlier releases recorded stay valid.
         all_unseen = self.unseen.all() and len(self.unseen) == len(self.scored.users)
         return arrays if all_unseen else arrays | {"unseen": self.unseen}
@@ -140,6 +143,8 @@ class ChampionFit:
                 "movie_weight": self.scored.confidence.movie_weight,
                 "mean_length": np.array(self.scored.confidence.mean_length),
             }
+            if self.scored.next_movies is not None:
+                arrays |= self.scored.next_movies.to_arrays()
         if self.refit is not None:
             arrays |= {f"{_REFIT}{name}": array for name, array in self.refit.to_arrays().items()}
         return arrays
@@ -160,4 +165,4 @@ class ChampionFit:
 
 def _factors_in(arrays: Mapping[str, npt.NDArray[Any]], kind: ConfidenceKind) -> Factors:
     confidence = Confidence(kind, arrays["movie_weight"], float(arrays["mean_length"]))
-    return Factors(arrays["user_factors"], arrays["movie_factors"], confidence)
+    return Factors(arrays["user_factors"], arrays["movie_factors"], confidence, NextMovies.from_arrays(arrays))

@@ -18,7 +18,7 @@ from movierec_assets.models.promotion_transaction import Incumbent, PromotionTra
 from movierec_assets.models.version import Version, other_data
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.promotion import HELD, Comparison, Decision, Margins, decide, decide_refit
+from movierec_assets.recsys.promotion import HELD, Comparison, Decision, Margins, OnReturn, decide, decide_refit
 
 NOTHING_CHANGED = "Nothing has changed since it was trained: the same likes, recipe, seed and code."
 
@@ -41,6 +41,8 @@ class Candidates:
         The same of the champion's recipe; None where it was not scored.
     comparison : Comparison or None
         The champion beside the challenger; None without a champion.
+    on_return : OnReturn
+        The recipes of both for people who come back.
     """
 
     challenger: Challenger
@@ -50,6 +52,7 @@ class Candidates:
     over_popularity: Interval
     champion_over_popularity: Interval | None
     comparison: Comparison | None
+    on_return: OnReturn
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,9 @@ class Gate:
         """An earlier decision that kept this version from promotion, when the same decision would be made again."""
         number, fit, now = self.candidates.challenger.version, self.candidates.champion_fit, self.transaction.champion
         latest = next((each for each in self.promotions.history(version=number) if each.version == number), None)
-        if latest is None or (latest.outcome, latest.state) != ("kept", "done") or fit.refit is not None:
+        if latest is None or latest.outcome not in ("kept", "rejected") or latest.state != "done":
+            return None
+        if fit.refit is not None:
             return None
         if champion is None or now is None:
             return None
@@ -151,6 +156,7 @@ class Gate:
             challenger_ndcg=self.candidates.challenger_ndcg,
             over_popularity=self.candidates.over_popularity,
             champion=self.candidates.comparison,
+            on_return=self.candidates.on_return,
             why_none=self._why_no_champion(),
             held=None if held is None else _because(held),
             margins=self.margins,
@@ -161,13 +167,13 @@ class Gate:
         return decision
 
     def _about_refit(self, refit: Challenger, about: Record) -> Decision:
-        """Decide about the champion's recipe on changed data, which is needed only where the challenger was kept."""
+        """Decide about the champion's recipe on changed data: needed only where the challenger is not promoted."""
         held = self._hold_on(refit)
         if held is not None:
             return Decision(False, "kept", f"Champion kept ({_because(held)}).", {HELD: 1.0})
         if about.promoted:
             return Decision(False, "kept", f"Not needed: version {about.version} was promoted.")
-        if about.outcome != "kept":
+        if about.outcome not in ("kept", "rejected"):
             return Decision(False, "kept", f"Not needed: version {about.version} was {about.outcome}.")
         assert self.candidates.champion_over_popularity is not None, "a champion's recipe that was fitted is scored"
         return decide_refit(self.candidates.champion_over_popularity, about.version)

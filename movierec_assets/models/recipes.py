@@ -72,8 +72,9 @@ def recipe_to_try(
         return ChosenRecipe(champion.recipe, f"champion {champion.number}, for the recipe of {chosen.source} is held")
     champions = promotions.kept_by_score()
     for version in promotions.registry.versions():
-        # The number of a search stands for its dataset and definition of a like as well.
-        tried = version.tags.get("recipe_source") == chosen.source
+        # The number of a search stands for its dataset and definition of a like as well. A release may bring another
+        # built-in recipe, which was not tried yet.
+        tried = version.tags.get("recipe_source") == chosen.source and same_recipe(version.recipe, chosen.recipe)
         against = champions.get(version.number) if tried else None
         beside = None if against is None else promotions.registry.find(against)
         if beside is not None and same_recipe(beside.recipe, champion.recipe):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from movierec_assets.recsys.evaluation import HEADLINE
-from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
+from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.report import markdown_table
 from movierec_assets.tables.known_datasets import DatasetRef
@@ -36,19 +36,25 @@ PREFIXES = {
     ORIGINAL: "original_",
     ITEM_KNN: "item_knn_",
     EASE: "ease_",
+    WITHOUT_SIGNAL: "without_signal_",
 }
 """Prefix of the names of a ranker's metrics."""
+ON_RETURN = "return_"
+"""Beginning, after the ranker's prefix, of the names of figures for people who come back."""
+MOMENTS = {"": "in the sitting", ON_RETURN: "on return"}
+"""The moments that recommendations are scored for, by the beginning of the names of their figures."""
 _FOR_PEOPLE = {MODEL: "this version", CHAMPION: "champion then"}
 RANKERS = {prefix: _FOR_PEOPLE.get(ranker, ranker) for ranker, prefix in PREFIXES.items()}
 """Rankers for people, by prefix."""
-_BESIDE_THE_HEADLINE = ("popularity_", "champion_", "original_")
+_BESIDE_THE_HEADLINE = ("popularity_", "champion_", "original_", "without_signal_")
 _COUNTS = {"positives": "likes", "users": "users", "movies": "movies"}
 
 
 def recipe_line(recipe: Recipe) -> str:
-    """The recipe on one line, without its seed and the fold-in."""
+    """The recipe on one line, without its seed and the fold-in; `next` is the weight of the next-movie signal."""
     found = f"factors={recipe.factors} alpha={recipe.alpha:g} reg={recipe.regularization:g} iter={recipe.iterations}"
-    return f"als {found}" + ("" if recipe.confidence == "binary" else f" confidence={recipe.confidence}")
+    found += "" if recipe.confidence == "binary" else f" confidence={recipe.confidence}"
+    return f"als {found}" + (f" next={recipe.next_movie.weight:g}" if recipe.next_movie.on else "")
 
 
 def run_name(action: str, dataset: DatasetRef | None, details: str) -> str:
@@ -72,7 +78,8 @@ def description(made: Mapping[str, str], recipe: Recipe | None, trained_on: str,
     metrics : mapping of str to float
         Of its run; names of other rankers' metrics have a prefix of RANKERS.
     """
-    parts = [f"NDCG@10 {figures(metrics)}"] if HEADLINE in metrics else []
+    found = [f"{moment} {text}" for moment, text in figures(metrics).items()]
+    parts = [f"NDCG@10 {'; '.join(found)}"] if found else []
     if trained_on:
         counted = all(name in made for name in ("positives", "users", "movies"))
         counts = (f"{int(made[name]):,} {noun}" for name, noun in _COUNTS.items()) if counted else ()
@@ -83,27 +90,37 @@ def description(made: Mapping[str, str], recipe: Recipe | None, trained_on: str,
         parts.append(f"**Recipe** {recipe_line(recipe)} seed={recipe.seed}{source}{start}")
     if made.get("promotion_outcome"):
         parts.append(f"**Decision** {made['promotion_outcome']}: {made.get('promotion_reason', '')}")
-    if HEADLINE in metrics:
-        parts.append(_table(metrics))
-    return "\n\n".join(parts)
+    tables = [_table(metrics, beginning, moment) for beginning, moment in MOMENTS.items()]
+    return "\n\n".join([*parts, *(each for each in tables if each)])
 
 
-def figures(metrics: Mapping[str, float]) -> str:
-    """NDCG@10 with its interval, and NDCG@10 of other rankers for the same users."""
-    own = f"{metrics[HEADLINE]:.4f}"
-    low, high = metrics.get(f"{HEADLINE}_low"), metrics.get(f"{HEADLINE}_high")
+def figures(metrics: Mapping[str, float]) -> dict[str, str]:
+    """NDCG@10 in each moment that was scored: with its interval, and that of other rankers for the same users."""
+    return {
+        moment: _figures(metrics, beginning)
+        for beginning, moment in MOMENTS.items()
+        if f"{beginning}{HEADLINE}" in metrics
+    }
+
+
+def _figures(metrics: Mapping[str, float], beginning: str) -> str:
+    name = f"{beginning}{HEADLINE}"
+    own = f"{metrics[name]:.4f}"
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
     if low is not None and high is not None:
         own += f" (95 % {low:.4f} to {high:.4f})"
     others = [
-        f"{RANKERS[prefix]} {metrics[f'{prefix}{HEADLINE}']:.4f}"
+        f"{RANKERS[prefix]} {metrics[f'{prefix}{name}']:.4f}"
         for prefix in _BESIDE_THE_HEADLINE
-        if f"{prefix}{HEADLINE}" in metrics
+        if f"{prefix}{name}" in metrics
     ]
-    return "; ".join([own, *others])
+    return ", ".join([own, *others])
 
 
-def ranker_rows(metrics: Mapping[str, float], k: int) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
-    """Figures of all rankers for lists of one length.
+def ranker_rows(
+    metrics: Mapping[str, float], k: int, beginning: str = ""
+) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
+    """Figures of all rankers for lists of one length, in one of MOMENTS.
 
     Returns
     -------
@@ -112,12 +129,18 @@ def ranker_rows(metrics: Mapping[str, float], k: int) -> tuple[list[str], list[t
     rows : list of (str, list of float or None)
         Name and figures of each ranker that has any.
     """
-    names = [name for name in METRICS if f"{name}_at_{k}" in metrics]
-    rows = [(ranker, [metrics.get(f"{prefix}{name}_at_{k}") for name in names]) for prefix, ranker in RANKERS.items()]
+    names = [name for name in METRICS if f"{beginning}{name}_at_{k}" in metrics]
+    rows = [
+        (ranker, [metrics.get(f"{prefix}{beginning}{name}_at_{k}") for name in names])
+        for prefix, ranker in RANKERS.items()
+    ]
     return [f"{METRICS[name]}@{k}" for name in names], [row for row in rows if any(each is not None for each in row[1])]
 
 
-def _table(metrics: Mapping[str, float]) -> str:
-    headings, rows = ranker_rows(metrics, HEADLINE_CUTOFF)
+def _table(metrics: Mapping[str, float], beginning: str, moment: str) -> str:
+    """Figures of all rankers in one moment; empty where it was not scored."""
+    if f"{beginning}{HEADLINE}" not in metrics:
+        return ""
+    headings, rows = ranker_rows(metrics, HEADLINE_CUTOFF, beginning)
     cells = ([ranker, *("" if each is None else f"{each:.4f}" for each in values)] for ranker, values in rows)
-    return markdown_table(["ranker", *headings], cells)
+    return markdown_table([moment, *headings], cells)

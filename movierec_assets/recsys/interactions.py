@@ -221,6 +221,28 @@ class Interactions:
         stars.has_canonical_format = True
         return cls(stars, np.concatenate([part.rated_at for part in parts]))
 
+    def time_order(self) -> tuple[IntArray, IntArray]:
+        """The interactions in order: by user, then time, then movie.
+
+        Returns
+        -------
+        order : int array, shape (nnz,)
+            Indices of interactions.
+        starts : int array, shape (n_moments,)
+            Places in `order` at which another user or another time begins.
+        """
+        users = np.repeat(np.arange(self.shape[0], dtype=np.int64), self.per_user)
+        latest, earliest = (int(self.rated_at.max()), int(self.rated_at.min())) if len(self) else (0, 0)
+        span, bits = latest - earliest + 1, len(self).bit_length()
+        if (self.shape[0] * span) << bits < np.iinfo(np.int64).max:  # user, time and index in one number: sorts fastest
+            packed = ((users * span + (self.rated_at - earliest)) << bits) + np.arange(len(self))
+            packed.sort()
+            order, new = packed & ((1 << bits) - 1), np.diff(packed >> bits) != 0
+        else:
+            order = np.lexsort((self.rated_at, users))
+            new = (np.diff(users[order]) != 0) | (np.diff(self.rated_at[order]) != 0)
+        return order, np.flatnonzero(np.concatenate([[len(self) > 0], new]))
+
     def recency_rank(self) -> IntArray:
         """How many interactions of the same user are later than each one.
 
@@ -230,22 +252,12 @@ class Interactions:
             0 for a user's latest. Equal times share the mean of their ranks, rounded down, so that the order of rows in
             a file never matters.
         """
-        users = np.repeat(np.arange(self.shape[0], dtype=np.int64), self.per_user)
-        latest, earliest = (int(self.rated_at.max()), int(self.rated_at.min())) if len(self) else (0, 0)
-        span, bits = latest - earliest + 1, len(self).bit_length()
-        if (self.shape[0] * span) << bits < np.iinfo(np.int64).max:  # user, age and index in one number: sorts fastest
-            packed = ((users * span + (latest - self.rated_at)) << bits) + np.arange(len(self))
-            packed.sort()
-            order, new = packed & ((1 << bits) - 1), np.diff(packed >> bits) != 0
-        else:
-            order = np.lexsort((-self.rated_at, users))
-            new = (np.diff(users[order]) != 0) | (np.diff(self.rated_at[order]) != 0)
-        starts = np.flatnonzero(np.concatenate([[len(self) > 0], new]))
+        order, starts = self.time_order()
         sizes = np.diff(np.append(starts, len(self)))
-        # Sorting keeps users together, so a rank is the sorted position minus the position of the user's first entry.
-        first_rank = starts - self.stars.indptr[:-1][users[starts]]
+        # Sorting keeps users together, so the likes after a moment are those up to the end of the user's row.
+        user_end = np.repeat(self.stars.indptr[1:], self.per_user)[starts]
         rank = np.empty(len(self), dtype=np.int32)
-        rank[order] = np.repeat((first_rank + (sizes - 1) // 2).astype(np.int32), sizes)
+        rank[order] = np.repeat((user_end - starts - sizes + (sizes - 1) // 2).astype(np.int32), sizes)
         return rank
 
     def fingerprint(self) -> str:

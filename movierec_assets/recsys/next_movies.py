@@ -6,7 +6,8 @@ decide the matrix (`recipe.NextMovie`), and the scores that the signal is added 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,9 +17,10 @@ from scipy.sparse import csr_matrix, vstack
 
 from movierec_assets.progress import Progress
 from movierec_assets.recsys.batches import BATCH_BYTES, batches
-from movierec_assets.recsys.interactions import Arrays, IntArray, Interactions, positions
+from movierec_assets.recsys.interactions import Arrays, FloatArray, IntArray, Interactions, positions
 from movierec_assets.recsys.recipe import NextMovie
 from movierec_assets.recsys.split import Split
+from movierec_assets.recsys.threads import ALL_CORES, thread_count
 
 MAX_FOLLOWERS = 500
 """Strongest followers that are kept of each movie."""
@@ -27,6 +29,8 @@ MIN_RECENCY = 0.03
 """Likes whose recency weight is below this add nothing to a signal: those that are older than 3.5 times tau."""
 
 _PREFIX = "next_"
+_PAIR_BYTES = 64
+"""Memory for a pair of likes while it is counted."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class NextMovies:
         signal: NextMovie,
         *,
         batch_bytes: int = BATCH_BYTES,
+        threads: int = ALL_CORES,
         progress: Progress | None = None,
     ) -> Self:
         """Count the transitions in positives. Likes of one user in the same second have no order and do not count.
@@ -57,12 +62,20 @@ class NextMovies:
         positives : Interactions, shape (n_users, n_movies)
         signal : NextMovie
         batch_bytes : int
-            Memory for the temporary arrays of one block.
+            Memory for the temporary arrays of the movies that are counted at a time.
+        threads : int
+            Number of threads. Neither this nor `batch_bytes` changes the matrix.
         progress : callable, optional
             Called with the number of movies done, and of all movies.
         """
         sequence = _Sequence.of(positives, signal)
-        return cls(_pruned(sequence, batch_bytes, progress))
+        reach = _Reach.of(sequence, sequence.user_end)
+
+        def count(movies: slice) -> list[csr_matrix]:
+            return [reach.strongest(sequence.transitions(movies, reach.start, reach.stop), movies)]
+
+        (matrix,) = _by_blocks(sequence, reach, count, batch_bytes, threads, progress)
+        return cls(matrix)
 
     def __len__(self) -> int:
         return int(self.matrix.nnz)
@@ -103,108 +116,196 @@ class NextMovies:
 
 
 def of_split(
-    split: Split, signal: NextMovie, *, batch_bytes: int = BATCH_BYTES, progress: Progress | None = None
+    split: Split,
+    signal: NextMovie,
+    *,
+    batch_bytes: int = BATCH_BYTES,
+    threads: int = ALL_CORES,
+    progress: Progress | None = None,
 ) -> tuple[NextMovies, NextMovies]:
-    """The matrices of everything before the test part, and of everything."""
-    history = NextMovies.of(split.history, signal, batch_bytes=batch_bytes, progress=progress)
-    return history, NextMovies.of(split.positives, signal, batch_bytes=batch_bytes, progress=progress)
+    """The matrices of everything before the test part, and of everything; parameters as for `NextMovies.of`.
+
+    The test part is the end of each user's likes, so transitions are counted once: those to likes before the test part,
+    and those into it.
+    """
+    sequence = _Sequence.of(split.positives, signal)
+    whole = _Reach.of(sequence, sequence.user_end)
+    tested = np.repeat(split.test.per_user, split.positives.per_user).astype(sequence.user_end.dtype)
+    earlier = _Reach.of(sequence, sequence.user_end - tested)
+
+    def count(movies: slice) -> list[csr_matrix]:
+        before = sequence.transitions(movies, earlier.start, earlier.stop)
+        into = sequence.transitions(movies, np.maximum(whole.start, earlier.stop), whole.stop)
+        return [whole.strongest(before + into, movies), earlier.strongest(before, movies)]
+
+    everything, history = _by_blocks(sequence, whole, count, batch_bytes, threads, progress)
+    return NextMovies(history), NextMovies(everything)
 
 
 def recency_weights(histories: Interactions, tau: float) -> csr_matrix:
     """`exp(-rank / tau)` of each user's latest likes, those from `MIN_RECENCY` on, shape (n_users, n_movies)."""
     weights = np.exp(-histories.recency_rank() / np.float32(tau)).astype(np.float32)
-    recent = histories.only(weights >= MIN_RECENCY)
-    return recent.weighted(weights[weights >= MIN_RECENCY])
+    recent = weights >= MIN_RECENCY
+    return histories.only(recent).weighted(weights[recent])
 
 
 @dataclass(frozen=True)
 class _Sequence:
-    """The likes of all users in the order of time, user by user.
+    """The likes of all users, user by user in the order of time.
 
     Attributes
     ----------
-    movie, rated_at : int array, shape (n_likes,)
-    end : int array, shape (n_likes,)
-        Where the likes of the same user end.
+    movie : int array, shape (n_likes,)
+    user_start, user_end : int array, shape (n_likes,)
+        Where the likes of the same user start and end.
+    moment_start, moment_end : int array, shape (n_likes,)
+        Where the likes of the same user in the same second start and end.
     by_movie : int array, shape (n_likes,)
-        Positions of the likes, in the order of movies.
+        Places of the likes, movie by movie.
     starts : int array, shape (n_movies + 1,)
         Where the likes of each movie start in `by_movie`.
+    decays : float32 array, shape (window + 1,)
+        Weight of a transition by its lag; 0 at lag 0.
+    signal : NextMovie
     """
 
     movie: IntArray
-    rated_at: IntArray
-    end: IntArray
+    user_start: IntArray
+    user_end: IntArray
+    moment_start: IntArray
+    moment_end: IntArray
     by_movie: IntArray
     starts: IntArray
+    decays: FloatArray
     signal: NextMovie
 
     @classmethod
     def of(cls, positives: Interactions, signal: NextMovie) -> Self:
-        users, movies, _, rated_at = positives.triplets()
-        order = np.lexsort((rated_at, users))
-        movie = movies[order]
+        order, moments = positives.time_order()
+        indptr, n_likes = positives.stars.indptr, len(positives)
+        window = min(signal.window, int(positives.per_user.max(initial=1)))
+        moments = np.append(moments, n_likes).astype(indptr.dtype)
+        movie = positives.stars.indices[order]
+        places = csr_matrix((np.arange(n_likes, dtype=indptr.dtype), movie, indptr), shape=positives.shape).tocsc()
         return cls(
             movie,
-            rated_at[order],
-            np.repeat(positives.stars.indptr[1:].astype(np.int64), positives.per_user),
-            np.argsort(movie, kind="stable"),
-            np.concatenate([[0], np.cumsum(positives.per_movie)]),
+            np.repeat(indptr[:-1], np.diff(indptr)),
+            np.repeat(indptr[1:], np.diff(indptr)),
+            np.repeat(moments[:-1], np.diff(moments)),
+            np.repeat(moments[1:], np.diff(moments)),
+            places.data,
+            places.indptr,
+            np.append(0.0, signal.decay ** np.arange(window)).astype(np.float32),
             signal,
         )
 
-    def transitions(self, first: int, last: int) -> csr_matrix:
-        """Sums of transitions from some movies, shape (last - first, n_movies)."""
-        likes = self.by_movie[self.starts[first] : self.starts[last]]
-        window, n_movies = self.signal.window, len(self.starts) - 1
-        after = likes[:, None] + np.arange(1, window + 1)
-        within = after < self.end[likes][:, None]
-        after[~within] = 0
-        within &= self.rated_at[after] > self.rated_at[likes][:, None]
-        decay = (self.signal.decay ** np.arange(window)).astype(np.float32)
+    def transitions(self, movies: slice, start: IntArray, stop: IntArray) -> csr_matrix:
+        """Sums of the transitions from some movies, shape (len(movies), n_movies), columns in no order.
+
+        Parameters
+        ----------
+        movies : slice
+        start, stop : int array, shape (n_likes,)
+            The likes that follow each like are those at the places from `start` to before `stop`.
+        """
+        likes = self.by_movie[self.starts[movies.start] : self.starts[movies.stop]]
+        counts = stop[likes] - start[likes]
+        ends = np.cumsum(counts, dtype=np.int64)
+        at = np.repeat(start[likes] - ends + counts, counts)
+        at += np.arange(len(at))
+        lag = at - np.repeat(likes, counts)
+        n_movies = len(self.starts) - 1
         followers = csr_matrix(
-            (
-                np.where(within, decay, np.float32(0)).ravel(),
-                self.movie[after].ravel(),
-                np.arange(0, len(likes) * window + 1, window),
-            ),
-            shape=(len(likes), n_movies),
+            (self.decays[lag], self.movie[at], np.concatenate([[0], ends])), shape=(len(likes), n_movies)
         )
-        starts = self.starts[first : last + 1] - self.starts[first]
-        of_movie = csr_matrix((np.ones(len(likes), np.float32), np.arange(len(likes)), starts))
-        of_movie.resize(last - first, len(likes))
-        found = of_movie @ followers
-        found.eliminate_zeros()
-        return found
+        starts = self.starts[movies.start : movies.stop + 1] - self.starts[movies.start]
+        ones = np.ones(len(likes), dtype=np.float32)
+        return csr_matrix((ones, np.arange(len(likes)), starts), shape=(len(starts) - 1, len(likes))) @ followers
 
 
-def _pruned(sequence: _Sequence, batch_bytes: int, progress: Progress | None) -> csr_matrix:
-    """The strongest followers of each movie."""
-    n_movies = len(sequence.starts) - 1
-    needed = sequence.starts[1:] * (32 * sequence.signal.window)
-    blocks = [
-        sequence.transitions(batch.start, batch.stop)
-        for batch in batches(needed, batch_bytes, progress, max_rows=max(1, n_movies))
-    ]
-    if not blocks:
-        return csr_matrix((n_movies, n_movies), dtype=np.float32)
-    counts = vstack(blocks).tocsr()
-    out_sum, in_sum = np.asarray(counts.sum(axis=1)).ravel(), np.asarray(counts.sum(axis=0)).ravel()
-    by_row = (out_sum + 1.0) ** -sequence.signal.out_exponent
-    by_column = (in_sum + 1.0) ** -sequence.signal.in_exponent
-    counts.data = (counts.data * np.repeat(by_row, np.diff(counts.indptr)) * by_column[counts.indices]).astype(
-        np.float32
-    )
-    return strongest(counts, MAX_FOLLOWERS)
+@dataclass(frozen=True)
+class _Reach:
+    """The likes that follow each like, and what their sums are multiplied by.
+
+    Attributes
+    ----------
+    start, stop : int array, shape (n_likes,)
+        Places of the likes that follow each like, see `_Sequence.transitions`.
+    of_source, of_follower : float32 array, shape (n_movies,)
+        Factors of the rows and of the columns.
+    """
+
+    start: IntArray
+    stop: IntArray
+    of_source: FloatArray
+    of_follower: FloatArray
+
+    @classmethod
+    def of(cls, sequence: _Sequence, user_end: IntArray) -> Self:
+        """Where each user's likes end at `user_end`, shape (n_likes,)."""
+        window, places = len(sequence.decays) - 1, np.arange(len(sequence.movie), dtype=sequence.user_end.dtype)
+        stop = np.minimum(places + window + 1, user_end)
+        start = np.minimum(sequence.moment_end, stop)
+        # The weights of the lags from first to last add up to a difference of two sums, so no pair is needed.
+        sums = np.cumsum(sequence.decays, dtype=np.float64)
+
+        def of_lags(first: IntArray, last: IntArray) -> FloatArray:
+            found: FloatArray = sums[np.clip(last, 0, window)] - sums[np.clip(first - 1, 0, window)]
+            return found
+
+        n_movies = len(sequence.starts) - 1
+        out = of_lags(start - places, stop - 1 - places)
+        into = of_lags(places - sequence.moment_start + 1, places - sequence.user_start)
+        known = places < user_end
+        out_sum = np.bincount(sequence.movie, out * known, n_movies)
+        in_sum = np.bincount(sequence.movie, into * known, n_movies)
+        return cls(
+            start,
+            stop,
+            ((out_sum + 1.0) ** -sequence.signal.out_exponent).astype(np.float32),
+            ((in_sum + 1.0) ** -sequence.signal.in_exponent).astype(np.float32),
+        )
+
+    def strongest(self, sums: csr_matrix, movies: slice) -> csr_matrix:
+        """The strongest followers of some movies, of sums that are overwritten."""
+        sums.data *= np.repeat(self.of_source[movies], np.diff(sums.indptr))
+        sums.data *= self.of_follower[sums.indices]
+        return strongest(sums, MAX_FOLLOWERS)
+
+
+def _by_blocks(
+    sequence: _Sequence,
+    reach: _Reach,
+    count: Callable[[slice], list[csr_matrix]],
+    batch_bytes: int,
+    threads: int,
+    progress: Progress | None,
+) -> list[csr_matrix]:
+    """What `count` returns for all movies, given some movies at a time."""
+    n_movies, threads = len(sequence.starts) - 1, thread_count(threads)
+    pairs = np.bincount(sequence.movie, reach.stop - reach.start, n_movies)
+    needed = np.cumsum(_PAIR_BYTES * pairs).astype(np.int64)
+    blocks = []
+    with ThreadPoolExecutor(threads) as pool:
+        movies = list(batches(needed, max(1, batch_bytes // threads))) or [slice(0, 0)]
+        for done, block in zip(movies, pool.map(count, movies), strict=True):
+            blocks.append(block)
+            if progress is not None and done.stop:
+                progress(done.stop, n_movies)
+    return [vstack(parts, format="csr", dtype=np.float32) for parts in zip(*blocks, strict=True)]
 
 
 def strongest(matrix: csr_matrix, kept: int) -> csr_matrix:
-    """The largest entries of each row, at most `kept`, indices sorted; of equal ones, the first columns."""
-    matrix.sort_indices()
-    chosen = np.ones(matrix.nnz, dtype=np.bool_)
+    """The largest entries of each row that are more than 0, at most `kept`; of equal ones, the first columns."""
+    chosen = matrix.data > 0
     for row in np.flatnonzero(np.diff(matrix.indptr) > kept):
         part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        order = np.argsort(-matrix.data[part], kind="stable")
-        chosen[part][order[kept:]] = False
+        values, columns = matrix.data[part], matrix.indices[part]
+        least = np.partition(values, -kept)[-kept]
+        above, equal = values > least, values == least
+        last = np.sort(columns[equal])[kept - np.count_nonzero(above) - 1]
+        chosen[part] &= above | (equal & (columns <= last))
     indptr = np.concatenate([[0], np.cumsum(chosen)])[matrix.indptr]
-    return csr_matrix((matrix.data[chosen], matrix.indices[chosen], indptr), shape=matrix.shape)
+    found = csr_matrix((matrix.data[chosen], matrix.indices[chosen], indptr), shape=matrix.shape)
+    found.sort_indices()
+    return found

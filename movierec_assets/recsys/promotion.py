@@ -69,6 +69,56 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class OnReturn:
+    """How a challenger ranks for people who come back, beside the champion's recipe.
+
+    Attributes
+    ----------
+    users : int
+        Users who came back.
+    ndcg : float or None
+        Mean NDCG@10 of the challenger's recipe on return; None where too few users came back.
+    champion_ndcg : float or None
+        The same of the champion's recipe; None also where there is no champion, or the challenger has its recipe.
+    difference : Interval or None
+        NDCG@10 of the challenger's recipe minus that of the champion's; None where that has none.
+    """
+
+    users: int
+    ndcg: float | None = None
+    champion_ndcg: float | None = None
+    difference: Interval | None = None
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The figures under their names in a decision."""
+        found = {"return_users": float(self.users)}
+        if self.ndcg is not None:
+            found["return_ndcg_at_10"] = self.ndcg
+        if self.champion_ndcg is not None and self.difference is not None:
+            found |= {"champion_return_ndcg_at_10": self.champion_ndcg, **_named("return_difference", self.difference)}
+        return found
+
+    def clearly_worse(self, margin: float = IMPROVEMENT_MARGIN) -> bool:
+        """Whether the challenger's recipe is worse by a loss that is both certain and large enough to matter.
+
+        It is the mirror image of `is_improvement`. Where nothing was compared, nothing is clearly worse.
+        """
+        if self.difference is None or self.champion_ndcg is None:
+            return False
+        loss = -self.difference.mean
+        return self.difference.high < 0 and loss >= margin * self.champion_ndcg
+
+    @property
+    def sentence(self) -> str:
+        """The comparison with the champion's recipe, for people."""
+        if self.difference is None or self.champion_ndcg is None:
+            return f"On return the recipes are not compared, because too few users came back ({self.users:,})."
+        share = f", {self.difference.mean / self.champion_ndcg:+.1%}" if self.champion_ndcg else ""
+        return f"On return NDCG@10 differs by {self.difference.signed}{share}."
+
+
+@dataclass(frozen=True)
 class Decision:
     """A decision about a challenger, and its reason.
 
@@ -127,6 +177,7 @@ def decide(
     over_popularity: Interval,
     champion: Comparison | None,
     why_none: str = "No champion yet",
+    on_return: OnReturn | None = None,
     held: str | None = None,
     margins: Margins | None = None,
 ) -> Decision:
@@ -142,6 +193,8 @@ def decide(
         The champion of the same dataset and the same definition of a like; None when there is none.
     why_none : str
         Reason why there is no champion to compare with; begins the reason of the decision.
+    on_return : OnReturn, optional
+        The challenger's recipe beside the champion's for people who come back.
     held : str, optional
         Reason of a hold on this challenger.
     margins : Margins, optional
@@ -149,8 +202,8 @@ def decide(
     Returns
     -------
     Decision
-        When it is `kept` on changed data and with another recipe, the champion's recipe should be trained on the
-        changed data, see `decide_refit`.
+        When it is `kept`, or `rejected` beside a champion, on changed data and with another recipe, the champion's
+        recipe should be trained on the changed data, see `decide_refit`.
     """
     margins = margins or Margins()
     found = {
@@ -158,6 +211,7 @@ def decide(
         "improvement_margin": margins.improvement,
         "refresh_margin": margins.refresh,
         **_named("over_popularity", over_popularity),
+        **({} if on_return is None else on_return.numbers),
     }
     if held is not None:
         return Decision(False, "kept", f"Champion kept ({held}).", found | {HELD: 1.0})
@@ -168,9 +222,24 @@ def decide(
             f"{challenger_ndcg:.4f}, a difference of {over_popularity.signed}."
         )
         return Decision(better, "first" if better else "rejected", reason, found)
+    if champion.lead is not None:
+        found |= {"champion_ndcg_at_10": champion.champion_ndcg, **_named("difference", champion.lead)}
+    if champion.same_recipe or on_return is None:
+        return _in_the_sitting(champion, over_popularity, margins, found)
+    if on_return.clearly_worse(margins.improvement):
+        sitting = "" if champion.lead is None else f" In the sitting it differs by {champion.lead.signed}."
+        reason = f"Clearly worse than the champion's recipe for people who come back. {on_return.sentence}{sitting}"
+        return Decision(False, "rejected", reason, found)
+    decision = _in_the_sitting(champion, over_popularity, margins, found)
+    return replace(decision, reason=f"{decision.reason} {on_return.sentence}")
+
+
+def _in_the_sitting(
+    champion: Comparison, over_popularity: Interval, margins: Margins, found: dict[str, float]
+) -> Decision:
+    """Decide by the lead on held-out latest likes, and by the data."""
     if champion.lead is None:
         return _uncompared(champion, over_popularity, found)
-    found |= {"champion_ndcg_at_10": champion.champion_ndcg, **_named("difference", champion.lead)}
     numbers = f"NDCG@10 differs by {champion.lead.signed}"
     if not champion.same_recipe and is_improvement(champion.lead, champion.champion_ndcg, margins.improvement):
         share = f", {champion.lead.mean / champion.champion_ndcg:+.1%}" if champion.champion_ndcg else ""
@@ -200,14 +269,14 @@ def _on_changed_data(
 
 
 def decide_refit(over_popularity: Interval, challenger: int) -> Decision:
-    """Decide about the champion's recipe on changed data after a challenger with another recipe was kept.
+    """Decide about the champion's recipe on changed data after a challenger with another recipe was not promoted.
 
     Parameters
     ----------
     over_popularity : Interval
         NDCG@10 of the champion's recipe, fitted to the changed data, minus that of popularity, on the same users.
     challenger : int
-        Version that was kept.
+        Version that was kept or rejected.
     """
     found = _named("over_popularity", over_popularity)
     if over_popularity.mean <= 0:

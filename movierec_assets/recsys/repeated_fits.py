@@ -16,6 +16,7 @@ from movierec_assets.recsys.comparison import FitSpread
 from movierec_assets.recsys.engine import Fit
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import Task
 
@@ -48,6 +49,7 @@ def scores(
     fit: Fit,
     *,
     known: FloatArray | None = None,
+    next_movies: NextMovies | None = None,
     progress: Progress | None = None,
 ) -> FloatArray:
     """NDCG@10 of each scored user, for several fits of a recipe from different start values.
@@ -62,6 +64,8 @@ def scores(
     fit : Fit
     known : float array, shape (n_users,), optional
         Scores of the first fit, to save making it.
+    next_movies : NextMovies, optional
+        Of the recipe's signal, counted in `task.train`; all fits have the same one. Counted here without it.
     progress : callable, optional
         Called after each fit.
 
@@ -79,13 +83,15 @@ def scores(
         raise RecsysError(f"{fits} starts; a recipe is fitted from at least one.")
     if known is not None and known.shape != (users,):
         raise RecsysError(f"Scores of shape {known.shape} are not those of {users} users.")
+    if next_movies is None and recipe.next_movie.on:
+        next_movies = NextMovies.of(task.train, recipe.next_movie)
     found = np.empty((users, fits))
     for number in range(fits):
         if number == 0 and known is not None:
             found[:, 0] = known
         else:
             each = replace(recipe, seed=recipe.seed + number)
-            found[:, number] = scoring.ndcg(task, fit(task.train, each), each, _CUTOFF)
+            found[:, number] = scoring.ndcg(task, fit(task.train, each).with_next(next_movies), each, _CUTOFF)
         if progress is not None:
             progress(number + 1, fits)
     return found

@@ -1,16 +1,17 @@
 """A fit for a task, and its lists and scores for the users of the task.
 
 Belongs here: fitting both parts of a recipe, folding users in, ranking for them and scoring the lists, in this order.
-Does not: each of these (`als`, `next_movies`, `ranking`, `metrics`).
+Does not: each of these (`als`, `next_movies`, `moment`, `metrics`).
 """
 
 from __future__ import annotations
 
 from movierec_assets.progress import Progress
-from movierec_assets.recsys import als, metrics, moment, ranking
+from movierec_assets.recsys import als, metrics
 from movierec_assets.recsys.batches import BATCH_BYTES, stage
 from movierec_assets.recsys.engine import Factors, Fit
 from movierec_assets.recsys.interactions import FloatArray, Interactions
+from movierec_assets.recsys.moment import Scorer
 from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe
@@ -48,26 +49,13 @@ def rank(
         threads=threads,
         progress=stage(progress, 0, 2),
     )
-    signal, next_movies = recipe.next_movie, factors.next_movies
-    if signal.on and next_movies is not None:
-        return moment.recommend(
-            vectors,
-            factors.movies,
-            task.histories,
-            task.histories.stars,
-            k,
-            next_movies=next_movies,
-            signal=signal,
-            elapsed=task.elapsed,
-            batch_bytes=batch_bytes,
-            threads=threads,
-            progress=stage(progress, 1, 2),
-        )
-    return ranking.recommend(
+    scorer = Scorer(factors.movies, factors.next_movies, recipe.next_movie)
+    return scorer.recommend(
         vectors,
-        factors.movies,
+        scorer.recent(task.histories),
         task.histories.stars,
         k,
+        elapsed=task.elapsed,
         batch_bytes=batch_bytes,
         threads=threads,
         progress=stage(progress, 1, 2),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self, cast, get_args
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, TypeVar, get_args
 
 import numpy as np
 import optuna
 from optuna.trial import TrialState
 
+from movierec_assets.progress import Log
 from movierec_assets.recsys import scoring
 from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.confidence import Confidence
@@ -23,18 +24,62 @@ from movierec_assets.recsys.engine import Factors, Fit, Iteration, OnIteration
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.few_users import why_few
 from movierec_assets.recsys.interactions import FloatArray, Interactions
-from movierec_assets.recsys.recipe import ConfidenceKind, FoldIn, Recipe
+from movierec_assets.recsys.next_movies import NextMovies
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, ConfidenceKind, FoldIn, NextMovie, Recipe
+from movierec_assets.recsys.return_constraint import OnReturn, keep_return
+from movierec_assets.recsys.returns import Returns, without_signal
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, StrongSplit, Task, latest_of_each_user
+from movierec_assets.recsys.warm_start import mixed_order
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 _ABANDONED = "abandoned trial "
 _PRUNING_ITERATIONS = (6, 12)
-"""Iterations after which a trial may be pruned; earlier factors say little."""
-_RANGES = ("alpha", "regularization", "iterations", "fold_in_floor", "fold_in_boost", "fold_in_tau")
+_FITTED = 1000
+"""Steps at which a trial may be pruned, by the latest moment: after some iterations, and when the fit is finished."""
+_KEPT_PERCENT = 40.0
+_KEPT = 4
+"""Fits, and next-movie matrices, that a search keeps in memory."""
+_MOMENT_USERS = 5000
+"""Users of each moment at most: more would tell recipes hardly better apart, and take longer than the fit."""
+_RETURN_LIKES = 1_000_000
+"""Likes in the comparison on return at most, because it fits once for each window."""
+_STARTUP = 12
+"""Trials before any is drawn by what the others found."""
+_NEEDS_NO_FIT = ("fold_in_", "next_movie_")
+_CHOICES = ("confidence", "factors", "next_movie_window", "next_movie_decay")
+_LOG_RANGES = (
+    "alpha",
+    "regularization",
+    "fold_in_floor",
+    "fold_in_boost",
+    "fold_in_tau",
+    "next_movie_tau",
+    "next_movie_fade_hours",
+)
+_STEPS = {"next_movie_out_exponent": 0.1, "next_movie_in_exponent": 0.1, "next_movie_weight": 0.1}
+"""Ranges that may start at 0, and the distance between the values that are drawn."""
+
+
+_ELSEWHERE = Recipe(
+    confidence="bm25",
+    alpha=1.3,
+    regularization=12.0,
+    iterations=22,
+    fold_in=FoldIn(floor=0.15, boost=1.5, tau=6.0),
+    next_movie=NextMovie(window=10, decay=1.0, out_exponent=0.4, in_exponent=0.2, tau=10.0, weight=0.3),
+)
+"""Near the winners of searches on generated data (seeds 21 and 22), where the built-in recipe is far from best."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """Bounds of the search, both ends included; alpha, regularization, floor and tau are searched on a log scale."""
+    """Choices and bounds of the search, both ends included; the names are those of `Recipe.as_dict`.
+
+    A weight of 0 switches the next-movie signal off. A decay of 1 counts every place of the window alike, and an
+    exponent of 0 does not normalize. Window and decay have few choices, because each pair of them has to be counted.
+    """
 
     confidence: tuple[ConfidenceKind, ...] = ("binary", "rating", "bm25")
     alpha: tuple[float, float] = (0.5, 50.0)
@@ -44,46 +89,62 @@ class Space:
     fold_in_floor: tuple[float, float] = (0.03, 1.0)
     fold_in_boost: tuple[float, float] = (0.5, 8.0)
     fold_in_tau: tuple[float, float] = (2.0, 60.0)
+    next_movie_window: tuple[int, ...] = (5, 10, 30, 60)
+    next_movie_decay: tuple[float, ...] = (0.8, 0.95, 1.0)
+    next_movie_out_exponent: tuple[float, float] = (0.0, 1.0)
+    next_movie_in_exponent: tuple[float, float] = (0.0, 1.0)
+    next_movie_tau: tuple[float, float] = (0.5, 20.0)
+    next_movie_weight: tuple[float, float] = (0.0, 3.0)
+    next_movie_fade_hours: tuple[float, float] = (0.1, 24.0)
 
     def __post_init__(self) -> None:
-        for name in ("confidence", "factors"):
+        for name in _CHOICES:
             if not getattr(self, name):
                 raise RecsysError(f"The search space leaves no choice for {name}; name at least one.")
-        for name in _RANGES:
+        for name in (*_LOG_RANGES, "iterations"):
             low, high = getattr(self, name)
             if not 0 < low <= high < math.inf:
                 raise RecsysError(f"The search space of {name} is {low} to {high}; give 0 < lowest <= highest.")
+        for name in _STEPS:
+            low, high = getattr(self, name)
+            if not 0 <= low <= high < math.inf:
+                raise RecsysError(f"The search space of {name} is {low} to {high}; give 0 <= lowest <= highest.")
         unknown = set(self.confidence) - set(get_args(ConfidenceKind))
         if unknown:
             raise RecsysError(f"The search space names confidence {', '.join(map(str, unknown))}; it is unknown.")
-        whole = (*self.factors, *self.iterations)
+        whole = (*self.factors, *self.iterations, *self.next_movie_window)
         if any(value != int(value) or value < 1 for value in whole):
-            raise RecsysError(f"Factors and iterations are whole numbers from 1, not {', '.join(map(str, whole))}.")
+            raise RecsysError(
+                f"Factors, iterations and windows are whole numbers from 1, not {', '.join(map(str, whole))}."
+            )
+        if not all(0 < decay <= 1 for decay in self.next_movie_decay):
+            raise RecsysError(f"The search space of next_movie_decay is {self.next_movie_decay}; give 0 < decay <= 1.")
 
     def holds(self, recipe: Recipe) -> bool:
         """Whether a recipe is within the bounds."""
         values = recipe.as_dict()
-        return (
-            recipe.confidence in self.confidence
-            and recipe.factors in self.factors
-            and all(low <= float(values[name]) <= high for name in _RANGES for low, high in [getattr(self, name)])
+        ranges = (*_LOG_RANGES, *_STEPS, "iterations")
+        return all(values[name] in getattr(self, name) for name in _CHOICES) and all(
+            low <= float(values[name]) <= high for name in ranges for low, high in [getattr(self, name)]
         )
 
     def suggest(self, trial: optuna.Trial, seed: int) -> Recipe:
         """Draw a recipe."""
-        return Recipe(
-            confidence=cast(ConfidenceKind, trial.suggest_categorical("confidence", self.confidence)),
-            alpha=trial.suggest_float("alpha", *self.alpha, log=True),
-            regularization=trial.suggest_float("regularization", *self.regularization, log=True),
-            factors=trial.suggest_categorical("factors", self.factors),
-            iterations=trial.suggest_int("iterations", *self.iterations),
-            seed=seed,
-            fold_in=FoldIn(
-                floor=trial.suggest_float("fold_in_floor", *self.fold_in_floor, log=True),
-                boost=trial.suggest_float("fold_in_boost", *self.fold_in_boost, log=True),
-                tau=trial.suggest_float("fold_in_tau", *self.fold_in_tau, log=True),
-            ),
-        )
+        for name in (each.name for each in fields(self)):
+            given = getattr(self, name)
+            if name in _CHOICES:
+                trial.suggest_categorical(name, given)
+            elif name == "iterations":
+                trial.suggest_int(name, *given)
+            else:
+                trial.suggest_float(name, *given, log=name in _LOG_RANGES, step=_STEPS.get(name))
+        return recipe_of(trial.params, seed)
+
+
+def recipe_of(drawn: dict[str, Any], seed: int) -> Recipe:
+    """The recipe of a trial's parameters; all recipes whose signal is off have the same numbers for it."""
+    recipe = Recipe.from_dict({**drawn, "seed": seed})
+    return recipe if recipe.next_movie.on else without_signal(recipe)
 
 
 @dataclass(frozen=True)
@@ -122,17 +183,20 @@ class SearchResult:
     Attributes
     ----------
     recipe : Recipe
-        `best`, if its lead is above 0 beyond chance; else the built-in recipe.
+        `best`, if its lead is above 0 beyond chance; else the built-in recipe, with or without its signal.
     best : Recipe
-        The best on the held-out interactions.
+        The best on the held-out interactions, with a weaker signal where that harmed people who come back.
     lead : Interval
         NDCG@10 of `best` minus NDCG@10 of the built-in recipe, for the same users.
+    on_return : OnReturn
+        What the signal of `recipe` changes on return, and whether it was weakened for that.
     trials : list of Trial
     """
 
     recipe: Recipe
     best: Recipe
     lead: Interval
+    on_return: OnReturn
     trials: list[Trial] = field(default_factory=list)
 
 
@@ -149,10 +213,18 @@ class SearchObjective:
         Length of the lists.
     held_out : Interactions, optional
         Latest likes of all users, to explain why nobody can be scored.
+    history : Interactions, optional
+        Likes up to the test, whose windows of time decide how a recipe does on return; without them, no recipe is
+        compared on return.
     """
 
     def __init__(
-        self, train: Interactions, moments: Sequence[Task], k: int, held_out: Interactions | None = None
+        self,
+        train: Interactions,
+        moments: Sequence[Task],
+        k: int,
+        held_out: Interactions | None = None,
+        history: Interactions | None = None,
     ) -> None:
         if not any(len(moment.users) for moment in moments):
             reason = why_few(moments[0].train, held_out) if held_out is not None else "Load more ratings."
@@ -163,6 +235,9 @@ class SearchObjective:
         self.train = train
         self.moments = [moment for moment in moments if len(moment.users)]
         self._k = k
+        self._history = history
+        self._fits: dict[Recipe, Factors] = {}
+        self._matrices: dict[tuple[int, float, float, float], NextMovies] = {}
 
     @classmethod
     def latest(cls, train: Interactions, validation: Interactions, moments: int = 5) -> Self:
@@ -181,11 +256,12 @@ class SearchObjective:
         tasks = []
         for number in range(moments):
             users = np.flatnonzero((held_out.per_user > 0) & (earlier.per_user >= MIN_TRAIN_TO_EVALUATE))
+            users = np.sort(users[mixed_order(users)[:_MOMENT_USERS]])
             tasks.append(Task(earlier, users, earlier.rows(users), held_out.rows(users)))
             if number + 1 == moments or len(users) == 0:
                 break
             earlier, held_out = latest_of_each_user(earlier)
-        return cls(tasks[-1].train, tasks, 10, validation)
+        return cls(tasks[-1].train, tasks, 10, validation, train.union(validation))
 
     @classmethod
     def strong(cls, split: StrongSplit) -> Self:
@@ -193,19 +269,55 @@ class SearchObjective:
         task = split.task("validation")
         return cls(task.train, [task], 100)
 
-    def score(self, factors: Factors, recipe: Recipe) -> FloatArray:
-        """NDCG of each user, mean over the user's moments, shape (all users,); NaN for users without a moment."""
+    def returns(self) -> Returns:
+        """Windows of time in the likes up to the test, of a sample of users where there are many likes."""
+        return Returns(()) if self._history is None else Returns.of(self._history, max_likes=_RETURN_LIKES)
+
+    def score(self, factors: Factors, recipe: Recipe, moments: int | None = None) -> FloatArray:
+        """NDCG of each user, mean over the user's moments, shape (all users,); NaN for users without a moment.
+
+        `moments` is how many of the moments count, latest first; all by default.
+        """
         n_users = self.train.shape[0]
         total, count = np.zeros(n_users), np.zeros(n_users)
-        for moment in self.moments:
+        factors = factors.with_next(self._next_movies(recipe.next_movie))
+        for moment in self.moments[:moments]:
             total[moment.users] += scoring.ndcg(moment, factors, recipe, self._k)
             count[moment.users] += 1
         mean: FloatArray = np.divide(total, count, out=np.full(n_users, np.nan), where=count > 0)
         return mean
 
     def fit_and_score(self, recipe: Recipe, fit: Fit, progress: OnIteration | None = None) -> FloatArray:
-        """Fit a recipe, and score the fit."""
-        return self.score(fit(self.train, recipe, progress), recipe)
+        """Fit a recipe, and score the fit; a fit that was made lately is used again."""
+        return self.score(self.fitted(recipe, fit, progress), recipe)
+
+    def fitted(self, recipe: Recipe, fit: Fit, progress: OnIteration | None = None) -> Factors:
+        """The fit of a recipe, without user vectors."""
+        key = _fit_of(recipe)
+        if key not in self._fits:
+            factors = fit(self.train, recipe, progress)
+            self._fits[key] = Factors.of_movies(factors.movies, factors.confidence)
+        return _kept(self._fits, key)
+
+    def _next_movies(self, signal: NextMovie) -> NextMovies | None:
+        if not signal.on:
+            return None
+        if signal.matrix not in self._matrices:
+            self._matrices[signal.matrix] = NextMovies.of(self.train, signal)
+        return _kept(self._matrices, signal.matrix)
+
+
+def _fit_of(recipe: Recipe) -> Recipe:
+    """The same for all recipes whose fits are equal: they differ in the fold-in and the next-movie signal only."""
+    return replace(recipe, fold_in=FoldIn(), next_movie=NO_NEXT_MOVIE)
+
+
+def _kept(cache: dict[_Key, _Value], key: _Key) -> _Value:
+    """A value of a cache, of which the latest `_KEPT` stay."""
+    cache[key] = value = cache.pop(key)
+    while len(cache) > _KEPT:
+        del cache[next(iter(cache))]
+    return value
 
 
 def search(
@@ -219,8 +331,9 @@ def search(
     storage: str | None = None,
     name: str | None = None,
     progress: Callable[[Trial, float], None] | None = None,
+    log: Log = lambda _: None,
 ) -> SearchResult:
-    """Search for the recipe with the highest mean score.
+    """Search for the recipe with the highest mean score whose signal is not clearly worse on return than without it.
 
     Parameters
     ----------
@@ -235,6 +348,8 @@ def search(
         towards the number of trials.
     progress : callable, optional
         Called with each trial when it ends, and the best value so far.
+    log : callable
+        Called with a line about what the signal changes on return.
 
     Raises
     ------
@@ -252,16 +367,19 @@ def search(
     def run_trial(trial: optuna.Trial) -> float:
         recipe = space.suggest(trial, built_in.seed)
 
-        def prune(iteration: Iteration) -> None:
-            if iteration.number not in _PRUNING_ITERATIONS or iteration.number == iteration.of:
-                return
-            score = objective.score(Factors.of_movies(iteration.movies, confidence), recipe)
-            trial.report(float(np.nanmean(score)), iteration.number)
+        def prune(factors: Factors, iterations: int) -> None:
+            trial.report(float(np.nanmean(objective.score(factors, recipe, moments=1))), iterations)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
+        def after(iteration: Iteration) -> None:
+            if iteration.number in _PRUNING_ITERATIONS and iteration.number < iteration.of:
+                prune(Factors.of_movies(iteration.movies, confidence), iteration.number)
+
         confidence = Confidence.of(objective.train, recipe.confidence)
-        scores[recipe] = objective.fit_and_score(recipe, fit, prune)
+        factors = objective.fitted(recipe, fit, after)
+        prune(factors, _FITTED)
+        scores[recipe] = objective.score(factors, recipe)
         return float(np.nanmean(scores[recipe]))
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the caller reports progress
@@ -269,7 +387,7 @@ def search(
         study_name=name,
         storage=storage,
         direction="maximize",
-        pruner=optuna.pruners.PercentilePruner(50.0, n_startup_trials=8),
+        pruner=optuna.pruners.PercentilePruner(_KEPT_PERCENT, n_startup_trials=8),
         load_if_exists=True,
     )
     for trial in study.get_trials(states=[TrialState.RUNNING]):  # of a search that was killed; they are run again
@@ -277,10 +395,6 @@ def search(
         study.tell(trial.number, state=TrialState.FAIL)
     abandoned = sum(name.startswith(_ABANDONED) for name in study.user_attrs)
     done = sum(trial.state.is_finished() for trial in study.trials) - abandoned
-    if done == 0 and space.holds(built_in) and not study.get_trials(states=[TrialState.WAITING]):
-        first = built_in.as_dict()
-        first.pop("seed")
-        study.enqueue_trial(first)
 
     def report(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> None:
         if progress:
@@ -291,17 +405,49 @@ def search(
             break
         # Each trial has a seed of its own, so that an interrupted search continues with the same trials.
         trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        study.sampler = optuna.samplers.TPESampler(seed=trial_seed, multivariate=True, n_startup_trials=12)
+        if not study.get_trials(states=[TrialState.WAITING]):
+            study.enqueue_trial(_chosen(number, study, space, built_in))
+        study.sampler = optuna.samplers.TPESampler(seed=trial_seed, multivariate=True, n_startup_trials=_STARTUP)
         study.optimize(run_trial, n_trials=1, callbacks=[report], catch=(RecsysError,))
     finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     if not finished:
         raise RecsysError(f"Not one of {len(study.trials)} trials gave a recipe; widen the search space or the budget.")
-    best = Recipe.from_dict({**study.best_trial.params, "seed": built_in.seed})
-    for recipe in {best, built_in} - scores.keys():
-        scores[recipe] = objective.fit_and_score(recipe, fit)
-    scored = ~np.isnan(scores[best])
-    lead = paired_difference(scores[best][scored], scores[built_in][scored])
-    return SearchResult(best if lead.low > 0 else built_in, best, lead, [_trial(trial) for trial in study.trials])
+
+    def score(recipe: Recipe) -> FloatArray:
+        if recipe not in scores:
+            scores[recipe] = objective.fit_and_score(recipe, fit)
+        return scores[recipe]
+
+    def mean(recipe: Recipe) -> float:
+        return float(np.nanmean(score(recipe)))
+
+    returns = objective.returns()
+    best = keep_return(recipe_of(study.best_trial.params, built_in.seed), returns, fit, mean)
+    stays = keep_return(max(built_in, without_signal(built_in), key=mean), returns, fit, mean)
+    ours, theirs = score(best.recipe), score(stays.recipe)
+    lead = paired_difference(ours[~np.isnan(ours)], theirs[~np.isnan(ours)])
+    chosen = best if lead.low > 0 else stays
+    log(f"Of the recipe that is taken, {chosen}")
+    return SearchResult(chosen.recipe, best.recipe, lead, chosen, [_trial(trial) for trial in study.trials])
+
+
+def _chosen(number: int, study: optuna.Study, space: Space, built_in: Recipe) -> dict[str, Any]:
+    """The numbers of a trial that are not drawn.
+
+    The first trials are the built-in recipe, with its next-movie signal and without, and `_ELSEWHERE`. Up to trial
+    `_STARTUP`, everything is drawn. Then trials take turns: one draws the numbers of the fit, and the next those that
+    need no fit. The rest is as in the best trial so far.
+    """
+    first = [built_in, without_signal(built_in), _ELSEWHERE]
+    if number < len(first):
+        given = first[number].as_dict()
+        del given["seed"]
+        return given if space.holds(first[number]) else {}
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    if number < _STARTUP or not complete:
+        return {}
+    draws_fit = number % 2 == 0
+    return {n: value for n, value in study.best_trial.params.items() if n.startswith(_NEEDS_NO_FIT) == draws_fit}
 
 
 def _trial(frozen: optuna.trial.FrozenTrial) -> Trial:

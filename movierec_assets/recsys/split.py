@@ -165,11 +165,17 @@ def time_windows(positives: Interactions, *, windows: int = WINDOWS, first_cut: 
     cuts = np.quantile(positives.rated_at, shares, method="inverted_cdf")
     cuts[-1] += 1
     for cut, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-        train = positives.only(positives.rated_at < cut)
-        later = positives.only((positives.rated_at >= cut) & (positives.rated_at < end))
-        users = np.flatnonzero((train.per_user >= MIN_LIKES_BEFORE_CUT) & (later.per_user > 0))
-        if len(users):
-            yield Window(cut, end, Task(train, users, train.rows(users), later.rows(users)))
+        window = time_window(positives, cut, end)
+        if len(window.task.users):
+            yield window
+
+
+def time_window(positives: Interactions, cut: int, end: int) -> Window:
+    """The window from a cut to an end, in Unix seconds; its task has no users where nobody came back in it."""
+    train = positives.only(positives.rated_at < cut)
+    later = positives.only((positives.rated_at >= cut) & (positives.rated_at < end))
+    users = np.flatnonzero((train.per_user >= MIN_LIKES_BEFORE_CUT) & (later.per_user > 0))
+    return Window(cut, end, Task(train, users, train.rows(users), later.rows(users)))
 
 
 @dataclass(frozen=True)

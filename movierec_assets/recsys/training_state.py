@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray
+from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import Recipe
 
 
@@ -78,6 +79,8 @@ class TrainingState:
         Of the last validation fit that started cold.
     warm_in_a_row : int
         Warm trainings since the last cold one.
+    next_movies : NextMovies or None
+        Of the scored fit; None when the recipe has no next-movie signal. That of the served fit is in its version.
     """
 
     movie_ids: IntArray
@@ -90,9 +93,10 @@ class TrainingState:
     withdrawn: IntArray
     cold_curve: LearningCurve | None
     warm_in_a_row: int
+    next_movies: NextMovies | None = None
 
     def to_arrays(self) -> Arrays:
-        """Named arrays; a missing one is empty."""
+        """Named arrays; without validation factors they are empty, and without a next-movie matrix there are none."""
         about = {"cold": self.cold_curve.ndcg if self.cold_curve else None, "in_a_row": self.warm_in_a_row}
         return {
             "movie_ids": self.movie_ids,
@@ -106,6 +110,7 @@ class TrainingState:
             "latest_trained": self.known_to_validation.latest,
             "withdrawn": self.withdrawn,
             "about": np.array(json.dumps(about)),
+            **({} if self.next_movies is None else self.next_movies.to_arrays()),
         }
 
     @classmethod
@@ -127,6 +132,7 @@ class TrainingState:
             withdrawn=arrays["withdrawn"],
             cold_curve=LearningCurve(tuple(about["cold"])) if about["cold"] else None,
             warm_in_a_row=int(about["in_a_row"]),
+            next_movies=NextMovies.from_arrays(arrays),
         )
 
 

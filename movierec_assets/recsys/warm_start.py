@@ -24,6 +24,7 @@ from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import EnoughIterations, Factors, Fit, Iteration
 from movierec_assets.recsys.interactions import BoolArray, FloatArray, IdMaps, IntArray, positions
 from movierec_assets.recsys.leakage import known_after, leaking_users, users_who_leak, withdrawn
+from movierec_assets.recsys.next_movies_of_split import NextMoviesOfSplit
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import Split, Task
 from movierec_assets.recsys.training_state import LearningCurve, Predecessor, TrainingState
@@ -122,6 +123,7 @@ def train(
     *,
     loss_every: int = 0,
     min_users: int = 1,
+    next_movies: NextMoviesOfSplit | None = None,
 ) -> Fits:
     """Make the scored and the served fit; both continue the predecessor's unless `why_cold` has a reason against it.
 
@@ -139,12 +141,16 @@ def train(
         As for `Fit`, of the scored fit.
     min_users : int
         Users who must be left to score.
+    next_movies : NextMoviesOfSplit, optional
+        Of the split and the recipe's next-movie signal; counted here without them.
 
     Raises
     ------
     RecsysError
         As `Fit` does.
     """
+    if next_movies is None:
+        next_movies = NextMoviesOfSplit.of(split, recipe.next_movie)
     reason = why_cold(predecessor, recipe, ids, split, min_users)
     curve = validation = None
     if predecessor is not None and reason is None:
@@ -163,6 +169,7 @@ def train(
     between = time.perf_counter()
     served = fit(split.positives, shortened, _reporter("served", report), start=start_served)
     seconds: dict[FitName, float] = {"scored": between - started, "served": time.perf_counter() - between}
+    scored, served = scored.with_next(next_movies.scored), served.with_next(next_movies.served)
     return Fits(
         scored,
         served,
@@ -217,6 +224,7 @@ def _state(
         withdrawn=np.unique(np.concatenate([np.empty((0, 2), dtype=np.int64), *gone]), axis=0),
         cold_curve=None if validation is None else validation.cold_curve,
         warm_in_a_row=0 if predecessor is None else predecessor.warm_in_a_row + 1,
+        next_movies=scored.next_movies,
     )
 
 
@@ -287,7 +295,8 @@ def fit_and_score(
 ) -> tuple[Factors, LearningCurve]:
     """Fit, and score validation after each iteration; a continued fit ends when an iteration gains too little.
 
-    At most `max_users` users are scored, nearly the same ones every day.
+    At most `max_users` users are scored, nearly the same ones every day. They are ranked for by ALS alone: the
+    next-movie signal is the same after each iteration, and would only hide the gain.
     """
     ndcg: list[float] = []
     rows = sampled(ids.user_ids[task.users], max_users)

@@ -80,15 +80,17 @@ def test_figures_are_a_row_for_each_ranker_with_the_headline_first(model: Comman
     found = {f"{name}_at_{k}": k / 1000 for name in ("recall", "gini", "coverage") for k in (5, 10, 20)}
     found |= {"ndcg_at_10_low": 0.1, "ndcg_at_10_high": 0.15, "training_loss": 0.5}
     found |= {"popularity_ndcg_at_10": 0.05, "popularity_gini_at_20": 0.99, "original_ndcg_at_10": 0.07}
-    found |= {"champion_ndcg_at_10": 0.12}
+    found |= {"champion_ndcg_at_10": 0.12, "return_ndcg_at_10": 0.09, "popularity_return_ndcg_at_10": 0.06}
     registry.log_metrics(version, found, ())
     shown = model("show", model.second).stdout
-    _, headline, *_ = shown.splitlines()
+    _, headline, on_return, *_ = shown.splitlines()
     assert headline == (
-        "NDCG@10 0.1234 (95 % 0.1000 to 0.1500); popularity 0.0500; champion then 0.1200; original recipe 0.0700"
+        "NDCG@10 in the sitting 0.1234 (95 % 0.1000 to 0.1500), popularity 0.0500, champion then 0.1200, "
+        "original recipe 0.0700"
     )
+    assert on_return == "NDCG@10 on return 0.0900, popularity 0.0600"
     rows = [[cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")] for line in shown.splitlines()]
-    ten, five, twenty = [at for at, row in enumerate(rows) if row[0] == "ranker"]
+    ten, returned, five, twenty = [at for at, row in enumerate(rows) if row[0] == "ranker"]
     assert rows[ten] == ["ranker", "NDCG@10", "recall@10", "coverage@10"]
     assert rows[ten + 2 : ten + 6] == [
         ["this version", "0.1234", "0.0100", "0.0100"],
@@ -96,6 +98,8 @@ def test_figures_are_a_row_for_each_ranker_with_the_headline_first(model: Comman
         ["popularity", "0.0500", "", ""],
         ["original recipe", "0.0700", "", ""],
     ]
+    assert rows[returned] == ["ranker", "NDCG@10"]
+    assert rows[returned + 2 : returned + 4] == [["this version", "0.0900"], ["popularity", "0.0600"]]
     assert (rows[five][1], rows[twenty][-1]) == ("recall@5", "coverage@20")
     assert "_at_" not in shown
     assert ["training_loss", "0.5000"] in rows

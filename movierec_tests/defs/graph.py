@@ -17,23 +17,33 @@ GRAPH = {
     "test_matrix": {"positive_ratings"},
     "id_maps": {"positive_ratings"},
     "hyperparameters": {"train_matrix", "validation_matrix"},
-    "als_model": {"hyperparameters", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
-    "champion_refit": {"als_model", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
-    "model_evaluation": {
+    "next_movies": {"hyperparameters", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "als_model": {"hyperparameters", "next_movies", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "champion_refit": {"als_model", "next_movies", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
+    "return_evaluation": {
         *("als_model", "champion_refit", "train_matrix", "validation_matrix", "test_matrix", "id_maps"),
     },
-    "champion_model": {"als_model", "champion_refit", "model_evaluation"},
+    "model_evaluation": {
+        *("als_model", "champion_refit", "return_evaluation"),
+        *("train_matrix", "validation_matrix", "test_matrix", "id_maps"),
+    },
+    "champion_model": {"als_model", "champion_refit", "return_evaluation", "model_evaluation"},
     "user_recommendations": {"champion_model", "eligible_users"},
     "similar_movies": {"champion_model"},
     "popular_movies": {"champion_model"},
+    "backtest": {"positive_ratings"},
 }
-SEARCHED = {"hyperparameters"}
-"""In a job of its own, in no daily job."""
+APART = {"hyperparameters", "backtest"}
+"""Each in a job of its own, in no daily job."""
 GROUPS = {
     "ingestion": {"raw_movies", "raw_ratings", "eligible_users"},
     "preprocessing": {"positive_ratings", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
-    "training": {"hyperparameters", "als_model", "champion_refit", "model_evaluation", "champion_model"},
+    "training": {
+        *("hyperparameters", "next_movies", "als_model", "champion_refit", "return_evaluation", "model_evaluation"),
+        "champion_model",
+    },
     "serving": {"user_recommendations", "similar_movies", "popular_movies"},
+    "backtest": {"backtest"},
 }
 KINDS = {
     "raw_movies": {"postgres", "csv"},
@@ -45,13 +55,16 @@ KINDS = {
     "test_matrix": {"scipy"},
     "id_maps": {"parquet"},
     "hyperparameters": {"optuna", "postgres"},
+    "next_movies": {"scipy"},
     "als_model": {"mlflow", "implicit"},
     "champion_refit": {"mlflow", "implicit"},
+    "return_evaluation": {"pandas", "parquet"},
     "model_evaluation": {"pandas", "parquet"},
     "champion_model": {"mlflow"},
     "user_recommendations": {"postgres"},
     "similar_movies": {"postgres"},
     "popular_movies": {"postgres"},
+    "backtest": {"postgres", "implicit"},
 }
 BLOCKING = {
     "most_rows_loaded",
@@ -60,13 +73,19 @@ BLOCKING = {
     "factors_are_finite",
     "registered_version_answers",
     "refitted_champion_answers",
+    "not_worse_on_return",
     "scores_are_sound",
     "coverage_has_not_collapsed",
     "not_only_popular_movies",
     "lists_are_full_and_unseen",
 }
 NOT_BLOCKING = {"better_than_popularity", "recommendations_are_sound", "everybody_has_a_full_list"}
-TABLES = ("raw_movies", "raw_ratings", "eligible_users", "positive_ratings", "id_maps", "model_evaluation")
+OF_MONTHS = {"not_below_the_year_before"}
+"""Not blocking either, of the job backtest."""
+TABLES = (
+    *("raw_movies", "raw_ratings", "eligible_users", "positive_ratings", "id_maps"),
+    *("return_evaluation", "model_evaluation"),
+)
 SERVED = ("user_recommendations", "similar_movies", "popular_movies")
 
 

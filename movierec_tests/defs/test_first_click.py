@@ -32,6 +32,7 @@ def fresh(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         (("positive_ratings",), "Materialize raw_ratings and eligible_users first"),
         (SPLIT, "Materialize positive_ratings first"),
         (("hyperparameters",), "Materialize train_matrix first"),
+        (("next_movies",), "Materialize id_maps first"),
         (("als_model",), "Materialize id_maps first"),
         (("champion_refit",), "Materialize als_model first"),
         (("model_evaluation",), "Materialize als_model first"),

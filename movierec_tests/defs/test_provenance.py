@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 from dagster import AssetIn, AssetsDefinition, DagsterInstance, Output, asset, materialize
 
+from movierec_assets.defs import next_movies
+from movierec_assets.models.recipes import record_search
 from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, NextMovie, Recipe
 from movierec_assets.resources.io_managers import NpzStorage, ParquetStorage
 from movierec_assets.resources.provenance import (
     FINGERPRINT,
@@ -24,7 +27,8 @@ from movierec_assets.resources.provenance import (
     refuse,
     split_of,
 )
-from movierec_tests.defs.harness import RETRAIN, Platform, failures_of, own_platform, run
+from movierec_assets.tables.known_datasets import loaded_dataset
+from movierec_tests.defs.harness import RETRAIN, Platform, failures_of, metadata_of, own_platform, run
 
 
 @pytest.fixture
@@ -233,3 +237,47 @@ def test_another_version_of_the_same_number_in_the_registry_is_refused(
     client.set_model_version_tag("movierec-als", number, "positives_fingerprint", "f" * 64)
     message = failures_of(run("train", "champion_model"))["champion_model"]
     assert f"positives of the registered version: stored {'f' * 16} / expected" in message
+
+
+@pytest.mark.slow
+def test_a_model_counts_again_for_the_recipe_of_a_newer_search_and_takes_no_next_movies_of_another_split(
+    trained: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained.enter(monkeypatch)
+    assert run("train", "next_movies").success
+    dataset = loaded_dataset(trained.database)
+    counted = _transitions(trained, "next_movies", "scored_next_data")
+
+    def trained_with(signal: NextMovie) -> int | None:
+        record_search(trained.database, Recipe(next_movie=signal), {}, "test", dataset, 4.0)
+        result = run("train", "als_model", "champion_refit")
+        assert result.success, failures_of(result)
+        # The champion has the built-in recipe.
+        assert _transitions(trained, "champion_refit", "next_data") == counted
+        return _transitions(trained, "als_model", "next_data")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(next_movies, "count", None)
+        assert trained_with(NextMovie(weight=0.5)) == counted
+        assert trained_with(NO_NEXT_MOVIE) is None
+    fewer = trained_with(NextMovie(window=1))
+    assert fewer is not None
+    assert counted is not None
+    assert fewer < counted
+
+    record_search(trained.database, Recipe(next_movie=NO_NEXT_MOVIE), {}, "test", dataset, 4.0)
+    shown = metadata_of(run("train", "next_movies"))["next_movies"]
+    assert (shown["recipe_source"], shown["transitions"]) == ("search 4", 0)
+    assert "no next-movie signal" in shown["note"]
+
+    monkeypatch.setenv("MOVIEREC_POSITIVE_THRESHOLD", "4.5")
+    assert run("train", "positive_ratings", *SPLIT_PARTS).success
+    message = failures_of(run("train", "als_model"))["als_model"]
+    assert "split of next_movies: stored" in message
+    assert "Materialize next_movies again" in message
+
+
+def _transitions(platform: Platform, name: str, data: str) -> int | None:
+    """Number of transitions in a stored artifact; None without a matrix."""
+    with np.load(f"{platform.settings.storage}/{name}.npz") as arrays:
+        return len(arrays[data]) if data in arrays else None

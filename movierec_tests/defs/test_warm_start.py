@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from movierec_assets.models.artifact_locations import local_path
+from movierec_assets.models.predecessor import STATE_FILE
+from movierec_assets.models.version import MODEL_NAME
+from movierec_assets.models.version_files import MODEL_FILE
 from movierec_assets.recsys import warm_start
 from movierec_assets.settings import get_settings
-from movierec_tests.defs.harness import failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +37,58 @@ def _old_favourite(dataset: Path) -> tuple[int, int]:
     return int(user), int(first["movieId"])
 
 
+def _without_signal(flat: dict[str, Any]) -> str:
+    return json.dumps({name: value for name, value in flat.items() if not name.startswith("next_movie_")})
+
+
+def _strip(file: Path, target: Path) -> None:
+    """Write arrays without those that the release before the next-movie signal did not have."""
+    with np.load(file) as stored:
+        arrays = {name: stored[name] for name in stored if not name.startswith("next_")}
+    if "recipe" in arrays:
+        arrays["recipe"] = np.array(_without_signal(json.loads(str(arrays["recipe"]))))
+    np.savez(target, **arrays)
+
+
+def _make_a_version_of_the_last_release(platform: Platform, scratch: Path) -> int:
+    """Take everything that belongs to the next-movie signal out of the champion; returns its number."""
+    champion, client = platform.champion(), platform.registry.client
+    client.set_model_version_tag(MODEL_NAME, str(champion.number), "recipe", _without_signal(champion.recipe.as_dict()))
+    state = Path(client.download_artifacts(champion.run_id, STATE_FILE, str(scratch)))
+    _strip(state, state)
+    client.log_artifact(champion.run_id, str(state))
+    location = client.get_logged_model(str(champion.model_id)).artifact_location
+    directory = local_path(location, platform.settings.artifacts)
+    assert directory is not None
+    (model,) = directory.rglob(MODEL_FILE)
+    _strip(model, model)
+    return champion.number
+
+
+def _answers(platform: Platform, number: int) -> bool:
+    model = platform.registry.load(platform.registry.version(number))
+    return bool((model.for_known(model.ids.user_ids, 20).items[:, 0] >= 0).all())
+
+
+def _assert_the_last_release_is_continued(platform: Platform, old: int) -> None:
+    """Train on changed data: the built-in recipe with its signal, beside the champion's recipe without one."""
+    assert _answers(platform, old)
+    result = run()
+    assert result.success, failures_of(result)
+    updated = metadata_of(result)
+    assert updated["als_model"]["recipe_source"] == "built-in"
+    assert updated["als_model"]["start"] == "cold: the recipe is not the champion's"
+    refit = updated["champion_refit"]
+    assert (refit["champion_version"], refit["same_recipe"], refit["changed_data"]) == (str(old), False, True)
+    assert platform.registry.version(refit["model_version"]).provenance["start"].startswith("warm")
+    made = [platform.registry.version(each) for each in (refit["model_version"], updated["als_model"]["model_version"])]
+    assert [each.recipe.next_movie.on for each in made] == [False, True]
+    assert ["next_movies_fingerprint" in each.provenance for each in made] == [False, True]
+    assert all(_answers(platform, each.number) for each in made)
+    assert updated["model_evaluation"]["lead"]["fits"] > 1
+    assert platform.champion().number in [each.number for each in made]
+
+
 def test_training_continues_the_champion_as_ratings_come_in(
     server_url: str, tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,7 +98,7 @@ def test_training_continues_the_champion_as_ratings_come_in(
     new = [film for film in range(1, 500) if not any((str(user), str(film)) in rated for user in (1, 2, 3))]
     # With 120 users, one swapped tie costs more NDCG than a warm start, or a refresh, may lose.
     monkeypatch.setattr(warm_start, "MAX_NDCG_LOSS", 0.5)
-    with own_platform(server_url, tmp_path, dataset):
+    with own_platform(server_url, tmp_path, dataset) as platform:
         monkeypatch.setenv("MOVIEREC_REFRESH_MARGIN", "0.1")
         first = metadata_of(run())["als_model"]
         assert first["start"].startswith("cold: there is no champion")
@@ -67,6 +126,11 @@ def test_training_continues_the_champion_as_ratings_come_in(
         assert third["courses"].startswith("![plot]")
         again = metadata_of(run())
         assert (again["als_model"]["unchanged"], again["champion_model"]["outcome"]) == (True, "unchanged")
+
+        old = _make_a_version_of_the_last_release(platform, tmp_path)
+        _append(dataset, new[6:8], 1_770_150_000)
+        _assert_the_last_release_is_continued(platform, old)
+
         _append(dataset, new[4:6], 1_770_200_000)
         monkeypatch.setenv("MOVIEREC_WARM_START", "false")
         assert metadata_of(run())["als_model"]["start"].startswith("cold")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from movierec_assets.models.recipes import latest_recipe, record_search
+import json
+
+import pytest
+
+from movierec_assets.models.recipes import latest_recipe, recipe_to_try, record_search
+from movierec_assets.models.version import MODEL_NAME
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.known_datasets import DatasetRef
+from movierec_tests.defs.harness import Platform
+from movierec_tests.models.harness import FIRST, KEPT, carry_out, promotions_of, register
 
 OURS, THEIRS = DatasetRef(1, "ours"), DatasetRef(2, "theirs")
 
@@ -24,3 +31,20 @@ def test_the_last_winner_is_tried_on_its_own_dataset_and_kind_of_likes_only(data
     assert latest_recipe(database, THEIRS, 4.0).recipe == third
     assert latest_recipe(database, OURS, 3.0).source == "built-in"
     assert latest_recipe(database, DatasetRef(3, "others"), 4.0).source == "built-in"
+
+
+@pytest.mark.slow
+def test_a_built_in_recipe_that_was_kept_is_tried_again_only_when_a_release_changes_it(platform: Platform) -> None:
+    promotions, client = promotions_of(platform), platform.registry.client
+    champion, challenger = register(platform, seed=1), register(platform, seed=2)
+    carry_out(platform, champion, FIRST)
+    carry_out(platform, challenger, KEPT)
+    found = platform.registry.version(champion)
+
+    def next_recipe(tried: Recipe) -> str:
+        client.set_model_version_tag(MODEL_NAME, str(challenger), "recipe_source", "built-in")
+        client.set_model_version_tag(MODEL_NAME, str(challenger), "recipe", json.dumps(tried.as_dict()))
+        return recipe_to_try(platform.database, promotions, found, None, None).source
+
+    assert "the recipe of built-in did not prove itself as version 2" in next_recipe(Recipe(seed=9))
+    assert next_recipe(Recipe(alpha=77.0)) == "built-in"

@@ -15,7 +15,7 @@ from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import Factors, Iteration
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
-from movierec_assets.recsys.recipe import ConfidenceKind, FoldIn, Recipe
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, ConfidenceKind, FoldIn, NextMovie, Recipe
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
 SMALL = Recipe(alpha=10.0, regularization=0.1, factors=4, iterations=10)
@@ -243,6 +243,16 @@ RECIPES = st.builds(
     iterations=st.integers(1, 50),
     seed=st.integers(0, 2**32 - 1),
     fold_in=st.builds(FoldIn, floor=st.floats(0, 5), boost=st.floats(0, 5), tau=st.floats(0.1, 50)),
+    next_movie=st.builds(
+        NextMovie,
+        window=st.integers(1, 100),
+        decay=st.floats(0.1, 1),
+        out_exponent=st.floats(0, 1),
+        in_exponent=st.floats(0, 1),
+        tau=st.floats(0.1, 50),
+        weight=st.floats(0, 5),
+        fade_hours=st.floats(0.01, 100),
+    ),
 )
 
 
@@ -254,10 +264,18 @@ def test_a_recipe_comes_back_from_its_flat_form_and_from_text(recipe: Recipe) ->
     assert Recipe.from_dict({name: str(value) for name, value in flat.items()} | {"extra": "ignored"}) == recipe
 
 
+def test_a_recipe_of_a_release_without_the_next_movie_signal_has_it_switched_off() -> None:
+    earlier = {name: value for name, value in Recipe().as_dict().items() if not name.startswith("next_movie_")}
+    assert Recipe.from_dict(earlier) == Recipe(next_movie=NO_NEXT_MOVIE)
+    assert not Recipe.from_dict(earlier).next_movie.on
+
+
 def test_the_flat_form_names_every_number() -> None:
     assert set(Recipe().as_dict()) == {
         *("confidence", "alpha", "regularization", "factors", "iterations", "seed"),
         *("fold_in_floor", "fold_in_boost", "fold_in_tau"),
+        *("next_movie_window", "next_movie_decay", "next_movie_out_exponent", "next_movie_in_exponent"),
+        *("next_movie_tau", "next_movie_weight", "next_movie_fade_hours"),
     }
 
 

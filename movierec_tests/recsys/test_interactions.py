@@ -162,6 +162,20 @@ def test_a_place_outside_the_matrix_is_an_error(pair: tuple[int, int]) -> None:
             interactions_of(rows, SHAPE)
 
 
+@settings(deadline=None)
+@given(ratings(), st.sampled_from([-1, 1, 2**60]))
+def test_time_order_is_by_user_then_time_then_movie(drawn: Ratings, unit: int) -> None:
+    matrix = interactions_of(
+        [(user, movie, stars, time * unit) for user, movie, stars, time in drawn.rows], drawn.shape
+    )
+    order, starts = matrix.time_order()
+    users, movies, _, times = (column[order].tolist() for column in matrix.triplets())
+    ordered = list(zip(users, times, movies, strict=True))
+    assert ordered == sorted((user, time * unit, movie) for user, movie, _, time in drawn.rows)
+    moments = [row[:2] for row in ordered]
+    assert starts.tolist() == [at for at, moment in enumerate(moments) if at == 0 or moment != moments[at - 1]]
+
+
 def plain_recency_rank(rows: list[Row]) -> dict[tuple[int, int], int]:
     """Ranks 0, 1, 2, ... from each user's latest on; interactions of one time share their mean rank, floored."""
     ranks = {}

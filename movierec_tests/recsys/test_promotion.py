@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.promotion import (
     HELD,
+    IMPROVEMENT_MARGIN,
     Comparison,
     Decision,
     Margins,
+    OnReturn,
     Outcome,
     decide,
     decide_refit,
@@ -32,11 +36,13 @@ def _decide(
     over_popularity: Interval = ABOVE_POPULARITY,
     held: str | None = None,
     margins: Margins | None = None,
+    on_return: OnReturn | None = None,
 ) -> Decision:
     return decide(
         challenger_ndcg=0.12345,
         over_popularity=over_popularity,
         champion=Comparison(CHAMPION_NDCG, lead, same_recipe, changed_data) if champion else None,
+        on_return=on_return,
         held=held,
         margins=margins,
     )
@@ -192,3 +198,86 @@ def test_the_numbers_hold_what_the_decision_rests_on() -> None:
     assert numbers["champion_ndcg_at_10"] == CHAMPION_NDCG
     assert (numbers["difference_low"], numbers["over_popularity_low"]) == (0.01, 0.04)
     assert (numbers["improvement_margin"], numbers["refresh_margin"]) == (Margins().improvement, REFRESH)
+
+
+RETURN_NDCG = 0.08
+_scores = st.floats(-1, 1, allow_nan=False)
+
+
+@st.composite
+def _intervals(draw: st.DrawFn) -> Interval:
+    low, mean, high = sorted(draw(st.tuples(_scores, _scores, _scores)))
+    return Interval(mean, low, high)
+
+
+def _on_return(difference: Interval) -> OnReturn:
+    return OnReturn(100, RETURN_NDCG + difference.mean, RETURN_NDCG, difference)
+
+
+@given(
+    lead=st.none() | _intervals(),
+    over_popularity=_intervals(),
+    changed_data=st.booleans(),
+    loss=st.floats(IMPROVEMENT_MARGIN * RETURN_NDCG + STEP, 1),
+    certainty=st.floats(STEP, 1),
+)
+def test_a_recipe_that_is_clearly_worse_on_return_is_never_promoted_whatever_it_gains_in_the_sitting(
+    lead: Interval | None, over_popularity: Interval, changed_data: bool, loss: float, certainty: float
+) -> None:
+    difference = Interval(-loss, -2 * loss, -loss * min(certainty, 1 - STEP))
+    decision = _decide(
+        lead, changed_data=changed_data, over_popularity=over_popularity, on_return=_on_return(difference)
+    )
+    assert (decision.promoted, decision.outcome) == (False, "rejected")
+    assert f"On return NDCG@10 differs by {difference.signed}" in decision.reason
+    assert decision.numbers["return_difference_high"] == difference.high
+
+
+@given(
+    lead=st.none() | _intervals(),
+    over_popularity=_intervals(),
+    changed_data=st.booleans(),
+    same_recipe=st.booleans(),
+    difference=_intervals(),
+)
+def test_what_is_not_clearly_worse_on_return_is_decided_in_the_sitting(
+    lead: Interval | None, over_popularity: Interval, changed_data: bool, same_recipe: bool, difference: Interval
+) -> None:
+    on_return = _on_return(difference)
+    if on_return.clearly_worse():
+        on_return = OnReturn(3)
+    options = {"changed_data": changed_data, "same_recipe": same_recipe, "over_popularity": over_popularity}
+    alone, beside = _decide(lead, **options), _decide(lead, on_return=on_return, **options)  # type: ignore[arg-type]
+    assert (beside.promoted, beside.outcome) == (alone.promoted, alone.outcome)
+    assert beside.reason == (alone.reason if same_recipe else f"{alone.reason} {on_return.sentence}")
+
+
+def test_the_champions_recipe_on_changed_data_is_not_compared_on_return() -> None:
+    worse = _on_return(Interval(-0.05, -0.06, -0.04))
+    assert _decide(_from(0.0), changed_data=True, same_recipe=True, on_return=worse).outcome == "refresh"
+    assert _decide(champion=False, on_return=worse).outcome == "first"
+
+
+@pytest.mark.parametrize(
+    ("difference", "worse"),
+    [
+        (Interval(-0.01, -0.02, -STEP), True),
+        (Interval(-0.01, -0.02, 0.0), False),
+        (Interval(-IMPROVEMENT_MARGIN * RETURN_NDCG, -0.02, -STEP), True),
+        (Interval(-IMPROVEMENT_MARGIN * RETURN_NDCG + STEP, -0.02, -STEP), False),
+        (Interval(0.0, 0.0, 0.0), False),
+        (Interval(0.01, STEP, 0.02), False),
+    ],
+)
+def test_a_loss_on_return_is_both_certain_and_large_enough(difference: Interval, worse: bool) -> None:
+    assert _on_return(difference).clearly_worse() is worse
+    # The mirror image: seen from the champion, the loss is an improvement.
+    mirrored = Interval(-difference.mean, -difference.high, -difference.low)
+    assert is_improvement(mirrored, RETURN_NDCG) is worse
+
+
+def test_where_too_few_users_came_back_nothing_is_worse_and_the_reason_says_so() -> None:
+    decision = _decide(_from(0.001), on_return=OnReturn(7))
+    assert decision.outcome == "improvement"
+    assert decision.reason.endswith("On return the recipes are not compared, because too few users came back (7).")
+    assert decision.numbers["return_users"] == 7

@@ -10,7 +10,8 @@ import pytest
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, metrics, repeated_fits
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.next_movies import NextMovies
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, Recipe
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Task, leave_latest_out
 
@@ -30,10 +31,21 @@ def task() -> Task:
 def test_starts_are_the_seeds_from_the_recipes_own_on(task: Task) -> None:
     found = repeated_fits.scores(task, RECIPE, 3, als.fit)
     assert found.shape == (len(task.users), 3)
+    counted = NextMovies.of(task.train, RECIPE.next_movie)
+    assert len(counted) > 0
     for number, seed in enumerate((7, 8, 9)):
         each = replace(RECIPE, seed=seed)
-        lists = rank(task, als.fit(task.train, each), each, 10)
+        lists = rank(task, als.fit(task.train, each).with_next(counted), each, 10)
         assert np.array_equal(found[:, number], metrics.score(lists.items, task.held_out.stars, 10).ndcg)
+
+
+def test_all_fits_have_the_next_movie_matrix_that_is_handed_over(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = repeated_fits.scores(task, RECIPE, 2, als.fit)
+    counted = NextMovies.of(task.train, RECIPE.next_movie)
+    monkeypatch.setattr(NextMovies, "of", None)
+    assert np.array_equal(repeated_fits.scores(task, RECIPE, 2, als.fit, next_movies=counted), expected)
+    alone = repeated_fits.scores(task, replace(RECIPE, next_movie=NO_NEXT_MOVIE), 2, als.fit)
+    assert not np.array_equal(alone, expected)
 
 
 def test_scores_that_are_known_are_not_made_again(task: Task) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -13,10 +14,12 @@ import pytest
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.als import fit
 from movierec_assets.recsys.confidence import Confidence
+from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.recipe import FoldIn, Recipe
-from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Space, Trial, search
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, FoldIn, NextMovie, Recipe
+from movierec_assets.recsys.returns import without_signal
+from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Space, Trial, recipe_of, search
 from movierec_assets.recsys.split import Split, leave_latest_out, strong_generalization
 
 PLENTY = 1e9
@@ -156,20 +159,62 @@ def test_a_recipe_that_is_no_better_beyond_chance_does_not_replace_the_built_in_
         fold_in_floor=(0.2, 0.2),
         fold_in_boost=(3.0, 3.0),
         fold_in_tau=(10.0, 10.0),
+        next_movie_window=(30,),
+        next_movie_decay=(0.95,),
+        next_movie_out_exponent=(0.5, 0.5),
+        next_movie_in_exponent=(0.3, 0.3),
+        next_movie_tau=(4.0, 4.0),
+        next_movie_weight=(0.0, 0.0),
+        next_movie_fade_hours=(1.0, 1.0),
     )
-    found = search(objective, fit, space=only, budget=Budget(3, PLENTY), built_in=BUILT_IN)
-    assert found.recipe == BUILT_IN
+    built_in = without_signal(BUILT_IN)
+    found = search(objective, fit, space=only, budget=Budget(3, PLENTY), built_in=built_in)
+    assert found.recipe == built_in
     assert (found.lead.low, found.lead.high) == (0.0, 0.0)
 
 
 def test_a_clearly_better_recipe_replaces_the_built_in_one(objective: SearchObjective) -> None:
     hopeless = Recipe(alpha=0.5, regularization=1e6, factors=4, iterations=1, fold_in=FoldIn(0.03, 0.5, 2.0))
-    found = search(objective, fit, space=SMALL, budget=Budget(10, PLENTY), built_in=hopeless)
+    space = replace(SMALL, next_movie_weight=(0.0, 0.0))  # these likes have no order that a signal could learn
+    found = search(objective, fit, space=space, budget=Budget(10, PLENTY), built_in=without_signal(hopeless))
     assert found.lead.low > 0
     assert found.recipe == found.best != hopeless
     users = objective.moments[0].users
     better, worse = (objective.fit_and_score(recipe, fit)[users].mean() for recipe in (found.recipe, hopeless))
     assert better > worse
+
+
+def test_each_part_of_the_signal_can_be_switched_off() -> None:
+    space = Space()
+    for part in (NO_NEXT_MOVIE, NextMovie(decay=1.0), NextMovie(out_exponent=0.0, in_exponent=0.0)):
+        assert space.holds(Recipe(next_movie=part))
+
+    off = Recipe(factors=96, next_movie=NextMovie(window=5, weight=0.0, tau=2.0))
+    study = optuna.create_study()
+    study.enqueue_trial(off.as_dict())
+    assert space.suggest(study.ask(), seed=1) == replace(off, next_movie=NO_NEXT_MOVIE)
+
+
+def test_trials_of_searches_from_before_the_signal_are_recipes_without_it() -> None:
+    old = {name: value for name, value in BUILT_IN.as_dict().items() if not name.startswith("next_movie")}
+    assert recipe_of(old, seed=1) == without_signal(BUILT_IN)
+
+
+def test_the_second_trial_is_the_built_in_recipe_without_its_signal(objective: SearchObjective) -> None:
+    found = search(objective, fit, space=SMALL, budget=Budget(2, PLENTY), built_in=BUILT_IN)
+    assert recipe_of(found.trials[1].recipe, BUILT_IN.seed) == without_signal(BUILT_IN)
+
+
+def test_trials_share_a_fit_where_only_the_fold_in_and_the_signal_differ(objective: SearchObjective) -> None:
+    fits = []
+
+    def counted(positives: Interactions, recipe: Recipe, *given: Any, **options: Any) -> Factors:
+        if positives is objective.train:
+            fits.append(recipe)
+        return fit(positives, recipe, *given, **options)
+
+    found = search(objective, counted, space=SMALL, budget=Budget(18, PLENTY), built_in=BUILT_IN)
+    assert 1 < len(fits) < len(found.trials)
 
 
 def test_users_who_are_not_scored_have_no_score(objective: SearchObjective) -> None:
@@ -194,6 +239,10 @@ def test_an_impossible_space_is_refused_by_the_name_of_what_is_wrong() -> None:
         Space(factors=())
     with pytest.raises(RecsysError, match="confidence nonsense"):
         Space(confidence=("nonsense",))  # type: ignore[arg-type]
+    with pytest.raises(RecsysError, match="next_movie_weight is -1 to 1"):
+        Space(next_movie_weight=(-1, 1))
+    with pytest.raises(RecsysError, match="0 < decay <= 1"):
+        Space(next_movie_decay=(0.0, 0.5))
     with pytest.raises(RecsysError, match="whole numbers from 1"):
         Space(factors=(0, 8))
     with pytest.raises(RecsysError, match="alpha is 1 to inf"):

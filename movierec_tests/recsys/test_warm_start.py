@@ -21,7 +21,8 @@ from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import EnoughIterations, Factors, Iteration, OnIteration
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.leakage import leaking_users, was_trained_on, withdrawn
-from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.next_movies import NextMovies
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, Recipe
 from movierec_assets.recsys.split import Split, Task, leave_latest_out
 from movierec_assets.recsys.training_state import KnownLikes, Predecessor, TrainingState
 from movierec_assets.recsys.warm_start import (
@@ -105,6 +106,29 @@ def test_new_movies_start_small_and_known_ones_where_they_were(yesterday: Predec
     found = matched(state, state.served, ids, RECIPE)
     np.testing.assert_array_equal(found[:-2], state.served[::2])
     assert 0 < np.abs(found[-2:]).max() < 0.01
+
+
+def test_both_fits_have_a_matrix_of_their_own_likes_and_the_state_has_that_of_the_scored_fit(columns: Columns) -> None:
+    split, _, fits, _ = _trained(columns)
+    for factors, likes in ((fits.scored, split.history), (fits.served, split.positives)):
+        assert factors.next_movies is not None
+        assert abs(factors.next_movies.matrix - NextMovies.of(likes, RECIPE.next_movie).matrix).max() < 1e-6
+    assert fits.state.next_movies is fits.scored.next_movies
+
+
+def test_a_training_without_a_signal_leaves_the_arrays_of_earlier_releases_and_is_continued(
+    columns: Columns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm_start, "MAX_NDCG_LOSS", 0.2)
+    recipe = replace(RECIPE, next_movie=NO_NEXT_MOVIE)
+    split, ids = leave_latest_out(RatingColumns.cast(*_until(columns, 0.99)))
+    first = train(split, ids, recipe, None, als.fit)
+    arrays = first.state.to_arrays()
+    assert not [name for name in arrays if name.startswith("next")]
+    before = Predecessor(recipe, ids, split.positives.stars, TrainingState.from_arrays(arrays))
+    second = train(*leave_latest_out(RatingColumns.cast(*columns)), recipe, before, als.fit)
+    assert second.warm
+    assert (first.scored.next_movies, second.served.next_movies, second.state.next_movies) == (None, None, None)
 
 
 def _again(columns: Columns, *rows: int) -> Columns:
@@ -243,6 +267,8 @@ def test_a_training_state_comes_back_from_a_file(columns: Columns, yesterday: Pr
         with np.load(file) as arrays:
             back = TrainingState.from_arrays(arrays)
         assert (back.cold_curve, back.warm_in_a_row) == (state.cold_curve, state.warm_in_a_row)
+        assert back.next_movies is not None
+        assert (back.next_movies.matrix != state.next_movies.matrix).nnz == 0  # type: ignore[union-attr]
         assert (back.validation is None) == (state.validation is None)
         stored = state.to_arrays()
         assert {"movie_ids", "scored", "served", "unwatched_pairs", "test_pairs", "user_ids", "withdrawn"} < set(stored)

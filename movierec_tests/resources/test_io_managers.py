@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +27,8 @@ from scipy.sparse import load_npz
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.next_movies import NextMovies
+from movierec_assets.recsys.recipe import NextMovie, Recipe
 from movierec_assets.resources.io_managers import ArtifactMissingError, NpzStorage, ParquetStorage
 
 _pairs = st.dictionaries(
@@ -114,11 +116,13 @@ def test_a_table_comes_back_with_its_types_and_without_an_index(
     pd.testing.assert_frame_equal(back, frame.reset_index(drop=True))
 
 
+def _likes_in_order() -> Interactions:
+    return _interactions({(user, movie): (4.0, movie) for user in range(5) for movie in range(user, 7)})
+
+
 def _challenger() -> Challenger:
     recipe = Recipe(alpha=2.5, factors=3, iterations=1)
-    fitted = als.fit(
-        _interactions({(user, movie): (4.0, movie) for user in range(5) for movie in range(user, 7)}), recipe
-    )
+    fitted = als.fit(_likes_in_order(), recipe)
     return Challenger(7, "run", recipe, fitted, {"split": "abc", "positives": "déf"}, np.arange(5) != 2)
 
 
@@ -133,6 +137,31 @@ def test_a_challenger_comes_back_with_recipe_and_provenance(instance: DagsterIns
         {"split": "abc", "positives": "déf"},
     )
     np.testing.assert_array_equal(back.scored.movies, challenger.scored.movies)
+    assert back.scored.next_movies is None
+
+
+def test_the_next_movie_matrices_of_both_sides_come_back(instance: DagsterInstance, tmp_path: Path) -> None:
+    challenger = _challenger()
+    matrices = [NextMovies.of(_likes_in_order(), NextMovie(window=window)) for window in (1, 3)]
+    assert not _same(*matrices)
+    own, beside = (replace(challenger, scored=challenger.scored.with_next(matrix)) for matrix in matrices)
+    _, (back,) = _through(instance, tmp_path, "npz", own, Challenger)
+    assert _same(back.scored.next_movies, matrices[0])
+    both = ChampionFit(3, own.recipe, False, True, own.scored, np.ones(5, dtype=bool), beside)
+    _, (fit,) = _through(instance, tmp_path, "npz", both, ChampionFit)
+    assert _same(fit.scored.next_movies, matrices[0])
+    assert _same(fit.refit.scored.next_movies, matrices[1])
+    older = replace(both, scored=challenger.scored)
+    _, (fit,) = _through(instance, tmp_path, "npz", older, ChampionFit)
+    assert fit.scored.next_movies is None
+    assert _same(fit.refit.scored.next_movies, matrices[1])
+
+
+def _same(one: NextMovies, other: NextMovies) -> bool:
+    arrays = other.to_arrays()
+    return arrays.keys() == one.to_arrays().keys() and all(
+        np.array_equal(array, arrays[name]) for name, array in one.to_arrays().items()
+    )
 
 
 class _Breaks:

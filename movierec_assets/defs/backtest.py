@@ -1,0 +1,264 @@
+"""The recipe of today in every month of the past.
+
+Belongs here: the asset `backtest`, a partition for each month, and its check and job. Does not: dividing and scoring a
+month (`recsys.backtest`), and the table of figures (`tables.backtests`).
+
+Dagster concepts: partitions, https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets;
+backfills in one run, https://docs.dagster.io/guides/build/partitions-and-backfills/backfilling-data
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetExecutionContext,
+    AssetOut,
+    AssetSelection,
+    BackfillPolicy,
+    DagsterInstance,
+    MaterializeResult,
+    MetadataValue,
+    MonthlyPartitionsDefinition,
+    Nothing,
+    asset_check,
+    define_asset_job,
+    multi_asset,
+)
+
+from movierec_assets.defs.presentation import BACKTEST, MODEL_TEAM, embedded, encoded, month_panels, peak_memory, table
+from movierec_assets.defs.progress import report_progress
+from movierec_assets.defs.sources import dataset_of, require_of_loaded
+from movierec_assets.models.champion import recognize_champion
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.recipes import ChosenRecipe, latest_recipe
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import POSITIVE_THRESHOLD
+from movierec_assets.ratings import RatingColumns
+from movierec_assets.recsys.als import implicit_engine
+from movierec_assets.recsys.backtest import (
+    FIRST_MONTH,
+    MIN_USERS,
+    MOMENTS,
+    MONTHS_BEFORE,
+    RECIPE,
+    Figure,
+    Moment,
+    Month,
+    by_year,
+    compared,
+    score,
+    tasks_of,
+)
+from movierec_assets.recsys.rankers import POPULARITY
+from movierec_assets.resources.configurable import PostgresResource, RegistryResource
+from movierec_assets.resources.provenance import FINGERPRINT, SOURCES, record
+from movierec_assets.settings import get_settings
+from movierec_assets.tables.backtests import Backtests
+from movierec_assets.tables.database import Database
+
+ASSET = "backtest"
+MONTHS = MonthlyPartitionsDefinition(start_date=str(FIRST_MONTH), fmt="%Y-%m")
+
+
+@multi_asset(
+    name="backtested_months",  # of the step; the job is called like the asset
+    outs={
+        ASSET: AssetOut(
+            description="The recipe of today, trained on what was known before each month and scored on that month, in "
+            "both moments: in the sitting, on each user's latest likes of the month, and on return, on all likes of "
+            "the month. Beside it are popularity and the recipe without its next-movie signal. The recipe is the "
+            "champion's, or that of the last search. A month costs a fit to all likes before it: a second with 50,000 "
+            "likes, longer than half a minute with 10 million. A backfill is one run for all its months. No daily job "
+            "makes them.",
+            dagster_type=Nothing,
+            group_name=BACKTEST,
+            kinds={"postgres", "implicit"},
+            owners=[MODEL_TEAM],
+            code_version="1",
+            metadata={"table": "movierec.backtests"},
+        )
+    },
+    partitions_def=MONTHS,
+    # One run reads the likes once. A run for each month would start a process for each.
+    backfill_policy=BackfillPolicy.single_run(),
+)
+def backtested_months(
+    context: AssetExecutionContext,
+    positive_ratings: pd.DataFrame,
+    postgres: PostgresResource,
+    registry: RegistryResource,
+) -> MaterializeResult[None]:
+    """Score the recipe of today on the months of the run; figures of a month are kept as soon as they are made."""
+    database, versions = postgres.open(), registry.open()
+    recorded = record(context.instance, "positive_ratings")
+    kept, chosen = _kept(context.instance, database), _recipe(recorded.get(SOURCES, {}), database, versions)
+    require_of_loaded(database, "backtest", recorded.get(SOURCES, {}))
+    likes = RatingColumns.of(positive_ratings)
+    context.log.info(f"Recipe of {chosen.source}, {len(context.partition_keys):,} months")
+    batch_bytes, engine = get_settings().batch_bytes, implicit_engine()
+
+    def figures_of(month: Month) -> list[Figure]:
+        return score(tasks_of(likes, month), chosen.recipe, engine, batch_bytes=batch_bytes)
+
+    for number, name in enumerate(context.partition_keys, start=1):
+        month = Month.of(name)
+        figures = report_progress(
+            context.log,
+            f"Month {name}, {number:,} of {len(context.partition_keys):,}: fitting and scoring",
+            lambda _, month=month: figures_of(month),  # type: ignore[misc]
+        )
+        kept.replace(month, figures, chosen.recipe, recorded[FINGERPRINT], context.run.run_id)
+        note = _note(likes, month, figures)
+        context.log.info(f"Month {name}: {_line(figures) or note}")
+        context.add_asset_metadata(_shown(figures, note), partition_key=name)
+    context.add_asset_metadata(
+        {
+            "dataset": MetadataValue.text(str(kept.dataset)),
+            POSITIVE_THRESHOLD: MetadataValue.float(kept.threshold),
+            "recipe": MetadataValue.json(chosen.recipe.as_dict()),
+            "recipe_source": MetadataValue.text(chosen.source),
+            "positive_ratings_fingerprint": MetadataValue.text(recorded[FINGERPRINT]),
+        }
+    )
+    context.add_asset_metadata(
+        {**_shown_months(kept.figures(chosen.recipe)), **peak_memory()}, partition_key=context.partition_keys[-1]
+    )
+    return MaterializeResult()
+
+
+@asset_check(asset=ASSET)
+def not_below_the_year_before(context: AssetCheckExecutionContext, postgres: PostgresResource) -> AssetCheckResult:
+    """In neither moment, the latest month with enough users falls below what the year before it lets expect.
+
+    The interval is that of a month with as many users whose scores are like those of the year before.
+    """
+    kept = _kept(context.instance, postgres.open())
+    recipe = kept.latest_recipe()
+    figures = [] if recipe is None else [(m, each) for m, each in kept.figures(recipe) if each.ranker == RECIPE]
+    found = {moment: _compared(figures, moment) for moment in MOMENTS}
+    return AssetCheckResult(
+        passed=not any(below for below, _ in found.values()),
+        severity=AssetCheckSeverity.WARN,
+        description=" ".join(text for _, text in found.values()),
+    )
+
+
+backtest_job = define_asset_job(
+    "backtest",
+    selection=AssetSelection.assets(ASSET),
+    description="Score the recipe of today on months of the past, each by what was known before it.",
+)
+
+
+def _kept(instance: DagsterInstance, database: Database) -> Backtests:
+    """The table of figures for the likes that are stored."""
+    sources = record(instance, "positive_ratings").get(SOURCES, {})
+    threshold = sources.get(POSITIVE_THRESHOLD)
+    return Backtests(
+        database, dataset_of(sources), get_settings().positive_threshold if threshold is None else float(threshold)
+    )
+
+
+def _recipe(sources: dict[str, Any], database: Database, versions: ModelRegistry) -> ChosenRecipe:
+    """The champion's recipe, or that of the next training where no champion was trained on such likes."""
+    recognize_champion(versions, database)
+    dataset, threshold = dataset_of(sources), sources.get(POSITIVE_THRESHOLD)
+    champion = Promotions(versions, database).incumbent(dataset.id if dataset else None, threshold)
+    if champion is None:
+        return latest_recipe(database, dataset, threshold)
+    return ChosenRecipe(champion.recipe, f"champion {champion.number}")
+
+
+def _note(likes: RatingColumns, month: Month, figures: Sequence[Figure]) -> str:
+    """Why a month has no figures, or figures without an interval; empty where it has all."""
+    if figures:
+        users = {each.moment: each.users for each in figures}
+        few = [f"{users.get(moment, 0)} users {moment}" for moment in MOMENTS if users.get(moment, 0) < MIN_USERS]
+        return f"{' and '.join(few)}: too few for an interval, which needs {MIN_USERS}" if few else ""
+    first, last = Month.at(int(likes.rated_at.min())), Month.at(int(likes.rated_at.max()))
+    if month > last or month < first:
+        return f"the month is outside the data, whose likes are from {first} to {last}"
+    if month == first:
+        return "no like is known before the first month of the data"
+    return "no user liked a movie in it and had enough likes before"
+
+
+def _line(figures: Sequence[Figure]) -> str:
+    """Both moments for the log."""
+    of = {(each.moment, each.ranker): each for each in figures}
+    return "; ".join(
+        f"{moment} {of[moment, RECIPE].ndcg:.3f}, popularity {of[moment, POPULARITY].ndcg:.3f} "
+        f"({of[moment, RECIPE].users:,} users)"
+        for moment in MOMENTS
+        if (moment, RECIPE) in of
+    )
+
+
+def _shown(figures: Sequence[Figure], note: str) -> dict[str, Any]:
+    """Metadata of one month; Dagster plots its numbers over the partitions."""
+    found: dict[str, Any] = {} if not note else {"note": MetadataValue.text(note[0].upper() + note[1:] + ".")}
+    for each in figures:
+        place = each.moment.replace(" ", "_")
+        prefix = "" if each.ranker == RECIPE else f"{each.ranker.replace(' ', '_')}_"
+        found[f"{prefix}ndcg_at_10_{place}"] = MetadataValue.float(each.ndcg)
+        found[f"users_{place}"] = MetadataValue.int(each.users)
+    if figures:
+        header = ["moment", "ranker", "users", "NDCG@10", "95 % interval"]
+        found["report"] = table(
+            header,
+            [
+                [
+                    *(each.moment, each.ranker, each.users, each.ndcg),
+                    f"{each.interval.low:.4f} to {each.interval.high:.4f}" if each.interval else None,
+                ]
+                for each in figures
+            ],
+        )
+    return found
+
+
+def _shown_months(figures: Sequence[tuple[Month, Figure]]) -> dict[str, Any]:
+    """The plot over all months of the recipe, and the table of its years."""
+    if not figures:
+        return {}
+    header, body = year_table(figures)
+    return {"months": embedded(encoded(month_panels(figures))), "years": table(header, body)}
+
+
+def year_table(figures: Sequence[tuple[Month, Figure]]) -> tuple[list[str], list[list[Any]]]:
+    """Header and rows of a table with the mean of each year, for the rankers that have figures."""
+    rankers = list(
+        dict.fromkeys(each.ranker for each in sorted((f for _, f in figures), key=lambda f: f.ranker != RECIPE))
+    )
+    header = ["year"]
+    for moment in MOMENTS:
+        header += [f"users {moment}", *(f"{ranker}, {moment}" for ranker in rankers)]
+    body: list[list[Any]] = []
+    for year, found in by_year(figures).items():
+        row: list[Any] = [str(year)]
+        for moment in MOMENTS:
+            own = [found.get((moment, ranker)) for ranker in rankers]
+            row += [own[0].users if own[0] else 0, *(each.ndcg if each else None for each in own)]
+        body.append(row)
+    return header, body
+
+
+def _compared(figures: Sequence[tuple[Month, Figure]], moment: Moment) -> tuple[bool, str]:
+    """Whether the latest month is below the year before it in a moment, and the numbers for people."""
+    found = compared(figures, moment)
+    if found is None:
+        return False, f"No month has {MIN_USERS} users {moment}."
+    month, figure, interval = found
+    own = f"{moment.capitalize()}: {month} has {figure.ndcg:.4f} of {figure.users:,} users"
+    if interval is None:
+        return False, (
+            f"{own}, and there is no year before it to compare with: the {MONTHS_BEFORE} months before it have "
+            f"fewer than {MIN_USERS} users together, or were not backtested with this recipe."
+        )
+    below = figure.ndcg < interval.low
+    verdict = "below" if below else "not below"
+    return below, f"{own}, {verdict} the interval that the year before it lets expect, {interval}."
