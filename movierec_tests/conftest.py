@@ -34,6 +34,7 @@ hypothesis.settings.load_profile("movierec")
 
 SHARE_A_RUN = {
     "cli/test_cli.py": "command",
+    "defs/test_backtest.py": "two runs",
     "defs/test_bad_input.py": "bad input",
     "defs/test_provenance.py": "provenance",
     "defs/test_readers.py": "two runs",

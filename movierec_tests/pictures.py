@@ -31,7 +31,7 @@ from movierec_tests.asset_graph import PICTURE
 
 DOCS = PICTURE.parent
 DAGSTER, MLFLOW = "3961", "5961"
-GROUPS = ("ingestion", "preprocessing", "training", "serving")
+GROUPS = ("ingestion", "preprocessing", "training", "serving", "backtest")
 RECOMMEND = ("recommend", "--like", "Toy Story", "--like", "Heat", "-k", "8")
 COLUMNS = 110
 
@@ -109,6 +109,17 @@ def reports(page: Any) -> None:
         _settled(page, 1)
 
 
+def months(page: Any) -> None:
+    """The plot of the backtest, in the metadata of the latest month."""
+    page.set_viewport_size({"width": 1300, "height": 900})
+    page.goto(f"http://127.0.0.1:{DAGSTER}/assets/backtest?view=overview")
+    row = page.locator("tr", has=page.get_by_text("months", exact=True)).last
+    row.wait_for()
+    row.get_by_text("Show").first.click()
+    _settled(page)
+    save(_clip(page, (180, 44, 940, 650)), "backtest-in-dagster.png")
+
+
 def version(page: Any) -> None:
     """The page of the first version in MLflow."""
     page.set_viewport_size({"width": 1500, "height": 1000})
@@ -145,12 +156,13 @@ def main(directory: Path) -> None:
     environment = {**os.environ, "MOVIEREC_STATE_DIR": str(directory), "COLUMNS": str(COLUMNS)}
     environment |= {"MOVIEREC_DAGSTER_PORT": DAGSTER, "MOVIEREC_MLFLOW_PORT": MLFLOW}
     subprocess.run(command("run", "--dataset", "demo"), env=environment, check=True)
+    subprocess.run(command("run", "--job", "backtest"), env=environment, check=True)
     recommendations(environment)
     with subprocess.Popen(command("up"), env=environment) as servers:
         try:
             wait_for(DAGSTER)
             wait_for(MLFLOW)
-            screenshots([lineage, reports, version])
+            screenshots([lineage, reports, months, version])
         finally:
             servers.send_signal(signal.SIGINT)
 

@@ -20,8 +20,8 @@ from movierec_assets.models.version_page import (
     HEADLINE_CUTOFF,
     METRICS,
     MOMENTS,
-    ON_RETURN,
     RANKERS,
+    RETURN,
     figures,
     ranker_rows,
 )
@@ -114,7 +114,7 @@ def _cutoffs(metrics: dict[str, float]) -> list[int]:
 def _parts(metrics: dict[str, float]) -> list[tuple[str, int]]:
     """Moments and lengths of lists that were scored: first those of the headline, side by side."""
     lengths = _cutoffs(metrics)
-    returned = [(ON_RETURN, HEADLINE_CUTOFF)] if f"{ON_RETURN}{HEADLINE}" in metrics else []
+    returned = [(RETURN, HEADLINE_CUTOFF)] if f"{RETURN}{HEADLINE}" in metrics else []
     return [*(("", k) for k in lengths[:1]), *returned, *(("", k) for k in lengths[1:])]
 
 

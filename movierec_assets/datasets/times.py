@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 _BODY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _TIME = re.compile(
@@ -71,6 +72,8 @@ def parse_times(texts: pl.Series) -> pl.DataFrame:
         `seconds` (Int64) and `assumed_utc` (Boolean), as `parse_time` gives them; null where it gives None, and for
         rare forms, which the caller reads with `parse_time`.
     """
+    import polars as pl  # noqa: PLC0415 - slow to import, and not needed for a single time
+
     dates = pl.when(texts.str.len_bytes() == len("2001-01-03")).then(texts + " 00:00:00").otherwise(texts)
     frame = pl.select(text=dates).select(
         body=pl.when(pl.col("text").str.contains("^" + _BODY)).then(pl.col("text").str.slice(0, 19)),

@@ -44,6 +44,7 @@ from movierec_assets.recsys.backtest import (
     MIN_USERS,
     MOMENTS,
     MONTHS_BEFORE,
+    RANKERS,
     RECIPE,
     Figure,
     Moment,
@@ -115,18 +116,18 @@ def backtested_months(
         note = _note(likes, month, figures)
         context.log.info(f"Month {name}: {_line(figures) or note}")
         context.add_asset_metadata(_shown(figures, note), partition_key=name)
-    context.add_asset_metadata(
-        {
-            "dataset": MetadataValue.text(str(kept.dataset)),
-            POSITIVE_THRESHOLD: MetadataValue.float(kept.threshold),
-            "recipe": MetadataValue.json(chosen.recipe.as_dict()),
-            "recipe_source": MetadataValue.text(chosen.source),
-            "positive_ratings_fingerprint": MetadataValue.text(recorded[FINGERPRINT]),
-        }
-    )
-    context.add_asset_metadata(
-        {**_shown_months(kept.figures(chosen.recipe)), **peak_memory()}, partition_key=context.partition_keys[-1]
-    )
+    # Of all partitions, but behind the figures of each.
+    together = {
+        "dataset": MetadataValue.text(str(kept.dataset)),
+        POSITIVE_THRESHOLD: MetadataValue.float(kept.threshold),
+        "recipe_source": MetadataValue.text(chosen.source),
+        "recipe": MetadataValue.json(chosen.recipe.as_dict()),
+        "positive_ratings_fingerprint": MetadataValue.text(recorded[FINGERPRINT]),
+    }
+    last = context.partition_keys[-1]
+    context.add_asset_metadata({**_shown_months(kept.figures(chosen.recipe)), **peak_memory()}, partition_key=last)
+    for name in context.partition_keys:
+        context.add_asset_metadata(together, partition_key=name)
     return MaterializeResult()
 
 
@@ -231,9 +232,8 @@ def _shown_months(figures: Sequence[tuple[Month, Figure]]) -> dict[str, Any]:
 
 def year_table(figures: Sequence[tuple[Month, Figure]]) -> tuple[list[str], list[list[Any]]]:
     """Header and rows of a table with the mean of each year, for the rankers that have figures."""
-    rankers = list(
-        dict.fromkeys(each.ranker for each in sorted((f for _, f in figures), key=lambda f: f.ranker != RECIPE))
-    )
+    scored = {each.ranker for _, each in figures}
+    rankers = [ranker for ranker in RANKERS if ranker in scored]
     header = ["year"]
     for moment in MOMENTS:
         header += [f"users {moment}", *(f"{ranker}, {moment}" for ranker in rankers)]

@@ -32,7 +32,7 @@ from movierec_assets.defs.return_figures import ReturnFigures
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
-from movierec_assets.models.version_page import MOMENTS, ON_RETURN, PREFIXES
+from movierec_assets.models.version_page import MOMENTS, PREFIXES, RETURN
 from movierec_assets.progress import Log
 from movierec_assets.recsys import als, baselines, repeated_fits
 from movierec_assets.recsys.comparison import Interval, lead
@@ -43,10 +43,11 @@ from movierec_assets.recsys.guardrails import full_lists, seen_items
 from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
-from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY
+from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.report import as_markdown, markdown_table
+from movierec_assets.recsys.returns import without_signal
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Split, Task
 from movierec_assets.resources.configurable import RegistryResource
@@ -192,7 +193,10 @@ class _Results:
         started = time.perf_counter()
         affordable = _baselines(task, challenger.recipe.seed)
         seconds = time.perf_counter() - started
-        lists = {MODEL: _ranked(context, task, challenger.scored, challenger.recipe), **affordable}
+        lists = {MODEL: _ranked(context, task, challenger.scored, challenger.recipe)}
+        if challenger.recipe.next_movie.on and len(task.train) <= MAX_POSITIVES_FOR_BASELINES:
+            lists[WITHOUT_SIGNAL] = _ranked(context, task, challenger.scored, without_signal(challenger.recipe))
+        lists |= affordable
         if champion.scored is not None and contest.comparable.sum() >= get_settings().min_evaluated_users:
             assert champion.recipe is not None
             lists[CHAMPION] = _ranked(context, task, champion.scored, champion.recipe)
@@ -224,7 +228,7 @@ class _Results:
     def moments(self) -> dict[str, dict[str, Interval]]:
         """NDCG@10 of each ranker with its interval, in the sitting and on return."""
         returned = {ranker: of[HEADLINE] for ranker, of in self.on_return.intervals.items()}
-        return {MOMENTS[""]: {each.ranker: each.interval() for each in self.evaluations}, MOMENTS[ON_RETURN]: returned}
+        return {MOMENTS[""]: {each.ranker: each.interval() for each in self.evaluations}, MOMENTS[RETURN]: returned}
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:
@@ -246,7 +250,7 @@ class _Results:
             for number, first in enumerate(self.evaluations[0].slices)
         }
         if slices:
-            title = "NDCG@10 by activity of users and by popularity of the held-out movies"
+            title = "NDCG@10 by activity, by popularity of the held-out movies, and by the time since the like before"
             pictures["slices"] = interval_panels(slices, title)
         return {name: encoded(figure) for name, figure in pictures.items()}
 
@@ -310,14 +314,16 @@ def _log(versions: ModelRegistry, results: _Results) -> None:
         if prefix == PREFIXES[POPULARITY] or name in SHOWN
     }
     challenger, refit = results.contest.challenger, results.contest.champion.refit
-    named = [(challenger, found[PREFIXES[MODEL]])]
+    named = [(challenger, found[PREFIXES[MODEL]], beside)]
     if refit is not None:
-        named.append((refit, found[PREFIXES[CHAMPION]]))
-    for trained, own in named:
+        alone = PREFIXES[WITHOUT_SIGNAL]  # of the challenger's recipe
+        others = {name: value for name, value in beside.items() if not name.startswith(alone)}
+        named.append((refit, found[PREFIXES[CHAMPION]], others))
+    for trained, own, others in named:
         interval = own.interval()
         own_figures = own.means() | {f"{HEADLINE}_low": interval.low, f"{HEADLINE}_high": interval.high}
         on_page = {*SHOWN, f"{HEADLINE}_low", f"{HEADLINE}_high", *(f"{prefix}{HEADLINE}" for prefix in found)}
-        versions.log_metrics(versions.version(trained.version), own_figures | beside, on_page)
+        versions.log_metrics(versions.version(trained.version), own_figures | others, on_page)
     files = {f"{name}.png": image for name, image in results.pictures.items()}
     versions.log_files(challenger.run_id, "evaluation", files | {"report.md": results.report.encode()})
 

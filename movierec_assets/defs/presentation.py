@@ -13,7 +13,6 @@ import numpy as np
 from dagster import MetadataValue, TableColumn, TableSchema
 
 from movierec_assets.recsys.backtest import (
-    MIN_USERS,
     MOMENTS,
     RANKERS,
     RECIPE,
@@ -157,41 +156,48 @@ def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) ->
 
 def month_panels(figures: Sequence[tuple[Month, Figure]]) -> "Picture":
     """A panel for each moment: each month of the recipe with its interval, and every ranker over twelve months."""
-    figure = _figure(9.0, 6.0)
+    figure = _figure(9.0, 5.6)
     figure.suptitle("NDCG@10 of each month, by what was known before it")
     for axes, moment in zip(figure.subplots(len(MOMENTS), 1, sharex=True), MOMENTS, strict=True):
         _tidy(axes)
-        for ranker in RANKERS:
-            months = [(m, each) for m, each in figures if (each.moment, each.ranker) == (moment, ranker)]
-            if not months:
-                continue
-            colour = {RECIPE: _ACCENT, WITHOUT_SIGNAL: _WARM}.get(ranker, _SOFT)
-            if ranker == RECIPE:
-                _draw_months(axes, [(m, each) for m, each in months if each.users >= MIN_USERS])
-            years = [(_at(m), year) for m, year in years_up_to(months).items() if year.interval is not None]
-            axes.plot([x for x, _ in years], [year.ndcg for _, year in years], color=colour, linewidth=2, label=ranker)
-            if ranker == RECIPE:
-                ends = [(year.interval.low, year.interval.high) for _, year in years if year.interval is not None]
-                axes.fill_between([x for x, _ in years], *np.reshape(ends, (-1, 2)).T, color=colour, alpha=0.18, lw=0)
+        of_ranker = {
+            ranker: [(month, each) for month, each in figures if (each.moment, each.ranker) == (moment, ranker)]
+            for ranker in RANKERS
+        }
+        tops = [_draw_years(axes, ranker, months) for ranker, months in of_ranker.items() if months]
+        tops.append(_draw_months(axes, of_ranker[RECIPE]))
         axes.set_title(
             f"{moment}: lines are means of the twelve months to date, dots are months", fontsize=9, loc="left"
         )
-        axes.set_ylabel("NDCG@10")
-        axes.set_ylim(bottom=0)
+        axes.set(ylabel="NDCG@10", ylim=(0, 1.15 * max(tops) or None))  # long intervals are cut
         axes.grid(axis="y", color="#e2e8f0", linewidth=0.6)
         if axes.lines:
-            axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper right")
+            axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
     return figure
 
 
-def _draw_months(axes: "Axes", months: Sequence[tuple[Month, Figure]]) -> None:
-    """Each month as a dot, with its interval as a line."""
-    for month, each in months:
-        if each.interval is not None:
-            axes.plot([_at(month)] * 2, [each.interval.low, each.interval.high], color=_PALE, linewidth=1, zorder=1)
-    axes.scatter(
-        [_at(m) for m, _ in months], [each.ndcg for _, each in months], color=_ACCENT, s=7, zorder=2, alpha=0.6
-    )
+def _draw_years(axes: "Axes", ranker: str, months: Sequence[tuple[Month, Figure]]) -> float:
+    """The mean of a ranker over the twelve months to date, for the recipe with its interval; returns the highest."""
+    colour, order = {RECIPE: (_ACCENT, 3), WITHOUT_SIGNAL: (_WARM, 4)}.get(ranker, (_SOFT, 2))
+    years = years_up_to(months)
+    span = [min(years).later(number) for number in range(12 * (max(years).year - min(years).year + 1))]
+    found = [year.interval if (year := years.get(month)) else None for month in span]  # a gap where there is none
+    values = np.array([(each.mean, each.low, each.high) if each else (np.nan,) * 3 for each in found])
+    at = [_at(month) for month in span]
+    style = "--" if ranker == WITHOUT_SIGNAL else "-"
+    axes.plot(at, values[:, 0], style, color=colour, linewidth=1.8, label=ranker, zorder=order)
+    if ranker == RECIPE:
+        axes.fill_between(at, values[:, 1], values[:, 2], color=colour, alpha=0.18, linewidth=0)
+    return max((each.mean for each in found if each), default=0.0)
+
+
+def _draw_months(axes: "Axes", months: Sequence[tuple[Month, Figure]]) -> float:
+    """Each month with enough users as a dot, with its interval as a line; returns the highest."""
+    found = [(_at(month), each.interval) for month, each in months if each.interval is not None]
+    for at, interval in found:
+        axes.vlines(at, interval.low, interval.high, color=_PALE, linewidth=1, zorder=1)
+    axes.scatter([at for at, _ in found], [each.mean for _, each in found], color=_ACCENT, s=8, zorder=2, alpha=0.6)
+    return max((each.mean for _, each in found), default=0.0)
 
 
 def _at(month: Month) -> float:

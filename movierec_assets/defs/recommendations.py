@@ -20,6 +20,7 @@ from movierec_assets.models.version import POSITIVE_THRESHOLD, Version
 from movierec_assets.progress import Log
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.moment import HOUR, ON_RETURN
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import SOURCES
@@ -49,14 +50,16 @@ def _writes(
     )
 
 
-@_writes(USER_RECOMMENDATIONS, champion_model, eligible_users, code_version="2")
+@_writes(USER_RECOMMENDATIONS, champion_model, eligible_users, code_version="3")
 def user_recommendations(
     context: AssetExecutionContext, postgres: PostgresResource, registry: RegistryResource
 ) -> MaterializeResult[None]:
     """The champion's 20 best movies for every user, none of which the user has rated.
 
-    Users are folded in from the ratings that they have now. A user without likes gets the most popular movies, with
-    score 0.
+    Users are folded in from the ratings that they have now. The lists are made for a return: as if a day had passed
+    since each user's latest like. Scores are of one user only: where the model has a next-movie signal, they are
+    standardized over all movies, else they are the products of vectors. A user without likes gets the most popular
+    movies, with score 0.
     """
     database = postgres.open()
     served = load_champion(registry.open(), database)
@@ -84,6 +87,7 @@ def user_recommendations(
         metadata={
             **_about(champion, written),
             SOURCES: MetadataValue.json(sources),
+            "moment": MetadataValue.text(f"on return, {ON_RETURN / HOUR:g} hours after each user's latest like"),
             "users": MetadataValue.int(counted.users),
             "users_with_full_lists": MetadataValue.int(counted.with_full_lists),
             "users_with_all_the_rest": MetadataValue.int(counted.with_all_the_rest),

@@ -18,7 +18,7 @@ from movierec_assets.defs.return_figures import ReturnFigures
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
-from movierec_assets.models.version_page import ON_RETURN
+from movierec_assets.models.version_page import RETURN
 from movierec_assets.progress import Progress
 from movierec_assets.recsys import als, return_rankers
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS
@@ -148,7 +148,7 @@ def _scores(
 ) -> pd.DataFrame:
     """A row for each ranker, window and user; none when fewer users came back than are asked for."""
     windows = WINDOWS if len(positives) <= MAX_LIKES else WINDOWS_OF_A_SAMPLE
-    returns = Returns.of(positives, windows=windows)
+    returns = Returns.of(positives, windows=windows, max_likes=MAX_LIKES, user_ids=user_ids)
     if len(np.unique(returns.users)) < get_settings().min_evaluated_users:
         returns = Returns(())
     window = return_rankers.window_of(returns)
@@ -190,7 +190,7 @@ def _log(versions: ModelRegistry, challenger: Challenger, champion: ChampionFit,
 
     It is done here, because a challenger that is worse on return may not be evaluated any further.
     """
-    headline = f"{ON_RETURN}{HEADLINE}"
+    headline = f"{RETURN}{HEADLINE}"
     version = versions.version(challenger.version)
     if champion.champion != version.number or headline not in versions.metrics(version):
         versions.log_metrics(version, figures.metrics(), [headline])

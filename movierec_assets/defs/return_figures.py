@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from movierec_assets.models.version_page import ON_RETURN, PREFIXES
-from movierec_assets.recsys.comparison import Interval, by_user, mean_intervals
+from movierec_assets.models.version_page import PREFIXES, RETURN
+from movierec_assets.recsys.comparison import Interval, mean_intervals
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.promotion import OnReturn
 from movierec_assets.recsys.rankers import CHAMPION, MODEL, WITHOUT_SIGNAL
@@ -57,7 +57,7 @@ class ReturnFigures:
         others = [other for other in (CHAMPION, WITHOUT_SIGNAL) if other in rankers]
         differences = [columns[MODEL, HEADLINE] - columns[other, HEADLINE] for other in others]
         scores = np.column_stack([*columns.values(), *differences])
-        found = mean_intervals(by_user(scores, own["user_id"].to_numpy()))
+        found = mean_intervals(scores, groups=own["user_id"].to_numpy())
         named = dict(zip([*columns, *others], found, strict=True))
         return cls(
             {ranker: {name: named[ranker, name] for name in METRICS} for ranker in rankers},
@@ -101,7 +101,7 @@ class ReturnFigures:
         for ranker, of in self.intervals.items():
             if of_model == CHAMPION and ranker in (MODEL, WITHOUT_SIGNAL):
                 continue
-            prefix = f"{'' if ranker == of_model else PREFIXES[ranker]}{ON_RETURN}"
+            prefix = f"{'' if ranker == of_model else PREFIXES[ranker]}{RETURN}"
             found |= {f"{prefix}{name}": interval.mean for name, interval in of.items()}
             if ranker == of_model:
                 found |= {f"{prefix}{HEADLINE}_low": of[HEADLINE].low, f"{prefix}{HEADLINE}_high": of[HEADLINE].high}

@@ -36,6 +36,8 @@ START_POLL_SECONDS = 0.3
 FOLLOW_POLL_SECONDS = 1.0
 """Between two queries for the events of a run. Each costs a connection, and the run needs the processors."""
 _INVOCATION_TAG = "movierec/invocation"
+_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+"""`dagster job execute` has no option for a range of partitions; a backfill sets these tags as well."""
 _RETRAINING = {"ops": {"als_model": {"config": {"retrain": True}}}}
 _FRAMEWORK_PREFIXES = (
     *("Starting a new mlflow run with id", "Run with id"),  # dagster-mlflow
@@ -108,17 +110,18 @@ def command_for(
     job: str, invocation: str, directory: Path, *, retrain: bool = False, months: tuple[Month, Month] | None = None
 ) -> list[str]:
     """Command that executes a job; the configuration of a retraining is written to a file in the directory."""
+    tags = {_INVOCATION_TAG: invocation}
+    if months is not None:
+        tags |= dict(zip(_RANGE_TAGS, map(str, months), strict=True))
     command = [
         *(sys.executable, "-m", "dagster", "job", "execute"),
         *("--module-name", "movierec_assets.definitions", "--job", job),
-        *("--tags", json.dumps({_INVOCATION_TAG: invocation})),
+        *("--tags", json.dumps(tags)),
     ]
     if retrain:
         config = directory / "retrain.yaml"
         config.write_text(json.dumps(_RETRAINING), encoding="utf-8")
         command += ["--config", str(config)]
-    if months is not None:
-        command += ["--partition-range", "...".join(map(str, months))]
     return command
 
 
@@ -199,7 +202,7 @@ class Events:
             self._written.setdefault(step, []).append(name)
         elif kind == "STEP_SUCCESS":
             seconds = entry.timestamp - self._started.get(step, entry.timestamp)
-            for name in self._written.pop(step, []):
+            for name in dict.fromkeys(self._written.pop(step, [])):  # an asset may have many partitions
                 self._listener.materialized(name, self.report.metadata[name], seconds)
         elif kind == "STEP_FAILURE":
             from movierec_assets.defs.failures import root_cause  # noqa: PLC0415

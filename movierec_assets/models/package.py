@@ -24,6 +24,8 @@ from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.tables.known_datasets import DatasetRef
 
 _CODE = Path(__file__).parent.parent / "serving" / "pyfunc.py"
+_QUESTION = ("user_id", "liked_movie_ids", "at")
+_EXAMPLE_TIME = "2026-01-01T20:15:00+00:00"
 _REQUIREMENTS = ("implicit", "mlflow", "numpy", "pandas", "scipy", "threadpoolctl")
 
 
@@ -78,10 +80,15 @@ def log_version(
 
 
 def _example(recommender: Recommender) -> pd.DataFrame:
-    """A known user, a list of likes, and an empty row."""
+    """A known user at a time, a list of likes, and an empty row."""
     liked = recommender.ids.movie_ids[np.argsort(-recommender.likes, kind="stable")[:2]].tolist()
     user = int(recommender.ids.user_ids[0])
-    return pd.DataFrame({"user_id": [user, None, None], "liked_movie_ids": [None, liked, None]}, dtype=object)
+    questions = {
+        "user_id": [user, None, None],
+        "liked_movie_ids": [None, liked, None],
+        "at": [_EXAMPLE_TIME, None, None],
+    }
+    return pd.DataFrame(questions, dtype=object)
 
 
 def _signature() -> Any:
@@ -92,7 +99,7 @@ def _signature() -> Any:
     anything: Any = AnyType
 
     return ModelSignature(
-        inputs=Schema([ColSpec(anything(), name, required=False) for name in ("user_id", "liked_movie_ids")]),
+        inputs=Schema([ColSpec(anything(), name, required=False) for name in _QUESTION]),
         outputs=Schema(
             [
                 ColSpec(DataType.long, "question"),

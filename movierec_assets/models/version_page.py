@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from movierec_assets.recsys.both_moments import IN_THE_SITTING, ON_RETURN
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.recipe import Recipe
@@ -39,9 +40,9 @@ PREFIXES = {
     WITHOUT_SIGNAL: "without_signal_",
 }
 """Prefix of the names of a ranker's metrics."""
-ON_RETURN = "return_"
+RETURN = "return_"
 """Beginning, after the ranker's prefix, of the names of figures for people who come back."""
-MOMENTS = {"": "in the sitting", ON_RETURN: "on return"}
+MOMENTS = {"": IN_THE_SITTING, RETURN: ON_RETURN}
 """The moments that recommendations are scored for, by the beginning of the names of their figures."""
 _FOR_PEOPLE = {MODEL: "this version", CHAMPION: "champion then"}
 RANKERS = {prefix: _FOR_PEOPLE.get(ranker, ranker) for ranker, prefix in PREFIXES.items()}

@@ -65,8 +65,8 @@ MAX_LIKES_OF_OTHER_MOMENT = 1_000_000
 users with so many likes is scored on return."""
 
 SIGNAL_IS_OFF = (
-    "The next-movie signal is off: no user has likes at two different times, so no movie follows another. "
-    "Load ratings with the time at which each was made."
+    "The next-movie signal is off: of the likes to learn from, no user has any at two different times, so no movie "
+    "follows another. Load ratings with the time at which each was made."
 )
 
 _EASE_CUT = 0.8

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 from movierec_assets.progress import Progress
 from movierec_assets.recsys import ranking
@@ -28,7 +28,7 @@ from movierec_assets.recsys.next_movies import NextMovies, recency_weights
 from movierec_assets.recsys.ranking import EMPTY, TopK
 from movierec_assets.recsys.recipe import NextMovie
 from movierec_assets.recsys.selection import NOTHING, highest
-from movierec_assets.recsys.threads import ALL_CORES, thread_count
+from movierec_assets.recsys.threads import ALL_CORES, one_blas_thread, thread_count
 
 HOUR = 3600.0
 
@@ -42,18 +42,18 @@ Recent = Callable[[IntArray], csr_matrix]
 """Gives the recency weights of the latest likes of some users, shape (n_chosen, n_movies), by their rows."""
 
 _MANY_USERS = 256
-"""Number of users from which it is faster to look at candidates than at all movies."""
+"""Number of users from which it is faster to score candidates than all movies."""
 
-_CELLS, _ENTRIES = 2**20, 2**18
-"""Scores at a time, and movies that the signal touches at a time: the fastest numbers."""
+_CELLS = 2**20
+"""Pairs of user and movie at a time: the fastest number."""
 
-_CELL_BYTES, _ENTRY_BYTES, _LIKE_BYTES = 32, 64, 64
-"""Memory for a score, for a movie that a user's signal touches, and for an entry of the seen movies."""
+_CELL_BYTES = 64
+"""Memory for a pair of user and movie."""
 
 _ROUNDING = 1e-4
 """Scores in single precision differ from exact ones by less than this share of the product of lengths."""
 
-_EQUAL = 1e-6
+_EQUAL = 1e-5
 """A spread that is a smaller share of the size of the values is a rounding error of equal values."""
 
 
@@ -106,16 +106,15 @@ class Spread:
         return vectors @ self.mean, _deviation(variance, size)
 
 
-def spread_of_sums(total: FloatArray, squares: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
-    """Mean and spread of n values each, from their sums and the sums of their squares; see `Spread.of_users`."""
-    mean, size = total / max(1, n), squares / max(1, n)
-    return mean, _deviation(size - mean**2, size)
+def spread_of_signal(signal: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and spread of each row of signals, shape (n_users,); see `Spread.of_users`."""
+    mean = signal.mean(axis=1)
+    return mean, _deviation(((signal - mean[:, None]) ** 2).mean(axis=1), (signal**2).mean(axis=1))
 
 
 def _deviation(variance: FloatArray, size: FloatArray) -> FloatArray:
     """Square root of the variance; 1 where it is 0 beside the mean square of the values."""
-    with np.errstate(invalid="ignore"):
-        return np.where(variance > _EQUAL**2 * size, np.sqrt(variance), 1.0)
+    return np.where(variance > _EQUAL**2 * size, np.sqrt(np.maximum(variance, 0.0)), 1.0)
 
 
 @dataclass(frozen=True)
@@ -143,6 +142,14 @@ class Scorer:
     def spread(self) -> Spread:
         """Of the movie factors."""
         return Spread.of(self.movie_factors)
+
+    @cached_property
+    def _totals(self) -> FloatArray:
+        """Sum of the followers of each movie, float64, shape (n_movies,)."""
+        if self.next_movies is None:
+            return np.zeros(len(self.movie_factors))
+        total: FloatArray = np.asarray(self.next_movies.matrix.sum(axis=1, dtype=np.float64)).ravel()
+        return total
 
     @cached_property
     def _lengths(self) -> FloatArray:
@@ -193,6 +200,7 @@ class Scorer:
         request = _Request(
             self.movie_factors,
             self.next_movies.matrix,
+            self._totals,
             scaled,
             mean / deviation,
             recent,
@@ -211,6 +219,9 @@ class _Request:
 
     Attributes
     ----------
+    followers : csr_matrix, shape (n_movies, n_movies)
+    totals : float64 array, shape (n_movies,)
+        Sums of the rows of `followers`.
     scaled : float32 array, shape (n_users, factors)
         User vectors over the spreads of their scores.
     mean : float64 array, shape (n_users,)
@@ -221,6 +232,7 @@ class _Request:
 
     movie_factors: FloatArray
     followers: csr_matrix
+    totals: FloatArray
     scaled: FloatArray
     mean: FloatArray
     recent: Recent
@@ -229,43 +241,25 @@ class _Request:
     k: int
 
     def among_all(self, batch_bytes: int, progress: Progress | None) -> TopK:
-        """Compare all movies."""
+        """Score all movies."""
         (n, n_movies), k = self.seen.shape, self.k
         lists = TopK(np.full((n, k), EMPTY, dtype=np.int32), np.full((n, k), np.nan, dtype=np.float32))
         if k == 0 or n_movies == 0:
             return lists
-        at_a_time = max(1, min(batch_bytes // _CELL_BYTES, _CELLS) // n_movies)
-        for batch in batches(np.arange(1, n + 1), at_a_time, progress):
+        for batch in batches(np.arange(1, n + 1), self._rows_at_a_time(batch_bytes), progress):
             scores = self.scaled[batch] @ self.movie_factors.T
             scores -= self.mean[batch, None].astype(np.float32)
             moved = np.flatnonzero(self.factor[batch] > 0)
             if len(moved):
-                signal = self._dense_signal(moved + batch.start)
-                scores[moved] += signal
+                scores[moved] += self._signal(moved + batch.start)[0]
             first, last = self.seen.indptr[batch.start], self.seen.indptr[batch.stop]
             users = np.repeat(np.arange(len(scores)), np.diff(self.seen.indptr[batch.start : batch.stop + 1]))
             scores[users, self.seen.indices[first:last]] = NOTHING
             lists.items[batch], lists.scores[batch] = highest(scores, k)
         return lists
 
-    def _dense_signal(self, rows: IntArray) -> FloatArray:
-        """What the signal adds to the score of each movie for some users, float32, shape (n_rows, n_movies)."""
-        recent, n_movies = self.recent(rows), self.seen.shape[1]
-        starts, lengths = self.followers.indptr[recent.indices], np.diff(self.followers.indptr)[recent.indices]
-        ends = np.cumsum(lengths)
-        entries = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
-        users = np.repeat(np.arange(len(rows)), np.diff(recent.indptr))
-        cells = np.repeat(users * n_movies, lengths) + self.followers.indices[entries]
-        weights = np.repeat(recent.data, lengths) * self.followers.data[entries]
-        counted = np.bincount(cells, weights, minlength=len(rows) * n_movies)
-        signal = counted.astype(np.float64, copy=False).reshape(len(rows), n_movies)  # counts where nothing is touched
-        mean, deviation = spread_of_sums(signal.sum(axis=1), np.einsum("um,um->u", signal, signal), n_movies)
-        signal -= mean[:, None]
-        signal *= (self.factor[rows] / deviation)[:, None]
-        return signal.astype(np.float32)
-
     def among_candidates(self, lengths: FloatArray, batch_bytes: int, threads: int, progress: Progress | None) -> TopK:
-        """Compare the best k by ALS and the movies that the signal touches.
+        """Score the best k by ALS and the movies that the signal touches.
 
         The signal of a movie that it does not touch is 0, and no signal is lower. So a movie that is neither touched
         nor among the best k by ALS has k movies before it.
@@ -280,72 +274,70 @@ class _Request:
             progress=stage(progress, 0, 2),
         )
         lists.scores[:] -= self.mean[:, None].astype(np.float32)
-        if self.k == 0 or self.seen.shape[1] == 0:
+        if self.k == 0 or len(lengths) == 0:
             return lists
-        of_movie = np.diff(self.followers.indptr)
-        with ThreadPoolExecutor(threads) as pool:
-            for batch in batches(
-                _LIKE_BYTES * self.seen.indptr[1:].astype(np.int64), batch_bytes, stage(progress, 1, 2)
-            ):
+        at_a_time = self._rows_at_a_time(batch_bytes // threads)
+        n = len(self.scaled)
+        with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+            for batch in batches(np.arange(1, n + 1), max(1, n), stage(progress, 1, 2)):
                 rows = batch.start + np.flatnonzero(self.factor[batch] > 0)
-                if len(rows) == 0:
-                    continue
-                recent = self.recent(rows)
-                users = np.repeat(np.arange(len(rows)), np.diff(recent.indptr))
-                touched = np.minimum(np.bincount(users, of_movie[recent.indices], len(rows)), len(lengths))
-                needed = np.cumsum(_ENTRY_BYTES * touched + len(lengths)).astype(np.int64)
-                parts = batches(needed, max(1, min(batch_bytes // threads, _ENTRIES * _ENTRY_BYTES)))
-
-                def insert(part: slice, rows: IntArray = rows, recent: csr_matrix = recent) -> None:
-                    self._insert(lists, rows[part], recent[part] @ self.followers, lengths)
-
-                for _ in pool.map(insert, parts):
+                parts = [rows[start : start + at_a_time] for start in range(0, len(rows), at_a_time)]
+                for _ in pool.map(lambda part: self._insert(lists, part, lengths), parts):
                     pass
         return lists
 
-    def _insert(self, lists: TopK, rows: IntArray, touched: csr_matrix, lengths: FloatArray) -> None:
+    def _rows_at_a_time(self, batch_bytes: int) -> int:
+        return max(1, min(batch_bytes // _CELL_BYTES, _CELLS) // len(self.movie_factors))
+
+    def _signal(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        """What the signal adds to the score of each movie for some users.
+
+        Returns
+        -------
+        signal : float32 array, shape (n_rows, n_movies)
+        lowest : float32 array, shape (n_rows,)
+            What it adds to a movie that it does not touch.
+        """
+        recent, n_movies = self.recent(rows), len(self.movie_factors)
+        users = np.repeat(np.arange(len(rows)), np.diff(recent.indptr))
+        # The sum of all users is one product: each like is a column with the cells that it adds to.
+        likes = self.followers[recent.indices]
+        cells = likes.indices + np.repeat(users * n_movies, np.diff(likes.indptr)).astype(likes.indices.dtype)
+        added = csc_matrix((likes.data, cells, likes.indptr), shape=(len(rows) * n_movies, len(recent.indices)))
+        signal: FloatArray = (added @ recent.data).reshape(len(rows), n_movies)
+        mean = np.bincount(users, recent.data * self.totals[recent.indices], len(rows)) / n_movies
+        size = np.einsum("um,um->u", signal, signal) / n_movies
+        lowest = -mean.astype(np.float32)
+        signal += lowest[:, None]
+        deviation = _deviation(np.einsum("um,um->u", signal, signal) / n_movies, size)
+        share = (self.factor[rows] / deviation).astype(np.float32)
+        signal *= share[:, None]
+        return signal, lowest * share
+
+    def _insert(self, lists: TopK, rows: IntArray, lengths: FloatArray) -> None:
         """Rank the lists of some users, which are by ALS, again with the movies that their signals touch."""
-        n_movies = self.seen.shape[1]
-        mean, deviation = spread_of_rows(touched)
-        share = self.factor[rows] / deviation
-        users = np.repeat(np.arange(len(rows)), np.diff(touched.indptr))
-        added = touched.data * share.astype(np.float32)[users]
+        n_movies, seen, items = len(lengths), self.seen[rows], lists.items[rows]
+        signal, lowest = self._signal(rows)
         # What the signal adds must lift a movie over the k-th of the list; vectors give at most the product of lengths.
         longest = np.linalg.norm(self.scaled[rows], axis=1)
-        enough = lists.scores[rows, -1] + self.mean[rows] - _ROUNDING * longest * lengths.max()
-        enough = np.where(np.isnan(enough), -np.inf, enough).astype(np.float32)
-        possible = np.flatnonzero(added + longest[users] * lengths[touched.indices] >= enough[users])
-        seen = self.seen[rows]
-        left_out = np.zeros(len(rows) * n_movies, dtype=np.bool_)
-        left_out[np.repeat(np.arange(len(rows)) * n_movies, np.diff(seen.indptr)) + seen.indices] = True
-        cells = users[possible] * n_movies + touched.indices[possible]
-        unseen = ~left_out[cells]
-        row, position = np.nonzero(lists.items[rows] != EMPTY)
-        listed = row * n_movies + lists.items[rows][row, position]
-        # A movie of the list that the signal touches occurs twice, and first with what the signal adds.
-        cells = np.concatenate([cells[unseen], listed])
-        added = np.concatenate([added[possible[unseen]], np.zeros(len(listed), dtype=np.float32)])
-        order = np.argsort(cells, kind="stable")
-        order = order[np.diff(cells[order], prepend=-1) != 0]
-        user, movie = np.divmod(cells[order], n_movies)
-        scores = np.einsum("cf,cf->c", self.scaled[rows[user]], self.movie_factors[movie]) + added[order]
-        scores -= (self.mean[rows] + share * mean).astype(np.float32)[user]
+        enough = lists.scores[rows, -1] + self.mean[rows] + lowest - _ROUNDING * longest * lengths.max()
+        possible = np.multiply.outer(longest, lengths)
+        possible += signal
+        chosen = possible >= np.where(np.isnan(enough), -np.inf, enough).astype(np.float32)[:, None]
+        chosen &= signal > lowest[:, None]
+        chosen[np.repeat(np.arange(len(rows)), np.diff(seen.indptr)), seen.indices] = False
+        listed, place = np.nonzero(items != EMPTY)
+        chosen[listed, items[listed, place]] = True
+        cells = np.flatnonzero(chosen)
+        user, movie = np.divmod(cells, n_movies)
         counts = np.bincount(user, minlength=len(rows))
-        column = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
+        ends = np.cumsum(counts)
         table = np.full((len(rows), max(1, int(counts.max(initial=0)))), NOTHING)
         movies = np.full(table.shape, EMPTY, dtype=np.int32)
-        table[user, column], movies[user, column] = scores, movie
+        column = np.arange(len(user)) - np.repeat(ends - counts, counts)
+        movies[user, column] = movie
+        for at, (row, count) in enumerate(zip(rows, counts, strict=True)):
+            table[at, :count] = self.movie_factors[movies[at, :count]] @ self.scaled[row]
+        table[user, column] += signal.ravel()[cells] - self.mean[rows].astype(np.float32)[user]
         best, lists.scores[rows] = highest(table, self.k)
         lists.items[rows] = np.where(best >= 0, np.take_along_axis(movies, np.maximum(best, 0), axis=1), EMPTY)
-
-
-def spread_of_rows(matrix: csr_matrix) -> tuple[FloatArray, FloatArray]:
-    """Mean and spread of each row over all columns, shape (n_rows,)."""
-    total, squares = np.zeros(matrix.shape[0]), np.zeros(matrix.shape[0])
-    filled = np.flatnonzero(np.diff(matrix.indptr))
-    if len(filled):
-        values = matrix.data.astype(np.float64)
-        total[filled] = np.add.reduceat(values, matrix.indptr[filled])
-        values *= values
-        squares[filled] = np.add.reduceat(values, matrix.indptr[filled])
-    return spread_of_sums(total, squares, matrix.shape[1])

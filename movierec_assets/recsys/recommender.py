@@ -25,7 +25,7 @@ from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.explain import Explanation, contributions, signal_contributions
 from movierec_assets.recsys.interactions import Arrays, FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.least_squares import Solve
-from movierec_assets.recsys.moment import ON_RETURN, Scorer, spread_of_rows, strength
+from movierec_assets.recsys.moment import ON_RETURN, Scorer, spread_of_signal, strength
 from movierec_assets.recsys.next_movies import NextMovies, recency_weights
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe
@@ -253,7 +253,7 @@ class Recommender:
         recency = recency_weights(history, self.recipe.next_movie.tau)
         share = strength(self.recipe.next_movie, ON_RETURN if elapsed is None else elapsed)
         if share > 0:
-            _, (spread,) = spread_of_rows(recency @ self.next_movies.matrix)
+            _, (spread,) = spread_of_signal((recency @ self.next_movies.matrix).toarray().astype(np.float64))
             weights = recency[0, liked].toarray().ravel()
             signal, mean = signal_contributions(self.next_movies.matrix, liked, weights, wanted)
             after = share * (signal - mean) / spread

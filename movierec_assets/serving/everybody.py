@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.moment import ON_RETURN
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.histories import histories_of, read_users
@@ -45,7 +46,10 @@ class UserLists:
 def for_everybody(
     database: Database, recommender: Recommender, threshold: float, k: int, batch_bytes: int
 ) -> Iterator[UserLists]:
-    """Rank for everybody with a rating, from the ratings at the time of the call.
+    """Rank for everybody with a rating, from the ratings at the time of the call, for their return.
+
+    Lists are made as if `moment.ON_RETURN`, one day, had passed since each user's latest like: that is when people who
+    come back read them. What they like in the meantime is answered from their live history.
 
     Parameters
     ----------
@@ -66,7 +70,12 @@ def for_everybody(
     for ratings in read_users(database, threshold, memory=batch_bytes):
         histories = histories_of(ratings, recommender.ids.movie_ids)
         lists = recommender.for_histories(
-            histories.liked, histories.seen, k, user_ids=histories.user_ids, batch_bytes=batch_bytes
+            histories.liked,
+            histories.seen,
+            k,
+            user_ids=histories.user_ids,
+            elapsed=np.full(len(histories.user_ids), ON_RETURN),
+            batch_bytes=batch_bytes,
         )
         yield UserLists(
             histories.user_ids,

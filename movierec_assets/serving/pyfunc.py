@@ -10,6 +10,7 @@ Reference: "Models from Code" in the MLflow documentation.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import mlflow
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
+from movierec_assets.datasets.times import parse_time
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
@@ -28,7 +30,9 @@ class MovieRecommender(PythonModel):
     """Answers for known users, for people who like some movies, and for people without likes.
 
     Each row of the input is a question: with `user_id` for a user of the training data, else with `liked_movie_ids`
-    for somebody who likes these movies, else for the most liked movies overall.
+    for somebody who likes these movies, else for the most liked movies overall. A known user may come with `at`, the
+    time of the request. Without it, the answer is for a return, a day after the user's latest like in the training
+    data, so that the answers of a version never depend on the clock. Liked movies are of the sitting that is going on.
     """
 
     def load_context(self, context: Any) -> None:
@@ -46,7 +50,9 @@ class MovieRecommender(PythonModel):
         context
             MLflow's, unused here.
         model_input : DataFrame
-            Columns `user_id` and `liked_movie_ids`, both optional, as may be their values.
+            Columns `user_id`, `liked_movie_ids` and `at`, all optional, as may be their values. A time is Unix
+            seconds, or ISO 8601, in UTC unless it names a zone. One before the user's latest like counts as one right
+            after it.
         params : mapping
             `k`, the length of the lists; `dataset`, the name of the dataset that the caller's ids belong to, which is
             compared with the model's when it is given.
@@ -60,7 +66,8 @@ class MovieRecommender(PythonModel):
         Raises
         ------
         RecsysError
-            When the caller's dataset is another one than the model's, or fewer than one movie is asked for.
+            When the caller's dataset is another one than the model's, fewer than one movie is asked for, a user is
+            not known, or a time cannot be read.
         """
         asked_for = str((params or {}).get("dataset", ""))
         if asked_for and self.dataset and asked_for != self.dataset:
@@ -80,7 +87,7 @@ class MovieRecommender(PythonModel):
         user_id, liked = row.get("user_id"), row.get("liked_movie_ids")
         source = "model"
         if user_id is not None and not pd.isna(user_id):
-            lists = self.recommender.for_known(np.array([int(user_id)]), k)
+            lists = self.recommender.for_known(np.array([int(user_id)]), k, _seconds(row.get("at")))
         elif isinstance(liked, list | tuple | np.ndarray) and len(liked):
             lists = self.recommender.for_liked(np.asarray(liked, dtype=np.int64), k)
         else:
@@ -100,6 +107,19 @@ class MovieRecommender(PythonModel):
                 "source": source,
             }
         )
+
+
+def _seconds(at: Any) -> float | None:
+    """Unix seconds of a time; None where there is none."""
+    if at is None or (pd.api.types.is_scalar(at) and pd.isna(at)):
+        return None
+    if isinstance(at, str) and (read := parse_time(at.strip())) is not None:
+        return float(read.seconds)
+    if isinstance(at, datetime):
+        return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
+    if isinstance(at, int | float | np.integer | np.floating) and not isinstance(at, bool) and np.isfinite(at):
+        return float(at)
+    raise RecsysError(f"{at!r} is not a time; give Unix seconds, or ISO 8601 such as 2018-09-24T14:30:00+02:00.")
 
 
 mlflow.models.set_model(MovieRecommender())

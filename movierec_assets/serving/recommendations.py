@@ -18,14 +18,16 @@ from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.recsys.interactions import IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.serving.moments import Moment
 from movierec_assets.serving.titles import Movie, find_movie
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.histories import histories_of, read_users, titles_of
 
 MAX_CONTRIBUTIONS = 3
-"""Likes that explain one recommended movie."""
+"""Contributions that explain one recommended movie."""
 
 Source = Literal["model", "popular"]
+Kind = Literal["because of", "after"]
 
 
 class UnknownUserError(ExplainedError, LookupError):
@@ -38,12 +40,15 @@ class Contribution:
 
     Attributes
     ----------
+    kind : {"because of", "after"}
+        Whether it adds this through the user's taste (ALS), or through the next-movie signal.
     movie_id : int
     title : str
     contribution : float
-        The score is the sum of the contributions of all likes.
+        The score is the sum of the contributions of both kinds of all likes.
     """
 
+    kind: Kind
     movie_id: int
     title: str
     contribution: float
@@ -61,7 +66,7 @@ class Recommended:
     title : str
     score : float
     reasons : list of Contribution
-        The likes that add most, the strongest first; empty where popularity decides.
+        Those that add most, the strongest first; empty where popularity decides.
     """
 
     rank: int
@@ -84,6 +89,8 @@ class Answer:
     liked : list of str
         Titles the list is based on, the latest first.
     movies : list of Recommended
+    moment : Moment or None
+        None where popularity decides.
     """
 
     source: Source
@@ -91,6 +98,7 @@ class Answer:
     dataset: str | None
     liked: list[str]
     movies: list[Recommended]
+    moment: Moment | None = None
 
 
 class RecommendationService:
@@ -114,8 +122,14 @@ class RecommendationService:
     def _recommender(self) -> Recommender:
         return self._champion.recommender
 
-    def for_user(self, user_id: int, k: int) -> Answer:
+    def for_user(self, user_id: int, k: int, at: int | Literal["latest"] | None = None) -> Answer:
         """Recommend from the ratings that the user has now.
+
+        Parameters
+        ----------
+        user_id, k : int
+        at : int, "latest" or None
+            Time of the request in Unix seconds, or right after the user's latest like; None for now.
 
         Raises
         ------
@@ -128,14 +142,20 @@ class RecommendationService:
             others = f"Users with ratings: {lowest} to {highest}." if lowest is not None else "No ratings are loaded."
             raise UnknownUserError(f"User {user_id} has no ratings. {others} Or name liked movies with --like.")
         histories = histories_of(ratings, self._recommender.ids.movie_ids)
-        lists = self._recommender.for_histories(histories.liked, histories.seen, k)
+        if len(histories.liked) == 0:
+            lists = self._recommender.for_histories(histories.liked, histories.seen, k)
+            return self._answer(lists, "popular", [])
+        # Likes of movies that the model does not know count as well: somebody was there at that time.
+        moment = Moment.of(at, int(ratings.liked_at.max()), self._recommender)
+        lists = self._recommender.for_histories(
+            histories.liked, histories.seen, k, elapsed=np.array([moment.elapsed_seconds])
+        )
         latest = np.argsort(-histories.liked.rated_at, kind="stable")[:5]
         liked = self._recommender.ids.movie_ids[histories.liked.stars.indices[latest]]
-        known = len(histories.liked) > 0
-        return self._answer(lists, "model" if known else "popular", liked.tolist(), histories.liked if known else None)
+        return self._answer(lists, "model", liked.tolist(), histories.liked, moment)
 
     def for_liked(self, titles: Sequence[str], k: int) -> Answer:
-        """Recommend for somebody who likes these movies, whose titles are as people type them.
+        """Recommend for somebody who likes these movies, in the sitting; their titles are as people type them.
 
         Raises
         ------
@@ -154,17 +174,25 @@ class RecommendationService:
         ]
         movie_ids = [find_movie(title, catalogue).movie_id for title in titles]
         lists = self._recommender.for_liked(np.array(movie_ids), k)
-        return self._answer(lists, "model", movie_ids, self._recommender.history_of(np.array(movie_ids)))
+        history = self._recommender.history_of(np.array(movie_ids))
+        return self._answer(lists, "model", movie_ids, history, Moment.after(0, self._recommender))
 
     def for_nobody(self, k: int) -> Answer:
         """The movies that most users liked."""
         return self._answer(self._recommender.for_nobody(k), "popular", [])
 
-    def _answer(self, lists: TopK, source: Source, liked: Sequence[int], history: Interactions | None = None) -> Answer:
+    def _answer(
+        self,
+        lists: TopK,
+        source: Source,
+        liked: Sequence[int],
+        history: Interactions | None = None,
+        moment: Moment | None = None,
+    ) -> Answer:
         movie_ids = self._recommender.movie_ids_of(lists)[0]
         listed = movie_ids[movie_ids >= 0]
-        reasons = self._reasons(listed, history)
-        mentioned = {movie_id for each in reasons for movie_id, _ in each}
+        reasons = self._reasons(listed, history, moment)
+        mentioned = {liked_id for each in reasons for _, liked_id, _ in each}
         titles = titles_of(self._database, [*listed.tolist(), *liked, *mentioned])
         return Answer(
             source=source,
@@ -177,22 +205,28 @@ class RecommendationService:
                     int(movie_id),
                     titles.get(int(movie_id), "?"),
                     float(score),
-                    [Contribution(liked_id, titles.get(liked_id, "?"), added) for liked_id, added in likes],
+                    [Contribution(kind, liked_id, titles.get(liked_id, "?"), added) for kind, liked_id, added in likes],
                 )
                 for rank, (movie_id, score, likes) in enumerate(
                     zip(listed, lists.scores[0][movie_ids >= 0], reasons, strict=True), start=1
                 )
             ],
+            moment=moment,
         )
 
-    def _reasons(self, movie_ids: IntArray, history: Interactions | None) -> list[list[tuple[int, float]]]:
-        """For each movie the likes that add most to its score, as pairs of movie id and contribution."""
-        if history is None or len(movie_ids) == 0:
+    def _reasons(
+        self, movie_ids: IntArray, history: Interactions | None, moment: Moment | None
+    ) -> list[list[tuple[Kind, int, float]]]:
+        """For each movie what adds most to its score: kind, movie id of the like, and contribution."""
+        if history is None or moment is None or len(movie_ids) == 0:
             return [[] for _ in movie_ids]
-        added = self._recommender.explain(history, movie_ids).because_of
-        liked = self._recommender.ids.movie_ids[history.stars.indices]
+        explained = self._recommender.explain(history, movie_ids, moment.elapsed_seconds)
+        added = np.hstack([explained.because_of, explained.after])
+        liked = self._recommender.ids.movie_ids[history.stars.indices].tolist()
+        sources: list[tuple[Kind, int]] = [("because of", movie) for movie in liked]
+        sources += [("after", movie) for movie in liked]
         strongest = np.argsort(-added, axis=1, kind="stable")[:, :MAX_CONTRIBUTIONS]
         return [
-            [(int(liked[column]), float(row[column])) for column in columns if row[column] > 0]
+            [(*sources[column], float(row[column])) for column in columns if row[column] > 0]
             for row, columns in zip(added, strongest, strict=True)
         ]

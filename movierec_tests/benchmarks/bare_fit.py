@@ -46,20 +46,29 @@ class BareFit:
 
 
 def fit(positives: Interactions) -> BareFit:
-    """Fit likes that all weigh alpha, with alpha and regularization of the built-in recipe."""
-    recipe = Recipe()
-    weights = np.full(len(positives), recipe.alpha, dtype=np.float32)
-    weighted = csr_matrix((weights, positives.stars.indices, positives.stars.indptr), shape=positives.shape)
+    """Fit several times."""
+    matrix = weighted(positives)
     fits: list[float] = []
-    with threadpool_limits(1, user_api="blas"):
-        while len(fits) < _MIN_FITS or (sum(fits) < _REPEAT_UNDER_SECONDS and len(fits) < _MAX_FITS):
-            model = AlternatingLeastSquares(
-                factors=FACTORS, regularization=recipe.regularization, iterations=ITERATIONS, random_state=recipe.seed
-            )
-            started = time.perf_counter()
-            model.fit(weighted, show_progress=False)
-            fits.append(time.perf_counter() - started)
+    while len(fits) < _MIN_FITS or (sum(fits) < _REPEAT_UNDER_SECONDS and len(fits) < _MAX_FITS):
+        fits.append(seconds_of_fit(matrix))
     return BareFit(statistics.median(fits), fits, len(positives))
+
+
+def weighted(positives: Interactions) -> csr_matrix:
+    """Likes that all weigh alpha of the built-in recipe."""
+    return positives.weighted(np.full(len(positives), Recipe().alpha, dtype=np.float32))
+
+
+def seconds_of_fit(matrix: csr_matrix) -> float:
+    """Seconds of one fit, with regularization and seed of the built-in recipe."""
+    recipe = Recipe()
+    with threadpool_limits(1, user_api="blas"):
+        model = AlternatingLeastSquares(
+            factors=FACTORS, regularization=recipe.regularization, iterations=ITERATIONS, random_state=recipe.seed
+        )
+        started = time.perf_counter()
+        model.fit(matrix, show_progress=False)
+        return time.perf_counter() - started
 
 
 def stored_split(storage: Path) -> Split:

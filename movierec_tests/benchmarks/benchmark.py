@@ -1,4 +1,4 @@
-"""The benchmark of a whole run: the graph, bare COPY, the original recipe and a bare fit, one after the other.
+"""The benchmark of a whole run: the graph, parts of it alone, and the original recipe, one after the other.
 
 Belongs here: the order of the programs, and the results together. Does not: layout, which is in `report`.
 """
@@ -19,6 +19,7 @@ from movierec_tests.benchmarks.bare_copy import BareCopy
 from movierec_tests.benchmarks.bare_fit import BareFit
 from movierec_tests.benchmarks.days import Days, measure_days
 from movierec_tests.benchmarks.graph_run import GraphRun
+from movierec_tests.benchmarks.next_movies import NextMoviesCount
 from movierec_tests.benchmarks.original import Original
 from movierec_tests.benchmarks.process_cost import Peaks
 from movierec_tests.benchmarks.quality import Quality
@@ -31,6 +32,7 @@ SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Shares of the users that the graph runs on besides all of them."""
 
 COMMAND, ORIGINAL, BARE_FIT, BARE_COPY = "movierec run", "original recipe", "bare fit", "bare COPY"
+NEXT_MOVIES = "next movies"
 """Names of the processes."""
 
 
@@ -88,6 +90,9 @@ class Benchmark:
     targets : list of Target
     bare_copy : BareCopy
     speed : SpeedFactors
+    next_movies : NextMoviesCount
+    next_movies_peak_mb : float
+        Of the process that counts, and fits in turn.
     growth : list of MeasuredRun
         At the shares of users, smallest first, and at full size; empty when not asked for.
     days : Days or None
@@ -104,6 +109,8 @@ class Benchmark:
     targets: list[Target]
     bare_copy: BareCopy
     speed: SpeedFactors
+    next_movies: NextMoviesCount
+    next_movies_peak_mb: float
     machine: dict[str, str]
     growth: list[MeasuredRun] = field(default_factory=list)
     days: Days | None = None
@@ -149,6 +156,9 @@ def run(
         full = _run_graph(workspace, 1.0)
         if full.failures or full.bare_fit is None:
             raise CommandError("The run to be measured failed:\n" + "\n".join(full.failures))
+        log(f"{dataset}: counting the next movies")
+        values, count_cost = workspace.run("next_movies", str(workspace.state / "storage"), name=NEXT_MOVIES)
+        next_movies = NextMoviesCount(**values)
         log(f"{dataset}: Postgres alone")
         values, _ = workspace.run("bare_copy", name=BARE_COPY)
         bare_copy = BareCopy(**values)
@@ -173,6 +183,8 @@ def run(
         peak_mb=full.peak_mb,
         original=stages.original_stages(original),
         original_peak_mb=original_cost.peaks[ORIGINAL],
+        next_movies=next_movies,
+        next_movies_peak_mb=count_cost.peaks[NEXT_MOVIES],
     )
     return Benchmark(
         scale=scale,
@@ -184,6 +196,8 @@ def run(
         targets=[*judged, *(day_targets(about_days, speed, judged=judged[0].met is not None) if about_days else ())],
         bare_copy=bare_copy,
         speed=speed,
+        next_movies=next_movies,
+        next_movies_peak_mb=count_cost.peaks[NEXT_MOVIES],
         machine=machine.describe(full.postgres, load),
         growth=[*smaller, full] if growth else [],
         days=about_days,

@@ -70,10 +70,10 @@ def bench(
     """Measure a whole run, and compare it with the original recipe and a bare ALS fit.
 
     Runs the asset graph on a database and a state directory of its own, which are removed afterwards. Your data is not
-    touched, MOVIEREC_DATABASE_URL included. Then it runs `implicit` alone on the same matrix, Postgres alone with the
-    same ratings, and the original recipe of this project on the same server. The report shows seconds, rows per second
-    and peak memory of each stage, ratios, growth with the number of users, the cost of a day with new ratings, and
-    which targets are met.
+    touched, MOVIEREC_DATABASE_URL included. Then it runs `implicit` alone on the same matrix, and in turn with counting
+    the next movies. It runs Postgres alone with the same ratings, and the original recipe of this project on the same
+    server. The report shows seconds, rows per second and peak memory of each stage, ratios, growth with the number of
+    users, the cost of a day with new ratings, and which targets are met.
 
     Without --quality, `small` takes about 8 minutes; `ml-20m` about 40 minutes, 11 GB of memory (for the original
     recipe) and 12 GB of disk.

@@ -55,6 +55,7 @@ def as_markdown(benchmark: Benchmark) -> str:
         f"![Seconds, memory and growth]({PLOT})",
         *_targets(benchmark),
         *_graph(graph),
+        *_next_movies(benchmark),
         *_bare_copy(benchmark),
         *_original(benchmark),
         *(_growth(benchmark.growth) if benchmark.growth else ()),
@@ -128,6 +129,16 @@ def _graph(graph: MeasuredRun) -> Iterable[str]:
             f"{recipe.get('factors')} factors and {recipe.get('iterations')} iterations; the scored fit also "
             "computes the training loss of each iteration."
         )
+
+
+def _next_movies(benchmark: Benchmark) -> Iterable[str]:
+    found = benchmark.next_movies
+    yield "## Next movies"
+    yield (
+        "Which movies are liked soon after which, counted for everything before the test part and for everything, in "
+        f"turn with a bare fit: {_all_seconds(found.counts)} beside {_all_seconds(found.fits)}, "
+        f"{found.bare_fits:.2f} bare fits. The process took {benchmark.next_movies_peak_mb:,.0f} MB."
+    )
 
 
 def _bare_copy(benchmark: Benchmark) -> Iterable[str]:
@@ -292,6 +303,10 @@ def _speed(stage: Stage) -> str:
 
 def _ratio(theirs: float, ours: float) -> str:
     return f"{theirs / ours:.1f}" if ours > 0 else ""
+
+
+def _all_seconds(seconds: Sequence[float]) -> str:
+    return f"{', '.join(f'{each:.2f}' for each in seconds)} s"
 
 
 def _megabytes(value: float | None) -> str:

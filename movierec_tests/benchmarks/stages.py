@@ -12,16 +12,19 @@ from movierec_tests.benchmarks.original import Original
 from movierec_tests.benchmarks.process_cost import Cost, Peaks, highest
 
 LOAD, REFRESH, PREPARE, SCORED_FIT, SERVED_FIT = "load", "refresh", "prepare", "scored fit", "served fit"
-REGISTER, EVALUATE, BASELINES, PROMOTE = "register", "evaluate", "baselines", "promote"
+NEXT_MOVIES = "next movies"
+REGISTER, RETURN, EVALUATE, BASELINES, PROMOTE = "register", "return", "evaluate", "baselines", "promote"
 RECOMMEND, OTHER_TABLES, CHECKS, DAGSTER = "recommend", "other tables", "checks", "dagster"
 
 DESCRIPTIONS = {
     LOAD: "CSV to validated, indexed Postgres tables",
     REFRESH: "refresh of eligible_users",
     PREPARE: "Postgres to positives, split, CSR and maps",
+    NEXT_MOVIES: "counting the next movies",
     SCORED_FIT: "fit that is scored",
     SERVED_FIT: "fit that is served, on all positives",
     REGISTER: "MLflow run and registered version",
+    RETURN: "evaluation on return",
     EVALUATE: "evaluation of all users, k = 20",
     BASELINES: "evaluation of the baselines",
     PROMOTE: "promotion",
@@ -30,6 +33,8 @@ DESCRIPTIONS = {
     CHECKS: "asset checks",
     DAGSTER: "Dagster: start, and between steps",
 }
+OF_SIGNAL = (NEXT_MOVIES, RETURN)
+"""Stages that the next-movie signal brings."""
 FITTING = (SCORED_FIT, SERVED_FIT)
 SHARED_WITH_ORIGINAL = (LOAD, REFRESH, PREPARE, SCORED_FIT, EVALUATE)
 """Stages that the original recipe has, too."""
@@ -38,7 +43,9 @@ STEPS = {
     LOAD: ("raw_movies", "raw_ratings"),
     REFRESH: ("eligible_users",),
     PREPARE: ("positive_ratings", "split_matrices"),
+    NEXT_MOVIES: ("next_movies",),
     REGISTER: ("als_model",),
+    RETURN: ("return_evaluation",),
     EVALUATE: ("model_evaluation",),
     PROMOTE: ("champion_model",),
     RECOMMEND: ("user_recommendations",),
@@ -55,8 +62,10 @@ _ROWS = {
     LOAD: ("raw_ratings", "rows_read", "ratings"),
     REFRESH: ("raw_ratings", "dagster/row_count", "ratings"),
     PREPARE: ("raw_ratings", "dagster/row_count", "ratings"),
+    NEXT_MOVIES: ("als_model", "positives", "positives"),
     SCORED_FIT: ("als_model", "positives", "positives"),
     SERVED_FIT: ("als_model", "positives", "positives"),
+    RETURN: ("return_evaluation", "user_windows", "user-windows"),
     EVALUATE: ("model_evaluation", "evaluated_users", "users"),
     RECOMMEND: ("user_recommendations", "dagster/row_count", "recommendations"),
 }

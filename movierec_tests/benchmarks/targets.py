@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from math import isfinite
 
 from movierec_tests.benchmarks.days import Days
+from movierec_tests.benchmarks.next_movies import NextMoviesCount
 from movierec_tests.benchmarks.reference_machine import APPEND_LIMIT, STAGE_LIMITS, SpeedFactors
 from movierec_tests.benchmarks.stages import (
     DESCRIPTIONS,
     EVALUATE,
     FITTING,
     LOAD,
+    OF_SIGNAL,
     PREPARE,
     RECOMMEND,
     REFRESH,
@@ -30,10 +32,12 @@ FULL_SIZE = 19_000_000
 
 FIT_LIMIT, WHOLE_LIMIT = 1.1, 5.0
 """Bare fits that the scored fit, and a whole run, may take."""
+NEXT_MOVIES_LIMIT, SIGNAL_LIMIT = 0.4, 0.6
+"""Bare fits that counting the next movies, and all stages of the next-movie signal, may take."""
 MIN_SPEEDUP = 5.0
 """How many times faster than the original recipe all other stages must be."""
 MEMORY_LIMIT_MB, MEMORY_SHARE = 3000.0, 1 / 3
-"""Of the largest process, and as a share of the original recipe's."""
+"""Of the largest process, and as a share of the original recipe's. Counting may take as much by itself."""
 WARM_SHARE = 1 / 3
 """Share of a cold start's iterations that a warm start may need."""
 
@@ -81,6 +85,8 @@ def targets(
     peak_mb: float,
     original: dict[str, float],
     original_peak_mb: float,
+    next_movies: NextMoviesCount,
+    next_movies_peak_mb: float,
 ) -> list[Target]:
     """Compare a run with every target.
 
@@ -97,6 +103,9 @@ def targets(
         Of the largest process of the graph, and of the original recipe's process.
     original : dict of float
         Seconds of the original's stages, by the names of the graph's.
+    next_movies : NextMoviesCount
+    next_movies_peak_mb : float
+        Of the process that counts them.
     """
     judged = ratings >= FULL_SIZE
     seconds = {stage.name: stage.seconds for stage in stages}
@@ -114,6 +123,19 @@ def targets(
         in_seconds(stage)
     fit = seconds[SCORED_FIT] / bare_seconds
     add("fit, 64 factors, 15 iterations", f"≤ {FIT_LIMIT:g} x bare fit", _times(fit), fit / FIT_LIMIT)
+    add(
+        "next movies, counted for a split, beside a bare fit",
+        f"≤ {NEXT_MOVIES_LIMIT:g} x bare fit and ≤ {MEMORY_LIMIT_MB / 1000:g} GB",
+        f"{_times(next_movies.bare_fits)}, {next_movies_peak_mb / 1000:.2f} GB",
+        max(next_movies.bare_fits / NEXT_MOVIES_LIMIT, next_movies_peak_mb / MEMORY_LIMIT_MB),
+    )
+    of_signal = sum(seconds.get(stage, 0.0) for stage in OF_SIGNAL) / bare_seconds
+    add(
+        "stages that the next-movie signal brings",
+        f"≤ {SIGNAL_LIMIT:g} x bare fit",
+        _times(of_signal),
+        of_signal / SIGNAL_LIMIT,
+    )
     for stage in (EVALUATE, RECOMMEND):
         in_seconds(stage)
     whole = whole_seconds / bare_seconds

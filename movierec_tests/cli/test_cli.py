@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import psutil
@@ -49,6 +50,7 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
         (["run"], "[default: everything]"),
         (["run"], "else ml-latest-small is downloaded"),
         (["recommend"], "[default: 10;"),
+        (["recommend"], "[default: now]"),
         (["up"], "MOVIEREC_DAGSTER_PORT (3000)"),
         (["up"], "MOVIEREC_MLFLOW_PORT (5000)"),
         (["data", "info"], "MOVIEREC_DATASET"),
@@ -67,6 +69,10 @@ def test_help_mentions_defaults(path: list[str], default: str) -> None:
         ["recommend", "--user", "x"],
         ["recommend", "-k", "0"],
         ["recommend", "--user", "1", "--like", "Heat"],
+        ["recommend", "--user", "1", "--at", "yesterday"],
+        ["recommend", "--user", "1", "--at", "2018-02-30"],
+        ["recommend", "--like", "Heat", "--at", "latest"],
+        ["recommend", "--at", "2018-09-24"],
         ["data", "info", "demo", "--dataset", "ml-20m"],
         ["nonsense"],
     ],
@@ -206,9 +212,31 @@ def test_recommendations_for_a_liked_movie_are_json_for_programs(
     assert "Toy Story (1995)" not in [movie["title"] for movie in answer["movies"]]
     for movie in answer["movies"]:
         assert set(movie) == {"rank", "movie_id", "title", "score", "reasons"}
-        (reason,) = movie["reasons"]
-        assert reason["title"] == "Toy Story (1995)"
-        assert reason["contribution"] == pytest.approx(movie["score"], abs=1e-3), "the only like explains all"
+        assert {reason["title"] for reason in movie["reasons"]} == {"Toy Story (1995)"}
+        kinds = [reason["kind"] for reason in movie["reasons"]]
+        assert len(set(kinds)) == len(kinds)
+        # What speaks against a movie is not among the reasons.
+        assert sum(reason["contribution"] for reason in movie["reasons"]) >= movie["score"] - 1e-3
+    moment = answer["moment"]
+    assert (moment["name"], moment["elapsed_seconds"], moment["note"]) == ("in the sitting", 0, None)
+
+
+@pytest.mark.slow
+def test_a_request_has_a_moment_which_can_be_tried_out(
+    trained: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    def answered(*arguments: str) -> dict[str, Any]:
+        result = _movierec(trained[0], "recommend", "--user", "42", "--json", *arguments)
+        assert result.returncode == 0, result.stderr
+        answer: dict[str, Any] = json.loads(result.stdout)
+        return answer
+
+    sitting, now, early = answered("--at", "latest"), answered(), answered("--at", "1990-01-02T03:04+01:00")
+    assert (sitting["moment"]["name"], sitting["moment"]["elapsed_seconds"]) == ("in the sitting", 0)
+    assert now["moment"]["name"] == "on return"
+    assert now["moment"]["elapsed_seconds"] > 0
+    assert early["movies"] == sitting["movies"]
+    assert "1990-01-02 02:04:00 UTC is before the user's latest like" in early["moment"]["note"]
 
 
 HEAVY = {

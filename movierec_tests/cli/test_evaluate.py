@@ -38,19 +38,22 @@ def evaluate(*arguments: str, state: Path) -> dict[str, Any]:
 
 
 def plain_ndcg(directory: Path, k: int) -> float:
-    lists = pd.read_parquet(directory / "topk.parquet").sort_values(["user_id", "rank"])
     held_out = pd.read_parquet(directory / "heldout.parquet")
+    of_list = [name for name in ("cut", "user_id") if name in held_out]
+    lists = pd.read_parquet(directory / "topk.parquet").sort_values([*of_list, "rank"]).groupby(of_list)
     gains = []
-    for user in held_out["user_id"].unique().tolist():
-        wanted = set(held_out.loc[held_out["user_id"] == user, "movie_id"].tolist())
-        listed = lists.loc[lists["user_id"] == user, "movie_id"].tolist()[:k]
+    for key, own in held_out.groupby(of_list):
+        wanted = set(own["movie_id"].tolist())
+        listed = lists.get_group(key)["movie_id"].tolist()[:k]
         gain = math.fsum(1 / math.log2(index + 2) for index, movie in enumerate(listed) if movie in wanted)
         gains.append(gain / math.fsum(1 / math.log2(index + 2) for index in range(min(k, len(wanted)))))
     return math.fsum(gains) / len(gains)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("protocol", "k"), [("leave-latest-out", 10), ("strong-generalization", 100)])
+@pytest.mark.parametrize(
+    ("protocol", "k"), [("leave-latest-out", 10), ("time-split", 10), ("strong-generalization", 100)]
+)
 def test_the_printed_ndcg_is_that_of_the_exported_lists(demo: Path, tmp_path: Path, protocol: str, k: int) -> None:
     exported = tmp_path / "export"
     answer = evaluate(
@@ -71,14 +74,36 @@ def test_the_printed_ndcg_is_that_of_the_exported_lists(demo: Path, tmp_path: Pa
     )
     assert answer["metrics"]["als"][f"ndcg_at_{k}"] == pytest.approx(plain_ndcg(exported, k), abs=1e-9)
     assert answer["search"]["trials"] == 2
-    assert set(answer["metrics"]) == {"als", "original recipe", "popularity", "item-kNN", "EASE"}
+    signal = answer["recipe"]["next_movie_weight"] > 0
+    without = {"als, without the next-movie signal"} if signal else set()
+    rankers = {"als", "original recipe", "popularity", "item-kNN", "EASE"} | without
+    assert set(answer["metrics"]) == rankers
     lists = pd.read_parquet(exported / "topk.parquet")
     known = pd.read_parquet(exported / "train.parquet")
     held_out = pd.read_parquet(exported / "heldout.parquet")
-    assert list(lists) == ["user_id", "rank", "movie_id", "score"]
+    cut = ["cut"] if protocol == "time-split" else []
+    assert list(lists) == [*cut, "user_id", "rank", "movie_id", "score"]
+    assert list(held_out) == list(known) == [*cut, "user_id", "movie_id"]
     for other in (lists, held_out):
-        assert len(other.merge(known, on=["user_id", "movie_id"])) == 0
-    assert not lists.duplicated(["user_id", "movie_id"]).any()
+        assert len(other.merge(known, on=[*cut, "user_id", "movie_id"])) == 0
+    for pairs in (lists, held_out, known):
+        assert not pairs.duplicated([*cut, "user_id", "movie_id"]).any()
+    assert answer["protocol"] == protocol
+    assert answer["users"] == held_out["user_id"].nunique()
+    assert "popularity_of_the_held_out_movies" in answer["slices"]
+    assert ("time_since_the_like_before" in answer["slices"]) == (protocol != "strong-generalization")
+    if protocol == "strong-generalization":
+        assert answer["moments"] == {}
+    else:
+        moments = answer["moments"]
+        own = moments["on_return" if cut else "in_the_sitting"]
+        assert all(set(each["ndcg_at_10"]) == rankers for each in moments.values())
+        assert own["ndcg_at_10"]["als"]["mean"] == pytest.approx(answer["metrics"]["als"]["ndcg_at_10"], abs=1e-9)
+        assert moments["on_return"]["windows"] > 1
+    if cut:
+        rows = held_out.drop_duplicates(["cut", "user_id"])
+        assert answer["user_windows"] == len(rows)
+        assert {each["cut"]: each["users"] for each in answer["windows"]} == rows.groupby("cut").size().to_dict()
     assert not (tmp_path / "state" / "postgres").exists()
 
 

@@ -31,9 +31,10 @@ GRAPH = {
     "user_recommendations": {"champion_model", "eligible_users"},
     "similar_movies": {"champion_model"},
     "popular_movies": {"champion_model"},
+    "backtest": {"positive_ratings"},
 }
-SEARCHED = {"hyperparameters"}
-"""In a job of its own, in no daily job."""
+APART = {"hyperparameters", "backtest"}
+"""Each in a job of its own, in no daily job."""
 GROUPS = {
     "ingestion": {"raw_movies", "raw_ratings", "eligible_users"},
     "preprocessing": {"positive_ratings", "train_matrix", "validation_matrix", "test_matrix", "id_maps"},
@@ -42,6 +43,7 @@ GROUPS = {
         "champion_model",
     },
     "serving": {"user_recommendations", "similar_movies", "popular_movies"},
+    "backtest": {"backtest"},
 }
 KINDS = {
     "raw_movies": {"postgres", "csv"},
@@ -62,6 +64,7 @@ KINDS = {
     "user_recommendations": {"postgres"},
     "similar_movies": {"postgres"},
     "popular_movies": {"postgres"},
+    "backtest": {"postgres", "implicit"},
 }
 BLOCKING = {
     "most_rows_loaded",
@@ -77,6 +80,8 @@ BLOCKING = {
     "lists_are_full_and_unseen",
 }
 NOT_BLOCKING = {"better_than_popularity", "recommendations_are_sound", "everybody_has_a_full_list"}
+OF_MONTHS = {"not_below_the_year_before"}
+"""Not blocking either, of the job backtest."""
 TABLES = (
     *("raw_movies", "raw_ratings", "eligible_users", "positive_ratings", "id_maps"),
     *("return_evaluation", "model_evaluation"),

@@ -87,6 +87,7 @@ def run(
     *assets: str,
     resources: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> ExecuteInProcessResult:
     """Run a job, or some of its assets, in this process, in the Dagster instance that the environment names."""
     with DagsterInstance.get() as instance:
@@ -98,6 +99,7 @@ def run(
                 instance=instance,
                 raise_on_error=False,
                 run_config=dict(config or {}),
+                tags=dict(tags or {}),
                 asset_selection=[AssetKey(asset) for asset in assets] or None,
             )
         )

@@ -62,7 +62,7 @@ FAILURES = {
     "positive_ratings": (*LOADED, "eligible_users"),
     "split_matrices": (*LOADED, "eligible_users", "positive_ratings"),
     "als_model": (*LOADED, "eligible_users", "positive_ratings", *SPLIT_PARTS),
-    "decision": (*LOADED, "eligible_users", "positive_ratings", *SPLIT_PARTS, "als_model"),
+    "decision": (*LOADED, "eligible_users", "positive_ratings", *SPLIT_PARTS, "next_movies", "als_model"),
 }
 
 

@@ -23,7 +23,7 @@ from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.tables.database import SCHEMA
 from movierec_tests.defs import multiprocess_jobs
 from movierec_tests.defs.conftest import USERS, Ran
-from movierec_tests.defs.graph import BLOCKING, GRAPH, NOT_BLOCKING, SEARCHED, SERVED, specs
+from movierec_tests.defs.graph import APART, BLOCKING, GRAPH, NOT_BLOCKING, SERVED, specs
 from movierec_tests.defs.harness import RETRAIN, failed_checks, metadata_of, run
 
 slow = pytest.mark.slow
@@ -36,11 +36,11 @@ def test_both_runs_succeed_with_every_check_evaluated(ran: Ran) -> None:
         checks = {evaluation.check_name for evaluation in result.get_asset_check_evaluations()}
         assert checks == BLOCKING | NOT_BLOCKING
         assert not set(failed_checks(result)) & BLOCKING
-        assert set(metadata_of(result)) == set(GRAPH) - SEARCHED
+        assert set(metadata_of(result)) == set(GRAPH) - APART
 
 
 @slow
-@pytest.mark.parametrize("name", sorted(set(GRAPH) - SEARCHED - {"als_model", "champion_refit", "champion_model"}))
+@pytest.mark.parametrize("name", sorted(set(GRAPH) - APART - {"als_model", "champion_refit", "champion_model"}))
 def test_every_table_and_matrix_reports_its_rows(ran: Ran, name: str) -> None:
     assert metadata_of(ran.first)[name]["dagster/row_count"] > 0
 

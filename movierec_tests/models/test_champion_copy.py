@@ -41,7 +41,7 @@ def _copies(platform: Platform) -> list[str]:
 def _answer(platform: Platform) -> Answer:
     """The answer of a new process."""
     registry = ModelRegistry.of(platform.settings)
-    return RecommendationService(platform.database, registry).for_user(USERS[0], 5)
+    return RecommendationService(platform.database, registry).for_user(USERS[0], 5, "latest")
 
 
 def test_each_promotion_leaves_a_copy_that_answers_without_the_artifacts(platform: Platform) -> None:

@@ -17,6 +17,7 @@ from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
 from movierec_assets.recsys import als
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe
@@ -37,7 +38,8 @@ def _recommender() -> Recommender:
     positives = Interactions.from_triplets(users, movies, stars, times, (8, 30))
     ids = IdMaps(np.arange(10, 18, dtype=np.int32), np.arange(100, 160, 2, dtype=np.int32))
     recipe = Recipe(factors=4, iterations=2)
-    fitted = Recommender.of(als.fit(positives, recipe), positives, ids, recipe)
+    factors = als.fit(positives, recipe).with_next(NextMovies.of(positives, recipe.next_movie))
+    fitted = Recommender.of(factors, positives, ids, recipe)
     return fitted.with_titles([f"Film {movie}" for movie in ids.movie_ids])
 
 
@@ -130,6 +132,7 @@ def test_a_version_loaded_back_gives_the_same_lists(registered: Platform) -> Non
     loaded = registry.load(registry.versions()[0])
     for mine, back in (
         (RECOMMENDER.for_known(RECOMMENDER.ids.user_ids, 31), loaded.for_known(RECOMMENDER.ids.user_ids, 31)),
+        (RECOMMENDER.for_known(np.array([12]), 31, 50), loaded.for_known(np.array([12]), 31, 50)),
         (RECOMMENDER.for_liked(np.array([100, 120]), 31), loaded.for_liked(np.array([100, 120]), 31)),
         (RECOMMENDER.for_nobody(31), loaded.for_nobody(31)),
     ):
@@ -183,11 +186,43 @@ def test_the_pyfunc_names_its_own_films_and_refuses_the_ids_of_another_dataset(r
         model.predict(question, params={"dataset": "ml-20m"})
 
 
+@pytest.mark.parametrize(
+    ("at", "seconds"),
+    [
+        (None, None),
+        (float("nan"), None),
+        (0, 0),
+        (3_600.5, 3_600.5),
+        ("1970-01-01", 0),
+        ("1970-01-01 03:00:00+01:00", 7_200),
+        (pd.Timestamp("1970-01-01 02:00:00"), 7_200),
+        (pd.Timestamp("1970-01-01 02:00:00", tz="Europe/Berlin"), 3_600),
+    ],
+)
+def test_the_pyfunc_answers_a_known_user_at_a_time_and_without_one_for_a_return(
+    registered: Platform, at: object, seconds: float | None
+) -> None:
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/{registered.registry.versions()[0].number}")
+    answered = model.predict(pd.DataFrame({"user_id": [12, 13], "at": [at, None]}, dtype=object), params={"k": 6})
+    for question, user in enumerate((12, 13)):
+        expected = RECOMMENDER.for_known(np.array([user]), 6, seconds if question == 0 else None)
+        own = answered[answered["question"] == question]
+        found = TopK(own["movie_id"].to_numpy()[None], own["score"].to_numpy()[None])
+        assert_same_lists(found, TopK(RECOMMENDER.movie_ids_of(expected), expected.scores))
+
+
+@pytest.mark.parametrize("at", ["yesterday", "", True, float("inf"), [3]])
+def test_the_pyfunc_names_a_time_that_it_cannot_read(registered: Platform, at: object) -> None:
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/{registered.registry.versions()[0].number}")
+    with pytest.raises(RecsysError, match="is not a time; give Unix seconds, or ISO 8601"):
+        model.predict(pd.DataFrame({"user_id": [12], "at": [at]}, dtype=object))
+
+
 def test_the_registered_model_carries_a_signature_and_an_example_it_answers(registered: Platform) -> None:
     number = registered.registry.versions()[0].number
     model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/{number}")
     signature = model.metadata.signature
-    assert signature.inputs.input_names() == ["user_id", "liked_movie_ids"]
+    assert signature.inputs.input_names() == ["user_id", "liked_movie_ids", "at"]
     assert signature.outputs.input_names() == ["question", "rank", "movie_id", "title", "score", "source"]
     assert [param.name for param in signature.params.params] == ["k", "dataset"]
     assert model.input_example is not None

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys import als
 from movierec_assets.recsys.confidence import interaction_weights
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.explain import contributions
+from movierec_assets.recsys.explain import contributions, signal_contributions
 from movierec_assets.recsys.recipe import FoldIn, Recipe
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
@@ -69,6 +70,22 @@ def test_a_movie_like_the_recommended_one_contributes_most_and_an_opposite_one_s
     alike, opposite, other = contributions(movies, np.array([0, 1, 2]), np.full(3, 2.0), 1.0, np.array([3]))[0]
     assert alike > abs(other)
     assert opposite < 0
+
+
+def test_differences_from_the_mean_score_sum_to_zero_over_all_movies() -> None:
+    movies = np.random.default_rng(2).normal(size=(9, 3)).astype(np.float32)
+    liked, confidences = np.array([1, 4]), np.array([2.0, 3.0])
+    whole = contributions(movies, liked, confidences, 1.0, np.arange(9))
+    less = contributions(movies, liked, confidences, 1.0, np.arange(9), less_the_mean=True)
+    assert less == pytest.approx(whole - whole.mean(axis=0), abs=1e-9)
+    assert less.sum(axis=0) == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_each_like_adds_its_row_of_the_transitions_times_its_recency_to_the_signal() -> None:
+    followers = csr_matrix(np.array([[0, 2, 0, 4], [0, 0, 0, 0], [8, 0, 0, 0], [1, 1, 1, 0]], dtype=np.float32))
+    summands, means = signal_contributions(followers, np.array([0, 2, 3]), np.array([1.0, 0.5, 0.0]), np.array([3, 0]))
+    assert summands.tolist() == [[4, 0, 0], [0, 4, 0]]
+    assert means.tolist() == [1.5, 1.0, 0.0]
 
 
 def test_nothing_liked_explains_nothing() -> None:

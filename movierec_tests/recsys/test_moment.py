@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,18 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from movierec_assets.recsys import moment
+from movierec_assets.recsys import moment, ranking
 from movierec_assets.recsys.batches import BATCH_BYTES
-from movierec_assets.recsys.interactions import FloatArray, Interactions
-from movierec_assets.recsys.moment import HOUR, ON_RETURN, Scorer
+from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
+from movierec_assets.recsys.moment import HOUR, ON_RETURN, Scorer, Spread
 from movierec_assets.recsys.next_movies import NextMovies, recency_weights
 from movierec_assets.recsys.ranking import EMPTY, TopK
-from movierec_assets.recsys.recipe import NextMovie
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, NextMovie
 from movierec_assets.recsys.threads import ALL_CORES
 from movierec_tests.ranked_lists import assert_same_lists
-from movierec_tests.recsys.strategies import Ratings, ratings
+from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
 FACTORS = 3
+
+
+def single(rows: list[list[float]]) -> FloatArray:
+    return np.array(rows, dtype=np.float32)
+
+
 SIGNAL = NextMovie(tau=2.0, weight=1.0, fade_hours=1.0)
 
 
@@ -29,7 +35,7 @@ def standardized(values: FloatArray) -> FloatArray:
     """One row over all columns; zeros where all are equal but for rounding."""
     spread = values.std()
     size = np.sqrt((values**2).mean())
-    result: FloatArray = (values - values.mean()) / (spread if spread > 1e-6 * size else 1.0)
+    result: FloatArray = (values - values.mean()) / (spread if spread > 1e-5 * size else 1.0)
     return result
 
 
@@ -122,3 +128,115 @@ def test_lists_are_the_order_of_the_plain_sum_of_both_standardized_parts(case: C
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(moment, "_MANY_USERS", many_from)
         assert_same_lists(case.lists(k), expected)
+
+
+def long_case(n_users: int = 300, n_movies: int = 600) -> Case:
+    """More users than are ranked among all movies, and vectors of many lengths, so that bounds leave movies out."""
+    rng = np.random.default_rng(5)
+    lengths = 1.0 / (1 + rng.permutation(n_movies) % 50)
+    movies = (rng.normal(size=(n_movies, FACTORS)) * lengths[:, None]).astype(np.float32)
+    users, liked = np.nonzero(rng.random((n_users, n_movies)) < 0.03)
+    times = rng.integers(0, 500, len(users))
+    kept = users != 3  # without likes
+    histories = Interactions.from_triplets(
+        users[kept], liked[kept], np.full(kept.sum(), 4.0), times[kept], (n_users, n_movies)
+    )
+    seen = histories.stars.toarray()
+    seen[11], seen[12, 5:] = 1, 1  # nothing left, and little
+    vectors = rng.normal(size=(n_users, FACTORS)).astype(np.float32)
+    vectors[[3, 7]] = 0
+    followers = NextMovies.of(histories, NextMovie(window=5))
+    elapsed = np.where(np.arange(n_users) % 3 == 0, ON_RETURN, rng.integers(0, 7200, n_users)).astype(np.float64)
+    return Case(Scorer(movies, followers, NextMovie(weight=1.5)), vectors, histories, csr_matrix(seen), elapsed)
+
+
+LONG = long_case()
+
+
+@pytest.mark.parametrize("k", [1, 20, 700])
+def test_many_users_get_the_lists_of_scoring_all_movies(k: int) -> None:
+    assert_same_lists(LONG.lists(k), plain_lists(LONG.scores(), LONG.seen, k))
+
+
+@pytest.mark.parametrize("many_from", [0, 10**6])
+@pytest.mark.parametrize(("batch_bytes", "threads"), [(1, 1), (10**5, 3), (10**6, 2)])
+def test_neither_memory_nor_threads_change_a_list(
+    many_from: int, batch_bytes: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moment, "_MANY_USERS", many_from)
+    assert_same_lists(LONG.lists(9, batch_bytes, threads), LONG.lists(9), 1e-5)
+
+
+def test_only_users_whose_signal_has_not_faded_are_asked_for_their_latest_likes() -> None:
+    asked: list[int] = []
+
+    def recent(rows: IntArray) -> csr_matrix:
+        asked.extend(rows.tolist())
+        return LONG.scorer.recent(LONG.histories)(rows)
+
+    LONG.scorer.recommend(LONG.vectors, recent, LONG.seen, 5, elapsed=LONG.elapsed)
+    assert sorted(asked) == np.flatnonzero(LONG.elapsed < ON_RETURN).tolist()
+
+
+@pytest.mark.parametrize("users", [3, 300])
+def test_progress_ends_with_all_users(users: int) -> None:
+    reported: list[tuple[int, int]] = []
+    LONG.scorer.recommend(
+        LONG.vectors[:users],
+        LONG.scorer.recent(LONG.histories),
+        LONG.seen[:users],
+        5,
+        elapsed=np.zeros(users),
+        progress=lambda done, total: reported.append((done, total)),
+    )
+    assert reported == sorted(reported)
+    assert reported[-1][0] == reported[-1][1]
+
+
+@pytest.mark.parametrize(
+    "off",
+    [replace(LONG.scorer, next_movies=None), replace(LONG.scorer, signal=NO_NEXT_MOVIE)],
+    ids=["no matrix", "no weight"],
+)
+def test_without_a_signal_scores_are_the_products_of_vectors(off: Scorer) -> None:
+    lists = off.recommend(LONG.vectors, off.recent(LONG.histories), LONG.seen, 5, elapsed=LONG.elapsed)
+    assert_same_lists(lists, ranking.recommend(LONG.vectors, off.movie_factors, LONG.seen, 5))
+
+
+def test_the_signal_fades_with_time_and_a_request_before_the_latest_like_is_one_right_after_it() -> None:
+    signal = NextMovie(weight=2.0, fade_hours=3.0)
+    assert moment.strength(signal, np.array([-HOUR, 0.0, 3 * HOUR])) == pytest.approx([2.0, 2.0, 2.0 * np.exp(-1)])
+    assert moment.strength(signal, np.array([22 * HOUR, 1e18])).tolist() == [0.0, 0.0]
+
+
+@given(st.integers(1, 6), st.integers(0, 1000), st.floats(0.001, 1000))
+def test_equal_scores_have_the_spread_1_however_they_are_rounded(n_movies: int, seed: int, size: float) -> None:
+    rng = np.random.default_rng(seed)
+    same = np.repeat((rng.normal(size=(1, FACTORS)) * size).astype(np.float32), n_movies, axis=0)
+    users = rng.normal(size=(2, FACTORS)).astype(np.float32)
+    mean, spread = Spread.of(same).of_users(users)
+    assert spread.tolist() == [1.0, 1.0]
+    assert mean == pytest.approx(users.astype(np.float64) @ same[0], rel=1e-6, abs=1e-6 * size)
+
+
+def test_a_signal_that_is_the_same_for_all_movies_changes_no_list() -> None:
+    """Each of two movies follows the other, and both are liked."""
+    rows: list[Row] = [(0, 0, 4.0, 1), (0, 1, 4.0, 1)]
+    histories = interactions_of(rows, (1, 2))
+    scorer = Scorer(
+        np.array([[1.0], [3.0]], dtype=np.float32), NextMovies(csr_matrix(single([[0, 0.1], [0.1, 0]]))), SIGNAL
+    )
+    nothing = csr_matrix((1, 2), dtype=np.float32)
+    lists = scorer.recommend(single([[1.0]]), scorer.recent(histories), nothing, 2, elapsed=np.zeros(1))
+    assert lists.items.tolist() == [[1, 0]]
+    assert lists.scores[0] == pytest.approx([1.0, -1.0], abs=1e-5)
+
+
+def test_a_catalogue_of_one_movie_is_listed_with_the_mean_score() -> None:
+    scorer = Scorer(single([[0.3, 7.1]]), NextMovies(csr_matrix((1, 1), dtype=np.float32)), SIGNAL)
+    histories = interactions_of([(0, 0, 4.0, 1)], (2, 1))
+    nothing = csr_matrix((2, 1), dtype=np.float32)
+    vectors = single([[0.7, 0.1], [0, 0]])
+    lists = scorer.recommend(vectors, scorer.recent(histories), nothing, 2, elapsed=np.zeros(2))
+    assert lists.items.tolist() == [[0, EMPTY]] * 2
+    assert lists.scores[:, 0] == pytest.approx([0.0, 0.0], abs=1e-5)

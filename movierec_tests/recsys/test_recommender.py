@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,10 @@ from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
+from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.ranking import TopK
-from movierec_assets.recsys.recipe import FoldIn, Recipe
-from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, FoldIn, NextMovie, Recipe
+from movierec_assets.recsys.recommender import NEVER, Recommender
 from movierec_tests.ranked_lists import assert_same_lists
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
@@ -268,3 +270,151 @@ def test_progress_counts_users_once_for_their_vector_and_once_for_their_list(rec
         histories, histories.stars, 2, batch_bytes=1, progress=lambda done, total: reported.append((done, total))
     )
     assert reported == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+# With the next-movie signal
+
+SITTING_RECIPE = replace(RECIPE, next_movie=NextMovie(window=3, tau=3.0, weight=2.0, fade_hours=10.0))
+
+
+def with_signal(positives: Interactions, movie_factors: FloatArray, ids: IdMaps) -> Recommender:
+    """A model whose transitions were counted in the same positives."""
+    factors = fitted(movie_factors).with_next(NextMovies.of(positives, SITTING_RECIPE.next_movie))
+    return Recommender.of(factors, positives, ids, SITTING_RECIPE)
+
+
+@pytest.fixture
+def of_two_moments() -> Recommender:
+    return with_signal(likes(), FACTORS, IdMaps(USERS, MOVIES))
+
+
+def drawn_with_signal(drawn: Ratings, seed: int) -> Recommender:
+    plain = drawn_recommender(drawn, seed)
+    return with_signal(drawn.interactions(), plain.movie_factors, plain.ids)
+
+
+@given(ratings(min_size=1, max_users=4, times=20_000), st.integers(0, 100), st.sampled_from([0, 7_200, 86_400, 10**9]))
+def test_what_each_like_adds_in_both_ways_sums_to_the_score_at_any_moment(
+    drawn: Ratings, seed: int, elapsed: int
+) -> None:
+    recommender, histories = drawn_with_signal(drawn, seed), drawn.interactions()
+    lists = recommender.for_histories(histories, histories.stars, 5, elapsed=np.full(histories.shape[0], elapsed))
+    for user in np.flatnonzero(histories.per_user):
+        shown = lists.items[user] >= 0
+        movie_ids = recommender.movie_ids_of(lists)[user][shown]
+        explained = recommender.explain(histories.rows(np.array([user])), movie_ids, elapsed)
+        assert explained.because_of.shape == explained.after.shape == (shown.sum(), histories.per_user[user])
+        if elapsed == 10**9:
+            assert not explained.after.any()
+        np.testing.assert_allclose(explained.scores, lists.scores[user][shown], rtol=1e-3, atol=2e-3)
+
+
+def test_the_movie_that_is_liked_next_leads_in_the_sitting_and_not_on_return(of_two_moments: Recommender) -> None:
+    """Movie 50 follows 20 twice, though it is of the other kind."""
+    history = likes([(0, 1, 4.0, 1)], users=1)
+    sitting = of_two_moments.for_histories(history, history.stars, 5, elapsed=np.array([0]))
+    back = of_two_moments.for_histories(history, history.stars, 5, elapsed=np.array([10**9]))
+    assert listed(of_two_moments, sitting)[0] in (30, 50)
+    assert listed(of_two_moments, back)[:2] == [10, 30]
+    after = of_two_moments.explain(history, np.array([30, 50, 60]), 0).after[:, 0]
+    assert after[0] > 0
+    assert after[1] > 0
+    assert after[2] < 0, "what never follows loses"
+
+
+def test_a_known_user_is_ranked_as_the_same_history_at_the_same_moment(of_two_moments: Recommender) -> None:
+    histories = likes().rows(np.arange(4))
+    latest = np.array([3, 5, 9, 8])
+    for elapsed in (0, 3_600, 10**6):
+        expected = of_two_moments.for_histories(histories, histories.stars, 6, elapsed=np.full(4, elapsed))
+        assert_same_lists(of_two_moments.for_known(USERS[:4], 6, latest + elapsed), expected)
+    sitting = of_two_moments.for_known(USERS[:4], 6, latest)
+    assert_same_lists(of_two_moments.for_known(USERS[:4], 6, -(10**6)), sitting)
+    with pytest.raises(AssertionError):
+        assert_same_lists(of_two_moments.for_known(USERS[:4], 6), sitting)
+
+
+def test_without_a_time_a_request_is_one_at_a_return(of_two_moments: Recommender) -> None:
+    histories = likes().rows(np.arange(4))
+    a_day_later = of_two_moments.for_histories(histories, histories.stars, 6, elapsed=np.full(4, 86_400))
+    assert_same_lists(of_two_moments.for_histories(histories, histories.stars, 6), a_day_later)
+    assert_same_lists(of_two_moments.for_known(USERS[:4], 6), a_day_later)
+
+
+def test_liked_titles_are_of_the_sitting(of_two_moments: Recommender) -> None:
+    history = of_two_moments.history_of(np.array([20]))
+    expected = of_two_moments.for_histories(history, history.stars, 6, elapsed=np.zeros(1))
+    assert_same_lists(of_two_moments.for_liked(np.array([20]), 6), expected)
+
+
+def test_users_without_likes_have_no_latest_one_and_get_a_list_at_any_time(of_two_moments: Recommender) -> None:
+    assert of_two_moments.latest_at is not None
+    assert of_two_moments.latest_at.tolist() == [3, 5, 9, 8, NEVER]
+    for at in (None, 0, 2**40):
+        assert len(listed(of_two_moments, of_two_moments.for_known(np.array([11]), 6, at))) == 6
+
+
+@given(ratings(min_size=1), st.integers(0, 100), st.sampled_from([None, -5, 3, 10**6]))
+def test_a_stored_model_with_a_signal_gives_the_same_answers_at_any_time(
+    drawn: Ratings, seed: int, at: int | None
+) -> None:
+    recommender = drawn_with_signal(drawn, seed)
+    back = stored(recommender)
+    users: IntArray = recommender.ids.user_ids
+    assert_same_lists(back.for_known(users, 9, at), recommender.for_known(users, 9, at))
+    movie = recommender.ids.movie_ids[:1]
+    assert_same_lists(back.for_liked(movie, 9), recommender.for_liked(movie, 9))
+    assert set(back.to_arrays()) == set(recommender.to_arrays())
+    for name, array in recommender.to_arrays().items():
+        assert np.array_equal(back.to_arrays()[name], array), name
+
+
+def test_the_arrays_of_an_earlier_release_are_served_by_als_alone(recommender: Recommender) -> None:
+    """Its recipe has no field of the signal, and its version calls with two arguments."""
+    arrays = recommender.to_arrays()
+    assert not [name for name in arrays if name.startswith(("next_", "recent_", "latest_"))]
+    recipe = {name: value for name, value in RECIPE.as_dict().items() if not name.startswith("next_movie_")}
+    old = Recommender.from_arrays({**arrays, "recipe": np.array(json.dumps(recipe))})
+    assert old.next_movies is old.recent is old.latest_at is None
+    assert not old.recipe.next_movie.on
+    expected = ranking.recommend(recommender.user_vectors, FACTORS, likes().stars, 6)
+    for at in (None, 0):
+        assert_same_lists(old.for_known(USERS, 6, at), expected)
+
+
+def test_a_recipe_that_switches_the_signal_off_keeps_no_matrix() -> None:
+    off = replace(SITTING_RECIPE, next_movie=NO_NEXT_MOVIE)
+    factors = fitted(FACTORS).with_next(NextMovies.of(likes(), SITTING_RECIPE.next_movie))
+    made = Recommender.of(factors, likes(), IdMaps(USERS, MOVIES), off)
+    assert made.next_movies is None
+    assert "latest_at" not in made.to_arrays()
+
+
+@pytest.mark.parametrize("catalogue", [[5, 10, 30, 40, 60, 70], [50], [77]])
+def test_movies_that_left_the_catalogue_neither_follow_nor_are_followed(
+    of_two_moments: Recommender, catalogue: list[int]
+) -> None:
+    smaller = of_two_moments.within(np.array(catalogue))
+    kept = np.flatnonzero(np.isin(MOVIES, catalogue))
+    assert smaller.next_movies is not None
+    assert of_two_moments.next_movies is not None
+    expected = of_two_moments.next_movies.matrix.toarray()[np.ix_(kept, kept)]
+    assert np.array_equal(smaller.next_movies.matrix.toarray(), expected)
+    for at in (None, 9):
+        lists = smaller.for_known(USERS, 3, at)
+        shown = set(np.unique(smaller.movie_ids_of(lists)).tolist())
+        assert shown <= {-1, *catalogue}
+        assert np.isfinite(lists.scores[lists.items >= 0]).all()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[(0, 2, 4.0, 5)], [(0, movie, 4.0, 5) for movie in range(5)]],
+    ids=["one like", "all likes in the same second"],
+)
+def test_histories_without_an_order_are_ranked_and_explained(of_two_moments: Recommender, rows: list[Row]) -> None:
+    history = likes(rows, users=1)
+    lists = of_two_moments.for_histories(history, history.stars, 6, elapsed=np.zeros(1))
+    assert len(listed(of_two_moments, lists)) == 6 - len(rows)
+    explained = of_two_moments.explain(history, of_two_moments.movie_ids_of(lists)[0, :1], 0)
+    assert explained.scores == pytest.approx(lists.scores[0, :1], abs=1e-3)

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from movierec_assets.recsys import metrics
+from movierec_assets.recsys.comparison import mean_interval, mean_intervals
 from movierec_assets.recsys.evaluation import (
     WITH_INTERVALS,
     Evaluation,
     by_activity,
+    by_elapsed,
     by_popularity,
     evaluate,
     popularity_groups,
@@ -138,11 +140,53 @@ def test_a_hit_in_the_head_is_none_in_the_tail() -> None:
     assert slices[1].per_user["map_at_10"].tolist() == pytest.approx([0.0, 0.5])
 
 
+ELAPSED = {"under a minute": (0, 60), "a minute to an hour": (60, 3600), "an hour to a day": (3600, 86400)}
+EDGES = st.sampled_from([0, 1, 59, 60, 61, 3599, 3600, 86399, 86400, 10**8])
+
+
+@settings(deadline=None)
+@given(st.lists(EDGES, min_size=1, max_size=9), st.integers(0, 99))
+def test_elapsed_slices_part_the_users_by_the_time_since_their_like_before(elapsed: list[int], seed: int) -> None:
+    held_out, lists = likes(1, len(elapsed), 6), random_lists(len(elapsed), N_MOVIES, seed)
+    scores = metrics.score(lists.items, held_out.stars, 10)
+    found = {each.name: each for each in by_elapsed(lists, held_out, np.array(elapsed))}
+    for name, (low, high) in (ELAPSED | {"a day or more": (86400, 10**9)}).items():
+        users = [user for user, seconds in enumerate(elapsed) if low <= seconds < high]
+        assert (name in found) == bool(users)
+        if users:
+            assert found[name].rows.tolist() == users
+            assert found[name].per_user["ndcg_at_10"] == pytest.approx(scores.ndcg[users], abs=1e-12)
+
+
+def test_elapsed_slices_come_from_the_times_of_likes_and_only_where_likes_are_divided_by_time() -> None:
+    histories = interactions_of([(0, 0, 4.0, 1000), (0, 1, 4.0, 5000), (1, 0, 4.0, 1000)], (2, 20))
+    held_out = interactions_of([(0, 2, 4.0, 5059), (0, 3, 4.0, 9999), (1, 5, 4.0, 100_000)], (2, 20))
+    lists = random_lists(2, 20, 1)
+    found = evaluate("als", lists, held_out, histories, (10,), histories).slices
+    by_time = [(each.name, each.rows.tolist()) for each in found if each.by == "time since the like before"]
+    assert by_time == [("under a minute", [0]), ("a day or more", [1])]
+    without = evaluate("als", lists, held_out, histories, (10,), histories, in_time=False).slices
+    assert [each.by for each in without] == [each.by for each in found[:-2]]
+
+
+def test_intervals_of_slices_draw_all_scores_of_a_user_together() -> None:
+    scores, users = evaluation("als", 3), np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
+    (found,) = with_intervals([scores], groups=users)
+    (alone,) = with_intervals([scores])
+    expected = mean_interval(scores.per_user["ndcg_at_10"], groups=users)
+    assert (found.interval().low, found.interval().high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    for part, single in zip(found.slices, alone.slices, strict=True):
+        expected = mean_intervals(part.column("ndcg_at_10")[:, None], groups=users)[0]
+        assert (part.interval().low, part.interval().high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+        assert part.interval().mean == pytest.approx(single.interval().mean, abs=1e-12)
+
+
 def test_nobody_scored_has_no_slices() -> None:
     nobody = interactions_of([], (0, 4))
     lists = TopK(np.empty((0, 10), dtype=np.int32), np.empty((0, 10)))
     assert by_activity(lists, nobody, nobody) == ()
     assert by_popularity(lists, nobody, np.ones(4, dtype=int)) == ()
+    assert by_elapsed(lists, nobody, np.empty(0, dtype=int)) == ()
 
 
 def likes(seed: int, users: int, per_user: int) -> Interactions:

@@ -9,6 +9,7 @@ from movierec_tests.benchmarks.benchmark import Benchmark, MeasuredRun
 from movierec_tests.benchmarks.days import Day, Days
 from movierec_tests.benchmarks.graph_run import GraphRun
 from movierec_tests.benchmarks.learning_curves import WarmStartComparison
+from movierec_tests.benchmarks.next_movies import NextMoviesCount
 from movierec_tests.benchmarks.original import Original
 from movierec_tests.benchmarks.process_cost import BACKEND, SERVER, Cost, MemorySample
 from movierec_tests.benchmarks.reference_machine import SpeedFactors
@@ -25,9 +26,11 @@ RUN = GraphRun(
         "eligible_users": (1024.0, 1029.0),
         "positive_ratings": (1029.0, 1034.0),
         "split_matrices": (1034.0, 1039.0),
+        "next_movies": (1039.0, 1040.0),
         "als_model": (1040.0, 1085.0),
-        "model_evaluation": (1085.0, 1094.0),
-        "user_recommendations": (1094.0, 1099.0),
+        "return_evaluation": (1085.0, 1085.5),
+        "model_evaluation": (1085.5, 1094.5),
+        "user_recommendations": (1094.5, 1099.5),
     },
     facts={
         "raw_ratings": {"rows_read": 20_000_000, "dagster/row_count": 20_000_000},
@@ -54,6 +57,7 @@ ORIGINAL_SECONDS = {
 ORIGINAL = Original(ORIGINAL_SECONDS, {}, {}, 20_000_000, 9_000_000, 120_000, {"ndcg_at_10": 0.05})
 
 BARE_COPY = BareCopy(copy_out=5.0, copy_in=8.0, primary_key=4.0)
+NEXT_MOVIES = NextMoviesCount(counts=[4.0, 6.0, 9.0], fits=[20.0, 20.0, 30.0])
 SPEED = SpeedFactors(fit=1.5, copy=1.8, key=1.1)
 CURVES = WarmStartComparison(warm=[0.1005, 0.1025], cold=0.1015, cold_iterations=6)
 DAYS = Days(
@@ -105,9 +109,13 @@ def benchmark() -> Benchmark:
             peak_mb=full.peak_mb,
             original=stages.original_stages(ORIGINAL),
             original_peak_mb=7500.0,
+            next_movies=NEXT_MOVIES,
+            next_movies_peak_mb=1800.0,
         ),
         bare_copy=BARE_COPY,
         speed=SPEED,
+        next_movies=NEXT_MOVIES,
+        next_movies_peak_mb=1800.0,
         machine={"cores": "2", "memory": "24 GiB", "load before": "0.1"},
         days=DAYS,
         growth=[measured(1 / 4, ("champion_model: nothing is\nserved",)), measured(1 / 2), full],

@@ -35,13 +35,14 @@ def test_a_report_is_three_files(tmp_path: Path) -> None:
 
 def test_markdown_has_stages_ratios_targets_and_growth() -> None:
     text = report.as_markdown(benchmark())
-    assert "Of 9 targets: 8 met, 0 missed only because this machine is slower, 1 not met." in text
+    assert "Of 11 targets: 10 met, 0 missed only because this machine is slower, 1 not met." in text
     assert "less than the least of these, 1.10 times" in text
     assert "| refresh of eligible_users | ≤ 4 s | 5.0 s, 0.25 bare fits | not met: off by 1.25 times |" in text
     assert "| CSV to validated, indexed Postgres tables | 20.00 | 20% | 1,000,000 ratings | 900 |" in text
     assert "| CSV to validated, indexed Postgres tables | 20.00 | 240.00 | 12.0 |" in text
     assert "| both | 12.00 | CSV to validated, indexed Postgres tables | 20.00 |" in text
     assert "| users | 1/4 | 1/2 | all |" in text
+    assert "4.00, 6.00, 9.00 s beside 20.00, 20.00, 30.00 s, 0.30 bare fits. The process took 1,800 MB." in text
     assert "For 2.0 times the ratings: 2.0 times the time" in text
     assert "Without all baselines: 2.0 times" in text
 

@@ -12,7 +12,16 @@ from movierec_tests.benchmarks.graph_run import GraphRun
 from movierec_tests.benchmarks.process_cost import Cost, MemorySample, highest
 from movierec_tests.benchmarks.reference_machine import SpeedFactors
 from movierec_tests.benchmarks.stages import Stage
-from movierec_tests.benchmarks.tests.figures import BARE_COPY, CURVES, DAYS, ORIGINAL, ORIGINAL_SECONDS, RUN, SPEED
+from movierec_tests.benchmarks.tests.figures import (
+    BARE_COPY,
+    CURVES,
+    DAYS,
+    NEXT_MOVIES,
+    ORIGINAL,
+    ORIGINAL_SECONDS,
+    RUN,
+    SPEED,
+)
 
 
 def by_name(run: GraphRun = RUN, cost: Cost | None = None) -> dict[str, Stage]:
@@ -65,7 +74,9 @@ def test_peaks_of_a_stage_are_those_of_its_own_time() -> None:
     assert highest([{"a": 1.0}, {"a": 3.0, "b": 2.0}, {"a": 2.0}]) == {"a": 3.0, "b": 2.0}
 
 
-def judged(ratings: int = 20_000_000, peak_mb: float = 2400.0) -> dict[str, targets.Target]:
+def judged(
+    ratings: int = 20_000_000, peak_mb: float = 2400.0, next_movies_peak_mb: float = 1800.0
+) -> dict[str, targets.Target]:
     found = targets.targets(
         [*by_name().values()],
         ratings=ratings,
@@ -75,13 +86,15 @@ def judged(ratings: int = 20_000_000, peak_mb: float = 2400.0) -> dict[str, targ
         peak_mb=peak_mb,
         original=stages.original_stages(ORIGINAL),
         original_peak_mb=7500.0,
+        next_movies=NEXT_MOVIES,
+        next_movies_peak_mb=next_movies_peak_mb,
     )
     return {target.name: target for target in found}
 
 
 def test_targets_that_were_met_and_missed() -> None:
     found = judged()
-    assert len(found) == 9
+    assert len(found) == 11
     load, refresh = found[stages.DESCRIPTIONS[stages.LOAD]], found[stages.DESCRIPTIONS[stages.REFRESH]]
     assert (load.met, load.measured, load.verdict) == (True, "20.0 s, 1.00 bare fits", "met")
     assert (refresh.met, refresh.verdict) == (False, "not met: off by 1.25 times")
@@ -104,6 +117,19 @@ def test_memory_has_to_meet_both_limits(peak_mb: float, off_by: float) -> None:
     target = judged(peak_mb=peak_mb)["peak RSS of any one process"]
     assert target.off_by == pytest.approx(off_by)
     assert target.met is (off_by <= 1)
+
+
+@pytest.mark.parametrize(("peak_mb", "off_by"), [(1800.0, 0.75), (3600.0, 1.2)])
+def test_counting_the_next_movies_has_a_limit_in_bare_fits_and_in_memory(peak_mb: float, off_by: float) -> None:
+    target = judged(next_movies_peak_mb=peak_mb)["next movies, counted for a split, beside a bare fit"]
+    assert target.measured == f"0.30 x, {peak_mb / 1000:.2f} GB"
+    assert target.off_by == pytest.approx(off_by)
+
+
+def test_stages_of_the_signal_are_limited_together() -> None:
+    target = judged()["stages that the next-movie signal brings"]
+    assert (target.measured, target.met) == ("0.07 x", True)
+    assert target.off_by == pytest.approx(1.5 / 20 / 0.6)
 
 
 def test_appending_and_continuing_have_limits_of_their_own() -> None:
