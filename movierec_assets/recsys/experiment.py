@@ -242,7 +242,7 @@ def run(
     recipe, found = Recipe(seed=seed), None
     if budget is not None:
         log("Searching for a recipe on the validation part")
-        found = search(plan.objective(), fit, budget=budget, built_in=recipe, seed=seed, progress=progress)
+        found = search(plan.objective(), fit, budget=budget, built_in=recipe, seed=seed, progress=progress, log=log)
         recipe = found.recipe
     rankers = _Rankers.feasible(recipe, fit, plan)
     parts, lists = _ranked(rankers, plan.parts, max(CUTOFFS_OF[protocol]), log)

@@ -185,7 +185,8 @@ class SearchResult:
     recipe : Recipe
         `best`, if its lead is above 0 beyond chance; else the built-in recipe, with or without its signal.
     best : Recipe
-        The best on the held-out interactions, with a weaker signal where that harmed people who come back.
+        The best on the held-out interactions. Its signal is off where it does not help beyond chance, and weaker where
+        it harmed people who come back.
     lead : Interval
         NDCG@10 of `best` minus NDCG@10 of the built-in recipe, for the same users.
     on_return : OnReturn
@@ -412,6 +413,15 @@ def search(
     finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     if not finished:
         raise RecsysError(f"Not one of {len(study.trials)} trials gave a recipe; widen the search space or the budget.")
+    winner = recipe_of(study.best_trial.params, built_in.seed)
+    best, taken, lead = _decided(winner, built_in, objective, fit, scores, log)
+    return SearchResult(taken.recipe, best, lead, taken, [_trial(trial) for trial in study.trials])
+
+
+def _decided(
+    winner: Recipe, built_in: Recipe, objective: SearchObjective, fit: Fit, scores: dict[Recipe, FloatArray], log: Log
+) -> tuple[Recipe, OnReturn, Interval]:
+    """The best recipe, the one that is taken, and the lead of the best over the built-in one; see `SearchResult`."""
 
     def score(recipe: Recipe) -> FloatArray:
         if recipe not in scores:
@@ -421,14 +431,21 @@ def search(
     def mean(recipe: Recipe) -> float:
         return float(np.nanmean(score(recipe)))
 
+    def difference(recipe: Recipe, other: Recipe) -> Interval:
+        ours, theirs = score(recipe), score(other)
+        return paired_difference(ours[~np.isnan(ours)], theirs[~np.isnan(ours)])
+
+    plain = without_signal(winner)
+    if winner.next_movie.on and difference(winner, plain).low <= 0:
+        log("The next-movie signal of the best trial does not help beyond chance and is switched off")
+        winner = plain
     returns = objective.returns()
-    best = keep_return(recipe_of(study.best_trial.params, built_in.seed), returns, fit, mean)
+    best = keep_return(winner, returns, fit, mean)
     stays = keep_return(max(built_in, without_signal(built_in), key=mean), returns, fit, mean)
-    ours, theirs = score(best.recipe), score(stays.recipe)
-    lead = paired_difference(ours[~np.isnan(ours)], theirs[~np.isnan(ours)])
-    chosen = best if lead.low > 0 else stays
-    log(f"Of the recipe that is taken, {chosen}")
-    return SearchResult(chosen.recipe, best.recipe, lead, chosen, [_trial(trial) for trial in study.trials])
+    lead = difference(best.recipe, stays.recipe)
+    taken = best if lead.low > 0 else stays
+    log(f"Of the recipe that is taken, {taken}")
+    return best.recipe, taken, lead
 
 
 def _chosen(number: int, study: optuna.Study, space: Space, built_in: Recipe) -> dict[str, Any]:

@@ -205,6 +205,16 @@ def test_the_second_trial_is_the_built_in_recipe_without_its_signal(objective: S
     assert recipe_of(found.trials[1].recipe, BUILT_IN.seed) == without_signal(BUILT_IN)
 
 
+def test_a_signal_that_does_not_help_beyond_chance_is_switched_off(objective: SearchObjective) -> None:
+    # The likes of a user are in random order here, so nothing follows anything.
+    lines: list[str] = []
+    space = replace(SMALL, next_movie_weight=(0.1, 0.1))
+    found = search(objective, fit, space=space, budget=Budget(2, PLENTY), built_in=BUILT_IN, log=lines.append)
+    assert not found.best.next_movie.on
+    assert not found.recipe.next_movie.on
+    assert any("switched off" in line for line in lines)
+
+
 def test_trials_share_a_fit_where_only_the_fold_in_and_the_signal_differ(objective: SearchObjective) -> None:
     fits = []
 
