@@ -117,6 +117,7 @@ def _plain(experiment: Experiment, dataset: str, seed: int) -> dict[str, Any]:
             "complete": sum(trial.state == "complete" for trial in found.trials),
             "best": found.best.as_dict(),
             "lead_over_built_in": asdict(found.lead),
+            "change_by_the_signal_on_return": found.on_return.as_dict(),
         },
         "metrics": {each.ranker: each.means() for each in experiment.evaluations},
         "intervals": {

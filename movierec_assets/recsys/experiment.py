@@ -111,7 +111,7 @@ class Experiment:
     moments : tuple of MomentScores
         In the sitting and on return, as far as there are users to score; empty under strong-generalization.
     notes : tuple of str
-        Sentences on what was switched off or left out, for people.
+        Sentences on the signal of the recipe that was found, and on what was switched off or left out.
     """
 
     protocol: ProtocolName
@@ -258,7 +258,8 @@ def run(
         groups=task.users if spans else None,
     )
     moments: list[MomentScores] = []
-    notes = [] if has_order(task.train) else [SIGNAL_IS_OFF]
+    notes = [] if found is None else [f"The recipe that the search found: {found.on_return}."]
+    notes += [] if has_order(task.train) else [SIGNAL_IS_OFF]
     if in_time:
         scores = {each.ranker: each.per_user[HEADLINE] for each in evaluations}
         if spans:

@@ -74,6 +74,7 @@ def test_the_printed_ndcg_is_that_of_the_exported_lists(demo: Path, tmp_path: Pa
     )
     assert answer["metrics"]["als"][f"ndcg_at_{k}"] == pytest.approx(plain_ndcg(exported, k), abs=1e-9)
     assert answer["search"]["trials"] == 2
+    assert "The recipe that the search found" in answer["notes"][0]
     signal = answer["recipe"]["next_movie_weight"] > 0
     without = {"without the signal"} if signal else set()
     rankers = {"als", "original recipe", "popularity", "item-kNN", "EASE"} | without
