@@ -138,7 +138,10 @@ def registered_version_answers(
     postgres: PostgresResource,
     registry: RegistryResource,
 ) -> AssetCheckResult:
-    """The new version, read back from the registry, answers for users with movies they have not liked yet."""
+    """The new version, read back from the registry, answers for users with movies they have not liked yet.
+
+    Its next-movie transitions are sound.
+    """
     liked = train_matrix.union(validation_matrix, test_matrix)
     return _answers(als_model.version, liked.stars, ids_from(id_maps), postgres, registry)
 
@@ -176,6 +179,7 @@ def _answers(
     lists = recommender.for_known(ids.user_ids[users], PER_USER)
     movie_ids = recommender.movie_ids_of(lists)
     problems = {"already liked": 0, "listed twice": 0, "unknown movie": 0, "empty list": 0}
+    problems |= unsound_transitions(recommender.next_movies, len(recommender.ids.movie_ids))
     for user, row in zip(users, movie_ids, strict=True):
         listed = row[row >= 0]
         own = ids.movie_ids[liked.indices[liked.indptr[user] : liked.indptr[user + 1]]]

@@ -32,12 +32,12 @@ METRICS = {
 """Headings of the metrics for people, the headline first."""
 PREFIXES = {
     MODEL: "",
+    WITHOUT_SIGNAL: "without_signal_",
     CHAMPION: "champion_",
     POPULARITY: "popularity_",
     ORIGINAL: "original_",
     ITEM_KNN: "item_knn_",
     EASE: "ease_",
-    WITHOUT_SIGNAL: "without_signal_",
 }
 """Prefix of the names of a ranker's metrics."""
 RETURN = "return_"

@@ -164,18 +164,21 @@ class _Ranking:
 
     def among(self, movies: IntArray, rows: IntArray) -> None:
         """Fill the lists of some users with the best of some movies; scores that they hold already are lower bounds."""
-        movies, lists = np.sort(movies), self.lists
-        factors = self.movie_factors if len(movies) == len(self.movie_factors) else self.movie_factors[movies]
-        # A score that was good enough when multiplied among fewer movies may come out a little lower now.
-        lengths = np.linalg.norm(self.user_vectors[rows], axis=1)
-        slack = _ROUNDING * lengths * np.linalg.norm(factors, axis=1).max(initial=0.0)
-        floor = lists.scores[rows, -1] - slack.astype(np.float32)
+        lists, everything = self.lists, len(movies) == len(self.movie_factors)
+        movies = np.arange(len(movies)) if everything else np.sort(movies)
+        factors = self.movie_factors if everything else self.movie_factors[movies]
+        floor = lists.scores[rows, -1]
+        if not np.isnan(floor).all():  # lengths take longer than ranking for one user
+            # A score that was good enough when multiplied among fewer movies may come out a little lower now.
+            lengths = np.linalg.norm(self.user_vectors[rows], axis=1)
+            slack = _ROUNDING * lengths * np.linalg.norm(factors, axis=1).max(initial=0.0)
+            floor -= slack.astype(np.float32)
         at_a_time = max(1, min(self.batch_bytes // self.threads // _CELL_BYTES, _CELLS) // len(movies))
 
         def rank_from(start: int) -> None:
             some = rows[start : start + at_a_time]
             scores = self.user_vectors[some] @ factors.T
-            known = self.seen[some] if len(movies) == self.seen.shape[1] else self.seen[some][:, movies]
+            known = self.seen[some] if everything else self.seen[some][:, movies]
             scores[np.repeat(np.arange(len(some)), np.diff(known.indptr)), known.indices] = NOTHING
             columns, values = highest(scores, lists.items.shape[1], floor=floor[start : start + at_a_time])
             lists.items[some], lists.scores[some] = np.where(columns >= 0, movies[columns], EMPTY), values

@@ -132,7 +132,7 @@ class Recommender:
         kept = np.flatnonzero(np.isin(self.ids.movie_ids, catalogue))
         if len(kept) == len(self.ids.movie_ids):
             return self
-        ids = IdMaps(self.ids.user_ids, self.ids.movie_ids[kept])
+        ids, next_movies = IdMaps(self.ids.user_ids, self.ids.movie_ids[kept]), self.next_movies
         return replace(
             self,
             ids=ids,
@@ -140,7 +140,7 @@ class Recommender:
             seen=self.seen[:, kept].tocsr(),
             confidence=replace(self.confidence, movie_weight=self.confidence.movie_weight[kept]),
             titles=tuple(self.titles[column] for column in kept) if self.titles else (),
-            next_movies=self.next_movies.matched(self.ids.movie_ids, ids.movie_ids) if self.next_movies else None,
+            next_movies=None if next_movies is None else next_movies.matched(self.ids.movie_ids, ids.movie_ids),
             recent=None if self.recent is None else self.recent[:, kept].tocsr(),
         )
 

@@ -44,7 +44,7 @@ def _without_signal(flat: dict[str, Any]) -> str:
 def _strip(file: Path, target: Path) -> None:
     """Write arrays without those that the release before the next-movie signal did not have."""
     with np.load(file) as stored:
-        arrays = {name: stored[name] for name in stored if not name.startswith("next_")}
+        arrays = {name: stored[name] for name in stored if not name.startswith(("next_", "recent_", "latest_at"))}
     if "recipe" in arrays:
         arrays["recipe"] = np.array(_without_signal(json.loads(str(arrays["recipe"]))))
     np.savez(target, **arrays)

@@ -20,6 +20,8 @@ from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
 from movierec_assets.models.version_page import METRICS
 from movierec_assets.recsys.evaluation import HEADLINE
+from movierec_assets.recsys.rankers import WITHOUT_SIGNAL
+from movierec_assets.resources.provenance import fingerprint
 from movierec_assets.tables.database import SCHEMA
 from movierec_tests.defs import multiprocess_jobs
 from movierec_tests.defs.conftest import USERS, Ran
@@ -132,6 +134,10 @@ def test_the_challenger_and_its_training_state_have_the_scored_matrix_of_next_mo
         np.testing.assert_array_equal(data, scored)
     assert re.fullmatch("[0-9a-f]{64}", version.provenance["next_movies_fingerprint"])
     assert shown["signal"] == asdict(version.recipe.next_movie)
+    recommender = ran.platform.registry.load(version)
+    assert recommender.next_movies is not None
+    np.testing.assert_array_equal(recommender.next_movies.matrix.data, served)
+    assert fingerprint(recommender.next_movies) == version.provenance["next_movies_fingerprint"]
 
 
 def _stored(ran: Ran, name: str) -> dict[str, Any]:
@@ -148,6 +154,8 @@ def _stored(ran: Ran, name: str) -> dict[str, Any]:
         ("positive_ratings", "histogram"),
         ("positive_ratings", "long_tail"),
         ("als_model", "learning_curve"),
+        ("return_evaluation", "intervals"),
+        ("model_evaluation", "moments"),
         ("model_evaluation", "metrics"),
         ("model_evaluation", "intervals"),
         ("model_evaluation", "slices"),
@@ -311,7 +319,7 @@ def test_a_training_has_one_finished_mlflow_run_with_params_metrics_and_files(ra
             "evaluation",
         }
         assert {item.path for item in client.list_artifacts(run_id, "evaluation")} == {
-            f"evaluation/{name}" for name in ("report.md", "metrics.png", "intervals.png", "slices.png")
+            f"evaluation/{name}" for name in ("report.md", "moments.png", "metrics.png", "intervals.png", "slices.png")
         }
         assert found.data.metrics[HEADLINE] == metadata_of(result)["model_evaluation"][HEADLINE]
 
@@ -341,18 +349,24 @@ def test_a_version_knows_its_run_recipe_data_and_decision(ran: Ran) -> None:
 @slow
 def test_the_page_of_a_version_says_data_recipe_figures_and_decision_in_few_tags(ran: Ran) -> None:
     client, (version,) = ran.platform.registry.client, ran.platform.registry.versions()
-    evaluation = metadata_of(ran.first)["model_evaluation"]
+    evaluation, returned = (metadata_of(ran.first)[name] for name in ("model_evaluation", "return_evaluation"))
     described = client.get_model_version(MODEL_NAME, str(version.number)).description
-    figures, data, recipe, decision, table = str(described).split("\n\n")
+    figures, data, recipe, decision, table, on_return = str(described).split("\n\n")
     positives = metadata_of(ran.first)["positive_ratings"]
     assert data.startswith("**Data** demo (dataset 1), likes from 4 stars: ")
     assert f"{positives['dagster/row_count']:,} likes, {positives['users']:,} users" in data
     assert recipe.startswith("**Recipe** als factors=64 alpha=5 reg=10 iter=15 next=1 seed=1 (built-in); cold: ")
-    assert figures.startswith(f"NDCG@10 {evaluation['ndcg_at_10']:.4f} (95 % ")
-    assert f"; popularity {evaluation['popularity_ndcg_at_10']:.4f}; original recipe 0." in figures
+    assert figures.startswith(f"NDCG@10 in the sitting {evaluation['ndcg_at_10']:.4f} (95 % ")
+    assert f", popularity {evaluation['popularity_ndcg_at_10']:.4f}, original recipe 0." in figures
+    assert f"; on return {returned['return_ndcg_at_10']:.4f} (95 % " in figures
+    assert f", popularity {returned['popularity_return_ndcg_at_10']:.4f}" in figures
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
-    assert rows[0] == ["ranker", *(f"{name}@10" for name in METRICS.values())]
-    assert [row[0] for row in rows[2:]] == ["this version", "popularity", "original recipe", "item-kNN", "EASE"]
+    assert rows[0] == ["in the sitting", *(f"{name}@10" for name in METRICS.values())]
+    assert [row[0] for row in rows[2:]] == [
+        *("this version", WITHOUT_SIGNAL, "popularity", "original recipe", "item-kNN", "EASE"),
+    ]
+    returned_rows = [line.strip("| ").split(" | ") for line in on_return.splitlines()]
+    assert [row[0] for row in returned_rows] == ["on return", "---", "this version", WITHOUT_SIGNAL, "popularity"]
     assert rows[2][2] == f"{evaluation['recall_at_10']:.4f}"
     assert decision == f"**Decision** first: {version.tags['promotion_reason']}"
     assert len(version.tags) <= 10

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -19,7 +21,7 @@ def rate(database: Database, times: list[int], stars: float = 5.0) -> None:
     """One user who rates films at these times."""
     load_films(database, range(1, len(times) + 1))
     with database.replace("ratings") as table:
-        columns = {
+        columns: dict[str, np.ndarray[Any, Any]] = {
             "user_id": np.ones(len(times), np.int32),
             "movie_id": np.arange(1, len(times) + 1, dtype=np.int32),
             "rating": np.full(len(times), stars, np.float32),

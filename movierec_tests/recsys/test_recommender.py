@@ -293,7 +293,7 @@ def drawn_with_signal(drawn: Ratings, seed: int) -> Recommender:
     return with_signal(drawn.interactions(), plain.movie_factors, plain.ids)
 
 
-@given(ratings(min_size=1, max_users=4, times=20_000), st.integers(0, 100), st.sampled_from([0, 7_200, 86_400, 10**9]))
+@given(ratings(max_users=4, times=20_000), st.integers(0, 100), st.sampled_from([0, 7_200, 86_400, 10**9]))
 def test_what_each_like_adds_in_both_ways_sums_to_the_score_at_any_moment(
     drawn: Ratings, seed: int, elapsed: int
 ) -> None:
@@ -354,7 +354,7 @@ def test_users_without_likes_have_no_latest_one_and_get_a_list_at_any_time(of_tw
         assert len(listed(of_two_moments, of_two_moments.for_known(np.array([11]), 6, at))) == 6
 
 
-@given(ratings(min_size=1), st.integers(0, 100), st.sampled_from([None, -5, 3, 10**6]))
+@given(ratings(), st.integers(0, 100), st.sampled_from([None, -5, 3, 10**6]))
 def test_a_stored_model_with_a_signal_gives_the_same_answers_at_any_time(
     drawn: Ratings, seed: int, at: int | None
 ) -> None:

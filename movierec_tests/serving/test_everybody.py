@@ -1,4 +1,4 @@
-"""Lists for everybody are the lists of each user alone, whatever the size of a block."""
+"""Lists for everybody are the lists of each user alone, a day after the latest like, whatever the size of a block."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
 from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.ranking import TopK
-from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.recipe import NextMovie, Recipe
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.serving.everybody import Tally, UserLists, for_everybody
 from movierec_assets.tables import histories
@@ -21,6 +22,7 @@ from movierec_tests.defs.harness import RATING_COLUMNS, count_users, load_films,
 from movierec_tests.ranked_lists import assert_same_lists
 
 USERS, MOVIES, K = 60, 50, 8
+A_DAY = 86_400
 
 
 @pytest.fixture
@@ -42,13 +44,14 @@ def rated(database: Database) -> Recommender:
             "INSERT INTO movierec.app_ratings (user_id, movie_id, rating) VALUES (7, 3, 5), (%s, 5, 4.5)",
             [FIRST_APP_USER_ID],
         )
-    recipe = Recipe(factors=4, iterations=3)
+    recipe = Recipe(factors=4, iterations=3, next_movie=NextMovie(fade_hours=48.0))  # counts after a day, too
     known = (stars >= 4) & (movies < MOVIES - 10)
     positives = Interactions.from_triplets(
         users[known], movies[known], stars[known], times[known], (USERS, MOVIES - 10)
     )
     ids = IdMaps(np.arange(USERS) * 3 + 7, np.arange(MOVIES - 10) * 2 + 1)
-    return Recommender.of(als.fit(positives, recipe), positives, ids, recipe)
+    factors = als.fit(positives, recipe).with_next(NextMovies.of(positives, recipe.next_movie))
+    return Recommender.of(factors, positives, ids, recipe)
 
 
 def _by_user(blocks: list[UserLists]) -> dict[int, TopK]:
@@ -76,7 +79,7 @@ def test_blocks_of_users_change_no_list(
         assert_same_lists(found, together[user])
         (ratings,) = read_users(database, 4.0, [user])
         alone = histories_of(ratings, rated.ids.movie_ids)
-        expected = rated.for_histories(alone.liked, alone.seen, MOVIES)
+        expected = rated.for_histories(alone.liked, alone.seen, MOVIES, elapsed=np.array([A_DAY]))
         assert_same_lists(found, TopK(rated.movie_ids_of(expected), expected.scores), 1e-3)
         movies = found.items[found.items >= 0]
         assert np.isin(movies, ratings.movie_id).sum() == 0
