@@ -225,7 +225,7 @@ def run(
     fit : Fit
     protocol : {"leave-latest-out", "time-split", "strong-generalization"}
     budget : Budget or None
-        Of the search; with None the built-in recipe is used.
+        Of the search; with None the built-in recipe is used, without its signal where likes are not divided by time.
     seed : int
         Of the search, of all fits, and of the choice of held-out users.
     progress : callable, optional
@@ -239,16 +239,18 @@ def run(
         When there is nothing to learn from, to choose on or to score.
     """
     plan = _PLANS[protocol](positives, seed)
+    in_time = protocol != "strong-generalization"
     recipe, found = Recipe(seed=seed), None
     if budget is not None:
         log("Searching for a recipe on the validation part")
         found = search(plan.objective(), fit, budget=budget, built_in=recipe, seed=seed, progress=progress, log=log)
         recipe = found.recipe
+    elif not in_time:
+        recipe = without_signal(recipe)
     rankers = _Rankers.feasible(recipe, fit, plan)
     parts, lists = _ranked(rankers, plan.parts, max(CUTOFFS_OF[protocol]), log)
     spans = tuple(part.span for part in parts if part.span is not None)
     task = pooled([part.task for part in parts])
-    in_time = protocol != "strong-generalization"
     evaluations = with_intervals(
         [
             evaluate(name, each, task.held_out, task.train, CUTOFFS_OF[protocol], task.histories, in_time=in_time)
