@@ -192,8 +192,8 @@ def _line(figures: Sequence[Figure]) -> str:
     """Both moments for the log."""
     of = {(each.moment, each.ranker): each for each in figures}
     return "; ".join(
-        f"{moment} {of[moment, RECIPE].ndcg:.3f}, popularity {of[moment, POPULARITY].ndcg:.3f} "
-        f"({of[moment, RECIPE].users:,} users)"
+        f"{moment} {of[moment, RECIPE].ndcg:.3f}, popularity {of[moment, POPULARITY].ndcg:.3f}, "
+        f"users {of[moment, RECIPE].users:,}"
         for moment in MOMENTS
         if (moment, RECIPE) in of
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 
@@ -21,7 +22,7 @@ def rate(database: Database, times: list[int], stars: float = 5.0) -> None:
     """One user who rates films at these times."""
     load_films(database, range(1, len(times) + 1))
     with database.replace("ratings") as table:
-        columns: dict[str, np.ndarray[Any, Any]] = {
+        columns: dict[str, npt.NDArray[Any]] = {
             "user_id": np.ones(len(times), np.int32),
             "movie_id": np.arange(1, len(times) + 1, dtype=np.int32),
             "rating": np.full(len(times), stars, np.float32),
@@ -68,9 +69,9 @@ def test_likes_of_a_single_month_or_none_leave_nothing_to_backtest(database: Dat
         ((MAY, Month.last_complete().later(1)), "the last complete month"),
     ],
 )
-def test_months_that_are_no_partitions_are_refused(database: Database, wanted: months.Months, reason: str) -> None:
+def test_months_that_are_no_partitions_are_refused(wanted: months.Months, reason: str) -> None:
     with pytest.raises(CommandError, match=reason):
-        months.to_backtest(database, 4.0, wanted)
+        months.to_backtest(Database("postgresql://not-asked/movierec"), 4.0, wanted)
 
 
 @pytest.mark.parametrize(

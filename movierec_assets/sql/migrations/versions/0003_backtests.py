@@ -7,10 +7,10 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Create the table."""
+    """Create the table, unless a database without a number has it."""
     op.execute(
         """
-        CREATE TABLE movierec.backtests (
+        CREATE TABLE IF NOT EXISTS movierec.backtests (
             dataset_id         integer          NOT NULL, -- 0 where the dataset is not known
             positive_threshold real             NOT NULL,
             month              date             NOT NULL, -- its first day
