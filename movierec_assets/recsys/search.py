@@ -47,7 +47,6 @@ _RETURN_LIKES = 1_000_000
 """Likes in the comparison on return at most, because it fits once for each window."""
 _STARTUP = 12
 """Trials before any is drawn by what the others found."""
-_NEEDS_NO_FIT = ("fold_in_", "next_movie_")
 _CHOICES = ("confidence", "factors", "next_movie_window", "next_movie_decay")
 _LOG_RANGES = (
     "alpha",
@@ -60,17 +59,6 @@ _LOG_RANGES = (
 )
 _STEPS = {"next_movie_out_exponent": 0.1, "next_movie_in_exponent": 0.1, "next_movie_weight": 0.1}
 """Ranges that may start at 0, and the distance between the values that are drawn."""
-
-
-_ELSEWHERE = Recipe(
-    confidence="bm25",
-    alpha=1.3,
-    regularization=12.0,
-    iterations=22,
-    fold_in=FoldIn(floor=0.15, boost=1.5, tau=6.0),
-    next_movie=NextMovie(window=10, decay=1.0, out_exponent=0.4, in_exponent=0.2, tau=10.0, weight=0.3),
-)
-"""Near the winners of searches on generated data (seeds 21 and 22), where the built-in recipe is far from best."""
 
 
 @dataclass(frozen=True)
@@ -407,7 +395,7 @@ def search(
         # Each trial has a seed of its own, so that an interrupted search continues with the same trials.
         trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         if not study.get_trials(states=[TrialState.WAITING]):
-            study.enqueue_trial(_chosen(number, study, space, built_in))
+            study.enqueue_trial(_given(number, space, built_in))
         study.sampler = optuna.samplers.TPESampler(seed=trial_seed, multivariate=True, n_startup_trials=_STARTUP)
         study.optimize(run_trial, n_trials=1, callbacks=[report], catch=(RecsysError,))
     finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
@@ -448,23 +436,12 @@ def _decided(
     return best.recipe, taken, lead
 
 
-def _chosen(number: int, study: optuna.Study, space: Space, built_in: Recipe) -> dict[str, Any]:
-    """The numbers of a trial that are not drawn.
-
-    The first trials are the built-in recipe, with its next-movie signal and without, and `_ELSEWHERE`. Up to trial
-    `_STARTUP`, everything is drawn. Then trials take turns: one draws the numbers of the fit, and the next those that
-    need no fit. The rest is as in the best trial so far.
-    """
-    first = [built_in, without_signal(built_in), _ELSEWHERE]
-    if number < len(first):
-        given = first[number].as_dict()
-        del given["seed"]
-        return given if space.holds(first[number]) else {}
-    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    if number < _STARTUP or not complete:
+def _given(number: int, space: Space, built_in: Recipe) -> dict[str, Any]:
+    """The numbers of a trial that are not drawn. The first two trials have the built-in recipe, with its signal and without."""
+    first = [built_in, without_signal(built_in)]
+    if number >= len(first) or not space.holds(first[number]):
         return {}
-    draws_fit = number % 2 == 0
-    return {n: value for n, value in study.best_trial.params.items() if n.startswith(_NEEDS_NO_FIT) == draws_fit}
+    return {name: value for name, value in first[number].as_dict().items() if name != "seed"}
 
 
 def _trial(frozen: optuna.trial.FrozenTrial) -> Trial:
