@@ -437,7 +437,7 @@ def _decided(
 
 
 def _given(number: int, space: Space, built_in: Recipe) -> dict[str, Any]:
-    """The numbers of a trial that are not drawn. The first two trials have the built-in recipe, with its signal and without."""
+    """The numbers of a trial that are not drawn: the first two are the built-in recipe, with its signal and without."""
     first = [built_in, without_signal(built_in)]
     if number >= len(first) or not space.holds(first[number]):
         return {}
