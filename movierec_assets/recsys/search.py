@@ -45,6 +45,9 @@ _MOMENT_USERS = 5000
 """Users of each moment at most: more would tell recipes hardly better apart, and take longer than the fit."""
 _RETURN_LIKES = 1_000_000
 """Likes in the comparison on return at most, because it fits once for each window."""
+_WHOLE = 0.6
+"""Share of the budget for trials that draw every number."""
+_NEEDS_NO_FIT = ("fold_in_", "next_movie_")
 _STARTUP = 12
 """Trials before any is drawn by what the others found."""
 _CHOICES = ("confidence", "factors", "next_movie_window", "next_movie_decay")
@@ -395,7 +398,8 @@ def search(
         # Each trial has a seed of its own, so that an interrupted search continues with the same trials.
         trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         if not study.get_trials(states=[TrialState.WAITING]):
-            study.enqueue_trial(_given(number, space, built_in))
+            spent = max(number / budget.trials, (time.monotonic() - started) / budget.seconds)
+            study.enqueue_trial(_given(number, spent, study, space, built_in))
         study.sampler = optuna.samplers.TPESampler(seed=trial_seed, multivariate=True, n_startup_trials=_STARTUP)
         study.optimize(run_trial, n_trials=1, callbacks=[report], catch=(RecsysError,))
     finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
@@ -436,12 +440,20 @@ def _decided(
     return best.recipe, taken, lead
 
 
-def _given(number: int, space: Space, built_in: Recipe) -> dict[str, Any]:
-    """The numbers of a trial that are not drawn: the first two are the built-in recipe, with its signal and without."""
+def _given(number: int, spent: float, study: optuna.Study, space: Space, built_in: Recipe) -> dict[str, Any]:
+    """The numbers of a trial that are not drawn.
+
+    The first two trials are the built-in recipe, with its signal and without. When the share `_WHOLE` of the budget is
+    spent, all others keep the fit of the best trial so far, and draw the recency and the signal, which need no fit.
+    """
     first = [built_in, without_signal(built_in)]
-    if number >= len(first) or not space.holds(first[number]):
+    if number < len(first):
+        given = first[number].as_dict()
+        del given["seed"]
+        return given if space.holds(first[number]) else {}
+    if spent < _WHOLE or not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
         return {}
-    return {name: value for name, value in first[number].as_dict().items() if name != "seed"}
+    return {name: value for name, value in study.best_trial.params.items() if not name.startswith(_NEEDS_NO_FIT)}
 
 
 def _trial(frozen: optuna.trial.FrozenTrial) -> Trial:
