@@ -45,9 +45,8 @@ from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.promotion import opponent
 from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.ranking import TopK
-from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.recipe import Recipe, without_signal
 from movierec_assets.recsys.report import as_markdown, markdown_table
-from movierec_assets.recsys.returns import without_signal
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Split, Task
 from movierec_assets.resources.configurable import RegistryResource

@@ -25,8 +25,8 @@ from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS
 from movierec_assets.recsys.interactions import IntArray, Interactions
 from movierec_assets.recsys.promotion import opponent
 from movierec_assets.recsys.rankers import CHAMPION, MODEL, WITHOUT_SIGNAL
-from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.recsys.returns import Returns, without_signal
+from movierec_assets.recsys.recipe import Recipe, without_signal
+from movierec_assets.recsys.returns import Returns
 from movierec_assets.recsys.split import Split
 from movierec_assets.resources.configurable import RegistryResource
 from movierec_assets.resources.provenance import SOURCES, SPLIT, Mismatch, mismatches, record, refuse

@@ -23,8 +23,8 @@ from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray
 from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.rankers import POPULARITY
-from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.recsys.returns import CUTOFF, without_signal
+from movierec_assets.recsys.recipe import Recipe, without_signal
+from movierec_assets.recsys.returns import CUTOFF
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Task, as_matrix, latest_of_each_user, time_window
 
 Moment = Literal["in the sitting", "on return"]

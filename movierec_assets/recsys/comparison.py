@@ -91,30 +91,6 @@ class FitSpread:
         return cls(deviation, fits - 1, f"{fits} pairs of fits")
 
 
-def by_user(scores: FloatArray, users: IntArray) -> FloatArray:
-    """One value a user for users who are scored several times, so that intervals respect that.
-
-    Parameters
-    ----------
-    scores : float array, shape (n,) or (n, n_columns)
-    users : int array, shape (n,)
-        The user of each score.
-
-    Returns
-    -------
-    float array, shape (n_users,) or (n_users, n_columns)
-        Their mean is the mean of the scores; the spread of their mean is that of a mean whose users are drawn.
-
-    References
-    ----------
-    Cochran (1977), Sampling Techniques, chapter 6, the linearized ratio.
-    """
-    mean = scores.mean(axis=0)
-    sums = _sums((scores - mean).reshape(len(scores), -1), users)
-    values: FloatArray = mean + (sums * (len(sums) / max(1, len(scores)))).reshape((len(sums), *scores.shape[1:]))
-    return values
-
-
 def _sums(columns: FloatArray, groups: IntArray) -> FloatArray:
     """Sums of the rows of each group, shape (n_groups, n_columns)."""
     _, group = np.unique(groups, return_inverse=True)

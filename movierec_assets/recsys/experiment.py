@@ -24,8 +24,8 @@ from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, In
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.rankers import EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.ranking import TopK
-from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.recsys.returns import sample_of_users, without_signal
+from movierec_assets.recsys.recipe import Recipe, without_signal
+from movierec_assets.recsys.returns import sample_of_users
 from movierec_assets.recsys.scoring import fitted, rank
 from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Trial, search
 from movierec_assets.recsys.split import (
@@ -69,6 +69,14 @@ SIGNAL_IS_OFF = (
     "follows another. Load ratings with the time at which each was made."
 )
 
+MAY_BE_SEEN: dict[ProtocolName, str] = {
+    "leave-latest-out": "The search may have seen some of the likes to find on return; "
+    "`--protocol time-split` keeps them from it.",
+    "time-split": "The search may have seen some of the likes to find in the sitting; "
+    "`--protocol leave-latest-out` keeps them from it.",
+}
+"""What is said about the moment that a protocol does not measure."""
+
 _EASE_CUT = 0.8
 """Share of the likes before the first cut that EASE learns from while its regularization is chosen."""
 
@@ -111,7 +119,8 @@ class Experiment:
     moments : tuple of MomentScores
         In the sitting and on return, as far as there are users to score; empty under strong-generalization.
     notes : tuple of str
-        Sentences on the signal of the recipe that was found, and on what was switched off or left out.
+        Sentences on the signal of the recipe that was found, on what was switched off or left out, and on what the
+        search may have seen.
     """
 
     protocol: ProtocolName
@@ -159,6 +168,8 @@ class _Plan:
         Makes the objective of the search; raises where there is nothing to choose on.
     validation : Task or None
         To choose EASE's regularization on.
+    has_order : bool
+        Whether any movie follows another in the likes to learn from; else the signal is off.
     """
 
     ids: IdMaps
@@ -166,6 +177,7 @@ class _Plan:
     parts: Iterable[_Part]
     objective: Callable[[], SearchObjective]
     validation: Task | None
+    has_order: bool = True
 
 
 @dataclass(frozen=True)
@@ -245,7 +257,7 @@ def run(
         log("Searching for a recipe on the validation part")
         found = search(plan.objective(), fit, budget=budget, built_in=recipe, seed=seed, progress=progress, log=log)
         recipe = found.recipe
-    elif not in_time:
+    if not plan.has_order or (found is None and not in_time):
         recipe = without_signal(recipe)
     rankers = _Rankers.feasible(recipe, fit, plan)
     parts, lists = _ranked(rankers, plan.parts, max(CUTOFFS_OF[protocol]), log)
@@ -260,8 +272,9 @@ def run(
         groups=task.users if spans else None,
     )
     moments: list[MomentScores] = []
-    notes = [] if found is None else [f"The recipe that the search found: {found.on_return}."]
-    notes += [] if has_order(task.train) else [SIGNAL_IS_OFF]
+    notes = [] if plan.has_order else [SIGNAL_IS_OFF]
+    if found is not None and plan.has_order:
+        notes.append(str(found.on_return))
     if in_time:
         scores = {each.ranker: each.per_user[HEADLINE] for each in evaluations}
         if spans:
@@ -270,6 +283,8 @@ def run(
             returned = _on_return(rankers, plan, log)
             moments = [MomentScores.in_the_sitting(scores, task.users), *([] if returned is None else [returned])]
             notes += [] if returned is not None else [str(nobody_returns(plan.positives))]
+    if found is not None and len(moments) > 1:
+        notes.append(MAY_BE_SEEN[protocol])
     return Experiment(
         protocol, recipe, found, task, plan.ids, lists[MODEL], evaluations, spans, tuple(moments), tuple(notes)
     )
@@ -334,6 +349,7 @@ def _leave_latest_out(positives: RatingColumns, _: int) -> _Plan:
         [_Part(task)],
         lambda: SearchObjective.latest(split.train, split.validation),
         validation if len(validation.users) else None,
+        has_order(task.train),
     )
 
 
@@ -358,7 +374,14 @@ def _time_split(positives: RatingColumns, _: int) -> _Plan:
 def _strong_generalization(positives: RatingColumns, seed: int) -> _Plan:
     split, ids = strong_generalization(positives, seed=seed)
     task = split.task("test")
-    return _Plan(ids, task.train, [_Part(task)], lambda: SearchObjective.strong(split), split.task("validation"))
+    return _Plan(
+        ids,
+        task.train,
+        [_Part(task)],
+        lambda: SearchObjective.strong(split),
+        split.task("validation"),
+        has_order(task.train),
+    )
 
 
 _PLANS: dict[ProtocolName, Callable[[RatingColumns, int], _Plan]] = {

@@ -6,7 +6,7 @@ Belongs here: their names, their built-in values, and their flat form for logs. 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -140,6 +140,11 @@ class Recipe:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RecsysError(f"Not a recipe: {error!r}; expected the fields {sorted(cls().as_dict())}.") from error
+
+
+def without_signal(recipe: Recipe) -> Recipe:
+    """The recipe with the next-movie signal switched off."""
+    return replace(recipe, next_movie=NO_NEXT_MOVIE)
 
 
 def _next_movie(flat: dict[str, Any]) -> NextMovie:

@@ -12,15 +12,15 @@ from typing import Any
 
 from movierec_assets.recsys.comparison import Interval, paired_difference
 from movierec_assets.recsys.engine import Fit
-from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, NextMovie, Recipe
-from movierec_assets.recsys.returns import Returns, without_signal
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, NextMovie, Recipe, without_signal
+from movierec_assets.recsys.returns import Returns
 
 _FADES = (1 / 4, 1 / 16, 1 / 64)
 _WEIGHTS = (3 / 4, 1 / 2, 1 / 4)
 
 
 @dataclass(frozen=True)
-class OnReturn:
+class GuardedRecipe:
     """A recipe whose signal does not clearly harm people who come back.
 
     Attributes
@@ -42,13 +42,21 @@ class OnReturn:
         return {name: interval and asdict(interval) for name, interval in vars(self).items() if name != "recipe"}
 
     def __str__(self) -> str:
+        """One sentence, for a log and a report."""
         signal = self.recipe.next_movie
-        kept = f"weight {signal.weight:g}, fades in {signal.fade_hours:g} h" if signal.on else "off"
-        if self.refused is not None:
-            return f"its signal harms on return ({self.refused.signed}) and is weakened: {kept}"
+        harmed = None if self.refused is None else f"it clearly harmed people who come back ({self.refused.signed})"
+        if not signal.on:
+            why = "" if harmed is None else f": {harmed}"
+            return f"The recipe of the search has no next-movie signal{why}."
         if self.change is None:
-            return f"not compared on return; signal: {kept}"
-        return f"its signal is not clearly worse on return ({self.change.signed})"
+            return "The next-movie signal of the recipe was not compared on return: the search saw nobody come back."
+        if harmed is not None:
+            numbers = f"weight {signal.weight:g}, fading in {signal.fade_hours:g} h"
+            return f"The next-movie signal of the recipe was weakened, because {harmed}: {numbers}."
+        return (
+            "In the likes that the search saw, the next-movie signal does no clear harm to people who come back "
+            f"({self.change.signed})."
+        )
 
 
 def weaker(signal: NextMovie) -> list[NextMovie]:
@@ -60,7 +68,7 @@ def weaker(signal: NextMovie) -> list[NextMovie]:
     ]
 
 
-def keep_return(recipe: Recipe, returns: Returns, fit: Fit, sitting: Callable[[Recipe], float]) -> OnReturn:
+def keep_return(recipe: Recipe, returns: Returns, fit: Fit, sitting: Callable[[Recipe], float]) -> GuardedRecipe:
     """The recipe, or if it is clearly worse on return than without its signal, the best that is not.
 
     Clearly worse means that the whole 95 % interval of the paired difference lies below 0.
@@ -76,7 +84,7 @@ def keep_return(recipe: Recipe, returns: Returns, fit: Fit, sitting: Callable[[R
         Value of a recipe in the sitting; of the weaker signals that pass, the one with the highest value is taken.
     """
     if not recipe.next_movie.on or len(returns.users) == 0:
-        return OnReturn(recipe)
+        return GuardedRecipe(recipe)
     fits = returns.fits(recipe, fit)
     without = returns.scores(without_signal(recipe), fits)
 
@@ -85,8 +93,8 @@ def keep_return(recipe: Recipe, returns: Returns, fit: Fit, sitting: Callable[[R
 
     of_recipe = change(recipe)
     if of_recipe.high >= 0:
-        return OnReturn(recipe, of_recipe)
+        return GuardedRecipe(recipe, of_recipe)
     candidates = [replace(recipe, next_movie=signal) for signal in weaker(recipe.next_movie)]
     in_order = sorted(candidates, key=sitting, reverse=True)
     kept = next(each for each in in_order if not each.next_movie.on or change(each).high >= 0)
-    return OnReturn(kept, change(kept) if kept.next_movie.on else None, of_recipe)
+    return GuardedRecipe(kept, change(kept) if kept.next_movie.on else None, of_recipe)

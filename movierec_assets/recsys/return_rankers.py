@@ -19,8 +19,8 @@ from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.rankers import POPULARITY
 from movierec_assets.recsys.ranking import TopK
-from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.recsys.returns import Returns, without_signal
+from movierec_assets.recsys.recipe import Recipe, without_signal
+from movierec_assets.recsys.returns import Returns
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Task, Window
 

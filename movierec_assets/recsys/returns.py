@@ -7,7 +7,7 @@ dividing by time (`split`), and intervals (`comparison`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
@@ -16,7 +16,7 @@ import numpy as np
 from movierec_assets.recsys import scoring
 from movierec_assets.recsys.engine import Factors, Fit
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
-from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, Recipe
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.split import WINDOWS, Window, time_windows
 from movierec_assets.recsys.warm_start import mixed_order
 
@@ -89,8 +89,3 @@ def sample_of_users(positives: Interactions, max_likes: int, user_ids: IntArray 
     chosen = np.zeros(positives.shape[0], dtype=np.bool_)
     chosen[order[np.cumsum(positives.per_user[order]) <= max_likes]] = True
     return positives.only(np.repeat(chosen, positives.per_user))
-
-
-def without_signal(recipe: Recipe) -> Recipe:
-    """The recipe with the next-movie signal switched off."""
-    return replace(recipe, next_movie=NO_NEXT_MOVIE)

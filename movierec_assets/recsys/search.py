@@ -25,9 +25,9 @@ from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.few_users import why_few
 from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_assets.recsys.next_movies import NextMovies
-from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, ConfidenceKind, FoldIn, NextMovie, Recipe
-from movierec_assets.recsys.return_constraint import OnReturn, keep_return
-from movierec_assets.recsys.returns import Returns, without_signal
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, ConfidenceKind, FoldIn, NextMovie, Recipe, without_signal
+from movierec_assets.recsys.return_constraint import GuardedRecipe, keep_return
+from movierec_assets.recsys.returns import Returns
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, StrongSplit, Task, latest_of_each_user
 from movierec_assets.recsys.warm_start import mixed_order
 
@@ -179,8 +179,8 @@ class SearchResult:
         The best on the held-out interactions. Its signal is off where it does not help beyond chance, and weaker where
         it harmed people who come back.
     lead : Interval
-        NDCG@10 of `best` minus NDCG@10 of the built-in recipe, for the same users.
-    on_return : OnReturn
+        NDCG@10 of `best` minus that of the built-in recipe, with its signal or without, for the same users.
+    on_return : GuardedRecipe
         What the signal of `recipe` changes on return, and whether it was weakened for that.
     trials : list of Trial
     """
@@ -188,7 +188,7 @@ class SearchResult:
     recipe: Recipe
     best: Recipe
     lead: Interval
-    on_return: OnReturn
+    on_return: GuardedRecipe
     trials: list[Trial] = field(default_factory=list)
 
 
@@ -332,7 +332,7 @@ def search(
     objective : SearchObjective
     fit : Fit
     space, budget, built_in : optional
-        The built-in recipe is the first trial.
+        The built-in recipe is the first trial, and without its signal the second.
     seed : int
         Same seed, same data and same number of trials: same result. A search that ends by time may differ.
     storage, name : str, optional
@@ -397,9 +397,10 @@ def search(
             break
         # Each trial has a seed of its own, so that an interrupted search continues with the same trials.
         trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        if not study.get_trials(states=[TrialState.WAITING]):
-            spent = max(number / budget.trials, (time.monotonic() - started) / budget.seconds)
-            study.enqueue_trial(_given(number, spent, study, space, built_in))
+        spent = max(number / budget.trials, (time.monotonic() - started) / budget.seconds)
+        given = _given(number, spent, study, space, built_in)
+        if given and not study.get_trials(states=[TrialState.WAITING]):
+            study.enqueue_trial(given)
         study.sampler = optuna.samplers.TPESampler(seed=trial_seed, multivariate=True, n_startup_trials=_STARTUP)
         study.optimize(run_trial, n_trials=1, callbacks=[report], catch=(RecsysError,))
     finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
@@ -412,7 +413,7 @@ def search(
 
 def _decided(
     winner: Recipe, built_in: Recipe, objective: SearchObjective, fit: Fit, scores: dict[Recipe, FloatArray], log: Log
-) -> tuple[Recipe, OnReturn, Interval]:
+) -> tuple[Recipe, GuardedRecipe, Interval]:
     """The best recipe, the one that is taken, and the lead of the best over the built-in one; see `SearchResult`."""
 
     def score(recipe: Recipe) -> FloatArray:
@@ -433,10 +434,10 @@ def _decided(
         winner = plain
     returns = objective.returns()
     best = keep_return(winner, returns, fit, mean)
-    stays = keep_return(max(built_in, without_signal(built_in), key=mean), returns, fit, mean)
+    stays = keep_return(max(without_signal(built_in), built_in, key=mean), returns, fit, mean)
     lead = difference(best.recipe, stays.recipe)
     taken = best if lead.low > 0 else stays
-    log(f"Of the recipe that is taken, {taken}")
+    log(str(taken))
     return best.recipe, taken, lead
 
 

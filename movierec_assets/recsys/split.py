@@ -49,20 +49,25 @@ class Task:
         Likes of the scored users that the ranker knows; never listed.
     held_out : Interactions, shape (n_users, n_movies)
         Likes to find, at least one for each user.
+    in_time : bool
+        Whether the likes to find are later than the histories. If not, their times say nothing about a request.
     """
 
     train: Interactions
     users: IntArray
     histories: Interactions
     held_out: Interactions
+    in_time: bool = True
 
     @property
     def elapsed(self) -> IntArray:
         """Seconds between each user's latest known like and the first like to find, shape (n_users,).
 
-        The first like to find is the time of the request, so it is known when lists are made. 0 where a known like is
-        later, and for users without a known like or without one to find.
+        The first like to find is the time of the request, so it is known when lists are made. 0 for users without a
+        known like or without one to find, and for all users of a task that is not in time.
         """
+        if not self.in_time:
+            return np.zeros(len(self.users), dtype=np.int64)
         return elapsed_seconds(self.histories, self.held_out)
 
     def without(self, users: BoolArray) -> Task:
@@ -70,7 +75,7 @@ class Task:
         kept = np.flatnonzero(~users[self.users])
         if len(kept) == len(self.users):
             return self
-        return Task(self.train, self.users[kept], self.histories.rows(kept), self.held_out.rows(kept))
+        return Task(self.train, self.users[kept], self.histories.rows(kept), self.held_out.rows(kept), self.in_time)
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,7 @@ def pooled(tasks: Sequence[Task]) -> Task:
         np.concatenate([task.users for task in tasks]),
         Interactions.stacked([task.histories for task in tasks]),
         Interactions.stacked([task.held_out for task in tasks]),
+        tasks[-1].in_time,
     )
 
 
@@ -216,7 +222,7 @@ class StrongSplit:
             if part == "validation"
             else (self.test_fold_in, self.test_target)
         )
-        return Task(self.before(part), users, fold_in.rows(users), target.rows(users))
+        return Task(self.before(part), users, fold_in.rows(users), target.rows(users), in_time=False)
 
 
 def leave_latest_out(positives: RatingColumns) -> tuple[Split, IdMaps]:

@@ -13,7 +13,6 @@ from movierec_assets.recsys import comparison
 from movierec_assets.recsys.comparison import (
     FitSpread,
     Interval,
-    by_user,
     lead,
     mean_interval,
     mean_intervals,
@@ -130,27 +129,16 @@ def test_the_same_scores_again_for_every_user_make_no_interval_narrower() -> Non
     once = mean_interval(scores)
     thrice = mean_interval(np.tile(scores, 3), groups=np.tile(users, 3))
     assert (thrice.low, thrice.high) == pytest.approx((once.low, once.high), abs=1e-12)
-    assert mean_interval(by_user(np.tile(scores, 3), np.tile(users, 3))).low == pytest.approx(once.low, abs=1e-12)
 
 
-@settings(deadline=None)
-@given(arrays(np.float64, st.tuples(st.integers(1, 30), st.integers(1, 3)), elements=st.floats(0, 1)), st.data())
-def test_one_value_a_user_keeps_the_mean_of_all_scores(scores: FloatArray, data: st.DataObject) -> None:
-    users = in_groups(scores, data)
-    values = by_user(scores, users)
-    assert values.shape == (len(np.unique(users)), scores.shape[1])
-    assert values.mean(axis=0) == pytest.approx(scores.mean(axis=0), abs=1e-9)
-    n = len(values)
-    for column, value in zip(scores.T, values.T, strict=True):
-        sums = [(column[users == user] - column.mean()).sum() for user in np.unique(users)]
-        assert value == pytest.approx([column.mean() + total * n / len(column) for total in sums], abs=1e-9)
-
-
-def test_intervals_of_one_value_a_user_are_those_of_drawing_users() -> None:
+def test_intervals_of_drawn_users_are_those_of_the_linearized_ratio() -> None:
+    """See Cochran (1977), Sampling Techniques, chapter 6."""
     random = np.random.default_rng(8)
     users = random.integers(0, 300, 900)
     scores = random.random(900) * 0.5 + random.random(300)[users]
-    drawn, linear = mean_interval(scores, groups=users), mean_interval(by_user(scores, users))
+    sums = np.bincount(users, scores - scores.mean())
+    one_a_user = scores.mean() + sums[np.unique(users)] * len(np.unique(users)) / len(scores)
+    drawn, linear = mean_interval(scores, groups=users), mean_interval(one_a_user)
     assert (linear.low, linear.high) == pytest.approx(
         (drawn.low, drawn.high), abs=0.02 * (drawn.high - drawn.low) + 1e-3
     )

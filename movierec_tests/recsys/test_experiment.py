@@ -19,8 +19,8 @@ from movierec_assets.recsys.evaluation import HEADLINE, evaluate
 from movierec_assets.recsys.experiment import Experiment, run
 from movierec_assets.recsys.rankers import EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.ranking import TopK
-from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.recsys.returns import Returns, without_signal
+from movierec_assets.recsys.recipe import Recipe, without_signal
+from movierec_assets.recsys.returns import Returns
 from movierec_assets.recsys.scoring import fitted, rank
 from movierec_assets.recsys.search import Budget, SearchObjective
 from movierec_assets.recsys.split import as_matrix, time_windows
@@ -195,10 +195,12 @@ def test_equal_times_switch_the_signal_off_and_the_report_says_so(engine: Fit) -
     equal = RatingColumns.cast(columns.user_id, columns.movie_id, columns.rating, np.full(len(columns), 10**9))
     with pytest.raises(RecsysError, match=r"nobody has 5 likes before a cut.*All 900 likes are of one time"):
         run(equal, fit=engine, protocol="time-split")
-    found = run(equal, fit=engine, protocol="strong-generalization")
-    assert found.notes == (experiment.SIGNAL_IS_OFF,)
-    assert (found.moments, found.spans) == ((), ())
-    assert not found.recipe.next_movie.on
+    for budget in (None, Budget(2, 1e9)):
+        found = run(equal, fit=engine, protocol="strong-generalization", budget=budget)
+        assert found.notes == (experiment.SIGNAL_IS_OFF,)
+        assert (found.moments, found.spans) == ((), ())
+        assert not found.recipe.next_movie.on
+        assert WITHOUT_SIGNAL not in [each.ranker for each in found.evaluations]
     assert run(columns, fit=engine, protocol="strong-generalization").notes == ()
 
 

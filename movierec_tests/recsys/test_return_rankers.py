@@ -11,8 +11,8 @@ from movierec_assets.recsys import als, return_rankers
 from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.rankers import MODEL, POPULARITY, WITHOUT_SIGNAL
-from movierec_assets.recsys.recipe import NextMovie, Recipe
-from movierec_assets.recsys.returns import Returns, without_signal
+from movierec_assets.recsys.recipe import NextMovie, Recipe, without_signal
+from movierec_assets.recsys.returns import Returns
 
 RECIPE = Recipe(factors=4, iterations=2, next_movie=NextMovie(fade_hours=1000.0))
 

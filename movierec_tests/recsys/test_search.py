@@ -17,8 +17,7 @@ from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, FoldIn, NextMovie, Recipe
-from movierec_assets.recsys.returns import without_signal
+from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, FoldIn, NextMovie, Recipe, without_signal
 from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Space, Trial, recipe_of, search
 from movierec_assets.recsys.split import Split, leave_latest_out, strong_generalization
 

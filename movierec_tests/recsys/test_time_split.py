@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.few_users import nobody_returns
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.split import MIN_LIKES_BEFORE_CUT, Task, Window, pooled, time_windows
+from movierec_assets.recsys.split import (
+    MIN_LIKES_BEFORE_CUT,
+    Task,
+    Window,
+    pooled,
+    strong_generalization,
+    time_windows,
+)
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
 MANY = ratings(min_size=12, max_size=60, max_users=4, max_movies=20, times=30)
@@ -157,6 +165,19 @@ def test_elapsed_time_is_that_from_the_latest_known_like_to_the_first_like_to_fi
         before = [row[3] for row in known.rows if row[0] == user]
         after = [row[3] for row in wanted.rows if row[0] == user]
         assert found[user] == (max(0, min(after) - max(before)) if before and after else 0)
+
+
+def test_likes_that_are_held_out_at_random_say_nothing_about_the_time_of_a_request() -> None:
+    known, wanted = (interactions_of([(0, 0, 5.0, at)], (1, 8)) for at in (100, 500))
+    task = Task(known, np.arange(1), known, wanted, in_time=False)
+    assert task.elapsed.tolist() == task.without(np.zeros(1, dtype=bool)).elapsed.tolist() == [0]
+    assert pooled([task, task]).elapsed.tolist() == [0, 0]
+    users = np.repeat(np.arange(40), 5)
+    times = np.random.default_rng(2).permutation(200)
+    columns = RatingColumns.cast(users, np.tile(np.arange(5), 40), np.full(200, 5.0), times)
+    assert not any(
+        strong_generalization(columns, seed=1)[0].task(part).elapsed.any() for part in ("validation", "test")
+    )
 
 
 def test_nobody_has_no_elapsed_time() -> None:
