@@ -99,12 +99,13 @@ def backtested_months(
     kept, chosen = _kept(context.instance, database), _recipe(recorded.get(SOURCES, {}), database, versions)
     require_of_loaded(database, "backtest", recorded.get(SOURCES, {}))
     likes = RatingColumns.of(positive_ratings)
-    context.log.info(f"Recipe of {chosen.source}, {len(context.partition_keys):,} months")
+    context.log.info(f"Recipe of {chosen.source}; months: {len(context.partition_keys):,}")
     batch_bytes, engine = get_settings().batch_bytes, implicit_engine()
 
     def figures_of(month: Month) -> list[Figure]:
         return score(tasks_of(likes, month), chosen.recipe, engine, batch_bytes=batch_bytes)
 
+    without_users = with_few_users = 0
     for number, name in enumerate(context.partition_keys, start=1):
         month = Month.of(name)
         figures = report_progress(
@@ -114,6 +115,8 @@ def backtested_months(
         )
         kept.replace(month, figures, chosen.recipe, recorded[FINGERPRINT], context.run.run_id)
         note = _note(likes, month, figures)
+        without_users += not figures
+        with_few_users += bool(figures and note)
         context.log.info(f"Month {name}: {_line(figures) or note}")
         context.add_asset_metadata(_shown(figures, note), partition_key=name)
     # Of all partitions, but behind the figures of each.
@@ -125,7 +128,13 @@ def backtested_months(
         "positive_ratings_fingerprint": MetadataValue.text(recorded[FINGERPRINT]),
     }
     last = context.partition_keys[-1]
-    context.add_asset_metadata({**_shown_months(kept.figures(chosen.recipe)), **peak_memory()}, partition_key=last)
+    of_run = {
+        "months_of_run": MetadataValue.int(len(context.partition_keys)),
+        "months_without_users": MetadataValue.int(without_users),
+        "months_with_few_users": MetadataValue.int(with_few_users),
+    }
+    shown = _shown_months(kept.figures(chosen.recipe))
+    context.add_asset_metadata({**shown, **of_run, **peak_memory()}, partition_key=last)
     for name in context.partition_keys:
         context.add_asset_metadata(together, partition_key=name)
     return MaterializeResult()
@@ -178,8 +187,8 @@ def _note(likes: RatingColumns, month: Month, figures: Sequence[Figure]) -> str:
     """Why a month has no figures, or figures without an interval; empty where it has all."""
     if figures:
         users = {each.moment: each.users for each in figures}
-        few = [f"{users.get(moment, 0)} users {moment}" for moment in MOMENTS if users.get(moment, 0) < MIN_USERS]
-        return f"{' and '.join(few)}: too few for an interval, which needs {MIN_USERS}" if few else ""
+        few = [f"{users.get(moment, 0)} {moment}" for moment in MOMENTS if users.get(moment, 0) < MIN_USERS]
+        return f"too few users for an interval, which needs {MIN_USERS}: {' and '.join(few)}" if few else ""
     first, last = Month.at(int(likes.rated_at.min())), Month.at(int(likes.rated_at.max()))
     if month > last or month < first:
         return f"the month is outside the data, whose likes are from {first} to {last}"
@@ -231,20 +240,17 @@ def _shown_months(figures: Sequence[tuple[Month, Figure]]) -> dict[str, Any]:
 
 
 def year_table(figures: Sequence[tuple[Month, Figure]]) -> tuple[list[str], list[list[Any]]]:
-    """Header and rows of a table with the mean of each year, for the rankers that have figures."""
+    """Header and rows of a table with the mean of each year in each moment, for the rankers that have figures."""
     scored = {each.ranker for _, each in figures}
     rankers = [ranker for ranker in RANKERS if ranker in scored]
-    header = ["year"]
-    for moment in MOMENTS:
-        header += [f"users {moment}", *(f"{ranker}, {moment}" for ranker in rankers)]
-    body: list[list[Any]] = []
-    for year, found in by_year(figures).items():
-        row: list[Any] = [str(year)]
-        for moment in MOMENTS:
-            own = [found.get((moment, ranker)) for ranker in rankers]
-            row += [own[0].users if own[0] else 0, *(each.ndcg if each else None for each in own)]
-        body.append(row)
-    return header, body
+    years = by_year(figures)
+    body: list[list[Any]] = [
+        [moment, str(year), found[moment, RECIPE].users, *(found[moment, ranker].ndcg for ranker in rankers)]
+        for moment in MOMENTS
+        for year, found in years.items()
+        if (moment, RECIPE) in found
+    ]
+    return ["moment", "year", "users", *rankers], body
 
 
 def _compared(figures: Sequence[tuple[Month, Figure]], moment: Moment) -> tuple[bool, str]:
