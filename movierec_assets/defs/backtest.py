@@ -41,11 +41,14 @@ from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.als import implicit_engine
 from movierec_assets.recsys.backtest import (
     FIRST_MONTH,
+    IN_THE_SITTING,
     MIN_USERS,
     MOMENTS,
     MONTHS_BEFORE,
+    ON_RETURN,
     RANKERS,
     RECIPE,
+    WITHOUT_SIGNAL,
     Figure,
     Moment,
     Month,
@@ -208,14 +211,18 @@ def _line(figures: Sequence[Figure]) -> str:
     )
 
 
+_NAMES_OF_MOMENTS = {IN_THE_SITTING: "", ON_RETURN: "return_"}
+_NAMES_OF_RANKERS = {RECIPE: "", WITHOUT_SIGNAL: "without_signal_", POPULARITY: "popularity_"}
+"""Beginnings of the names of figures, as in the metadata of the evaluations."""
+
+
 def _shown(figures: Sequence[Figure], note: str) -> dict[str, Any]:
     """Metadata of one month; Dagster plots its numbers over the partitions."""
     found: dict[str, Any] = {} if not note else {"note": MetadataValue.text(note[0].upper() + note[1:] + ".")}
     for each in figures:
-        place = each.moment.replace(" ", "_")
-        prefix = "" if each.ranker == RECIPE else f"{each.ranker.replace(' ', '_')}_"
-        found[f"{prefix}ndcg_at_10_{place}"] = MetadataValue.float(each.ndcg)
-        found[f"users_{place}"] = MetadataValue.int(each.users)
+        moment = _NAMES_OF_MOMENTS[each.moment]
+        found[f"{_NAMES_OF_RANKERS[each.ranker]}{moment}ndcg_at_10"] = MetadataValue.float(each.ndcg)
+        found[f"{moment}users"] = MetadataValue.int(each.users)
     if figures:
         header = ["moment", "ranker", "users", "NDCG@10", "95 % interval"]
         found["report"] = table(
@@ -223,7 +230,7 @@ def _shown(figures: Sequence[Figure], note: str) -> dict[str, Any]:
             [
                 [
                     *(each.moment, each.ranker, each.users, each.ndcg),
-                    f"{each.interval.low:.4f} to {each.interval.high:.4f}" if each.interval else None,
+                    f"{each.interval.low:z.4f} to {each.interval.high:z.4f}" if each.interval else None,
                 ]
                 for each in figures
             ],
@@ -266,5 +273,5 @@ def _compared(figures: Sequence[tuple[Month, Figure]], moment: Moment) -> tuple[
             f"fewer than {MIN_USERS} users together, or were not backtested with this recipe."
         )
     below = figure.ndcg < interval.low
-    verdict = "below" if below else "not below"
+    verdict = "below" if below else "not below" if interval.low > 0 else "with too few users to fall below"
     return below, f"{own}, {verdict} the interval that the year before it lets expect, {interval}."

@@ -50,10 +50,10 @@ def test_a_run_over_months_reports_each_month_and_keeps_its_figures(ran: Ran) ->
     assert kept
     for month, figure in kept:
         own = found[str(month)]
-        place = figure.moment.replace(" ", "_")
-        prefix = "" if figure.ranker == RECIPE else figure.ranker.replace(" ", "_") + "_"
-        assert own[f"users_{place}"] == figure.users
-        assert own[f"{prefix}ndcg_at_10_{place}"] == pytest.approx(figure.ndcg)
+        moment = {"in the sitting": "", "on return": "return_"}[figure.moment]
+        ranker = {"recipe": "", "without the signal": "without_signal_", "popularity": "popularity_"}[figure.ranker]
+        assert own[f"{moment}users"] == figure.users
+        assert own[f"{ranker}{moment}ndcg_at_10"] == pytest.approx(figure.ndcg)
     for own in found.values():
         assert own["recipe_source"] == f"champion {champion.number}"
         assert own["recipe"] == champion.recipe.as_dict()
