@@ -70,7 +70,7 @@ def draw() -> str:
 
 
 def _arrows(graph: object, corners: dict[AssetKey, tuple[int, int]]) -> list[str]:
-    """Arrows between neighbouring columns, and down a column; without those that a longer path implies."""
+    """Arrows down a column and between columns, above the boxes of those between; none that a longer path implies."""
     parents = {key: set(graph.get(key).parent_keys) for key in corners}  # type: ignore[attr-defined]
 
     def ancestors(key: AssetKey) -> set[AssetKey]:
@@ -86,6 +86,9 @@ def _arrows(graph: object, corners: dict[AssetKey, tuple[int, int]]) -> list[str
             elif from_x == x:
                 start, end = from_y + _HEIGHT // 2, y + _HEIGHT // 2
                 lines.append(_LINE.format(f"M{x} {start}C{x - 22} {start} {x - 22} {end} {x - 2} {end}"))
+            elif x - from_x > _COLUMN:
+                from_middle, above = from_x + _WIDTH // 2, _TOP - 13
+                lines.append(_LINE.format(f"M{from_middle} {from_y}V{above}H{x + _WIDTH // 2}V{y - 2}"))
             else:
                 start, end = from_y + _HEIGHT // 2, y + _HEIGHT // 2
                 middle = (from_x + _WIDTH + x) // 2

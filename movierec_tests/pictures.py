@@ -73,6 +73,21 @@ def _clip(page: Any, box: Box) -> bytes:
     return bytes(page.screenshot(clip=dict(zip(("x", "y", "width", "height"), box, strict=True))))
 
 
+def _show(page: Any, key: str) -> None:
+    """Open the dialog of an entry of an asset's metadata."""
+    row = page.locator("tr", has=page.get_by_text(key, exact=True)).last
+    row.wait_for()
+    row.get_by_text("Show").first.click()
+    _settled(page)
+
+
+def _plot(page: Any) -> bytes:
+    """The plot in the open dialog, with the title of the dialog."""
+    box = page.get_by_alt_text("plot").last.bounding_box()
+    left, top, width, height = (int(box[name]) for name in ("x", "y", "width", "height"))
+    return _clip(page, (left - 20, top - 66, width + 40, height + 76))
+
+
 def lineage(page: Any) -> None:
     """Dagster's graph of all assets, from top to bottom."""
     page.set_viewport_size({"width": 1500, "height": 1400})
@@ -95,29 +110,24 @@ def reports(page: Any) -> None:
     """The evaluation in Dagster: the table, and the plot of slices."""
     page.set_viewport_size({"width": 1300, "height": 800})
     page.goto(f"http://127.0.0.1:{DAGSTER}/assets/model_evaluation?view=overview")
-    boxes = {"report": (130, 95, 1040, 610), "slices": (130, 64, 1040, 530)}
-    for key, box in boxes.items():
-        row = page.locator("tr", has=page.get_by_text(key, exact=True)).last
-        row.wait_for()
-        row.get_by_text("Show").first.click()
-        _settled(page)
-        page.mouse.move(650, 400)
-        page.mouse.wheel(0, -9000)
-        _settled(page, 1)
-        save(_clip(page, box), f"{key}-in-dagster.png")
-        page.keyboard.press("Escape")
-        _settled(page, 1)
+    _show(page, "report")
+    page.mouse.move(650, 400)
+    page.mouse.wheel(0, -9000)
+    _settled(page, 1)
+    save(_clip(page, (130, 95, 1040, 610)), "report-in-dagster.png")
+    page.keyboard.press("Escape")
+    _settled(page, 1)
+    page.set_viewport_size({"width": 1300, "height": 1400})
+    _show(page, "slices")
+    save(_plot(page), "slices-in-dagster.png")
 
 
 def months(page: Any) -> None:
     """The plot of the backtest, in the metadata of the latest month."""
     page.set_viewport_size({"width": 1300, "height": 900})
     page.goto(f"http://127.0.0.1:{DAGSTER}/assets/backtest?view=overview")
-    row = page.locator("tr", has=page.get_by_text("months", exact=True)).last
-    row.wait_for()
-    row.get_by_text("Show").first.click()
-    _settled(page)
-    save(_clip(page, (180, 44, 940, 650)), "backtest-in-dagster.png")
+    _show(page, "months")
+    save(_plot(page), "backtest-in-dagster.png")
 
 
 def version(page: Any) -> None:

@@ -25,7 +25,18 @@ from movierec_assets.errors import ExplainedError
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-@click.group(context_settings=_CONTEXT)
+class _Commands(click.Group):
+    """Commands whose exit status is 130 after Ctrl-C; click's own is 1, that of a failure."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="movierec")
 def cli() -> None:
     """Movie recommendations from MovieLens ratings, as a Dagster asset graph.

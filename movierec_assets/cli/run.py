@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 
 def _months(_context: click.Context, _option: click.Parameter, text: str | None) -> Months | None:
+    if text is None:
+        return None
+    from movierec_assets.host import CommandError
     from movierec_assets.host.months import parsed
     from movierec_assets.recsys.errors import RecsysError
 
     try:
-        return None if text is None else parsed(text)
-    except RecsysError as error:
+        return parsed(text)
+    except (CommandError, RecsysError) as error:
         raise click.BadParameter(str(error)) from None
 
 
@@ -64,7 +67,7 @@ def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> 
     from movierec_assets.cli.run_summary import show_failure, show_success
     from movierec_assets.host.environment import running_databases
     from movierec_assets.host.loaded import require_loaded
-    from movierec_assets.host.months import to_backtest
+    from movierec_assets.host.months import all_months
     from movierec_assets.host.run import run_job
     from movierec_assets.tables.database import Database
     from movierec_assets.tables.known_datasets import loaded_dataset
@@ -83,8 +86,8 @@ def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> 
         else:
             require_loaded(database, settings, job, dataset)
         if job == "backtest":
-            months = to_backtest(database, settings.positive_threshold, months)
-            console.print(f"Backtesting the months from {months[0]} to {months[1]}")
+            first, last = months = months or all_months(database, settings.positive_threshold)
+            console.print(f"Backtesting {first}" if first == last else f"Backtesting the months from {first} to {last}")
         before = loaded_dataset(database)
         with run_lines(console) as listener:
             report = run_job(job, settings, listener, retrain=retrain, months=months)

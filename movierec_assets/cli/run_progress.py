@@ -50,6 +50,8 @@ class _RunLines(RunListener):
         notes = [f"{rows:,} rows"] if rows is not None else []
         if "transitions" in metadata:
             notes = [f"{metadata['transitions']:,} transitions" if metadata["transitions"] else "no next-movie signal"]
+        if "months_of_run" in metadata:
+            notes.append(f"months: {metadata['months_of_run']:,}")
         if "model_version" in metadata:
             notes.append(f"version {metadata['model_version']}")
         if metadata.get("appended_rows"):

@@ -41,11 +41,14 @@ from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.als import implicit_engine
 from movierec_assets.recsys.backtest import (
     FIRST_MONTH,
+    IN_THE_SITTING,
     MIN_USERS,
     MOMENTS,
     MONTHS_BEFORE,
+    ON_RETURN,
     RANKERS,
     RECIPE,
+    WITHOUT_SIGNAL,
     Figure,
     Moment,
     Month,
@@ -99,12 +102,13 @@ def backtested_months(
     kept, chosen = _kept(context.instance, database), _recipe(recorded.get(SOURCES, {}), database, versions)
     require_of_loaded(database, "backtest", recorded.get(SOURCES, {}))
     likes = RatingColumns.of(positive_ratings)
-    context.log.info(f"Recipe of {chosen.source}, {len(context.partition_keys):,} months")
+    context.log.info(f"Recipe of {chosen.source}; months: {len(context.partition_keys):,}")
     batch_bytes, engine = get_settings().batch_bytes, implicit_engine()
 
     def figures_of(month: Month) -> list[Figure]:
         return score(tasks_of(likes, month), chosen.recipe, engine, batch_bytes=batch_bytes)
 
+    without_users = with_few_users = 0
     for number, name in enumerate(context.partition_keys, start=1):
         month = Month.of(name)
         figures = report_progress(
@@ -114,6 +118,8 @@ def backtested_months(
         )
         kept.replace(month, figures, chosen.recipe, recorded[FINGERPRINT], context.run.run_id)
         note = _note(likes, month, figures)
+        without_users += not figures
+        with_few_users += bool(figures and note)
         context.log.info(f"Month {name}: {_line(figures) or note}")
         context.add_asset_metadata(_shown(figures, note), partition_key=name)
     # Of all partitions, but behind the figures of each.
@@ -125,7 +131,13 @@ def backtested_months(
         "positive_ratings_fingerprint": MetadataValue.text(recorded[FINGERPRINT]),
     }
     last = context.partition_keys[-1]
-    context.add_asset_metadata({**_shown_months(kept.figures(chosen.recipe)), **peak_memory()}, partition_key=last)
+    of_run = {
+        "months_of_run": MetadataValue.int(len(context.partition_keys)),
+        "months_without_users": MetadataValue.int(without_users),
+        "months_with_few_users": MetadataValue.int(with_few_users),
+    }
+    shown = _shown_months(kept.figures(chosen.recipe))
+    context.add_asset_metadata({**shown, **of_run, **peak_memory()}, partition_key=last)
     for name in context.partition_keys:
         context.add_asset_metadata(together, partition_key=name)
     return MaterializeResult()
@@ -178,8 +190,8 @@ def _note(likes: RatingColumns, month: Month, figures: Sequence[Figure]) -> str:
     """Why a month has no figures, or figures without an interval; empty where it has all."""
     if figures:
         users = {each.moment: each.users for each in figures}
-        few = [f"{users.get(moment, 0)} users {moment}" for moment in MOMENTS if users.get(moment, 0) < MIN_USERS]
-        return f"{' and '.join(few)}: too few for an interval, which needs {MIN_USERS}" if few else ""
+        few = [f"{users.get(moment, 0)} {moment}" for moment in MOMENTS if users.get(moment, 0) < MIN_USERS]
+        return f"too few users for an interval, which needs {MIN_USERS}: {' and '.join(few)}" if few else ""
     first, last = Month.at(int(likes.rated_at.min())), Month.at(int(likes.rated_at.max()))
     if month > last or month < first:
         return f"the month is outside the data, whose likes are from {first} to {last}"
@@ -199,14 +211,18 @@ def _line(figures: Sequence[Figure]) -> str:
     )
 
 
+_NAMES_OF_MOMENTS = {IN_THE_SITTING: "", ON_RETURN: "return_"}
+_NAMES_OF_RANKERS = {RECIPE: "", WITHOUT_SIGNAL: "without_signal_", POPULARITY: "popularity_"}
+"""Beginnings of the names of figures, as in the metadata of the evaluations."""
+
+
 def _shown(figures: Sequence[Figure], note: str) -> dict[str, Any]:
     """Metadata of one month; Dagster plots its numbers over the partitions."""
     found: dict[str, Any] = {} if not note else {"note": MetadataValue.text(note[0].upper() + note[1:] + ".")}
     for each in figures:
-        place = each.moment.replace(" ", "_")
-        prefix = "" if each.ranker == RECIPE else f"{each.ranker.replace(' ', '_')}_"
-        found[f"{prefix}ndcg_at_10_{place}"] = MetadataValue.float(each.ndcg)
-        found[f"users_{place}"] = MetadataValue.int(each.users)
+        moment = _NAMES_OF_MOMENTS[each.moment]
+        found[f"{_NAMES_OF_RANKERS[each.ranker]}{moment}ndcg_at_10"] = MetadataValue.float(each.ndcg)
+        found[f"{moment}users"] = MetadataValue.int(each.users)
     if figures:
         header = ["moment", "ranker", "users", "NDCG@10", "95 % interval"]
         found["report"] = table(
@@ -214,7 +230,7 @@ def _shown(figures: Sequence[Figure], note: str) -> dict[str, Any]:
             [
                 [
                     *(each.moment, each.ranker, each.users, each.ndcg),
-                    f"{each.interval.low:.4f} to {each.interval.high:.4f}" if each.interval else None,
+                    f"{each.interval.low:z.4f} to {each.interval.high:z.4f}" if each.interval else None,
                 ]
                 for each in figures
             ],
@@ -231,20 +247,17 @@ def _shown_months(figures: Sequence[tuple[Month, Figure]]) -> dict[str, Any]:
 
 
 def year_table(figures: Sequence[tuple[Month, Figure]]) -> tuple[list[str], list[list[Any]]]:
-    """Header and rows of a table with the mean of each year, for the rankers that have figures."""
+    """Header and rows of a table with the mean of each year in each moment, for the rankers that have figures."""
     scored = {each.ranker for _, each in figures}
     rankers = [ranker for ranker in RANKERS if ranker in scored]
-    header = ["year"]
-    for moment in MOMENTS:
-        header += [f"users {moment}", *(f"{ranker}, {moment}" for ranker in rankers)]
-    body: list[list[Any]] = []
-    for year, found in by_year(figures).items():
-        row: list[Any] = [str(year)]
-        for moment in MOMENTS:
-            own = [found.get((moment, ranker)) for ranker in rankers]
-            row += [own[0].users if own[0] else 0, *(each.ndcg if each else None for each in own)]
-        body.append(row)
-    return header, body
+    years = by_year(figures)
+    body: list[list[Any]] = [
+        [moment, str(year), found[moment, RECIPE].users, *(found[moment, ranker].ndcg for ranker in rankers)]
+        for moment in MOMENTS
+        for year, found in years.items()
+        if (moment, RECIPE) in found
+    ]
+    return ["moment", "year", "users", *rankers], body
 
 
 def _compared(figures: Sequence[tuple[Month, Figure]], moment: Moment) -> tuple[bool, str]:
@@ -260,5 +273,5 @@ def _compared(figures: Sequence[tuple[Month, Figure]], moment: Moment) -> tuple[
             f"fewer than {MIN_USERS} users together, or were not backtested with this recipe."
         )
     below = figure.ndcg < interval.low
-    verdict = "below" if below else "not below"
+    verdict = "below" if below else "not below" if interval.low > 0 else "with too few users to fall below"
     return below, f"{own}, {verdict} the interval that the year before it lets expect, {interval}."

@@ -1,7 +1,7 @@
 """The months that a backtest covers.
 
-Belongs here: the months of the loaded likes, and the refusal of others. Does not: the run (`run`), scoring a month
-(`recsys.backtest`).
+Belongs here: reading the months that somebody wants, and the months of the loaded likes. Does not: the run (`run`),
+scoring a month (`recsys.backtest`).
 """
 
 from __future__ import annotations
@@ -22,37 +22,34 @@ def parsed(text: str) -> Months:
     ------
     RecsysError
         When a part is no month.
+    CommandError
+        When the months are not among the partitions of the backtest.
     """
-    first, _, last = text.partition(":")
-    return Month.of(first), Month.of(last or first)
+    earlier, colon, later = text.partition(":")
+    first, last = Month.of(earlier), Month.of(later if colon else earlier)
+    if first > last:
+        raise CommandError(f"{first} is after {last}; the first month comes first, as in {last}:{first}.")
+    last_complete = Month.last_complete()
+    if first < FIRST_MONTH or last > last_complete:
+        raise CommandError(f"Months to backtest are from {FIRST_MONTH} to {last_complete}, the last complete month.")
+    return first, last
 
 
-def to_backtest(database: Database, threshold: float, wanted: Months | None) -> Months:
-    """The wanted months; without any, all from the first with likes before it to the last complete one with likes.
+def all_months(database: Database, threshold: float) -> Months:
+    """All months from the first with likes before it to the last complete one with likes.
 
     Raises
     ------
     CommandError
-        When months are outside those that can be backtested, or no month is left.
+        When there is no such month.
     """
-    last_complete = Month.last_complete()
-    if wanted is not None:
-        first, last = wanted
-        if first > last:
-            raise CommandError(f"The months from {first} to {last} are none: the first must not be after the last.")
-        if first < FIRST_MONTH or last > last_complete:
-            raise CommandError(
-                f"The months from {first} to {last} cannot be backtested: partitions are from {FIRST_MONTH} to "
-                f"{last_complete}, the last complete month."
-            )
-        return wanted
     likes = months_of_likes(database, threshold)
     if likes is None:
         raise CommandError(
             "There is no like to backtest: no eligible user has a rating of at least "
             f"{threshold:g} stars (MOVIEREC_POSITIVE_THRESHOLD)."
         )
-    first, last = max(likes[0].later(1), FIRST_MONTH), min(likes[1], last_complete)
+    first, last = max(likes[0].later(1), FIRST_MONTH), min(likes[1], Month.last_complete())
     if first > last:
         raise CommandError(
             f"No month can be backtested: all likes are from {likes[0]} to {likes[1]}. A month needs likes from "

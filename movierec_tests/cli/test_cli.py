@@ -275,6 +275,15 @@ def _imported_by(directory: Path, *arguments: str) -> set[str]:
     return set(result.stderr.splitlines()[-1].split())
 
 
+def test_ctrl_c_has_an_exit_status_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.commands, "run", click.Command("run", callback=interrupted))
+    result = CliRunner().invoke(cli, ["run"])
+    assert (result.exit_code, result.output) == (130, "Interrupted.\n")
+
+
 def test_help_imports_no_room_below_the_command_line(tmp_path: Path) -> None:
     imported = _imported_by(tmp_path, "--help")
     below = (

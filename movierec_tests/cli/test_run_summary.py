@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
+from movierec_assets.cli.backtest_summary import _months_of_run
 from movierec_assets.cli.recommend import _show_answer
 from movierec_assets.cli.run_summary import _show_data, show_rejected
 from movierec_assets.serving.recommendations import Answer
@@ -63,3 +65,20 @@ def test_times_that_were_taken_as_utc_are_counted() -> None:
     assert "UTC" not in _shown(console)
     _show_data({"raw_ratings": {**facts, "times_taken_as_utc": 500}}, console)
     assert "500 times name no zone; they were taken as UTC" in _shown(console)
+
+
+@pytest.mark.parametrize(
+    ("of_run", "without", "few", "note", "shown"),
+    [
+        (24, 0, 0, None, "24 months."),
+        (24, 2, 5, None, "24 months, 2 without a user to score on, 5 with fewer than 10 users in one moment"),
+        (3, 3, 0, "Outside the data.", "3 months, 3 without a user to score on. The last: Outside the data."),
+        (1, 1, 0, "Outside the data.", "Outside the data."),
+        (1, 0, 0, None, "1 month."),
+    ],
+)
+def test_a_backtest_says_which_of_its_months_lack_figures(
+    of_run: int, without: int, few: int, note: str | None, shown: str
+) -> None:
+    facts = {"months_of_run": of_run, "months_without_users": without, "months_with_few_users": few}
+    assert _months_of_run(facts if note is None else {**facts, "note": note}).startswith(shown)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
@@ -22,6 +23,7 @@ from movierec_assets.host.environment import variables
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import Version
+from movierec_assets.recsys.backtest import Month
 from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.binary_copy import Kind
@@ -103,6 +105,12 @@ def run(
                 asset_selection=[AssetKey(asset) for asset in assets] or None,
             )
         )
+
+
+def backtested(first: Month, last: Month) -> ExecuteInProcessResult:
+    """Run the job `backtest` over some months, as a backfill does."""
+    tags = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
+    return run("backtest", tags=tags)
 
 
 def metadata_of(result: ExecuteInProcessResult) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from matplotlib.text import Text
 
 from movierec_assets.defs.backtest import MONTHS, year_table
@@ -20,15 +19,10 @@ from movierec_assets.tables.backtests import Backtests, months_of_likes
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.known_datasets import DatasetRef, loaded_dataset
 from movierec_tests.defs.conftest import Ran
-from movierec_tests.defs.harness import failed_checks, failures_of, run
+from movierec_tests.defs.harness import backtested, failed_checks, failures_of
 
 START = Month(2003, 1)
 FILMS = DatasetRef(1, "films")
-
-
-def backtested(first: Month, last: Month) -> ExecuteInProcessResult:
-    tags = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
-    return run("backtest", tags=tags)
 
 
 def metadata_of_months(result: ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
@@ -56,10 +50,10 @@ def test_a_run_over_months_reports_each_month_and_keeps_its_figures(ran: Ran) ->
     assert kept
     for month, figure in kept:
         own = found[str(month)]
-        place = figure.moment.replace(" ", "_")
-        prefix = "" if figure.ranker == RECIPE else figure.ranker.replace(" ", "_") + "_"
-        assert own[f"users_{place}"] == figure.users
-        assert own[f"{prefix}ndcg_at_10_{place}"] == pytest.approx(figure.ndcg)
+        moment = {"in the sitting": "", "on return": "return_"}[figure.moment]
+        ranker = {"recipe": "", "without the signal": "without_signal_", "popularity": "popularity_"}[figure.ranker]
+        assert own[f"{moment}users"] == figure.users
+        assert own[f"{ranker}{moment}ndcg_at_10"] == pytest.approx(figure.ndcg)
     for own in found.values():
         assert own["recipe_source"] == f"champion {champion.number}"
         assert own["recipe"] == champion.recipe.as_dict()
@@ -78,6 +72,8 @@ def test_months_outside_the_data_say_so_and_a_month_made_anew_replaces_its_rows(
     before, first = metadata_of_months(result).values()
     assert before["note"].startswith(f"The month is outside the data, whose likes are from {months[0]}")
     assert first["note"] == "No like is known before the first month of the data."
+    counts = [first[f"months_{name}"] for name in ("of_run", "without_users", "with_few_users")]
+    assert counts == [2, 2, 0]
     last = min(months[1], Month.last_complete())
     rows = f"SELECT moment, ranker, made_at FROM {SCHEMA}.backtests WHERE month = %s ORDER BY moment, ranker"
     made: list[list[tuple[Any, ...]]] = []
@@ -143,16 +139,19 @@ def all_rankers(months: Sequence[int]) -> list[tuple[Month, Figure]]:
     ]
 
 
-def test_the_table_of_years_has_a_column_for_each_ranker_in_both_moments() -> None:
+def test_the_table_of_years_has_a_row_for_each_moment_and_a_column_for_each_ranker() -> None:
     header, body = year_table(all_rankers(range(18)))
-    assert header == [
-        "year",
-        *("users in the sitting", *(f"{ranker}, in the sitting" for ranker in RANKERS)),
-        *("users on return", *(f"{ranker}, on return" for ranker in RANKERS)),
+    assert header == ["moment", "year", "users", *RANKERS]
+    assert [row[:3] for row in body] == [
+        [moment, year, users] for moment in MOMENTS for year, users in (("2003", 240), ("2004", 120))
     ]
-    assert [row[:2] for row in body] == [["2003", 240], ["2004", 120]]
-    assert body[0][2] == pytest.approx(0.111)
-    assert [len(row) for row in body] == [len(header)] * 2
+    assert body[0][3] == pytest.approx(0.111)
+    assert [len(row) for row in body] == [len(header)] * 4
+
+
+def test_a_year_without_users_in_one_moment_has_one_row() -> None:
+    _, body = year_table([(START, figure(0.2)), (START, figure(0.1, ranker="popularity"))])
+    assert body == [["on return", "2003", 20, pytest.approx(0.2), pytest.approx(0.1)]]
 
 
 @pytest.mark.parametrize("months", [0, 1, 40])

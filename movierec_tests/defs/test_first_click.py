@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from movierec_assets.recsys.backtest import Month
 from movierec_assets.tables.database import SCHEMA
 from movierec_tests.conftest import Dataset
 from movierec_tests.datasets.test_judgement import rows_of
-from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import Platform, backtested, failures_of, metadata_of, own_platform, run
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +54,12 @@ def test_an_asset_alone_in_a_fresh_state_says_what_to_materialize_first(
     (failure,) = failures_of(result).values()
     assert first in failure
     assert "movierec run" in failure
+
+
+def test_a_month_of_the_backtest_in_a_fresh_state_says_so_too(fresh: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh.enter(monkeypatch)
+    (failure,) = failures_of(backtested(Month(2003, 5), Month(2003, 5))).values()
+    assert "Materialize positive_ratings first" in failure
 
 
 def test_ratings_alone_in_a_fresh_state_are_loaded_with_their_movies(

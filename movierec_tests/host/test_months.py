@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from movierec_assets.cli.root import cli
 from movierec_assets.host import CommandError, months
-from movierec_assets.recsys.backtest import FIRST_MONTH, Month
+from movierec_assets.recsys.backtest import Month
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_tests.defs.harness import RATING_COLUMNS, count_users, load_films
 
@@ -35,49 +35,51 @@ def rate(database: Database, times: list[int], stars: float = 5.0) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "parsed"), [("2003-05", (MAY, MAY)), ("2003-05:2004-01", (MAY, Month(2004, 1))), ("2003-05:", (MAY, MAY))]
+    ("text", "last"), [("2003-05", MAY), ("2003-05:2003-05", MAY), ("2003-05:2004-01", Month(2004, 1))]
 )
-def test_months_are_a_range_or_one_month(text: str, parsed: months.Months) -> None:
-    assert months.parsed(text) == parsed
+def test_months_are_a_range_or_one_month(text: str, last: Month) -> None:
+    assert months.parsed(text) == (MAY, last)
 
 
 def test_by_default_all_months_with_earlier_likes_are_backtested(database: Database) -> None:
     rate(database, [MAY.start + number for number in range(5)] + [MAY.later(9).end - 1])
-    assert months.to_backtest(database, 4.0, None) == (MAY.later(1), MAY.later(9))
+    assert months.all_months(database, 4.0) == (MAY.later(1), MAY.later(9))
 
 
 def test_likes_of_the_current_month_wait_until_it_is_over(database: Database) -> None:
     now = Month.last_complete().later(1)
     rate(database, [MAY.start + number for number in range(5)] + [now.start])
-    assert months.to_backtest(database, 4.0, None) == (MAY.later(1), Month.last_complete())
+    assert months.all_months(database, 4.0) == (MAY.later(1), Month.last_complete())
 
 
 def test_likes_of_a_single_month_or_none_leave_nothing_to_backtest(database: Database) -> None:
     rate(database, [MAY.start + number for number in range(6)])
     with pytest.raises(CommandError, match="all likes are from 2003-05 to 2003-05"):
-        months.to_backtest(database, 4.0, None)
+        months.all_months(database, 4.0)
     rate(database, [MAY.start + number for number in range(6)], stars=3.0)
     with pytest.raises(CommandError, match="no eligible user has a rating of at least 4 stars"):
-        months.to_backtest(database, 4.0, None)
+        months.all_months(database, 4.0)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "reason"),
+    ("text", "reason"),
     [
-        ((MAY, MAY.later(-1)), "the first must not be after the last"),
-        ((FIRST_MONTH.later(-1), MAY), "partitions are from 1995-01"),
-        ((MAY, Month.last_complete().later(1)), "the last complete month"),
+        ("2003-05:2003-04", "2003-05 is after 2003-04"),
+        ("1994-12:2003-05", "from 1995-01 to"),
+        (f"2003-05:{Month.last_complete().later(1)}", "the last complete month"),
     ],
 )
-def test_months_that_are_no_partitions_are_refused(wanted: months.Months, reason: str) -> None:
+def test_months_that_are_no_partitions_are_refused(text: str, reason: str) -> None:
     with pytest.raises(CommandError, match=reason):
-        months.to_backtest(Database("postgresql://not-asked/movierec"), 4.0, wanted)
+        months.parsed(text)
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["--job", "backtest", "--months", "May"], "expected one as in 2003-05"),
+        (["--job", "backtest", "--months", "2003-05:"], "'' is no month"),
+        (["--job", "backtest", "--months", "2003-05:2003-04"], "2003-05 is after 2003-04"),
         (["--job", "train", "--months", "2003-05"], "--months is for the job backtest; train makes no months."),
         (["--job", "backtest", "--retrain"], "backtest trains nothing"),
     ],
