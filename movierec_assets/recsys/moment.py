@@ -238,7 +238,7 @@ class _Request:
             found = ranking.recommend(
                 self.scaled[alone],
                 self.movie_factors,
-                self.seen[alone],
+                self.seen if len(alone) == n else self.seen[alone],
                 self.k,
                 batch_bytes=batch_bytes,
                 threads=threads,
@@ -258,7 +258,7 @@ class _Request:
                 if progress is not None:
                     progress(done, n)
 
-        if len(parts) == 1:  # starting a thread takes longer than ranking for one user
+        if len(parts) <= 1:  # starting a thread takes longer than ranking for one user
             keep(map(self._best, parts))
             return lists
         with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
@@ -270,8 +270,10 @@ class _Request:
         scores = self.scaled[rows] @ self.movie_factors.T
         scores -= self._means(rows)
         scores += self._signal(rows)
-        seen = self.seen[rows]
-        scores[np.repeat(np.arange(len(rows)), np.diff(seen.indptr)), seen.indices] = NOTHING
+        starts = self.seen.indptr[rows]
+        counts = self.seen.indptr[rows + 1] - starts
+        seen = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        scores[np.repeat(np.arange(len(rows)), counts), self.seen.indices[seen]] = NOTHING
         return highest(scores, self.k)
 
     def _means(self, rows: IntArray) -> FloatArray:
