@@ -33,6 +33,11 @@ def nobody_returns(positives: Interactions) -> RecsysError:
     if len(np.unique(positives.rated_at)) < 2:
         return RecsysError(f"{problem} All {len(positives):,} likes are of one time. {_GET_TIMES}")
     enough = int((positives.per_user > MIN_LIKES_BEFORE_CUT).sum())
+    if enough == 0:
+        return RecsysError(
+            f"{problem} Nobody has more than {MIN_LIKES_BEFORE_CUT} likes at all. "
+            "Load more ratings, or lower MOVIEREC_POSITIVE_THRESHOLD."
+        )
     return RecsysError(
         f"{problem} {enough:,} of {positives.shape[0]:,} users have more than {MIN_LIKES_BEFORE_CUT} likes, and those "
         "gave them in one sitting, or most of them late. Load more ratings, of a longer time. "

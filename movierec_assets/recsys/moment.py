@@ -6,12 +6,12 @@ score that each like adds (`explain`).
 
 The score of a movie is `(als - mean) / spread + strength * (signal - mean) / spread`, with the means and spreads of the
 user's values over all movies. For ALS these follow from the user's vector and the mean and covariance of the movie
-factors, so nothing is scored twice.
+factors, so where the signal has faded, few movies have to be scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from movierec_assets.progress import Progress
 from movierec_assets.recsys import ranking
-from movierec_assets.recsys.batches import BATCH_BYTES, batches, stage
+from movierec_assets.recsys.batches import BATCH_BYTES
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
 from movierec_assets.recsys.next_movies import NextMovies, recency_weights
 from movierec_assets.recsys.ranking import EMPTY, TopK
@@ -41,17 +41,11 @@ MIN_FADE = 1e-3
 Recent = Callable[[IntArray], csr_matrix]
 """Gives the recency weights of the latest likes of some users, shape (n_chosen, n_movies), by their rows."""
 
-_MANY_USERS = 256
-"""Number of users from which it is faster to score candidates than all movies."""
-
 _CELLS = 2**20
 """Pairs of user and movie at a time: the fastest number."""
 
 _CELL_BYTES = 64
 """Memory for a pair of user and movie."""
-
-_ROUNDING = 1e-4
-"""Scores in single precision differ from exact ones by less than this share of the product of lengths."""
 
 _EQUAL = 1e-5
 """A spread that is a smaller share of the size of the values is a rounding error of equal values."""
@@ -151,11 +145,6 @@ class Scorer:
         total: FloatArray = np.asarray(self.next_movies.matrix.sum(axis=1, dtype=np.float64)).ravel()
         return total
 
-    @cached_property
-    def _lengths(self) -> FloatArray:
-        lengths: FloatArray = np.linalg.norm(self.movie_factors, axis=1)
-        return lengths
-
     def recent(self, histories: Interactions) -> Recent:
         """The recency weights of users with these likes."""
         return lambda rows: recency_weights(histories.rows(rows), self.signal.tau)
@@ -208,9 +197,7 @@ class Scorer:
             seen,
             k,
         )
-        if len(vectors) < _MANY_USERS:
-            return request.among_all(batch_bytes, progress)
-        return request.among_candidates(self._lengths, batch_bytes, thread_count(threads), progress)
+        return request.lists(batch_bytes, thread_count(threads), progress)
 
 
 @dataclass(frozen=True)
@@ -240,64 +227,61 @@ class _Request:
     seen: csr_matrix
     k: int
 
-    def among_all(self, batch_bytes: int, progress: Progress | None) -> TopK:
-        """Score all movies."""
-        (n, n_movies), k = self.seen.shape, self.k
-        lists = TopK(np.full((n, k), EMPTY, dtype=np.int32), np.full((n, k), np.nan, dtype=np.float32))
-        if k == 0 or n_movies == 0:
+    def lists(self, batch_bytes: int, threads: int, progress: Progress | None) -> TopK:
+        """Rank for all users: by ALS alone where the signal has faded, and else by the scores of all movies."""
+        n, moved = len(self.scaled), self.factor > 0
+        alone, together = np.flatnonzero(~moved), np.flatnonzero(moved)
+        lists = TopK(np.full((n, self.k), EMPTY, dtype=np.int32), np.full((n, self.k), np.nan, dtype=np.float32))
+        if self.k == 0 or len(self.movie_factors) == 0:
             return lists
-        for batch in batches(np.arange(1, n + 1), self._rows_at_a_time(batch_bytes), progress):
-            scores = self.scaled[batch] @ self.movie_factors.T
-            scores -= self.mean[batch, None].astype(np.float32)
-            moved = np.flatnonzero(self.factor[batch] > 0)
-            if len(moved):
-                scores[moved] += self._signal(moved + batch.start)[0]
-            first, last = self.seen.indptr[batch.start], self.seen.indptr[batch.stop]
-            users = np.repeat(np.arange(len(scores)), np.diff(self.seen.indptr[batch.start : batch.stop + 1]))
-            scores[users, self.seen.indices[first:last]] = NOTHING
-            lists.items[batch], lists.scores[batch] = highest(scores, k)
-        return lists
+        if len(alone):
+            found = ranking.recommend(
+                self.scaled[alone],
+                self.movie_factors,
+                self.seen if len(alone) == n else self.seen[alone],
+                self.k,
+                batch_bytes=batch_bytes,
+                threads=threads,
+                progress=None if progress is None else lambda done, _: progress(done, n),
+            )
+            lists.items[alone], lists.scores[alone] = found.items, found.scores - self._means(alone)
+        # The number of threads does not decide how many users are scored at a time, and so no last bit of a score.
+        at_a_time = max(1, min(batch_bytes // _CELL_BYTES, _CELLS) // len(self.movie_factors))
+        threads = max(1, min(threads, batch_bytes // (_CELL_BYTES * at_a_time * len(self.movie_factors))))
+        parts = [together[start : start + at_a_time] for start in range(0, len(together), at_a_time)]
 
-    def among_candidates(self, lengths: FloatArray, batch_bytes: int, threads: int, progress: Progress | None) -> TopK:
-        """Score the best k by ALS and the movies that the signal touches.
+        def keep(found: Iterable[tuple[IntArray, FloatArray]]) -> None:
+            done = len(alone)
+            for part, best in zip(parts, found, strict=True):
+                lists.items[part], lists.scores[part] = best
+                done += len(part)
+                if progress is not None:
+                    progress(done, n)
 
-        The signal of a movie that it does not touch is 0, and no signal is lower. So a movie that is neither touched
-        nor among the best k by ALS has k movies before it.
-        """
-        lists = ranking.recommend(
-            self.scaled,
-            self.movie_factors,
-            self.seen,
-            self.k,
-            batch_bytes=batch_bytes,
-            threads=threads,
-            progress=stage(progress, 0, 2),
-        )
-        lists.scores[:] -= self.mean[:, None].astype(np.float32)
-        if self.k == 0 or len(lengths) == 0:
+        if len(parts) <= 1:  # starting a thread takes longer than ranking for one user
+            keep(map(self._best, parts))
             return lists
-        at_a_time = self._rows_at_a_time(batch_bytes // threads)
-        n = len(self.scaled)
         with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-            for batch in batches(np.arange(1, n + 1), max(1, n), stage(progress, 1, 2)):
-                rows = batch.start + np.flatnonzero(self.factor[batch] > 0)
-                parts = [rows[start : start + at_a_time] for start in range(0, len(rows), at_a_time)]
-                for _ in pool.map(lambda part: self._insert(lists, part, lengths), parts):
-                    pass
+            keep(pool.map(self._best, parts))
         return lists
 
-    def _rows_at_a_time(self, batch_bytes: int) -> int:
-        return max(1, min(batch_bytes // _CELL_BYTES, _CELLS) // len(self.movie_factors))
+    def _best(self, rows: IntArray) -> tuple[IntArray, FloatArray]:
+        """The best movies of some users and their scores, from the scores of all movies."""
+        scores = self.scaled[rows] @ self.movie_factors.T
+        scores -= self._means(rows)
+        scores += self._signal(rows)
+        starts = self.seen.indptr[rows]
+        counts = self.seen.indptr[rows + 1] - starts
+        seen = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        scores[np.repeat(np.arange(len(rows)), counts), self.seen.indices[seen]] = NOTHING
+        return highest(scores, self.k)
 
-    def _signal(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
-        """What the signal adds to the score of each movie for some users.
+    def _means(self, rows: IntArray) -> FloatArray:
+        means: FloatArray = self.mean[rows, None].astype(np.float32)
+        return means
 
-        Returns
-        -------
-        signal : float32 array, shape (n_rows, n_movies)
-        lowest : float32 array, shape (n_rows,)
-            What it adds to a movie that it does not touch.
-        """
+    def _signal(self, rows: IntArray) -> FloatArray:
+        """What the signal adds to the score of each movie for some users, float32, shape (n_rows, n_movies)."""
         recent, n_movies = self.recent(rows), len(self.movie_factors)
         users = np.repeat(np.arange(len(rows)), np.diff(recent.indptr))
         # The sum of all users is one product: each like is a column with the cells that it adds to.
@@ -306,38 +290,8 @@ class _Request:
         added = csc_matrix((likes.data, cells, likes.indptr), shape=(len(rows) * n_movies, len(recent.indices)))
         signal: FloatArray = (added @ recent.data).reshape(len(rows), n_movies)
         mean = np.bincount(users, recent.data * self.totals[recent.indices], len(rows)) / n_movies
-        size = np.einsum("um,um->u", signal, signal) / n_movies
-        lowest = -mean.astype(np.float32)
-        signal += lowest[:, None]
-        deviation = _deviation(np.einsum("um,um->u", signal, signal) / n_movies, size)
-        share = (self.factor[rows] / deviation).astype(np.float32)
-        signal *= share[:, None]
-        return signal, lowest * share
-
-    def _insert(self, lists: TopK, rows: IntArray, lengths: FloatArray) -> None:
-        """Rank the lists of some users, which are by ALS, again with the movies that their signals touch."""
-        n_movies, seen, items = len(lengths), self.seen[rows], lists.items[rows]
-        signal, lowest = self._signal(rows)
-        # What the signal adds must lift a movie over the k-th of the list; vectors give at most the product of lengths.
-        longest = np.linalg.norm(self.scaled[rows], axis=1)
-        enough = lists.scores[rows, -1] + self.mean[rows] + lowest - _ROUNDING * longest * lengths.max()
-        possible = np.multiply.outer(longest, lengths)
-        possible += signal
-        chosen = possible >= np.where(np.isnan(enough), -np.inf, enough).astype(np.float32)[:, None]
-        chosen &= signal > lowest[:, None]
-        chosen[np.repeat(np.arange(len(rows)), np.diff(seen.indptr)), seen.indices] = False
-        listed, place = np.nonzero(items != EMPTY)
-        chosen[listed, items[listed, place]] = True
-        cells = np.flatnonzero(chosen)
-        user, movie = np.divmod(cells, n_movies)
-        counts = np.bincount(user, minlength=len(rows))
-        ends = np.cumsum(counts)
-        table = np.full((len(rows), max(1, int(counts.max(initial=0)))), NOTHING)
-        movies = np.full(table.shape, EMPTY, dtype=np.int32)
-        column = np.arange(len(user)) - np.repeat(ends - counts, counts)
-        movies[user, column] = movie
-        for at, (row, count) in enumerate(zip(rows, counts, strict=True)):
-            table[at, :count] = self.movie_factors[movies[at, :count]] @ self.scaled[row]
-        table[user, column] += signal.ravel()[cells] - self.mean[rows].astype(np.float32)[user]
-        best, lists.scores[rows] = highest(table, self.k)
-        lists.items[rows] = np.where(best >= 0, np.take_along_axis(movies, np.maximum(best, 0), axis=1), EMPTY)
+        size = np.square(signal).mean(axis=1)
+        signal -= mean.astype(np.float32)[:, None]
+        deviation = _deviation(np.square(signal).mean(axis=1), size)
+        signal *= (self.factor[rows] / deviation).astype(np.float32)[:, None]
+        return signal

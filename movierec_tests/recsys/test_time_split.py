@@ -131,8 +131,10 @@ def test_nobody_returning_is_explained_by_equal_times_or_by_few_users_who_come_b
     assert "nobody has 5 likes before a cut in time and one after it. All 27 likes are of one time" in equal
     assert "Load ratings with the time at which each was made" in equal
     few = str(nobody_returns(regular(9, [1, 2, 3, 4]).interactions()))
-    assert "0 of 9 users have more than 5 likes" in few
-    assert "more ratings, of a longer time" in few
+    assert "Nobody has more than 5 likes at all" in few
+    once = str(nobody_returns(regular(9, [1, 2, 3, 4, 5, 6]).interactions()))
+    assert "9 of 9 users have more than 5 likes" in once
+    assert "more ratings, of a longer time" in once
 
 
 @settings(deadline=None)
