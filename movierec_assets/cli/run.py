@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 
 def _months(_context: click.Context, _option: click.Parameter, text: str | None) -> Months | None:
+    if text is None:
+        return None
     from movierec_assets.host.months import parsed
     from movierec_assets.recsys.errors import RecsysError
 
     try:
-        return None if text is None else parsed(text)
+        return parsed(text)
     except RecsysError as error:
         raise click.BadParameter(str(error)) from None
 
