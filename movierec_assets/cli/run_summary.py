@@ -39,7 +39,10 @@ def show_success(report: Report, database: Database, console: Console) -> None:
         )
     evaluation, champion = facts.get("model_evaluation", {}), facts.get("champion_model", {})
     if evaluation:
-        console.print(_metrics(evaluation, champion, facts.get("return_evaluation", {})))
+        returned = facts.get("return_evaluation", {})
+        console.print(_metrics(evaluation, champion, returned))
+        if returned and not returned.get("users"):
+            console.print("[bold]On return[/]  nothing is scored, because too few users came back")
     if champion:
         _show_champion(champion, console)
     written = facts.get("user_recommendations", {})

@@ -344,6 +344,7 @@ def _lead(
     fits = 1 if fit.same_recipe else repeated_fits.number_of_fits(len(task.train))
     if fits > 1:
         context.log.info(f"Fitting both recipes from {fits} start values, for the chance in a fit")
+        engine = repeated_fits.shared(engine)
         challenger = _repeated(task, recipe, fits, engine, contest.challenger.scored, scores[MODEL])[users]
         # A refit on changed data started warm, and not from the challenger's start values.
         known = scores[CHAMPION] if fit.refit is None else None

@@ -7,17 +7,19 @@ Does not: the interval of a lead (`comparison`).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from movierec_assets.progress import Progress
 from movierec_assets.recsys import scoring
 from movierec_assets.recsys.comparison import FitSpread
-from movierec_assets.recsys.engine import Fit
+from movierec_assets.recsys.engine import Factors, Fit
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.returns import without_signal
 from movierec_assets.recsys.split import Task
 
 FITS, FITS_OF_LARGE_DATA = 5, 2
@@ -95,6 +97,22 @@ def scores(
         if progress is not None:
             progress(number + 1, fits)
     return found
+
+
+def shared(fit: Fit) -> Fit:
+    """A fit that is made once for recipes that differ in the next-movie signal only, of one task's training data.
+
+    Results stay in memory, so it is for one comparison.
+    """
+    made: dict[Recipe, Factors] = {}
+
+    def once(positives: Interactions, recipe: Recipe, *arguments: Any, **options: Any) -> Factors:
+        key = without_signal(recipe)
+        if key not in made:
+            made[key] = fit(positives, recipe, *arguments, **options)
+        return made[key]
+
+    return once
 
 
 def spread(differences: FloatArray, champion_ndcg: float) -> FitSpread:

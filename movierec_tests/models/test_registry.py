@@ -246,8 +246,8 @@ def test_figures_and_the_decision_are_on_the_page_of_a_version(registered: Platf
     on_page = {metric.key: metric.value for metric in registry.client.get_logged_model(version.model_id).metrics or []}
     assert on_page == {"ndcg_at_10": 0.25}
     described = registry.client.get_model_version(MODEL_NAME, str(version.number)).description
-    assert str(described).startswith("NDCG@10 0.2500; popularity 0.1000\n\n")
-    assert "\n\n**Decision** kept: Not better.\n\n| ranker | NDCG@10 |\n" in str(described)
+    assert str(described).startswith("NDCG@10 in the sitting 0.2500, popularity 0.1000\n\n")
+    assert "\n\n**Decision** kept: Not better.\n\n| in the sitting | NDCG@10 |\n" in str(described)
 
 
 def test_a_running_run_is_ended_once(registered: Platform) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, metrics, repeated_fits
+from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, Recipe
 from movierec_assets.recsys.scoring import rank
@@ -53,6 +55,23 @@ def test_scores_that_are_known_are_not_made_again(task: Task) -> None:
     found = repeated_fits.scores(task, RECIPE, 2, als.fit, known=known)
     assert np.array_equal(found[:, 0], known)
     assert np.array_equal(found[:, 1], repeated_fits.scores(task, replace(RECIPE, seed=8), 1, als.fit)[:, 0])
+
+
+def test_recipes_that_differ_in_the_signal_only_share_their_fits(task: Task) -> None:
+    made: list[Recipe] = []
+
+    def fit(positives: Interactions, recipe: Recipe) -> Factors:
+        made.append(recipe)
+        return als.fit(positives, recipe)
+
+    recipes = [RECIPE, replace(RECIPE, next_movie=NO_NEXT_MOVIE), replace(RECIPE, alpha=9.0)]
+    shared = repeated_fits.shared(fit)  # type: ignore[arg-type]
+    for recipe in recipes:
+        found = repeated_fits.scores(task, recipe, 3, shared)
+        assert np.array_equal(found, repeated_fits.scores(task, recipe, 3, als.fit))
+    assert [(each.alpha, each.seed) for each in made] == [
+        (alpha, seed) for alpha in (RECIPE.alpha, 9.0) for seed in (7, 8, 9)
+    ]
 
 
 def test_progress_counts_fits(task: Task) -> None:
