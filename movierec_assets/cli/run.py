@@ -22,20 +22,13 @@ if TYPE_CHECKING:
 def _months(_context: click.Context, _option: click.Parameter, text: str | None) -> Months | None:
     if text is None:
         return None
-<<<<<<< HEAD
     from movierec_assets.host import CommandError
-=======
->>>>>>> i13-r2
     from movierec_assets.host.months import parsed
     from movierec_assets.recsys.errors import RecsysError
 
     try:
         return parsed(text)
-<<<<<<< HEAD
     except (CommandError, RecsysError) as error:
-=======
-    except RecsysError as error:
->>>>>>> i13-r2
         raise click.BadParameter(str(error)) from None
 
 
