@@ -171,6 +171,9 @@ def month_panels(figures: Sequence[tuple[Month, Figure]]) -> "Picture":
         )
         axes.set(ylabel="NDCG@10", ylim=(0, 1.15 * max(tops) or None))  # long intervals are cut
         axes.grid(axis="y", color="#e2e8f0", linewidth=0.6)
+        axes.locator_params(axis="x", integer=True)  # years
+        if figures:
+            axes.set_xlim(min(month for month, _ in figures).year, max(month for month, _ in figures).year + 1)
         if axes.lines:
             axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
     return figure
@@ -185,7 +188,10 @@ def _draw_years(axes: "Axes", ranker: str, months: Sequence[tuple[Month, Figure]
     values = np.array([(each.mean, each.low, each.high) if each else (np.nan,) * 3 for each in found])
     at = [_at(month) for month in span]
     style = "--" if ranker == WITHOUT_SIGNAL else "-"
-    axes.plot(at, values[:, 0], style, color=colour, linewidth=1.8, label=ranker, zorder=order)
+    # Markers show years beside gaps, which are no line.
+    axes.plot(
+        at, values[:, 0], style, color=colour, linewidth=1.8, marker=".", markersize=3, label=ranker, zorder=order
+    )
     if ranker == RECIPE:
         axes.fill_between(at, values[:, 1], values[:, 2], color=colour, alpha=0.18, linewidth=0)
     return max((each.mean for each in found if each), default=0.0)
