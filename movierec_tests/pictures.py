@@ -144,7 +144,7 @@ def version(page: Any) -> None:
     if (close := page.get_by_role("button", name="Try it now")).count():
         close.click()
     _settled(page, 1)
-    save(_clip(page, (198, 8, 910, 640)), "version-in-mlflow.png")
+    save(_clip(page, (198, 8, 910, 860)), "version-in-mlflow.png")
 
 
 def wait_for(port: str, seconds: float = 120) -> None:

@@ -188,10 +188,7 @@ def _draw_years(axes: "Axes", ranker: str, months: Sequence[tuple[Month, Figure]
     values = np.array([(each.mean, each.low, each.high) if each else (np.nan,) * 3 for each in found])
     at = [_at(month) for month in span]
     style = "--" if ranker == WITHOUT_SIGNAL else "-"
-    # Markers show years beside gaps, which are no line.
-    axes.plot(
-        at, values[:, 0], style, color=colour, linewidth=1.8, marker=".", markersize=3, label=ranker, zorder=order
-    )
+    axes.plot(at, values[:, 0], style, color=colour, linewidth=1.8, label=ranker, zorder=order)
     if ranker == RECIPE:
         axes.fill_between(at, values[:, 1], values[:, 2], color=colour, alpha=0.18, linewidth=0)
     return max((each.mean for each in found if each), default=0.0)
