@@ -37,9 +37,9 @@ DATASET_OPTION = click.option(
 
 
 def console_for_people() -> Console:
-    """Standard output, as wide as the terminal."""
+    """Standard output, as wide as the terminal, or as the variable COLUMNS says."""
     # Wide enough for the tables in a file or a pipe, where a wrapped line is hard to search.
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140, highlight=False)
 
 
 def settings_from(dataset: str | None = None) -> Settings:

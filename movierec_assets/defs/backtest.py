@@ -76,7 +76,7 @@ MONTHS = MonthlyPartitionsDefinition(start_date=str(FIRST_MONTH), fmt="%Y-%m")
             "both moments: in the sitting, on each user's latest likes of the month, and on return, on all likes of "
             "the month. Beside it are popularity and the recipe without its next-movie signal. The recipe is the "
             "champion's, or that of the last search. A month costs a fit to all likes before it: a second with 50,000 "
-            "likes, longer than half a minute with 10 million. A backfill is one run for all its months. No daily job "
+            "likes, longer than half a minute with 10 million. A backfill is one run for months in a row. No daily job "
             "makes them.",
             dagster_type=Nothing,
             group_name=BACKTEST,

@@ -171,6 +171,9 @@ def month_panels(figures: Sequence[tuple[Month, Figure]]) -> "Picture":
         )
         axes.set(ylabel="NDCG@10", ylim=(0, 1.15 * max(tops) or None))  # long intervals are cut
         axes.grid(axis="y", color="#e2e8f0", linewidth=0.6)
+        axes.locator_params(axis="x", integer=True)  # years
+        if figures:
+            axes.set_xlim(min(month for month, _ in figures).year, max(month for month, _ in figures).year + 1)
         if axes.lines:
             axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
     return figure
