@@ -32,7 +32,7 @@ from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.few_users import why_few
 from movierec_assets.recsys.guardrails import unsound_transitions
 from movierec_assets.recsys.interactions import IdMaps, Interactions
-from movierec_assets.recsys.rankers import CHAMPION, MODEL, POPULARITY
+from movierec_assets.recsys.rankers import CHAMPION, MODEL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import record
@@ -310,6 +310,23 @@ def better_than_popularity(context: AssetCheckExecutionContext, model_evaluation
         severity=AssetCheckSeverity.WARN,
         description=f"NDCG@10 is {difference.mean:+.4f} against popularity's, "
         f"95 % {difference.low:+.4f} to {difference.high:+.4f}",
+        metadata={"difference": difference.mean, "low": difference.low, "high": difference.high},
+    )
+
+
+@asset_check(asset="model_evaluation")
+def signal_does_no_harm(model_evaluation: pd.DataFrame) -> AssetCheckResult:
+    """The next-movie signal does not lower the challenger's NDCG@10 in the sitting beyond chance."""
+    of = {ranker: frame[HEADLINE].to_numpy() for ranker, frame in model_evaluation.groupby("ranker")}
+    if WITHOUT_SIGNAL not in of:
+        return AssetCheckResult(passed=True, description="The recipe was not scored without a signal.")
+    difference = paired_difference(of[MODEL], of[WITHOUT_SIGNAL])
+    harm = difference.high < 0
+    remedy = " A search (job `search`) switches the signal off where it does not help." if harm else ""
+    return AssetCheckResult(
+        passed=not harm,
+        severity=AssetCheckSeverity.WARN,
+        description=f"The signal changes NDCG@10 in the sitting by {difference.signed}.{remedy}",
         metadata={"difference": difference.mean, "low": difference.low, "high": difference.high},
     )
 

@@ -18,8 +18,7 @@ from movierec_assets.recsys.engine import Factors, Fit
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_assets.recsys.next_movies import NextMovies
-from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.recsys.returns import without_signal
+from movierec_assets.recsys.recipe import Recipe, without_signal
 from movierec_assets.recsys.split import Task
 
 FITS, FITS_OF_LARGE_DATA = 5, 2
