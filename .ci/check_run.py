@@ -20,7 +20,7 @@ from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.database import Database
 
-MIN_RATIO = 1.25
+MIN_RATIO = 1.8
 LIST_LENGTH = 20
 
 
