@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from dagster import AssetCheckResult
 
 from movierec_assets.defs.checks import signal_does_no_harm
 from movierec_assets.recsys.evaluation import HEADLINE
@@ -17,12 +18,18 @@ def scores(**of_ranker: float) -> pd.DataFrame:
     return pd.concat([pd.DataFrame({"ranker": name, HEADLINE: own + add}) for name, add in of_ranker.items()])
 
 
+def asked(evaluation: pd.DataFrame) -> AssetCheckResult:
+    result = signal_does_no_harm(evaluation)
+    assert isinstance(result, AssetCheckResult)
+    return result
+
+
 @pytest.mark.parametrize("gain", [-0.1, 0.0, 0.1])
 def test_a_signal_that_does_harm_is_told_with_the_remedy(gain: float) -> None:
-    result = signal_does_no_harm(scores(**{MODEL: gain, WITHOUT_SIGNAL: 0.0}))
+    result = asked(scores(**{MODEL: gain, WITHOUT_SIGNAL: 0.0}))
     assert result.passed == (gain >= 0)
     assert ("job `search`" in str(result.description)) == (gain < 0)
 
 
 def test_a_recipe_without_a_signal_does_no_harm_by_it() -> None:
-    assert signal_does_no_harm(scores(**{MODEL: 0.0})).passed
+    assert asked(scores(**{MODEL: 0.0})).passed
