@@ -444,8 +444,9 @@ def _decided(
 def _given(number: int, spent: float, study: optuna.Study, space: Space, built_in: Recipe) -> dict[str, Any]:
     """The numbers of a trial that are not drawn.
 
-    The first trials are the built-in recipe, the same without its signal, and with each other kind of confidence. When the share `_WHOLE` of the budget is
-    spent, all others keep the fit of the best trial so far, and draw the recency and the signal, which need no fit.
+    The first trials are the built-in recipe, the same without its signal, and with each other kind of confidence. When
+    the share `_WHOLE` of the budget is spent, all others keep the fit of the best trial so far, and draw the recency
+    and the signal, which need no fit.
     """
     others = [kind for kind in space.confidence if kind != built_in.confidence]
     first = [built_in, without_signal(built_in), *(replace(built_in, confidence=kind) for kind in others)]
