@@ -66,9 +66,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests see no MOVIEREC_ variable of the person who runs them."""
+    """Tests see no setting of the person who runs them, nor the width of that person's terminal."""
     for name in list(os.environ):
-        if name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_")):
+        if name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_")) or name == "COLUMNS":
             monkeypatch.delenv(name)
 
 

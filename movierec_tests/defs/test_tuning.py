@@ -39,7 +39,7 @@ def test_training_takes_the_winner_of_the_last_search(server_url: str, tmp_path:
             found = search.execute_in_process(instance=instance, run_config=config)
             metadata = found.asset_materializations_for_node("hyperparameters")[0].metadata
             assert metadata["trials"].value == 3
-            assert "on return" in str(metadata["on_return"].value)
+            assert "next-movie signal" in str(metadata["on_return"].value)
             for picture in ("history", "parallel_coordinates"):
                 assert "data:image/png;base64," in str(metadata[picture].value)
             again = search.execute_in_process(instance=instance, run_config=config)
