@@ -165,10 +165,12 @@ def test_a_run_ends_with_dataset_metrics_champion_five_users_and_next_commands(
     assert f"{USERS * 20:,} recommendations for {USERS} users" in shown
     header = next(line for line in shown.splitlines() if "at 10" in line)
     assert header.index("version 1, served") < header.index("popularity")
-    (ndcg,) = [line for line in shown.splitlines() if "ndcg" in line]
-    model, popularity = (float(cell) for cell in ndcg.replace("│", " ").split()[1:])
-    assert 0 < popularity < 1
-    assert 0 < model < 1
+    rows = [line.replace("│", " ").split() for line in shown.splitlines() if "│" in line]
+    moments = [" ".join(row) for row in rows if row[:1] in (["in"], ["on"])]
+    assert moments == ["in the sitting", "on return"]
+    figures = [[float(cell) for cell in row[1:]] for row in rows if row[:1] == ["ndcg"]]
+    assert [len(each) for each in figures] == [2, 2], "of the version and of popularity, at both moments"
+    assert all(0 < ndcg < 1 for each in figures for ndcg in each)
     assert "Champion   version 1 of demo set (dataset 1)" in shown
     assert "first: No champion yet. This version is clearly better than popularity" in shown
     assert "Five users" in shown
