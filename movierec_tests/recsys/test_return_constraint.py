@@ -19,7 +19,8 @@ from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, NextMovie, Recipe
 from movierec_assets.recsys.return_constraint import keep_return, weaker
 from movierec_assets.recsys.returns import Returns
-from movierec_assets.recsys.search import Budget, SearchObjective, Space, search
+from movierec_assets.recsys.search import Budget, SearchObjective, search
+from movierec_assets.recsys.search_space import Space
 from movierec_assets.recsys.split import Split, leave_latest_out
 
 PAIRS, MONTH = 30, 30 * 24 * 3600

@@ -18,7 +18,8 @@ from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, FoldIn, NextMovie, Recipe, without_signal
-from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Space, Trial, recipe_of, search
+from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Trial, search
+from movierec_assets.recsys.search_space import Space, recipe_of
 from movierec_assets.recsys.split import Split, leave_latest_out, strong_generalization
 
 PLENTY = 1e9
