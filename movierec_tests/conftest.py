@@ -24,6 +24,8 @@ from movierec_assets.tables.database import Database
 from movierec_tests.databases import own_databases
 
 TEMPLATE = "template_movierec"
+SETTINGS = ("MOVIEREC_", "DAGSTER_", "MLFLOW_", "TTY_")
+TERMINAL = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE")
 
 Dataset = Callable[..., Path]
 
@@ -41,6 +43,14 @@ SHARE_A_RUN = {
     "defs/test_whole_run.py": "two runs",
 }
 """Modules whose tests share a run of the platform, which takes half a minute and is made once on each worker."""
+
+
+def pytest_configure() -> None:
+    """Tests, fixtures of a session and the processes they start see no setting of the person who runs them, nor of
+    that person's terminal."""
+    for name in list(os.environ):
+        if name.startswith(SETTINGS) or name in TERMINAL:
+            del os.environ[name]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -62,14 +72,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("slow") is not None, "journeys" not in item.nodeid
 
     items.sort(key=order)
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests see no setting of the person who runs them, nor the width of that person's terminal."""
-    for name in list(os.environ):
-        if name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_")) or name == "COLUMNS":
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
