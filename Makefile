@@ -64,7 +64,7 @@ bench: $(READY) ## time and memory of the graph, the original recipe and a bare 
 	$(BIN)/python -m movierec_tests.benchmarks $(ARGS)
 
 lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --extra serving --extra app --universal --python-version 3.11 --no-strip-extras \
+	uv pip compile pyproject.toml --extra dev --extra app --universal --python-version 3.11 --no-strip-extras \
 	  --generate-hashes --no-annotate --no-header --quiet -o requirements.lock
 
 clean: ## stop the embedded database and remove everything made here: environment, state, caches

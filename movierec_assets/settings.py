@@ -130,6 +130,9 @@ class Settings(BaseSettings):
     )
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI under `movierec up`.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI under `movierec up`.")
+    api_host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
+    api_port: int = Field(default=8000, ge=1, le=65535, description="Port of the API.")
+    api_workers: int = Field(default=1, ge=1, le=64, description="Processes that answer the API's requests.")
 
     # Automation
     timezone: str = Field(default="UTC", description="Time zone of the schedules.")
@@ -186,11 +189,13 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _two_ports(self) -> Self:
-        if self.dagster_port == self.mlflow_port:
-            raise ValueError(
-                f"MOVIEREC_DAGSTER_PORT and MOVIEREC_MLFLOW_PORT: both are {self.dagster_port}; give one another port"
-            )
+    def _different_ports(self) -> Self:
+        names: dict[int, str] = {}
+        for name in ("dagster_port", "mlflow_port", "api_port"):
+            port, variable = getattr(self, name), f"MOVIEREC_{name.upper()}"
+            if port in names:
+                raise ValueError(f"{names[port]} and {variable}: both are {port}; give one another port")
+            names[port] = variable
         return self
 
     @field_validator("database_url", "embedded_database_url")

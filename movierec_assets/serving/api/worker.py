@@ -1,0 +1,43 @@
+"""The parts of one worker, and how routes reach them.
+
+Belongs here: the parts, by name. Does not: starting and stopping them (`app`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, cast
+
+from starlette.requests import Request
+
+from movierec_assets.serving.online.current import CurrentSnapshot
+from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.settings import Settings
+from movierec_assets.tables.database import Database
+
+_Result = TypeVar("_Result")
+
+
+class Queries(Protocol):
+    """Runs queries that take longer than a moment in threads of their own, with kept connections and a time limit."""
+
+    async def run(self, query: Callable[[Database], _Result]) -> _Result:
+        """The result of a function of the database; raises `DatabaseUnavailableError`."""
+
+
+@dataclass
+class Worker:
+    """Parts of a worker."""
+
+    settings: Settings
+    current: CurrentSnapshot
+    live: LiveReader
+    queries: Queries
+    shown: Any
+    dagster: Any
+
+
+def worker_of(request: Request) -> Worker:
+    """The parts that a request is answered with."""
+    return cast(Worker, request.app.state.worker)
