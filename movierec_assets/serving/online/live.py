@@ -54,7 +54,9 @@ class LiveReader:
     """Reads for one worker. `freshness` and `ratings` raise `DatabaseUnavailableError`."""
 
     async def freshness(self, user_id: int) -> Freshness:
+        """What tells whether the stored state of a user is still theirs."""
         raise NotImplementedError
 
     async def ratings(self, user_id: int) -> LiveRatings:
+        """Current ratings of a user."""
         raise NotImplementedError
