@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
+from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
@@ -39,7 +40,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
             live=LiveReader(),
             queries=_Threads(Database(settings.databases.ratings)),
             shown=None,
-            dagster=None,
+            dagster=DagsterClient.of(settings),
         )
 
 
