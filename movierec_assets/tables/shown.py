@@ -126,7 +126,7 @@ def _storable(text: str) -> str:
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
-def _erased(cursor: Cursor, user_ids: Iterable[int | None]) -> set[int | None]:
+def _erased(cursor: Cursor, user_ids: Iterable[int | None]) -> set[int]:
     """Users of the app among these who do not exist; the others are kept until the transaction ends."""
     of_app = {user for user in user_ids if user is not None and user >= _FIRST_APP_USER}
     if not of_app:
@@ -134,4 +134,4 @@ def _erased(cursor: Cursor, user_ids: Iterable[int | None]) -> set[int | None]:
     cursor.execute(
         f"SELECT user_id FROM {SCHEMA}.app_users WHERE user_id = ANY(%s) ORDER BY user_id FOR KEY SHARE", [list(of_app)]
     )
-    return {*of_app}.difference(user for (user,) in cursor.fetchall())
+    return of_app - {user for (user,) in cursor.fetchall()}
