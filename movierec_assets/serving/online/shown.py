@@ -5,6 +5,7 @@ Belongs here: the bounded queue and its thread. Does not: the rows of the tables
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -118,16 +119,16 @@ class ShownLog:
         """Lists and events since the start that were not written and never will be."""
         return self._overflown + self._refused
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start the thread that writes."""
         self._thread.start()
 
-    def stop(self, seconds: float = 5.0) -> None:
+    async def stop(self, seconds: float = 5.0) -> None:
         """Write what waits, for some seconds at most; the rest, and what is put in later, is dropped and counted."""
         self._deadline = time.monotonic() + seconds
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(seconds + 1)
+            await asyncio.to_thread(self._thread.join, seconds + 1)
         self._bound = 0
         if lost := self.waiting:
             self._overflown += lost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,11 +19,11 @@ from movierec_tests.waiting import PATIENCE
 
 @contextmanager
 def started(log: ShownLog) -> Iterator[ShownLog]:
-    log.start()
+    asyncio.run(log.start())
     try:
         yield log
     finally:
-        log.stop(PATIENCE)
+        asyncio.run(log.stop(PATIENCE))
 
 
 def put(log: ShownLog, user: int | None = 7, *movies: int) -> str:
