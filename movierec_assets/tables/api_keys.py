@@ -149,5 +149,5 @@ def remove_keys_of(cursor: Cursor, user_id: int) -> int:
 
 
 def _key(row: tuple[Any, ...]) -> ApiKey:
-    *values, digest = row
-    return ApiKey(*values, bytes(digest))
+    key_id, role, label, user_id, created_at, expires_at, revoked_at, digest = row
+    return ApiKey(key_id, role, label, user_id, created_at, expires_at, revoked_at, bytes(digest))
