@@ -6,18 +6,15 @@ processes around a worker (`processes`).
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeVar
 
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.serving.online.queries import ThreadedQueries
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
-
-_Result = TypeVar("_Result")
 
 
 @asynccontextmanager
@@ -32,23 +29,13 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
         With the address of a database, whether it answers or not.
     """
     async with AsyncExitStack() as running:
+        database = Database(settings.databases.ratings)
         current = await running.enter_async_context(CurrentSnapshot().followed(settings.state / "serving"))
         yield Worker(
             settings=settings,
             current=current,
-            live=LiveReader(),
-            queries=_Threads(Database(settings.databases.ratings)),
+            live=await running.enter_async_context(LiveReader(database)),
+            queries=await running.enter_async_context(ThreadedQueries(database)),
             shown=None,
             dagster=None,
         )
-
-
-class _Threads:
-    """Runs queries in asyncio's threads, each with a connection of its own."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def run(self, query: Callable[[Database], _Result]) -> _Result:
-        """The result of a function of the database."""
-        return await asyncio.to_thread(query, self._database)
