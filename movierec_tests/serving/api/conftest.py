@@ -25,6 +25,7 @@ from movierec_assets.serving.api.app import RunParts, create_app
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
@@ -73,7 +74,7 @@ def worker(database: Database, settings: Settings, snapshot: Snapshot) -> Worker
     """The parts of a worker, not yet started."""
     current = CurrentSnapshot()
     current.snapshot = snapshot
-    return Worker(settings, current, LiveReader(), ThreadQueries(database), shown=None, dagster=None)
+    return Worker(settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=None)
 
 
 @pytest.fixture
