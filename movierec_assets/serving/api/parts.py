@@ -32,14 +32,11 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
     """
     database = Database(settings.databases.ratings)
     async with AsyncExitStack() as running:
-        shown = ShownLog(database)
-        await shown.start()
-        running.push_async_callback(shown.stop)
         yield Worker(
             settings=settings,
             current=await running.enter_async_context(CurrentSnapshot().followed(directory_of(settings.state))),
             live=await running.enter_async_context(LiveReader(database)),
             queries=await running.enter_async_context(ThreadedQueries(database)),
-            shown=shown,
+            shown=await running.enter_async_context(ShownLog(database)),
             dagster=None,
         )
