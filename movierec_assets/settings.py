@@ -160,6 +160,13 @@ class Settings(BaseSettings):
     )
     api_access_log: bool = Field(default=True, description="Write a line of JSON for each request.")
 
+    served_days: int = Field(
+        default=90,
+        ge=15,
+        le=3650,
+        description="Days for which the API's lists and events are kept; figures of each day stay.",
+    )
+
     # Automation
     timezone: str = Field(default="UTC", description="Time zone of the schedules.")
 

@@ -145,11 +145,10 @@ class DagsterClient:
         """The webserver that the settings name."""
         return cls(settings.dagster_address)
 
-    async def start(self) -> None:
-        """Nothing to do: each request connects by itself."""
+    async def __aenter__(self) -> Self:
+        return self
 
-    async def stop(self) -> None:
-        """Close the connections."""
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
     def page_of(self, run_id: str) -> str:

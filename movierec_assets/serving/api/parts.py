@@ -1,24 +1,23 @@
 """Starting and stopping the parts of a worker.
 
 Belongs here: which parts a worker has, and the order in which they start and stop. Does not: the parts, and the
-processes around a worker (`processes`).
+process around a worker (`serving.api.__main__`).
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeVar
 
 from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.serving.online.queries import ThreadedQueries
+from movierec_assets.serving.online.shown import ShownLog
+from movierec_assets.serving.online.stored import directory_of
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
-
-_Result = TypeVar("_Result")
 
 
 @asynccontextmanager
@@ -32,24 +31,13 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
     settings : Settings
         With the address of a database, whether it answers or not.
     """
+    database = Database(settings.databases.ratings)
     async with AsyncExitStack() as running:
-        current = await running.enter_async_context(CurrentSnapshot().followed(settings.state / "serving"))
         yield Worker(
             settings=settings,
-            current=current,
-            live=LiveReader(),
-            queries=_Threads(Database(settings.databases.ratings)),
-            shown=None,
-            dagster=DagsterClient.of(settings),
+            current=await running.enter_async_context(CurrentSnapshot().followed(directory_of(settings.state))),
+            live=await running.enter_async_context(LiveReader(database)),
+            queries=await running.enter_async_context(ThreadedQueries(database)),
+            shown=await running.enter_async_context(ShownLog(database)),
+            dagster=await running.enter_async_context(DagsterClient.of(settings)),
         )
-
-
-class _Threads:
-    """Runs queries in asyncio's threads, each with a connection of its own."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def run(self, query: Callable[[Database], _Result]) -> _Result:
-        """The result of a function of the database."""
-        return await asyncio.to_thread(query, self._database)

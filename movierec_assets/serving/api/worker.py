@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from starlette.requests import Request
 
+from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.movie_search import CurrentSearch
+from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
 
@@ -35,8 +37,8 @@ class Worker:
     current: CurrentSnapshot
     live: LiveReader
     queries: Queries
-    shown: Any
-    dagster: Any
+    shown: ShownLog
+    dagster: DagsterClient
     search: CurrentSearch = field(default_factory=CurrentSearch)
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from movierec_assets.recsys.recipe import ConfidenceKind
-from movierec_assets.serving.api.dagster_client import DagsterClient, DagsterUnavailableError, Run
+from movierec_assets.serving.api.dagster_client import DagsterUnavailableError, Run
 from movierec_assets.serving.api.fields import Body
 from movierec_assets.serving.api.launches import launch_once
 from movierec_assets.serving.api.problems import Problem, not_found, unavailable
@@ -120,7 +120,7 @@ async def train(request: Request, response: Response, training: Training = Train
 async def show_run(request: Request, run_id: RunId) -> RunState:
     """State of a run, its steps, and why it failed."""
     refuse_bound(request)
-    dagster = _dagster(request)
+    dagster = worker_of(request).dagster
     try:
         run = await dagster.run(run_id)
         if run is None:
@@ -144,7 +144,7 @@ async def show_run(request: Request, run_id: RunId) -> RunState:
 
 async def _launch(request: Request, response: Response, job: str, config: dict[str, Any]) -> LaunchedRun:
     refuse_bound(request)
-    dagster = _dagster(request)
+    dagster = worker_of(request).dagster
     try:
         found = await launch_once(worker_of(request).queries, dagster, job, config)
     except DagsterUnavailableError as error:
@@ -164,11 +164,6 @@ async def _launch(request: Request, response: Response, job: str, config: dict[s
 def _recipe_of(run: Run) -> dict[str, Any]:
     config = run.config.get("ops", {}).get("als_model", {}).get("config", {})
     return dict(config.get("recipe", {}))
-
-
-def _dagster(request: Request) -> DagsterClient:
-    dagster: DagsterClient = worker_of(request).dagster
-    return dagster
 
 
 def _away(error: DagsterUnavailableError) -> Problem:
