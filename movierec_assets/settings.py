@@ -7,7 +7,7 @@ anything. The environment is not read on import: assets and commands call `get_s
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
@@ -133,6 +133,35 @@ class Settings(BaseSettings):
     api_host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
     api_port: int = Field(default=8000, ge=1, le=65535, description="Port of the API.")
     api_workers: int = Field(default=1, ge=1, le=64, description="Processes that answer the API's requests.")
+    api_reader_keys: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Whether reading needs a key: `always`, `never`, or `auto`, unless the API listens on loopback; "
+        "what changes models and runs always needs one.",
+    )
+    api_cors_origins: str = Field(
+        default="",
+        description="Origins whose pages may call the API, separated by commas, as in https://films.example [none].",
+    )
+    api_body_limit: ByteSize = Field(
+        default=ByteSize(1_000_000), ge=1_000, description="Largest body of a request, as in 200KB or 1MB."
+    )
+    api_rate_limit: int = Field(
+        default=1200,
+        ge=0,
+        description="Requests a minute of one key, or of one address without a key, that a worker answers; 0 for any "
+        "number; this machine has no limit without a key.",
+    )
+    api_concurrency: int = Field(
+        default=200, ge=1, description="Requests that a worker has at a time; further ones are told to come back."
+    )
+    api_access_log: bool = Field(default=True, description="Write a line of JSON for each request.")
+
+    served_days: int = Field(
+        default=90,
+        ge=15,
+        le=3650,
+        description="Days for which the API's lists and events are kept; figures of each day stay.",
+    )
 
     # Automation
     timezone: str = Field(default="UTC", description="Time zone of the schedules.")
@@ -226,6 +255,12 @@ class Settings(BaseSettings):
             problem = str(error).strip() if "parameter" in str(error) else "not a URL that libpq reads"
             raise ValueError(f"{problem}; expected postgresql://user:password@host:5432/movierec") from error
         return value
+
+    @property
+    def readers_need_keys(self) -> bool:
+        """Whether requests that only read need a key."""
+        loopback = self.api_host == "localhost" or self.api_host.startswith("127.") or self.api_host == "::1"
+        return self.api_reader_keys == "always" or (self.api_reader_keys == "auto" and not loopback)
 
     @property
     def batch_bytes(self) -> int:

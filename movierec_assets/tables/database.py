@@ -179,24 +179,35 @@ class Database:
         DatabaseUnavailableError
             When the server does not answer.
         """
-        try:
-            # Others that wait for this connection report its name.
-            connection = psycopg2.connect(self.url, connect_timeout=10, fallback_application_name="movierec")
-        except psycopg2.OperationalError as error:
-            parts = psycopg2.extensions.parse_dsn(self.url)
-            where = f"{parts.get('host', 'local socket')}:{parts.get('port', 5432)}/{parts.get('dbname')}"
-            remedy = (
-                "Start it with `movierec db start`."
-                if get_settings().database_url is None
-                else "See that this server runs, or correct MOVIEREC_DATABASE_URL."
-            )
-            raise DatabaseUnavailableError(
-                f"The ratings database does not answer at {where}: {str(error).strip()}. {remedy}"
-            ) from error
+        connection = self.open()
         try:
             yield connection
         finally:
             connection.close()
+
+    def open(self, connect_timeout: int = 10, **options: Any) -> Connection:
+        """A new connection, which the server must accept within some seconds; options are those of libpq."""
+        try:
+            # Others that wait for this connection report its name.
+            opened: Connection = psycopg2.connect(
+                self.url, connect_timeout=connect_timeout, fallback_application_name="movierec", **options
+            )
+        except psycopg2.OperationalError as error:
+            raise self.unavailable(error) from error
+        return opened
+
+    def unavailable(self, error: Exception | str) -> DatabaseUnavailableError:
+        """The error for a server that does not answer: at which address, and what to do."""
+        parts = psycopg2.extensions.parse_dsn(self.url)
+        where = f"{parts.get('host', 'local socket')}:{parts.get('port', 5432)}/{parts.get('dbname')}"
+        remedy = (
+            "Start it with `movierec db start`."
+            if get_settings().database_url is None
+            else "See that this server runs, or correct MOVIEREC_DATABASE_URL."
+        )
+        return DatabaseUnavailableError(
+            f"The ratings database does not answer at {where}: {str(error).strip()}. {remedy}"
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:

@@ -316,7 +316,7 @@ def test_current_ratings_of_one_user_are_looked_up_and_no_table_of_ratings_is_re
     one = plan(f"SELECT * FROM {SCHEMA}.current_ratings WHERE user_id = 42")
     assert "Seq Scan on app_ratings" not in one
     assert "Seq Scan on ratings" not in one
-    assert one.count("_pkey on ratings_") == one.count("on app_ratings_user_movie") == 2
+    assert one.count("_pkey on ratings_") == one.count("on app_ratings_user_") == 2
     everybody = plan(
         database.scalar("SELECT definition FROM pg_matviews WHERE matviewname = 'eligible_users'").rstrip(";")
     )

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
 
@@ -34,7 +35,7 @@ class Worker:
     current: CurrentSnapshot
     live: LiveReader
     queries: Queries
-    shown: Any
+    shown: ShownLog
     dagster: Any
 
 

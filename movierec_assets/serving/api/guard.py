@@ -1,0 +1,95 @@
+"""What is checked before a route runs: its role, the user a key is bound to, and the names of query parameters.
+
+Belongs here: checks that need the route. Does not: those that every request passes (`admission`).
+"""
+
+from __future__ import annotations
+
+import copy
+from urllib.parse import parse_qsl
+
+from fastapi import params
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from movierec_assets.serving.api.problems import Problem, forbidden, out_of_range
+from movierec_assets.serving.api.roles import ANONYMOUS, CALLER, declared_role, refusal
+
+ROUTE = "movierec.route"
+"""Where the scope of a request has the path of its route, as in `/movies/{movie_id}`."""
+_USERS = ("user_id", "user")
+
+
+def guarded(route: APIRoute, *, readers_need_keys: bool) -> APIRoute:
+    """A copy of a route with a guard in front.
+
+    Raises
+    ------
+    ValueError
+        When the route declares no role.
+    """
+    made = copy.copy(route)
+    made.app = Guard(route, readers_need_keys=readers_need_keys)
+    return made
+
+
+class Guard:
+    """Lets requests through to a route that may have them."""
+
+    def __init__(self, route: APIRoute, *, readers_need_keys: bool) -> None:
+        self._app: ASGIApp = route.app
+        self._path = route.path
+        self._declared = declared_role(route)
+        self._readers_need_keys = readers_need_keys
+        self._parameters = query_parameters(route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, then run the route.
+
+        Raises
+        ------
+        Problem
+            401, 403, or 422 for an unknown query parameter.
+        """
+        scope[ROUTE] = self._path
+        caller = scope.get(CALLER, ANONYMOUS)
+        problem = refusal(caller, self._declared, readers_need_keys=self._readers_need_keys)
+        if problem is None and caller.user_id is not None:
+            problem = _of_another(caller.user_id, scope["path_params"])
+        if problem is None and (scope["query_string"] or "\0" in scope["path"]):
+            problem = _unusable_text(scope, self._parameters)
+        if problem is not None:
+            raise problem
+        await self._app(scope, receive, send)
+
+
+def query_parameters(route: APIRoute) -> frozenset[str]:
+    """Names of the query parameters that a route takes."""
+    parameters = get_flat_params(route.dependant)
+    return frozenset(parameter.alias for parameter in parameters if isinstance(parameter.field_info, params.Query))
+
+
+def _of_another(bound: int, path: dict[str, str]) -> Problem | None:
+    asked = next((path[name] for name in _USERS if name in path), None)
+    if asked is None or asked == str(bound):
+        return None
+    return forbidden(f"This key is for user {bound} only.")
+
+
+def _unusable_text(scope: Scope, known: frozenset[str]) -> Problem | None:
+    if "\0" in scope["path"]:
+        return out_of_range("path", "holds the character NUL, which no text here has.")
+    try:
+        sent = parse_qsl(
+            scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50
+        )
+    except ValueError:
+        return out_of_range("query", "is not percent-encoded UTF-8 with at most 50 parameters.")
+    for name, value in sent:
+        if name not in known:
+            takes = f"this address takes {', '.join(sorted(known))}" if known else "this address takes none"
+            return out_of_range("query", f"has an unknown parameter; {takes}.")
+        if "\0" in value:
+            return out_of_range(f"query.{name}", "holds the character NUL, which no text here has.")
+    return None

@@ -1,0 +1,42 @@
+"""Ids of recommendations: ordered by time, and not to be guessed.
+
+Belongs here: making and reading them. Does not: the lists that they name (`shown`).
+
+References
+----------
+RFC 9562, section 5.7, UUID version 7.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from datetime import UTC, datetime
+
+_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_LAST_MILLISECOND = 253_402_300_799_999
+"""End of the year 9999, where `datetime` ends."""
+
+
+def new_id() -> str:
+    """A new id: the time in milliseconds, then 74 random bits of the operating system."""
+    chance = os.urandom(10).hex()
+    at = f"{time.time_ns() // 1_000_000:012x}"
+    variant = "89ab"[int(chance[3], 16) & 3]
+    return f"{at[:8]}-{at[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[7:19]}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of an id, in lower case, with a time that exists."""
+    return _FORM.fullmatch(text) is not None and _milliseconds(text) <= _LAST_MILLISECOND
+
+
+def time_of(recommendation_id: str) -> datetime:
+    """When an id was made, to the millisecond."""
+    seconds, milliseconds = divmod(_milliseconds(recommendation_id), 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
+
+
+def _milliseconds(recommendation_id: str) -> int:
+    return int(recommendation_id[:8] + recommendation_id[9:13], 16)

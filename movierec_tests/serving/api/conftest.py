@@ -1,0 +1,129 @@
+"""A worker on a real Postgres, and the application that answers with it over a real socket.
+
+A test that writes has a copy of the loaded database of its own: `client`. Tests may replace parts of `worker` before
+they ask for `client`, and `current.snapshot` at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import pytest
+import uvicorn
+from starlette.types import ASGIApp
+
+from movierec_assets.serving.api.app import RunParts, create_app
+from movierec_assets.serving.api.worker import Worker
+from movierec_assets.serving.online.current import CurrentSnapshot
+from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.serving.online.shown import ShownLog
+from movierec_assets.serving.online.snapshot import Snapshot
+from movierec_assets.settings import Settings
+from movierec_assets.tables.database import Database
+from movierec_tests.databases import own_databases
+from movierec_tests.serving.api.small import load_small, snapshot_of
+
+_Result = TypeVar("_Result")
+
+
+@pytest.fixture(scope="session")
+def small_url(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """libpq URL of a database with the small dataset, to be copied; nothing may stay connected to it."""
+    directory = tmp_path_factory.mktemp("small")
+
+    def make(ratings: list[str], movies: list[str] | None = None, *, name: str = "small") -> Path:
+        (directory / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *ratings]) + "\n", "utf-8")
+        (directory / "movies.csv").write_text("\n".join(["movieId,title,genres", *(movies or [])]) + "\n", "utf-8")
+        return directory
+
+    with own_databases(server_url) as url:
+        load_small(Database(url), make)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def snapshot(small_url: str) -> Snapshot:
+    """Catalogue and champion of the small dataset."""
+    return snapshot_of(Database(small_url))
+
+
+@pytest.fixture
+def database(small_url: str) -> Iterator[Database]:
+    """A copy of the small database, of this test's own."""
+    with own_databases(small_url) as url:
+        yield Database(url)
+
+
+@pytest.fixture
+def settings(database: Database, tmp_path: Path) -> Settings:
+    """Settings of the worker."""
+    return Settings(database_url=database.url, state_dir=tmp_path / "state", api_access_log=False)
+
+
+@pytest.fixture
+def worker(database: Database, settings: Settings, snapshot: Snapshot) -> Worker:
+    """The parts of a worker, not yet started."""
+    current = CurrentSnapshot()
+    current.snapshot = snapshot
+    return Worker(
+        settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=None
+    )
+
+
+@pytest.fixture
+def client(worker: Worker) -> Iterator[httpx.Client]:
+    """A client of the application over a real socket."""
+    with served(create_app(worker.settings, running(worker))) as client:
+        yield client
+
+
+def running(worker: Worker) -> RunParts:
+    """These parts, as they are."""
+
+    @asynccontextmanager
+    async def parts(_: Settings) -> AsyncIterator[Worker]:
+        yield worker
+
+    return parts
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[httpx.Client]:
+    """Serve an application from a thread, on a free port; yields a client of it."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the application did not start"
+        time.sleep(0.005)
+    port = listening.getsockname()[1]
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()
+
+
+class ThreadQueries:
+    """Runs queries in threads, with a connection each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._threads = ThreadPoolExecutor(4)
+
+    async def run(self, query: Callable[[Database], _Result]) -> _Result:
+        """The result of a function of the database."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, query, self._database)
