@@ -63,14 +63,19 @@ class Promotions:
         self.registry = registry
         self._database = database
 
-    def history(self, limit: int | None = None, *, version: int | None = None) -> list[Record]:
+    def history(
+        self, limit: int | None = None, *, version: int | None = None, since_deletion: bool = False
+    ) -> list[Record]:
         """Decisions, newest first; only those about one version when it is given.
 
         Those about a version begin after the latest deletion of the registered model: earlier ones are about another
-        version of the same number.
+        version of the same number. With `since_deletion`, all begin there.
         """
-        about = f"WHERE (model_version = %(version)s OR previous_champion = %(version)s) AND {SINCE_DELETION}"
-        where = "" if version is None else about
+        conditions = [
+            *(["(model_version = %(version)s OR previous_champion = %(version)s)"] if version is not None else []),
+            *([SINCE_DELETION] if since_deletion or version is not None else []),
+        ]
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         query = f"SELECT {COLUMNS} FROM {TABLE} {where} ORDER BY decision_id DESC LIMIT %(limit)s"
         return self._records(query, {"version": version, "limit": limit})
 

@@ -13,6 +13,7 @@ from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.queries import ThreadedQueries
+from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
 
@@ -36,6 +37,6 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
             current=current,
             live=await running.enter_async_context(LiveReader(database)),
             queries=await running.enter_async_context(ThreadedQueries(database)),
-            shown=None,
+            shown=await running.enter_async_context(ShownLog(database)),
             dagster=None,
         )

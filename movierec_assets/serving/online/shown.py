@@ -11,7 +11,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from typing import Self
 
 import psycopg2
 from psycopg2.errors import CheckViolation, UniqueViolation
@@ -20,6 +22,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from movierec_assets.recsys.interactions import IntArray
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
 from movierec_assets.tables.day_partitions import make_days
+from movierec_assets.tables.kept_connection import open_limited
 from movierec_assets.tables.recommendation_ids import new_id
 from movierec_assets.tables.shown import ShownEvent, ShownList, Source, make_days_of, write
 
@@ -119,9 +122,17 @@ class ShownLog:
         """Lists and events since the start that were not written and never will be."""
         return self._overflown + self._refused
 
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
     async def start(self) -> None:
-        """Start the thread that writes."""
-        self._thread.start()
+        """Start the thread that writes, unless it runs."""
+        if not self._thread.is_alive():
+            self._thread.start()
 
     async def stop(self, seconds: float = 5.0) -> None:
         """Write what waits, for some seconds at most; the rest, and what is put in later, is dropped and counted."""
@@ -140,8 +151,9 @@ class ShownLog:
         failures = 0
         while not self._done():
             try:
-                with self._database.connect() as connection:
-                    self._prepare(connection)
+                with closing(open_limited(self._database, STATEMENT_SECONDS)) as connection:
+                    connection.autocommit = False
+                    self._days = None
                     while not self._done():
                         self._write(connection)
                         failures = 0
@@ -156,11 +168,6 @@ class ShownLog:
 
     def _done(self) -> bool:
         return self._stopping.is_set() and (not self.waiting or time.monotonic() > self._deadline)
-
-    def _prepare(self, connection: Connection) -> None:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
-        self._days = None
 
     def _write(self, connection: Connection) -> None:
         """Write one batch, the same one again until it is committed."""

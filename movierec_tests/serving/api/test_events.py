@@ -15,8 +15,7 @@ from movierec_tests.waiting import wait_until
 
 
 @pytest.fixture
-def log(worker: Worker, database: Database) -> ShownLog:
-    worker.shown = ShownLog(database)
+def log(worker: Worker) -> ShownLog:
     return worker.shown
 
 

@@ -59,12 +59,13 @@ def upgrade() -> None:
         );
 
         CREATE TABLE movierec.trending_movies (
-            rank         integer     NOT NULL PRIMARY KEY,
-            movie_id     integer     NOT NULL,
-            score        real        NOT NULL,
-            likes        integer     NOT NULL,
-            likes_before integer     NOT NULL,
-            until        timestamptz NOT NULL
+            rank     integer     NOT NULL PRIMARY KEY,
+            movie_id integer     NOT NULL,
+            score    real        NOT NULL,
+            likes    integer     NOT NULL,
+            expected real        NOT NULL,
+            since    timestamptz NOT NULL,
+            until    timestamptz NOT NULL
         ) PARTITION BY RANGE (rank);
         """
     )
