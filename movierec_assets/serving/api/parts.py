@@ -1,7 +1,7 @@
 """Starting and stopping the parts of a worker.
 
 Belongs here: which parts a worker has, and the order in which they start and stop. Does not: the parts, and the
-processes around a worker (`processes`).
+process around a worker (`serving.api.__main__`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.queries import ThreadedQueries
 from movierec_assets.serving.online.shown import ShownLog
+from movierec_assets.serving.online.stored import directory_of
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
 
@@ -29,12 +30,11 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
     settings : Settings
         With the address of a database, whether it answers or not.
     """
+    database = Database(settings.databases.ratings)
     async with AsyncExitStack() as running:
-        database = Database(settings.databases.ratings)
-        current = await running.enter_async_context(CurrentSnapshot().followed(settings.state / "serving"))
         yield Worker(
             settings=settings,
-            current=current,
+            current=await running.enter_async_context(CurrentSnapshot().followed(directory_of(settings.state))),
             live=await running.enter_async_context(LiveReader(database)),
             queries=await running.enter_async_context(ThreadedQueries(database)),
             shown=await running.enter_async_context(ShownLog(database)),

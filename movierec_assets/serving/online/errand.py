@@ -54,13 +54,20 @@ class Errand:
             self._process.communicate()
 
 
-def end_with_parent() -> None:
-    """End this process as soon as the parent has ended, which closes the standard input."""
+def end_with_parent(end: Callable[[], None] = lambda: os._exit(1)) -> None:
+    """End this process as soon as the parent has ended, which closes the pipe that is the standard input.
+
+    Parameters
+    ----------
+    end : callable, optional
+        Ends it.
+    """
 
     def wait() -> None:
-        with suppress(OSError, ValueError):
-            sys.stdin.read()
-        os._exit(1)
+        with suppress(OSError):
+            while os.read(0, 1024):
+                pass
+        end()
 
     threading.Thread(target=wait, daemon=True).start()
 
