@@ -74,7 +74,9 @@ def worker(database: Database, settings: Settings, snapshot: Snapshot) -> Worker
     """The parts of a worker, not yet started."""
     current = CurrentSnapshot()
     current.snapshot = snapshot
-    return Worker(settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=None)
+    return Worker(
+        settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=None
+    )
 
 
 @pytest.fixture
