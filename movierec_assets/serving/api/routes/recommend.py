@@ -21,6 +21,7 @@ from movierec_assets.serving.online.answers import Answer
 from movierec_assets.serving.online.ranker import Ranker
 from movierec_assets.serving.online.requests import Request as ListRequest
 from movierec_assets.serving.online.requests import RequestError
+from movierec_assets.serving.titles import TitleError
 
 router = APIRouter(tags=["recommendations"])
 _ready = APIRouter(tags=["recommendations"], route_class=ReadyRoute)
@@ -94,7 +95,11 @@ async def _by_title(worker: Worker, body: RecommendBody) -> tuple[int, ...]:
     """Ids of the movies that are named by their titles."""
     if not body.liked_titles:
         return ()
-    raise out_of_range("liked_titles", "titles cannot be looked up yet")
+    search = await worker.search.of(worker.ranker.catalogued)
+    try:
+        return tuple(search.movie_id(title) for title in body.liked_titles)
+    except TitleError as error:
+        raise missing("liked_titles", str(error)) from None
 
 
 def _problem(error: Any) -> Problem:
