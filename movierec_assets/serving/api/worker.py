@@ -15,6 +15,8 @@ from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.movie_search import CurrentSearch
+from movierec_assets.serving.online.ranker import Ranker
+from movierec_assets.serving.online.rankers import Rankers
 from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
@@ -40,6 +42,12 @@ class Worker:
     shown: ShownLog
     dagster: DagsterClient
     search: CurrentSearch = field(default_factory=CurrentSearch)
+    rankers: Rankers = field(default_factory=Rankers)
+
+    @property
+    def ranker(self) -> Ranker:
+        """Ranks by the current snapshot. Take it once for each request: the next one may have another."""
+        return self.rankers.of(self.current.snapshot)
 
 
 def worker_of(request: Request) -> Worker:
