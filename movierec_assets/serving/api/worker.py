@@ -6,13 +6,14 @@ Belongs here: the parts, by name. Does not: starting and stopping them (`app`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
 from starlette.requests import Request
 
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.serving.online.ranker import Rankers
 from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
@@ -37,6 +38,7 @@ class Worker:
     queries: Queries
     shown: ShownLog
     dagster: Any
+    rankers: Rankers = field(default_factory=Rankers)
 
 
 def worker_of(request: Request) -> Worker:
