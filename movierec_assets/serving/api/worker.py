@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from starlette.requests import Request
 
+from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.serving.online.movie_search import CurrentSearch
 from movierec_assets.serving.online.ranker import Ranker
 from movierec_assets.serving.online.rankers import Rankers
 from movierec_assets.serving.online.shown import ShownLog
@@ -38,7 +40,8 @@ class Worker:
     live: LiveReader
     queries: Queries
     shown: ShownLog
-    dagster: Any
+    dagster: DagsterClient
+    search: CurrentSearch = field(default_factory=CurrentSearch)
     rankers: Rankers = field(default_factory=Rankers)
 
     @property
