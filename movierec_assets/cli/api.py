@@ -21,7 +21,7 @@ from movierec_assets.cli.shared import console_for_people, console_log, settings
     help="Processes that answer requests; they share the memory of the model [MOVIEREC_API_WORKERS, 1].",
 )
 def api(host: str | None, port: int | None, workers: int | None) -> None:
-    r"""Answer requests for recommendations over HTTP until Ctrl-C.
+    """Answer requests for recommendations over HTTP until Ctrl-C.
 
     \b
     curl localhost:8000/users/42/recommendations
@@ -35,7 +35,7 @@ def api(host: str | None, port: int | None, workers: int | None) -> None:
 
     Beside the workers runs a keeper, which brings each new champion to them, without a pause. A keeper or a worker that
     ends is started again. SIGTERM ends all of them after the requests that are under way.
-    """
+    """  # noqa: D301 - click reads the character
     import logging
 
     from movierec_assets.host.api import api_databases, serve
