@@ -14,6 +14,7 @@ from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.queries import ThreadedQueries
+from movierec_assets.serving.online.rankers import Rankers
 from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.serving.online.stored import directory_of
 from movierec_assets.settings import Settings
@@ -31,13 +32,15 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
     settings : Settings
         With the address of a database, whether it answers or not.
     """
-    database = Database(settings.databases.ratings)
+    database, rankers = Database(settings.databases.ratings), Rankers()
+    current = CurrentSnapshot(rankers.prepare)
     async with AsyncExitStack() as running:
         yield Worker(
             settings=settings,
-            current=await running.enter_async_context(CurrentSnapshot().followed(directory_of(settings.state))),
+            current=await running.enter_async_context(current.followed(directory_of(settings.state))),
             live=await running.enter_async_context(LiveReader(database)),
             queries=await running.enter_async_context(ThreadedQueries(database)),
             shown=await running.enter_async_context(ShownLog(database)),
             dagster=await running.enter_async_context(DagsterClient.of(settings)),
+            rankers=rankers,
         )

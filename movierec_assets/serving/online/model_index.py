@@ -6,8 +6,6 @@ spreads. Does not: users (`person`), and selecting the best movies (`best`).
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from scipy.linalg.lapack import sposv
 
@@ -113,8 +111,8 @@ class ModelIndex:
         size = float(exact @ exact) * self._trace
         return float(exact @ self.mean), variance**0.5 if variance > EQUAL**2 * size else 1.0
 
-    def signal(self, recent: IntArray, recency: FloatArray) -> tuple[FloatArray, float, float]:
-        """The next-movie signal of a user.
+    def signal(self, recent: IntArray, recency: FloatArray, share: float) -> FloatArray:
+        """What the next-movie signal of a user adds to the score of each movie, float32, shape (n,), by place.
 
         Parameters
         ----------
@@ -123,28 +121,23 @@ class ModelIndex:
         recency : float32 array, shape (n_recent,)
             Their recency weights.
 
-        Returns
-        -------
-        signal : float64 array, shape (n,)
-            By place, not standardized.
-        mean, spread : float
-            Over all movies.
+        share : float
+            Of the standardized signal that is added.
         """
-        followers = self.recommender.next_movies
-        if followers is None:
-            return np.zeros(len(self)), 0.0, 1.0
-        matrix = followers.matrix
+        signal, mean, spread = self.raw_signal(recent, recency)
+        signal -= mean
+        signal *= share / spread
+        return signal.astype(np.float32)
+
+    def raw_signal(self, recent: IntArray, recency: FloatArray) -> tuple[FloatArray, float, float]:
+        """The signal of each movie by place, float64, and its mean and spread over all movies; see `signal`."""
         signal = np.zeros(len(self))
+        if self.recommender.next_movies is None:
+            return signal, 0.0, 1.0
+        matrix = self.recommender.next_movies.matrix
         for column, weight in zip(recent.tolist(), recency.tolist(), strict=True):
             row = slice(matrix.indptr[column], matrix.indptr[column + 1])
             signal[self.places[matrix.indices[row]]] += weight * matrix.data[row]
         mean, size = float(signal.mean()), float(np.square(signal).mean())
         variance = size - mean * mean
         return signal, mean, variance**0.5 if variance > EQUAL**2 * size else 1.0
-
-    @cached_property
-    def usual_genres(self) -> FloatArray:
-        """Share of each genre among the 100 most liked movies, shape (n_genres,)."""
-        first = self.movies.by_count[:100]
-        shares: FloatArray = self.movies.of_genre[:, first].mean(axis=1) if len(first) else np.zeros(0)
-        return shares

@@ -162,6 +162,11 @@ class MovieIndex:
         """Minus the standardized logarithm of 1 + the counts, float32, shape (n,)."""
         return -_standardized(np.log1p(self.counts))
 
+    @cached_property
+    def spread_of_counts(self) -> float:
+        """Standard deviation of the counts; 1 where all are equal."""
+        return (float(np.std(self.counts)) if len(self) else 0.0) or 1.0
+
     def property_of(self, boost: Boost) -> FloatArray:
         """The property of each movie that a boost lifts, float32, shape (n,).
 

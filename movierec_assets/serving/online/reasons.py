@@ -12,7 +12,6 @@ import numpy as np
 
 from movierec_assets.recsys.explain import contributions, signal_contributions
 from movierec_assets.recsys.interactions import FloatArray, IntArray
-from movierec_assets.recsys.moment import strength
 from movierec_assets.serving.online.answers import Reason, ReasonKind
 from movierec_assets.serving.online.model_index import ModelIndex
 from movierec_assets.serving.online.person import Person
@@ -37,19 +36,26 @@ class Added:
 
 
 def reasons_of(
-    model: ModelIndex, person: Person, listed: IntArray, scores: Sequence[float], added: Sequence[Added]
+    model: ModelIndex,
+    vector: FloatArray,
+    person: Person,
+    listed: IntArray,
+    scores: Sequence[float],
+    added: Sequence[Added],
 ) -> list[tuple[Reason, ...]]:
     """Reasons of the listed movies, for a person whose likes are known.
 
     Parameters
     ----------
+    vector : float32 array, shape (factors,)
+        Of the person.
     listed : int array, shape (n_listed,)
         Places.
     scores : sequence of float
         With what was added.
     added : sequence of Added
     """
-    if person.likes is None or person.vector is None or person.moment is None or len(listed) == 0:
+    if person.likes is None or person.moment is None or len(listed) == 0:
         return [() for _ in listed]
     liked = person.likes.places
     recommender = model.recommender
@@ -64,10 +70,10 @@ def reasons_of(
     )
     after = np.zeros((len(listed), 0))
     if model.on:
-        because_of /= model.spread_of(person.vector)[1]
+        because_of /= model.spread_of(vector)[1]
     if len(person.recent) and recommender.next_movies is not None:
-        share = float(strength(recommender.recipe.next_movie, person.moment.elapsed_seconds))
-        spread = model.signal(person.recent, person.recency)[2]
+        share = person.moment.signal * recommender.recipe.next_movie.weight
+        spread = model.raw_signal(person.recent, person.recency)[2]
         signal, mean = signal_contributions(
             recommender.next_movies.matrix, person.recent, person.recency, model.columns[listed]
         )
