@@ -14,7 +14,7 @@ from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.queries import ThreadedQueries
-from movierec_assets.serving.online.ranker import Rankers
+from movierec_assets.serving.online.rankers import Rankers
 from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.serving.online.stored import directory_of
 from movierec_assets.settings import Settings
@@ -32,8 +32,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
     settings : Settings
         With the address of a database, whether it answers or not.
     """
-    database = Database(settings.databases.ratings)
-    rankers = Rankers()
+    database, rankers = Database(settings.databases.ratings), Rankers()
     current = CurrentSnapshot(rankers.prepare)
     async with AsyncExitStack() as running:
         yield Worker(
