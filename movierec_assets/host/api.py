@@ -27,6 +27,7 @@ from movierec_assets.progress import Log
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import DatabaseUnavailableError
 
+WORKER = "movierec_assets.serving.api"
 LOOK_SECONDS = 0.2
 DATABASE_SECONDS = 2.0
 """Between two looks at the embedded Postgres, and two attempts to prepare a database that did not answer."""
@@ -41,7 +42,7 @@ _ENVIRONMENT = {
 _log = logging.getLogger("movierec.api")
 
 
-def serve(settings: Settings, answering: Callable[[str], None]) -> None:
+def serve(settings: Settings, answering: Callable[[str], None], worker: str = WORKER) -> None:
     """Answer requests until SIGINT, SIGTERM or a closed terminal.
 
     Parameters
@@ -50,6 +51,8 @@ def serve(settings: Settings, answering: Callable[[str], None]) -> None:
         As `api_databases` gives them.
     answering : callable
         Called with the address once a worker answers.
+    worker : str
+        Module of the workers' program.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def serve(settings: Settings, answering: Callable[[str], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with listening(settings.api_host, settings.api_port) as opened:
-        children = [_keeper(), *(_worker(number, opened) for number in range(1, settings.api_workers + 1))]
+        children = [_keeper(), *(_worker(worker, number, opened) for number in range(1, settings.api_workers + 1))]
         address = address_of(settings)
         threading.Thread(target=_tell, args=(settings, stop, lambda: answering(address)), daemon=True).start()
         try:
@@ -104,8 +107,8 @@ def _keeper() -> Child:
     return Child("The keeper", ["-m", "movierec_assets.serving.online.keeper"], _ENVIRONMENT)
 
 
-def _worker(number: int, opened: socket.socket) -> Child:
-    arguments = ["-m", "movierec_assets.serving.api", str(opened.fileno())]
+def _worker(module: str, number: int, opened: socket.socket) -> Child:
+    arguments = ["-m", module, str(opened.fileno())]
     return Child(f"Worker {number}", arguments, _ENVIRONMENT, [opened.fileno()])
 
 

@@ -31,6 +31,7 @@ GRAPH = {
     "user_recommendations": {"champion_model", "eligible_users"},
     "similar_movies": {"champion_model"},
     "popular_movies": {"champion_model"},
+    "trending_movies": {"eligible_users"},
     "backtest": {"positive_ratings"},
 }
 APART = {"hyperparameters", "backtest"}
@@ -42,7 +43,7 @@ GROUPS = {
         *("hyperparameters", "next_movies", "als_model", "champion_refit", "return_evaluation", "model_evaluation"),
         "champion_model",
     },
-    "serving": {"user_recommendations", "similar_movies", "popular_movies"},
+    "serving": {"user_recommendations", "similar_movies", "popular_movies", "trending_movies"},
     "backtest": {"backtest"},
 }
 KINDS = {
@@ -64,6 +65,7 @@ KINDS = {
     "user_recommendations": {"postgres"},
     "similar_movies": {"postgres"},
     "popular_movies": {"postgres"},
+    "trending_movies": {"postgres"},
     "backtest": {"postgres", "implicit"},
 }
 BLOCKING = {
@@ -81,7 +83,7 @@ BLOCKING = {
 }
 NOT_BLOCKING = {
     *("better_than_popularity", "signal_does_no_harm"),
-    *("recommendations_are_sound", "everybody_has_a_full_list"),
+    *("recommendations_are_sound", "everybody_has_a_full_list", "trending_is_sound"),
 }
 OF_MONTHS = {"not_below_the_year_before"}
 """Not blocking either, of the job backtest."""
@@ -89,7 +91,7 @@ TABLES = (
     *("raw_movies", "raw_ratings", "eligible_users", "positive_ratings", "id_maps"),
     *("return_evaluation", "model_evaluation"),
 )
-SERVED = ("user_recommendations", "similar_movies", "popular_movies")
+SERVED = ("user_recommendations", "similar_movies", "popular_movies", "trending_movies")
 
 
 def specs() -> dict[str, AssetSpec]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.queries import ThreadedQueries
-from movierec_assets.serving.online.ranker import Rankers
+from movierec_assets.serving.online.rankers import Rankers
 from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.serving.online.stored import directory_of
 from movierec_assets.settings import Settings
@@ -31,8 +32,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
     settings : Settings
         With the address of a database, whether it answers or not.
     """
-    database = Database(settings.databases.ratings)
-    rankers = Rankers()
+    database, rankers = Database(settings.databases.ratings), Rankers()
     current = CurrentSnapshot(rankers.prepare)
     async with AsyncExitStack() as running:
         yield Worker(
@@ -41,6 +41,6 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
             live=await running.enter_async_context(LiveReader(database)),
             queries=await running.enter_async_context(ThreadedQueries(database)),
             shown=await running.enter_async_context(ShownLog(database)),
-            dagster=None,
+            dagster=await running.enter_async_context(DagsterClient.of(settings)),
             rankers=rankers,
         )

@@ -50,6 +50,12 @@ class MovieSearch:
         """Genres as the catalogue spells them, in alphabetical order."""
         return sorted({genre for genres in self.catalogue.genres for genre in genres})
 
+    def place_of(self, movie_id: int) -> int | None:
+        """Place of a movie in the catalogue; None for an unknown id."""
+        ids = self.catalogue.movie_ids
+        place = int(np.searchsorted(ids, movie_id))
+        return place if place < len(ids) and ids[place] == movie_id else None
+
     def find(self, query: str | None = None, genre: str | None = None, year: int | None = None) -> IntArray:
         """Places of movies in the catalogue: those most like the query first, without a query the most rated first.
 

@@ -135,11 +135,12 @@ def measure(state: Path, environment: Mapping[str, str], database: Database, siz
     service.forget(state)
     with service.running(environment, workers=1) as api:
         first = api.seconds_to_ready
-        log(f"ready after {first:.1f} s with nothing prepared; stored users after {service.wait_for_states(api):.0f} s")
+        waited = service.wait_for_states(state)
+        log(f"ready after {first:.1f} s with nothing prepared; states of users {waited:.0f} s later")
     with service.running(environment, workers=1) as api:
         again = api.seconds_to_ready
         log(f"ready after {again:.1f} s")
-        service.wait_for_states(api)
+        service.wait_for_states(state)
         questions.rate(database, rated, LOW_STARS)
         questions.rate(database, sitting, HIGH_STARS)
         routes = {
@@ -162,7 +163,7 @@ def measure(state: Path, environment: Mapping[str, str], database: Database, siz
     killed: list[Kill] = []
     if sizes.kill_seconds:
         with service.running(environment, workers=2) as api:
-            service.wait_for_states(api)
+            service.wait_for_states(state)
             victims = {
                 "the keeper": api.keeper,
                 "one of two workers": api.workers[0],

@@ -1,4 +1,4 @@
-"""The service under test: `movierec api` in a state directory, with the floor route in its application.
+"""The service under test: what `movierec api` starts in a state directory, with the floor route in its application.
 
 Belongs here: starting it, its processes, and its end. Does not: asking it.
 """
@@ -20,11 +20,15 @@ import psutil
 
 from movierec_assets.host import CommandError
 from movierec_assets.postgres.server import EmbeddedPostgres
+from movierec_assets.serving.online import stored
 from movierec_tests.benchmarks.api.load import HOST
+from movierec_tests.benchmarks.api.server import WORKER
 
 _LONGEST_START = 120.0
 _LONGEST_STATES = 600.0
 _SECONDS_TO_END = 30.0
+_SECONDS_TO_NOTICE = 8.0
+"""Until a worker has noticed a new snapshot."""
 _PAUSE = 0.02
 
 
@@ -64,11 +68,6 @@ class Service:
     seconds_to_ready: float
 
 
-def _command(port: int, workers: int) -> list[str]:
-    module = "movierec_tests.benchmarks.api.server"
-    return [sys.executable, "-m", module, str(port), str(workers)]
-
-
 @contextmanager
 def running(environment: Mapping[str, str], *, workers: int) -> Iterator[Service]:
     """Start the service on a free port, and stop it with the block.
@@ -80,7 +79,9 @@ def running(environment: Mapping[str, str], *, workers: int) -> Iterator[Service
     """
     port = free_port()
     began = time.monotonic()
-    process = subprocess.Popen(_command(port, workers), env=dict(environment), stdout=2, start_new_session=True)
+    variables = {"MOVIEREC_API_PORT": str(port), "MOVIEREC_API_WORKERS": str(workers)}
+    command = [sys.executable, "-m", "movierec_tests.benchmarks.api.server"]
+    process = subprocess.Popen(command, env={**environment, **variables}, stdout=2, start_new_session=True)
     try:
         _wait_until_ready(process, port)
         seconds = time.monotonic() - began
@@ -100,9 +101,23 @@ def forget(state: Path) -> None:
     shutil.rmtree(state / "serving", ignore_errors=True)
 
 
-def wait_for_states(api: Service) -> float:
-    """Wait until users with nothing new are answered from stored states; returns the seconds."""
-    raise NotImplementedError
+def wait_for_states(state: Path) -> float:
+    """Wait until users with nothing new are answered from stored states; returns the seconds.
+
+    Raises
+    ------
+    CommandError
+        When there are none after ten minutes.
+    """
+    began = time.monotonic()
+    directory = stored.directory_of(state)
+    while time.monotonic() < began + _LONGEST_STATES:
+        pointer = stored.read_pointer(directory)
+        if pointer is not None and pointer.users is not None:
+            time.sleep(_SECONDS_TO_NOTICE)
+            return time.monotonic() - began
+        time.sleep(0.5)
+    raise CommandError(f"The keeper made no states of users within {_LONGEST_STATES:g} s.")
 
 
 def free_port() -> int:
@@ -145,8 +160,8 @@ def _processes(root: int) -> tuple[int, list[int]]:
     for child in psutil.Process(root).children(recursive=True):
         with suppress(psutil.Error):
             commands[child.pid] = " ".join(child.cmdline())
-    keeper = [pid for pid, command in commands.items() if "keeper" in command]
-    workers = [pid for pid, command in commands.items() if "worker" in command]
+    keeper = [pid for pid, command in commands.items() if "serving.online.keeper" in command]
+    workers = [pid for pid, command in commands.items() if WORKER in command]
     if len(keeper) != 1 or not workers:
         raise CommandError(f"Found no keeper or no worker among the processes of the API: {commands}")
     return keeper[0], workers

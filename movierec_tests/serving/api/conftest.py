@@ -22,6 +22,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from movierec_assets.serving.api.app import RunParts, create_app
+from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
@@ -74,8 +75,9 @@ def worker(database: Database, settings: Settings, snapshot: Snapshot) -> Worker
     """The parts of a worker, not yet started."""
     current = CurrentSnapshot()
     current.snapshot = snapshot
+    nowhere = DagsterClient("http://127.0.0.1:9")
     return Worker(
-        settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=None
+        settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=nowhere
     )
 
 
