@@ -148,7 +148,16 @@ def failures_of(result: ExecuteInProcessResult) -> dict[str, str]:
 def empty(database: Database) -> None:
     """Delete all rows of a ratings database."""
     replaced = ("movies", "ratings", "user_recommendations", "similar_movies", "popular_movies")
-    others = ("rating_totals", "user_totals", "app_ratings", "app_users", "rejected_ratings", "loads", "datasets")
+    others = (
+        "rating_totals",
+        "user_totals",
+        "app_ratings",
+        "app_users",
+        "idempotency_keys",
+        "rejected_ratings",
+        "loads",
+        "datasets",
+    )
     tables = ", ".join(f"{SCHEMA}.{table}" for table in (*replaced, *others))
     with database.transaction() as cursor:
         cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY")
