@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 ELIGIBLE_ABOVE = 5
 """Users with more ratings than this are learned from; the view `eligible_users` says the same."""
+FIRST_APP_USER_ID = 1_000_000_000
+"""User ids from here up belong to accounts created in the app, never to a dataset."""
 STAR_BITS = 4
 """A movie and its stars can be one number: the lowest bits are half stars, the others the movie's id."""
 _DTYPES: dict[str, type[np.generic]] = {

@@ -7,6 +7,7 @@ with empty tables, an empty Dagster instance and an empty MLflow in a fraction o
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -52,6 +53,9 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(SETTINGS) or name in TERMINAL:
             del os.environ[name]
+    # In the background of a script Ctrl-C is ignored. Dagster then ignores SIGTERM as well, and so do child processes.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from movierec_assets.host.model_versions import VersionDetails, VersionSummary
 from movierec_assets.models.decisions import Hold, Loss, Record
+from movierec_assets.models.version_details import VersionDetails, VersionSummary
 from movierec_assets.models.version_page import (
     HEADLINE_CUTOFF,
     METRICS,

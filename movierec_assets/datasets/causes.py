@@ -6,7 +6,8 @@ file show (`evidence`).
 
 from __future__ import annotations
 
-from movierec_assets.datasets.rejects import FIRST_APP_USER_ID, RejectReason, Rejects
+from movierec_assets.datasets.rejects import RejectReason, Rejects
+from movierec_assets.ratings import FIRST_APP_USER_ID
 
 NOTHING_IS_EARLIER = (
     "Nothing is earlier than anything then: no rating can be held out as the latest one of its user, so no model can "

@@ -33,9 +33,9 @@ from movierec_assets.datasets.rating_rows import (
     parse_rows,
     read_blocks,
 )
-from movierec_assets.datasets.rejects import FIRST_APP_USER_ID, INCOMPLETE, MAX_ID, RejectReason, Rejects, clean_text
+from movierec_assets.datasets.rejects import INCOMPLETE, MAX_ID, RejectReason, Rejects, clean_text
 from movierec_assets.progress import Progress
-from movierec_assets.ratings import FileRatings
+from movierec_assets.ratings import FIRST_APP_USER_ID, FileRatings
 
 IntArray = npt.NDArray[np.int64]
 

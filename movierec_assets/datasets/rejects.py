@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from movierec_assets.ratings import FIRST_APP_USER_ID
+
 MAX_ID = 2**31 - 1
 """Largest value of a 4-byte integer column."""
-
-FIRST_APP_USER_ID = 1_000_000_000
-"""User ids from here up belong to accounts created in the app, never to a dataset."""
 
 MAX_TEXT = 2_000
 """Characters of a rejected line that are stored."""

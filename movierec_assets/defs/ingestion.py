@@ -28,6 +28,7 @@ from movierec_assets.resources.configurable import DatasetResource, PostgresReso
 from movierec_assets.resources.provenance import SOURCES
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.app_ratings import update_rejects
+from movierec_assets.tables.app_users import refresh_eligible_users
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import Loaded, load_movies, load_ratings, rejected_examples
 
@@ -173,9 +174,7 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
 
     def refresh() -> None:
         with database.transaction() as cursor:
-            # A refresh that waits for a load would see the new table as empty; see `Database.columns`.
-            cursor.execute(f"LOCK TABLE {SCHEMA}.ratings, {SCHEMA}.movies IN ACCESS SHARE MODE")
-            cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
+            refresh_eligible_users(cursor)
 
     report_progress(context.log, "Counting ratings of each user", lambda _: refresh())
     count, smallest, median, largest = database.rows(read_sql("users_by_ratings"))[0]

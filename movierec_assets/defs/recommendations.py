@@ -26,6 +26,7 @@ from movierec_assets.resources.configurable import PostgresResource, RegistryRes
 from movierec_assets.resources.provenance import SOURCES
 from movierec_assets.serving.everybody import Tally, for_everybody
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.app_users import delete_lists_of_erased_users
 from movierec_assets.tables.binary_copy import Columns
 from movierec_assets.tables.database import SCHEMA
 from movierec_assets.tables.histories import titles_of
@@ -78,7 +79,9 @@ def user_recommendations(
             log("Indexing recommendations")
 
         with database.replace(USER_RECOMMENDATIONS.name, log) as replacement:
-            return replacement.write_parts(parts(), USER_RECOMMENDATIONS.kinds)
+            written = replacement.write_parts(parts(), USER_RECOMMENDATIONS.kinds)
+        delete_lists_of_erased_users(database)
+        return written
 
     written = report_progress(context.log, "Reading ratings", write)
     context.log.info(f"Wrote {written:,} recommendations")

@@ -19,12 +19,18 @@ from movierec_assets.recsys.interactions import IntArray, Interactions
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.serving.moments import Moment
-from movierec_assets.serving.titles import Movie, find_movie
+from movierec_assets.serving.online.title_index import TitleIndex
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.histories import histories_of, read_users, titles_of
 
 MAX_CONTRIBUTIONS = 3
 """Contributions that explain one recommended movie."""
+
+_CATALOGUE = f"""
+    SELECT m.movie_id, m.title, coalesce(m.year, 0), coalesce(sum(r.ratings), 0)::bigint
+    FROM {SCHEMA}.movies m LEFT JOIN {SCHEMA}.rating_totals r USING (movie_id)
+    GROUP BY m.movie_id ORDER BY m.movie_id
+"""
 
 Source = Literal["model", "popular"]
 Kind = Literal["because of", "after"]
@@ -164,15 +170,10 @@ class RecommendationService:
         RecsysError
             When nobody in the data liked any of them.
         """
-        catalogue = [
-            Movie(*row)
-            for row in self._database.rows(
-                f"""SELECT m.movie_id, m.title, coalesce(sum(r.ratings), 0)::bigint
-                    FROM {SCHEMA}.movies m LEFT JOIN {SCHEMA}.rating_totals r USING (movie_id)
-                    GROUP BY m.movie_id, m.title ORDER BY m.movie_id"""
-            )
-        ]
-        movie_ids = [find_movie(title, catalogue).movie_id for title in titles]
+        catalogue = self._database.rows(_CATALOGUE)
+        years, ratings = (np.array([row[column] for row in catalogue], np.int64) for column in (2, 3))
+        index = TitleIndex([title for _, title, *_ in catalogue], years, ratings)
+        movie_ids = [catalogue[index.find(title)][0] for title in titles]
         lists = self._recommender.for_liked(np.array(movie_ids), k)
         history = self._recommender.history_of(np.array(movie_ids))
         return self._answer(lists, "model", movie_ids, history, Moment.after(0, self._recommender))

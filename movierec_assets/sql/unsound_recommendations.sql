@@ -1,13 +1,28 @@
 -- Rows of user_recommendations that must not exist, counted by problem.
+WITH posted AS (
+    SELECT DISTINCT ON (user_id, movie_id) user_id, movie_id, rating, rated_at
+    FROM movierec.valid_app_ratings
+    ORDER BY user_id, movie_id, rated_at DESC, rating_id DESC
+)
 SELECT 'movie rated by the user' AS problem, (
     SELECT count(*)
     FROM movierec.user_recommendations u
     WHERE EXISTS (SELECT FROM movierec.ratings r WHERE r.user_id = u.user_id AND r.movie_id = u.movie_id)
+) - ( -- the file's rating was withdrawn
+    SELECT count(*)
+    FROM movierec.user_recommendations u
+    JOIN posted p USING (user_id, movie_id)
+    CROSS JOIN LATERAL (
+        SELECT FROM movierec.ratings r
+        WHERE r.user_id = p.user_id AND r.movie_id = p.movie_id AND r.rated_at <= p.rated_at OFFSET 0
+    ) hidden
+    WHERE p.rating IS NULL
 ) + (
     SELECT count(*)
     FROM movierec.user_recommendations u
-    JOIN (SELECT DISTINCT user_id, movie_id FROM movierec.valid_app_ratings) a USING (user_id, movie_id)
-    WHERE NOT EXISTS (SELECT FROM movierec.ratings r WHERE r.user_id = u.user_id AND r.movie_id = u.movie_id)
+    JOIN posted p USING (user_id, movie_id)
+    WHERE p.rating IS NOT NULL
+    AND NOT EXISTS (SELECT FROM movierec.ratings r WHERE r.user_id = u.user_id AND r.movie_id = u.movie_id)
 ) AS rows
 UNION ALL
 SELECT 'movie outside the catalogue', count(*)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from movierec_assets.datasets.file_format import Header
 from movierec_assets.datasets.rating_rows import ParsedRows, parse_line, parse_rows
-from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
+from movierec_assets.ratings import FIRST_APP_USER_ID
 from movierec_tests.datasets.small_files import KNOWN, NOW, body, read, rows
 
 DAYS = [

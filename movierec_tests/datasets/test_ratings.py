@@ -9,7 +9,7 @@ import pytest
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.ratings import read_ratings
-from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
+from movierec_assets.ratings import FIRST_APP_USER_ID
 from movierec_tests.datasets.small_files import HEADER, KNOWN, NOW, body, dataset, read, rows
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
+from movierec_assets.ratings import FIRST_APP_USER_ID
 from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.next_movies import NextMovies

@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 from movierec_assets.datasets.layout import MovieLensFiles
-from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
+from movierec_assets.ratings import FIRST_APP_USER_ID
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.app_ratings import update_rejects
 from movierec_assets.tables.database import SCHEMA, Database

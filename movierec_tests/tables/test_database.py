@@ -16,8 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg2.extras import execute_values
 
-from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
-from movierec_assets.ratings import ELIGIBLE_ABOVE
+from movierec_assets.ratings import ELIGIBLE_ABOVE, FIRST_APP_USER_ID
 from movierec_assets.tables import histories
 from movierec_assets.tables.binary_copy import Kind
 from movierec_assets.tables.database import (

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg2 import sql
 
 from movierec_assets.datasets.layout import MovieLensFiles
-from movierec_assets.datasets.rejects import FIRST_APP_USER_ID
+from movierec_assets.ratings import FIRST_APP_USER_ID
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import load_movies, load_ratings
 from movierec_assets.tables.migrations import VERSION_TABLE, migrate

@@ -43,14 +43,14 @@ class Caller:
     role : {"reader", "operator"} or None
     user_id : int or None
         The only user that the key is for.
-    refused : str or None
-        Why the key that was sent is not valid.
+    refused : Problem or None
+        Why the key that was sent is not accepted.
     """
 
     key_id: str | None = None
     role: Role | None = None
     user_id: int | None = None
-    refused: str | None = None
+    refused: Problem | None = None
 
 
 ANONYMOUS = Caller()
@@ -75,7 +75,7 @@ def refusal(caller: Caller, declared: Declared, *, readers_need_keys: bool) -> P
     if declared == "open":
         return None
     if caller.refused is not None:
-        return unauthorized(f"{caller.refused} {_KEY_HINT}")
+        return caller.refused
     if caller.role is None and (declared == "operator" or readers_need_keys):
         return unauthorized(f"This address needs a key. {_KEY_HINT}")
     if declared == "operator" and caller.role != "operator":

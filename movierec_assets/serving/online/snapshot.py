@@ -1,7 +1,7 @@
 """What the keeper hands to the workers: the catalogue, the champion, and the state of all users at one time.
 
-Belongs here: the contents, and their form on the disk, as arrays that are mapped into memory. Does not: making them
-(`keeper`), and noticing a new one (`current`).
+Belongs here: the contents. Does not: their form on the disk (`stored`), making them (`keeper`), and noticing a new one
+(`current`).
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +21,8 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
-from movierec_assets.serving.api.app import create_app
+from movierec_assets.serving.api.app import RunParts, create_app
+from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
@@ -74,16 +75,27 @@ def worker(database: Database, settings: Settings, snapshot: Snapshot) -> Worker
     """The parts of a worker, not yet started."""
     current = CurrentSnapshot()
     current.snapshot = snapshot
+    nowhere = DagsterClient("http://127.0.0.1:9")
     return Worker(
-        settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=None
+        settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=nowhere
     )
 
 
 @pytest.fixture
 def client(worker: Worker) -> Iterator[httpx.Client]:
     """A client of the application over a real socket."""
-    with served(create_app(worker)) as client:
+    with served(create_app(worker.settings, running(worker))) as client:
         yield client
+
+
+def running(worker: Worker) -> RunParts:
+    """These parts, as they are."""
+
+    @asynccontextmanager
+    async def parts(_: Settings) -> AsyncIterator[Worker]:
+        yield worker
+
+    return parts
 
 
 @contextmanager

@@ -95,3 +95,25 @@ CREATE TABLE IF NOT EXISTS movierec.idempotency_keys (
 );
 CREATE INDEX IF NOT EXISTS idempotency_keys_made_at ON movierec.idempotency_keys (made_at);
 CREATE INDEX IF NOT EXISTS idempotency_keys_user ON movierec.idempotency_keys (user_id);
+
+-- Deleting a user of the app deletes all rows about the user, in this transaction: a rating or a list that is being
+-- written holds the user's row until it is committed, and is deleted then.
+CREATE OR REPLACE FUNCTION movierec.erase_app_user() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    name text;
+BEGIN
+    WITH erased AS (
+        DELETE FROM movierec.app_ratings WHERE user_id = OLD.user_id RETURNING rating_id
+    )
+    DELETE FROM movierec.rejected_ratings r USING erased e WHERE r.file = 'app_ratings' AND r.line = e.rating_id;
+    DELETE FROM movierec.user_recommendations WHERE user_id = OLD.user_id;
+    DELETE FROM movierec.idempotency_keys WHERE user_id = OLD.user_id;
+    -- Made by later migrations.
+    FOREACH name IN ARRAY ARRAY['served', 'events', 'api_keys'] LOOP
+        IF to_regclass('movierec.' || name) IS NOT NULL THEN
+            EXECUTE format('DELETE FROM movierec.%I WHERE user_id = $1', name) USING OLD.user_id;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
+$$;

@@ -1,0 +1,266 @@
+"""The process that keeps the snapshot up to date: `python -m movierec_assets.serving.online.keeper`.
+
+Belongs here: when catalogue, champion and states of users are made again, and what is served until then. Does not:
+making them (`making`, `user_states`), their form on the disk (`stored`), restarting this process (`host.api`).
+
+Every LOOK_SECONDS it looks at the tables and at the champion's alias. Catalogue and champion are published at once; the
+states of users follow from a process of low priority. When MLflow or the database does not answer, or the new champion
+cannot be used, the last good snapshot stays. What was seen is in `keeper.json`, for readiness.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import psycopg2
+
+from movierec_assets.errors import ExplainedError
+from movierec_assets.models.errors import NoChampionError, OtherDatasetError
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.models.version import CHAMPION, Version
+from movierec_assets.serving.online import making, registry_watch, stored
+from movierec_assets.serving.online.errand import Errand, end_with_parent, log_lines
+from movierec_assets.serving.online.making import LoadedTables
+from movierec_assets.serving.online.stored import Pointer
+from movierec_assets.settings import Settings, get_settings
+from movierec_assets.tables.database import Database
+
+LOOK_SECONDS = 2.0
+RETRY_SECONDS = 30.0
+"""Until something that failed is tried again, although nothing has changed."""
+USERS_SECONDS = 3600.0
+"""States of users are made again after this time when ratings were posted; until then those users are folded in."""
+REGISTRY_SECONDS = 600.0
+"""Versions that were deleted or tagged in MLflow are noticed after this time."""
+
+_log = logging.getLogger("movierec.keeper")
+_Answer = TypeVar("_Answer")
+
+
+class Keeper:
+    """Keeps the snapshot of one platform.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._directory = stored.directory_of(settings.state)
+        self._database = Database(settings.databases.ratings)
+        self._registry = ModelRegistry.of(settings)
+        self._pointer = stored.read_pointer(self._directory) or Pointer()
+        stored.remove(self._directory, stored.names_in(self._directory) - self._pointer.names)
+        self._damaged: set[str] = set()
+        self._answers: dict[str, dict[str, Any]] = {}
+        self._failures: dict[str, tuple[Any, float]] = {}
+        self._problems: dict[str, str] = {}
+        self._users: tuple[list[Any], Errand] | None = None
+        self._page: tuple[list[Any], Errand] | None = None
+        self._page_key: tuple[list[Any], float] = ([], 0.0)
+
+    def keep(self) -> None:
+        """Look again and again, for ever."""
+        while True:
+            started = time.monotonic()
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001 - the last good snapshot stays, and so does this process
+                _log.exception("The snapshot could not be looked after; it stays as it is.")
+            time.sleep(max(0.1, LOOK_SECONDS - (time.monotonic() - started)))
+
+    def look(self) -> None:
+        """Publish what has changed."""
+        self._find_damage()
+        tables = self._ask("database", lambda: making.loaded_tables(self._database))
+        version = self._ask("mlflow", lambda: self._registry.by_alias(CHAMPION))
+        if tables is not None:
+            fresh = self._with_catalogue(tables[0])
+            if fresh is not None:
+                self._publish(self._with_champion(fresh, tables[0], version))
+                self._publish(self._with_users(tables[0]))
+        if tables is not None and version is not None:
+            self._refresh_page(version[0])
+        self._tell(version)
+
+    def stop(self) -> None:
+        """End the processes that work for this one."""
+        for errand in (self._users, self._page):
+            if errand is not None:
+                errand[1].stop()
+
+    def _ask(self, name: str, query: Callable[[], _Answer]) -> tuple[_Answer] | None:
+        """An answer of a dependency, None when it does not answer; how it answered is remembered."""
+        before, started = self._answers.get(name, {}), time.monotonic()
+        answer: tuple[_Answer] | None = None
+        problem: str | None = None
+        try:
+            answer = (query(),)
+        except (ExplainedError, psycopg2.Error, OSError) as error:
+            problem = " ".join(str(error).split())
+        answers = problem is None
+        since = before.get("since") if before.get("answers") == answers else time.time()
+        milliseconds = round((time.monotonic() - started) * 1000, 1)
+        self._answers[name] = {"answers": answers, "since": since, "milliseconds": milliseconds, "problem": problem}
+        if problem is not None and before.get("answers") != answers:
+            _log.warning("%s The last good snapshot stays.", problem)
+        return answer
+
+    def _find_damage(self) -> None:
+        """Look which parts a worker could not read; they are made again."""
+        marker = self._directory / stored.UNREADABLE
+        if not marker.exists():
+            return
+        kinds = {stored.CATALOGUE: self._pointer.catalogue, stored.CHAMPION: self._pointer.champion}
+        kinds |= {stored.USERS: self._pointer.users}
+        self._damaged = {
+            name
+            for kind, name in kinds.items()
+            if name is not None and not stored.is_sound(self._directory, name, kind)
+        }
+        for name in sorted(self._damaged):
+            _log.warning("%s is damaged; it is made again.", self._directory / name)
+        marker.unlink(missing_ok=True)
+
+    def _is(self, name: str | None, key: list[Any]) -> bool:
+        """Whether a part was made from this."""
+        return name not in self._damaged and stored.facts_of(self._directory, name).get("key") == key
+
+    def _with_catalogue(self, tables: LoadedTables) -> Pointer | None:
+        """The pointer with the catalogue of the tables; None when it must stay as it is."""
+        if self._is(self._pointer.catalogue, tables.key):
+            return self._pointer
+        found = making.read_catalogue(self._database)
+        if found is None:
+            self._note("catalogue", "Another dataset is being loaded: its movies are there, its ratings are not.")
+            return None
+        self._note("catalogue", None)
+        return replace(self._pointer, catalogue=stored.write_catalogue(self._directory, found[1], found[0].key))
+
+    def _with_champion(self, pointer: Pointer, tables: LoadedTables, version: tuple[Version | None] | None) -> Pointer:
+        """The pointer with the champion of the alias, or the one before where that cannot be used."""
+        if version is None:
+            return self._without_foreign(pointer, "MLflow does not answer, and the last champion is of other movies.")
+        found = version[0]
+        key = [*((found.number, found.run_id) if found else ()), tables.dataset_id, tables.movies_version]
+        if found is not None and self._is(pointer.champion, key):
+            self._note("champion", None)
+            return pointer
+        if not self._is_due("champion", key):
+            return self._without_foreign(pointer, self._problems.get("champion", ""))
+        try:
+            served, champion = making.read_champion(self._registry, self._database)
+        except (NoChampionError, OtherDatasetError) as error:
+            self._note("champion", None)
+            return replace(pointer, champion=None, users=None, why_none=str(error))
+        except Exception as error:  # noqa: BLE001 - MLflow's own errors as well: the champion before stays
+            self._failures["champion"] = (key, time.monotonic())
+            self._note("champion", f"The champion, version {found.number if found else '?'}, cannot be used: {error}")
+            return self._without_foreign(pointer, str(error))
+        self._note("champion", None)
+        key[:2] = [served.number, served.run_id]
+        name = stored.write_champion(self._directory, champion, key, tables.dataset_id)
+        _log.info("Version %d is served.", served.number)
+        return replace(pointer, champion=name, users=None, why_none=None)
+
+    def _without_foreign(self, pointer: Pointer, why: str) -> Pointer:
+        """The pointer without a champion that is not of its catalogue."""
+        ours, theirs = (stored.facts_of(self._directory, name) for name in (pointer.champion, pointer.catalogue))
+        if pointer.champion is None or ours.get("key", [])[-2:] == theirs.get("key", [None, None, None])[0:3:2]:
+            return pointer
+        return replace(pointer, champion=None, users=None, why_none=why)
+
+    def _with_users(self, tables: LoadedTables) -> Pointer:
+        """The pointer with the states of users that were made; starts making them where that is due."""
+        champion = stored.facts_of(self._directory, self._pointer.champion)
+        wanted = [self._pointer.champion, tables.ratings_version]
+        if self._users is not None:
+            return self._with_made_users(*self._users, wanted)
+        users = stored.facts_of(self._directory, self._pointer.users)
+        mine = [champion.get("version"), champion.get("run_id"), tables.ratings_version]
+        fits = mine == [users.get(name) for name in ("version", "run_id", "ratings_version")]
+        old = tables.watermark > users.get("watermark", 0) and time.time() - users.get("made_at", 0) > USERS_SECONDS
+        if self._pointer.champion is None or tables.ratings_version is None:
+            return self._pointer
+        if fits and not old and self._pointer.users not in self._damaged:
+            return self._pointer
+        if self._is_due("users", wanted):
+            errand = Errand("movierec_assets.serving.online.user_states", self._pointer.champion)
+            self._users = (wanted, errand)
+        return self._pointer
+
+    def _with_made_users(self, made_for: list[Any], errand: Errand, wanted: list[Any]) -> Pointer:
+        if made_for != wanted:
+            errand.stop()
+            self._users = None
+        elif errand.ended:
+            name, problem = errand.result()
+            self._users = None
+            self._note("users", None if name else f"States of users could not be made: {problem}")
+            if name:
+                return replace(self._pointer, users=name)
+            self._failures["users"] = (wanted, time.monotonic())
+        return self._pointer
+
+    def _refresh_page(self, champion: Version | None) -> None:
+        """Start writing the page of the registry when something about versions has changed."""
+        if self._page is not None:
+            if not self._page[1].ended:
+                return
+            written, problem = self._page[1].result()
+            self._note("registry", None if written is not None else f"Versions could not be listed: {problem}")
+            self._page = None
+        key = [champion.number if champion else None, *registry_watch.key(self._registry, self._database)]
+        if key != self._page_key[0] or time.monotonic() - self._page_key[1] > REGISTRY_SECONDS:
+            self._page_key = (key, time.monotonic())
+            self._page = (key, Errand("movierec_assets.serving.online.registry_watch"))
+
+    def _publish(self, pointer: Pointer) -> None:
+        """Publish a pointer that differs, and remove the parts that it no longer names."""
+        if pointer == self._pointer:
+            return
+        before, self._pointer = self._pointer, pointer
+        stored.publish(self._directory, pointer)
+        stored.remove(self._directory, before.names - pointer.names)
+        self._damaged &= pointer.names
+
+    def _is_due(self, what: str, key: Any) -> bool:
+        """Whether something may be tried: it did not fail just now for the same reason."""
+        failed = self._failures.get(what)
+        return failed is None or failed[0] != key or time.monotonic() - failed[1] > RETRY_SECONDS
+
+    def _note(self, what: str, problem: str | None) -> None:
+        """Remember a problem until it is gone; a new one is logged."""
+        if problem is None:
+            self._problems.pop(what, None)
+        elif self._problems.get(what) != problem:
+            self._problems[what] = problem
+            _log.warning("%s", problem)
+
+    def _tell(self, version: tuple[Version | None] | None) -> None:
+        """Write what was seen."""
+        told = {
+            "at": time.time(),
+            "pid": os.getpid(),
+            **self._answers,
+            "alias": version[0].number if version and version[0] else None,
+            "users_are_made": self._users is not None,
+            "problems": self._problems,
+        }
+        stored.write_json(self._directory / stored.KEEPER, told)
+
+
+def main() -> None:
+    """Keep the snapshot of the platform that the environment names, until this process is ended."""
+    log_lines()
+    end_with_parent()
+    Keeper(get_settings()).keep()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""How many typing errors lie between a query and many texts at once.
+
+Belongs here: the distance. Does not: which texts are compared (`title_index`).
+
+References
+----------
+Damerau (1964), A technique for computer detection and correction of spelling errors.
+Sellers (1980), The theory and computation of evolutionary distances: pattern recognition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from movierec_assets.recsys.interactions import FloatArray, IntArray
+
+MAX_LETTERS = 60
+"""Letters of a text that are compared."""
+
+_UNIT = 20
+"""One error; distances are counted in small integers."""
+LATER_START, WORDS_LEFT, WITHIN_WORD, OTHER_ORDER = 0.5, 0.25, 0.6, 0.5
+"""Errors that are added when a query begins at a later word, ends before the last word, ends within a word, or has its
+words in another order."""
+_FAR = 10_000
+
+Small = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of words with one space between them.
+
+    Attributes
+    ----------
+    letters : uint32 array, shape (n, MAX_LETTERS)
+        Padded with 0.
+    lengths : int64 array, shape (n,)
+    """
+
+    letters: npt.NDArray[np.uint32]
+    lengths: IntArray
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Self:
+        """Texts, cut to `MAX_LETTERS`."""
+        padded = "".join(text[:MAX_LETTERS].ljust(MAX_LETTERS, "\0") for text in texts)
+        letters = np.frombuffer(padded.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        lengths = np.array([min(len(text), MAX_LETTERS) for text in texts], dtype=np.int64)
+        return cls(letters.reshape(len(texts), MAX_LETTERS), lengths)
+
+    def errors(self, query: str, chosen: IntArray) -> FloatArray:
+        """Errors between a query and each chosen text: letters left out, added, replaced, or swapped with the next.
+
+        Parameters
+        ----------
+        query : str
+            Words with one space between them.
+        chosen : int array, shape (m,)
+
+        Returns
+        -------
+        float array, shape (m,)
+            0 where they are equal. A query that is a part of the text has less than one error.
+        """
+        if len(chosen) == 0:
+            return np.empty(0, np.float32)
+        lengths = self.lengths[chosen]
+        compared = _Compared(self.letters[chosen, : int(lengths.max())].T, lengths)
+        query = query[:MAX_LETTERS]
+        least = compared.least(query)
+        words = query.split()
+        if len(words) > 1:
+            apart = np.sum([compared.least(word, in_order=False) for word in words], axis=0)
+            left = np.where(lengths > len(query) + 1, WORDS_LEFT, 0.0)
+            least = np.minimum(least, apart + left + OTHER_ORDER)
+        return least.astype(np.float32)
+
+
+class _Compared:
+    """Texts of one comparison, a column each.
+
+    Parameters
+    ----------
+    letters : uint32 array, shape (width, m)
+    lengths : int array, shape (m,)
+    """
+
+    def __init__(self, letters: npt.NDArray[np.uint32], lengths: IntArray) -> None:
+        self._letters = np.ascontiguousarray(letters)
+        self._lengths = lengths
+        self._place = np.arange(len(letters) + 1, dtype=np.int16)[:, None]
+        self._same: dict[str, npt.NDArray[np.bool_]] = {}
+
+    def least(self, query: str, *, in_order: bool = True) -> FloatArray:
+        """Fewest errors of a query in each text, beginning at a word and ending anywhere.
+
+        In order, a query costs more that does not begin and end with the text.
+        """
+        start, end = self._in_order if in_order else self._anywhere
+        # Row i has the errors of the first i letters of the query up to each place of the text, less the place: then
+        # letters that only the text has cost nothing more, and a running minimum covers them.
+        row = np.minimum.accumulate(start - self._place * _UNIT, axis=0)
+        earlier = row
+        for number, letter in enumerate(query):
+            following = row + np.int16(_UNIT)
+            same = self._places_of(letter)
+            np.minimum(following[1:], row[:-1] - same * np.int16(_UNIT), out=following[1:])
+            if number:
+                swapped = same[:-1] & self._places_of(query[number - 1])[1:]
+                np.minimum(following[2:], earlier[:-2] - np.int16(_UNIT), out=following[2:], where=swapped)
+            earlier, row = row, np.minimum.accumulate(following, axis=0)
+        least: FloatArray = (row + self._place * _UNIT + end).min(axis=0) / np.float32(_UNIT)
+        return least
+
+    def _places_of(self, letter: str) -> npt.NDArray[np.bool_]:
+        if letter not in self._same:
+            self._same[letter] = self._letters == ord(letter)
+        return self._same[letter]
+
+    @cached_property
+    def _word_starts(self) -> npt.NDArray[np.bool_]:
+        starts: npt.NDArray[np.bool_] = np.pad(self._places_of(" "), ((1, 0), (0, 0))) | (self._place == 0)
+        return starts
+
+    @cached_property
+    def _word_ends(self) -> npt.NDArray[np.bool_]:
+        ends: npt.NDArray[np.bool_] = np.pad(self._places_of(" "), ((0, 1), (0, 0))) | (self._place == self._lengths)
+        return ends
+
+    @cached_property
+    def _in_order(self) -> tuple[Small, Small]:
+        """Costs of beginning and of ending before each letter."""
+        start, end = self._anywhere
+        start = start + np.where(self._place == 0, 0, _scaled(LATER_START))
+        end = end + np.where(self._word_ends & (self._place < self._lengths), _scaled(WORDS_LEFT), 0)
+        return start.astype(np.int16), end.astype(np.int16)
+
+    @cached_property
+    def _anywhere(self) -> tuple[Small, Small]:
+        """The same where every word may be the first or the last."""
+        start = np.where(self._word_starts, 0, _FAR)
+        end = np.where(self._word_ends, 0, np.where(self._place <= self._lengths, _scaled(WITHIN_WORD), _FAR))
+        return start.astype(np.int16), end.astype(np.int16)
+
+
+def _scaled(errors: float) -> int:
+    return round(errors * _UNIT)
