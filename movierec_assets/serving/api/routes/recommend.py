@@ -5,7 +5,7 @@ Belongs here: the routes. Does not: answers (`serving.online.answering`), bodies
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -21,6 +21,7 @@ from movierec_assets.serving.online.answers import Answer
 from movierec_assets.serving.online.ranker import Ranker
 from movierec_assets.serving.online.requests import Request as ListRequest
 from movierec_assets.serving.online.requests import RequestError
+from movierec_assets.serving.titles import TitleError
 
 router = APIRouter(tags=["recommendations"])
 _ready = APIRouter(tags=["recommendations"], route_class=ReadyRoute)
@@ -94,14 +95,18 @@ async def _by_title(worker: Worker, body: RecommendBody) -> tuple[int, ...]:
     """Ids of the movies that are named by their titles."""
     if not body.liked_titles:
         return ()
-    raise out_of_range("liked_titles", "titles cannot be looked up yet")
+    catalogue = worker.current.snapshot.catalogue
+    search = await worker.search.of(catalogue)
+    try:
+        return tuple(int(catalogue.movie_ids[search.titles.find(title)]) for title in body.liked_titles)
+    except TitleError as error:
+        raise missing("body.liked_titles", str(error)) from None
 
 
-def _problem(error: Any) -> Problem:
+def _problem(error: UnknownIdError | RequestError) -> Problem:
     if isinstance(error, UnknownIdError):
-        return missing(error.field, str(error))
-    assert isinstance(error, RequestError)
-    return out_of_range(error.field, str(error))
+        return missing(f"body.{error.field}", str(error))
+    return out_of_range(f"body.{error.field}", str(error))
 
 
 router.routes.extend(_ready.routes)
