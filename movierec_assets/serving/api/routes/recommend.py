@@ -5,7 +5,7 @@ Belongs here: the routes. Does not: answers (`serving.online.answering`), bodies
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -99,14 +99,13 @@ async def _by_title(worker: Worker, body: RecommendBody) -> tuple[int, ...]:
     try:
         return tuple(search.movie_id(title) for title in body.liked_titles)
     except TitleError as error:
-        raise missing("liked_titles", str(error)) from None
+        raise missing("body.liked_titles", str(error)) from None
 
 
-def _problem(error: Any) -> Problem:
+def _problem(error: UnknownIdError | RequestError) -> Problem:
     if isinstance(error, UnknownIdError):
-        return missing(error.field, str(error))
-    assert isinstance(error, RequestError)
-    return out_of_range(error.field, str(error))
+        return missing(f"body.{error.field}", str(error))
+    return out_of_range(f"body.{error.field}", str(error))
 
 
 router.routes.extend(_ready.routes)
