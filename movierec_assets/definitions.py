@@ -16,8 +16,10 @@ from movierec_assets.defs import (
     automation,
     backtest,
     catch_up,
+    charts,
     checks,
     evaluation,
+    feedback,
     ingestion,
     next_movies,
     preprocessing,
@@ -43,10 +45,10 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
         assets=load_assets_from_modules(
             [
                 *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation, promotion),
-                *(recommendations, backtest),
+                *(recommendations, charts, feedback, backtest),
             ]
         ),
-        asset_checks=load_asset_checks_from_modules([checks, backtest]),
+        asset_checks=load_asset_checks_from_modules([checks, charts, backtest]),
         jobs=[*automation.JOBS, backtest.backtest_job, *promotion_jobs.JOBS],
         schedules=automation.schedules(get_settings().timezone),
         sensors=[

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
+from pydantic import ByteSize, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
@@ -128,6 +128,10 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str | None = Field(
         default=None, description="MLflow server [the MLflow database on the same Postgres, without a server]."
     )
+    dagster_webserver: str | None = Field(
+        default=None,
+        description="Address of Dagster's webserver, where the API launches runs [this machine, DAGSTER_PORT].",
+    )
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI under `movierec up`.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI under `movierec up`.")
     api_host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
@@ -190,18 +194,20 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is no time zone; expected one of the IANA list, as in {example}") from error
         return value
 
-    @field_validator("mlflow_tracking_uri")
+    @field_validator("mlflow_tracking_uri", "dagster_webserver")
     @classmethod
-    def _mlflow_server(cls, value: str | None) -> str | None:
+    def _server(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return None
+        server, port = {"dagster_webserver": ("a Dagster", 3000)}.get(info.field_name or "", ("an MLflow", 5000))
+        example = f"http://127.0.0.1:{port}"
         try:
             parsed = urlsplit(value)
             host, _ = parsed.hostname, parsed.port
         except ValueError as error:
-            raise ValueError("not an address; expected one as in http://127.0.0.1:5000") from error
+            raise ValueError(f"not an address; expected one as in {example}") from error
         if parsed.scheme not in ("http", "https") or not host:
-            raise ValueError("not the address of an MLflow server; expected one as in http://127.0.0.1:5000")
+            raise ValueError(f"not the address of {server} server; expected one as in {example}")
         return value
 
     @field_validator("storage_url")
@@ -305,6 +311,11 @@ class Settings(BaseSettings):
                 "Run `movierec db start`, which also writes .env, or set MOVIEREC_DATABASE_URL."
             )
         return DatabaseUrls(url)
+
+    @property
+    def dagster_address(self) -> str:
+        """Address of Dagster's webserver."""
+        return self.dagster_webserver or f"http://127.0.0.1:{self.dagster_port}"
 
     @property
     def mlflow_uri(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from movierec_assets import __version__
+from movierec_assets.cli.api import api
 from movierec_assets.cli.data import data
 from movierec_assets.cli.db import db
 from movierec_assets.cli.evaluate import evaluate
@@ -47,7 +48,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, up, recommend, evaluate, model, keys, data, db):
+for _command in (run, up, api, recommend, evaluate, model, keys, data, db):
     cli.add_command(_command)
 
 

@@ -57,11 +57,14 @@ class Promotions:
     registry : ModelRegistry
     database : Database
         Has the history, and the lock under which the champion is changed.
+    wait : float
+        Seconds to wait for another change.
     """
 
-    def __init__(self, registry: ModelRegistry, database: Database) -> None:
+    def __init__(self, registry: ModelRegistry, database: Database, wait: float = WAIT_SECONDS) -> None:
         self.registry = registry
         self._database = database
+        self._wait = wait
 
     def history(
         self, limit: int | None = None, *, version: int | None = None, since_deletion: bool = False
@@ -189,7 +192,7 @@ class Promotions:
 
     @contextmanager
     def transaction(
-        self, decided_by: str, dagster_run_id: str | None = None, wait: float = WAIT_SECONDS
+        self, decided_by: str, dagster_run_id: str | None = None, wait: float | None = None
     ) -> Iterator[PromotionTransaction]:
         """Lock out every other change of the champion until the end of the block.
 
@@ -198,8 +201,8 @@ class Promotions:
         decided_by : str
             Recorded with the decisions of the transaction.
         dagster_run_id : str, optional
-        wait : float
-            Seconds to wait for another transaction.
+        wait : float, optional
+            Seconds to wait for another transaction, when it is another time.
 
         Yields
         ------
@@ -210,6 +213,7 @@ class Promotions:
         ------
         RegistryUnavailableError, PromotionBusyError
         """
+        wait = self._wait if wait is None else wait
         with self.registry.reachable(), self._database.connect() as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -280,7 +284,7 @@ class Promotions:
             self._require_usable(target)
             return transaction.carry_out(target.number, Decision(True, "rollback", _sentences(reason, remarks)))
 
-    def note_outside_changes(self, decided_by: str, wait: float = WAIT_SECONDS) -> Record | None:
+    def note_outside_changes(self, decided_by: str, wait: float | None = None) -> Record | None:
         """Add a decision about a change of the alias in MLflow; returns it, or None when there was no change."""
         if self.settled():
             return None

@@ -47,7 +47,7 @@ _CELLS = 2**20
 _CELL_BYTES = 64
 """Memory for a pair of user and movie."""
 
-_EQUAL = 1e-5
+EQUAL = 1e-5
 """A spread that is a smaller share of the size of the values is a rounding error of equal values."""
 
 
@@ -108,7 +108,7 @@ def spread_of_signal(signal: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _deviation(variance: FloatArray, size: FloatArray) -> FloatArray:
     """Square root of the variance; 1 where it is 0 beside the mean square of the values."""
-    return np.where(variance > _EQUAL**2 * size, np.sqrt(np.maximum(variance, 0.0)), 1.0)
+    return np.where(variance > EQUAL**2 * size, np.sqrt(np.maximum(variance, 0.0)), 1.0)
 
 
 @dataclass(frozen=True)

@@ -170,9 +170,10 @@ class RecommendationService:
         RecsysError
             When nobody in the data liked any of them.
         """
-        ids, names, years, ratings = zip(*self._database.rows(_CATALOGUE), strict=True)
-        index = TitleIndex(names, np.array(years), np.array(ratings))
-        movie_ids = [ids[index.find(title)] for title in titles]
+        catalogue = self._database.rows(_CATALOGUE)
+        years, ratings = (np.array([row[column] for row in catalogue], np.int64) for column in (2, 3))
+        index = TitleIndex([title for _, title, *_ in catalogue], years, ratings)
+        movie_ids = [catalogue[index.find(title)][0] for title in titles]
         lists = self._recommender.for_liked(np.array(movie_ids), k)
         history = self._recommender.history_of(np.array(movie_ids))
         return self._answer(lists, "model", movie_ids, history, Moment.after(0, self._recommender))

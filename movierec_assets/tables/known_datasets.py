@@ -20,7 +20,7 @@ from movierec_assets.ratings import pair_key
 from movierec_assets.tables.app_ratings import adopt
 from movierec_assets.tables.binary_copy import Kind
 from movierec_assets.tables.database import SCHEMA, Database, copy_out, first_value
-from movierec_assets.tables.served import SERVED_TABLES
+from movierec_assets.tables.served import SERVED_TABLES, TRENDING_MOVIES
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ def _empty_served_tables(cursor: Cursor, dataset_id: int) -> None:
     cursor.execute(f"SELECT dataset_id FROM {SCHEMA}.loaded_dataset")
     before = cursor.fetchone()
     if before is not None and before[0] != dataset_id:
-        for table in SERVED_TABLES:  # TRUNCATE would make readers wait until the ratings are indexed
+        # TRUNCATE would make readers wait until the ratings are indexed.
+        for table in (*SERVED_TABLES, TRENDING_MOVIES):
             cursor.execute(f"DELETE FROM {SCHEMA}.{table.name}")
 
 

@@ -1,4 +1,4 @@
-"""The tables of recommendations that are made from a champion: names and columns.
+"""The tables of recommendations and charts: names and columns.
 
 Belongs here: the definition that assets, their metadata and all other users share. Does not: filling the tables
 (`defs.recommendations`) and creating them (`sql/migrations`).
@@ -15,7 +15,7 @@ _VERSION: tuple[Kind, str] = ("integer", "Version of movierec-als that made the 
 
 @dataclass(frozen=True)
 class ServedTable:
-    """A table that is replaced as a whole for each champion.
+    """A table that is replaced as a whole.
 
     Attributes
     ----------
@@ -62,4 +62,17 @@ POPULAR_MOVIES = ServedTable(
         "model_version": _VERSION,
     },
 )
+TRENDING_MOVIES = ServedTable(
+    "trending_movies",
+    {
+        "rank": ("integer", "From 1; primary key"),
+        "movie_id": ("integer", "Movie of the catalogue"),
+        "score": ("real", "At the least, how many times as often as expected it is liked, with 95 % probability"),
+        "likes": ("integer", "Users who liked it in the period"),
+        "expected": ("real", "Likes that it would have in the period with its share of the likes before"),
+        "since": ("timestamptz", "Beginning of the period"),
+        "until": ("timestamptz", "End of the period, after the latest like in the data"),
+    },
+)
 SERVED_TABLES = (USER_RECOMMENDATIONS, SIMILAR_MOVIES, POPULAR_MOVIES)
+"""Those that a champion makes; their rows name its version."""

@@ -1,4 +1,4 @@
-"""The benchmark of a whole run: the graph, parts of it alone, and the original recipe, one after the other.
+"""The benchmark of a whole run: the graph, parts of it alone, the original recipe, and the API, one after the other.
 
 Belongs here: the order of the programs, and the results together. Does not: layout, which is in `report`.
 """
@@ -14,7 +14,10 @@ import psutil
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.host import CommandError
 from movierec_assets.progress import Log
+from movierec_assets.tables.database import Database
 from movierec_tests.benchmarks import datasets, machine, process_cost, stages
+from movierec_tests.benchmarks.api.measurement import ApiBenchmark, Sizes
+from movierec_tests.benchmarks.api.measurement import measure as measure_api
 from movierec_tests.benchmarks.bare_copy import BareCopy
 from movierec_tests.benchmarks.bare_fit import BareFit
 from movierec_tests.benchmarks.days import Days, measure_days
@@ -97,6 +100,7 @@ class Benchmark:
         At the shares of users, smallest first, and at full size; empty when not asked for.
     days : Days or None
     quality : Quality or None
+    api : ApiBenchmark or None
     machine : dict of str
     """
 
@@ -115,6 +119,7 @@ class Benchmark:
     growth: list[MeasuredRun] = field(default_factory=list)
     days: Days | None = None
     quality: Quality | None = None
+    api: ApiBenchmark | None = None
 
 
 def run(
@@ -125,6 +130,7 @@ def run(
     home: Path,
     growth: bool,
     days: bool,
+    api: Sizes | None,
     log: Log,
     quality: Quality | None,
 ) -> Benchmark:
@@ -141,6 +147,8 @@ def run(
         Whether to run the graph on shares of the users as well.
     days : bool
         Whether to run the graph without the latest ratings as well, and again as they are appended.
+    api : Sizes or None
+        How much of the API to measure; None for nothing.
     log : callable
     quality : Quality or None
         For the report.
@@ -165,6 +173,11 @@ def run(
         log(f"{dataset}: the original recipe")
         values, original_cost = workspace.run("original", str(files.directory), name=ORIGINAL)
         original = Original(**values)
+        about_api = None
+        if api is not None:
+            log(f"{dataset}: the API")
+            url = workspace.environment["MOVIEREC_EMBEDDED_DATABASE_URL"]
+            about_api = measure_api(workspace.state, workspace.environment, Database(url), api, log)
     smaller: list[MeasuredRun] = []
     for share in SHARES if growth else ():
         with tempfile.TemporaryDirectory(prefix="movierec-bench-users-") as directory:
@@ -202,6 +215,7 @@ def run(
         growth=[*smaller, full] if growth else [],
         days=about_days,
         quality=quality,
+        api=about_api,
     )
 
 

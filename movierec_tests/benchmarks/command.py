@@ -1,6 +1,6 @@
-"""The command line of `make bench` and `make bench ARGS=gate`.
+"""The command line of `make bench`, `make bench ARGS=gate` and `make bench ARGS="api --state DIR"`.
 
-Belongs here: options, help texts and output. Does not: measuring, which is in `benchmark` and in `gate`.
+Belongs here: options, help texts and output. Does not: measuring, which is in `benchmark`, `gate` and `api`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -16,8 +17,14 @@ from rich.markup import escape
 
 from movierec_assets.cli.shared import console_log, counting_bar, progress_bar, settings_from
 
+if TYPE_CHECKING:
+    from movierec_tests.benchmarks.api.measurement import Sizes
 
-@click.group(invoke_without_command=True, subcommand_metavar="[gate]")
+
+_API_SIZES = ("full", "short", "no")
+
+
+@click.group(invoke_without_command=True, subcommand_metavar="[gate|api]")
 @click.pass_context
 @click.option(
     "--scale",
@@ -52,6 +59,13 @@ from movierec_assets.cli.shared import console_log, counting_bar, progress_bar, 
     "three to five minutes each.",
 )
 @click.option(
+    "--api",
+    type=click.Choice(list(_API_SIZES)),
+    default="full",
+    show_default=True,
+    help="Measure the API with the champion of the run: all of it, a little of everything, or nothing.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory for report.md, report.json and plot.png [default: STATE_DIR/bench/SCALE].",
@@ -64,6 +78,7 @@ def bench(
     growth: bool,
     days: bool,
     quality: bool,
+    api: str,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -100,7 +115,17 @@ def bench(
         name, files = located.name, datasets.require_plain(located.files)
         console.print(escape(located.reason), soft_wrap=True)
     compared = compare(files.directory, name, log) if quality else None
-    results = benchmark.run(scale, name, files, home=settings.home, growth=growth, days=days, log=log, quality=compared)
+    results = benchmark.run(
+        scale,
+        name,
+        files,
+        home=settings.home,
+        growth=growth,
+        days=days,
+        api=_api_sizes(api),
+        log=log,
+        quality=compared,
+    )
     report.write(results, directory)
     console.print(f"In {escape(str(directory))}: {report.MARKDOWN}, {report.JSON}, {report.PLOT}", soft_wrap=True)
     out = Console(highlight=False, width=None if console.is_terminal else 140)
@@ -159,6 +184,59 @@ def gate(dataset: str, repeats: int, output: Path | None, as_json: bool) -> None
         report.write(results, output)
         console.print(f"In {escape(str(output))}: {report.MARKDOWN}, {report.JSON}", soft_wrap=True)
     _show(report.as_markdown(results), report.as_json(results), as_json, Console(highlight=False))
+
+
+@bench.command()
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    required=True,
+    help="State directory of a platform with a champion and a Postgres of its own. Its users get ratings.",
+)
+@click.option(
+    "--size",
+    type=click.Choice(list(_API_SIZES[:2])),
+    default="full",
+    show_default=True,
+    help="All of it, about 15 minutes, or a little of everything.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory for api.md and api.json [default: not written].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def api(state: Path, size: str, output: Path | None, as_json: bool) -> None:
+    """Measure the API under load, with the champion of a state directory.
+
+    A load generator on this machine asks `movierec api` for recommendations, beside a floor route of the same
+    application that answers with ready bytes. The report has rates, latencies, processor time of a request, memory
+    before and after many requests, changes of the champion, ratings that are reflected, and processes that are killed.
+    """
+    from movierec_assets.postgres.server import EmbeddedPostgres
+    from movierec_assets.tables.database import Database
+    from movierec_tests.benchmarks.api import report
+    from movierec_tests.benchmarks.api.measurement import measure
+    from movierec_tests.benchmarks.workspace import environment
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    console = Console(stderr=True, highlight=False)
+    settings = settings_from(None)
+    sizes = _api_sizes(size)
+    assert sizes is not None
+    with EmbeddedPostgres(state).lease() as url:
+        variables = environment(state, settings.home, None, url)
+        results = measure(state, variables, Database(url), sizes, console_log(console))
+    if output is not None:
+        report.write(results, output)
+        console.print(f"In {escape(str(output))}: {report.MARKDOWN}, {report.JSON}", soft_wrap=True)
+    _show(report.as_markdown(results), report.as_json(results), as_json, Console(highlight=False))
+
+
+def _api_sizes(size: str) -> Sizes | None:
+    from movierec_tests.benchmarks.api.measurement import FULL, SHORT
+
+    return {"full": FULL, "short": SHORT}.get(size)
 
 
 def _show(markdown: str, json: str, as_json: bool, out: Console) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from movierec_assets.recsys.rankers import MODEL, ORIGINAL
 from movierec_assets.recsys.report import markdown_table
 from movierec_tests.benchmarks import stages
+from movierec_tests.benchmarks.api import report as api_report
 from movierec_tests.benchmarks.bare_fit import FACTORS, ITERATIONS
 from movierec_tests.benchmarks.benchmark import Benchmark, MeasuredRun, share_text
 from movierec_tests.benchmarks.days import SHARE, Days
@@ -61,6 +62,7 @@ def as_markdown(benchmark: Benchmark) -> str:
         *(_growth(benchmark.growth) if benchmark.growth else ()),
         *(_days(benchmark.days) if benchmark.days else ()),
         *(_quality(benchmark.quality) if benchmark.quality else ()),
+        *(api_report.sections(benchmark.api) if benchmark.api else ()),
     ]
     return "\n\n".join(sections) + "\n"
 

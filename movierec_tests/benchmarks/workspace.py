@@ -87,15 +87,18 @@ def open_workspace(home: Path, files: MovieLensFiles) -> Iterator[Workspace]:
             server.destroy(force=True)
 
 
-def environment(state: Path, home: Path, files: MovieLensFiles, url: str) -> dict[str, str]:
-    """Environment variables of a workspace, without any setting of the user's own platform."""
+def environment(state: Path, home: Path, files: MovieLensFiles | None, url: str) -> dict[str, str]:
+    """Environment variables of a workspace, without any setting of the user's own platform.
+
+    Without files, the dataset is that of the settings' default.
+    """
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_"))
     }
     return kept | {
         "MOVIEREC_STATE_DIR": str(state),
         "MOVIEREC_HOME": str(home),
-        "MOVIEREC_DATASET": str(files.directory.resolve()),
+        **({} if files is None else {"MOVIEREC_DATASET": str(files.directory.resolve())}),
         "MOVIEREC_EMBEDDED_DATABASE_URL": url,
         "OPENBLAS_NUM_THREADS": "1",
     }

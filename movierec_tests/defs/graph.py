@@ -31,9 +31,11 @@ GRAPH = {
     "user_recommendations": {"champion_model", "eligible_users"},
     "similar_movies": {"champion_model"},
     "popular_movies": {"champion_model"},
+    "trending_movies": {"eligible_users"},
+    "served_feedback": {"champion_model"},
     "backtest": {"positive_ratings"},
 }
-APART = {"hyperparameters", "backtest"}
+APART = {"hyperparameters", "served_feedback", "backtest"}
 """Each in a job of its own, in no daily job."""
 GROUPS = {
     "ingestion": {"raw_movies", "raw_ratings", "eligible_users"},
@@ -42,7 +44,8 @@ GROUPS = {
         *("hyperparameters", "next_movies", "als_model", "champion_refit", "return_evaluation", "model_evaluation"),
         "champion_model",
     },
-    "serving": {"user_recommendations", "similar_movies", "popular_movies"},
+    "serving": {"user_recommendations", "similar_movies", "popular_movies", "trending_movies"},
+    "feedback": {"served_feedback"},
     "backtest": {"backtest"},
 }
 KINDS = {
@@ -64,6 +67,8 @@ KINDS = {
     "user_recommendations": {"postgres"},
     "similar_movies": {"postgres"},
     "popular_movies": {"postgres"},
+    "trending_movies": {"postgres"},
+    "served_feedback": {"postgres"},
     "backtest": {"postgres", "implicit"},
 }
 BLOCKING = {
@@ -81,7 +86,7 @@ BLOCKING = {
 }
 NOT_BLOCKING = {
     *("better_than_popularity", "signal_does_no_harm"),
-    *("recommendations_are_sound", "everybody_has_a_full_list"),
+    *("recommendations_are_sound", "everybody_has_a_full_list", "trending_is_sound"),
 }
 OF_MONTHS = {"not_below_the_year_before"}
 """Not blocking either, of the job backtest."""
@@ -89,7 +94,7 @@ TABLES = (
     *("raw_movies", "raw_ratings", "eligible_users", "positive_ratings", "id_maps"),
     *("return_evaluation", "model_evaluation"),
 )
-SERVED = ("user_recommendations", "similar_movies", "popular_movies")
+SERVED = ("user_recommendations", "similar_movies", "popular_movies", "trending_movies")
 
 
 def specs() -> dict[str, AssetSpec]:

@@ -93,6 +93,7 @@ def test_stored_tables_have_the_columns_that_are_declared(ran: Ran, name: str) -
         "user_recommendations",
         "similar_movies",
         "popular_movies",
+        "trending_movies",
     ],
 )
 def test_previews_are_tables_with_film_titles(ran: Ran, name: str) -> None:

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 import pytest
 
-from movierec_assets.serving.titles import Movie, TitleError, find_movie, normal_form
+from movierec_assets.datasets.movies import parse_year
+from movierec_assets.serving.online.title_index import TitleIndex
+from movierec_assets.serving.titles import TitleError, normal_form
+
+
+class Movie(NamedTuple):
+    """A movie of a catalogue, and the number of its ratings."""
+
+    movie_id: int
+    title: str
+    ratings: int
+
+
+def index_of(catalogue: Sequence[Movie]) -> TitleIndex:
+    titles = [movie.title for movie in catalogue]
+    years = np.array([parse_year(title) or 0 for title in titles], np.int16)
+    return TitleIndex(titles, years, np.array([movie.ratings for movie in catalogue], np.int64))
+
+
+def find_movie(typed: str, catalogue: Sequence[Movie]) -> Movie:
+    return catalogue[index_of(catalogue).find(typed)]
+
 
 CATALOGUE = [
     Movie(1, "Toy Story (1995)", 215),

@@ -1,7 +1,7 @@
 """Starting and stopping the parts of a worker.
 
 Belongs here: which parts a worker has, and the order in which they start and stop. Does not: the parts, and the
-processes around a worker (`processes`).
+process around a worker (`serving.api.__main__`).
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.queries import ThreadedQueries
+from movierec_assets.serving.online.rankers import Rankers
 from movierec_assets.serving.online.shown import ShownLog
+from movierec_assets.serving.online.stored import directory_of
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
 
@@ -29,14 +32,15 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
     settings : Settings
         With the address of a database, whether it answers or not.
     """
+    database, rankers = Database(settings.databases.ratings), Rankers()
+    current = CurrentSnapshot(rankers.prepare)
     async with AsyncExitStack() as running:
-        database = Database(settings.databases.ratings)
-        current = await running.enter_async_context(CurrentSnapshot().followed(settings.state / "serving"))
         yield Worker(
             settings=settings,
-            current=current,
+            current=await running.enter_async_context(current.followed(directory_of(settings.state))),
             live=await running.enter_async_context(LiveReader(database)),
             queries=await running.enter_async_context(ThreadedQueries(database)),
             shown=await running.enter_async_context(ShownLog(database)),
-            dagster=None,
+            dagster=await running.enter_async_context(DagsterClient.of(settings)),
+            rankers=rankers,
         )

@@ -68,6 +68,11 @@ def not_found(detail: str) -> Problem:
     return Problem(404, "Not found", detail)
 
 
+def missing(field: str, detail: str) -> Problem:
+    """404, naming the field with an id or a name that nothing has."""
+    return Problem(404, "Not found", detail, errors=[{"field": field, "message": detail}])
+
+
 def out_of_range(field: str, detail: str) -> Problem:
     """422, naming a field."""
     return Problem(422, "Unusable value", detail, errors=[{"field": field, "message": detail}])
@@ -83,17 +88,21 @@ def internal() -> Problem:
     return Problem(500, "Internal error", "The request failed. The log of the service has the reason under this id.")
 
 
-def unusable(errors: Sequence[Any]) -> Problem:
+def unusable(errors: Sequence[Any], part: str | None = None) -> Problem:
     """The refusal of values that do not fit the schema; never shows the values.
 
     Parameters
     ----------
     errors : sequence of dict
         As pydantic lists them. Bodies that cannot be read give 400, others 422.
+    part : str, optional
+        Part of the request that the places of the errors are in, as in `body`.
     """
     if any(error["type"] == "json_invalid" for error in errors):
         return not_json("The body is not JSON: see that it is UTF-8, complete, and has plain numbers.")
-    fields = [{"field": _field(error["loc"]), "message": _shown(str(error["msg"]))} for error in errors[:_SHOWN_ERRORS]]
+    within = () if part is None else (part,)
+    listed = errors[:_SHOWN_ERRORS]
+    fields = [{"field": _field((*within, *error["loc"])), "message": _shown(str(error["msg"]))} for error in listed]
     first = fields[0]
     more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
     return Problem(422, "Unusable value", f"{first['field']}: {first['message']}{more}.", errors=fields)

@@ -6,13 +6,17 @@ Belongs here: the parts, by name. Does not: starting and stopping them (`app`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, cast
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, cast
 
 from starlette.requests import Request
 
+from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.serving.online.movie_search import CurrentSearch
+from movierec_assets.serving.online.ranker import Ranker
+from movierec_assets.serving.online.rankers import Rankers
 from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
@@ -36,7 +40,14 @@ class Worker:
     live: LiveReader
     queries: Queries
     shown: ShownLog
-    dagster: Any
+    dagster: DagsterClient
+    search: CurrentSearch = field(default_factory=CurrentSearch)
+    rankers: Rankers = field(default_factory=Rankers)
+
+    @property
+    def ranker(self) -> Ranker:
+        """Ranks by the current snapshot. Take it once for each request: the next one may have another."""
+        return self.rankers.of(self.current.snapshot)
 
 
 def worker_of(request: Request) -> Worker:

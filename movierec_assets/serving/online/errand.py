@@ -5,6 +5,7 @@ Belongs here: starting and ending it, on both sides. Does not: what it does (`us
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -54,15 +55,28 @@ class Errand:
             self._process.communicate()
 
 
-def end_with_parent() -> None:
-    """End this process as soon as the parent has ended, which closes the standard input."""
+def end_with_parent(end: Callable[[], None] = lambda: os._exit(1)) -> None:
+    """End this process as soon as the parent has ended, which closes the pipe that is the standard input.
+
+    Parameters
+    ----------
+    end : callable, optional
+        Ends it.
+    """
 
     def wait() -> None:
-        with suppress(OSError, ValueError):
-            sys.stdin.read()
-        os._exit(1)
+        with suppress(OSError):
+            while os.read(0, 1024):
+                pass
+        end()
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def log_lines() -> None:
+    """Log to the standard error in lines whose level `movierec up` recognizes."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%Y/%m/%d %H:%M:%S")
+    logging.getLogger("movierec").setLevel(logging.INFO)
 
 
 def explained(work: Callable[[], None]) -> None:

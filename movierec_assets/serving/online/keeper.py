@@ -23,8 +23,8 @@ from movierec_assets.errors import ExplainedError
 from movierec_assets.models.errors import NoChampionError, OtherDatasetError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, Version
-from movierec_assets.serving.online import making, registry_page, stored
-from movierec_assets.serving.online.errand import Errand, end_with_parent
+from movierec_assets.serving.online import making, registry_watch, stored
+from movierec_assets.serving.online.errand import Errand, end_with_parent, log_lines
 from movierec_assets.serving.online.making import LoadedTables
 from movierec_assets.serving.online.stored import Pointer
 from movierec_assets.settings import Settings, get_settings
@@ -34,7 +34,7 @@ LOOK_SECONDS = 2.0
 RETRY_SECONDS = 30.0
 """Until something that failed is tried again, although nothing has changed."""
 USERS_SECONDS = 3600.0
-"""States of users are made again after this time when ratings were posted: those users are folded in live until then."""
+"""States of users are made again after this time when ratings were posted; until then those users are folded in."""
 REGISTRY_SECONDS = 600.0
 """Versions that were deleted or tagged in MLflow are noticed after this time."""
 
@@ -97,12 +97,12 @@ class Keeper:
     def _ask(self, name: str, query: Callable[[], _Answer]) -> tuple[_Answer] | None:
         """An answer of a dependency, None when it does not answer; how it answered is remembered."""
         before, started = self._answers.get(name, {}), time.monotonic()
+        answer: tuple[_Answer] | None = None
+        problem: str | None = None
         try:
             answer = (query(),)
         except (ExplainedError, psycopg2.Error, OSError) as error:
-            answer, problem = None, " ".join(str(error).split())
-        else:
-            problem = None
+            problem = " ".join(str(error).split())
         answers = problem is None
         since = before.get("since") if before.get("answers") == answers else time.time()
         milliseconds = round((time.monotonic() - started) * 1000, 1)
@@ -215,10 +215,10 @@ class Keeper:
             written, problem = self._page[1].result()
             self._note("registry", None if written is not None else f"Versions could not be listed: {problem}")
             self._page = None
-        key = [champion.number if champion else None, *registry_page.key(self._registry, self._database)]
+        key = [champion.number if champion else None, *registry_watch.key(self._registry, self._database)]
         if key != self._page_key[0] or time.monotonic() - self._page_key[1] > REGISTRY_SECONDS:
             self._page_key = (key, time.monotonic())
-            self._page = (key, Errand("movierec_assets.serving.online.registry_page"))
+            self._page = (key, Errand("movierec_assets.serving.online.registry_watch"))
 
     def _publish(self, pointer: Pointer) -> None:
         """Publish a pointer that differs, and remove the parts that it no longer names."""
@@ -257,7 +257,7 @@ class Keeper:
 
 def main() -> None:
     """Keep the snapshot of the platform that the environment names, until this process is ended."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_lines()
     end_with_parent()
     Keeper(get_settings()).keep()
 

@@ -33,8 +33,6 @@ CATALOGUE, CHAMPION, USERS = "catalogue", "champion", "users"
 POINTER = "current.json"
 KEEPER = "keeper.json"
 """What the keeper saw when it last looked; see `keeper`."""
-REGISTRY = "registry.json"
-"""Versions, holds and decisions, for people; see `registry_page`."""
 UNREADABLE = "unreadable"
 """Written by a worker that could not read a part; the keeper then writes the damaged parts again."""
 

@@ -126,11 +126,13 @@ class _Compared:
 
     @cached_property
     def _word_starts(self) -> npt.NDArray[np.bool_]:
-        return np.pad(self._places_of(" "), ((1, 0), (0, 0)), constant_values=False) | (self._place == 0)
+        starts: npt.NDArray[np.bool_] = np.pad(self._places_of(" "), ((1, 0), (0, 0))) | (self._place == 0)
+        return starts
 
     @cached_property
     def _word_ends(self) -> npt.NDArray[np.bool_]:
-        return np.pad(self._places_of(" "), ((0, 1), (0, 0)), constant_values=False) | (self._place == self._lengths)
+        ends: npt.NDArray[np.bool_] = np.pad(self._places_of(" "), ((0, 1), (0, 0))) | (self._place == self._lengths)
+        return ends
 
     @cached_property
     def _in_order(self) -> tuple[Small, Small]:

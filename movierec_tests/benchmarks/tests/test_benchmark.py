@@ -66,7 +66,15 @@ def test_a_bench_that_fails_leaves_no_database_behind(tmp_path: Path, monkeypatc
     files = MovieLensFiles.at(make_demo(tmp_path / "demo", users=20))
     with pytest.raises(CommandError):
         benchmark.run(
-            "small", "demo", files, home=PROJECT_ROOT, growth=False, days=False, log=lambda _: None, quality=None
+            "small",
+            "demo",
+            files,
+            home=PROJECT_ROOT,
+            growth=False,
+            days=False,
+            api=None,
+            log=lambda _: None,
+            quality=None,
         )
     assert not found[0].exists()
 
@@ -76,7 +84,7 @@ def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
     demo, output = make_demo(tmp_path / "demo", users=120), tmp_path / "output"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "movierec_tests.benchmarks", "--no-growth", "--no-days", "--json"),
+            *(sys.executable, "-m", "movierec_tests.benchmarks", "--no-growth", "--no-days", "--api", "no", "--json"),
             *("--dataset", str(demo), "--output", str(output)),
         ],
         capture_output=True,

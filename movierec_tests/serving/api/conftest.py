@@ -22,6 +22,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from movierec_assets.serving.api.app import RunParts, create_app
+from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
@@ -70,11 +71,20 @@ def settings(database: Database, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def worker(database: Database, settings: Settings, snapshot: Snapshot) -> Worker:
+def worker(settings: Settings, snapshot: Snapshot) -> Worker:
     """The parts of a worker, not yet started."""
+    return worker_with(settings, snapshot)
+
+
+def worker_with(settings: Settings, snapshot: Snapshot) -> Worker:
+    """Parts on the database of the settings; Dagster does not answer."""
+    database = Database(settings.databases.ratings)
     current = CurrentSnapshot()
     current.snapshot = snapshot
-    return Worker(settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=None)
+    nowhere = DagsterClient("http://127.0.0.1:9")
+    return Worker(
+        settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=nowhere
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Tests of the answers of a worker, without HTTP."""

@@ -1,0 +1,97 @@
+"""Movies that are liked more now than before.
+
+Belongs here: the asset `trending_movies` and its check. Does not: the score (`recsys.trending`), and lists that a
+champion makes (`recommendations`).
+"""
+
+import numpy as np
+from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, asset, asset_check
+
+from movierec_assets.defs.ingestion import eligible_users
+from movierec_assets.defs.presentation import DATA_TEAM, SERVING, peak_memory, rows, schema, table
+from movierec_assets.recsys.trending import STEP_DAYS, Periods, periods_of, trending
+from movierec_assets.resources.configurable import PostgresResource
+from movierec_assets.settings import get_settings
+from movierec_assets.sql import read_sql
+from movierec_assets.tables.database import SCHEMA
+from movierec_assets.tables.histories import titles_of
+from movierec_assets.tables.served import TRENDING_MOVIES
+
+TRENDING = 1000
+_DAY = 86_400
+
+
+@asset(
+    group_name=SERVING,
+    deps=[eligible_users],
+    kinds={"postgres"},
+    owners=[DATA_TEAM],
+    code_version="1",
+    metadata=schema(**TRENDING_MOVIES.columns) | {"table": f"{SCHEMA}.{TRENDING_MOVIES.name}"},
+)
+def trending_movies(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
+    """Movies that are liked more in the latest weeks of the data than in the year before.
+
+    The weeks end with the latest like in the data, however old it is. The score says how many times as often as before
+    a movie is liked at the least, with 95 % probability; the highest score comes first. No model is needed.
+    """
+    database, threshold = postgres.open(), get_settings().positive_threshold
+    days = database.rows(read_sql("likes_by_day"), {"threshold": threshold})
+    found = periods_of(*np.array(days, dtype=np.int64).reshape(-1, 2).T)
+    periods = found or Periods(0, 0, 0)
+    bounds = {"before": periods.before, "since": periods.since, "until": periods.until}
+    counts = database.rows(read_sql("likes_in_periods"), {"threshold": threshold, **bounds})
+    movie_ids, likes, likes_before = np.array(counts, dtype=np.int64).reshape(-1, 3).T
+    rising = trending(likes, likes_before)
+    best = rising.movies[:TRENDING]
+    columns = {
+        "rank": np.arange(1, len(best) + 1),
+        "movie_id": movie_ids[best],
+        "score": rising.scores[:TRENDING],
+        "likes": likes[best],
+        "expected": rising.expected[:TRENDING],
+        "since": np.full(len(best), _DAY * periods.since),
+        "until": np.full(len(best), _DAY * periods.until),
+    }
+    with database.replace(TRENDING_MOVIES.name, context.log.info) as replacement:
+        written = replacement.write(columns, TRENDING_MOVIES.kinds)
+    titles = titles_of(database, movie_ids[best[:10]])
+    return MaterializeResult(
+        metadata={
+            **rows(written),
+            **peak_memory(),
+            "period": MetadataValue.text(_period(periods) if found else "There is no like."),
+            "likes": MetadataValue.int(int(likes.sum())),
+            "likes_before": MetadataValue.int(int(likes_before.sum())),
+            "certain": MetadataValue.int(int((rising.scores > 1).sum())),
+            "preview": table(
+                ["rank", "title", "likes", "expected", "score"],
+                [
+                    [int(rank), titles.get(int(movie), "?"), int(liked), float(expected), float(score)]
+                    for rank, movie, score, liked, expected, *_ in zip(*columns.values(), strict=True)
+                    if rank <= 10
+                ],
+            ),
+        }
+    )
+
+
+@asset_check(asset="trending_movies")
+def trending_is_sound(postgres: PostgresResource) -> AssetCheckResult:
+    """Ranks follow the scores, and no movie is listed twice, outside the catalogue, or without an increase."""
+    problems = {problem: int(count) for problem, count in postgres.open().rows(read_sql("unsound_trending"))}
+    return AssetCheckResult(
+        passed=not any(problems.values()),
+        description=", ".join(f"{problem}: {count}" for problem, count in problems.items()),
+        metadata={"problems": MetadataValue.json(problems)},
+    )
+
+
+def _period(periods: Periods) -> str:
+    days = periods.until - periods.since
+    first, last = (np.datetime64(day, "D") for day in (periods.since, periods.until - 1))
+    why = "" if days == STEP_DAYS else f", because the latest {STEP_DAYS} have too few likes"
+    return (
+        f"{days} days, {first} to {last}, which has the latest like in the data{why}; compared with the "
+        f"{periods.since - periods.before} days before"
+    )

@@ -1,0 +1,112 @@
+"""Which movies are liked more now than before: a cautious estimate of the ratio of their rates.
+
+Belongs here: the period that counts as now, and the score. Does not: counting likes (`defs.charts`).
+
+Times are those of the data: "now" ends with the latest like, however old it is.
+
+References
+----------
+DuMouchel (1999), Bayesian data mining in large frequency tables, with an application to the FDA spontaneous reporting
+system: a gamma prior for ratios of observed to expected counts, and their 5 % quantile as the score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaincinv
+
+from movierec_assets.recsys.interactions import FloatArray, IntArray
+
+STEP_DAYS = 28
+"""The period is four weeks, or the smallest multiple of four weeks that holds enough likes."""
+ENOUGH_LIKES = 1000
+ENOUGH_SHARE = 0.1
+"""Of all likes, where a tenth of them is fewer."""
+YEAR_DAYS = 364
+"""The period before is a year, or as long as the period itself."""
+PRIOR = 2.0
+"""Likes that each movie has beside its own, as many as expected: few likes say little."""
+CAUTION = 0.05
+"""Probability that the true ratio is below the score."""
+MIN_LIKES = 2
+
+
+@dataclass(frozen=True)
+class Periods:
+    """The period that counts as now, and the one before it; days since 1970, in UTC.
+
+    Attributes
+    ----------
+    before, since, until : int
+        First day of the period before, first day of now, and the day after its last one.
+    """
+
+    before: int
+    since: int
+    until: int
+
+
+def periods_of(days: IntArray, likes: IntArray) -> Periods | None:
+    """The latest period with enough likes, and the one before it.
+
+    Parameters
+    ----------
+    days : int array, shape (n,)
+        Days with likes, each once.
+    likes : int array, shape (n,)
+        Number of likes on each.
+
+    Returns
+    -------
+    Periods or None
+        None without likes.
+    """
+    if not len(days):
+        return None
+    until = int(days.max()) + 1
+    enough = min(float(ENOUGH_LIKES), ENOUGH_SHARE * float(likes.sum()))
+    steps = (until - 1 - days) // STEP_DAYS
+    by_step = np.bincount(steps, weights=likes)
+    length = STEP_DAYS * (int(np.searchsorted(np.cumsum(by_step), enough)) + 1)
+    since = until - length
+    return Periods(since - max(YEAR_DAYS, length), since, until)
+
+
+@dataclass(frozen=True)
+class Trending:
+    """Movies that are liked more now than before, the highest score first.
+
+    Attributes
+    ----------
+    movies : int array, shape (n,)
+        Their places in the counts.
+    scores : float64 array, shape (n,)
+        At the least, how many times as often as expected the movie is liked now, with 95 % probability.
+    expected : float64 array, shape (n,)
+        Likes that the movie would have now with its share of the likes before.
+    """
+
+    movies: IntArray
+    scores: FloatArray
+    expected: FloatArray
+
+
+def trending(likes: IntArray, likes_before: IntArray) -> Trending:
+    """Rank movies by the increase of their share of all likes.
+
+    A movie has likes at some ratio to the expected rate. The ratio has a gamma prior with mean 1, and the score is the
+    5 % quantile of its posterior, so that a movie with few likes needs a larger increase. Movies with one like, or not
+    more than expected, are left out.
+
+    Parameters
+    ----------
+    likes, likes_before : int array, shape (n,)
+        Likes of each movie in both periods.
+    """
+    expected = likes_before * (likes.sum() / max(int(likes_before.sum()), 1))
+    scores = gammaincinv(likes + PRIOR, CAUTION) / (expected + PRIOR)
+    rising = np.flatnonzero((likes >= MIN_LIKES) & (likes > expected))
+    order = rising[np.lexsort((rising, -likes[rising], -scores[rising]))]
+    return Trending(order, scores[order], expected[order])

@@ -1,0 +1,111 @@
+"""Lists of movies for somebody.
+
+Belongs here: the routes. Does not: answers (`serving.online.answering`), bodies (`serving.api.recommendation_bodies`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from movierec_assets.serving.api.fields import ListLength, UserPath
+from movierec_assets.serving.api.problems import Problem, missing, out_of_range
+from movierec_assets.serving.api.ready_route import ReadyRoute
+from movierec_assets.serving.api.recommendation_bodies import BatchBody, BatchOut, ListOut, RecommendBody, Scenario
+from movierec_assets.serving.api.roles import READER, allow_user
+from movierec_assets.serving.api.worker import Worker, worker_of
+from movierec_assets.serving.online.answer_json import answer_json
+from movierec_assets.serving.online.answering import UnknownIdError, answered, answered_all, known_of
+from movierec_assets.serving.online.answers import Answer
+from movierec_assets.serving.online.ranker import Ranker
+from movierec_assets.serving.online.requests import Request as ListRequest
+from movierec_assets.serving.online.requests import RequestError
+from movierec_assets.serving.titles import TitleError
+
+router = APIRouter(tags=["recommendations"])
+_ready = APIRouter(tags=["recommendations"], route_class=ReadyRoute)
+
+
+@_ready.post("/recommend", response_model=ListOut, **READER)
+async def recommend(request: Request, body: RecommendBody) -> bytes:
+    """A list of movies for a user, for somebody who likes some movies, or for nobody in particular.
+
+    The ratings of the user count as they are at this moment. The answer says which movies are listed, why, and by which
+    version of the model. Movies that were filtered out or seen never fill a list up; `why_fewer` says what is missing.
+    """
+    worker = worker_of(request)
+    allow_user(request, body.user_id)
+    ranker = worker.ranker
+    wanted = body.request(await _by_title(worker, body))
+    try:
+        known = await known_of(wanted, ranker, worker.live, worker.queries)
+        answer = answered(wanted, ranker, known)
+    except (UnknownIdError, RequestError) as error:
+        raise _problem(error) from None
+    return _shown(worker, ranker, wanted, answer, body.scenario)
+
+
+@_ready.post("/recommend/batch", response_model=BatchOut, **READER)
+async def recommend_batch(request: Request, body: BatchBody) -> bytes:
+    """Up to 100 lists at once, optionally with no movie twice among them."""
+    worker = worker_of(request)
+    for each in body.requests:
+        allow_user(request, each.user_id)
+    ranker = worker.ranker
+    wanted = [each.request(await _by_title(worker, each)) for each in body.requests]
+    try:
+        answers = await answered_all(wanted, ranker, worker.live, worker.queries, distinct=body.distinct)
+    except (UnknownIdError, RequestError) as error:
+        raise _problem(error) from None
+    shown = [
+        _shown(worker, ranker, each, answer, of.scenario)
+        for each, answer, of in zip(wanted, answers, body.requests, strict=True)
+    ]
+    return b'{"answers":[%b]}' % b",".join(shown)
+
+
+@router.get("/users/{user_id}/recommendations", response_model=ListOut, **READER)
+async def recommend_to_user(
+    request: Request,
+    user_id: UserPath,
+    n: ListLength = 10,
+    scenario: Annotated[Scenario | None, Query(description="Where the list is shown, for the log.")] = None,
+    explain: Annotated[bool, Query(description="Whether each movie has reasons.")] = False,
+) -> Response:
+    """The list of a user, as `POST /recommend` gives it without filters."""
+    body = RecommendBody(user_id=user_id, n=n, scenario=scenario, explain=explain)
+    return Response(await recommend(request, body), media_type="application/json")
+
+
+def _shown(worker: Worker, ranker: Ranker, request: ListRequest, answer: Answer, scenario: str | None) -> bytes:
+    """An answer as JSON; its list is logged."""
+    recommendation_id = worker.shown.put(
+        user_id=request.user_id,
+        movie_ids=answer.movie_ids,
+        source=answer.source,
+        model_version=answer.model_version,
+        dataset_id=ranker.snapshot.catalogue.dataset_id,
+        scenario=scenario,
+    )
+    return answer_json(answer, ranker.catalogued, recommendation_id)
+
+
+async def _by_title(worker: Worker, body: RecommendBody) -> tuple[int, ...]:
+    """Ids of the movies that are named by their titles."""
+    if not body.liked_titles:
+        return ()
+    search = await worker.search.of(worker.ranker.catalogued)
+    try:
+        return tuple(search.movie_id(title) for title in body.liked_titles)
+    except TitleError as error:
+        raise missing("body.liked_titles", str(error)) from None
+
+
+def _problem(error: UnknownIdError | RequestError) -> Problem:
+    if isinstance(error, UnknownIdError):
+        return missing(f"body.{error.field}", str(error))
+    return out_of_range(f"body.{error.field}", str(error))
+
+
+router.routes.extend(_ready.routes)

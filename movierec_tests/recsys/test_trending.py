@@ -1,0 +1,91 @@
+"""Movies that are liked more now than before."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+from scipy import stats
+
+from movierec_assets.recsys.trending import (
+    CAUTION,
+    ENOUGH_LIKES,
+    MIN_LIKES,
+    PRIOR,
+    STEP_DAYS,
+    YEAR_DAYS,
+    Periods,
+    periods_of,
+    trending,
+)
+
+_counts = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 5000)), max_size=30)
+
+
+@given(_counts)
+def test_scores_are_quantiles_of_the_posterior_and_movies_come_in_their_order(counts: list[tuple[int, int]]) -> None:
+    likes, before = np.array(counts, np.int64).reshape(-1, 2).T
+    found = trending(likes, before)
+    share = likes.sum() / max(before.sum(), 1)
+    plain = {
+        movie: stats.gamma.ppf(CAUTION, now + PRIOR, scale=1 / (past * share + PRIOR))
+        for movie, (now, past) in enumerate(counts)
+        if now >= MIN_LIKES and now > past * share
+    }
+    assert set(found.movies.tolist()) == set(plain)
+    np.testing.assert_allclose(found.scores, [plain[movie] for movie in found.movies.tolist()], rtol=1e-6)
+    assert (np.diff(found.scores) <= 0).all()
+    np.testing.assert_allclose(found.expected, before[found.movies] * share)
+
+
+def test_a_hundred_likes_at_three_times_the_rate_are_more_certain_than_three_at_ten_times() -> None:
+    likes = np.array([100, 3, 1000, 1])
+    before = np.array([400, 4, 12_000, 0])
+    found = trending(likes, before)
+    assert found.movies.tolist() == [0, 1]
+    assert found.scores[0] > 1 > found.scores[1]
+
+
+def test_a_movie_with_as_many_likes_as_before_does_not_trend() -> None:
+    assert trending(np.array([50, 50]), np.array([650, 650])).movies.tolist() == []
+
+
+def test_now_is_four_weeks_and_before_is_a_year_where_there_are_enough_likes() -> None:
+    assert periods_of(np.array([10_000, 10_027]), np.array([ENOUGH_LIKES, ENOUGH_LIKES])) == Periods(
+        10_000 - YEAR_DAYS, 10_000, 10_028
+    )
+
+
+@given(st.dictionaries(st.integers(9_000, 12_000), st.integers(1, 400), min_size=1, max_size=40))
+def test_now_is_the_shortest_multiple_of_four_weeks_with_enough_likes_and_ends_with_the_data(
+    by_day: dict[int, int],
+) -> None:
+    days, likes = np.array(list(by_day)), np.array(list(by_day.values()))
+    found = periods_of(days, likes)
+    assert found is not None
+    assert found.until == max(by_day) + 1
+    length = found.until - found.since
+    assert length % STEP_DAYS == 0
+    assert found.since - found.before == max(YEAR_DAYS, length)
+    enough = min(ENOUGH_LIKES, sum(by_day.values()) / 10)
+
+    def since(day: int) -> int:
+        return sum(count for at, count in by_day.items() if at >= day)
+
+    assert since(found.since) >= enough
+    assert length == STEP_DAYS or since(found.since + STEP_DAYS) < enough
+
+
+def test_a_few_likes_long_after_the_others_make_the_period_longer() -> None:
+    """As when people begin to rate in the app, years after the file ends."""
+    found = periods_of(np.array([10_000, 10_010, 13_000]), np.array([5000, 600, 3]))
+    assert found is not None
+    assert found.since <= 10_010
+    assert found.since - found.before == found.until - found.since
+
+
+@pytest.mark.parametrize("none", [np.empty(0, np.int64)])
+def test_without_likes_there_is_no_period_and_nothing_trends(none: np.ndarray) -> None:
+    assert periods_of(none, none) is None
+    assert trending(none, none).movies.tolist() == []
