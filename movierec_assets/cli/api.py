@@ -36,14 +36,13 @@ def api(host: str | None, port: int | None, workers: int | None) -> None:
     Beside the workers runs a keeper, which brings each new champion to them, without a pause. A keeper or a worker that
     ends is started again. SIGTERM ends all of them after the requests that are under way.
     """  # noqa: D301 - click reads the character
-    import logging
-
     from movierec_assets.host.api import api_databases, serve
+    from movierec_assets.serving.online.errand import log_lines
 
     for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)):
         if value is not None:
             os.environ[f"MOVIEREC_API_{name}"] = str(value)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_lines()
     console = console_for_people()
     with api_databases(settings_from(), console_log(console)) as settings:
         serve(settings, lambda address: console.print(f"API [link={address}]{address}[/link]", soft_wrap=True))

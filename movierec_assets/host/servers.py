@@ -22,6 +22,7 @@ import requests
 from honcho.manager import Manager
 
 from movierec_assets.host import CommandError, guard, run_watch
+from movierec_assets.host.api import address_of
 from movierec_assets.host.listeners import ServersListener
 from movierec_assets.host.server_lines import ServerLines
 from movierec_assets.settings import Settings
@@ -33,7 +34,7 @@ STOP_SECONDS = 20
 
 
 def serve(settings: Settings, listener: ServersListener) -> int:
-    """Run the MLflow server and Dagster (webserver, daemon, code server) on running databases until interrupted.
+    """Run the API, MLflow and Dagster (webserver, daemon, code server) on running databases until interrupted.
 
     Returns
     -------
@@ -46,8 +47,9 @@ def serve(settings: Settings, listener: ServersListener) -> int:
         When a port is taken.
     """
     _require_free("Dagster", settings.dagster_port, "MOVIEREC_DAGSTER_PORT")
+    _require_free("the API", settings.api_port, "MOVIEREC_API_PORT")
     own_mlflow = settings.mlflow_tracking_uri is None
-    addresses = {"Dagster": f"http://{HOST}:{settings.dagster_port}"}
+    addresses = {"API": address_of(settings), "Dagster": f"http://{HOST}:{settings.dagster_port}"}
     honcho.manager.KILL_WAIT = STOP_SECONDS
     quiet = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
     environment = os.environ | quiet | {guard.VARIABLE: guard.start()}
@@ -59,6 +61,7 @@ def serve(settings: Settings, listener: ServersListener) -> int:
         manager.add_process("mlflow", _mlflow_command(settings), env=environment | _mlflow_environment(settings))
     # Not in the project directory, where a .env of another state directory would be read.
     manager.add_process("dagster", _dagster_command(settings), env=environment, cwd=str(settings.state))
+    manager.add_process("api", _api_command(), env=environment, cwd=str(settings.state))
     # A closed terminal ends the servers as Ctrl-C does.
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     listener.starting()
@@ -84,6 +87,10 @@ def _dagster_command(settings: Settings) -> str:
     return (
         f"exec {_program('dagster')} dev -w {workspace} -h {HOST} -p {settings.dagster_port} --live-data-poll-rate 2000"
     )
+
+
+def _api_command() -> str:
+    return f"exec {_program('movierec_assets.cli')} api"
 
 
 def _mlflow_command(settings: Settings) -> str:

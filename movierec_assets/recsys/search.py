@@ -46,8 +46,10 @@ _MOMENT_USERS = 5000
 """Users of each moment at most: more would tell recipes hardly better apart, and take longer than the fit."""
 _RETURN_LIKES = 1_000_000
 """Likes in the comparison on return at most, because it fits once for each window."""
+_EACH_KIND = 0.36
+"""Share of the budget in which the kinds of confidence take turns: early luck of one would keep the search with it."""
 _WHOLE = 0.6
-"""Share of the budget for trials that draw every number."""
+"""Share of the budget for trials that draw the numbers of the fit; the others keep the best fit."""
 _NEEDS_NO_FIT = ("fold_in_", "next_movie_")
 _STARTUP = 12
 """Trials before any is drawn by what the others found."""
@@ -359,9 +361,9 @@ def _decided(
 def _given(number: int, spent: float, study: optuna.Study, space: Space, built_in: Recipe) -> dict[str, Any]:
     """The numbers of a trial that are not drawn.
 
-    The first trials are the built-in recipe, the same without its signal, and with each other kind of confidence. When
-    the share `_WHOLE` of the budget is spent, all others keep the fit of the best trial so far, and draw the recency
-    and the signal, which need no fit.
+    The first trials are the built-in recipe, the same without its signal, and with each other kind of confidence. Then
+    the kinds take turns. When the share `_WHOLE` of the budget is spent, all others keep the fit of the best trial so
+    far, and draw the recency and the signal, which need no fit.
     """
     others = [kind for kind in space.confidence if kind != built_in.confidence]
     first = [built_in, without_signal(built_in), *(replace(built_in, confidence=kind) for kind in others)]
@@ -369,6 +371,8 @@ def _given(number: int, spent: float, study: optuna.Study, space: Space, built_i
         given = first[number].as_dict()
         del given["seed"]
         return given if space.holds(first[number]) else {}
+    if spent < _EACH_KIND:
+        return {"confidence": space.confidence[number % len(space.confidence)]}
     if spent < _WHOLE or not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
         return {}
     return {name: value for name, value in study.best_trial.params.items() if not name.startswith(_NEEDS_NO_FIT)}

@@ -53,6 +53,8 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
         (["recommend"], "[default: now]"),
         (["up"], "MOVIEREC_DAGSTER_PORT (3000)"),
         (["up"], "MOVIEREC_MLFLOW_PORT (5000)"),
+        (["up"], "MOVIEREC_API_PORT (8000)"),
+        (["api"], "localhost:8000/health/ready"),
         (["data", "info"], "MOVIEREC_DATASET"),
     ],
 )

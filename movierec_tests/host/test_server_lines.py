@@ -126,6 +126,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     monkeypatch.setattr(servers, "_require_free", lambda *_: None)
     monkeypatch.setattr(guard, "start", lambda: "none")
     monkeypatch.setattr(servers, "_mlflow_command", lambda _: "echo mlflow is here; exec sleep 60")
+    monkeypatch.setattr(servers, "_api_command", lambda: "exec sleep 60")
     yield Settings(state_dir=tmp_path, dagster_port=1, mlflow_port=2, database_url="postgresql://x@127.0.0.1:9/x")
     for each, handler in before.items():
         signal.signal(each, handler)

@@ -214,7 +214,7 @@ def test_a_signal_that_does_not_help_beyond_chance_is_switched_off(objective: Se
     assert any("switched off" in line for line in lines)
 
 
-def test_trials_share_a_fit_where_only_the_fold_in_and_the_signal_differ(objective: SearchObjective) -> None:
+def test_kinds_of_confidence_take_turns_and_later_trials_share_the_best_fit(objective: SearchObjective) -> None:
     fits = []
 
     def counted(positives: Interactions, recipe: Recipe, *given: Any, **options: Any) -> Factors:
@@ -224,6 +224,7 @@ def test_trials_share_a_fit_where_only_the_fold_in_and_the_signal_differ(objecti
 
     found = search(objective, counted, space=SMALL, budget=Budget(18, PLENTY), built_in=BUILT_IN)
     assert 1 < len(fits) < len(found.trials)
+    assert {trial.recipe["confidence"] for trial in found.trials[4:7]} == set(SMALL.confidence)
 
 
 def test_users_who_are_not_scored_have_no_score(objective: SearchObjective) -> None:

@@ -6,7 +6,6 @@ Belongs here: the server's options. Does not: the application (`app`), its parts
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -18,7 +17,7 @@ from fastapi.routing import APIRoute
 
 from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.parts import running_worker
-from movierec_assets.serving.online.errand import end_with_parent
+from movierec_assets.serving.online.errand import end_with_parent, log_lines
 from movierec_assets.settings import get_settings
 
 STOP_SECONDS = 5
@@ -35,7 +34,7 @@ def main(descriptor: int, routes: Sequence[APIRoute] | None = None) -> None:
     routes : sequence of APIRoute, optional
         In place of all routes.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_lines()
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     settings = get_settings()
     config = uvicorn.Config(

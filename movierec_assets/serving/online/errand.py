@@ -5,6 +5,7 @@ Belongs here: starting and ending it, on both sides. Does not: what it does (`us
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -70,6 +71,12 @@ def end_with_parent(end: Callable[[], None] = lambda: os._exit(1)) -> None:
         end()
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def log_lines() -> None:
+    """Log to the standard error in lines whose level `movierec up` recognizes."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%Y/%m/%d %H:%M:%S")
+    logging.getLogger("movierec").setLevel(logging.INFO)
 
 
 def explained(work: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ from movierec_assets.models.errors import NoChampionError, OtherDatasetError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, Version
 from movierec_assets.serving.online import making, registry_watch, stored
-from movierec_assets.serving.online.errand import Errand, end_with_parent
+from movierec_assets.serving.online.errand import Errand, end_with_parent, log_lines
 from movierec_assets.serving.online.making import LoadedTables
 from movierec_assets.serving.online.stored import Pointer
 from movierec_assets.settings import Settings, get_settings
@@ -257,7 +257,7 @@ class Keeper:
 
 def main() -> None:
     """Keep the snapshot of the platform that the environment names, until this process is ended."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_lines()
     end_with_parent()
     Keeper(get_settings()).keep()
 

@@ -16,16 +16,17 @@ from movierec_assets.serving.online.requests import NO_FILTERS, Request
 OTHER_DATA = "Another dataset has just been loaded than the model was trained on. A model of it will follow."
 NO_MODEL = "There is no model."
 NO_DIVERSITY = "There is no model, so `diversity` changes nothing: it compares movies by their factors."
+UNKNOWN_MOVIE = "The model does not know this movie: nobody liked it before the model was trained."
 STORED_ONLY = "This is a stored list: it has no reasons, and boosts and diversity change nothing."
 
 
-def no_likes(request: Request, *, known: bool) -> str:
+def no_likes(request: Request, *, rated: bool) -> str:
     """Why popular movies are listed although there is a model."""
     if request.liked_movie_ids:
         return "The model knows none of the liked movies: nobody else liked them."
     if request.user_id is None:
         return "Neither a user nor liked movies are given."
-    if known:
+    if rated:
         return f"User {request.user_id} has rated movies, but liked none that the model knows."
     return f"User {request.user_id} has no ratings of movies that the model knows."
 
@@ -68,3 +69,9 @@ def of_stored(request: Request, listed: int, stored: int) -> str | None:
     if listed >= request.n:
         return None
     return f"The stored list has {stored:,} movies. {listed:,} of {request.n:,} are left to list."
+
+
+def why_fewer_neighbours(request: Request, movies: MovieIndex, listed: int, seen: IntArray) -> str | None:
+    """Why fewer neighbours are listed than asked for; None where there are as many."""
+    fewer = why_fewer(request, movies, listed, seen)
+    return fewer and f"{fewer} The movie itself is not listed."

@@ -41,7 +41,7 @@ def columns_of(world: World, answer: Answer, k: int) -> TopK:
     return TopK(items, scores)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(worlds(), st.integers(1, 20), st.sampled_from([0, 600, 4000, 10**6]))
 def test_users_get_the_lists_of_the_recommender_from_ratings_and_from_stored_states(
     world: World, k: int, elapsed: int
@@ -65,7 +65,7 @@ def test_users_get_the_lists_of_the_recommender_from_ratings_and_from_stored_sta
                 assert np.array_equal(found.items, popular(model.likes, seen[row], k).items)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(worlds(), st.data())
 def test_liked_movies_get_the_list_of_the_recommender(world: World, data: st.DataObject) -> None:
     known = world.fitted.ids.movie_ids.tolist()

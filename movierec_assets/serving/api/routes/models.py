@@ -14,10 +14,11 @@ from pydantic import BaseModel, Field
 from movierec_assets.serving import registry_change
 from movierec_assets.serving.api.fields import Body, ListLength, Text
 from movierec_assets.serving.api.problems import Problem, unavailable
-from movierec_assets.serving.api.roles import OPERATOR, READER, caller_of, refuse_bound
+from movierec_assets.serving.api.roles import OPERATOR, READER, caller_of
 from movierec_assets.serving.api.worker import worker_of
 from movierec_assets.serving.online.registry_view import RegistryView
 from movierec_assets.serving.registry_change import Change, ChangeRefusedError, Refusal
+from movierec_assets.tables.api_keys import find_key
 
 router = APIRouter(tags=["models"])
 
@@ -142,8 +143,7 @@ async def rollback(request: Request, rollback: Rollback) -> Changed:
 
 
 async def _change(request: Request, asked: Rollback, version: int | None) -> Changed:
-    refuse_bound(request)
-    change = Change(version, asked.reason, f"API key {caller_of(request).key_id}", asked.force)
+    change = Change(version, asked.reason, await _who(request), asked.force)
     try:
         done = await registry_change.carry_out(change)
     except ChangeRefusedError as error:
@@ -160,6 +160,13 @@ async def _change(request: Request, asked: Rollback, version: int | None) -> Cha
         decision=decision,
         follows=follows if done["other_data"] is None else f"The version is of other data: {done['other_data']}.",
     )
+
+
+async def _who(request: Request) -> str:
+    """The key of a request, by its name and id."""
+    key_id = caller_of(request).key_id or ""
+    key = await worker_of(request).queries.run(lambda database: find_key(database, key_id))
+    return f"API key {key_id}" if key is None else f"API key {key.label} ({key_id})"
 
 
 def _view(request: Request) -> RegistryView:

@@ -99,10 +99,9 @@ async def _by_title(worker: Worker, body: RecommendBody) -> tuple[int, ...]:
     """Ids of the movies that are named by their titles."""
     if not body.liked_titles:
         return ()
-    catalogue = worker.current.snapshot.catalogue
-    search = await worker.search.of(catalogue)
+    search = await worker.search.of(worker.ranker.catalogued)
     try:
-        return tuple(int(catalogue.movie_ids[search.titles.find(title)]) for title in body.liked_titles)
+        return tuple(search.movie_id(title) for title in body.liked_titles)
     except TitleError as error:
         raise missing("body.liked_titles", str(error)) from None
 
