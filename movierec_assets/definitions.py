@@ -19,6 +19,7 @@ from movierec_assets.defs import (
     charts,
     checks,
     evaluation,
+    feedback,
     ingestion,
     next_movies,
     preprocessing,
@@ -44,7 +45,7 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
         assets=load_assets_from_modules(
             [
                 *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation, promotion),
-                *(recommendations, charts, backtest),
+                *(recommendations, charts, feedback, backtest),
             ]
         ),
         asset_checks=load_asset_checks_from_modules([checks, charts, backtest]),

@@ -13,7 +13,7 @@ from dagster import AssetKey
 
 import movierec_assets
 from movierec_assets.definitions import build
-from movierec_assets.defs.presentation import BACKTEST, INGESTION, PREPROCESSING, SERVING, TRAINING
+from movierec_assets.defs.presentation import BACKTEST, FEEDBACK, INGESTION, PREPROCESSING, SERVING, TRAINING
 
 PICTURE = Path(movierec_assets.__file__).parent / "docs" / "asset-graph.svg"
 
@@ -22,6 +22,7 @@ _COLOURS = {
     PREPROCESSING: ("#dcfce7", "#15803d"),
     TRAINING: ("#fef3c7", "#b45309"),
     SERVING: ("#fce7f3", "#be185d"),
+    FEEDBACK: ("#f3e8ff", "#7e22ce"),
     BACKTEST: ("#e0f2fe", "#0369a1"),
 }
 _WIDTH, _HEIGHT, _COLUMN, _ROW, _TOP = 200, 44, 240, 72, 84

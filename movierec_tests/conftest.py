@@ -39,6 +39,7 @@ SHARE_A_RUN = {
     "cli/test_cli.py": "command",
     "defs/test_backtest.py": "two runs",
     "defs/test_bad_input.py": "bad input",
+    "defs/test_feedback.py": "two runs",
     "defs/test_provenance.py": "provenance",
     "defs/test_readers.py": "two runs",
     "defs/test_whole_run.py": "two runs",

@@ -36,11 +36,12 @@ def _months(_context: click.Context, _option: click.Parameter, text: str | None)
 @DATASET_OPTION
 @click.option(
     "--job",
-    type=click.Choice(["everything", "refresh", "train", "search", "publish", "backtest"]),
+    type=click.Choice(["everything", "refresh", "train", "search", "publish", "feedback", "backtest"]),
     default="everything",
     show_default=True,
     help="everything: all assets but the search; refresh: load ratings; train: learn from them; search: find a recipe "
-    "for the next training; publish: write the champion's recommendations; backtest: score the recipe on past months.",
+    "for the next training; publish: write the champion's recommendations; feedback: sum up what came of the API's "
+    "lists; backtest: score the recipe on past months.",
 )
 @click.option(
     "--retrain",
@@ -83,7 +84,7 @@ def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> 
             located = located_dataset(settings, console)
             console.print(escape(located.reason), soft_wrap=True)
             os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
-        else:
+        elif job != "feedback":
             require_loaded(database, settings, job, dataset)
         if job == "backtest":
             first, last = months = months or all_months(database, settings.positive_threshold)

@@ -52,6 +52,11 @@ def show_success(report: Report, database: Database, console: Console) -> None:
             f"version {written['model_version']} of {escape(str(written['dataset']))}"
         )
         console.print(_examples(database))
+    if feedback := facts.get("served_feedback"):
+        console.print(
+            f"[bold]Feedback[/]   {feedback['days']} days summed up in {SCHEMA}.served_feedback; "
+            f"{feedback['dropped_days']} days of the log were too old and dropped"
+        )
     if backtest := facts.get("backtest"):
         show_backtest(backtest, database, console)
     for warning in report.warnings:

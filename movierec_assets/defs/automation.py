@@ -21,7 +21,7 @@ from dagster import (
     sensor,
 )
 
-from movierec_assets.defs.presentation import INGESTION, PREPROCESSING, SERVING, TRAINING
+from movierec_assets.defs.presentation import FEEDBACK, INGESTION, PREPROCESSING, SERVING, TRAINING
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.exclusive import end_dead_runs
 
@@ -51,11 +51,19 @@ search = define_asset_job(
     selection=_SEARCH,
     description="Search for a better recipe on the matrices at hand; the next training takes the winner.",
 )
-JOBS = [refresh, train, everything, publish, search]
+feedback = define_asset_job(
+    "feedback",
+    selection=AssetSelection.groups(FEEDBACK),
+    description="Sum up what people did with the lists of the API, and drop days of the log that are too old.",
+)
+JOBS = [refresh, train, everything, publish, search, feedback]
 
 
 def schedules(timezone: str) -> list[ScheduleDefinition]:
-    """Refresh every day at 01:55, train at 02:00, as the original's cron lines do; search every Sunday."""
+    """Refresh every day at 01:55, train at 02:00, as the original's cron lines do; search every Sunday.
+
+    Feedback is summed up before them, so that it does not wait for the training.
+    """
     return [
         ScheduleDefinition(
             name=name,
@@ -66,6 +74,7 @@ def schedules(timezone: str) -> list[ScheduleDefinition]:
             description=description,
         )
         for name, job, cron, description in (
+            ("daily_feedback", feedback, "30 1 * * *", "Every day at 01:30: what came of the lists of the API."),
             ("daily_refresh", refresh, "55 1 * * *", "Every day at 01:55: the newest ratings into the database."),
             ("daily_train", train, "0 2 * * *", "Every day at 02:00: a new challenger from the newest ratings."),
             ("weekly_search", search, "0 3 * * 0", "Every Sunday at 03:00: a search for a better recipe."),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 DATA_TEAM = "team:data-platform"
 MODEL_TEAM = "team:recommendations"
 INGESTION, PREPROCESSING, TRAINING, SERVING = "ingestion", "preprocessing", "training", "serving"
-BACKTEST = "backtest"
+BACKTEST, FEEDBACK = "backtest", "feedback"
 
 _INK, _ACCENT, _PALE, _SOFT, _WARM = "#24292f", "#4f46e5", "#c7d2fe", "#94a3b8", "#d97706"
 
@@ -112,6 +112,23 @@ def learning_curves(named: Mapping[str, Sequence[float]]) -> MetadataValue[str]:
             axes.plot(iterations, values, color=_SOFT if number else _ACCENT, marker="o", markersize=3, label=name)
         axes.set(title="Validation NDCG@10", xlabel="iteration", ylabel="NDCG@10")
         axes.legend(frameon=False)
+
+    return picture(draw)
+
+
+def share_by_position(named: Mapping[str, Sequence[tuple[int, Interval]]], title: str) -> MetadataValue[str]:
+    """A share at each position of lists with its interval, a line for each name, the first one dark."""
+
+    def draw(axes: "Axes") -> None:
+        for (name, points), colour in zip(named.items(), (_ACCENT, _WARM, _SOFT), strict=False):
+            positions = [position for position, _ in points]
+            axes.plot(positions, [each.mean for _, each in points], color=colour, marker="o", markersize=3, label=name)
+            axes.vlines(positions, [each.low for _, each in points], [each.high for _, each in points], color=colour)
+        axes.set(title=title, xlabel="position in the list", ylabel="share")
+        axes.set_ylim(bottom=0)
+        axes.locator_params(axis="x", integer=True)
+        if named:
+            axes.legend(frameon=False)
 
     return picture(draw)
 

@@ -19,10 +19,10 @@ _LAST_MILLISECOND = 253_402_300_799_999
 """End of the year 9999, where `datetime` ends."""
 
 
-def new_id() -> str:
-    """A new id: the time in milliseconds, then 74 random bits of the operating system."""
+def new_id(milliseconds: int | None = None) -> str:
+    """A new id: the time in Unix milliseconds, now by default, then 74 random bits of the operating system."""
     chance = os.urandom(10).hex()
-    at = f"{time.time_ns() // 1_000_000:012x}"
+    at = f"{time.time_ns() // 1_000_000 if milliseconds is None else milliseconds:012x}"
     variant = "89ab"[int(chance[3], 16) & 3]
     return f"{at[:8]}-{at[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[7:19]}"
 

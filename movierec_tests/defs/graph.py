@@ -32,9 +32,10 @@ GRAPH = {
     "similar_movies": {"champion_model"},
     "popular_movies": {"champion_model"},
     "trending_movies": {"eligible_users"},
+    "served_feedback": {"champion_model"},
     "backtest": {"positive_ratings"},
 }
-APART = {"hyperparameters", "backtest"}
+APART = {"hyperparameters", "served_feedback", "backtest"}
 """Each in a job of its own, in no daily job."""
 GROUPS = {
     "ingestion": {"raw_movies", "raw_ratings", "eligible_users"},
@@ -44,6 +45,7 @@ GROUPS = {
         "champion_model",
     },
     "serving": {"user_recommendations", "similar_movies", "popular_movies", "trending_movies"},
+    "feedback": {"served_feedback"},
     "backtest": {"backtest"},
 }
 KINDS = {
@@ -66,6 +68,7 @@ KINDS = {
     "similar_movies": {"postgres"},
     "popular_movies": {"postgres"},
     "trending_movies": {"postgres"},
+    "served_feedback": {"postgres"},
     "backtest": {"postgres", "implicit"},
 }
 BLOCKING = {

@@ -64,20 +64,22 @@ def test_checks_stand_in_front_of_training_promotion_and_serving() -> None:
         ("refresh", ["ingestion"]),
         ("train", ["preprocessing", "training", "serving"]),
         ("everything", ["ingestion", "preprocessing", "training", "serving"]),
+        ("feedback", ["feedback"]),
         ("backtest", ["backtest"]),
     ],
 )
 def test_a_job_materializes_whole_groups_without_the_search(job: str, groups: list[str]) -> None:
     definition = build().resolve_job_def(job)
     selected = {key.to_user_string() for key in definition.asset_layer.selected_asset_keys}
-    assert selected == set().union(*(GROUPS[group] for group in groups)) - (APART - {job})
+    assert selected == set().union(*(GROUPS[group] for group in groups)) - (APART - set(GROUPS.get(job, ())))
     assert definition.description
 
 
 def test_one_module_level_location_holds_jobs_schedules_and_sensors() -> None:
     repository = build().get_repository_def()
-    assert {job.name for job in repository.get_all_jobs()} >= {"refresh", "train", "everything", "backtest"}
+    assert {job.name for job in repository.get_all_jobs()} >= {"refresh", "train", "everything", "feedback", "backtest"}
     assert {(s.name, s.cron_schedule) for s in repository.schedule_defs} == {
+        ("daily_feedback", "30 1 * * *"),
         ("daily_refresh", "55 1 * * *"),
         ("daily_train", "0 2 * * *"),
         ("weekly_search", "0 3 * * 0"),

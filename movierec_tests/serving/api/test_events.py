@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -15,8 +17,10 @@ from movierec_tests.waiting import wait_until
 
 
 @pytest.fixture
-def log(worker: Worker) -> ShownLog:
-    return worker.shown
+def log(worker: Worker) -> Iterator[ShownLog]:
+    asyncio.run(worker.shown.start())
+    yield worker.shown
+    asyncio.run(worker.shown.stop())
 
 
 def event(name: str, movie: int, kind: str = "click") -> dict[str, Any]:
@@ -72,25 +76,23 @@ def test_events_beyond_the_bound_of_the_queue_are_refused_and_counted(
     answer = client.post("/events", json={"events": [event(known, movie) for movie in (1, 2, 3)]})
     assert answer.json() == {"accepted": 2, "refused": [{"index": 2, "reason": "no_room"}]}
     assert (full.waiting, full.dropped) == (2, 1)
-    worker.shown = log
+    worker.shown = log  # which is stopped at the end
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"events": []}, "body.events"),
-        ({"events": [event(new_id(), 1)] * 1001}, "body.events"),
-        ({"events": [event("x", 1)]}, "body.events.0.recommendation_id"),
-        ({"events": [event(new_id(), 1, "buy")]}, "body.events.0.kind"),
-        ({"events": [event(new_id(), 0)]}, "body.events.0.movie_id"),
-        ({"events": [event(new_id(), 2**63)]}, "body.events.0.movie_id"),
-        ({"events": [event(new_id(), 1) | {"position": 1}]}, "body.events.0.position"),
-    ],
-)
-def test_a_body_that_does_not_fit_names_its_field(
-    log: ShownLog, client: httpx.Client, body: dict[str, Any], field: str
-) -> None:
-    answer = client.post("/events", json=body)
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["field"] == field
+BAD_BODIES: list[tuple[dict[str, Any], str]] = [
+    ({"events": []}, "body.events"),
+    ({"events": [event(new_id(), 1)] * 1001}, "body.events"),
+    ({"events": [event("x", 1)]}, "body.events.0.recommendation_id"),
+    ({"events": [event(new_id(), 1, "buy")]}, "body.events.0.kind"),
+    ({"events": [event(new_id(), 0)]}, "body.events.0.movie_id"),
+    ({"events": [event(new_id(), 2**63)]}, "body.events.0.movie_id"),
+    ({"events": [event(new_id(), 1) | {"position": 1}]}, "body.events.0.position"),
+]
+
+
+def test_a_body_that_does_not_fit_names_its_field(log: ShownLog, client: httpx.Client) -> None:
+    for body, field in BAD_BODIES:
+        answer = client.post("/events", json=body)
+        assert answer.status_code == 422, field
+        assert answer.json()["errors"][0]["field"] == field
     assert log.waiting == 0

@@ -1,0 +1,47 @@
+"""The asset `served_feedback` in a run: figures, picture, and the end of old days."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from movierec_assets.settings import get_settings
+from movierec_assets.tables.database import SCHEMA
+from movierec_assets.tables.day_partitions import days_of
+from movierec_assets.tables.recommendation_ids import new_id
+from movierec_assets.tables.shown import ShownEvent, ShownList, make_days_of, write
+from movierec_tests.defs.conftest import Ran
+from movierec_tests.defs.harness import failures_of, metadata_of, run
+
+
+@pytest.mark.slow
+def test_a_run_sums_up_each_day_and_drops_days_that_are_too_old_but_not_their_figures(ran: Ran) -> None:
+    now, version = datetime.now(UTC), ran.platform.champion().number
+    old = now - timedelta(days=get_settings().served_days + 1)
+    lists = [
+        ShownList(new_id(int(at.timestamp() * 1000)), user, None, version, "model", "start page", [1, 2, 3])
+        for at in (now, old)
+        for user in range(1, 13)
+    ]
+    events = [ShownEvent(each.recommendation_id, now, each.user_id, 2, 2, "click") for each in lists[:5]]
+    with ran.database.transaction() as cursor:
+        make_days_of(cursor, lists, events)
+        write(cursor, lists, events)
+    result = run("feedback")
+    assert result.success, failures_of(result)
+    found = metadata_of(result)["served_feedback"]
+    assert (found["days"], found["dropped_days"], found["dagster/row_count"]) == (2, 1, 6)
+    assert f"| model | {version} | 12 | 36 | 13.89% (" in " ".join(found["report"].split())
+    assert found["clicks_by_position"].startswith("![plot](data:image/png;base64,")
+    assert days_of(ran.database) == [now.date()]
+    rows = ran.database.rows(
+        f"""SELECT day, source, model_version, position, shown, users, clicked FROM {SCHEMA}.served_feedback
+            ORDER BY day, position"""
+    )
+    assert rows == [
+        *((old.date(), "model", version, position, 12, 12, 0) for position in (1, 2, 3)),
+        *((now.date(), "model", version, position, 12, 12, 5 * (position == 2)) for position in (1, 2, 3)),
+    ]
+    again = metadata_of(run("feedback"))["served_feedback"]
+    assert (again["days"], again["dropped_days"]) == (1, 0)
