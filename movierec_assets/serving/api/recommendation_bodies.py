@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from movierec_assets.serving.api.fields import Body, Id, Text
 from movierec_assets.serving.online import requests as online
@@ -57,6 +57,16 @@ class BoostBody(Body):
 
 class RecommendBody(Body):
     """Whose list, how long, which movies, and in which order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"user_id": 42, "n": 10, "filters": {"genres_any": ["Comedy"], "year_from": 1990}, "explain": True},
+                {"liked_movie_ids": [1, 260], "diversity": 0.3},
+                {"liked_titles": ["The Matrix"], "boost": [{"kind": "less_popular", "weight": 0.5}]},
+            ]
+        }
+    )
 
     user_id: Annotated[Id | None, Field(description="A user, of the file or of the app.", examples=[42])] = None
     liked_movie_ids: Annotated[
@@ -109,6 +119,12 @@ class RecommendBody(Body):
 
 class BatchBody(Body):
     """Several requests at once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"requests": [{"user_id": 42, "n": 5}, {"liked_movie_ids": [1], "n": 5}], "distinct": True}]
+        }
+    )
 
     requests: Annotated[tuple[RecommendBody, ...], Field(min_length=1, max_length=MAX_REQUESTS)]
     distinct: Annotated[
