@@ -150,7 +150,7 @@ async def similar_movies(
         known = await known_of(wanted, ranker, worker.live, worker.queries)
     except UnknownIdError as error:
         raise missing("query.user", str(error)) from None
-    found = ranker.similar(movie_id, n, request=wanted, ratings=known.ratings)
+    found = ranker.similar(movie_id, wanted, known.ratings)
     about = {"movie_id": movie_id, "user_id": user, "model_version": found.model_version, "why_fewer": found.why_fewer}
     content = orjson.dumps(about)[:-1] + b',"movies":[' + neighbours_json(found, ranker.catalogued) + b"]}"
     return Response(content, media_type="application/json")
