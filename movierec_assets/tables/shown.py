@@ -83,17 +83,20 @@ class KeptList:
     movie_ids: list[int]
 
 
-def write(cursor: Cursor, lists: Sequence[ShownList], events: Sequence[ShownEvent]) -> None:
-    """COPY lists and events in; the partitions of their days exist.
+def write(cursor: Cursor, lists: Sequence[ShownList], events: Sequence[ShownEvent]) -> int:
+    """COPY lists and events in, whose partitions exist; returns the number of rows.
 
     Rows of app users who are erased by now are left out. A user who is being erased waits until these rows are
     committed, and is erased with them.
     """
     gone = _erased(cursor, {row.user_id for rows in (lists, events) for row in rows})
-    if rows := [_list_row(row) for row in lists if row.user_id not in gone]:
-        copy_rows(cursor, "served", _LIST_COLUMNS, rows)
-    if event_rows := [row for row in events if row.user_id not in gone]:
+    list_rows = [_list_row(row) for row in lists if row.user_id not in gone]
+    event_rows = [row for row in events if row.user_id not in gone]
+    if list_rows:
+        copy_rows(cursor, "served", _LIST_COLUMNS, list_rows)
+    if event_rows:
         copy_rows(cursor, "events", _EVENT_COLUMNS, event_rows)
+    return len(list_rows) + len(event_rows)
 
 
 def make_days_of(cursor: Cursor, lists: Iterable[ShownList], events: Iterable[ShownEvent]) -> None:
