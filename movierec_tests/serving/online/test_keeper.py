@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from movierec_assets.datasets.identity import PairSketch
 from movierec_assets.models.version_files import MODEL_FILE
 from movierec_assets.serving.online import keeper as keeper_module
 from movierec_assets.serving.online import stored
@@ -20,9 +19,9 @@ from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.serving.recommendations import RecommendationService
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Load, record_load
-from movierec_assets.tables.known_datasets import DatasetRef, recognize
 from movierec_tests.defs.harness import Platform, new_app_users
-from movierec_tests.models.harness import CLOSED, MOVIES, USERS, lose_champion, move_alias, register
+from movierec_tests.models.harness import CLOSED, MOVIES, USERS, lose_champion, move_alias
+from movierec_tests.serving.online.loaded import load, load_movies, ours
 from movierec_tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -33,7 +32,7 @@ def platform(platform: Platform) -> Platform:
     """Films and ratings of a dataset, without a version or a snapshot."""
     shutil.rmtree(directory_of(platform), ignore_errors=True)
     shutil.rmtree(platform.registry.copy.directory, ignore_errors=True)
-    load(platform, "ours")
+    load(platform)
     return platform
 
 
@@ -44,29 +43,8 @@ def keeper(platform: Platform) -> Iterator[Keeper]:
     keeper.stop()
 
 
-def ours(platform: Platform, seed: int = 1) -> int:
-    """Register a version of the dataset."""
-    return register(platform, seed=seed, dataset=DatasetRef(1, "ours"))
-
-
 def directory_of(platform: Platform) -> Path:
     return stored.directory_of(platform.settings.state)
-
-
-def load(platform: Platform, name: str, version: str = "1", films: str = "Film") -> None:
-    """Load a dataset: its films, then the record of its ratings."""
-    load_movies(platform, name, version, films)
-    with platform.database.transaction() as cursor:
-        dataset = recognize(cursor, name, PairSketch(range(100)))
-        record_load(cursor, "ratings", Load(version, f"/data/{name}", {}), dataset.id)
-
-
-def load_movies(platform: Platform, name: str, version: str, films: str) -> None:
-    with platform.database.replace("movies") as table:
-        names = ("movie_id", "title", "year", "genres", "imdb_id", "tmdb_id")
-        table.write_rows(names, [(movie, f"{films} {movie}", 1999, ["Drama"], None, None) for movie in MOVIES])
-    with platform.database.transaction() as cursor:
-        record_load(cursor, "movies", Load(f"{name} {version}", f"/data/{name}", {}))
 
 
 def published(platform: Platform) -> Snapshot:
