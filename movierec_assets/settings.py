@@ -263,6 +263,11 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def cors_origins(self) -> list[str]:
+        """Origins whose pages may call the API."""
+        return [origin.strip() for origin in self.api_cors_origins.split(",") if origin.strip()]
+
+    @property
     def readers_need_keys(self) -> bool:
         """Whether requests that only read need a key."""
         loopback = self.api_host == "localhost" or self.api_host.startswith("127.") or self.api_host == "::1"

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, the headers of its answer, its line in the log, and errors that nobody expects.
+"""What surrounds every request: its id, the headers of its answer, who is told of it, and errors that nobody expects.
 
 Belongs here: the outermost layer. Does not: deciding who may call (`admission`, `guard`).
 """
@@ -13,9 +13,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from movierec_assets.serving.api.guard import ROUTE
 from movierec_assets.serving.api.problems import REQUEST_ID, internal, problem_of, response
-from movierec_assets.serving.api.roles import ANONYMOUS, CALLER
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -80,22 +78,6 @@ class Observe:
             took = time.perf_counter() - began
             for seen in self._seen:
                 seen(scope, status, took)
-
-
-def access_fields(scope: Scope, status: int, seconds: float) -> dict[str, object]:
-    """What the access log says of a request: no query, no body, no secret."""
-    caller = scope.get(CALLER, ANONYMOUS)
-    client = scope.get("client")
-    return {
-        "time": time.time(),
-        "request_id": scope.get(REQUEST_ID),
-        "client": client[0] if client else None,
-        "key": caller.key_id,
-        "method": scope["method"],
-        "route": scope.get(ROUTE),
-        "status": status,
-        "milliseconds": round(seconds * 1000, 2),
-    }
 
 
 def _id_of(scope: Scope) -> bytes:

@@ -101,7 +101,8 @@ def unusable(errors: Sequence[Any], part: str | None = None) -> Problem:
     if any(error["type"] == "json_invalid" for error in errors):
         return not_json("The body is not JSON: see that it is UTF-8, complete, and has plain numbers.")
     within = () if part is None else (part,)
-    fields = [{"field": _field((*within, *error["loc"])), "message": _shown(str(error["msg"]))} for error in errors[:_SHOWN_ERRORS]]
+    listed = errors[:_SHOWN_ERRORS]
+    fields = [{"field": _field((*within, *error["loc"])), "message": _shown(str(error["msg"]))} for error in listed]
     first = fields[0]
     more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
     return Problem(422, "Unusable value", f"{first['field']}: {first['message']}{more}.", errors=fields)

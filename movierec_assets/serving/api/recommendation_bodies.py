@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from movierec_assets.serving.api.fields import Body, Id, Text
 from movierec_assets.serving.online import requests as online
@@ -15,7 +15,7 @@ from movierec_assets.serving.online.requests import MAX_MOVIES, MAX_REQUESTS, MA
 
 _MOST_LIKED, _MOST_TITLES, _MOST_EXCLUDED, _MOST_GENRES, _MOST_BOOSTS = 500, 20, 1000, 20, 5
 
-Genres = Annotated[list[Text], Field(max_length=_MOST_GENRES)]
+Genres = Annotated[tuple[Text, ...], Field(max_length=_MOST_GENRES)]
 Year = Annotated[int, Field(strict=True, ge=1800, le=2200)]
 Scenario = Annotated[Text, Field(max_length=64)]
 
@@ -23,14 +23,15 @@ Scenario = Annotated[Text, Field(max_length=64)]
 class FiltersBody(Body):
     """Which movies may be listed. A movie has to pass each filter that is given."""
 
-    genres_any: Annotated[Genres, Field(description="At least one of these genres.", examples=[["Comedy"]])] = []
-    genres_all: Annotated[Genres, Field(description="All of these genres.")] = []
-    genres_none: Annotated[Genres, Field(description="None of these genres.", examples=[["Horror"]])] = []
+    genres_any: Annotated[Genres, Field(description="At least one of these genres.", examples=[["Comedy"]])] = ()
+    genres_all: Annotated[Genres, Field(description="All of these genres.")] = ()
+    genres_none: Annotated[Genres, Field(description="None of these genres.", examples=[["Horror"]])] = ()
     year_from: Annotated[Year | None, Field(description="The first year.", examples=[1990])] = None
     year_to: Annotated[Year | None, Field(description="The last year.")] = None
     exclude_ids: Annotated[
-        list[Id], Field(max_length=_MOST_EXCLUDED, description="Movies that are not listed, whether known or not.")
-    ] = []
+        tuple[Id, ...],
+        Field(max_length=_MOST_EXCLUDED, description="Movies that are not listed; unknown ids do no harm."),
+    ] = ()
     include_seen: Annotated[
         bool, Field(strict=True, description="Whether movies that the user has rated may be listed.")
     ] = False
@@ -42,8 +43,8 @@ class BoostBody(Body):
     kind: Annotated[
         Literal["genre", "newer", "less_popular"],
         Field(
-            description="`genre`: movies of at least one of `genres`. `newer`: by year. `less_popular`: by the number of "
-            "likes. The latter two are standardized over all movies.",
+            description="`genre`: movies of at least one of `genres`. `newer`: by year. `less_popular`: by the "
+            "number of likes. The latter two are standardized over all movies.",
             examples=["newer"],
         ),
     ]
@@ -51,40 +52,48 @@ class BoostBody(Body):
         float,
         Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="A negative weight pushes movies down.", examples=[0.5]),
     ]
-    genres: Annotated[Genres, Field(description="For `genre`: at least one.")] = []
+    genres: Annotated[Genres, Field(description="For `genre`: at least one.")] = ()
 
 
 class RecommendBody(Body):
     """Whose list, how long, which movies, and in which order."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"user_id": 42, "n": 10, "filters": {"genres_any": ["Comedy"], "year_from": 1990}, "explain": True},
+                {"liked_movie_ids": [1, 260], "diversity": 0.3},
+                {"liked_titles": ["The Matrix"], "boost": [{"kind": "less_popular", "weight": 0.5}]},
+            ]
+        }
+    )
+
     user_id: Annotated[Id | None, Field(description="A user, of the file or of the app.", examples=[42])] = None
     liked_movie_ids: Annotated[
-        list[Id],
+        tuple[Id, ...],
         Field(
             max_length=_MOST_LIKED,
             description="Movies that count as liked now, beside the ratings of the user.",
             examples=[[1, 260]],
         ),
-    ] = []
+    ] = ()
     liked_titles: Annotated[
-        list[Text],
+        tuple[Text, ...],
         Field(
             max_length=_MOST_TITLES,
             description="Like `liked_movie_ids`, as people type titles.",
             examples=[["The Matrix"]],
         ),
-    ] = []
+    ] = ()
     n: Annotated[int, Field(strict=True, ge=1, le=MAX_MOVIES, description="Movies, at most.", examples=[10])] = 10
     scenario: Annotated[
         Scenario | None, Field(description="Where the list is shown, for the log.", examples=["start page"])
     ] = None
     filters: FiltersBody | None = None
-    boost: Annotated[list[BoostBody], Field(max_length=_MOST_BOOSTS)] = []
+    boost: Annotated[tuple[BoostBody, ...], Field(max_length=_MOST_BOOSTS)] = ()
     diversity: Annotated[
         float,
-        Field(
-            ge=0, le=1, description="0 lists the best movies, 1 those most unlike each other among the best 200."
-        ),
+        Field(ge=0, le=1, description="0 lists the best movies, 1 those most unlike each other among the best 200."),
     ] = 0.0
     explain: Annotated[bool, Field(strict=True, description="Whether each movie has reasons.")] = False
 
@@ -93,20 +102,16 @@ class RecommendBody(Body):
         filters, given = NO_FILTERS, self.filters
         if given is not None:
             filters = online.Filters(
-                tuple(given.genres_any),
-                tuple(given.genres_all),
-                tuple(given.genres_none),
-                given.year_from,
-                given.year_to,
+                given.genres_any, given.genres_all, given.genres_none, given.year_from, given.year_to
             )
         return online.Request(
             user_id=self.user_id,
             liked_movie_ids=(*self.liked_movie_ids, *liked_by_title),
             n=self.n,
             filters=filters,
-            exclude_ids=tuple(given.exclude_ids) if given is not None else (),
+            exclude_ids=given.exclude_ids if given is not None else (),
             include_seen=given is not None and given.include_seen,
-            boosts=tuple(online.Boost(boost.kind, boost.weight, tuple(boost.genres)) for boost in self.boost),
+            boosts=tuple(online.Boost(boost.kind, boost.weight, boost.genres) for boost in self.boost),
             diversity=self.diversity,
             explain=self.explain,
         )
@@ -115,10 +120,18 @@ class RecommendBody(Body):
 class BatchBody(Body):
     """Several requests at once."""
 
-    requests: Annotated[list[RecommendBody], Field(min_length=1, max_length=MAX_REQUESTS)]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"requests": [{"user_id": 42, "n": 5}, {"liked_movie_ids": [1], "n": 5}], "distinct": True}]
+        }
+    )
+
+    requests: Annotated[tuple[RecommendBody, ...], Field(min_length=1, max_length=MAX_REQUESTS)]
     distinct: Annotated[
         bool,
-        Field(strict=True, description="Whether no movie is listed twice among all lists; earlier requests choose first."),
+        Field(
+            strict=True, description="Whether no movie is listed twice among all lists; earlier requests choose first."
+        ),
     ] = False
 
 

@@ -146,8 +146,8 @@ def stored_list(database: Database, user_id: int | None) -> Stored | None:
         f"""SELECT r.model_version, r.movie_id, r.score FROM {SCHEMA}.user_recommendations r
             WHERE r.user_id = %s AND EXISTS (
                 SELECT FROM {SCHEMA}.promotion_decisions d
-                JOIN {SCHEMA}.loads l ON l.table_name = 'ratings' AND l.dataset_id::text = d.version_tags ->> 'dataset_id'
-                WHERE d.model_version = r.model_version AND d.promoted
+                JOIN {SCHEMA}.loads l ON l.dataset_id::text = d.version_tags ->> 'dataset_id'
+                WHERE d.model_version = r.model_version AND d.promoted AND l.table_name = 'ratings'
             )
             ORDER BY r.rank""",
         [user_id],
@@ -164,4 +164,4 @@ async def _require_app_user(user_id: int, queries: Any) -> None:
         lambda database: database.rows(f"SELECT FROM {SCHEMA}.app_users WHERE user_id = %s", [user_id])
     )
     if not found:
-        raise UnknownIdError("user_id", f"There is no user {user_id}. `POST /users` makes one; or send liked_movie_ids.")
+        raise UnknownIdError("user_id", f"There is no user {user_id}; `POST /users` makes one.")

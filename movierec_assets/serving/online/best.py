@@ -1,10 +1,10 @@
 """The best movies of one user, exactly, without scoring all movies.
 
-Belongs here: selecting. Does not: what is added to products of vectors (`ranker`), and many users at a time
+Belongs here: selecting. Does not: what is added to products of vectors (`lists`), and many users at a time
 (`recsys.ranking`).
 
 The product of two vectors is at most the product of their lengths. Movies are sorted by length, so the k-th best score
-so far says where to stop.
+so far says which movies can still be among the best.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from movierec_assets.serving.online.model_index import ModelIndex
 
 _FIRST = 512
 """Movies to begin with."""
+_MANY = 2048
+"""From so many movies within reach on, a higher k-th score is looked for among those with the highest bounds."""
 _ROUNDING = 1e-4
 """Products in single precision differ from exact ones by less than this share of the product of lengths."""
 _HIDDEN = np.float32(-np.inf)
@@ -41,96 +43,94 @@ def best(
         At least 1.
     passing : int array, optional
         Places to choose from, ascending; all by default.
-    extra : float32 array, shape (n,), optional
+    extra : float array, shape (n,), optional
         Added to the products.
 
     Returns
     -------
     places : int array, shape (at most k,)
         Best first.
-    scores : float32 array, same shape
+    scores : float array, same shape
     """
-    length = float(vector @ vector) ** 0.5
-    if extra is not None:
-        return _with_extra(model, vector, length * (1 + _ROUNDING), hidden, k, passing, extra)
+    length = float(vector @ vector) ** 0.5 * (1 + _ROUNDING)
     total = len(model) if passing is None else len(passing)
-    places: IntArray = np.empty(0, dtype=np.int64)
-    scores: FloatArray = np.empty(0, dtype=np.float32)
     start, stop = 0, min(total, max(_FIRST, 2 * k))
-    while start < stop:
-        found, products = _products(model, vector, hidden, passing, start, stop)
-        if start:
-            found, products = np.concatenate([places, found]), np.concatenate([scores, products])
-        places, scores = highest(found, products, k)
-        start = stop
+    places, scores = highest(*_scored(model, vector, hidden, _slice(passing, start, stop), extra), k)
+    if extra is not None:
+        return _beyond(model, vector, hidden, k, passing, extra, length, stop, places, scores)
+    while stop < total:
         reach = total
         if len(scores) == k and (least := float(scores[-1])) > 0:
-            shortest = least / (length * (1 + _ROUNDING))
-            reach = len(model) - int(np.searchsorted(model.lengths[::-1], shortest))
+            reach = len(model) - int(model.rising.searchsorted(least / length))
             if passing is not None:
-                reach = int(np.searchsorted(passing, reach))
-        stop = min(reach, total, 4 * start)
+                reach = int(passing.searchsorted(reach))
+        start, stop = stop, min(reach, total, 4 * stop)
+        if stop <= start:
+            break
+        found, more = _scored(model, vector, hidden, _slice(passing, start, stop), None)
+        places, scores = highest(np.concatenate([places, found]), np.concatenate([scores, more]), k)
     return places, scores
 
 
-def _products(
-    model: ModelIndex, vector: FloatArray, hidden: BoolArray, passing: IntArray | None, start: int, stop: int
-) -> tuple[IntArray, FloatArray]:
-    """Places from `start` to `stop` of those to choose from, and their products; those of hidden ones are -inf."""
-    products: FloatArray
-    if passing is None:
-        found: IntArray = np.arange(start, stop)
-        products = model.factors[start:stop] @ vector
-        products[hidden[start:stop]] = _HIDDEN
-    else:
-        found = passing[start:stop]
-        products = model.factors[found] @ vector
-        products[hidden[found]] = _HIDDEN
-    return found, products
-
-
-def _with_extra(
+def _beyond(
     model: ModelIndex,
     vector: FloatArray,
-    length: float,
     hidden: BoolArray,
     k: int,
     passing: IntArray | None,
     extra: FloatArray,
+    length: float,
+    start: int,
+    places: IntArray,
+    scores: FloatArray,
 ) -> tuple[IntArray, FloatArray]:
-    """`best`, with a bound for each movie: first among those with the highest bounds, then among all within reach."""
-    bounds = model.lengths * length
-    bounds += extra
-    bounds[hidden] = -np.inf
-    if passing is not None:
-        bounds = bounds[passing]
-    total, first = len(bounds), max(_FIRST, 2 * k)
-    chosen = np.argpartition(bounds, total - first)[total - first :] if first < total else np.arange(total)
-    places, scores = _scored(model, vector, chosen if passing is None else passing[chosen], hidden, extra, k)
-    if first >= total or len(scores) == 0:
-        return places, scores
-    least = float(scores[-1]) if len(scores) == k else -np.inf
-    chosen = np.flatnonzero(bounds > least - _ROUNDING)
-    if len(chosen) <= first:
-        return places, scores
-    return _scored(model, vector, chosen if passing is None else passing[chosen], hidden, extra, k)
+    """`best`, given the best of the first `start` places to choose from: each further one has a bound of its own."""
+    rest = slice(start, None) if passing is None else passing[start:]
+    bounds = model.lengths[rest] * length
+    bounds += extra[rest]
+
+    def within_reach() -> IntArray:
+        return np.flatnonzero(bounds >= (float(scores[-1]) if len(scores) == k else -np.inf))
+
+    def take(chosen: IntArray) -> tuple[IntArray, FloatArray]:
+        found, more = _scored(
+            model, vector, hidden, start + chosen if passing is None else passing[start:][chosen], extra
+        )
+        return highest(np.concatenate([places, found]), np.concatenate([scores, more]), k)
+
+    chosen = within_reach()
+    if len(chosen) > _MANY:
+        split = len(chosen) - max(_FIRST, 2 * k)
+        order = np.argpartition(bounds[chosen], split)
+        places, scores = take(chosen[order[split:]])
+        bounds[chosen[order[split:]]] = -np.inf
+        chosen = within_reach()
+    return take(chosen) if len(chosen) else (places, scores)
+
+
+def _slice(passing: IntArray | None, start: int, stop: int) -> slice | IntArray:
+    return slice(start, stop) if passing is None else passing[start:stop]
 
 
 def _scored(
-    model: ModelIndex, vector: FloatArray, places: IntArray, hidden: BoolArray, extra: FloatArray, k: int
+    model: ModelIndex, vector: FloatArray, hidden: BoolArray, some: slice | IntArray, extra: FloatArray | None
 ) -> tuple[IntArray, FloatArray]:
-    scores = model.factors[places] @ vector
-    scores += extra[places]
-    scores[hidden[places]] = _HIDDEN
-    return highest(places, scores, k)
+    """Places and their scores; those of hidden ones are -inf."""
+    scores: FloatArray = model.factors[some] @ vector
+    if extra is not None:
+        scores = scores + extra[some]
+    scores[hidden[some]] = _HIDDEN
+    return np.arange(some.start, some.stop) if isinstance(some, slice) else some, scores
 
 
 def highest(places: IntArray, scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     """The k highest scores that are more than -inf, and their places, best first; equal ones by place."""
     if k < len(scores):
-        top = np.argpartition(scores, len(scores) - k)[len(scores) - k :]
+        top = scores.argpartition(len(scores) - k)[len(scores) - k :]
         places, scores = places[top], scores[top]
     order = np.lexsort((places, -scores))
-    scores = scores[order]
-    count = int(np.count_nonzero(scores > _HIDDEN))
-    return places[order[:count]], scores[:count]
+    places, scores = places[order], scores[order]
+    if len(scores) and scores[-1] == _HIDDEN:
+        count = int(np.count_nonzero(scores > _HIDDEN))
+        return places[:count], scores[:count]
+    return places, scores

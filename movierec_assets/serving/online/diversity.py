@@ -51,13 +51,11 @@ def diverse(scores: FloatArray, vectors: FloatArray, n: int, diversity: float) -
     value = (1.0 - diversity) * exact + diversity * low
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    # The products are taken from the values as they stand, so what is left are the values less the highest so far.
-    taken = (diversity * (high - low)) * np.maximum(unit @ unit.T, 0.0).astype(np.float64)
-    penalty = np.zeros(len(exact))
+    like, weight = np.zeros(len(exact), dtype=np.float32), diversity * (high - low)
     for position in range(count):
-        current = value - penalty
-        at = int(np.argmax(current))
+        current = value - weight * like
+        at = int(current.argmax())
         chosen[position], values[position] = at, current[at]
-        np.maximum(penalty, taken[at], out=penalty)
+        np.maximum(like, unit @ unit[at], out=like)
         value[at] = -np.inf
     return chosen, values

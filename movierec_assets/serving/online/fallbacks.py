@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray
 from movierec_assets.serving.online import shortfall
 from movierec_assets.serving.online.answers import Answer, Reason, Stored
 from movierec_assets.serving.online.diversity import CANDIDATES
@@ -46,15 +46,15 @@ def popular(
         others = np.ones(len(movies), dtype=np.bool_)
         others[passing] = False
         hidden |= others
-    places: IntArray = movies.by_count[~hidden[movies.by_count]]
+    diversity = request.diversity and model is not None
+    wanted = max(request.n, CANDIDATES) if diversity else request.n
+    places = _first_shown(movies, hidden, len(movies) if boosts else wanted)
     scores: FloatArray = movies.counts[places].astype(np.float64)
     if boosts:
         for boost in boosts:
             scores += boost.values[places]
         order = np.argsort(-scores, kind="stable")
         places, scores = places[order], scores[order]
-    diversity = request.diversity and model is not None
-    wanted = max(request.n, CANDIDATES) if diversity else request.n
     factors = None if model is None else model.factors
     places, scores, added = arranged(factors, places[:wanted], scores[:wanted], boosts, request)
     values = scores.tolist()
@@ -68,6 +68,17 @@ def popular(
         why_fewer=shortfall.why_fewer(request, movies, len(values), seen, taken),
         notes=(shortfall.NO_DIVERSITY,) if request.diversity and model is None else (),
     )
+
+
+def _first_shown(movies: MovieIndex, hidden: BoolArray, wanted: int) -> IntArray:
+    """The places with the highest counts that are not hidden."""
+    looked_at = 4 * wanted + 64
+    while True:
+        head = movies.by_count[:looked_at]
+        found: IntArray = head[~hidden[head]]
+        if len(found) >= wanted or looked_at >= len(movies):
+            return found[:wanted]
+        looked_at *= 4
 
 
 def _reasons(scores: list[float], added: list[Added]) -> list[tuple[Reason, ...]]:

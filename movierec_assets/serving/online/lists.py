@@ -26,20 +26,21 @@ from movierec_assets.serving.online.requests import Request
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """Scores of one user: the score of a movie is `vector . factors + extra - offset`.
+    """Scores of one user: the score of a movie is `scale (vector . factors + extra) - offset`.
 
     Attributes
     ----------
     vector : float32 array, shape (factors,)
-    extra : float32 array, shape (n_movies,), or None
-        The next-movie signal by place, standardized and faded; None where it adds nothing.
-    offset : float
+    extra : float array, shape (n_movies,), or None
+        The next-movie signal by place; None where it adds nothing.
+    scale, offset : float
     unit : float
         Standard deviation of the scores over all movies, without the signal.
     """
 
     vector: FloatArray
     extra: FloatArray | None
+    scale: float
     offset: float
     unit: float
 
@@ -48,17 +49,24 @@ class Scoring:
         """Scores of a person with this vector, see `moment.Scorer`."""
         mean, spread = model.spread_of(vector)
         if not model.on:
-            return cls(vector, None, 0.0, spread)
-        scaled: FloatArray = vector / np.float32(spread)
+            return cls(vector, None, 1.0, 0.0, spread)
         share = 0.0 if person.moment is None else person.moment.signal * model.recommender.recipe.next_movie.weight
-        extra = model.signal(person.recent, person.recency, share) if share > 0 else None
-        return cls(scaled, extra, mean / spread, 1.0)
+        if share == 0:
+            return cls(vector, None, 1.0 / spread, mean / spread, 1.0)
+        signal, mean_signal, spread_of_signal = model.signal(person.recent, person.recency)
+        # The vector is scaled instead of the signal: that is one number for each factor, not for each movie.
+        scale = share / spread_of_signal
+        return cls(vector / np.float32(spread * scale), signal, scale, mean / spread + scale * mean_signal, 1.0)
 
     def of_places(self, model: ModelIndex, places: IntArray) -> FloatArray:
-        """Scores of some movies, float32."""
+        """Scores of some movies, float64."""
         scores: FloatArray = model.factors[places] @ self.vector
-        scores -= np.float32(self.offset)
-        return scores if self.extra is None else scores + self.extra[places]
+        return self.of_sums(scores if self.extra is None else scores + self.extra[places])
+
+    def of_sums(self, sums: FloatArray) -> FloatArray:
+        """Scores, given the sums of products and what is added to them."""
+        scores: FloatArray = sums.astype(np.float64) * self.scale - self.offset
+        return scores
 
 
 def by_model(
@@ -71,11 +79,12 @@ def by_model(
     boosts = boosts_of(movies, request, scoring.unit)
     extra = scoring.extra
     for boost in boosts:
-        extra = boost.values if extra is None else extra + boost.values
+        added_to_sums = boost.values / np.float32(scoring.scale)
+        extra = added_to_sums if extra is None else extra + added_to_sums
     hidden = hidden_by(movies, request, person.seen, taken)
     wanted = max(request.n, CANDIDATES) if request.diversity else request.n
     places, scores = best(model, scoring.vector, hidden, wanted, passing, extra)
-    scores = scores - np.float32(scoring.offset)
+    scores = scoring.of_sums(scores)
     places, scores, added = arranged(model.factors, places, scores, boosts, request)
     values = scores.tolist()
     return Answer(

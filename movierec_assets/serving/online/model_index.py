@@ -7,7 +7,7 @@ spreads. Does not: users (`person`), and selecting the best movies (`best`).
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg.lapack import sposv
+from scipy.linalg.lapack import dposv
 
 from movierec_assets.recsys.confidence import BM25_B, BM25_K1
 from movierec_assets.recsys.errors import RecsysError
@@ -30,12 +30,16 @@ class ModelIndex:
     factors : float32 array, shape (n, factors)
     lengths : float64 array, shape (n,)
         Of the vectors; falling.
+    reciprocals : float32 array, shape (n,)
+        Of the lengths; 0 for a zero vector.
+    rising : float64 array, shape (n,)
+        The lengths in reverse.
     columns : int array, shape (n,)
         Of the champion's recommender, of each place.
     places : int32 array, shape (n,)
         Of each column.
-    gram : float64 array, shape (factors, factors)
-        Sum of the outer products of all vectors.
+    regularized : float64 array, shape (factors, factors)
+        Sum of the outer products of all vectors, and the regularization of the recipe on the diagonal.
     mean, covariance : float64 array, shapes (factors,) and (factors, factors)
         Of the vectors.
     on : bool
@@ -51,6 +55,10 @@ class ModelIndex:
         self.places[self.columns] = np.arange(len(lengths), dtype=np.int32)
         self.factors = np.ascontiguousarray(recommender.movie_factors[self.columns], dtype=np.float32)
         self.lengths = lengths[self.columns]
+        self.reciprocals = np.divide(1.0, self.lengths, out=np.zeros(len(self.lengths)), where=self.lengths > 0).astype(
+            np.float32
+        )
+        self.rising = self.lengths[::-1].copy()
         rows = catalogued.rows_of(recommender.ids.movie_ids[self.columns])
         if len(rows) and rows.min() < 0:
             raise RecsysError("The champion has movies that the catalogue lacks; use `Recommender.within`.")
@@ -58,9 +66,7 @@ class ModelIndex:
         spread = recommender.scorer.spread
         self.mean, self.covariance, self.on = spread.mean, spread.covariance, recommender.scorer.on
         exact = self.factors.astype(np.float64)
-        self.gram = exact.T @ exact
-        size = len(self.gram)
-        self._base = np.asfortranarray(self.gram + recommender.recipe.regularization * np.eye(size), dtype=np.float32)
+        self.regularized = exact.T @ exact + recommender.recipe.regularization * np.eye(exact.shape[1])
         self._trace = float(np.trace(self.covariance) + self.mean @ self.mean)
         self._weights = recommender.confidence.movie_weight[self.columns]
 
@@ -98,11 +104,11 @@ class ModelIndex:
         """
         vectors = self.factors[liked]
         weighted = vectors * (confidences - np.float32(1.0))[:, None]
-        solved: FloatArray
-        _, solved, failed = sposv(self._base + vectors.T @ weighted, confidences @ vectors)
+        _, solved, failed = dposv(self.regularized + vectors.T @ weighted, confidences @ vectors, overwrite_a=True)
         if failed:
             raise RecsysError("The user's vector is not determined; raise the regularization.")
-        return solved
+        vector: FloatArray = solved.astype(np.float32)
+        return vector
 
     def spread_of(self, vector: FloatArray) -> tuple[float, float]:
         """Mean and standard deviation of a user's products with all movies; see `moment.Spread.of_users`."""
@@ -111,8 +117,8 @@ class ModelIndex:
         size = float(exact @ exact) * self._trace
         return float(exact @ self.mean), variance**0.5 if variance > EQUAL**2 * size else 1.0
 
-    def signal(self, recent: IntArray, recency: FloatArray, share: float) -> FloatArray:
-        """What the next-movie signal of a user adds to the score of each movie, float32, shape (n,), by place.
+    def signal(self, recent: IntArray, recency: FloatArray) -> tuple[FloatArray, float, float]:
+        """The next-movie signal of a user, not standardized.
 
         Parameters
         ----------
@@ -121,23 +127,23 @@ class ModelIndex:
         recency : float32 array, shape (n_recent,)
             Their recency weights.
 
-        share : float
-            Of the standardized signal that is added.
+        Returns
+        -------
+        signal : float64 array, shape (n,)
+            By place.
+        mean, spread : float
+            Over all movies.
         """
-        signal, mean, spread = self.raw_signal(recent, recency)
-        signal -= mean
-        signal *= share / spread
-        return signal.astype(np.float32)
-
-    def raw_signal(self, recent: IntArray, recency: FloatArray) -> tuple[FloatArray, float, float]:
-        """The signal of each movie by place, float64, and its mean and spread over all movies; see `signal`."""
-        signal = np.zeros(len(self))
-        if self.recommender.next_movies is None:
-            return signal, 0.0, 1.0
-        matrix = self.recommender.next_movies.matrix
-        for column, weight in zip(recent.tolist(), recency.tolist(), strict=True):
-            row = slice(matrix.indptr[column], matrix.indptr[column + 1])
-            signal[self.places[matrix.indices[row]]] += weight * matrix.data[row]
-        mean, size = float(signal.mean()), float(np.square(signal).mean())
+        followers = self.recommender.next_movies
+        if followers is None or len(recent) == 0:
+            return np.zeros(len(self)), 0.0, 1.0
+        matrix = followers.matrix
+        starts, stops = matrix.indptr[recent].tolist(), matrix.indptr[recent + 1].tolist()
+        rows = [slice(start, stop) for start, stop in zip(starts, stops, strict=True)]
+        places = self.places.take(np.concatenate([matrix.indices[row] for row in rows]))
+        weights = np.concatenate([matrix.data[row] for row in rows])
+        weights *= recency.repeat([row.stop - row.start for row in rows])
+        signal: FloatArray = np.bincount(places, weights, len(self)).astype(np.float64, copy=False)
+        mean, size = float(signal.sum()) / len(self), float(signal @ signal) / len(self)
         variance = size - mean * mean
         return signal, mean, variance**0.5 if variance > EQUAL**2 * size else 1.0

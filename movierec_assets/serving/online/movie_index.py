@@ -19,6 +19,9 @@ from movierec_assets.serving.online.snapshot import Catalogue
 CUT = 3.0
 """Standardized properties of movies are cut off here."""
 
+_TABLE = 2**22
+"""Ids up to here are looked up in a table with a cell for each: of MovieLens, the highest is 300,000."""
+
 _KEPT_FILTERS = 64
 """Filters whose movies are kept: at 27,000 movies, 0.25 MB each."""
 
@@ -51,11 +54,11 @@ class Catalogued:
             )
         ]
         self._by_name = {genre.casefold(): row for row, genre in enumerate(self.genres)}
-        self._rows = _table(catalogue.movie_ids)
+        self._rows = Positions(catalogue.movie_ids)
 
     def rows_of(self, movie_ids: Any) -> IntArray:
         """Rows of the catalogue of movies; -1 for unknown ids."""
-        return _found(self._rows, movie_ids)
+        return self._rows.of(movie_ids)
 
     def genre_rows(self, names: Iterable[str], field: str) -> list[int]:
         """Rows of `of_genre` of genres, whatever their case.
@@ -101,7 +104,7 @@ class MovieIndex:
         self.movie_ids, self.years = catalogue.movie_ids[rows], catalogue.years[rows]
         self.of_genre = catalogued.of_genre[:, rows]
         self.by_count = np.lexsort((self.movie_ids, -counts.astype(np.int64)))
-        self._places = _table(self.movie_ids)
+        self._places = Positions(self.movie_ids)
         self._passing = lru_cache(_KEPT_FILTERS)(self._find_passing)
 
     def __len__(self) -> int:
@@ -109,7 +112,7 @@ class MovieIndex:
 
     def places_of(self, movie_ids: Any) -> IntArray:
         """Places of movies; -1 for unknown ids."""
-        return _found(self._places, movie_ids)
+        return self._places.of(movie_ids)
 
     def known(self, movie_ids: Any) -> IntArray:
         """Places of the movies that are in the index."""
@@ -193,16 +196,29 @@ def _standardized(values: Any) -> FloatArray:
     return standardized
 
 
-def _table(ids: IntArray) -> tuple[IntArray, IntArray]:
-    """Sorted ids, and the position of each."""
-    order = np.argsort(ids, kind="stable")
-    return ids[order].astype(np.int64), order.astype(np.int32)
+class Positions:
+    """Positions of ids in an array of distinct ids.
 
+    Parameters
+    ----------
+    ids : int array, shape (n,)
+    """
 
-def _found(table: tuple[IntArray, IntArray], wanted: Any) -> IntArray:
-    ids, positions = table
-    asked = np.asarray(wanted, dtype=np.int64)
-    if len(ids) == 0:
-        return np.full(asked.shape, -1, dtype=np.int32)
-    at = np.minimum(np.searchsorted(ids, asked), len(ids) - 1)
-    return np.where(ids[at] == asked, positions[at], np.int32(-1))
+    def __init__(self, ids: IntArray) -> None:
+        order = np.argsort(ids, kind="stable")
+        self._ids, self._order = ids[order].astype(np.int64), order.astype(np.int32)
+        self._table: IntArray | None = None
+        if len(ids) and self._ids[0] > 0 and self._ids[-1] < _TABLE:
+            # Ids below the first and above the last are clipped to cells that no movie has.
+            self._table = np.full(int(self._ids[-1]) + 2, -1, dtype=np.int32)
+            self._table[ids] = np.arange(len(ids), dtype=np.int32)
+
+    def of(self, wanted: Any) -> IntArray:
+        """Positions of ids, int32; -1 for unknown ones."""
+        asked = np.asarray(wanted)
+        if asked.size == 0 or len(self._ids) == 0:
+            return np.full(asked.shape, -1, dtype=np.int32)
+        if self._table is not None:
+            return self._table.take(asked, mode="clip")
+        at = np.minimum(np.searchsorted(self._ids, asked), len(self._ids) - 1)
+        return np.where(self._ids[at] == asked, self._order[at], np.int32(-1))

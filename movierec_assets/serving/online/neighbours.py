@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from movierec_assets.recsys.interactions import IntArray
 from movierec_assets.serving.online import shortfall
 from movierec_assets.serving.online.answers import Neighbours
 from movierec_assets.serving.online.best import highest
@@ -38,13 +39,14 @@ def nearest(model: ModelIndex, movie_id: int, request: Request, person: Person =
     hidden = hidden_by(movies, request, person.seen, ())
     hidden[place] = True
     passing = movies.passing(request.filters)
-    places = np.flatnonzero(~hidden) if passing is None else passing[~hidden[passing]]
-    products = (model.factors if len(places) == len(model) else model.factors[places]) @ model.factors[place]
-    lengths = model.lengths[places] * model.lengths[place]
+    some: slice | IntArray = slice(0, len(model)) if passing is None else passing
+    cosines = model.factors[some] @ (model.factors[place] / np.float32(model.lengths[place]))
     # As in `recsys.ranking.similar`, a movie without direction is at right angles to all others.
-    cosines = np.divide(products, lengths, out=np.zeros(len(places)), where=lengths > 0)
+    cosines *= model.reciprocals[some]
+    cosines[hidden[some]] = -np.inf
     wanted = request.n if person.vector is None else OF_A_USER * request.n
-    places, cosines = highest(places, np.clip(cosines, -1.0, 1.0), wanted)
+    places, cosines = highest(np.arange(len(model)) if passing is None else passing, cosines, wanted)
+    cosines = np.clip(cosines, -1.0, 1.0)
     scores = None
     if person.vector is not None:
         of_person = Scoring.of(model, person.vector, person).of_places(model, places)

@@ -22,7 +22,12 @@ class Rankers:
 
     def of(self, snapshot: Snapshot) -> Ranker:
         """The ranker of a snapshot, at once when it is prepared."""
-        for ranker in self._made:
+        made = self._made
+        if made and made[0].snapshot is snapshot:
+            if len(made) > 1:
+                self._made = made[:1]  # the one before is not asked any more, and keeps files mapped
+            return made[0]
+        for ranker in made:
             if ranker.snapshot is snapshot:
                 return ranker
         self.prepare(snapshot)

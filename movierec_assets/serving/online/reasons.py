@@ -1,6 +1,7 @@
 """The parts of a score: what each like, each boost and diversity add to it.
 
-Belongs here: splitting scores of listed movies; the parts of each sum to its score. Does not: the scores (`ranker`).
+Belongs here: splitting scores of listed movies; the parts of each sum to its score. Does not: the scores (`lists`), and
+splitting scores of many histories (`recsys.explain`).
 """
 
 from __future__ import annotations
@@ -9,24 +10,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dposv
 
-from movierec_assets.recsys.explain import contributions, signal_contributions
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.serving.online.answers import Reason, ReasonKind
 from movierec_assets.serving.online.model_index import ModelIndex
-from movierec_assets.serving.online.person import Person
+from movierec_assets.serving.online.person import Likes, Person
 
 STRONGEST = 5
 """Likes that are named for each movie, at most; the others are one part together."""
+_NO_PART = 1e-9
+"""A rest below this is a rounding error."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Added:
-    """What was added to the scores of the listed movies by a boost or by diversity.
+    """What was added to the scores of movies by a boost or by diversity.
 
     Attributes
     ----------
-    values : float array, shape (n_listed,)
+    values : float array, shape (n,)
     boost : str or None
         Kind of the boost; None for diversity.
     """
@@ -43,7 +46,7 @@ def reasons_of(
     scores: Sequence[float],
     added: Sequence[Added],
 ) -> list[tuple[Reason, ...]]:
-    """Reasons of the listed movies, for a person whose likes are known.
+    """Reasons of the listed movies; no likes are named where the vector is a stored one.
 
     Parameters
     ----------
@@ -54,45 +57,71 @@ def reasons_of(
     scores : sequence of float
         With what was added.
     added : sequence of Added
+        To the listed movies.
     """
     if person.likes is None or person.moment is None or len(listed) == 0:
-        return [() for _ in listed]
-    liked = person.likes.places
-    recommender = model.recommender
-    because_of = contributions(
-        model.factors,
-        liked,
-        person.likes.confidences,
-        recommender.recipe.regularization,
-        listed,
-        gram=model.gram,
-        less_the_mean=model.on,
-    )
-    after = np.zeros((len(listed), 0))
+        return [completed([], "other likes", score, row, added) for row, score in enumerate(scores)]
+    parts = because_of(model, person.likes, listed)
     if model.on:
-        because_of /= model.spread_of(vector)[1]
-    if len(person.recent) and recommender.next_movies is not None:
-        share = person.moment.signal * recommender.recipe.next_movie.weight
-        spread = model.raw_signal(person.recent, person.recency)[2]
-        signal, mean = signal_contributions(
-            recommender.next_movies.matrix, person.recent, person.recency, model.columns[listed]
-        )
-        after = share * (signal - mean) / spread
-    ids = model.movies.movie_ids
-    because_ids, after_ids = ids[liked].tolist(), recommender.ids.movie_ids[person.recent].tolist()
-    sources = [("because of", movie) for movie in because_ids] + [("after", movie) for movie in after_ids]
-    parts = np.hstack([because_of, after])
+        parts /= model.spread_of(vector)[1]
+    movies: list[tuple[ReasonKind, int]] = [
+        ("because of", movie) for movie in model.movies.movie_ids[person.likes.places].tolist()
+    ]
+    share = person.moment.signal * model.recommender.recipe.next_movie.weight
+    if share > 0 and len(person.recent):
+        parts = np.hstack([parts, share * after(model, person, listed)])
+        movies += [("after", movie) for movie in model.recommender.ids.movie_ids[person.recent].tolist()]
     strongest = np.argsort(-parts, axis=1, kind="stable")[:, :STRONGEST]
-    answer = []
-    for row, columns in enumerate(strongest):
-        named = [
-            Reason(kind, float(parts[row, column]), movie)
-            for column in columns.tolist()
-            if parts[row, column] > 0
-            for kind, movie in [sources[column]]
-        ]
-        answer.append(completed(named, "other likes", scores[row], row, added))
-    return answer
+    values = np.take_along_axis(parts, strongest, axis=1)
+    return [
+        completed(
+            [Reason(movies[at][0], value, movies[at][1]) for at, value in zip(row, of_row, strict=True) if value > 0],
+            "other likes",
+            score,
+            number,
+            added,
+        )
+        for number, (row, of_row, score) in enumerate(zip(strongest.tolist(), values.tolist(), scores, strict=True))
+    ]
+
+
+def because_of(model: ModelIndex, likes: Likes, listed: IntArray) -> FloatArray:
+    """What each like adds through the user's vector, float64, shape (n_listed, n_liked).
+
+    As `explain.contributions`, with the Gram matrix and the mean that the model keeps.
+    """
+    liked = model.factors[likes.places].astype(np.float64)
+    confidences = likes.confidences.astype(np.float64)
+    wanted = model.factors[listed].astype(np.float64)
+    if model.on:
+        wanted -= model.mean
+    normal = model.regularized + (liked * (confidences - 1.0)[:, None]).T @ liked
+    # `Person` has a vector, so the equations have a solution.
+    _, solved, _ = dposv(normal, wanted.T, overwrite_a=True)
+    summands: FloatArray = (liked @ solved).T * confidences
+    return summands
+
+
+def after(model: ModelIndex, person: Person, listed: IntArray) -> FloatArray:
+    """What each recent like adds through the standardized signal, before it fades, float64, shape (n_listed, n_recent).
+
+    As `explain.signal_contributions`, less the mean and over the spread.
+    """
+    followers = model.recommender.next_movies
+    summands = np.zeros((len(listed), len(person.recent)))
+    if followers is None:
+        return summands
+    matrix, columns = followers.matrix, model.columns[listed]
+    for number, (column, recency) in enumerate(zip(person.recent.tolist(), person.recency.tolist(), strict=True)):
+        row = slice(matrix.indptr[column], matrix.indptr[column + 1])
+        indices, data = matrix.indices[row], matrix.data[row]
+        if len(indices) == 0:
+            continue
+        at = np.minimum(np.searchsorted(indices, columns), len(indices) - 1)
+        mean = float(data.sum(dtype=np.float64)) / len(model)
+        summands[:, number] = recency * (np.where(indices[at] == columns, data[at], 0.0) - mean)
+    summands /= model.signal(person.recent, person.recency)[2]
+    return summands
 
 
 def completed(
@@ -104,6 +133,6 @@ def completed(
         for part in added
     ]
     left = score - sum(each.contribution for each in (*named, *others))
-    if abs(left) < 1e-9:
+    if abs(left) < _NO_PART:
         return (*named, *others)
     return (*named, Reason(rest, left), *others)

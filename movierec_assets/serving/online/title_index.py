@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray
 from movierec_assets.serving.online.typing_errors import Texts
 from movierec_assets.serving.titles import (
     TitleError,
@@ -27,8 +27,6 @@ from movierec_assets.serving.titles import (
     without_articles,
     year_in,
 )
-
-BoolArray = npt.NDArray[np.bool_]
 
 CANDIDATES = 200
 """Titles whose trigrams fit best; only these are compared letter by letter."""

@@ -71,8 +71,14 @@ def settings(database: Database, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def worker(database: Database, settings: Settings, snapshot: Snapshot) -> Worker:
+def worker(settings: Settings, snapshot: Snapshot) -> Worker:
     """The parts of a worker, not yet started."""
+    return worker_with(settings, snapshot)
+
+
+def worker_with(settings: Settings, snapshot: Snapshot) -> Worker:
+    """Parts on the database of the settings; Dagster does not answer."""
+    database = Database(settings.databases.ratings)
     current = CurrentSnapshot()
     current.snapshot = snapshot
     nowhere = DagsterClient("http://127.0.0.1:9")

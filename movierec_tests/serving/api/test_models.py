@@ -12,12 +12,8 @@ import pytest
 
 from movierec_assets.models.version_details import KnownVersions
 from movierec_assets.serving.api.app import create_app
-from movierec_assets.serving.api.dagster_client import DagsterClient
-from movierec_assets.serving.api.worker import Worker
-from movierec_assets.serving.online.current import CurrentSnapshot
-from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.registry_view import RegistryView
-from movierec_assets.serving.online.shown import ShownLog
+from movierec_assets.serving.online.snapshot import NOTHING
 from movierec_assets.tables.api_keys import create_key
 from movierec_tests.defs.harness import Platform
 from movierec_tests.models.harness import (
@@ -29,7 +25,7 @@ from movierec_tests.models.harness import (
     promotions_of,
     register,
 )
-from movierec_tests.serving.api.conftest import ThreadQueries, running, served
+from movierec_tests.serving.api.conftest import running, served, worker_with
 
 __all__ = ["module_platform", "platform"]
 
@@ -40,14 +36,7 @@ def asked(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx
     first, _ = register(platform, seed=1, ndcg=0.1), register(platform, seed=2, ndcg=0.125)
     promotions_of(platform).promote(first, "the first one", "me")
     database = platform.database
-    worker = Worker(
-        platform.settings,
-        CurrentSnapshot(),
-        LiveReader(database),
-        ThreadQueries(database),
-        ShownLog(database),
-        DagsterClient("http://127.0.0.1:9"),
-    )
+    worker = worker_with(platform.settings, NOTHING)
     with served(create_app(platform.settings, running(worker))) as client:
         client.headers["Authorization"] = f"Bearer {create_key(database, 'operator', 'night shift')}"
         yield client

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from movierec_assets.recsys.ranking import similar
+from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.worker import Worker
+from movierec_assets.serving.online.snapshot import Snapshot
+from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Database
+from movierec_tests.databases import own_databases
+from movierec_tests.serving.api.conftest import running, served, worker_with
+
+
+@pytest.fixture(scope="module")
+def worker(small_url: str, snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """One worker for all tests of this module, which leave the ratings as they are."""
+    with own_databases(small_url) as url:
+        settings = Settings(database_url=url, state_dir=tmp_path_factory.mktemp("state"), api_access_log=False)
+        yield worker_with(settings, snapshot)
+
+
+@pytest.fixture(scope="module")
+def client(worker: Worker) -> Iterator[httpx.Client]:
+    with served(create_app(worker.settings, running(worker))) as client:
+        yield client
+
+
+@pytest.fixture
+def database(worker: Worker) -> Database:
+    return Database(worker.settings.databases.ratings)
 
 
 def found(client: httpx.Client, **conditions: Any) -> list[int]:
@@ -125,6 +152,7 @@ def test_a_movie_that_nobody_rated_has_no_mean(client: httpx.Client) -> None:
 @pytest.mark.parametrize(("path", "status"), [("61", 404), ("2147483647", 404), ("0", 422), ("5_0", 422), ("x", 422)])
 def test_an_unknown_movie_is_not_found(client: httpx.Client, path: str, status: int) -> None:
     assert client.get(f"/movies/{path}").status_code == status
+    assert client.get(f"/movies/{path}/similar").status_code == status
 
 
 def test_a_new_catalogue_is_searched_at_once(client: httpx.Client, worker: Worker, database: Database) -> None:
@@ -133,3 +161,47 @@ def test_a_new_catalogue_is_searched_at_once(client: httpx.Client, worker: Worke
     titles = ("Solaris (1951)", *snapshot.catalogue.titles[1:])
     worker.current.snapshot = replace(snapshot, catalogue=replace(snapshot.catalogue, titles=titles))
     assert found(client, query="solaris")[0] == 1
+    worker.current.snapshot = snapshot
+
+
+def test_the_nearest_movies_of_a_movie_are_those_of_its_factors(client: httpx.Client, worker: Worker) -> None:
+    champion = worker.current.snapshot.champion
+    assert champion is not None
+    ids = champion.recommender.ids.movie_ids
+    lists = similar(champion.recommender.movie_factors, 5)
+    shown = client.get("/movies/2/similar", params={"n": 5}).json()
+    assert (shown["movie_id"], shown["user_id"], shown["model_version"]) == (2, None, champion.version)
+    place = int(np.flatnonzero(ids == 2)[0])
+    assert [movie["movie_id"] for movie in shown["movies"]] == ids[lists.items[place]].tolist()
+    similarities = [movie["similarity"] for movie in shown["movies"]]
+    assert similarities == pytest.approx(lists.scores[place].tolist(), abs=1e-4)
+    assert {"title", "year", "genres"} <= shown["movies"][0].keys()
+
+
+def test_for_a_user_neighbours_are_unseen_and_ordered_by_the_users_scores(
+    client: httpx.Client, database: Database
+) -> None:
+    rated = {movie for (movie,) in database.rows(f"SELECT movie_id FROM {SCHEMA}.ratings WHERE user_id = 5")}
+    shown = client.get("/movies/2/similar", params={"user": 5, "n": 8}).json()
+    movies = [movie["movie_id"] for movie in shown["movies"]]
+    scores = [movie["score"] for movie in shown["movies"]]
+    assert len(movies) == 8
+    assert not rated & set(movies)
+    assert scores == sorted(scores, reverse=True)
+    unknown = client.get("/movies/2/similar", params={"user": 999})
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (404, "query.user")
+
+
+def test_a_movie_that_the_model_does_not_know_has_no_neighbours_and_says_so(client: httpx.Client) -> None:
+    shown = client.get("/movies/60/similar").json()
+    assert shown["movies"] == []
+    assert "does not know this movie" in shown["why_fewer"]
+
+
+def test_a_list_is_based_on_titles_as_people_type_them(client: httpx.Client) -> None:
+    by_id = client.post("/recommend", json={"liked_movie_ids": [2, 3]}).json()
+    by_title = client.post("/recommend", json={"liked_titles": ["the matrix", "Amelie"]}).json()
+    assert by_title["movies"] == by_id["movies"]
+    unknown = client.post("/recommend", json={"liked_titles": ["The Matrx"]})
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (404, "liked_titles")
+    assert "'Matrix, The (1952)'" in unknown.json()["detail"]

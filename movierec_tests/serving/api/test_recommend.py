@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from movierec_assets.serving.api.worker import Worker
+from movierec_assets.tables.database import Database
 from movierec_tests.serving.api.small import LAST_MOVIE, VERSION
 
 
@@ -31,8 +32,6 @@ def test_a_user_gets_movies_of_the_model_that_they_have_not_rated(client: httpx.
 
 
 def worker_rows(worker: Worker, user: int) -> list[tuple[Any, ...]]:
-    from movierec_assets.tables.database import Database
-
     query = "SELECT movie_id FROM movierec.ratings WHERE user_id = %s"
     return Database(worker.settings.databases.ratings).rows(query, [user])
 
@@ -46,7 +45,7 @@ def test_unknown_ids_are_not_found_and_named(client: httpx.Client) -> None:
     for body, field in (({"user_id": 999}, "user_id"), ({"liked_movie_ids": [1, 999]}, "liked_movie_ids")):
         answer = post(client, **body)
         assert answer.status_code == 404
-        assert answer.json()["errors"][0]["field"] == field
+        assert answer.json()["errors"][0]["field"] == f"body.{field}"
         assert "999" in answer.json()["detail"]
 
 
@@ -55,6 +54,14 @@ def test_nobody_in_particular_gets_popular_movies_and_is_told_so(client: httpx.C
     assert found["source"] == "popular"
     assert "Neither" in found["why_source"]
     assert LAST_MOVIE not in {movie["movie_id"] for movie in found["movies"]}
+
+
+def test_titles_count_as_liked_movies_and_unknown_ones_are_named(client: httpx.Client) -> None:
+    typed, by_id = post(client, liked_titles=["the matrix"]), post(client, liked_movie_ids=[2])
+    assert listed(typed) == listed(by_id)
+    answer = post(client, liked_titles=["Nothing of the Kind"])
+    assert answer.status_code == 404
+    assert "Nothing of the Kind" in answer.json()["detail"]
 
 
 def test_an_empty_list_says_why(client: httpx.Client) -> None:

@@ -6,16 +6,21 @@ popular and trending movies (`charts`).
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+import orjson
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from movierec_assets.serving.api.fields import ListLength, MoviePath, PlainDigits
-from movierec_assets.serving.api.problems import not_found, out_of_range
-from movierec_assets.serving.api.roles import READER
+from movierec_assets.serving.api.fields import LARGEST_ID, ListLength, MoviePath, PlainDigits
+from movierec_assets.serving.api.problems import missing, not_found, out_of_range
+from movierec_assets.serving.api.roles import READER, allow_user
 from movierec_assets.serving.api.worker import worker_of
-from movierec_assets.serving.online.movie_search import MovieSearch, UnknownGenreError
+from movierec_assets.serving.online.answer_json import neighbours_json
+from movierec_assets.serving.online.answering import UnknownIdError, known_of
+from movierec_assets.serving.online.movie_index import Catalogued
+from movierec_assets.serving.online.requests import Request as ListRequest
+from movierec_assets.serving.online.requests import RequestError
 from movierec_assets.tables.database import SCHEMA, Database
 
 router = APIRouter(tags=["movies"])
@@ -31,6 +36,10 @@ Typed = Annotated[
 Genre = Annotated[str | None, Query(max_length=50, examples=["Comedy"])]
 Year = Annotated[int | None, PlainDigits, Query(ge=1800, le=2200, description="Year of release.", examples=[1995])]
 Offset = Annotated[int, PlainDigits, Query(ge=0, le=1_000_000, description="Movies to leave out at the beginning.")]
+
+OptionalUser = Annotated[
+    int | None, PlainDigits, Query(ge=1, le=LARGEST_ID, description="Rank for this user.", examples=[42])
+]
 
 
 class FoundMovie(BaseModel):
@@ -59,6 +68,27 @@ class MovieDetails(FoundMovie):
     tmdb_url: str | None
 
 
+class SimilarMovie(BaseModel):
+    """A neighbour of a movie."""
+
+    movie_id: int
+    title: str
+    year: int | None
+    genres: list[str]
+    similarity: float = Field(description="Cosine of the movies' factors, from -1 to 1.", examples=[0.83])
+    score: float | None = Field(None, description="Of the user, where one is named.")
+
+
+class SimilarMovies(BaseModel):
+    """Neighbours of a movie, nearest first; for a user, those that fit the user best first."""
+
+    movie_id: int
+    user_id: int | None
+    model_version: int | None
+    why_fewer: str | None = Field(description="Why there are fewer than asked for.")
+    movies: list[SimilarMovie]
+
+
 @router.get("/movies", **READER)
 async def search_movies(
     request: Request,
@@ -72,37 +102,58 @@ async def search_movies(
 
     With a query the most similar titles are first, and the most rated among equals; without one the most rated movies.
     """
-    search = await _search(request)
+    worker = worker_of(request)
+    catalogued = worker.ranker.catalogued
+    search = await worker.search.of(catalogued)
     try:
-        found = search.find(query, genre, year)
-    except UnknownGenreError as error:
-        raise out_of_range("query.genre", str(error)) from error
+        found = search.rows(query, genre, year)
+    except RequestError as error:
+        raise out_of_range(error.field, str(error)) from None
     more = offset + n < len(found)
     return FoundMovies(
         total=len(found),
         next_offset=offset + n if more else None,
-        movies=[FoundMovie(**_shown(search, place)) for place in found[offset : offset + n].tolist()],
+        movies=[FoundMovie(**_shown(catalogued, row)) for row in found[offset : offset + n].tolist()],
     )
 
 
 @router.get("/movies/{movie_id}", **READER)
 async def show_movie(request: Request, movie_id: MoviePath) -> MovieDetails:
     """Title, year, genres, number of ratings, mean stars, and addresses at IMDb and TMDB."""
-    search = await _search(request)
-    place = search.place_of(movie_id)
-    if place is None:
-        raise not_found(f"No movie of the catalogue has the id {movie_id}; GET /movies?query= finds movies by title.")
+    worker = worker_of(request)
+    catalogued = worker.ranker.catalogued
+    row = _row_of(catalogued, movie_id)
 
     def read(database: Database) -> list[tuple[float | None, str | None, int | None]]:
         return database.rows(_DETAILS, {"movie_id": movie_id})
 
-    mean, imdb, tmdb = next(iter(await worker_of(request).queries.run(read)), (None, None, None))
+    mean, imdb, tmdb = next(iter(await worker.queries.run(read)), (None, None, None))
     return MovieDetails(
-        **_shown(search, place),
+        **_shown(catalogued, row),
         mean_stars=None if mean is None else round(mean, 3),
         imdb_url=f"https://www.imdb.com/title/{imdb}/" if imdb else None,
         tmdb_url=f"https://www.themoviedb.org/movie/{tmdb}" if tmdb else None,
     )
+
+
+@router.get("/movies/{movie_id}/similar", response_model=SimilarMovies, **READER)
+async def similar_movies(
+    request: Request, movie_id: MoviePath, n: ListLength = 10, user: OptionalUser = None
+) -> Response:
+    """The nearest movies by what people like, optionally in the order of a user and without what the user has rated."""
+    worker = worker_of(request)
+    allow_user(request, user)
+    ranker = worker.ranker
+    _row_of(ranker.catalogued, movie_id)
+    wanted = ListRequest(user_id=user, n=n)
+    try:
+        known = await known_of(wanted, ranker, worker.live, worker.queries)
+    except UnknownIdError as error:
+        raise missing("query.user", str(error)) from None
+    found = ranker.similar(movie_id, wanted, known.ratings)
+    about = {"movie_id": movie_id, "user_id": user, "model_version": found.model_version, "why_fewer": found.why_fewer}
+    content = orjson.dumps(about)[:-1] + b',"movies":[' + neighbours_json(found, ranker.catalogued) + b"]}"
+    return Response(content, media_type="application/json")
 
 
 _DETAILS = f"""
@@ -113,17 +164,26 @@ _DETAILS = f"""
 """
 
 
-async def _search(request: Request) -> MovieSearch:
-    worker = worker_of(request)
-    return await worker.search.of(worker.current.snapshot.catalogue)
+def _row_of(catalogued: Catalogued, movie_id: int) -> int:
+    """Row of a movie in the catalogue.
+
+    Raises
+    ------
+    Problem
+        404.
+    """
+    (row,) = catalogued.rows_of([movie_id]).tolist()
+    if row < 0:
+        raise not_found(f"No movie of the catalogue has the id {movie_id}; GET /movies?query= finds movies by title.")
+    return int(row)
 
 
-def _shown(search: MovieSearch, place: int) -> dict[str, object]:
-    catalogue = search.catalogue
+def _shown(catalogued: Catalogued, row: int) -> dict[str, Any]:
+    catalogue = catalogued.catalogue
     return {
-        "movie_id": int(catalogue.movie_ids[place]),
-        "title": catalogue.titles[place],
-        "year": int(catalogue.years[place]) or None,
-        "genres": catalogue.genres[place],
-        "ratings": int(catalogue.ratings[place]),
+        "movie_id": int(catalogue.movie_ids[row]),
+        "title": catalogue.titles[row],
+        "year": int(catalogue.years[row]) or None,
+        "genres": catalogue.genres[row],
+        "ratings": int(catalogue.ratings[row]),
     }

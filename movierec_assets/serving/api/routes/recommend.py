@@ -5,6 +5,7 @@ Belongs here: the routes. Does not: answers (`serving.online.answering`), bodies
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -21,12 +22,14 @@ from movierec_assets.serving.online.answers import Answer
 from movierec_assets.serving.online.ranker import Ranker
 from movierec_assets.serving.online.requests import Request as ListRequest
 from movierec_assets.serving.online.requests import RequestError
+from movierec_assets.serving.titles import TitleError
 
 router = APIRouter(tags=["recommendations"])
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "No user, movie or genre has this id or name."}}
 _ready = APIRouter(tags=["recommendations"], route_class=ReadyRoute)
 
 
-@_ready.post("/recommend", response_model=ListOut, **READER)
+@_ready.post("/recommend", response_model=ListOut, responses=_UNKNOWN, **READER)
 async def recommend(request: Request, body: RecommendBody) -> bytes:
     """A list of movies for a user, for somebody who likes some movies, or for nobody in particular.
 
@@ -39,13 +42,15 @@ async def recommend(request: Request, body: RecommendBody) -> bytes:
     wanted = body.request(await _by_title(worker, body))
     try:
         known = await known_of(wanted, ranker, worker.live, worker.queries)
+        began = time.perf_counter()
         answer = answered(wanted, ranker, known)
+        request.app.state.metrics.answered(answer.source, time.perf_counter() - began)
     except (UnknownIdError, RequestError) as error:
         raise _problem(error) from None
     return _shown(worker, ranker, wanted, answer, body.scenario)
 
 
-@_ready.post("/recommend/batch", response_model=BatchOut, **READER)
+@_ready.post("/recommend/batch", response_model=BatchOut, responses=_UNKNOWN, **READER)
 async def recommend_batch(request: Request, body: BatchBody) -> bytes:
     """Up to 100 lists at once, optionally with no movie twice among them."""
     worker = worker_of(request)
@@ -94,14 +99,17 @@ async def _by_title(worker: Worker, body: RecommendBody) -> tuple[int, ...]:
     """Ids of the movies that are named by their titles."""
     if not body.liked_titles:
         return ()
-    raise out_of_range("liked_titles", "titles cannot be looked up yet")
+    search = await worker.search.of(worker.ranker.catalogued)
+    try:
+        return tuple(search.movie_id(title) for title in body.liked_titles)
+    except TitleError as error:
+        raise missing("body.liked_titles", str(error)) from None
 
 
-def _problem(error: Any) -> Problem:
+def _problem(error: UnknownIdError | RequestError) -> Problem:
     if isinstance(error, UnknownIdError):
-        return missing(error.field, str(error))
-    assert isinstance(error, RequestError)
-    return out_of_range(error.field, str(error))
+        return missing(f"body.{error.field}", str(error))
+    return out_of_range(f"body.{error.field}", str(error))
 
 
 router.routes.extend(_ready.routes)
