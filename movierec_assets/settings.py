@@ -163,7 +163,7 @@ class Settings(BaseSettings):
     served_days: int = Field(
         default=90,
         ge=15,
-        le=3650,
+        le=400,
         description="Days for which the API's lists and events are kept; figures of each day stay.",
     )
 
@@ -261,6 +261,11 @@ class Settings(BaseSettings):
             problem = str(error).strip() if "parameter" in str(error) else "not a URL that libpq reads"
             raise ValueError(f"{problem}; expected postgresql://user:password@host:5432/movierec") from error
         return value
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """Origins whose pages may call the API."""
+        return [origin.strip() for origin in self.api_cors_origins.split(",") if origin.strip()]
 
     @property
     def readers_need_keys(self) -> bool:

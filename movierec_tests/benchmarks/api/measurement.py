@@ -24,6 +24,7 @@ from movierec_tests.benchmarks.api.search import Search
 from movierec_tests.benchmarks.api.service import Start
 from movierec_tests.benchmarks.targets import Target
 
+READY_FLOOR = "floor, by the class of route of /recommend"
 LIVE = "/recommend, something new, live fold-in"
 SITTING = "/recommend, a like just now, in the sitting"
 NOTHING_NEW = "/recommend, nothing new"
@@ -145,6 +146,7 @@ def measure(state: Path, environment: Mapping[str, str], database: Database, siz
         questions.rate(database, sitting, HIGH_STARS)
         routes = {
             FLOOR: questions.floor(untouched),
+            READY_FLOOR: questions.floor(untouched, "/ready-floor"),
             LIVE: questions.recommend(rated),
             SITTING: questions.recommend(sitting),
             NOTHING_NEW: questions.recommend(untouched),

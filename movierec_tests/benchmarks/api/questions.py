@@ -34,9 +34,9 @@ def recommend(users: Iterable[int], n: int = 10) -> list[Asked]:
     return [("POST", "/recommend", json.dumps({"user_id": user, "n": n})) for user in users]
 
 
-def floor(users: Iterable[int], n: int = 10) -> list[Asked]:
+def floor(users: Iterable[int], path: str = "/floor") -> list[Asked]:
     """The same bodies to the floor route."""
-    return [("POST", "/floor", body) for _, _, body in recommend(users, n)]
+    return [("POST", path, body) for _, _, body in recommend(users)]
 
 
 def search(texts: Iterable[str]) -> list[Asked]:

@@ -81,7 +81,13 @@ def running(environment: Mapping[str, str], *, workers: int) -> Iterator[Service
     began = time.monotonic()
     variables = {"MOVIEREC_API_PORT": str(port), "MOVIEREC_API_WORKERS": str(workers)}
     command = [sys.executable, "-m", "movierec_tests.benchmarks.api.server"]
-    process = subprocess.Popen(command, env={**environment, **variables}, stdout=2, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        env={**environment, **variables},
+        stdin=subprocess.PIPE,  # closed when this process ends, however it ends
+        stdout=2,
+        start_new_session=True,
+    )
     try:
         _wait_until_ready(process, port)
         seconds = time.monotonic() - began

@@ -5,7 +5,8 @@ Belongs here: the routes. Does not: answers (`serving.online.answering`), bodies
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -24,10 +25,11 @@ from movierec_assets.serving.online.requests import RequestError
 from movierec_assets.serving.titles import TitleError
 
 router = APIRouter(tags=["recommendations"])
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "No user, movie or genre has this id or name."}}
 _ready = APIRouter(tags=["recommendations"], route_class=ReadyRoute)
 
 
-@_ready.post("/recommend", response_model=ListOut, **READER)
+@_ready.post("/recommend", response_model=ListOut, responses=_UNKNOWN, **READER)
 async def recommend(request: Request, body: RecommendBody) -> bytes:
     """A list of movies for a user, for somebody who likes some movies, or for nobody in particular.
 
@@ -40,13 +42,15 @@ async def recommend(request: Request, body: RecommendBody) -> bytes:
     wanted = body.request(await _by_title(worker, body))
     try:
         known = await known_of(wanted, ranker, worker.live, worker.queries)
+        began = time.perf_counter()
         answer = answered(wanted, ranker, known)
+        request.app.state.metrics.answered(answer.source, time.perf_counter() - began)
     except (UnknownIdError, RequestError) as error:
         raise _problem(error) from None
     return _shown(worker, ranker, wanted, answer, body.scenario)
 
 
-@_ready.post("/recommend/batch", response_model=BatchOut, **READER)
+@_ready.post("/recommend/batch", response_model=BatchOut, responses=_UNKNOWN, **READER)
 async def recommend_batch(request: Request, body: BatchBody) -> bytes:
     """Up to 100 lists at once, optionally with no movie twice among them."""
     worker = worker_of(request)
