@@ -6,7 +6,7 @@ Belongs here: the outermost layer. Does not: deciding who may call (`admission`,
 from __future__ import annotations
 
 import logging
-import os
+import random
 import re
 import time
 from collections.abc import Callable
@@ -86,4 +86,4 @@ def _id_of(scope: Scope) -> bytes:
         if name == b"x-request-id" and _ID.fullmatch(value):
             sent: bytes = value
             return sent
-    return os.urandom(8).hex().encode()
+    return b"%016x" % random.getrandbits(64)
