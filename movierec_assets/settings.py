@@ -163,7 +163,7 @@ class Settings(BaseSettings):
     served_days: int = Field(
         default=90,
         ge=15,
-        le=3650,
+        le=400,
         description="Days for which the API's lists and events are kept; figures of each day stay.",
     )
 

@@ -47,8 +47,7 @@ def is_id(text: str) -> bool:
 
 def time_of(recommendation_id: str) -> datetime:
     """When an id was made, to the millisecond."""
-    seconds, milliseconds = divmod(_milliseconds(recommendation_id), 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
+    return datetime.fromtimestamp(_milliseconds(recommendation_id) / 1000, UTC)
 
 
 def _milliseconds(recommendation_id: str) -> int:

@@ -20,6 +20,7 @@ from movierec_assets.serving.api import routes as subjects
 from movierec_assets.serving.api.access_log import AccessLog
 from movierec_assets.serving.api.admission import Admission, Admitted
 from movierec_assets.serving.api.body_limit import BodyLimit
+from movierec_assets.serving.api.express import Express
 from movierec_assets.serving.api.guard import guarded
 from movierec_assets.serving.api.keys import KeyRing
 from movierec_assets.serving.api.metrics import Metrics
@@ -81,11 +82,12 @@ def create_app(settings: Settings, parts: RunParts, routes: Sequence[APIRoute] |
         redirect_slashes=False,
     )
     app.state.metrics, app.state.admission = metrics, Admitted()
-    for route in routes or all_routes():
-        app.router.routes.append(guarded(route, readers_need_keys=settings.readers_need_keys))
+    own = [guarded(route, readers_need_keys=settings.readers_need_keys) for route in routes or all_routes()]
+    app.router.routes.extend(own)
     app.router.routes.extend(pages(app))
     answer_problems(app)
     # The last one is the outermost.
+    app.add_middleware(Express, routes=own)
     app.add_middleware(BodyLimit, limit=settings.api_body_limit)
     app.add_middleware(
         Admission,

@@ -12,7 +12,14 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import Scope
 
@@ -31,6 +38,7 @@ class Metrics:
     """The metrics of one worker."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = own = CollectorRegistry()
         self._requests = Counter(
             "movierec_requests", "Requests by route and status.", ["method", "route", "status"], registry=own

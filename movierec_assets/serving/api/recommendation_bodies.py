@@ -50,7 +50,13 @@ class BoostBody(Body):
     ]
     weight: Annotated[
         float,
-        Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="A negative weight pushes movies down.", examples=[0.5]),
+        Field(
+            strict=True,
+            ge=-MAX_WEIGHT,
+            le=MAX_WEIGHT,
+            description="A negative weight pushes movies down.",
+            examples=[0.5],
+        ),
     ]
     genres: Annotated[Genres, Field(description="For `genre`: at least one.")] = ()
 
@@ -93,7 +99,12 @@ class RecommendBody(Body):
     boost: Annotated[tuple[BoostBody, ...], Field(max_length=_MOST_BOOSTS)] = ()
     diversity: Annotated[
         float,
-        Field(ge=0, le=1, description="0 lists the best movies, 1 those most unlike each other among the best 200."),
+        Field(
+            strict=True,
+            ge=0,
+            le=1,
+            description="0 lists the best movies, 1 the most unlike ones of the best 200.",
+        ),
     ] = 0.0
     explain: Annotated[bool, Field(strict=True, description="Whether each movie has reasons.")] = False
 

@@ -129,6 +129,6 @@ def _statuses(operation: Mapping[str, Any], path: str, role: str) -> set[int]:
         statuses |= {401, 403, 429, 503}
     if "requestBody" in operation:
         statuses |= {400, 413, 415}
-    if "{" in path:
+    if "{" in path or ("requestBody" in operation and role == "reader"):
         statuses.add(404)
     return statuses

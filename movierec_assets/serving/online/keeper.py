@@ -126,6 +126,8 @@ class Keeper:
         for name in sorted(self._damaged):
             _log.warning("%s is damaged; it is made again.", self._directory / name)
         marker.unlink(missing_ok=True)
+        if self._pointer.users in self._damaged:
+            self._publish(replace(self._pointer, users=None))
 
     def _is(self, name: str | None, key: list[Any]) -> bool:
         """Whether a part was made from this."""
@@ -187,7 +189,7 @@ class Keeper:
         old = tables.watermark > users.get("watermark", 0) and time.time() - users.get("made_at", 0) > USERS_SECONDS
         if self._pointer.champion is None or tables.ratings_version is None:
             return self._pointer
-        if fits and not old and self._pointer.users not in self._damaged:
+        if fits and not old:
             return self._pointer
         if self._is_due("users", wanted):
             errand = Errand("movierec_assets.serving.online.user_states", self._pointer.champion)

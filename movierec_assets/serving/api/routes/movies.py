@@ -34,11 +34,11 @@ Typed = Annotated[
     ),
 ]
 Genre = Annotated[str | None, Query(max_length=50, examples=["Comedy"])]
-Year = Annotated[int | None, PlainDigits, Query(ge=1800, le=2200, description="Year of release.", examples=[1995])]
-Offset = Annotated[int, PlainDigits, Query(ge=0, le=1_000_000, description="Movies to leave out at the beginning.")]
+Year = Annotated[int | None, Query(ge=1800, le=2200, description="Year of release.", examples=[1995]), PlainDigits]
+Offset = Annotated[int, Query(ge=0, le=1_000_000, description="Movies to leave out at the beginning."), PlainDigits]
 
 OptionalUser = Annotated[
-    int | None, PlainDigits, Query(ge=1, le=LARGEST_ID, description="Rank for this user.", examples=[42])
+    int | None, Query(ge=1, le=LARGEST_ID, description="Rank for this user.", examples=[42]), PlainDigits
 ]
 
 

@@ -19,9 +19,9 @@ from movierec_assets.tables.app_users import create_user, erase_user, export_use
 
 router = APIRouter(tags=["users"])
 
-PageLength = Annotated[int, PlainDigits, Query(ge=1, le=1000, description="Number of ratings, at most.", examples=[50])]
+PageLength = Annotated[int, Query(ge=1, le=1000, description="Number of ratings, at most.", examples=[50]), PlainDigits]
 PageStart = Annotated[
-    int, PlainDigits, Query(ge=0, le=LARGEST_ID, description="Number of ratings to leave out.", examples=[0])
+    int, Query(ge=0, le=LARGEST_ID, description="Number of ratings to leave out.", examples=[0]), PlainDigits
 ]
 
 
