@@ -10,6 +10,7 @@ import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -128,6 +129,7 @@ class RateLimit:
             self.take(network)
 
 
+@lru_cache(10_000)
 def _network(address: str) -> str | None:
     """The address, or for IPv6 the network of one subscriber; None for this machine."""
     try:
