@@ -14,6 +14,7 @@ from movierec_assets.recsys import als
 from movierec_assets.recsys.ranking import TopK, popular
 from movierec_assets.recsys.recipe import ConfidenceKind
 from movierec_assets.recsys.recommender import NEVER
+from movierec_assets.serving.online import movie_index
 from movierec_assets.serving.online.live import Freshness
 from movierec_assets.serving.online.ranker import Ranker
 from movierec_assets.serving.online.requests import MAX_WEIGHT, Boost, Filters, Request, RequestError
@@ -251,3 +252,14 @@ def test_a_batch_answers_like_single_requests_and_lists_no_movie_twice_where_tha
         excluded = replace(request, exclude_ids=tuple(taken))
         assert answer.movie_ids == ranker.answer(excluded, ratings, now=10**6).movie_ids
         taken.update(answer.movie_ids)
+
+
+def test_filters_are_kept_but_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(movie_index, "_KEPT_FILTERS", 3)
+    movies = Ranker(world(5, movies=40).snapshot).by_ratings
+    asked = [Filters(year_from=year) for year in (1990, 1991, 1992, 1990, 1993, 1990)]
+    found = [movies.passing(each) for each in asked]
+    assert found[3] is found[0]
+    assert found[5] is found[0]
+    assert movies.passing(asked[1]) is not found[1]
+    assert np.array_equal(movies.passing(asked[1]), found[1])
