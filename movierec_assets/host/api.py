@@ -156,7 +156,7 @@ def _bring_back(server: EmbeddedPostgres, ended: threading.Event) -> None:
     """Start the embedded Postgres again whenever it was killed."""
     while not ended.wait(DATABASE_SECONDS):
         try:
-            if server.url() is None and not ended.is_set():
+            if server.url() is None and server.status().data_dir.exists() and not ended.is_set():
                 _log.warning("The embedded Postgres ended; it is started again.")
                 with server.lease():
                     pass
