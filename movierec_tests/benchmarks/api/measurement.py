@@ -171,8 +171,9 @@ def measure(state: Path, environment: Mapping[str, str], database: Database, siz
                 "one of two workers": api.workers[0],
                 "Postgres": service.postmaster(state),
             }
+            asked = [each for pair in zip(mixed, questions.liked(database, len(mixed)), strict=True) for each in pair]
             killed = [
-                kills.measure(name, pid, api.port, mixed, seconds=sizes.kill_seconds, log=log)
+                kills.measure(name, pid, api.port, asked, seconds=sizes.kill_seconds, log=log)
                 for name, pid in victims.items()
             ]
     found = ApiBenchmark(

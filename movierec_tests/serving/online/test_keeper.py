@@ -264,10 +264,16 @@ def test_with_mlflow_away_a_new_keeper_keeps_the_last_good_snapshot_and_tells(pl
     assert stored.read_pointer(directory_of(platform)) == before
     assert told(platform)["mlflow"]["answers"] is False
     assert told(platform)["database"]["answers"] is True
+    load(platform, version="2")
+    away.look()
+    assert (published(platform).catalogue.dataset, version_of(platform)) == ("ours", number)
+    assert stored.read_pointer(directory_of(platform)) != before
     load(platform, "theirs", films="Another film")
     away.look()
     found = published(platform)
     assert (found.catalogue.dataset, found.champion) == ("theirs", None)
+    assert found.why_none
+    assert "MLflow does not answer" in found.why_none
     away.stop()
 
 
