@@ -6,6 +6,7 @@ anything. The environment is not read on import: assets and commands call `get_s
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -208,6 +209,14 @@ class Settings(BaseSettings):
             raise ValueError(f"not an address; expected one as in {example}") from error
         if parsed.scheme not in ("http", "https") or not host:
             raise ValueError(f"not the address of {server} server; expected one as in {example}")
+        return value
+
+    @field_validator("api_cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for origin in filter(None, map(str.strip, value.split(","))):
+            if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", origin):
+                raise ValueError(f"{origin!r} is no origin; expected scheme and host, as in https://films.example")
         return value
 
     @field_validator("storage_url")

@@ -129,7 +129,7 @@ class RateLimit:
             self.take(network)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(10_000)
 def _network(address: str) -> str | None:
     """The address, or for IPv6 the network of one subscriber; None for this machine."""
     try:

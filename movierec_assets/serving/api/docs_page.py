@@ -187,7 +187,8 @@ def _curl(
 
 def _answers(schema: Mapping[str, Any], call: Mapping[str, Any]) -> str:
     shown, rows = "", []
-    for status, response in call["responses"].items():
+    for status, given in call["responses"].items():
+        response = resolved(schema, given)
         rows.append(f"<tr><td><code>{status}</code></td><td>{_text(response['description'])}</td></tr>")
         content = response.get("content", {}).get("application/json", {}).get("schema")
         if status.startswith("2") and content:

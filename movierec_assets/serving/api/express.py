@@ -1,6 +1,6 @@
 """A way past the router for the routes that are called most.
 
-Belongs here: finding a route by its whole path. Does not: guards (`guard`), and what every request passes (`admission`).
+Belongs here: finding a route by its whole path. Does not: guards (`guard`), and ready routes (`ready_route`).
 
 The router and the layers of FastAPI around it cost a third of a list of movies. Routes without parameters in their path
 are found here by a look into a dict; everything else goes on to the router.

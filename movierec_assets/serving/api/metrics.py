@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -38,6 +40,7 @@ class Metrics:
     """The metrics of one worker."""
 
     def __init__(self) -> None:
+        _forget_dead_workers()
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = own = CollectorRegistry()
         self._requests = Counter(
@@ -107,3 +110,10 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+def _forget_dead_workers() -> None:
+    """Remove the gauges of workers that have ended; what they counted stays."""
+    for path in Path(os.environ.get(MULTIPROCESS, os.devnull)).glob("gauge_live*_*.db"):
+        if not psutil.pid_exists(int(path.stem.rpartition("_")[2])):
+            path.unlink(missing_ok=True)

@@ -100,6 +100,7 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
     components["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer", "description": "A key that `movierec keys create` made."}
     }
+    components["responses"] = {_name(status): _refusal(status) for status in _REFUSALS}
     for path, operations in schema["paths"].items():
         for operation in operations.values():
             _complete(operation, path)
@@ -112,14 +113,26 @@ def _complete(operation: dict[str, Any], path: str) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     for status in _statuses(operation, path, role):
-        found = responses.setdefault(str(status), {})
-        found.setdefault("description", _REFUSALS[status])
-        found.setdefault("content", {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}})
-        if status in (429, 503):
-            found.setdefault("headers", {}).update(_RETRY)
+        if str(status) in responses:
+            responses[str(status)] = _refusal(status) | responses[str(status)]
+        else:
+            responses[str(status)] = {"$ref": f"#/components/responses/{_name(status)}"}
     for response in responses.values():
-        response.setdefault("headers", {}).update(_REQUEST_ID)
+        if "$ref" not in response:
+            response["headers"] = response.get("headers", {}) | _REQUEST_ID
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _name(status: int) -> str:
+    return f"Refusal{status}"
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    return {
+        "description": _REFUSALS[status],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "headers": _REQUEST_ID | (_RETRY if status in (429, 503) else {}),
+    }
 
 
 def _statuses(operation: Mapping[str, Any], path: str, role: str) -> set[int]:

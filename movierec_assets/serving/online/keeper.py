@@ -91,7 +91,11 @@ class Keeper:
         if tables is not None:
             fresh = self._with_catalogue(tables[0])
             if fresh is not None:
-                self._publish(self._with_champion(fresh, tables[0], version))
+                try:
+                    self._publish(self._with_champion(fresh, tables[0], version))
+                except BaseException:
+                    stored.remove(self._directory, fresh.names - self._pointer.names)
+                    raise
                 self._publish(self._with_users(tables[0]))
         if tables is not None and version is not None:
             self._refresh_page(version[0])
@@ -183,8 +187,8 @@ class Keeper:
             self._note("champion", f"The champion, version {found.number if found else '?'}, cannot be used: {error}")
             return self._without_foreign(pointer, str(error))
         self._note("champion", None)
-        key[:2] = [served.number, served.run_id]
-        name = stored.write_champion(self._directory, champion, key, tables.dataset_id)
+        made_from = [served.number, served.run_id, tables.dataset_id, tables.movies_version]
+        name = stored.write_champion(self._directory, champion, made_from, tables.dataset_id)
         _log.info("Version %d is served.", served.number)
         return replace(pointer, champion=name, users=None, why_none=None)
 

@@ -52,7 +52,9 @@ def refused(client: httpx.Client, schema: Mapping[str, Any], verb: str, path: st
             value = OTHER if parameter["name"] == "user_id" else example_of(schema, parameter["schema"])
             address = address.replace("{" + parameter["name"] + "}", str(value))
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    body = {"json": {"no such field": 1}} if "requestBody" in operation else {"params": {"no such parameter": 1}}
+    body: dict[str, Any] = {"params": {"no such parameter": 1}}
+    if "requestBody" in operation:
+        body = {"json": {"no such field": 1}}
     status = client.request(verb.upper(), address, headers=headers, **body).status_code
     return status if status in (401, 403) else None
 
@@ -87,7 +89,7 @@ def test_a_key_of_one_user_reaches_nothing_of_another(
     for (verb, path), content in OF_A_USER.items():
         assert client.request(verb, path, json=content, headers=headers).status_code == 403, path
     for verb, path in FOR_ALL:
-        kind = {"json": {}} if "requestBody" in schema["paths"][path][verb] else {}
+        kind: dict[str, Any] = {"json": {}} if "requestBody" in schema["paths"][path][verb] else {}
         assert client.request(verb, path, headers=headers, **kind).status_code == 403, path
     assert client.get("/movies/1/similar", params={"user": OTHER}, headers=headers).status_code == 403
     assert client.post("/recommend", json={"user_id": BOUND}, headers=headers).status_code == 200

@@ -29,7 +29,6 @@ def _half_stars(value: float) -> float:
 
 Stars = Annotated[
     float,
-    AfterValidator(_half_stars),
     Field(
         strict=True,
         ge=0.5,
@@ -38,6 +37,7 @@ Stars = Annotated[
         description="0.5 to 5.0 in steps of 0.5.",
         examples=[4.5],
     ),
+    AfterValidator(_half_stars),
 ]
 
 
