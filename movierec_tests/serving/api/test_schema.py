@@ -124,7 +124,7 @@ def test_schemathesis_finds_nothing(worker: Worker, database: Database) -> None:
     key = create_key(database, "operator", "schemathesis")
     tool = Path(sys.executable).with_name("schemathesis")
     with served(create_app(worker.settings, running(worker))) as client:
-        config, address = str(HERE / "schemathesis.toml"), f"{client.base_url}openapi.json"
+        config, address = str(HERE / "schemathesis.toml"), str(client.base_url.join("/openapi.json"))
         command = [str(tool), "--config-file", config, "run", address]
         # Promotions run in a process of their own, for seconds each: tests of their routes call them.
         options = ["--checks", "all", "--exclude-path-regex", "promote|rollback", "-H", f"Authorization: Bearer {key}"]
