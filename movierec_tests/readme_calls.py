@@ -52,7 +52,7 @@ def commands(page: Path) -> list[str]:
 
 def python_client(page: Path) -> str:
     """The Python program of a page: its code block that imports requests."""
-    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    blocks: list[str] = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
     return next(block for block in blocks if "import requests" in block)
 
 
