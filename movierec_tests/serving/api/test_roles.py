@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.examples import example_of
-from movierec_assets.serving.api.schema import DocumentedApi
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.tables.api_keys import create_key
 from movierec_assets.tables.database import Database
@@ -28,13 +28,13 @@ FOR_ALL = {("post", "/users"), ("get", "/metrics")}
 
 
 @pytest.fixture
-def app(worker: Worker) -> DocumentedApi:
+def app(worker: Worker) -> FastAPI:
     worker.settings = worker.settings.model_copy(update={"api_reader_keys": "always"})
     return create_app(worker.settings, running(worker))
 
 
 @pytest.fixture
-def client(app: DocumentedApi) -> Iterator[httpx.Client]:
+def client(app: FastAPI) -> Iterator[httpx.Client]:
     with served(app) as client:
         yield client
 
@@ -59,9 +59,7 @@ def refused(client: httpx.Client, schema: Mapping[str, Any], verb: str, path: st
     return status if status in (401, 403) else None
 
 
-def test_every_route_takes_the_keys_of_its_role_only(
-    client: httpx.Client, app: DocumentedApi, database: Database
-) -> None:
+def test_every_route_takes_the_keys_of_its_role_only(client: httpx.Client, app: FastAPI, database: Database) -> None:
     schema, found = app.openapi(), {}
     reader, operator = create_key(database, "reader", "r"), create_key(database, "operator", "o")
     for verb, path, call in calls(schema):
@@ -74,9 +72,7 @@ def test_every_route_takes_the_keys_of_its_role_only(
     assert open_ones == {"/health", "/health/live", "/health/ready"}
 
 
-def test_a_key_of_one_user_reaches_nothing_of_another(
-    client: httpx.Client, app: DocumentedApi, database: Database
-) -> None:
+def test_a_key_of_one_user_reaches_nothing_of_another(client: httpx.Client, app: FastAPI, database: Database) -> None:
     schema, bound = app.openapi(), create_key(database, "reader", "b", user_id=BOUND)
     headers = {"Authorization": f"Bearer {bound}"}
     for verb, path, call in calls(schema):
