@@ -14,8 +14,8 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from movierec_assets.errors import ExplainedError
 from movierec_assets.ratings import FIRST_APP_USER_ID
 from movierec_assets.sql import read_sql
-from movierec_assets.tables.app_ratings import no_such_user
 from movierec_assets.tables.api_keys import remove_keys_of
+from movierec_assets.tables.app_ratings import no_such_user
 from movierec_assets.tables.database import SCHEMA, Database, first_value
 
 _LONG = "SET LOCAL statement_timeout = '60s'"
