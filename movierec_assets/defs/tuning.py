@@ -34,7 +34,7 @@ from movierec_assets.recsys.search import Budget, SearchObjective, Trial
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import SOURCES, record
 
-SEARCH_VERSION = "2"
+SEARCH_VERSION = "3"
 """Raise it when the same data and seed are searched in another way: unfinished studies are then not resumed."""
 
 
