@@ -23,6 +23,7 @@ from movierec_assets.serving.online.movie_index import Catalogued, MovieIndex
 from movierec_assets.serving.online.neighbours import nearest
 from movierec_assets.serving.online.person import Person, of_ratings, of_state
 from movierec_assets.serving.online.requests import Request
+from movierec_assets.serving.online.return_lists import listed
 from movierec_assets.serving.online.snapshot import Snapshot, UserStates
 from movierec_assets.serving.online.tastes import genres_of
 
@@ -116,6 +117,10 @@ class Ranker:
                 return of_stored(self.by_ratings, request, stored, rated, taken, why)
             seen = self.by_ratings.known([*rated, *request.liked_movie_ids])
             return popular(self.by_ratings, None, request, seen, taken, why)
+        if ratings is None and not taken and (row := self._row_of(request.user_id)) is not None and self.users:
+            found = listed(self.model, self.users, row, request, time.time() if now is None else now)
+            if found is not None:
+                return found
         person = self._person(self.model, request, ratings, now)
         if person.vector is None:
             why = shortfall.no_likes(request, rated=len(person.seen) > 0)

@@ -71,6 +71,27 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class ReturnLists:
+    """The best movies of each user when the next-movie signal has faded, for requests without any wish.
+
+    Attributes
+    ----------
+    movie_ids : int32 array, shape (n, length)
+        Best first.
+    scores : float64 array, same shape
+        NaN from where a user has no more movies.
+    """
+
+    movie_ids: IntArray
+    scores: FloatArray
+
+    @property
+    def length(self) -> int:
+        """Movies of a list, at most."""
+        return int(self.movie_ids.shape[1])
+
+
+@dataclass(frozen=True)
 class UserStates:
     """All users of the loaded file as of one moment, so that users with nothing new need no ratings and no fold-in.
 
@@ -93,6 +114,8 @@ class UserStates:
         Unix seconds of the latest like, `recommender.NEVER` without one.
     recent : csr_matrix of float32, shape (n, n_movies), or None
         Recency weights of the latest likes; None for a recipe without next-movie signal.
+    lists : ReturnLists or None
+        None in states of earlier releases.
     """
 
     version: int
@@ -104,6 +127,7 @@ class UserStates:
     rated: csr_matrix
     latest_at: IntArray
     recent: csr_matrix | None
+    lists: ReturnLists | None = None
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from movierec_assets.recsys.interactions import Arrays, IdMaps, IntArray
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.serving.online import parts_on_disk
 from movierec_assets.serving.online.parts_on_disk import DamagedError
-from movierec_assets.serving.online.snapshot import NOTHING, Catalogue, Champion, Snapshot, UserStates
+from movierec_assets.serving.online.snapshot import NOTHING, Catalogue, Champion, ReturnLists, Snapshot, UserStates
 
 CATALOGUE, CHAMPION, USERS = "catalogue", "champion", "users"
 POINTER = "current.json"
@@ -164,6 +164,8 @@ def write_users(directory: Path, users: UserStates, made_at: float) -> str:
         arrays |= {"recent_data": users.recent.data} | {
             f"recent_{name}": _int32(getattr(users.recent, name)) for name in _CSR[1:]
         }
+    if users.lists is not None:
+        arrays |= {"listed_movies": users.lists.movie_ids, "listed_scores": users.lists.scores}
     facts = {
         "version": users.version,
         "run_id": users.run_id,
@@ -232,6 +234,9 @@ def read_users(directory: Path, name: str) -> UserStates:
         recent = None
         if "recent_data" in arrays:
             recent = csr_matrix(tuple(arrays[f"recent_{each}"] for each in _CSR), shape=shape)
+        lists = None
+        if "listed_movies" in arrays:
+            lists = ReturnLists(arrays["listed_movies"], arrays["listed_scores"])
         return UserStates(
             facts["version"],
             facts["run_id"],
@@ -242,6 +247,7 @@ def read_users(directory: Path, name: str) -> UserStates:
             rated,
             arrays["latest_at"],
             recent,
+            lists,
         )
 
 

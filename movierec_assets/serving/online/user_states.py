@@ -25,6 +25,7 @@ from movierec_assets.recsys.next_movies import recency_weights
 from movierec_assets.recsys.recommender import NEVER, Recommender, latest_times
 from movierec_assets.serving.online import stored
 from movierec_assets.serving.online.errand import end_with_parent, explained
+from movierec_assets.serving.online.return_lists import with_lists
 from movierec_assets.serving.online.snapshot import Champion, UserStates
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.app_ratings import settled_watermark
@@ -63,7 +64,7 @@ def make(database: Database, champion: Champion, batch_bytes: int) -> UserStates
     blocks = _blocks(database, champion, batch_bytes)
     if version is None or _ratings_version(database) != version:
         raise NoMomentError("A file was loaded while the states of users were made.")
-    return _joined(champion, version, watermark, blocks)
+    return with_lists(_joined(champion, version, watermark, blocks), champion)
 
 
 def _moment(database: Database) -> tuple[str | None, int]:

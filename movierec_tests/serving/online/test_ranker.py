@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from movierec_assets.serving.online import movie_index
 from movierec_assets.serving.online.live import Freshness
 from movierec_assets.serving.online.ranker import Ranker
 from movierec_assets.serving.online.requests import MAX_WEIGHT, Boost, Filters, Request, RequestError
+from movierec_assets.serving.online.return_lists import LENGTH, with_lists
+from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_tests.ranked_lists import assert_same_lists
 from movierec_tests.serving.online.plain import best_of, boosted, columns_of, scores_of, unit_of
 from movierec_tests.serving.online.snapshots import (
@@ -75,6 +78,7 @@ def test_users_get_the_lists_of_the_recommender_from_ratings_and_from_stored_sta
     world: World, k: int, elapsed: int
 ) -> None:
     ranker, model = Ranker(world.snapshot), world.fitted
+    by_lists = Ranker(listing(world.snapshot), ranker)
     liked, seen = positives_of(world.ratings, model.ids.movie_ids), seen_of(world.ratings, model.ids.movie_ids)
     latest = latest_of(world.ratings)
     vectors = als.fold_in(model.movie_factors, liked, model.recipe, model.confidence)
@@ -83,7 +87,7 @@ def test_users_get_the_lists_of_the_recommender_from_ratings_and_from_stored_sta
         at = None if latest[row] == NEVER else int(latest[row]) + elapsed
         request = Request(user_id=ratings.user_id, n=k, at=at)
         expected = TopK(lists.items[row : row + 1], lists.scores[row : row + 1])
-        for answer in (ranker.answer(request, ratings), ranker.answer(request)):
+        for answer in (ranker.answer(request, ratings), ranker.answer(request), by_lists.answer(request)):
             found = columns_of(world, answer, k)
             if vectors[row].any():
                 assert answer.source == "model"
@@ -170,6 +174,54 @@ def test_a_stored_state_answers_until_something_is_newer_or_ratings_are_needed()
     assert not ranker.has_state(Request(user_id=user_id + 1), fresh)
     for other in (Freshness("v2", 100, DATASET), Freshness("v1", 101, DATASET), Freshness("v1", 100, DATASET + 1)):
         assert not ranker.has_state(Request(user_id=user_id), other)
+
+
+def listing(snapshot: Snapshot) -> Snapshot:
+    """A snapshot with everybody's list."""
+    assert snapshot.users is not None
+    assert snapshot.champion is not None
+    return replace(snapshot, users=with_lists(snapshot.users, snapshot.champion))
+
+
+@settings(deadline=None, max_examples=40)
+@given(worlds(), st.integers(1, 30))
+def test_stored_lists_are_those_of_the_ranker(world: World, k: int) -> None:
+    ranker, by_lists = Ranker(world.snapshot), Ranker(listing(world.snapshot))
+    for ratings in world.ratings:
+        request = Request(user_id=ratings.user_id, n=k, elapsed=10**6)
+        found, expected = by_lists.answer(request), ranker.answer(request)
+        assert_same_lists(columns_of(world, found, k), columns_of(world, expected, k))
+        assert replace(found, movie_ids=[], scores=[]) == replace(expected, movie_ids=[], scores=[])
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"n": LENGTH + 1},
+        {"filters": Filters(genres_none=("War",))},
+        {"exclude_ids": (1,)},
+        {"include_seen": True},
+        {"boosts": (Boost("newer", 1.0),)},
+        {"diversity": 0.5},
+        {"explain": True},
+        {"liked_movie_ids": (1,)},
+        {"elapsed": 600},
+        {"at": "latest"},
+    ],
+)
+def test_a_request_with_a_wish_is_not_answered_from_a_stored_list(wish: dict[str, Any]) -> None:
+    made = world(1, movies=40)
+    listed = listing(made.snapshot)
+    assert listed.users is not None
+    assert listed.users.lists is not None
+    wrong = replace(listed.users.lists, scores=np.full_like(listed.users.lists.scores, -99.0))
+    ranker = Ranker(replace(listed, users=replace(listed.users, lists=wrong)))
+    plain = Request(user_id=made.ratings[2].user_id, n=5, elapsed=10**6)
+    assert ranker.answer(plain).scores == [-99.0] * 5
+    assert ranker.answer(plain, made.ratings[2]).scores[0] != -99.0
+    assert ranker.answer(plain, taken={1}).scores[0] != -99.0
+    wished = replace(plain, **wish) if "at" not in wish else replace(plain, elapsed=None, **wish)
+    assert ranker.answer(wished).scores[0] != -99.0
 
 
 def test_states_of_another_champion_are_not_used() -> None:

@@ -25,7 +25,7 @@ from movierec_assets.recsys.recommender import NEVER, Recommender
 from movierec_assets.serving.online import parts_on_disk, stored
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.parts_on_disk import DamagedError
-from movierec_assets.serving.online.snapshot import NOTHING, Catalogue, Champion, Snapshot, UserStates
+from movierec_assets.serving.online.snapshot import NOTHING, Catalogue, Champion, ReturnLists, Snapshot, UserStates
 from movierec_assets.serving.online.stored import Pointer
 
 FACTORS, MOVIES, USERS = 4, 30, 12
@@ -73,6 +73,7 @@ def states(version: int = 1, *, signal: bool = True, users: int = USERS) -> User
         rated,
         np.full(users, NEVER),
         rated * np.float32(0.5) if signal else None,
+        ReturnLists(random.integers(1, 9, (users, 4), dtype=np.int32), random.normal(size=(users, 4))),
     )
 
 
@@ -93,6 +94,8 @@ def same(left: Any, right: Any) -> bool:
         return bool(left.shape == right.shape and (left != right).nnz == 0)
     if isinstance(left, np.ndarray):
         return bool(left.dtype == right.dtype and np.array_equal(left, right))
+    if isinstance(left, ReturnLists):
+        return same(left.movie_ids, right.movie_ids) and same(left.scores, right.scores)
     if hasattr(left, "to_arrays"):
         ours, theirs = left.to_arrays(), right.to_arrays()
         return bool(ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours))
@@ -143,6 +146,12 @@ def test_catalogue_champion_and_users_are_read_back(tmp_path: Path, signal: bool
                 assert same(read_back.indptr, value.indptr.astype(np.int32))
             else:
                 assert same(read_back, value), field
+
+
+def test_states_of_an_earlier_release_have_no_lists(tmp_path: Path) -> None:
+    found = stored.read_users(tmp_path, stored.write_users(tmp_path, replace(states(), lists=None), 1.0))
+    assert found.lists is None
+    assert same(found.vectors, states().vectors)
 
 
 def test_states_of_nobody_are_read_back(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import psycopg2
@@ -14,6 +15,8 @@ from movierec_assets.recsys import als
 from movierec_assets.recsys.next_movies import recency_weights
 from movierec_assets.recsys.recommender import NEVER
 from movierec_assets.serving.online import user_states
+from movierec_assets.serving.online.ranker import Ranker
+from movierec_assets.serving.online.requests import Request
 from movierec_assets.serving.online.snapshot import Champion, Snapshot, UserStates
 from movierec_assets.serving.online.user_states import NoMomentError
 from movierec_assets.tables import histories
@@ -69,6 +72,19 @@ def test_states_are_those_of_a_fold_in_at_the_time_of_a_request(database: Databa
     assert states.user_ids.tolist() == list(USERS)
     assert (states.version, states.run_id, states.watermark) == (champion.version, champion.run_id, 3)
     require_same_as_live(database, champion, states)
+    require_lists_of_the_ranker(replace(snapshot, users=states))
+
+
+def require_lists_of_the_ranker(snapshot: Snapshot) -> None:
+    """Compare everybody's list with that of a ranker that has no lists."""
+    assert snapshot.users is not None
+    lists = snapshot.users.lists
+    assert lists is not None
+    ranker = Ranker(replace(snapshot, users=replace(snapshot.users, lists=None)))
+    for row, user in enumerate(snapshot.users.user_ids.tolist()):
+        answer = ranker.answer(Request(user_id=user, n=lists.length, elapsed=10**6))
+        assert lists.movie_ids[row].tolist() == answer.movie_ids
+        np.testing.assert_allclose(lists.scores[row], answer.scores, atol=1e-4)
 
 
 def test_users_without_likes_have_a_zero_vector_and_no_latest_like(database: Database, snapshot: Snapshot) -> None:
