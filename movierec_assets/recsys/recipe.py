@@ -122,7 +122,8 @@ class Recipe:
     def from_dict(cls, flat: dict[str, Any]) -> Recipe:
         """Read the flat form back; values may be text, as MLflow stores them.
 
-        Without a field of the next-movie signal, as in recipes of earlier releases, the signal is off.
+        Without a field of the next-movie signal, as in recipes of earlier releases, the signal is off. A signal
+        without `smoothing` is of a release that added 1.
 
         Raises
         ------
@@ -153,6 +154,7 @@ def _next_movie(flat: dict[str, Any]) -> NextMovie:
     names = [each.name for each in fields(NextMovie)]
     if not any(f"next_movie_{name}" in flat for name in names):
         return NO_NEXT_MOVIE
+    flat = {"next_movie_smoothing": 1.0} | flat
     window, *others = (float(flat[f"next_movie_{name}"]) for name in names)
     return NextMovie(int(window), *others)
 
