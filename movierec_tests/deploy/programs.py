@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from movierec_assets.host.environment import variables
@@ -100,10 +100,12 @@ class Programs:
 @contextmanager
 def programs(settings: Settings) -> Iterator[Programs]:
     """Programs that end with the context."""
-    with ExitStack() as ends:
-        found = Programs(settings)
-        ends.callback(lambda: [found.end(service) for service in found.processes])
+    found = Programs(settings)
+    try:
         yield found
+    finally:
+        for service in found.processes:
+            found.end(service)
 
 
 def _free_port() -> int:

@@ -18,13 +18,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE = 600.0
 """Seconds for a run, or for the servers to be healthy."""
-USER, LIKED = 1, 5.0
+KEEPER_SECONDS = 10.0
+"""After a decision, until the API has seen it."""
+USER, STARS = 1, 5.0
 
 
 def say(text: str) -> None:
@@ -59,8 +62,13 @@ class Api:
             headers["Authorization"] = f"Bearer {self.key}"
         request = urllib.request.Request(f"{self._address}{path}", data, headers)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=30) as answer:
-            return json.load(answer)
+        try:
+            with opener.open(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                sys.exit(f"{path}: {error.code} {error.read().decode()}")
+            raise
 
     def until(self, what: str, look: Callable[[], bool]) -> None:
         """Wait for something that an answer shows."""
@@ -79,9 +87,10 @@ class Api:
             return False
 
     def version(self) -> int | None:
-        """Version of the model that is served."""
-        found: int | None = self.ask("/health/ready")["model"]["version"]
-        return found
+        """Version of the model that is served, if it is the champion."""
+        model = self.ask("/health/ready")["model"]
+        found: int | None = model["version"]
+        return found if found == model["champion"] else None
 
     def recommend(self, user_id: int) -> dict[str, Any]:
         """Recommendations of a user, which are printed."""
@@ -113,10 +122,12 @@ def walk(address: str, *, keep: bool) -> None:
     state = api.ask(f"/runs/{run['run_id']}")["state"]
     expect(state == "SUCCESS", f"the training succeeded, it is {state}")
     api.key = None
+    time.sleep(KEEPER_SECONDS)
+    api.until("the champion is served", lambda: api.version() is not None)
 
     movie = first["movies"][0]["movie_id"]
-    api.ask("/ratings", {"user_id": USER, "movie_id": movie, "rating": LIKED})
-    say(f"POST /ratings: user {USER} gives {LIKED} stars to movie {movie}")
+    api.ask("/ratings", {"user_id": USER, "movie_id": movie, "stars": STARS})
+    say(f"POST /ratings: user {USER} gives {STARS} stars to movie {movie}")
     before = api.recommend(USER)
     expect(movie not in ids(before), "a rated movie is not recommended")
     version = api.version()
