@@ -171,7 +171,11 @@ def test_commands_of_movierec_exist(name: str) -> None:
 
 def test_the_server_has_the_settings_of_the_embedded_one_or_less_memory() -> None:
     given = dict(word[2:].split("=", 1) for word in SERVICES["postgres"]["command"][1:])
-    assert given.pop("scram_iterations") == str(PASSWORD_ITERATIONS)
+    assert environment_of("postgres")["POSTGRES_INITDB_ARGS"].split() == [
+        "--auth-host=scram-sha-256",
+        "--set",
+        f"scram_iterations={PASSWORD_ITERATIONS}",
+    ]
     assert given.pop("maintenance_work_mem") == "512MB"
     assert given == {name: SERVER_SETTINGS[name] for name in given}
 
