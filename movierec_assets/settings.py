@@ -133,6 +133,9 @@ class Settings(BaseSettings):
         default=None,
         description="Address of Dagster's webserver, where the API launches runs [this machine, DAGSTER_PORT].",
     )
+    dagster_public_url: str | None = Field(
+        default=None, description="Address of Dagster's pages for people, where links lead [DAGSTER_WEBSERVER]."
+    )
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI under `movierec up`.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI under `movierec up`.")
     api_host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
@@ -195,12 +198,12 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is no time zone; expected one of the IANA list, as in {example}") from error
         return value
 
-    @field_validator("mlflow_tracking_uri", "dagster_webserver")
+    @field_validator("mlflow_tracking_uri", "dagster_webserver", "dagster_public_url")
     @classmethod
     def _server(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return None
-        server, port = {"dagster_webserver": ("a Dagster", 3000)}.get(info.field_name or "", ("an MLflow", 5000))
+        server, port = ("an MLflow", 5000) if info.field_name == "mlflow_tracking_uri" else ("a Dagster", 3000)
         example = f"http://127.0.0.1:{port}"
         try:
             parsed = urlsplit(value)
@@ -330,6 +333,11 @@ class Settings(BaseSettings):
     def dagster_address(self) -> str:
         """Address of Dagster's webserver."""
         return self.dagster_webserver or f"http://127.0.0.1:{self.dagster_port}"
+
+    @property
+    def dagster_pages(self) -> str:
+        """Address of Dagster's pages for people."""
+        return self.dagster_public_url or self.dagster_address
 
     @property
     def mlflow_uri(self) -> str:

@@ -12,7 +12,7 @@ import movierec_assets
 
 PACKAGE = Path(movierec_assets.__file__).parent
 FLOORS = (
-    {"cli"},
+    {"cli", "deploy"},
     {"host"},
     {"definitions"},
     {"defs"},
@@ -26,6 +26,7 @@ FLOORS = (
 )
 """Rooms and single modules, from the top down; imports go down only."""
 ALLOWED_LIBRARIES = {
+    "deploy": {"grpc", "grpc_health", "psutil", "psycopg2"},
     "recsys": {"implicit", "numpy", "optuna", "scipy", "threadpoolctl"},
     "errors": set(),
     "file_lock": set(),

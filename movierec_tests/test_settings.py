@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from movierec_assets.cli import root as cli
 from movierec_assets.recsys.promotion import Margins
+from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.settings import PROJECT_ROOT, DatabaseUrls, Settings, SettingsError, get_settings
 
 
@@ -109,6 +110,7 @@ def test_a_wrong_url_is_explained_with_the_variable_and_without_the_password(
         ("MOVIEREC_TIMEZONE", "/etc/passwd", "as in Europe/Berlin"),
         ("MOVIEREC_MLFLOW_TRACKING_URI", "localhost:5000", "as in http://127.0.0.1:5000"),
         ("MOVIEREC_DAGSTER_WEBSERVER", "dagster:3000", "not the address of a Dagster server; expected one as in"),
+        ("MOVIEREC_DAGSTER_PUBLIC_URL", "dagster.example", "not the address of a Dagster server; expected one as in"),
         ("MOVIEREC_MLFLOW_TRACKING_URI", "./mlruns", "as in http://127.0.0.1:5000"),
         ("MOVIEREC_MLFLOW_TRACKING_URI", "http://host:port", "as in http://127.0.0.1:5000"),
         ("MOVIEREC_STORAGE_URL", "s4://bucket/path", "s4:// cannot be used"),
@@ -162,6 +164,14 @@ def test_an_mlflow_server_goes_before_the_database() -> None:
     assert direct.mlflow_uri == direct.databases.mlflow
     served = Settings(database_url="postgresql://u@host/films", mlflow_tracking_uri="http://mlflow:5000")
     assert served.mlflow_uri == "http://mlflow:5000"
+
+
+def test_links_lead_to_the_public_address_of_dagster() -> None:
+    assert Settings(dagster_port=3100).dagster_pages == "http://127.0.0.1:3100"
+    assert Settings(dagster_webserver="http://webserver:3000").dagster_pages == "http://webserver:3000"
+    here = Settings(dagster_webserver="http://webserver:3000", dagster_public_url="https://films.example:3443")
+    assert (here.dagster_address, here.dagster_pages) == ("http://webserver:3000", "https://films.example:3443")
+    assert DagsterClient.of(here).page_of("a-run") == "https://films.example:3443/runs/a-run"
 
 
 def test_defaults_are_those_of_the_settings_table() -> None:

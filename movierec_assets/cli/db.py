@@ -29,6 +29,15 @@ def start_database() -> None:
     click.echo(f"{settings.home / '.env'} tells `dg dev` and other Dagster commands where it is.")
 
 
+@db.command("migrate")
+def migrate_databases() -> None:
+    """Create what is missing of the three databases, and bring them up to this version; other commands do so, too."""
+    from movierec_assets.host.environment import running_databases
+
+    with running_databases(settings_from(), console_log(Console(stderr=True))) as settings:
+        click.echo(f"The databases at {settings.databases.shown} are up to date.")
+
+
 @db.command("stop")
 @click.option("--force", is_flag=True, help="Stop the server under commands that use it.")
 def stop_database(force: bool) -> None:

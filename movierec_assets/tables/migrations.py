@@ -15,7 +15,6 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets import sql
 from movierec_assets.progress import Log
-from movierec_assets.settings import get_settings
 from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
 from movierec_assets.tables.strong_locks import LOCK_TIMEOUT, insist
@@ -68,14 +67,9 @@ def require_current(database: Database) -> None:
     if found == latest_version():
         return
     _refuse_newer(found)
-    how = (
-        "`movierec db start` brings it up to date, and so do `movierec run` and `movierec up`."
-        if get_settings().database_url is None
-        else "`movierec run`, `movierec up` and `movierec model show` bring it up to date before they do anything else."
-    )
     raise SchemaVersionError(
         f"The ratings database is not up to date: its schema has {_named(found)}, this program needs version "
-        f"{latest_version()}. {how}"
+        f"{latest_version()}. `movierec db migrate` brings it up to date, and so do `movierec run` and `movierec up`."
     )
 
 

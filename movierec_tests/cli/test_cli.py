@@ -411,6 +411,13 @@ def test_the_embedded_database_is_started_found_and_stopped(movierec: Movierec, 
     assert movierec("db", "stop").stdout == "Nothing was running.\n"
 
 
+def test_an_external_database_is_migrated(movierec: Movierec, server_url: str) -> None:
+    migrated = movierec("db", "migrate", MOVIEREC_DATABASE_URL=server_url)
+    assert migrated.returncode == 0, migrated.stderr
+    assert migrated.stdout.endswith("are up to date.\n")
+    assert server_url not in migrated.stdout, "the password is not shown unasked"
+
+
 def test_an_external_database_is_not_started_or_stopped(movierec: Movierec, server_url: str) -> None:
     status = movierec("db", "status", MOVIEREC_DATABASE_URL=server_url)
     assert status.returncode == 0

@@ -82,7 +82,7 @@ def test_a_database_that_is_behind_or_ahead_is_refused_in_one_sentence_with_the_
     empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, resource = empty_database, PostgresResource(url=empty_database.url)
-    with pytest.raises(SchemaVersionError, match=f"no version, .* needs version {latest_version()}.*movierec db start"):
+    with pytest.raises(SchemaVersionError, match=f"no version, .* version {latest_version()}.*movierec db migrate"):
         resource.open()
     migrate(database)
     ours = latest_version()
@@ -97,8 +97,7 @@ def test_a_database_that_is_behind_or_ahead_is_refused_in_one_sentence_with_the_
     )
     with monkeypatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", later)
-        patched.setenv("MOVIEREC_DATABASE_URL", database.url)
-        with pytest.raises(SchemaVersionError, match=rf"version {ours}, .* needs version 9000.*movierec model show"):
+        with pytest.raises(SchemaVersionError, match=rf"version {ours}, .* needs version 9000.*movierec db migrate"):
             resource.open()
         migrate(database)
         assert version_of(resource.open()) == "9000"

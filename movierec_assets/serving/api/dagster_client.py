@@ -134,16 +134,19 @@ class DagsterClient:
     ----------
     address : str
         As in "http://127.0.0.1:3000".
+    pages : str, optional
+        Address of its pages for people; `address` when None.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, pages: str | None = None) -> None:
         self.address = address.rstrip("/")
+        self._pages = (pages or address).rstrip("/")
         self._http = httpx.AsyncClient(timeout=SECONDS, trust_env=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The webserver that the settings name."""
-        return cls(settings.dagster_address)
+        return cls(settings.dagster_address, settings.dagster_pages)
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,8 +155,8 @@ class DagsterClient:
         await self._http.aclose()
 
     def page_of(self, run_id: str) -> str:
-        """Address of a run in Dagster's UI."""
-        return f"{self.address}/runs/{run_id}"
+        """Address of a run in Dagster's UI, for people."""
+        return f"{self._pages}/runs/{run_id}"
 
     async def version(self) -> str:
         """Version of the Dagster that answers.
