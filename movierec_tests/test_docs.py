@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,17 @@ def test_the_page_of_settings_has_every_setting_with_its_default() -> None:
         default = fields[name].default
         if isinstance(default, bool | str) or type(default) in (int, float):
             assert row.endswith(f"[{str(default).lower() if isinstance(default, bool) else default}]"), name
+
+
+def test_the_page_of_the_api_has_every_endpoint() -> None:
+    table = read(DOCS / "api.md").split("## Endpoints")[1].split("\n\n#")[0]
+    named, verb = set[tuple[str, str]](), ""
+    for row in re.findall(r"^\| (`.*?`) \|", table, re.M):
+        for call in re.findall(r"`([^`]+)`", row):
+            verb, path = call.split(" ") if " " in call else (verb, call)
+            named.add((verb, path.partition("?")[0]))
+    schema = json.loads(read(TESTS / "serving" / "api" / "openapi.json"))
+    assert named == {(verb.upper(), path) for path, calls in schema["paths"].items() for verb in calls}
 
 
 def test_the_page_of_tables_has_every_table_and_view_of_the_schema() -> None:

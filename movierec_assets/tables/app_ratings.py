@@ -112,6 +112,8 @@ def post_rating(cursor: Cursor, user_id: int, movie_id: int, stars: float) -> Po
     if not are_stars(stars):
         raise ValueError(f"{stars} is no rating; expected 0.5 to 5.0 stars in steps of 0.5")
     pair = _locked(cursor, user_id, movie_id)
+    if not pair.user_known:  # the trigger would refuse it as well, and Postgres log the id of an erased user
+        raise no_such_user(user_id)
     if not pair.in_catalogue:
         raise NoSuchMovieError(f"No movie of the catalogue has the id {movie_id}.")
     if pair.posted is not None and pair.posted_stars == stars and not pair.file_is_later:
@@ -126,8 +128,11 @@ def withdraw_rating(cursor: Cursor, user_id: int, movie_id: int) -> Posted:
     ------
     NotRatedError
         When the user has no rating of the movie, or has withdrawn it.
+    NoSuchUserError
     """
     pair = _locked(cursor, user_id, movie_id)
+    if not pair.user_known:
+        raise no_such_user(user_id)
     current = pair.file_stars if pair.posted is None or pair.file_is_later else pair.posted_stars
     if current is None or not pair.in_catalogue:
         raise NotRatedError(f"User {user_id} has no rating of movie {movie_id} that could be withdrawn.")
@@ -148,6 +153,7 @@ def settled_watermark(cursor: Cursor) -> int:
 class _Pair(NamedTuple):
     """State of a user and a movie, as sql/pair_state.sql gives it."""
 
+    user_known: bool
     in_catalogue: bool
     posted: int | None
     posted_stars: float | None
@@ -171,7 +177,7 @@ def _add(cursor: Cursor, user_id: int, movie_id: int, stars: float | None, after
             "VALUES (%s, %s, %s, greatest(clock_timestamp(), %s)) RETURNING rating_id, rated_at",
             [user_id, movie_id, stars, after],
         )
-    except ForeignKeyViolation as error:  # raised by the trigger receive_app_rating
+    except ForeignKeyViolation as error:  # of the trigger receive_app_rating: the user was erased a moment ago
         raise no_such_user(user_id) from error
     rating_id, rated_at = cursor.fetchall()[0]
     return Posted(rating_id, rated_at, added=True)

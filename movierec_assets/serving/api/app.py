@@ -13,13 +13,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from starlette.middleware.cors import CORSMiddleware
 
 from movierec_assets import __version__
 from movierec_assets.serving.api import routes as subjects
 from movierec_assets.serving.api.access_log import AccessLog
 from movierec_assets.serving.api.admission import Admission, Admitted
 from movierec_assets.serving.api.body_limit import BodyLimit
+from movierec_assets.serving.api.cors import Cors
 from movierec_assets.serving.api.express import Express
 from movierec_assets.serving.api.guard import guarded
 from movierec_assets.serving.api.keys import KeyRing
@@ -98,13 +98,7 @@ def create_app(settings: Settings, parts: RunParts, routes: Sequence[APIRoute] |
     )
     app.add_middleware(Observe, seen=(metrics.seen, log) if settings.api_access_log else (metrics.seen,))
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After"],
-        )
+        app.add_middleware(Cors, origins=settings.cors_origins)
     return app
 
 

@@ -63,8 +63,8 @@ POLICY = (
 _ROLES = {"open": "no key", "reader": "reader's key", "operator": "operator's key"}
 
 
-def page_of(schema: Mapping[str, Any]) -> str:
-    """The page of a schema."""
+def page_of(schema: Mapping[str, Any], address: str) -> str:
+    """The page of a schema, for the service at an address."""
     info, tags = schema["info"], schema["tags"]
     links, parts = [], []
     for tag in tags:
@@ -86,7 +86,7 @@ def page_of(schema: Mapping[str, Any]) -> str:
         f'<h1>{escape(info["title"])}</h1><p class="kind">Version {escape(info["version"])} · '
         f'<a href="/openapi.json">openapi.json</a></p>{paragraphs}'
         "<p>The calls below work with these two lines before them; without a key, leave its header out:</p>"
-        "<pre><code>API=http://127.0.0.1:8000\nKEY=movierec_...</code></pre>"
+        f"<pre><code>API={escape(address)}\nKEY=movierec_...</code></pre>"
         f"{''.join(parts)}</main></body></html>"
     )
 
@@ -162,7 +162,9 @@ def _kind(schema: Mapping[str, Any], field: Mapping[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{int(value):,}" if value == int(value) else str(value)
+    if value != int(value):
+        return str(value)
+    return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))  # years have no commas
 
 
 def _curl(

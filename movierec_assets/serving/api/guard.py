@@ -13,7 +13,9 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from movierec_assets.serving.api.problems import Problem, forbidden, out_of_range
+from movierec_assets.serving.api.body_reading import read_text
+from movierec_assets.serving.api.problems import Problem, forbidden, out_of_range, shown
+from movierec_assets.serving.api.ready_route import ReadyRoute
 from movierec_assets.serving.api.roles import ANONYMOUS, CALLER, declared_role, refusal
 
 ROUTE = "movierec.route"
@@ -45,6 +47,7 @@ class Guard:
         self._readers_need_keys = readers_need_keys
         self._parameters = query_parameters(route)
         self._takes_body = route.body_field is not None
+        self._takes_text = self._takes_body and not isinstance(route, ReadyRoute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then run the route.
@@ -52,7 +55,8 @@ class Guard:
         Raises
         ------
         Problem
-            401, 403, 415 for a body that is not JSON, or 422 for an unknown query parameter.
+            401, 403, 415 for a body that is not JSON, 400 for one in another encoding than UTF-8, or 422 for a query
+            parameter that is unknown or given twice.
         """
         scope[ROUTE] = self._path
         caller = scope.get(CALLER, ANONYMOUS)
@@ -67,6 +71,8 @@ class Guard:
             )
         if problem is not None:
             raise problem
+        if self._takes_text:
+            receive = await read_text(receive)
         await self._app(scope, receive, send)
 
 
@@ -98,17 +104,21 @@ def _of_another(bound: int, path: dict[str, str]) -> Problem | None:
 
 def _unusable_text(scope: Scope, known: frozenset[str]) -> Problem | None:
     if "\0" in scope["path"]:
-        return out_of_range("path", "holds the character NUL, which no text here has.")
+        return out_of_range("path", "The address holds the character NUL, which none here has.")
     try:
         sent = parse_qsl(
             scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50
         )
     except ValueError:
-        return out_of_range("query", "is not percent-encoded UTF-8 with at most 50 parameters.")
+        return out_of_range("query", "It is not percent-encoded UTF-8 with at most 50 parameters.")
+    found = set[str]()
     for name, value in sent:
         if name not in known:
-            takes = f"this address takes {', '.join(sorted(known))}" if known else "this address takes none"
-            return out_of_range("query", f"has an unknown parameter; {takes}.")
+            takes = f"takes {', '.join(sorted(known))}" if known else "takes none"
+            return out_of_range(f"query.{shown(name)}", f"There is no such parameter; this address {takes}.")
+        if name in found:
+            return out_of_range(f"query.{name}", "The parameter is given twice; give it once.")
         if "\0" in value:
-            return out_of_range(f"query.{name}", "holds the character NUL, which no text here has.")
+            return out_of_range(f"query.{name}", "The text holds the character NUL, which no text here has.")
+        found.add(name)
     return None

@@ -5,7 +5,7 @@ Belongs here: /openapi.json, /docs and their headers. Does not: what the page sh
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 import orjson
 from fastapi import FastAPI
@@ -23,15 +23,16 @@ def pages(app: FastAPI) -> list[Route]:
     def schema() -> bytes:
         return orjson.dumps(app.openapi())
 
-    @cache
-    def page() -> bytes:
-        return page_of(app.openapi()).encode()
+    @lru_cache(8)
+    def page(address: str) -> bytes:
+        return page_of(app.openapi(), address).encode()
 
     async def show_schema(_: Request) -> Response:
         return Response(schema(), media_type="application/json")
 
-    async def show_page(_: Request) -> Response:
-        return Response(page(), media_type="text/html", headers={"Content-Security-Policy": POLICY})
+    async def show_page(request: Request) -> Response:
+        address = str(request.base_url).rstrip("/")
+        return Response(page(address), media_type="text/html", headers={"Content-Security-Policy": POLICY})
 
     async def go_to_page(_: Request) -> Response:
         return RedirectResponse("/docs")

@@ -48,8 +48,9 @@ class Problem(Exception):  # noqa: N818 - the name of RFC 9457
         self.status, self.title, self.detail, self.headers, self.more = status, title, detail, headers or {}, more
 
 
-def not_json(detail: str) -> Problem:
+def not_json() -> Problem:
     """400: the body cannot be read."""
+    detail = "The body cannot be read: it must be complete JSON in UTF-8, of moderate depth and with short numbers."
     return Problem(400, "Unreadable body", detail)
 
 
@@ -68,14 +69,14 @@ def not_found(detail: str) -> Problem:
     return Problem(404, "Not found", detail)
 
 
-def missing(field: str, detail: str) -> Problem:
+def missing(field: str, message: str) -> Problem:
     """404, naming the field with an id or a name that nothing has."""
-    return Problem(404, "Not found", detail, errors=[{"field": field, "message": detail}])
+    return Problem(404, "Not found", f"{field}: {message}", errors=[{"field": field, "message": message}])
 
 
-def out_of_range(field: str, detail: str) -> Problem:
+def out_of_range(field: str, message: str) -> Problem:
     """422, naming a field."""
-    return Problem(422, "Unusable value", detail, errors=[{"field": field, "message": detail}])
+    return Problem(422, "Unusable value", f"{field}: {message}", errors=[{"field": field, "message": message}])
 
 
 def unavailable(detail: str, retry_after: int = 5) -> Problem:
@@ -99,7 +100,7 @@ def unusable(errors: Sequence[Any], part: str | None = None) -> Problem:
         Part of the request that the places of the errors are in, as in `body`.
     """
     if any(error["type"] == "json_invalid" for error in errors):
-        return not_json("The body is not JSON: see that it is UTF-8, complete, and has plain numbers.")
+        return not_json()
     within = () if part is None else (part,)
     listed = errors[:_SHOWN_ERRORS]
     fields = [{"field": _field((*within, *error["loc"])), "message": _said(error)} for error in listed]
@@ -148,18 +149,24 @@ def _of_http(error: HTTPException) -> Problem:
             405, "Method not allowed", f"This address takes {headers.get('Allow', 'another method')}.", headers
         )
     if error.status_code == 400:
-        return not_json("The body cannot be read: it must be JSON in UTF-8, of moderate depth and with short numbers.")
+        return not_json()
     return Problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), headers)
 
 
 def _field(location: Sequence[str | int]) -> str:
     """A place in a request, as in `body.filters.years.0`."""
-    return _shown(".".join(map(str, location)))
+    return shown(".".join(map(str, location)))
 
 
 def _said(error: Any) -> str:
-    return _shown(str(error["msg"]).removeprefix("Value error, "))
+    context = error.get("ctx", {})
+    if error["type"] == "extra_forbidden":
+        return "There is no such field"
+    if error["type"] == "too_long" and "max_length" in context:
+        return f"Should have at most {context['max_length']:,} items"
+    return shown(str(error["msg"]).removeprefix("Value error, "))
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A text that may be of a client, short and as UTF-8."""
     return text[:_SHOWN_CHARACTERS].encode("utf-8", "replace").decode()

@@ -13,9 +13,10 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from movierec_assets.serving.api.body_reading import read_body
 from movierec_assets.serving.api.problems import unusable
 
 _JSON = (b"content-type", b"application/json")
@@ -38,27 +39,10 @@ class ReadyRoute(APIRoute):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = self._model.model_validate_json(await _read(receive))
+            body = self._model.model_validate_json(await read_body(receive))
         except ValidationError as error:
             raise unusable(error.errors(include_url=False, include_input=False), "body") from None
         content = await self._endpoint(Request(scope, receive), body)
         headers = [_JSON, (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-
-
-async def _read(receive: Receive) -> bytes:
-    """The whole body; it is in one message as a rule."""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body
-    parts = [body]
-    while message.get("more_body", False):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        parts.append(message.get("body", b""))
-    return b"".join(parts)

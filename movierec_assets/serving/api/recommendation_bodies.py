@@ -54,7 +54,7 @@ class BoostBody(Body):
             strict=True,
             ge=-MAX_WEIGHT,
             le=MAX_WEIGHT,
-            description="A negative weight pushes movies down.",
+            description="1 adds the standard deviation of the scores for each unit; negative weights push down.",
             examples=[0.5],
         ),
     ]
@@ -96,7 +96,9 @@ class RecommendBody(Body):
         Scenario | None, Field(description="Where the list is shown, for the log.", examples=["start page"])
     ] = None
     filters: FiltersBody | None = None
-    boost: Annotated[tuple[BoostBody, ...], Field(max_length=_MOST_BOOSTS)] = ()
+    boost: Annotated[
+        tuple[BoostBody, ...], Field(max_length=_MOST_BOOSTS, description="What lifts movies or pushes them down.")
+    ] = ()
     diversity: Annotated[
         float,
         Field(

@@ -6,7 +6,8 @@ Belongs here: reading ratings, stored lists and users of requests. Does not: ran
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from movierec_assets.recsys.interactions import IntArray
 from movierec_assets.serving.online.answers import Answer, Stored
 from movierec_assets.serving.online.live import LiveRatings, LiveReader
 from movierec_assets.serving.online.ranker import Ranker
-from movierec_assets.serving.online.requests import Request
+from movierec_assets.serving.online.requests import Request, RequestError
 from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
 
 WITHOUT_RATINGS = (
@@ -128,15 +129,31 @@ async def answered_all(
     answer : callable
         In place of `answered`.
     """
-    everybody = await asyncio.gather(*(known_of(request, ranker, live, queries) for request in requests))
+
+    async def known(number: int, request: Request) -> Known:
+        with _naming(number):
+            return await known_of(request, ranker, live, queries)
+
+    everybody = await asyncio.gather(*(known(number, request) for number, request in enumerate(requests)))
     taken: set[int] = set()
     answers = []
-    for request, known in zip(requests, everybody, strict=True):
-        answers.append(answer(request, ranker, known, taken))
+    for number, (request, of_user) in enumerate(zip(requests, everybody, strict=True)):
+        with _naming(number):
+            answers.append(answer(request, ranker, of_user, taken))
         if distinct:
             taken.update(answers[-1].movie_ids)
         await asyncio.sleep(0)
     return answers
+
+
+@contextmanager
+def _naming(number: int) -> Iterator[None]:
+    """Errors in this context name a field of one of several requests."""
+    try:
+        yield
+    except (UnknownIdError, RequestError) as error:
+        error.field = f"requests.{number}.{error.field}"
+        raise
 
 
 def require_movies(ranker: Ranker, movie_ids: Sequence[int] | IntArray, field: str) -> None:

@@ -119,7 +119,10 @@ def hidden_by(movies: MovieIndex, request: Request, seen: IntArray, taken: Colle
 
 def boosts_of(movies: MovieIndex, request: Request, unit: float) -> list[Added]:
     """What each boost of a request adds to the score of each movie, float32, shape (n_movies,)."""
-    return [Added(np.float32(boost.weight * unit) * movies.property_of(boost), boost.kind) for boost in request.boosts]
+    return [
+        Added(np.float32(boost.weight * unit) * movies.property_of(boost, f"boost.{number}"), boost.kind)
+        for number, boost in enumerate(request.boosts)
+    ]
 
 
 def arranged(

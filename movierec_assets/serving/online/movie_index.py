@@ -141,14 +141,15 @@ class MovieIndex:
     def _find_passing(self, filters: Filters) -> IntArray:
         if filters.year_from is not None and filters.year_to is not None and filters.year_from > filters.year_to:
             raise RequestError(
-                "year_from", f"No year is from {filters.year_from} to {filters.year_to}; give the earlier year first."
+                "filters.year_from",
+                f"No year is from {filters.year_from} to {filters.year_to}; give the earlier year first.",
             )
         passes: BoolArray = np.ones(len(self), dtype=np.bool_)
         if filters.genres_any:
-            passes[~self._of_any(filters.genres_any, "genres_any")] = False
+            passes[~self._of_any(filters.genres_any, "filters.genres_any")] = False
         if filters.genres_none:
-            passes[self._of_any(filters.genres_none, "genres_none")] = False
-        for row in self.catalogued.genre_rows(filters.genres_all, "genres_all"):
+            passes[self._of_any(filters.genres_none, "filters.genres_none")] = False
+        for row in self.catalogued.genre_rows(filters.genres_all, "filters.genres_all"):
             passes[~self.of_genre[row]] = False
         if filters.year_from is not None:
             passes[self.years < max(1, filters.year_from)] = False
@@ -178,8 +179,8 @@ class MovieIndex:
         """Standard deviation of the counts; 1 where all are equal."""
         return (float(np.std(self.counts)) if len(self) else 0.0) or 1.0
 
-    def property_of(self, boost: Boost) -> FloatArray:
-        """The property of each movie that a boost lifts, float32, shape (n,).
+    def property_of(self, boost: Boost, field: str = "boost") -> FloatArray:
+        """The property of each movie that a boost lifts, float32, shape (n,); `field` names the boost in errors.
 
         Raises
         ------
@@ -191,8 +192,8 @@ class MovieIndex:
         if boost.kind == "less_popular":
             return self.obscurity
         if not boost.genres:
-            raise RequestError("boost", "A boost by genre names at least one genre.")
-        return self._of_any(boost.genres, "boost").astype(np.float32)
+            raise RequestError(f"{field}.genres", "A boost by genre names at least one genre.")
+        return self._of_any(boost.genres, f"{field}.genres").astype(np.float32)
 
 
 def _standardized(values: Any) -> FloatArray:

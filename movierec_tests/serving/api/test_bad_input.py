@@ -76,6 +76,9 @@ def test_a_body_that_cannot_be_used_is_a_problem(client: httpx.Client, body: byt
 
 @pytest.mark.parametrize("path", ["/recommend/batch", "/ratings", "/events", "/train"])
 def test_other_routes_with_a_body_refuse_what_is_no_json(client: httpx.Client, path: str) -> None:
+    other_encodings = ['{"user_id": 5}'.encode(name) for name in ("utf-16", "utf-16-le", "utf-32", "utf-8-sig")]
+    for body in other_encodings:
+        assert send(client, body, path).status_code in (400, 401), (path, body[:20])
     for body in (b'{"x": NaN}', b'{"\\ud800": 1}', b"9" * 5000, b"[" * 100_000, b'{"x": "\xff"}', b"{"):
         answer = send(client, body, path)
         assert answer.status_code in (400, 401, 422), (path, body[:20], answer.text)
@@ -115,6 +118,7 @@ def test_a_problem_names_the_field_and_repeats_no_value(client: httpx.Client) ->
         ("/users/5/recommendations?" + "&".join(f"a{i}=1" for i in range(60)), 422),
         ("/movies?query=a%00b", 422),
         ("/movies?limit=5", 422),
+        ("/movies?n=5&n=6", 422),
         ("/movies/abc", 422),
         ("/movies/999", 404),
         ("/health?verbose=1", 422),
@@ -144,8 +148,9 @@ def test_a_body_of_another_kind_is_refused(client: httpx.Client) -> None:
 
 def test_a_body_over_the_limit_is_refused_before_it_is_sent_or_while_it_is_read(client: httpx.Client) -> None:
     assert send(client, b" " * 1_000_001).status_code == 413
-    chunks = (b" " * 100_000 for _ in range(20))
-    assert client.post("/recommend", content=chunks, headers=JSON).status_code == 413
+    for path in ("/recommend", "/ratings"):
+        chunks = (b" " * 100_000 for _ in range(20))
+        assert client.post(path, content=chunks, headers=JSON).status_code == 413
     host, port = client.base_url.host, client.base_url.port
     with socket.create_connection((host, port), timeout=30) as connection:
         head = (

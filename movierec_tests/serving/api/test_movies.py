@@ -123,7 +123,7 @@ def test_any_text_is_only_searched_for(client: httpx.Client, database: Database,
         ("n=0", "query.n"),
         ("n=101", "query.n"),
         ("offset=-1", "query.offset"),
-        ("title=heat", "query"),
+        ("title=heat", "query.title"),
         ("query=%ff", "query"),
     ],
 )
@@ -203,5 +203,5 @@ def test_a_list_is_based_on_titles_as_people_type_them(client: httpx.Client) -> 
     by_title = client.post("/recommend", json={"liked_titles": ["the matrix", "Amelie"]}).json()
     assert by_title["movies"] == by_id["movies"]
     unknown = client.post("/recommend", json={"liked_titles": ["The Matrx"]})
-    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (404, "liked_titles")
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (404, "body.liked_titles")
     assert "'Matrix, The (1952)'" in unknown.json()["detail"]

@@ -103,7 +103,9 @@ def test_the_page_shows_every_call_and_asks_no_other_host_for_anything(
     client: httpx.Client, schema: dict[str, Any]
 ) -> None:
     page = client.get("/docs").text
-    assert page == page_of(schema)
+    address = str(client.base_url).rstrip("/")
+    assert page == page_of(schema, address)
+    assert f"API={address}" in page
     for name, call in operations(schema):
         assert f'id="{call["operationId"]}"' in page, name
     assert not re.search(r"<(script|img|iframe|link|object)|url\(|@import", page)

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 
 from movierec_assets.serving.api.app import create_app
+from movierec_assets.serving.api.observe import SECURITY_HEADERS
 from movierec_assets.serving.api.roles import OPEN, READER
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.settings import Settings, SettingsError
@@ -146,7 +147,11 @@ def test_pages_of_the_origins_that_are_set_may_call_and_read_refusals(worker: Wo
     with served(create_app(settings, running(worker))) as client:
         for origin, allowed in (("https://films.example", True), ("https://other.example", False)):
             asking = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-            assert (client.options("/recommend", headers=asking).status_code == 200) is allowed
+            asked = client.options("/recommend", headers=asking)
+            assert asked.status_code == (204 if allowed else 403)
+            assert asked.headers.get("access-control-allow-origin") == (origin if allowed else None)
+            assert SECURITY_HEADERS[0][0].decode() in asked.headers
+            assert allowed or "MOVIEREC_API_CORS_ORIGINS" in asked.json()["detail"]
             refused = client.get("/users/0/recommendations", headers={"Origin": origin})
             assert refused.status_code == 422
             assert refused.headers.get("access-control-allow-origin") == (origin if allowed else None)

@@ -269,12 +269,12 @@ def test_an_answer_says_which_filter_left_how_many() -> None:
 @pytest.mark.parametrize(
     ("request_", "field", "words"),
     [
-        (Request(filters=Filters(genres_any=("Dramma",))), "genres_any", "'Dramma'.*Comedy, Drama, Film-Noir, War"),
-        (Request(filters=Filters(genres_none=("",))), "genres_none", "''"),
-        (Request(filters=Filters(genres_all=("Drama", "x"))), "genres_all", "'x'"),
-        (Request(filters=Filters(year_from=2000, year_to=1999)), "year_from", "from 2000 to 1999"),
-        (Request(boosts=(Boost("genre", 1.0, ("x",)),)), "boost", "'x'"),
-        (Request(boosts=(Boost("genre", 1.0),)), "boost", "at least one genre"),
+        (Request(filters=Filters(genres_any=("Dramma",))), "filters.genres_any", "'Dramma'.*Drama, Film-Noir, War"),
+        (Request(filters=Filters(genres_none=("",))), "filters.genres_none", "''"),
+        (Request(filters=Filters(genres_all=("Drama", "x"))), "filters.genres_all", "'x'"),
+        (Request(filters=Filters(year_from=2000, year_to=1999)), "filters.year_from", "from 2000 to 1999"),
+        (Request(boosts=(Boost("genre", 1.0, ("x",)),)), "boost.0.genres", "'x'"),
+        (Request(boosts=(Boost("newer", 1.0), Boost("genre", 1.0))), "boost.1.genres", "at least one genre"),
     ],
 )
 def test_an_unusable_request_names_the_field(request_: Request, field: str, words: str) -> None:

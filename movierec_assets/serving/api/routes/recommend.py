@@ -10,6 +10,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
 
 from movierec_assets.serving.api.fields import ListLength, UserPath
 from movierec_assets.serving.api.problems import Problem, missing, out_of_range
@@ -33,6 +34,26 @@ _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "No user, movi
 _ready = APIRouter(tags=["recommendations"], route_class=ReadyRoute)
 
 
+class ExpectedGenre(BaseModel):
+    """How much the model expects a user to like a genre."""
+
+    genre: Annotated[str, Field(examples=["Sci-Fi"])]
+    score: Annotated[float, Field(description="`share` less `usual`: above 0 for what suits the user.", examples=[0.2])]
+    share: Annotated[
+        float, Field(description="Share of the genre among the 100 best movies for the user.", examples=[0.38])
+    ]
+    usual: Annotated[float, Field(description="Share of the genre among the 100 most liked movies.", examples=[0.17])]
+
+
+class ExpectedGenres(BaseModel):
+    """Genres that the model expects a user to like, those first that suit the user most."""
+
+    user_id: Annotated[int, Field(examples=[42])]
+    model_version: Annotated[int | None, Field(examples=[7])]
+    why_none: Annotated[str | None, Field(description="Why there are no genres: the model knows no like, or is away.")]
+    genres: list[ExpectedGenre]
+
+
 @_ready.post("/recommend", response_model=ListOut, responses=_UNKNOWN, **READER)
 async def recommend(request: Request, body: RecommendBody) -> bytes:
     """A list of movies for a user, for somebody who likes some movies, or for nobody in particular.
@@ -40,16 +61,7 @@ async def recommend(request: Request, body: RecommendBody) -> bytes:
     The ratings of the user count as they are at this moment. The answer says which movies are listed, why, and by which
     version of the model. Movies that were filtered out or seen never fill a list up; `why_fewer` says what is missing.
     """
-    worker = worker_of(request)
-    allow_user(request, body.user_id)
-    ranker = worker.ranker
-    wanted = body.request(await _by_title(worker, body))
-    try:
-        known = await known_of(wanted, ranker, worker.live, worker.queries)
-        answer = _timed(request, wanted, ranker, known)
-    except (UnknownIdError, RequestError) as error:
-        raise _problem(error) from None
-    return _shown(worker, ranker, wanted, answer, body.scenario)
+    return await _list_of(request, body, "body")
 
 
 @_ready.post("/recommend/batch", response_model=BatchOut, responses=_UNKNOWN, **READER)
@@ -59,9 +71,12 @@ async def recommend_batch(request: Request, body: BatchBody) -> bytes:
     for each in body.requests:
         allow_user(request, each.user_id)
     if sum(len(each.liked_titles) for each in body.requests) > _MOST_TITLES:
-        raise out_of_range("body.requests", f"have more than {_MOST_TITLES} liked_titles together; send fewer at once.")
+        raise out_of_range("body.requests", f"They have more than {_MOST_TITLES} titles together; send fewer at once.")
     ranker = worker.ranker
-    wanted = [each.request(await _by_title(worker, each)) for each in body.requests]
+    wanted = [
+        each.request(await _by_title(worker, each, f"body.requests.{number}"))
+        for number, each in enumerate(body.requests)
+    ]
     try:
         answers = await answered_all(
             wanted,
@@ -72,7 +87,7 @@ async def recommend_batch(request: Request, body: BatchBody) -> bytes:
             answer=partial(_timed, request),
         )
     except (UnknownIdError, RequestError) as error:
-        raise _problem(error) from None
+        raise _problem(error, "body") from None
     shown = [
         _shown(worker, ranker, each, answer, of.scenario)
         for each, answer, of in zip(wanted, answers, body.requests, strict=True)
@@ -90,7 +105,51 @@ async def recommend_to_user(
 ) -> Response:
     """The list of a user, as `POST /recommend` gives it without filters."""
     body = RecommendBody(user_id=user_id, n=n, scenario=scenario, explain=explain)
-    return Response(await recommend(request, body), media_type="application/json")
+    return Response(await _list_of(request, body, "path"), media_type="application/json")
+
+
+@router.get("/users/{user_id}/genres", **READER)
+async def show_genres(request: Request, user_id: UserPath) -> ExpectedGenres:
+    """Which genres the model expects a user to like: all genres, with their shares among the user's best movies.
+
+    404 when there is no such user.
+    """
+    worker = worker_of(request)
+    ranker, wanted = worker.ranker, ListRequest(user_id=user_id, n=1)
+    try:
+        known = await known_of(wanted, ranker, worker.live, worker.queries)
+    except UnknownIdError as error:
+        raise _problem(error, "path") from None
+    found = ranker.genres(wanted, known.ratings)
+    if found is None:
+        why = ranker.answer(wanted, known.ratings).why_source
+        return ExpectedGenres(user_id=user_id, model_version=None, why_none=why, genres=[])
+    assert ranker.model is not None
+    return ExpectedGenres(
+        user_id=user_id,
+        model_version=ranker.model.champion.version,
+        why_none=None,
+        genres=[
+            ExpectedGenre(
+                genre=each.genre, score=round(each.score, 4), share=round(each.share, 4), usual=round(each.usual, 4)
+            )
+            for each in found
+        ],
+    )
+
+
+async def _list_of(request: Request, body: RecommendBody, part: str) -> bytes:
+    """The list of one request, as JSON; `part` of the request names the user."""
+    worker = worker_of(request)
+    allow_user(request, body.user_id)
+    ranker = worker.ranker
+    wanted = body.request(await _by_title(worker, body, part))
+    try:
+        known = await known_of(wanted, ranker, worker.live, worker.queries)
+        answer = _timed(request, wanted, ranker, known)
+    except (UnknownIdError, RequestError) as error:
+        raise _problem(error, part) from None
+    return _shown(worker, ranker, wanted, answer, body.scenario)
 
 
 def _timed(request: Request, *arguments: Any) -> Answer:
@@ -114,21 +173,20 @@ def _shown(worker: Worker, ranker: Ranker, request: ListRequest, answer: Answer,
     return answer_json(answer, ranker.catalogued, recommendation_id)
 
 
-async def _by_title(worker: Worker, body: RecommendBody) -> tuple[int, ...]:
-    """Ids of the movies that are named by their titles."""
+async def _by_title(worker: Worker, body: RecommendBody, part: str) -> tuple[int, ...]:
+    """Ids of the movies that are named by their titles in a part of the request."""
     if not body.liked_titles:
         return ()
     search = await worker.search.of(worker.ranker.catalogued)
     try:
         return tuple(search.movie_id(title) for title in body.liked_titles)
     except TitleError as error:
-        raise missing("body.liked_titles", str(error)) from None
+        raise missing(f"{part}.liked_titles", str(error)) from None
 
 
-def _problem(error: UnknownIdError | RequestError) -> Problem:
-    if isinstance(error, UnknownIdError):
-        return missing(f"body.{error.field}", str(error))
-    return out_of_range(f"body.{error.field}", str(error))
+def _problem(error: UnknownIdError | RequestError, part: str) -> Problem:
+    refusal = missing if isinstance(error, UnknownIdError) else out_of_range
+    return refusal(f"{part}.{error.field}", str(error))
 
 
 router.routes.extend(_ready.routes)

@@ -116,7 +116,9 @@ async def export(request: Request, user_id: UserPath) -> Response:
 
 @router.delete("/users/{user_id}", status_code=204, **READER)
 async def erase(request: Request, user_id: UserPath) -> None:
-    """Erase a user of the app: ratings, lists, events, keys, and everything that was computed from them.
+    """Erase a user of the app: ratings, lists, events, keys, and what tables hold that was computed from them.
+
+    Nothing can be posted for the id again. Files of training hold the likes until the next training writes them anew.
 
     403 for users of the loaded dataset, 404 when there is no such user.
     """

@@ -1,0 +1,64 @@
+"""Reading the body of a request.
+
+Belongs here: its bytes and their encoding. Does not: its length (`body_limit`), and its fields (the routes).
+"""
+
+from __future__ import annotations
+
+import codecs
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from movierec_assets.serving.api.problems import not_json
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body; it is in one message as a rule.
+
+    Raises
+    ------
+    ClientDisconnect
+    """
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return body
+    parts = [body]
+    while message.get("more_body", False):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+    return b"".join(parts)
+
+
+async def read_text(receive: Receive) -> Receive:
+    """Read a body that must be UTF-8; returns what gives it to the route.
+
+    FastAPI guesses the encoding of JSON, and answers 400 whatever is raised while it reads.
+
+    Raises
+    ------
+    Problem
+        400 for another encoding; 413, see `body_limit`.
+    """
+    body = await read_body(receive)
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise not_json() from None
+    if "\0" in text or body.startswith(codecs.BOM_UTF8):
+        raise not_json()
+    given = False
+
+    async def give() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return give
