@@ -112,6 +112,25 @@ class GenreTaste:
 
 
 @dataclass(frozen=True, slots=True)
+class Tastes:
+    """Which genres the model expects a user to like.
+
+    Attributes
+    ----------
+    model_version : int or None
+        None without a model of the loaded data.
+    genres : list of GenreTaste
+        The most preferred first; empty where the model knows no like.
+    why_none : str or None
+        Why there are none, for people.
+    """
+
+    model_version: int | None
+    genres: list[GenreTaste]
+    why_none: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbours:
     """Movies like a movie.
 

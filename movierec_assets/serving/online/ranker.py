@@ -14,7 +14,7 @@ import numpy as np
 
 from movierec_assets.recsys.interactions import IntArray
 from movierec_assets.serving.online import shortfall
-from movierec_assets.serving.online.answers import Answer, GenreTaste, Neighbours, Stored
+from movierec_assets.serving.online.answers import Answer, Neighbours, Stored, Tastes
 from movierec_assets.serving.online.fallbacks import of_stored, popular
 from movierec_assets.serving.online.lists import by_model
 from movierec_assets.serving.online.live import Freshness, LiveRatings
@@ -111,7 +111,7 @@ class Ranker:
         """
         other_data = self._of_other_data(ratings)
         if self.model is None or other_data:
-            why = shortfall.OTHER_DATA if other_data else self.snapshot.why_none or shortfall.NO_MODEL
+            why = self._why_no_model(ratings)
             rated = [] if ratings is None else ratings.movie_ids.tolist()
             if stored is not None and stored.movie_ids and not other_data:
                 return of_stored(self.by_ratings, request, stored, rated, taken, why)
@@ -151,8 +151,8 @@ class Ranker:
                 taken.update(answer.movie_ids)
             yield answer
 
-    def genres(self, request: Request, ratings: LiveRatings | None = None) -> list[GenreTaste] | None:
-        """Which genres the model expects a user to like, the most preferred first; None where it knows no like.
+    def genres(self, request: Request, ratings: LiveRatings | None = None) -> Tastes:
+        """Which genres the model expects a user to like; none, and why, where it knows no like.
 
         Parameters
         ----------
@@ -162,9 +162,11 @@ class Ranker:
             As for `answer`.
         """
         if self.model is None or self._of_other_data(ratings):
-            return None
-        person = self._person(self.model, request, ratings, None)
-        return None if person.vector is None else genres_of(self.model, person.vector)
+            return Tastes(None, [], self._why_no_model(ratings))
+        person, version = self._person(self.model, request, ratings, None), self.model.champion.version
+        if person.vector is None:
+            return Tastes(version, [], shortfall.no_likes(request, rated=len(person.seen) > 0))
+        return Tastes(version, genres_of(self.model, person.vector))
 
     def similar(self, movie_id: int, request: Request, ratings: LiveRatings | None = None) -> Neighbours:
         """The nearest movies of a movie by the cosine of factors, as the table `similar_movies` has them.
@@ -180,11 +182,16 @@ class Ranker:
             As for `answer`.
         """
         if self.model is None or self._of_other_data(ratings):
-            return Neighbours(None, [], [], None, self.snapshot.why_none or shortfall.OTHER_DATA)
+            return Neighbours(None, [], [], None, self._why_no_model(ratings))
         return nearest(self.model, movie_id, request, self._person(self.model, request, ratings, None))
 
     def _of_other_data(self, ratings: LiveRatings | None) -> bool:
         return ratings is not None and ratings.dataset_id != self.snapshot.catalogue.dataset_id
+
+    def _why_no_model(self, ratings: LiveRatings | None) -> str:
+        if self._of_other_data(ratings):
+            return shortfall.OTHER_DATA
+        return self.snapshot.why_none or shortfall.NO_MODEL
 
     def _row_of(self, user_id: int | None) -> int | None:
         """Row of a user in the stored states."""

@@ -192,6 +192,24 @@ def test_for_a_user_neighbours_are_unseen_and_ordered_by_the_users_scores(
     assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (404, "query.user")
 
 
+def test_the_genres_of_a_user_are_those_of_the_users_best_movies(client: httpx.Client, worker: Worker) -> None:
+    shown = client.get("/users/5/genres").json()
+    assert shown["model_version"] == worker.current.snapshot.champion.version  # type: ignore[union-attr]
+    assert (shown["user_id"], shown["why_none"]) == (5, None)
+    asked = {"user_id": 5, "n": 100, "filters": {"include_seen": True}}
+    best = client.post("/recommend", json=asked).json()["movies"]
+    for each in shown["genres"]:
+        assert each["share"] == pytest.approx(np.mean([each["genre"] in movie["genres"] for movie in best]))
+        assert each["score"] == pytest.approx(each["share"] - each["usual"])
+    assert shown["genres"] == sorted(shown["genres"], key=lambda each: -each["score"])
+    created = client.post("/users").json()["user_id"]
+    without = client.get(f"/users/{created}/genres").json()
+    assert without["genres"] == []
+    assert "no ratings" in without["why_none"]
+    unknown = client.get("/users/999/genres")
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (404, "path.user_id")
+
+
 def test_a_movie_that_the_model_does_not_know_has_no_neighbours_and_says_so(client: httpx.Client) -> None:
     shown = client.get("/movies/60/similar").json()
     assert shown["movies"] == []

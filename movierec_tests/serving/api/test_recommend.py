@@ -67,25 +67,6 @@ def test_a_refusal_names_the_place_of_the_value(client: httpx.Client) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (404, "path.user_id")
 
 
-def test_the_genres_of_a_user_are_those_of_their_best_movies(client: httpx.Client) -> None:
-    found = client.get("/users/4/genres").json()
-    assert (found["user_id"], found["model_version"], found["why_none"]) == (4, VERSION, None)
-    assert [each["score"] for each in found["genres"]] == sorted((g["score"] for g in found["genres"]), reverse=True)
-    for each in found["genres"]:
-        assert each["score"] == pytest.approx(each["share"] - each["usual"], abs=2e-4)
-    everything = post(client, user_id=4, n=100, filters={"include_seen": True}).json()["movies"]
-    drama = next(each for each in found["genres"] if each["genre"] == "Drama")
-    listed_dramas = sum("Drama" in movie["genres"] for movie in everything)
-    assert drama["share"] == pytest.approx(listed_dramas / len(everything), abs=1e-4)
-
-
-def test_a_user_without_likes_has_no_genres_and_is_told_why(client: httpx.Client) -> None:
-    user = client.post("/users").json()["user_id"]
-    found = client.get(f"/users/{user}/genres").json()
-    assert found["genres"] == []
-    assert str(user) in found["why_none"]
-
-
 def test_nobody_in_particular_gets_popular_movies_and_is_told_so(client: httpx.Client) -> None:
     found = post(client).json()
     assert found["source"] == "popular"

@@ -18,7 +18,7 @@ from movierec_assets.serving.api.docs_page import page_of
 from movierec_assets.serving.api.examples import example_of, resolved
 from movierec_assets.serving.api.problems import MEDIA_TYPE
 from movierec_assets.serving.api.worker import Worker
-from movierec_assets.settings import Settings
+from movierec_assets.settings import PROJECT_ROOT, Settings
 from movierec_assets.tables.api_keys import create_key
 from movierec_assets.tables.database import Database
 from movierec_tests.serving.api.conftest import running, served
@@ -51,6 +51,18 @@ def test_the_schema_is_the_one_that_clients_know(schema: dict[str, Any]) -> None
     assert schema == known, (
         "The API changed. If clients can live with it: python -m movierec_tests.serving.api.test_schema"
     )
+
+
+def test_the_page_of_the_api_names_every_endpoint_and_no_other(schema: dict[str, Any]) -> None:
+    page = (PROJECT_ROOT / "movierec_assets" / "docs" / "api.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if re.match(r"\| `(GET|POST|DELETE) /", line)]
+    named = re.findall(r"`(?:(GET|POST|DELETE) )?(/[^`?]*)", " ".join(rows))
+    verbs = [verb for verb, _ in named]
+    for at, verb in enumerate(verbs):
+        verbs[at] = verb or verbs[at - 1]
+    assert {f"{verb} {path}" for verb, (_, path) in zip(verbs, named, strict=True)} == {
+        name for name, _ in operations(schema)
+    }
 
 
 def test_every_endpoint_says_what_it_does_and_how_it_refuses(schema: dict[str, Any]) -> None:

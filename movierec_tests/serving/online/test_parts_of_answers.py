@@ -186,7 +186,8 @@ def test_ratings_of_another_dataset_get_popular_movies_of_the_catalogue() -> Non
     assert (answer.source, answer.model_version) == ("popular", None)
     assert "Another dataset" in str(answer.why_source)
     assert not set(answer.movie_ids) & set(other.movie_ids.tolist())
-    assert Ranker(made.snapshot).genres(Request(user_id=other.user_id), other) is None
+    tastes = Ranker(made.snapshot).genres(Request(user_id=other.user_id), other)
+    assert (tastes.model_version, tastes.genres, tastes.why_none) == (None, [], answer.why_source)
 
 
 def test_a_stored_list_is_served_without_a_model_and_leaves_out_what_the_request_does() -> None:
@@ -211,7 +212,7 @@ def test_without_anything_loaded_lists_are_empty_and_say_what_to_do() -> None:
     assert (answer.source, answer.movie_ids) == ("popular", [])
     assert "movierec run" in str(answer.why_source)
     assert ranker.similar(1, Request()).why_fewer == answer.why_source
-    assert ranker.genres(Request(user_id=1)) is None
+    assert ranker.genres(Request(user_id=1)).why_none == answer.why_source
     assert json.loads(answer_json(answer, ranker.catalogued))["movies"] == []
 
 
@@ -256,8 +257,8 @@ def test_a_movie_that_the_model_lacks_has_no_neighbours_and_that_is_said() -> No
 def test_the_expected_genres_are_those_of_the_movies_near_a_users_likes() -> None:
     made = world(12, movies=600, users=6, factors=4, per_user=30)
     ranker, model = Ranker(made.snapshot), made.fitted
-    tastes = ranker.genres(Request(user_id=33), made.ratings[3])
-    assert tastes is not None
+    tastes = ranker.genres(Request(user_id=33), made.ratings[3]).genres
+    assert tastes
     best = ranker.answer(Request(user_id=33, n=100, include_seen=True, elapsed=10**9), made.ratings[3]).movie_ids
     rows = ranker.catalogued.rows_of(best).tolist()
     popular = ranker.answer(Request(n=100)).movie_ids
@@ -269,7 +270,8 @@ def test_the_expected_genres_are_those_of_the_movies_near_a_users_likes() -> Non
         assert (taste.share, taste.usual) == pytest.approx((share, usual))
     assert [each.score for each in tastes] == sorted((each.score for each in tastes), reverse=True)
     assert len(model.ids.movie_ids) == 600
-    assert ranker.genres(Request(user_id=1)) is None
+    stranger = ranker.genres(Request(user_id=1))
+    assert (stranger.genres, stranger.why_none) == ([], "User 1 has no ratings of movies that the model knows.")
 
 
 @settings(deadline=None, max_examples=30)

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
 
 from movierec_assets.serving.api.fields import ListLength, UserPath
 from movierec_assets.serving.api.problems import Problem, missing, out_of_range
@@ -32,26 +31,6 @@ _MOST_TITLES = 100
 router = APIRouter(tags=["recommendations"])
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "No user, movie or genre has this id or name."}}
 _ready = APIRouter(tags=["recommendations"], route_class=ReadyRoute)
-
-
-class ExpectedGenre(BaseModel):
-    """How much the model expects a user to like a genre."""
-
-    genre: Annotated[str, Field(examples=["Sci-Fi"])]
-    score: Annotated[float, Field(description="`share` less `usual`: above 0 for what suits the user.", examples=[0.2])]
-    share: Annotated[
-        float, Field(description="Share of the genre among the 100 best movies for the user.", examples=[0.38])
-    ]
-    usual: Annotated[float, Field(description="Share of the genre among the 100 most liked movies.", examples=[0.17])]
-
-
-class ExpectedGenres(BaseModel):
-    """Genres that the model expects a user to like, those first that suit the user most."""
-
-    user_id: Annotated[int, Field(examples=[42])]
-    model_version: Annotated[int | None, Field(examples=[7])]
-    why_none: Annotated[str | None, Field(description="Why there are no genres: the model knows no like, or is away.")]
-    genres: list[ExpectedGenre]
 
 
 @_ready.post("/recommend", response_model=ListOut, responses=_UNKNOWN, **READER)
@@ -106,36 +85,6 @@ async def recommend_to_user(
     """The list of a user, as `POST /recommend` gives it without filters."""
     body = RecommendBody(user_id=user_id, n=n, scenario=scenario, explain=explain)
     return Response(await _list_of(request, body, "path"), media_type="application/json")
-
-
-@router.get("/users/{user_id}/genres", **READER)
-async def show_genres(request: Request, user_id: UserPath) -> ExpectedGenres:
-    """Which genres the model expects a user to like: all genres, with their shares among the user's best movies.
-
-    404 when there is no such user.
-    """
-    worker = worker_of(request)
-    ranker, wanted = worker.ranker, ListRequest(user_id=user_id, n=1)
-    try:
-        known = await known_of(wanted, ranker, worker.live, worker.queries)
-    except UnknownIdError as error:
-        raise _problem(error, "path") from None
-    found = ranker.genres(wanted, known.ratings)
-    if found is None:
-        why = ranker.answer(wanted, known.ratings).why_source
-        return ExpectedGenres(user_id=user_id, model_version=None, why_none=why, genres=[])
-    assert ranker.model is not None
-    return ExpectedGenres(
-        user_id=user_id,
-        model_version=ranker.model.champion.version,
-        why_none=None,
-        genres=[
-            ExpectedGenre(
-                genre=each.genre, score=round(each.score, 4), share=round(each.share, 4), usual=round(each.usual, 4)
-            )
-            for each in found
-        ],
-    )
 
 
 async def _list_of(request: Request, body: RecommendBody, part: str) -> bytes:
