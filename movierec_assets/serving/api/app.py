@@ -40,7 +40,7 @@ RunParts = Callable[[Settings], AbstractAsyncContextManager[Worker]]
 """Starts the parts of a worker, and stops them at the end."""
 
 
-def create_app(settings: Settings, parts: RunParts, routes: Sequence[APIRoute] | None = None) -> FastAPI:
+def create_app(settings: Settings, parts: RunParts, routes: Sequence[APIRoute] | None = None) -> DocumentedApi:
     """The application of one worker; its parts run from its start to its end.
 
     Parameters

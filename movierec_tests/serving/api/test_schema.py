@@ -119,7 +119,7 @@ def test_the_examples_of_bodies_are_accepted(client: httpx.Client, schema: dict[
 
 
 @pytest.mark.slow
-def test_schemathesis_finds_nothing(worker: Worker, database: Database) -> None:
+def test_schemathesis_finds_nothing(worker: Worker, database: Database, tmp_path: Path) -> None:
     worker.settings = worker.settings.model_copy(update={"api_rate_limit": 0})
     key = create_key(database, "operator", "schemathesis")
     tool = Path(sys.executable).with_name("schemathesis")
@@ -128,7 +128,9 @@ def test_schemathesis_finds_nothing(worker: Worker, database: Database) -> None:
         command = [str(tool), "--config-file", config, "run", address]
         # Promotions run in a process of their own, for seconds each: tests of their routes call them.
         options = ["--checks", "all", "--exclude-path-regex", "promote|rollback", "-H", f"Authorization: Bearer {key}"]
-        ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=900, check=False)
+        ended = subprocess.run(
+            [*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False
+        )
     assert ended.returncode == 0, ended.stdout[-20_000:] + ended.stderr[-2_000:]
 
 
