@@ -13,9 +13,11 @@ from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.serving.online.movie_search import CurrentSearch
 from movierec_assets.serving.online.queries import ThreadedQueries
 from movierec_assets.serving.online.rankers import Rankers
 from movierec_assets.serving.online.shown import ShownLog
+from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.serving.online.stored import directory_of
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
@@ -32,8 +34,12 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
     settings : Settings
         With the address of a database, whether it answers or not.
     """
-    database, rankers = Database(settings.databases.ratings), Rankers()
-    current = CurrentSnapshot(rankers.prepare)
+    database, rankers, search = Database(settings.databases.ratings), Rankers(), CurrentSearch()
+
+    def prepare(snapshot: Snapshot) -> None:
+        search.prepare(rankers.prepare(snapshot).catalogued)
+
+    current = CurrentSnapshot(prepare)
     async with AsyncExitStack() as running:
         yield Worker(
             settings=settings,
@@ -42,5 +48,6 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
             queries=await running.enter_async_context(ThreadedQueries(database)),
             shown=await running.enter_async_context(ShownLog(database)),
             dagster=await running.enter_async_context(DagsterClient.of(settings)),
+            search=search,
             rankers=rankers,
         )

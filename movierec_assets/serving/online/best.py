@@ -67,9 +67,23 @@ def best(
         start, stop = stop, min(reach, total, 4 * stop)
         if stop <= start:
             break
-        found, more = _scored(model, vector, hidden, _slice(passing, start, stop), None)
-        places, scores = highest(np.concatenate([places, found]), np.concatenate([scores, more]), k)
+        found, more = _scored_above(model, vector, hidden, _slice(passing, start, stop), scores, k)
+        if len(found):
+            places, scores = highest(np.concatenate([places, found]), np.concatenate([scores, more]), k)
     return places, scores
+
+
+def _scored_above(
+    model: ModelIndex, vector: FloatArray, hidden: BoolArray, some: slice | IntArray, scores: FloatArray, k: int
+) -> tuple[IntArray, FloatArray]:
+    """As `_scored`, of later places than those of the best so far, and only what can be among the k best with them."""
+    if len(scores) < k:
+        return _scored(model, vector, hidden, some, None)
+    found: FloatArray = model.factors[some] @ vector
+    better = (found > scores[-1]).nonzero()[0]
+    places = better + some.start if isinstance(some, slice) else some[better]
+    shown = ~hidden[places]
+    return places[shown], found[better[shown]]
 
 
 def _beyond(

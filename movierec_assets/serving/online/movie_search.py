@@ -7,6 +7,8 @@ titles (`title_index`), HTTP (`serving.api.routes.movies`).
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -58,15 +60,29 @@ class MovieSearch:
 
 
 class CurrentSearch:
-    """The search in the current catalogue, made once for each."""
+    """The searches in the latest two catalogues; each is made once, in a thread."""
 
     def __init__(self) -> None:
-        self._made: MovieSearch | None = None
-        self._making = asyncio.Lock()
+        self._made: tuple[tuple[Catalogued, Future[MovieSearch]], ...] = ()
+
+    def prepare(self, catalogued: Catalogued) -> Future[MovieSearch]:
+        """Begin to make the search in a catalogue, unless that was begun; it takes up to a second."""
+        for of_catalogue, search in self._made:
+            if of_catalogue is catalogued:
+                return search
+        made: Future[MovieSearch] = Future()
+        self._made = ((catalogued, made), *self._made[:1])
+        threading.Thread(target=_make, args=[catalogued, made], name="movie-search", daemon=True).start()
+        return made
 
     async def of(self, catalogued: Catalogued) -> MovieSearch:
-        """The search in a catalogue; made in a thread when it is a new one."""
-        async with self._making:
-            if self._made is None or self._made.catalogued is not catalogued:
-                self._made = await asyncio.to_thread(MovieSearch, catalogued)
-            return self._made
+        """The search in a catalogue, as soon as it is made."""
+        made = self.prepare(catalogued)
+        return made.result() if made.done() else await asyncio.shield(asyncio.wrap_future(made))
+
+
+def _make(catalogued: Catalogued, made: Future[MovieSearch]) -> None:
+    try:
+        made.set_result(MovieSearch(catalogued))
+    except BaseException as error:  # noqa: BLE001 - whoever waits for it gets the error
+        made.set_exception(error)

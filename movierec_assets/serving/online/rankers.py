@@ -15,10 +15,12 @@ class Rankers:
     def __init__(self) -> None:
         self._made: tuple[Ranker, ...] = ()
 
-    def prepare(self, snapshot: Snapshot) -> None:
+    def prepare(self, snapshot: Snapshot) -> Ranker:
         """Make the ranker of a snapshot that will be current soon; may take half a second."""
         before = self._made[0] if self._made else None
-        self._made = (Ranker(snapshot, before), *self._made[:1])
+        made = Ranker(snapshot, before)
+        self._made = (made, *self._made[:1])
+        return made
 
     def of(self, snapshot: Snapshot) -> Ranker:
         """The ranker of a snapshot, at once when it is prepared."""
@@ -30,5 +32,4 @@ class Rankers:
         for ranker in made:
             if ranker.snapshot is snapshot:
                 return ranker
-        self.prepare(snapshot)
-        return self._made[0]
+        return self.prepare(snapshot)
