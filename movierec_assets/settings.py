@@ -6,6 +6,7 @@ anything. The environment is not read on import: assets and commands call `get_s
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -166,7 +167,7 @@ class Settings(BaseSettings):
     served_days: int = Field(
         default=90,
         ge=15,
-        le=3650,
+        le=400,
         description="Days for which the API's lists and events are kept; figures of each day stay.",
     )
 
@@ -211,6 +212,14 @@ class Settings(BaseSettings):
             raise ValueError(f"not an address; expected one as in {example}") from error
         if parsed.scheme not in ("http", "https") or not host:
             raise ValueError(f"not the address of {server} server; expected one as in {example}")
+        return value
+
+    @field_validator("api_cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for origin in filter(None, map(str.strip, value.split(","))):
+            if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", origin):
+                raise ValueError(f"{origin!r} is no origin; expected scheme and host, as in https://films.example")
         return value
 
     @field_validator("storage_url")
@@ -264,6 +273,11 @@ class Settings(BaseSettings):
             problem = str(error).strip() if "parameter" in str(error) else "not a URL that libpq reads"
             raise ValueError(f"{problem}; expected postgresql://user:password@host:5432/movierec") from error
         return value
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """Origins whose pages may call the API."""
+        return [origin.strip() for origin in self.api_cors_origins.split(",") if origin.strip()]
 
     @property
     def readers_need_keys(self) -> bool:

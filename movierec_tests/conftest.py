@@ -43,6 +43,8 @@ SHARE_A_RUN = {
     "defs/test_provenance.py": "provenance",
     "defs/test_readers.py": "two runs",
     "defs/test_whole_run.py": "two runs",
+    "host/test_api.py": "api",
+    "serving/online/test_keeper.py": "keeper",
 }
 """Modules whose tests share a run of the platform, which takes half a minute and is made once on each worker."""
 

@@ -35,7 +35,7 @@ from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.rankers import CHAMPION, MODEL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.provenance import record
+from movierec_assets.resources.provenance import SOURCES, record
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.database import SCHEMA
@@ -331,13 +331,18 @@ def signal_does_no_harm(model_evaluation: pd.DataFrame) -> AssetCheckResult:
     )
 
 
+def _watermark(context: AssetCheckExecutionContext) -> int:
+    """Highest `rating_id` from before the lists of `user_recommendations` were made."""
+    return record(context.instance, "user_recommendations").get(SOURCES, {}).get("app_ratings") or 0
+
+
 @asset_check(asset="user_recommendations")
 def recommendations_are_sound(context: AssetCheckExecutionContext, postgres: PostgresResource) -> AssetCheckResult:
     """No list holds a movie the user has rated, a movie twice, or a movie outside the catalogue."""
     found = report_progress(
         context.log,
         "Looking up every recommendation among the user's ratings",
-        lambda _: postgres.open().rows(read_sql("unsound_recommendations")),
+        lambda _: postgres.open().rows(read_sql("unsound_recommendations"), {"watermark": _watermark(context)}),
     )
     problems = {problem: int(count) for problem, count in found}
     return AssetCheckResult(
@@ -353,7 +358,9 @@ def everybody_has_a_full_list(context: AssetCheckExecutionContext, postgres: Pos
     users, full = report_progress(
         context.log,
         "Counting recommendations of each user",
-        lambda _: postgres.open().rows(read_sql("full_lists"), {"per_user": PER_USER})[0],
+        lambda _: postgres.open().rows(
+            read_sql("full_lists"), {"per_user": PER_USER, "watermark": _watermark(context)}
+        )[0],
     )
     rest = record(context.instance, "user_recommendations").get("users_with_all_the_rest", 0)
     return AssetCheckResult(

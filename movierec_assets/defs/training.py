@@ -20,7 +20,7 @@ from movierec_assets.defs.versions import TrainedVersion, Training, TrainingStep
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.champion import recognize_champion
 from movierec_assets.models.predecessor import predecessor_of
-from movierec_assets.models.recipes import ChosenRecipe, recipe_to_try
+from movierec_assets.models.recipes import ChosenRecipe, changed_by_hand, recipe_to_try
 from movierec_assets.models.version import MODEL_NAME, Version
 from movierec_assets.recsys.als import implicit_engine
 from movierec_assets.recsys.interactions import Interactions
@@ -35,11 +35,15 @@ from movierec_assets.resources.tracking import MlflowTrackingResource
 
 
 class TrainingConfig(Config):
-    """Whether `als_model` trains with inputs that it has trained with before."""
+    """What `als_model` trains."""
 
     retrain: bool = Field(
         default=False,
         description="Train and register a version although one with the same likes, recipe, seed and code is there.",
+    )
+    recipe: dict[str, Any] = Field(
+        default={},
+        description="Numbers of the recipe to train instead of those of the chosen recipe, as in {factors: 32}.",
     )
 
 
@@ -75,7 +79,9 @@ def als_model(
     data = TrainingData.of_loaded(context.instance, database, "als_model", split, id_maps)
     recognize_champion(versions, database)
     step = TrainingStep(context, data, next_movies, database, versions, implicit_engine())
-    chosen = recipe_to_try(database, step.promotions, step.champion, data.dataset, data.positive_threshold)
+    chosen = changed_by_hand(
+        recipe_to_try(database, step.promotions, step.champion, data.dataset, data.positive_threshold), config.recipe
+    )
     if step.champion is None and (broken := step.promotions.broken_champion()) is not None:
         context.log.warning(broken)
     inputs = TrainingInputs.of(data, chosen, database)

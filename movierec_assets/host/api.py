@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -24,6 +25,7 @@ from movierec_assets.host.provision import provision
 from movierec_assets.host.supervision import Child, end
 from movierec_assets.postgres.server import EmbeddedPostgres, EmbeddedPostgresError
 from movierec_assets.progress import Log
+from movierec_assets.serving.api.metrics import MULTIPROCESS
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import DatabaseUnavailableError
 
@@ -62,8 +64,10 @@ def serve(settings: Settings, answering: Callable[[str], None], worker: str = WO
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    environment = _worker_environment(settings)
     with listening(settings.api_host, settings.api_port) as opened:
-        children = [_keeper(), *(_worker(worker, number, opened) for number in range(1, settings.api_workers + 1))]
+        workers = [_worker(worker, number, opened, environment) for number in range(1, settings.api_workers + 1)]
+        children = [_keeper(), *workers]
         address = address_of(settings)
         threading.Thread(target=_tell, args=(settings, stop, lambda: answering(address)), daemon=True).start()
         try:
@@ -107,9 +111,19 @@ def _keeper() -> Child:
     return Child("The keeper", ["-m", "movierec_assets.serving.online.keeper"], _ENVIRONMENT)
 
 
-def _worker(module: str, number: int, opened: socket.socket) -> Child:
+def _worker(module: str, number: int, opened: socket.socket, environment: dict[str, str]) -> Child:
     arguments = ["-m", module, str(opened.fileno())]
-    return Child(f"Worker {number}", arguments, _ENVIRONMENT, [opened.fileno()])
+    return Child(f"Worker {number}", arguments, environment, [opened.fileno()])
+
+
+def _worker_environment(settings: Settings) -> dict[str, str]:
+    """Variables of the workers; several ones add up their metrics by files, which begin anew."""
+    if settings.api_workers == 1:
+        return _ENVIRONMENT
+    directory = settings.state / "serving" / "metrics"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return _ENVIRONMENT | {MULTIPROCESS: str(directory)}
 
 
 def _tell(settings: Settings, stop: threading.Event, answering: Callable[[], None]) -> None:
@@ -156,7 +170,7 @@ def _bring_back(server: EmbeddedPostgres, ended: threading.Event) -> None:
     """Start the embedded Postgres again whenever it was killed."""
     while not ended.wait(DATABASE_SECONDS):
         try:
-            if server.url() is None and not ended.is_set():
+            if server.url() is None and server.status().data_dir.exists() and not ended.is_set():
                 _log.warning("The embedded Postgres ended; it is started again.")
                 with server.lease():
                     pass

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.version import Version
+from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.promotion import same_recipe
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.tables.database import SCHEMA, Database
@@ -31,7 +32,7 @@ class ChosenRecipe:
     ----------
     recipe : Recipe
     source : str
-        `built-in`, `search N`, or `champion N` with the reason why it is tried again.
+        `built-in`, `search N`, or `champion N` with the reason why it is tried again; then numbers chosen by hand.
     """
 
     recipe: Recipe
@@ -84,6 +85,24 @@ def recipe_to_try(
                 f"{version.number}",
             )
     return chosen
+
+
+def changed_by_hand(chosen: ChosenRecipe, numbers: Mapping[str, Any]) -> ChosenRecipe:
+    """A recipe with some numbers of a person's choice, named as in `Recipe.as_dict`; the recipe itself without any.
+
+    Raises
+    ------
+    RecsysError
+        When a recipe has no such number, or it has a wrong value.
+    """
+    if not numbers:
+        return chosen
+    flat = chosen.recipe.as_dict()
+    unknown = sorted(numbers.keys() - flat.keys())
+    if unknown:
+        raise RecsysError(f"A recipe has no {', '.join(unknown)}; it has {', '.join(sorted(flat))}.")
+    listed = ", ".join(f"{name} {value}" for name, value in sorted(numbers.items()))
+    return ChosenRecipe(Recipe.from_dict(flat | dict(numbers)), f"{chosen.source}, by hand {listed}")
 
 
 def record_search(

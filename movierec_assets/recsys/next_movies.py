@@ -263,7 +263,7 @@ class _Reach:
             start,
             stop,
             ((out_sum + 1.0) ** -sequence.signal.out_exponent).astype(np.float32),
-            ((in_sum + 1.0) ** -sequence.signal.in_exponent).astype(np.float32),
+            ((in_sum + sequence.signal.smoothing) ** -sequence.signal.in_exponent).astype(np.float32),
         )
 
     def strongest(self, sums: csr_matrix, movies: slice) -> csr_matrix:

@@ -34,16 +34,17 @@ class NextMovie:
     """The next-movie signal: how often a movie is liked soon after the movies that a user liked last.
 
     A movie b that is liked `lag` places after a, at most `window`, adds `decay ** (lag - 1)` to the pair (a, b). The
-    sum of a pair is divided by `(out + 1) ** out_exponent * (in + 1) ** in_exponent`: `out` is the sum of all pairs
-    from a, and `in` that of all pairs to b. The signal of a user is the sum over the user's likes of
-    `exp(-recency rank / tau)` times the row of the like. It is added to the score of ALS, both standardized for each
+    sum of a pair is divided by `(out + 1) ** out_exponent * (in + smoothing) ** in_exponent`: `out` is the sum of all
+    pairs from a, and `in` that of all pairs to b. Smoothing keeps movies with few likes down, whose sums are chance;
+    with many likes, the exponent alone keeps popular movies down. The signal of a user is the sum over the user's likes
+    of `exp(-recency rank / tau)` times the row of the like. It is added to the score of ALS, both standardized for each
     user, with the factor `weight * exp(-elapsed / fade)`. Elapsed is the time from the user's latest like to the
     request.
 
     Attributes
     ----------
     window : int
-    decay, out_exponent, in_exponent, tau : float
+    decay, out_exponent, in_exponent, smoothing, tau : float
     weight : float
         0 switches the signal off.
     fade_hours : float
@@ -58,7 +59,8 @@ class NextMovie:
     window: int = 30
     decay: float = 0.95
     out_exponent: float = 0.5
-    in_exponent: float = 0.3
+    in_exponent: float = 0.7
+    smoothing: float = 200.0
     tau: float = 4.0
     weight: float = 1.0
     fade_hours: float = 1.0
@@ -69,9 +71,9 @@ class NextMovie:
         return self.weight > 0
 
     @property
-    def matrix(self) -> tuple[int, float, float, float]:
+    def matrix(self) -> tuple[int, float, float, float, float]:
         """The numbers that decide the matrix of `next_movies.NextMovies`."""
-        return self.window, self.decay, self.out_exponent, self.in_exponent
+        return self.window, self.decay, self.out_exponent, self.in_exponent, self.smoothing
 
 
 NO_NEXT_MOVIE = NextMovie(weight=0.0)

@@ -146,7 +146,7 @@ class SearchObjective:
         self._k = k
         self._history = history
         self._fits: dict[Recipe, Factors] = {}
-        self._matrices: dict[tuple[int, float, float, float], NextMovies] = {}
+        self._matrices: dict[tuple[int, float, float, float, float], NextMovies] = {}
 
     @classmethod
     def latest(cls, train: Interactions, validation: Interactions, moments: int = 5) -> Self:

@@ -22,6 +22,7 @@ _LOG_RANGES = (
     "fold_in_floor",
     "fold_in_boost",
     "fold_in_tau",
+    "next_movie_smoothing",
     "next_movie_tau",
     "next_movie_fade_hours",
 )
@@ -49,6 +50,7 @@ class Space:
     next_movie_decay: tuple[float, ...] = (0.8, 0.95, 1.0)
     next_movie_out_exponent: tuple[float, float] = (0.0, 1.0)
     next_movie_in_exponent: tuple[float, float] = (0.0, 1.0)
+    next_movie_smoothing: tuple[float, float] = (1.0, 1000.0)
     next_movie_tau: tuple[float, float] = (0.5, 20.0)
     next_movie_weight: tuple[float, float] = (0.0, 3.0)
     next_movie_fade_hours: tuple[float, float] = (0.1, 24.0)

@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-SECONDS = 60.0
+SECONDS = 90.0
 """Longest time of a change. One that was killed is settled by the next."""
 WAIT_SECONDS = 10.0
 """Longest wait for another change."""

@@ -14,6 +14,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from movierec_assets.errors import ExplainedError
 from movierec_assets.ratings import FIRST_APP_USER_ID
 from movierec_assets.sql import read_sql
+from movierec_assets.tables.api_keys import remove_keys_of
 from movierec_assets.tables.app_ratings import no_such_user
 from movierec_assets.tables.database import SCHEMA, Database, first_value
 
@@ -101,6 +102,7 @@ def erase_user(database: Database, user_id: int) -> None:
         cursor.execute(f"DELETE FROM {SCHEMA}.app_users WHERE user_id = %s", [user_id])
         if cursor.rowcount == 0:
             raise _not_of_the_app(cursor, user_id, "erased")
+        remove_keys_of(cursor, user_id)
         cursor.execute(f"SELECT EXISTS (SELECT FROM {SCHEMA}.eligible_users WHERE user_id = %s)", [user_id])
         if first_value(cursor):
             refresh_eligible_users(cursor)

@@ -6,6 +6,7 @@ Belongs here: writing and reading rows. Does not: when they are written (`servin
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,17 +84,23 @@ class KeptList:
     movie_ids: list[int]
 
 
-def write(cursor: Cursor, lists: Sequence[ShownList], events: Sequence[ShownEvent]) -> None:
-    """COPY lists and events in; the partitions of their days exist.
+def write(cursor: Cursor, lists: Sequence[ShownList], events: Sequence[ShownEvent]) -> int:
+    """COPY lists and events in, whose partitions exist; returns the number of rows.
 
     Rows of app users who are erased by now are left out. A user who is being erased waits until these rows are
     committed, and is erased with them.
     """
     gone = _erased(cursor, {row.user_id for rows in (lists, events) for row in rows})
-    if rows := [_list_row(row) for row in lists if row.user_id not in gone]:
-        copy_rows(cursor, "served", _LIST_COLUMNS, rows)
-    if event_rows := [row for row in events if row.user_id not in gone]:
-        copy_rows(cursor, "events", _EVENT_COLUMNS, event_rows)
+    lines = [_line(row) for row in lists if row.user_id not in gone]
+    rows = [row for row in events if row.user_id not in gone]
+    if lines:
+        columns = ", ".join(_LIST_COLUMNS)
+        cursor.copy_expert(
+            f"COPY {SCHEMA}.served ({columns}) FROM STDIN (FORMAT CSV)", io.BytesIO("".join(lines).encode())
+        )
+    if rows:
+        copy_rows(cursor, "events", _EVENT_COLUMNS, rows)
+    return len(lines) + len(rows)
 
 
 def make_days_of(cursor: Cursor, lists: Iterable[ShownList], events: Iterable[ShownEvent]) -> None:
@@ -114,16 +121,19 @@ def lists_of(database: Database, recommendation_ids: Sequence[str]) -> dict[str,
     return {name: KeptList(user_id, movie_ids) for name, user_id, movie_ids in found}
 
 
-def _list_row(row: ShownList) -> tuple[object, ...]:
-    movie_ids = row.movie_ids.tolist() if isinstance(row.movie_ids, np.ndarray) else row.movie_ids
-    scenario = None if row.scenario is None else _storable(row.scenario)
-    listed = "{" + ",".join(map(str, movie_ids)) + "}"  # far quicker than each number in quotes
-    return (row.recommendation_id, time_of(row.recommendation_id), *row[1:5], scenario, listed)
+def _line(row: ShownList) -> str:
+    """A list in COPY's CSV; in half the time of `copy_rows`, because a busy worker writes a thousand a second."""
+    name, user_id, dataset_id, version, source, scenario, movie_ids = row
+    listed = str(movie_ids.tolist() if isinstance(movie_ids, np.ndarray) else list(movie_ids))[1:-1]
+    numbers = ",".join(["" if number is None else str(number) for number in (user_id, dataset_id, version)])
+    where = "" if scenario is None else _quoted(scenario)
+    return f'{name},{time_of(name)},{numbers},{source},{where},"{{{listed}}}"\n'
 
 
-def _storable(text: str) -> str:
-    """Text without NUL and lone surrogates, which Postgres refuses."""
-    return text.replace("\0", "").encode(errors="replace").decode()
+def _quoted(text: str) -> str:
+    """Text in double quotes, without NUL and lone surrogates, which Postgres refuses."""
+    storable = text.replace("\0", "").encode(errors="replace").decode()
+    return '"' + storable.replace('"', '""') + '"'
 
 
 def _erased(cursor: Cursor, user_ids: Iterable[int | None]) -> set[int]:

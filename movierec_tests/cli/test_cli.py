@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 import psutil
 import psycopg2
 import pytest
@@ -19,6 +21,8 @@ from click.testing import CliRunner
 from movierec_assets.cli.root import cli
 from movierec_assets.datasets.demo import load_catalogue, make_demo
 from movierec_assets.postgres.server import EmbeddedPostgres
+from movierec_tests import readme_calls
+from movierec_tests.benchmarks.api.service import free_port
 from movierec_tests.conftest import Dataset
 from movierec_tests.datasets.sources.written import FORMATS, zipped
 from movierec_tests.waiting import PATIENCE, wait_until
@@ -334,6 +338,31 @@ def test_an_unknown_user_or_title_is_explained(
     assert result.returncode == 1
     assert message in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_every_call_of_the_readme_is_answered(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    environment, port = _environment(trained[0]), free_port()
+    command = [sys.executable, "-m", "movierec_assets.cli", "api", "--port", str(port)]
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _is_ready(port), "an API that is ready")
+        calls = list(readme_calls.run(readme_calls.README, f"localhost:{port}", environment))
+    finally:
+        server.terminate()
+        server.wait(PATIENCE)
+    assert len(calls) > 5
+    for call in calls:
+        assert call.status == 0, call
+    _wait_for_the_end_of_servers(trained[0])
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/ready").is_success
+    except httpx.HTTPError:
+        return False
 
 
 @pytest.mark.slow

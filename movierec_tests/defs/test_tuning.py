@@ -29,7 +29,9 @@ def test_the_search_has_no_way_to_the_test_part() -> None:
 
 
 @pytest.mark.slow
-def test_training_takes_the_winner_of_the_last_search(server_url: str, tmp_path: Path, demo: Path) -> None:
+def test_training_takes_the_winner_of_the_last_search_with_numbers_chosen_by_hand(
+    server_url: str, tmp_path: Path, demo: Path
+) -> None:
     config = {"ops": {"hyperparameters": {"config": {"trials": 3, "seconds": 1e9}}}}
     with own_platform(server_url, tmp_path, demo) as platform:
         assert latest_recipe(platform.database, None, None).source == "built-in"
@@ -45,13 +47,14 @@ def test_training_takes_the_winner_of_the_last_search(server_url: str, tmp_path:
             again = search.execute_in_process(instance=instance, run_config=config)
             # With the same data and seed, the study is complete and no trial runs again.
             assert again.asset_materializations_for_node("hyperparameters")[0].metadata["trials"].value == 3
-            trained = build().resolve_job_def("train").execute_in_process(instance=instance)
+            by_hand = {"ops": {"als_model": {"config": {"recipe": {"regularization": 12.5}}}}}
+            trained = build().resolve_job_def("train").execute_in_process(instance=instance, run_config=by_hand)
         chosen = latest_recipe(platform.database, loaded_dataset(platform.database), 4.0)
         assert latest_recipe(platform.database, loaded_dataset(platform.database), 3.0).source == "built-in"
         assert chosen.source == "search 2"
         model = trained.asset_materializations_for_node("als_model")[0].metadata
-        assert model["recipe_source"].value == "search 2"
-        assert model["recipe"].value == chosen.recipe.as_dict()
+        assert model["recipe_source"].value == "search 2, by hand regularization 12.5"
+        assert model["recipe"].value == chosen.recipe.as_dict() | {"regularization": 12.5}
         tracked = platform.registry.client.get_run(str(metadata["mlflow_run_id"].value))
         assert tracked.info.status == "FINISHED"
         assert tracked.info.run_name.startswith("search demo: best of 3 als factors=")

@@ -6,8 +6,15 @@ import json
 
 import pytest
 
-from movierec_assets.models.recipes import latest_recipe, recipe_to_try, record_search
+from movierec_assets.models.recipes import (
+    ChosenRecipe,
+    changed_by_hand,
+    latest_recipe,
+    recipe_to_try,
+    record_search,
+)
 from movierec_assets.models.version import MODEL_NAME
+from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.known_datasets import DatasetRef
@@ -31,6 +38,18 @@ def test_the_last_winner_is_tried_on_its_own_dataset_and_kind_of_likes_only(data
     assert latest_recipe(database, THEIRS, 4.0).recipe == third
     assert latest_recipe(database, OURS, 3.0).source == "built-in"
     assert latest_recipe(database, DatasetRef(3, "others"), 4.0).source == "built-in"
+
+
+def test_a_recipe_with_numbers_chosen_by_hand_says_so_and_keeps_the_others() -> None:
+    chosen = ChosenRecipe(Recipe(factors=24, seed=3), "search 2")
+    assert changed_by_hand(chosen, {}) is chosen
+    found = changed_by_hand(chosen, {"next_movie_weight": 0, "factors": 16})
+    assert found.source == "search 2, by hand factors 16, next_movie_weight 0"
+    assert found.recipe.as_dict() == chosen.recipe.as_dict() | {"factors": 16, "next_movie_weight": 0.0}
+    with pytest.raises(RecsysError, match="A recipe has no epochs; it has alpha"):
+        changed_by_hand(chosen, {"epochs": 3})
+    with pytest.raises(RecsysError, match="Not a recipe"):
+        changed_by_hand(chosen, {"factors": "many"})
 
 
 @pytest.mark.slow

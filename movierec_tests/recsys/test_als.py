@@ -249,6 +249,7 @@ RECIPES = st.builds(
         decay=st.floats(0.1, 1),
         out_exponent=st.floats(0, 1),
         in_exponent=st.floats(0, 1),
+        smoothing=st.floats(1, 1000),
         tau=st.floats(0.1, 50),
         weight=st.floats(0, 5),
         fade_hours=st.floats(0.01, 100),
@@ -275,7 +276,7 @@ def test_the_flat_form_names_every_number() -> None:
         *("confidence", "alpha", "regularization", "factors", "iterations", "seed"),
         *("fold_in_floor", "fold_in_boost", "fold_in_tau"),
         *("next_movie_window", "next_movie_decay", "next_movie_out_exponent", "next_movie_in_exponent"),
-        *("next_movie_tau", "next_movie_weight", "next_movie_fade_hours"),
+        *("next_movie_smoothing", "next_movie_tau", "next_movie_weight", "next_movie_fade_hours"),
     }
 
 

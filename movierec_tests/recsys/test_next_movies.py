@@ -41,6 +41,7 @@ def signals(draw: st.DrawFn) -> NextMovie:
         decay=draw(st.sampled_from([0.0, 0.3, 0.95, 1.0])),
         out_exponent=draw(st.sampled_from([0.0, 0.5, 1.0])),
         in_exponent=draw(st.sampled_from([0.0, 0.3, 1.0])),
+        smoothing=draw(st.sampled_from([1.0, 200.0])),
         tau=draw(st.sampled_from([0.5, 2.0, 4.0])),
     )
 
@@ -55,7 +56,7 @@ def plain_matrix(drawn: Ratings, signal: NextMovie) -> Dense:
                 lag = other_place - place
                 if 1 <= lag <= signal.window and other_time > time:
                     sums[movie, other_movie] += signal.decay ** (lag - 1)
-    out, into = sums.sum(axis=1, keepdims=True) + 1, sums.sum(axis=0, keepdims=True) + 1
+    out, into = sums.sum(axis=1, keepdims=True) + 1, sums.sum(axis=0, keepdims=True) + signal.smoothing
     strengths: Dense = sums / (out**signal.out_exponent * into**signal.in_exponent)
     return strengths
 

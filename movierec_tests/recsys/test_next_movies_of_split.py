@@ -55,7 +55,8 @@ def test_a_signal_that_is_off_has_no_matrices(split: Split) -> None:
         (replace(SIGNAL, tau=9.0, weight=0.3, fade_hours=8.0), True),
         (replace(SIGNAL, decay=0.7), False),
         (replace(SIGNAL, out_exponent=0.7), False),
-        (replace(SIGNAL, in_exponent=0.7), False),
+        (replace(SIGNAL, in_exponent=0.3), False),
+        (replace(SIGNAL, smoothing=1.0), False),
         (replace(SIGNAL, window=6), False),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,14 +11,16 @@ import psycopg2
 import pytest
 
 from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.defs.sources import sources_of
 from movierec_assets.ratings import FIRST_APP_USER_ID
 from movierec_assets.sql import read_sql
-from movierec_assets.tables.app_ratings import update_rejects
+from movierec_assets.tables.app_ratings import post_rating, settled_watermark, update_rejects, withdraw_rating
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.histories import read_positives, read_users
 from movierec_assets.tables.loading import load_movies, load_ratings
 from movierec_tests.conftest import Dataset
 from movierec_tests.defs.harness import count_users, load_films, new_app_users
+from movierec_tests.waiting import PATIENCE, until_somebody_waits
 
 FILMS = [f"{number},Film {number} (1999),Drama" for number in range(1, 41)]
 OTHER_FILMS = [f"{number},Other {number} (2001),Drama" for number in range(1, 41)]
@@ -181,16 +184,18 @@ def test_ratings_of_the_app_count_for_the_dataset_that_was_loaded_when_they_were
 def test_a_film_that_was_rated_under_its_id_in_another_dataset_may_be_recommended(
     database: Database, make_dataset: Dataset
 ) -> None:
-    def unsound() -> dict[str, int]:
+    def unsound(watermark: int = 1) -> dict[str, int]:
         with database.replace("user_recommendations") as table:
             names = ("user_id", "rank", "movie_id", "score", "model_version")
             table.write_rows(names, [(user, 1, 6, 0.5, 1)])
-        return {problem: int(rows) for problem, rows in database.rows(read_sql("unsound_recommendations"))}
+        found = database.rows(read_sql("unsound_recommendations"), {"watermark": watermark})
+        return {problem: int(rows) for problem, rows in found}
 
     _load(database, make_dataset)
     user = _new_user(database)
     _post(database, user, 6)
     assert unsound()["movie rated by the user"] == 1
+    assert unsound(watermark=0)["movie rated by the user"] == 0, "it was posted after the lists were made"
     _load(database, make_dataset, OTHER_FILMS, name="other")
     assert unsound()["movie rated by the user"] == 0
 
@@ -218,6 +223,98 @@ def test_a_dataset_that_is_given_with_a_rating_stays(database: Database, make_da
             f"INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id, rating, dataset_id) VALUES (%s, 6, 5, 1)", [user]
         )
     assert _current(database, user) == []
+
+
+def test_users_who_posted_after_the_lists_were_made_need_none(database: Database, make_dataset: Dataset) -> None:
+    _load(database, make_dataset)
+    _post(database, _new_user(database), 6)
+
+    def users(watermark: int) -> int:
+        return int(database.rows(read_sql("full_lists"), {"per_user": 20, "watermark": watermark})[0][0])
+
+    assert [users(watermark) for watermark in (0, 1)] == [4, 5]
+
+
+# Withdrawals
+
+
+def _withdraw(database: Database, user: int, *movies: int) -> None:
+    for movie in movies:
+        with database.transaction() as cursor:
+            withdraw_rating(cursor, user, movie)
+
+
+def test_a_withdrawn_rating_of_a_movie_that_leaves_the_catalogue_is_not_rejected(
+    database: Database, make_dataset: Dataset
+) -> None:
+    _load(database, make_dataset)
+    users = _new_user(database), _new_user(database)
+    for user in users:
+        _post(database, user, 40)
+    _withdraw(database, users[0], 40)
+    _load(database, make_dataset, FILMS[:-1])
+    assert [text.split(",")[0] for _, _, text in _rejects(database)] == [str(users[1])]
+
+
+def test_a_withdrawal_is_newer_data_for_training(database: Database, make_dataset: Dataset) -> None:
+    _load(database, make_dataset)
+    before = sources_of(database)["app_ratings"]
+    _withdraw(database, 1, 1)
+    assert (before, sources_of(database)["app_ratings"]) == (None, 1)
+    _refresh(database)
+    positives = read_positives(database, 4.0)
+    assert len(positives) == 18, "user 1 has five ratings left, too few to learn from"
+    assert 1 not in positives.user_id
+
+
+def test_a_rating_is_never_before_the_latest_one_of_its_pair(database: Database, make_dataset: Dataset) -> None:
+    _load(database, make_dataset)
+    with database.transaction() as cursor:
+        cursor.execute(f"UPDATE {SCHEMA}.ratings SET rated_at = '2100-01-01' WHERE user_id = 1 AND movie_id = 1")
+        cursor.execute(
+            f"INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id, rating, rated_at) VALUES (1, 21, 1, '2100-01-01')"
+        )
+        posted = [post_rating(cursor, 1, movie, 5.0) for movie in (1, 21, 22)]
+    assert [each.rated_at.year >= 2100 for each in posted] == [True, True, False]
+    assert [pair for pair in _current(database, 1) if pair[0] in (1, 21, 22)] == [(1, 5.0), (21, 5.0), (22, 5.0)]
+
+
+def test_posts_of_one_user_at_the_same_time_have_the_order_of_their_ids(database: Database) -> None:
+    load_films(database, range(1, 10))
+    user = _new_user(database)
+    gate = threading.Barrier(6)
+
+    def post(turn: int) -> None:
+        gate.wait(timeout=30)
+        for step in range(10):
+            with database.transaction() as cursor:
+                post_rating(cursor, user, 1, (turn + step) % 10 / 2 + 0.5)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(post, range(6)))
+    rows = database.rows(f"SELECT rated_at, rating FROM {SCHEMA}.app_ratings ORDER BY rating_id")
+    assert rows == sorted(rows, key=lambda row: row[0])
+    assert all(earlier[1] != later[1] for earlier, later in itertools.pairwise(rows)), "the same stars count once"
+    assert _current(database, user) == [(1, rows[-1][1])]
+
+
+def test_a_watermark_waits_for_ratings_that_are_being_posted(database: Database) -> None:
+    """Ids are given in the order of posts, and committed in any order."""
+    load_films(database, range(1, 10))
+    users = _new_user(database), _new_user(database)
+
+    def watermark() -> int:
+        with database.transaction() as cursor:
+            return settled_watermark(cursor)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as cursor:
+            post_rating(cursor, users[0], 1, 5.0)
+            _post(database, users[1], 1)
+            found = pool.submit(watermark)
+            until_somebody_waits(database)
+            assert not found.done(), "1 is not committed, 2 is"
+        assert found.result(timeout=PATIENCE) == 2
 
 
 # Movies outside the catalogue

@@ -47,16 +47,20 @@ def test_going_to_another_dataset_and_back_finds_the_first_one_again(database: D
 
 
 def test_recommendations_of_another_dataset_do_not_stay(database: Database, make_dataset: Dataset) -> None:
-    def listed() -> int:
-        return int(database.scalar(f"SELECT count(*) FROM {SCHEMA}.user_recommendations"))
+    def listed() -> list[int]:
+        tables = ("user_recommendations", "trending_movies")
+        return [int(database.scalar(f"SELECT count(*) FROM {SCHEMA}.{table}")) for table in tables]
 
     _load(database, make_dataset, OURS)
     with database.replace("user_recommendations") as table:
         table.write_rows(("user_id", "rank", "movie_id", "score", "model_version"), [(1, 1, 9, 0.5, 1)])
+    with database.replace("trending_movies") as table:
+        names = ("rank", "movie_id", "score", "likes", "expected", "since", "until")
+        table.write_rows(names, [(1, 1, 2.0, 5, 1.5, "2001-01-01", "2001-01-29")])
     _load(database, make_dataset, [*OURS, "5,1,4.0,1000000100"])
-    assert listed() == 1
+    assert listed() == [1, 1]
     _load(database, make_dataset, OURS, name="other", movies=OTHER_FILMS)
-    assert listed() == 0
+    assert listed() == [0, 0]
 
 
 def test_ratings_of_an_earlier_version_get_their_number_before_another_dataset_replaces_them(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
 from psycopg2 import sql
+from psycopg2.errors import NotNullViolation
 
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.ratings import FIRST_APP_USER_ID
+from movierec_assets.tables import migrations
+from movierec_assets.tables.app_ratings import withdraw_rating
+from movierec_assets.tables.app_users import refresh_eligible_users
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import load_movies, load_ratings
-from movierec_assets.tables.migrations import VERSION_TABLE, migrate
+from movierec_assets.tables.migrations import VERSION_TABLE, latest_version, migrate, version_of
 from movierec_tests.conftest import Dataset
 from movierec_tests.defs.harness import new_app_users
 from movierec_tests.waiting import PATIENCE, until_somebody_waits
@@ -21,6 +27,8 @@ LINES = [f"{user},{movie},4.0,{1_000_000_000 + movie}" for user in (1, 2, 5) for
 LINES.append("7,1,3.5,1000000000")
 USERS = [(1, 5), (2, 6), (5, 9), (7, 1)]
 ELIGIBLE = [(2, 6), (5, 9)]
+LAST_UNNUMBERED = "0003"
+"""Migrations up to this one also bring forward databases that have everything, but no version."""
 _BEFORE_TOTALS_OF_USERS = Path(__file__).with_name("schema_before_user_totals.sql")
 _BEFORE_APP_USERS = Path(__file__).with_name("schema_before_app_users.sql")
 _BEFORE_LINES = Path(__file__).with_name("schema_before_lines.sql")
@@ -30,6 +38,19 @@ def _unnumber(database: Database) -> None:
     """Make the schema of the last release without version numbers."""
     with database.transaction() as cursor:
         cursor.execute(f"DROP TABLE {VERSION_TABLE}")
+
+
+def _migrate_to(database: Database, version: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bring a database to the release whose last migration has this number."""
+    earlier = directory / "migrations"
+    shutil.copytree(migrations.MIGRATIONS, earlier)
+    for path in (earlier / "versions").glob("[0-9]*.py"):
+        if path.name.partition("_")[0] > version:
+            path.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", earlier)
+        migrate(database)
+        assert version_of(database) == version
 
 
 def _make(database: Database, schema: Path) -> None:
@@ -95,11 +116,11 @@ def test_users_of_a_database_without_their_totals_are_counted_and_nothing_is_loa
 
 
 def test_totals_of_users_are_counted_once_and_then_left_to_the_loads(
-    empty_database: Database, make_dataset: Dataset
+    empty_database: Database, make_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = empty_database
     _loaded_before(database, MovieLensFiles.at(make_dataset(LINES)))
-    migrate(database)
+    _migrate_to(database, LAST_UNNUMBERED, tmp_path, monkeypatch)
     with database.transaction() as cursor:
         cursor.execute(f"DELETE FROM {SCHEMA}.user_totals")
     _unnumber(database)
@@ -107,7 +128,11 @@ def test_totals_of_users_are_counted_once_and_then_left_to_the_loads(
     assert _users(database) == []
 
 
-def test_decisions_of_an_earlier_release_are_kept_and_new_ones_can_be_held(database: Database) -> None:
+def test_decisions_of_an_earlier_release_are_kept_and_new_ones_can_be_held(
+    empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = empty_database
+    _migrate_to(database, LAST_UNNUMBERED, tmp_path, monkeypatch)
     with database.transaction() as cursor:
         cursor.execute(f"DROP TABLE {SCHEMA}.promotion_holds")
         cursor.execute(f"ALTER TABLE {SCHEMA}.promotion_decisions DROP COLUMN version_tags")
@@ -232,3 +257,58 @@ def test_ratings_of_the_app_get_their_dataset_with_the_ratings_of_a_version_with
         assert database.scalar(valid) == count
         assert _datasets_of_posts(database) == [(1, len(_OLD_POSTS))]
     assert _posts(database) == posted
+
+
+# Ratings of the app from before they could be withdrawn
+
+
+def test_an_upgrade_lets_ratings_be_withdrawn_and_keeps_everything(
+    empty_database: Database, make_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, files = empty_database, MovieLensFiles.at(make_dataset(LINES))
+    _migrate_to(database, "0003", tmp_path, monkeypatch)
+    load_movies(database, files)
+    load_ratings(database, files)
+    with database.transaction() as cursor:
+        (user,) = new_app_users(cursor)
+        posts = [(1, 7, 4.0), (1, 1, 2.0), (1, 1, 2.5), *((user, movie, 4.5) for movie in range(1, 8))]
+        cursor.executemany(f"INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id, rating) VALUES (%s, %s, %s)", posts)
+        cursor.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.eligible_users")
+    with pytest.raises(NotNullViolation), database.transaction() as cursor:
+        cursor.execute(f"INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id) VALUES (1, 1)")
+
+    def seen() -> list[list[tuple[Any, ...]]]:
+        views = ("app_ratings", "current_ratings", "eligible_users")
+        return [database.rows(f"SELECT * FROM {SCHEMA}.{view} ORDER BY 1, 2") for view in views]
+
+    before = seen()
+    assert (user, 7) in before[2]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: migrate(database), range(4)))
+    assert seen() == before
+    with database.transaction() as cursor:
+        withdraw_rating(cursor, 2, 1)
+        for movie in (1, 2):
+            withdraw_rating(cursor, user, movie)
+        refresh_eligible_users(cursor)
+    assert _eligible(database) == [(1, 6), *ELIGIBLE[1:]], "five are left to user 2 and to the user of the app"
+    with database.transaction() as cursor:
+        cursor.execute(f"DELETE FROM {SCHEMA}.app_users")
+    assert database.scalar(f"SELECT count(*) FROM {SCHEMA}.app_ratings WHERE user_id = %s", [user]) == 0
+
+
+def test_the_upgrade_waits_for_a_reader_of_eligible_users_and_later_readers_do_not(
+    empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = empty_database
+    _migrate_to(database, "0003", tmp_path, monkeypatch)
+    query = f"SELECT count(*) FROM {SCHEMA}.eligible_users"
+    with ThreadPoolExecutor(2) as pool:
+        with database.transaction() as cursor:
+            cursor.execute(query)
+            migrated = pool.submit(migrate, database)
+            until_somebody_waits(database)
+            assert pool.submit(database.scalar, query).result(timeout=PATIENCE) == 0
+            assert not migrated.done()
+        migrated.result(timeout=PATIENCE)
+    assert version_of(database) == latest_version()

@@ -9,6 +9,8 @@ import ipaddress
 import math
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,6 +22,13 @@ _BUCKETS = 20_000
 _HEALTH = "/health"
 
 
+@dataclass
+class Admitted:
+    """Requests that are being answered."""
+
+    running: int = 0
+
+
 class Admission:
     """Limits requests at a time and by caller, and notes who calls. Health is never limited.
 
@@ -27,18 +36,19 @@ class Admission:
     ----------
     app : ASGI application
     keys : KeyRing
+    admitted : Admitted
     at_once : int
         Requests at a time.
     per_minute : int
         Requests of one caller; 0 for any number.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyRing, at_once: int, per_minute: int) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyRing, admitted: Admitted, at_once: int, per_minute: int) -> None:
         self._app = app
         self._keys = keys
         self._at_once = at_once
         self._rate = RateLimit(per_minute)
-        self.running = 0
+        self._admitted = admitted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on.
@@ -51,14 +61,14 @@ class Admission:
         if scope["type"] != "http" or scope["path"].startswith(_HEALTH):
             await self._app(scope, receive, send)
             return
-        if self.running >= self._at_once:
+        if self._admitted.running >= self._at_once:
             raise unavailable("The service has as many requests as it takes at a time.", retry_after=1)
-        self.running += 1
+        self._admitted.running += 1
         try:
             await self._identify(scope)
             await self._app(scope, receive, send)
         finally:
-            self.running -= 1
+            self._admitted.running -= 1
 
     async def _identify(self, scope: Scope) -> None:
         header = _authorization(scope)
@@ -119,6 +129,7 @@ class RateLimit:
             self.take(network)
 
 
+@lru_cache(10_000)
 def _network(address: str) -> str | None:
     """The address, or for IPv6 the network of one subscriber; None for this machine."""
     try:

@@ -43,7 +43,7 @@ _FIND_UNFINISHED = f"""
 query Unfinished($filter: RunsFilter!) {{
   runsOrError(filter: $filter, limit: 20) {{
     __typename
-    ... on Runs {{ results {{ {_RUN} assetSelection {{ path }} stepKeysToExecute }} }}
+    ... on Runs {{ results {{ {_RUN} assetSelection {{ path }} }} }}
     ... on Error {{ message }}
   }}
 }}
@@ -193,7 +193,7 @@ class DagsterClient:
         """
         found = await self._ask(_FIND_UNFINISHED, {"filter": {"pipelineName": job, "statuses": UNFINISHED}})
         runs = _result(found["runsOrError"])["results"]
-        whole = [run for run in runs if not run["assetSelection"] and not run["stepKeysToExecute"]]
+        whole = [run for run in runs if not run["assetSelection"]]
         return _run(min(whole, key=lambda run: run["creationTime"])) if whole else None
 
     async def run(self, run_id: str) -> Run | None:

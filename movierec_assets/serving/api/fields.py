@@ -24,11 +24,11 @@ def _plain_digits(value: Any) -> Any:
 
 
 PlainDigits = BeforeValidator(_plain_digits)
-"""Makes a whole number of a path or a query strict: plain digits only."""
+"""Makes a whole number of a path or a query strict: plain digits only. It goes behind the bounds."""
 
-UserPath = Annotated[int, PlainDigits, Path(ge=1, le=LARGEST_ID, description="Id of a user.", examples=[42])]
-MoviePath = Annotated[int, PlainDigits, Path(ge=1, le=LARGEST_ID, description="Id of a movie.", examples=[1])]
-ListLength = Annotated[int, PlainDigits, Query(ge=1, le=100, description="Number of movies, at most.", examples=[10])]
+UserPath = Annotated[int, Path(ge=1, le=LARGEST_ID, description="Id of a user.", examples=[42]), PlainDigits]
+MoviePath = Annotated[int, Path(ge=1, le=LARGEST_ID, description="Id of a movie.", examples=[1]), PlainDigits]
+ListLength = Annotated[int, Query(ge=1, le=100, description="Number of movies, at most.", examples=[10]), PlainDigits]
 
 Id = Annotated[int, Field(strict=True, ge=1, le=LARGEST_ID)]
 """Id of a user or a movie in a body."""

@@ -30,6 +30,7 @@ def guarded(route: APIRoute, *, readers_need_keys: bool) -> APIRoute:
         When the route declares no role.
     """
     made = copy.copy(route)
+    made.unique_id = route.name  # the operation in the schema
     made.app = Guard(route, readers_need_keys=readers_need_keys)
     return made
 
@@ -43,6 +44,7 @@ class Guard:
         self._declared = declared_role(route)
         self._readers_need_keys = readers_need_keys
         self._parameters = query_parameters(route)
+        self._takes_body = route.body_field is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then run the route.
@@ -50,7 +52,7 @@ class Guard:
         Raises
         ------
         Problem
-            401, 403, or 422 for an unknown query parameter.
+            401, 403, 415 for a body that is not JSON, or 422 for an unknown query parameter.
         """
         scope[ROUTE] = self._path
         caller = scope.get(CALLER, ANONYMOUS)
@@ -59,6 +61,10 @@ class Guard:
             problem = _of_another(caller.user_id, scope["path_params"])
         if problem is None and (scope["query_string"] or "\0" in scope["path"]):
             problem = _unusable_text(scope, self._parameters)
+        if problem is None and self._takes_body and not _announces_json(scope):
+            problem = Problem(
+                415, "Unknown kind of body", "Send JSON, with the header `Content-Type: application/json`."
+            )
         if problem is not None:
             raise problem
         await self._app(scope, receive, send)
@@ -68,6 +74,19 @@ def query_parameters(route: APIRoute) -> frozenset[str]:
     """Names of the query parameters that a route takes."""
     parameters = get_flat_params(route.dependant)
     return frozenset(parameter.alias for parameter in parameters if isinstance(parameter.field_info, params.Query))
+
+
+def _announces_json(scope: Scope) -> bool:
+    """Whether the body is announced as JSON, or there is none."""
+    kind, some = b"", False
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-length":
+            some = value != b"0"
+        elif name == b"transfer-encoding":
+            some = True
+    return not some or kind.partition(b";")[0].strip().lower() == b"application/json"
 
 
 def _of_another(bound: int, path: dict[str, str]) -> Problem | None:

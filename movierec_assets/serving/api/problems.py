@@ -102,7 +102,7 @@ def unusable(errors: Sequence[Any], part: str | None = None) -> Problem:
         return not_json("The body is not JSON: see that it is UTF-8, complete, and has plain numbers.")
     within = () if part is None else (part,)
     listed = errors[:_SHOWN_ERRORS]
-    fields = [{"field": _field((*within, *error["loc"])), "message": _shown(str(error["msg"]))} for error in listed]
+    fields = [{"field": _field((*within, *error["loc"])), "message": _said(error)} for error in listed]
     first = fields[0]
     more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
     return Problem(422, "Unusable value", f"{first['field']}: {first['message']}{more}.", errors=fields)
@@ -155,6 +155,10 @@ def _of_http(error: HTTPException) -> Problem:
 def _field(location: Sequence[str | int]) -> str:
     """A place in a request, as in `body.filters.years.0`."""
     return _shown(".".join(map(str, location)))
+
+
+def _said(error: Any) -> str:
+    return _shown(str(error["msg"]).removeprefix("Value error, "))
 
 
 def _shown(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from movierec_assets.serving.api.fields import Body, Id, Text
 from movierec_assets.serving.online import requests as online
@@ -50,13 +50,29 @@ class BoostBody(Body):
     ]
     weight: Annotated[
         float,
-        Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="A negative weight pushes movies down.", examples=[0.5]),
+        Field(
+            strict=True,
+            ge=-MAX_WEIGHT,
+            le=MAX_WEIGHT,
+            description="A negative weight pushes movies down.",
+            examples=[0.5],
+        ),
     ]
     genres: Annotated[Genres, Field(description="For `genre`: at least one.")] = ()
 
 
 class RecommendBody(Body):
     """Whose list, how long, which movies, and in which order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"user_id": 42, "n": 10, "filters": {"genres_any": ["Comedy"], "year_from": 1990}, "explain": True},
+                {"liked_movie_ids": [1, 260], "diversity": 0.3},
+                {"liked_titles": ["The Matrix"], "boost": [{"kind": "less_popular", "weight": 0.5}]},
+            ]
+        }
+    )
 
     user_id: Annotated[Id | None, Field(description="A user, of the file or of the app.", examples=[42])] = None
     liked_movie_ids: Annotated[
@@ -83,7 +99,12 @@ class RecommendBody(Body):
     boost: Annotated[tuple[BoostBody, ...], Field(max_length=_MOST_BOOSTS)] = ()
     diversity: Annotated[
         float,
-        Field(ge=0, le=1, description="0 lists the best movies, 1 those most unlike each other among the best 200."),
+        Field(
+            strict=True,
+            ge=0,
+            le=1,
+            description="0 lists the best movies, 1 the most unlike ones of the best 200.",
+        ),
     ] = 0.0
     explain: Annotated[bool, Field(strict=True, description="Whether each movie has reasons.")] = False
 
@@ -109,6 +130,12 @@ class RecommendBody(Body):
 
 class BatchBody(Body):
     """Several requests at once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"requests": [{"user_id": 42, "n": 5}, {"liked_movie_ids": [1], "n": 5}], "distinct": True}]
+        }
+    )
 
     requests: Annotated[tuple[RecommendBody, ...], Field(min_length=1, max_length=MAX_REQUESTS)]
     distinct: Annotated[

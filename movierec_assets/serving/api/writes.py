@@ -35,6 +35,16 @@ KeyHeader = Annotated[
     ),
 ]
 
+REPLAYED: dict[str, Any] = {
+    "headers": {
+        "Idempotency-Replayed": {
+            "description": "`true` where this answer was given to the same request before.",
+            "schema": {"type": "string"},
+        }
+    }
+}
+"""What the schema says of answers to requests that may name a key."""
+
 
 async def ask(request: Request, query: Callable[[Database], _Result]) -> _Result:
     """The result of a function of the database; what it refuses becomes a problem.

@@ -46,11 +46,11 @@ def movies_json(answer: Answer, catalogued: Catalogued) -> bytes:
     rows = catalogued.rows_of(answer.movie_ids).tolist()
     if answer.reasons is None:
         return b",".join(
-            [b'%b,"score":%.6g}' % (fragments[row], score) for row, score in zip(rows, answer.scores, strict=True)]
+            [b'%b,"score":%.9g}' % (fragments[row], score) for row, score in zip(rows, answer.scores, strict=True)]
         )
     return b",".join(
         [
-            b'%b,"score":%.6g,"reasons":%b}'
+            b'%b,"score":%.9g,"reasons":%b}'
             % (fragments[row], score, orjson.dumps([_reason(each, catalogued) for each in reasons]))
             for row, score, reasons in zip(rows, answer.scores, answer.reasons, strict=True)
         ]
@@ -64,7 +64,7 @@ def neighbours_json(neighbours: Neighbours, catalogued: Catalogued) -> bytes:
     scores: Sequence[float | None] = neighbours.scores or [None] * len(rows)
     return b",".join(
         [
-            fragments[row] + b',"similarity":%.6g' % cosine + (b"}" if score is None else b',"score":%.6g}' % score)
+            fragments[row] + b',"similarity":%.9g' % cosine + (b"}" if score is None else b',"score":%.9g}' % score)
             for row, cosine, score in zip(rows, neighbours.similarities, scores, strict=True)
         ]
     )

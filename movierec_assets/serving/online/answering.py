@@ -6,7 +6,7 @@ Belongs here: reading ratings, stored lists and users of requests. Does not: ran
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,14 +111,28 @@ def answered(request: Request, ranker: Ranker, known: Known, taken: Sequence[int
 
 
 async def answered_all(
-    requests: Sequence[Request], ranker: Ranker, live: LiveReader, queries: Any, *, distinct: bool
+    requests: Sequence[Request],
+    ranker: Ranker,
+    live: LiveReader,
+    queries: Any,
+    *,
+    distinct: bool,
+    answer: Callable[..., Answer] = answered,
 ) -> list[Answer]:
-    """The lists of several requests, with other requests in between; raises as `known_of` and `answered` do."""
+    """The lists of several requests, with other requests in between; raises as `known_of` and `answered` do.
+
+    Parameters
+    ----------
+    distinct : bool
+        Whether no movie is in two of the lists.
+    answer : callable
+        In place of `answered`.
+    """
     everybody = await asyncio.gather(*(known_of(request, ranker, live, queries) for request in requests))
     taken: set[int] = set()
     answers = []
     for request, known in zip(requests, everybody, strict=True):
-        answers.append(answered(request, ranker, known, taken))
+        answers.append(answer(request, ranker, known, taken))
         if distinct:
             taken.update(answers[-1].movie_ids)
         await asyncio.sleep(0)

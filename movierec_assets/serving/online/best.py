@@ -18,8 +18,8 @@ _FIRST = 512
 """Movies to begin with."""
 _MANY = 2048
 """From so many movies within reach on, a higher k-th score is looked for among those with the highest bounds."""
-_ROUNDING = 1e-4
-"""Products in single precision differ from exact ones by less than this share of the product of lengths."""
+_ROUNDING = 2e-4
+"""Products and lengths in single precision differ from exact ones by less than this share of the product of lengths."""
 _HIDDEN = np.float32(-np.inf)
 
 
@@ -86,7 +86,7 @@ def _beyond(
 ) -> tuple[IntArray, FloatArray]:
     """`best`, given the best of the first `start` places to choose from: each further one has a bound of its own."""
     rest = slice(start, None) if passing is None else passing[start:]
-    bounds = model.lengths[rest] * length
+    bounds = model.lengths[rest] * np.float32(length)
     bounds += extra[rest]
 
     def within_reach() -> IntArray:

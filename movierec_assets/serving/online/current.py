@@ -17,7 +17,7 @@ from movierec_assets.serving.online import stored
 from movierec_assets.serving.online.snapshot import NOTHING, Snapshot
 from movierec_assets.serving.online.stored import Reading
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 """Between two looks at the pointer; a look is one call of the operating system."""
 
 _log = logging.getLogger(__name__)

@@ -17,15 +17,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import numpy as np
 import psycopg2
 
 from movierec_assets.errors import ExplainedError
+from movierec_assets.file_lock import locked
 from movierec_assets.models.errors import NoChampionError, OtherDatasetError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, Version
 from movierec_assets.serving.online import making, registry_watch, stored
 from movierec_assets.serving.online.errand import Errand, end_with_parent, log_lines
 from movierec_assets.serving.online.making import LoadedTables
+from movierec_assets.serving.online.parts_on_disk import DamagedError
 from movierec_assets.serving.online.stored import Pointer
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
@@ -37,6 +40,8 @@ USERS_SECONDS = 3600.0
 """States of users are made again after this time when ratings were posted; until then those users are folded in."""
 REGISTRY_SECONDS = 600.0
 """Versions that were deleted or tagged in MLflow are noticed after this time."""
+
+LOCK = "keeper.lock"
 
 _log = logging.getLogger("movierec.keeper")
 _Answer = TypeVar("_Answer")
@@ -57,6 +62,7 @@ class Keeper:
         self._pointer = stored.read_pointer(self._directory) or Pointer()
         stored.remove(self._directory, stored.names_in(self._directory) - self._pointer.names)
         self._damaged: set[str] = set()
+        self._refused: list[Any] | None = None
         self._answers: dict[str, dict[str, Any]] = {}
         self._failures: dict[str, tuple[Any, float]] = {}
         self._problems: dict[str, str] = {}
@@ -66,12 +72,15 @@ class Keeper:
 
     def keep(self) -> None:
         """Look again and again, for ever."""
+        logged = ""
         while True:
             started = time.monotonic()
             try:
                 self.look()
-            except Exception:  # noqa: BLE001 - the last good snapshot stays, and so does this process
-                _log.exception("The snapshot could not be looked after; it stays as it is.")
+            except Exception as error:  # noqa: BLE001 - the last good snapshot stays, and so does this process
+                if repr(error) != logged:  # a full disk lasts
+                    _log.exception("The snapshot could not be looked after; it stays as it is.")
+                logged = repr(error)
             time.sleep(max(0.1, LOOK_SECONDS - (time.monotonic() - started)))
 
     def look(self) -> None:
@@ -82,7 +91,11 @@ class Keeper:
         if tables is not None:
             fresh = self._with_catalogue(tables[0])
             if fresh is not None:
-                self._publish(self._with_champion(fresh, tables[0], version))
+                try:
+                    self._publish(self._with_champion(fresh, tables[0], version))
+                except BaseException:
+                    stored.remove(self._directory, fresh.names - self._pointer.names)
+                    raise
                 self._publish(self._with_users(tables[0]))
         if tables is not None and version is not None:
             self._refresh_page(version[0])
@@ -126,6 +139,8 @@ class Keeper:
         for name in sorted(self._damaged):
             _log.warning("%s is damaged; it is made again.", self._directory / name)
         marker.unlink(missing_ok=True)
+        if self._pointer.users in self._damaged:
+            self._publish(replace(self._pointer, users=None))
 
     def _is(self, name: str | None, key: list[Any]) -> bool:
         """Whether a part was made from this."""
@@ -145,35 +160,57 @@ class Keeper:
     def _with_champion(self, pointer: Pointer, tables: LoadedTables, version: tuple[Version | None] | None) -> Pointer:
         """The pointer with the champion of the alias, or the one before where that cannot be used."""
         if version is None:
-            return self._without_foreign(pointer, "MLflow does not answer, and the last champion is of other movies.")
+            return self._without_foreign(pointer, "MLflow does not answer, and there was no champion of these movies.")
         found = version[0]
         key = [*((found.number, found.run_id) if found else ()), tables.dataset_id, tables.movies_version]
         if found is not None and self._is(pointer.champion, key):
             self._note("champion", None)
             return pointer
-        if not self._is_due("champion", key):
-            return self._without_foreign(pointer, self._problems.get("champion", ""))
+        if key == self._refused and pointer.champion is None:
+            return pointer
+        if self._is_due("champion", key):
+            return self._with_new_champion(pointer, tables, found, key)
+        return self._without_foreign(pointer, self._problems.get("champion", ""))
+
+    def _with_new_champion(
+        self, pointer: Pointer, tables: LoadedTables, found: Version | None, key: list[Any]
+    ) -> Pointer:
+        """The pointer with the champion as it is now, with none and the reason, or with the one before."""
         try:
             served, champion = making.read_champion(self._registry, self._database)
         except (NoChampionError, OtherDatasetError) as error:
             self._note("champion", None)
+            self._refused = key
             return replace(pointer, champion=None, users=None, why_none=str(error))
         except Exception as error:  # noqa: BLE001 - MLflow's own errors as well: the champion before stays
             self._failures["champion"] = (key, time.monotonic())
             self._note("champion", f"The champion, version {found.number if found else '?'}, cannot be used: {error}")
             return self._without_foreign(pointer, str(error))
         self._note("champion", None)
-        key[:2] = [served.number, served.run_id]
-        name = stored.write_champion(self._directory, champion, key, tables.dataset_id)
+        made_from = [served.number, served.run_id, tables.dataset_id, tables.movies_version]
+        name = stored.write_champion(self._directory, champion, made_from, tables.dataset_id)
         _log.info("Version %d is served.", served.number)
         return replace(pointer, champion=name, users=None, why_none=None)
 
     def _without_foreign(self, pointer: Pointer, why: str) -> Pointer:
         """The pointer without a champion that is not of its catalogue."""
-        ours, theirs = (stored.facts_of(self._directory, name) for name in (pointer.champion, pointer.catalogue))
-        if pointer.champion is None or ours.get("key", [])[-2:] == theirs.get("key", [None, None, None])[0:3:2]:
+        if pointer.champion is None:
+            return pointer if pointer.why_none else replace(pointer, why_none=why)
+        if pointer.catalogue == self._pointer.catalogue or self._is_of(pointer.champion, str(pointer.catalogue)):
             return pointer
         return replace(pointer, champion=None, users=None, why_none=why)
+
+    def _is_of(self, champion: str, catalogue: str) -> bool:
+        """Whether a champion is of the dataset of a catalogue, which has all of its movies."""
+        ours, theirs = (stored.facts_of(self._directory, name).get("dataset_id") for name in (champion, catalogue))
+        if ours is None or ours != theirs:
+            return False
+        movies = stored.read_catalogue(self._directory, catalogue).movie_ids
+        try:
+            known = stored.read_champion(self._directory, champion).recommender.ids.movie_ids
+        except DamagedError:
+            return False
+        return bool(np.isin(known, movies).all())
 
     def _with_users(self, tables: LoadedTables) -> Pointer:
         """The pointer with the states of users that were made; starts making them where that is due."""
@@ -187,7 +224,7 @@ class Keeper:
         old = tables.watermark > users.get("watermark", 0) and time.time() - users.get("made_at", 0) > USERS_SECONDS
         if self._pointer.champion is None or tables.ratings_version is None:
             return self._pointer
-        if fits and not old and self._pointer.users not in self._damaged:
+        if fits and not old:
             return self._pointer
         if self._is_due("users", wanted):
             errand = Errand("movierec_assets.serving.online.user_states", self._pointer.champion)
@@ -215,7 +252,10 @@ class Keeper:
             written, problem = self._page[1].result()
             self._note("registry", None if written is not None else f"Versions could not be listed: {problem}")
             self._page = None
-        key = [champion.number if champion else None, *registry_watch.key(self._registry, self._database)]
+        changes = self._ask("mlflow", lambda: registry_watch.key(self._registry, self._database))
+        if changes is None:
+            return
+        key = [champion.number if champion else None, *changes[0]]
         if key != self._page_key[0] or time.monotonic() - self._page_key[1] > REGISTRY_SECONDS:
             self._page_key = (key, time.monotonic())
             self._page = (key, Errand("movierec_assets.serving.online.registry_watch"))
@@ -259,7 +299,11 @@ def main() -> None:
     """Keep the snapshot of the platform that the environment names, until this process is ended."""
     log_lines()
     end_with_parent()
-    Keeper(get_settings()).keep()
+    settings = get_settings()
+    directory = stored.directory_of(settings.state)
+    directory.mkdir(parents=True, exist_ok=True)
+    with locked(directory / LOCK):  # a second keeper waits, and takes over when the first one ends
+        Keeper(settings).keep()
 
 
 if __name__ == "__main__":

@@ -56,7 +56,13 @@ class Scoring:
         signal, mean_signal, spread_of_signal = model.signal(person.recent, person.recency)
         # The vector is scaled instead of the signal: that is one number for each factor, not for each movie.
         scale = share / spread_of_signal
-        return cls(vector / np.float32(spread * scale), signal, scale, mean / spread + scale * mean_signal, 1.0)
+        return cls(
+            vector / np.float32(spread * scale),
+            signal.astype(np.float32),
+            scale,
+            mean / spread + scale * mean_signal,
+            1.0,
+        )
 
     def of_places(self, model: ModelIndex, places: IntArray) -> FloatArray:
         """Scores of some movies, float64."""

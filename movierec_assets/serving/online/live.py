@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Self
 
 import numpy as np
@@ -97,7 +98,9 @@ class LiveReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._questions: SimpleQueue[tuple[_Answer, Question] | None] = SimpleQueue()
+        self._waiting: deque[tuple[_Answer, Question]] = deque()
+        self._calls: SimpleQueue[bool] = SimpleQueue()
+        self._called = False
         self._thread: threading.Thread | None = None
         self._since: dict[_Answer, float] = {}
         self._silent: str | None = None
@@ -112,7 +115,7 @@ class LiveReader:
     def close(self) -> None:
         """End the thread, and its connection after the query that it runs."""
         if self._thread is not None:
-            self._questions.put(None)
+            self._calls.put(False)
             self._thread = None
 
     async def state(self, user_id: int, ratings_version: str | None, watermark: int) -> LiveState:
@@ -156,8 +159,16 @@ class LiveReader:
         if not self._watched:
             self._watched = True
             loop.call_later(_LOOK_SECONDS, self._watch, loop)
-        self._questions.put((answer, question))
+        self._waiting.append((answer, question))
+        if not self._called:
+            self._called = True
+            loop.call_soon(self._call)
         return answer
+
+    def _call(self) -> None:
+        """Wake the thread, once for all who asked in one turn of the event loop."""
+        self._called = False
+        self._calls.put(True)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give up on a database that is silent."""
@@ -200,17 +211,7 @@ class LiveReader:
 
     def _collected(self) -> list[tuple[_Answer, Question]] | None:
         """Everybody who waits, at least one; None at the end."""
-        first = self._questions.get()
-        if first is None:
-            return None
-        batch = [first]
-        while len(batch) < _MOST_AT_ONCE:
-            try:
-                another = self._questions.get_nowait()
-            except Empty:
-                break
-            if another is None:
-                self._questions.put(None)
-                break
-            batch.append(another)
-        return batch
+        while not self._waiting:
+            if not self._calls.get():
+                return None
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]

@@ -13,6 +13,7 @@ from movierec_assets.recsys.confidence import BM25_B, BM25_K1
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.moment import EQUAL
+from movierec_assets.recsys.next_movies import MIN_RECENCY
 from movierec_assets.serving.online.movie_index import Catalogued, MovieIndex
 from movierec_assets.serving.online.snapshot import Champion
 
@@ -28,11 +29,11 @@ class ModelIndex:
     movies : MovieIndex
         Of the n movies of the champion; places are by falling length of the vectors.
     factors : float32 array, shape (n, factors)
-    lengths : float64 array, shape (n,)
+    lengths : float32 array, shape (n,)
         Of the vectors; falling.
     reciprocals : float32 array, shape (n,)
         Of the lengths; 0 for a zero vector.
-    rising : float64 array, shape (n,)
+    rising : float32 array, shape (n,)
         The lengths in reverse.
     columns : int array, shape (n,)
         Of the champion's recommender, of each place.
@@ -42,6 +43,8 @@ class ModelIndex:
         Sum of the outer products of all vectors, and the regularization of the recipe on the diagonal.
     mean, covariance : float64 array, shapes (factors,) and (factors, factors)
         Of the vectors.
+    recency : float32 array, shape (n_recent,)
+        Recency weights of the latest likes by their ranks, see `next_movies.recency_weights`; older ones have none.
     on : bool
         Whether scores are standardized, with the next-movie signal added.
     """
@@ -54,7 +57,7 @@ class ModelIndex:
         self.places = np.empty(len(lengths), dtype=np.int32)
         self.places[self.columns] = np.arange(len(lengths), dtype=np.int32)
         self.factors = np.ascontiguousarray(recommender.movie_factors[self.columns], dtype=np.float32)
-        self.lengths = lengths[self.columns]
+        self.lengths = lengths[self.columns].astype(np.float32)
         self.reciprocals = np.divide(1.0, self.lengths, out=np.zeros(len(self.lengths)), where=self.lengths > 0).astype(
             np.float32
         )
@@ -68,6 +71,11 @@ class ModelIndex:
         exact = self.factors.astype(np.float64)
         self.regularized = exact.T @ exact + recommender.recipe.regularization * np.eye(exact.shape[1])
         self._trace = float(np.trace(self.covariance) + self.mean @ self.mean)
+        # A user has no more likes than there are movies.
+        ranks = np.arange(len(self) + 1)
+        self._by_rank = np.float32(recommender.recipe.alpha) * recommender.recipe.fold_in.weights(ranks)
+        recency = np.exp(-ranks / np.float32(recommender.recipe.next_movie.tau)).astype(np.float32)
+        self.recency = recency[recency >= MIN_RECENCY]
         self._weights = recommender.confidence.movie_weight[self.columns]
 
     def __len__(self) -> int:
@@ -84,9 +92,8 @@ class ModelIndex:
         ranks : int array, shape (n_liked,)
             How many likes are later, see `Interactions.recency_rank`.
         """
-        recipe, confidence = self.recommender.recipe, self.recommender.confidence
-        weights: FloatArray = recipe.fold_in.weights(ranks)
-        weights *= np.float32(recipe.alpha)
+        confidence = self.recommender.confidence
+        weights: FloatArray = self._by_rank.take(ranks)
         if confidence.kind == "rating":
             weights *= np.exp2(stars - np.float32(LIKED_STARS))
         elif confidence.kind == "bm25":
@@ -102,9 +109,12 @@ class ModelIndex:
         RecsysError
             When the vector is not determined.
         """
-        vectors = self.factors[liked]
+        vectors = self.factors.take(liked, axis=0)
         weighted = vectors * (confidences - np.float32(1.0))[:, None]
-        _, solved, failed = dposv(self.regularized + vectors.T @ weighted, confidences @ vectors, overwrite_a=True)
+        normal = (vectors.T @ weighted).astype(np.float64)
+        normal += self.regularized
+        # The matrix is symmetric; transposed, it has the order of Fortran, and LAPACK needs no copy.
+        _, solved, failed = dposv(normal.T, confidences @ vectors, overwrite_a=True)
         if failed:
             raise RecsysError("The user's vector is not determined; raise the regularization.")
         vector: FloatArray = solved.astype(np.float32)
@@ -144,6 +154,6 @@ class ModelIndex:
         weights = np.concatenate([matrix.data[row] for row in rows])
         weights *= recency.repeat([row.stop - row.start for row in rows])
         signal: FloatArray = np.bincount(places, weights, len(self)).astype(np.float64, copy=False)
-        mean, size = float(signal.sum()) / len(self), float(signal @ signal) / len(self)
+        mean, size = float(weights.sum(dtype=np.float64)) / len(self), float(signal @ signal) / len(self)
         variance = size - mean * mean
         return signal, mean, variance**0.5 if variance > EQUAL**2 * size else 1.0

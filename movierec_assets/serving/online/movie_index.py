@@ -6,7 +6,7 @@ Belongs here: the places of movies, and which of them pass filters. Does not: ve
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ _TABLE = 2**22
 """Ids up to here are looked up in a table with a cell for each: of MovieLens, the highest is 300,000."""
 
 _KEPT_FILTERS = 64
-"""Filters whose movies are kept: at 27,000 movies, 0.25 MB each."""
+"""Filters whose movies are kept: at 27,000 movies, 0.1 MB each at most."""
 
 
 class Catalogued:
@@ -105,7 +105,7 @@ class MovieIndex:
         self.of_genre = catalogued.of_genre[:, rows]
         self.by_count = np.lexsort((self.movie_ids, -counts.astype(np.int64)))
         self._places = Positions(self.movie_ids)
-        self._passing = lru_cache(_KEPT_FILTERS)(self._find_passing)
+        self._kept: dict[Filters, IntArray] = {}
 
     def __len__(self) -> int:
         return len(self.movie_ids)
@@ -128,7 +128,15 @@ class MovieIndex:
         RequestError
             When a genre does not exist, or the years exclude each other.
         """
-        return None if filters == NO_FILTERS else self._passing(filters)
+        if filters == NO_FILTERS:
+            return None
+        found = self._kept.pop(filters, None)
+        if found is None:
+            found = self._find_passing(filters)
+            if len(self._kept) >= _KEPT_FILTERS:
+                self._kept.pop(next(iter(self._kept)))  # the one that was not asked for longest
+        self._kept[filters] = found
+        return found
 
     def _find_passing(self, filters: Filters) -> IntArray:
         if filters.year_from is not None and filters.year_to is not None and filters.year_from > filters.year_to:

@@ -56,7 +56,6 @@ def write(parent: Path, kind: str, facts: Mapping[str, Any], arrays: Arrays) -> 
         listed = {name: _written(directory / f"{name}.npy", array) for name, array in arrays.items()}
         manifest = {"format": FORMAT, "kind": kind, "facts": dict(facts), "arrays": listed}
         (directory / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-        directory.chmod(0o755)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise

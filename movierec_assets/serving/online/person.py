@@ -14,7 +14,6 @@ import numpy as np
 
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.moment import HOUR, MIN_FADE
-from movierec_assets.recsys.next_movies import MIN_RECENCY
 from movierec_assets.recsys.recommender import NEVER
 from movierec_assets.serving.moments import LATEST, SITTING_SECONDS, Moment
 from movierec_assets.serving.online.live import LiveRatings
@@ -78,7 +77,7 @@ def of_state(model: ModelIndex, states: UserStates, row: int, request: Request, 
     seen = model.places[states.rated.indices[states.rated.indptr[row] : states.rated.indptr[row + 1]]]
     latest = int(states.latest_at[row])
     vector = states.vectors[row]
-    if not vector.any():
+    if vector @ vector == 0:
         return Person(None, seen, _NONE, STRANGER.recency, None)
     moment = moment_of(request, latest, now, model)
     if states.recent is None or moment.signal == 0:
@@ -96,7 +95,8 @@ def of_ratings(model: ModelIndex, ratings: LiveRatings | None, request: Request,
         known, liked = found >= 0, ratings.stars >= np.float32(model.champion.positive_threshold)
         seen = found[known]
         # Likes of movies that the model does not know count as well: somebody was there at that time.
-        latest = int(ratings.rated_at[liked].max()) if liked.any() else NEVER
+        times_of_likes = ratings.rated_at[liked]
+        latest = int(times_of_likes.max()) if len(times_of_likes) else NEVER
         known &= liked
         places, stars, times = found[known], ratings.stars[known], ratings.rated_at[known]
     added = np.unique(model.movies.known(request.liked_movie_ids)) if request.liked_movie_ids else _NONE
@@ -113,7 +113,7 @@ def of_ratings(model: ModelIndex, ratings: LiveRatings | None, request: Request,
     ranks = recency_ranks(times)
     confidences = model.confidences(places, stars, ranks)
     vector = model.fold_in(places, confidences)
-    if not vector.any():
+    if vector @ vector == 0:
         return Person(None, seen, _NONE, STRANGER.recency, None)
     moment = moment_of(request, None if len(added) else latest, now, model)
     recent, recency = _recent(model, places, ranks) if moment.signal > 0 else (_NONE, STRANGER.recency)
@@ -123,17 +123,15 @@ def of_ratings(model: ModelIndex, ratings: LiveRatings | None, request: Request,
 def recency_ranks(times: IntArray) -> IntArray:
     """How many likes are later than each; equal times share the mean rank, rounded down. See `recency_rank`."""
     ordered = np.sort(times)
-    before = np.searchsorted(ordered, times, side="left")
-    through = np.searchsorted(ordered, times, side="right")
+    before, through = ordered.searchsorted(times, "left"), ordered.searchsorted(times, "right")
     ranks: IntArray = len(times) - through + (through - before - 1) // 2
     return ranks
 
 
 def _recent(model: ModelIndex, places: IntArray, ranks: IntArray) -> tuple[IntArray, FloatArray]:
     """Columns of the latest likes, and their recency weights; see `next_movies.recency_weights`."""
-    weights = np.exp(-ranks / np.float32(model.recommender.recipe.next_movie.tau)).astype(np.float32)
-    recent = weights >= MIN_RECENCY
-    return model.columns[places[recent]], weights[recent]
+    recent = (ranks < len(model.recency)).nonzero()[0]
+    return model.columns[places[recent]], model.recency[ranks[recent]]
 
 
 def moment_of(request: Request, latest: int | None, now: float, model: ModelIndex) -> Moment:

@@ -23,7 +23,7 @@ from movierec_assets.serving.online.movie_index import Catalogued, MovieIndex
 from movierec_assets.serving.online.neighbours import nearest
 from movierec_assets.serving.online.person import Person, of_ratings, of_state
 from movierec_assets.serving.online.requests import Request
-from movierec_assets.serving.online.snapshot import NOTHING, Snapshot, UserStates
+from movierec_assets.serving.online.snapshot import Snapshot, UserStates
 from movierec_assets.serving.online.tastes import genres_of
 
 
@@ -196,24 +196,3 @@ class Ranker:
             if row is not None:
                 return of_state(model, self.users, row, request, clock)
         return of_ratings(model, ratings, request, clock)
-
-
-class Rankers:
-    """The rankers of the snapshot that is answered from, and of the one that will follow."""
-
-    def __init__(self) -> None:
-        self._made: tuple[Ranker, ...] = (Ranker(NOTHING),)
-
-    def prepare(self, snapshot: Snapshot) -> None:
-        """Make the ranker of a new snapshot, in any one thread; see `CurrentSnapshot`."""
-        latest = self._made[-1]
-        if latest.snapshot is not snapshot:
-            self._made = (latest, Ranker(snapshot, latest))
-
-    def of(self, snapshot: Snapshot) -> Ranker:
-        """The ranker of a snapshot; one that was not prepared is made now."""
-        for ranker in self._made:
-            if ranker.snapshot is snapshot:
-                return ranker
-        self.prepare(snapshot)
-        return self._made[-1]

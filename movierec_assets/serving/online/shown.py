@@ -54,7 +54,7 @@ class ShownLog:
     Attributes
     ----------
     written : int
-        Lists and events since the start.
+        Lists and events since the start, without those of users who were erased in the meantime.
     """
 
     def __init__(self, database: Database, queue_rows: int = QUEUE_ROWS) -> None:
@@ -181,14 +181,11 @@ class ShownLog:
         events = [row for row in self._batch if isinstance(row, ShownEvent)]
         try:
             try:
-                with connection, connection.cursor() as cursor:
-                    write(cursor, lists, events)
+                self.written += _written(connection, lists, events)
             except CheckViolation:  # no partition: rows that waited for more than a day, or a dropped day
                 with connection, connection.cursor() as cursor:
                     make_days_of(cursor, lists, events)
-                with connection, connection.cursor() as cursor:
-                    write(cursor, lists, events)
-            self.written += len(self._batch)
+                self.written += _written(connection, lists, events)
         except UniqueViolation:  # the connection broke after an earlier attempt was committed
             self.written += len(self._batch)
         except (psycopg2.DataError, psycopg2.IntegrityError, TypeError, ValueError):
@@ -204,3 +201,9 @@ class ShownLog:
             with connection, connection.cursor() as cursor:
                 make_days(cursor, [today, today + timedelta(1)])
             self._days = today
+
+
+def _written(connection: Connection, lists: Sequence[ShownList], events: Sequence[ShownEvent]) -> int:
+    """Write rows in one transaction; returns their number, without those of erased users."""
+    with connection, connection.cursor() as cursor:
+        return write(cursor, lists, events)

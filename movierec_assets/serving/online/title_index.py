@@ -35,6 +35,8 @@ MOST_ERRORS = 0.4
 MAX_QUERY = 100
 """Characters of a query that are looked at."""
 
+_SHORT = 7
+"""Queries of so many letters are compared with all titles of about as many letters."""
 _FEW = 1.0
 """With as many errors or more in each movie that is found, articles of a query are compared as well."""
 _OTHER_YEAR = 1.0
@@ -196,8 +198,11 @@ class TitleIndex:
         """
         found: dict[int, float] = {}
         for form, year in readings:
-            names = self._candidates(form, among)
-            errors = self._texts.errors(form, names) + np.where(self._other[names], _OTHER_TITLE, 0.0)
+            # An error spoils up to three trigrams, which may be all that a short title has.
+            groups = [self._candidates(form, among), self._of_its_length(form, among)]
+            names = np.concatenate(groups)
+            errors = np.concatenate([self._texts.errors(form, group) for group in groups])
+            errors = errors + np.where(self._other[names], _OTHER_TITLE, 0.0)
             near = errors <= MOST_ERRORS * len(form)
             movies, errors = self._movie_of[names[near]], errors[near]
             if year is not None:
@@ -218,6 +223,13 @@ class TitleIndex:
         if len(names) > CANDIDATES:
             names = names[np.argpartition(-fit, CANDIDATES)[:CANDIDATES]]
         return names
+
+    def _of_its_length(self, form: str, among: BoolArray | None) -> IntArray:
+        """Names of about as many letters as a short form; none for a long one."""
+        if len(form) > _SHORT:
+            return np.empty(0, np.int64)
+        alike = np.abs(self._texts.lengths - len(form)) <= 1
+        return np.flatnonzero(alike if among is None else alike & among[self._movie_of])
 
 
 def _spaced(form: str) -> str:

@@ -27,6 +27,7 @@ from movierec_assets.serving.online import stored
 from movierec_assets.serving.online.errand import end_with_parent, explained
 from movierec_assets.serving.online.snapshot import Champion, UserStates
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.app_ratings import settled_watermark
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.histories import RatedByUsers, histories_of, read_users
 
@@ -66,17 +67,11 @@ def make(database: Database, champion: Champion, batch_bytes: int) -> UserStates
 
 
 def _moment(database: Database) -> tuple[str | None, int]:
-    """Version of the ratings of the file, and the watermark of those of the app, before ratings are read.
-
-    Numbers of ratings are given before the ratings are committed. So this waits for all that are being posted: later
-    ones have higher numbers, and all lower ones will be read.
-    """
+    """Version of the ratings of the file, and the watermark of those of the app, before ratings are read."""
     try:
         with database.transaction() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            cursor.execute(f"LOCK TABLE {SCHEMA}.app_ratings IN SHARE MODE")
-            cursor.execute(f"SELECT coalesce(max(rating_id), 0) FROM {SCHEMA}.app_ratings")
-            watermark = int((cursor.fetchone() or (0,))[0])
+            watermark = settled_watermark(cursor)
     except psycopg2.errors.LockNotAvailable as error:
         raise NoMomentError("A rating that is being posted holds its table for long.") from error
     return _ratings_version(database), watermark

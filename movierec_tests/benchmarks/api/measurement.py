@@ -24,6 +24,7 @@ from movierec_tests.benchmarks.api.search import Search
 from movierec_tests.benchmarks.api.service import Start
 from movierec_tests.benchmarks.targets import Target
 
+READY_FLOOR = "floor, by the class of route of /recommend"
 LIVE = "/recommend, something new, live fold-in"
 SITTING = "/recommend, a like just now, in the sitting"
 NOTHING_NEW = "/recommend, nothing new"
@@ -145,6 +146,7 @@ def measure(state: Path, environment: Mapping[str, str], database: Database, siz
         questions.rate(database, sitting, HIGH_STARS)
         routes = {
             FLOOR: questions.floor(untouched),
+            READY_FLOOR: questions.floor(untouched, "/ready-floor"),
             LIVE: questions.recommend(rated),
             SITTING: questions.recommend(sitting),
             NOTHING_NEW: questions.recommend(untouched),
@@ -169,8 +171,9 @@ def measure(state: Path, environment: Mapping[str, str], database: Database, siz
                 "one of two workers": api.workers[0],
                 "Postgres": service.postmaster(state),
             }
+            asked = [each for pair in zip(mixed, questions.liked(database, len(mixed)), strict=True) for each in pair]
             killed = [
-                kills.measure(name, pid, api.port, mixed, seconds=sizes.kill_seconds, log=log)
+                kills.measure(name, pid, api.port, asked, seconds=sizes.kill_seconds, log=log)
                 for name, pid in victims.items()
             ]
     found = ApiBenchmark(

@@ -48,7 +48,10 @@ class Change:
 
 def register_copy(versions: ModelVersions, of: Version) -> int:
     """Register a version with the same files and tags as another; returns its number."""
+    import mlflow
+
     client = versions.registry.client
+    mlflow.set_tracking_uri(versions.registry.uri)  # MLflow asks the default one for the files
     tags = {name: text for name, text in of.tags.items() if not name.startswith("promotion_")}
     original: Any = client.get_model_version(MODEL_NAME, str(of.number))
     made = client.create_model_version(

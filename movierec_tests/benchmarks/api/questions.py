@@ -18,6 +18,7 @@ _SEED = 14
 _YEAR = re.compile(r"\s*\(\d{4}\)\s*$")
 _ARTICLE = re.compile(r"^(?P<rest>.*), (?P<article>The|A|An)$")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_MOST_RATED = 500
 _LETTERS_FOR_TWO_ERRORS = 10
 _MIN_LETTERS = 5
 
@@ -34,9 +35,25 @@ def recommend(users: Iterable[int], n: int = 10) -> list[Asked]:
     return [("POST", "/recommend", json.dumps({"user_id": user, "n": n})) for user in users]
 
 
-def floor(users: Iterable[int], n: int = 10) -> list[Asked]:
+def liked(database: Database, count: int, n: int = 10) -> list[Asked]:
+    """Requests of people without an id who like three movies that many have rated."""
+    movies = [
+        movie
+        for (movie,) in database.rows(
+            f"""SELECT movie_id FROM {SCHEMA}.rating_totals
+                GROUP BY movie_id ORDER BY sum(ratings) DESC, movie_id LIMIT {_MOST_RATED}"""
+        )
+    ]
+    chance = random.Random(_SEED)
+    return [
+        ("POST", "/recommend", json.dumps({"liked_movie_ids": chance.sample(movies, min(3, len(movies))), "n": n}))
+        for _ in range(count)
+    ]
+
+
+def floor(users: Iterable[int], path: str = "/floor") -> list[Asked]:
     """The same bodies to the floor route."""
-    return [("POST", "/floor", body) for _, _, body in recommend(users, n)]
+    return [("POST", path, body) for _, _, body in recommend(users)]
 
 
 def search(texts: Iterable[str]) -> list[Asked]:

@@ -45,12 +45,12 @@ def measure(port: int, users: Sequence[int], log: Log) -> Reflected:
     with httpx.Client(base_url=f"http://{HOST}:{port}", timeout=_TIMEOUT) as client:
         for number, user in enumerate(users):
             first = _listed(client, user)[0]
-            body = {"user_id": user, "movie_id": first, "rating": 5.0 if number % 2 == 0 else 1.0}
+            body = {"user_id": user, "movie_id": first, "stars": 5.0 if number % 2 == 0 else 1.0}
             posted = client.post("/ratings", json=body)
             posted.raise_for_status()
             seconds.append(posted.elapsed.total_seconds())
             if first in _listed(client, user):
-                failures.append(f"user {user}: movie {first} is still listed after {body['rating']} stars")
+                failures.append(f"user {user}: movie {first} is still listed after {body['stars']} stars")
     log(f"{len(users) - len(failures)} of {len(users)} posted ratings were reflected in the next recommendation")
     return Reflected(len(users), len(users) - len(failures), statistics.median(seconds) * 1000, failures[:10])
 

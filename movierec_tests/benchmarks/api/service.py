@@ -9,11 +9,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import httpx
 import psutil
@@ -30,6 +32,7 @@ _SECONDS_TO_END = 30.0
 _SECONDS_TO_NOTICE = 8.0
 """Until a worker has noticed a new snapshot."""
 _PAUSE = 0.02
+_SHOWN_LINES = 30
 
 
 @dataclass(frozen=True)
@@ -81,19 +84,27 @@ def running(environment: Mapping[str, str], *, workers: int) -> Iterator[Service
     began = time.monotonic()
     variables = {"MOVIEREC_API_PORT": str(port), "MOVIEREC_API_WORKERS": str(workers)}
     command = [sys.executable, "-m", "movierec_tests.benchmarks.api.server"]
-    process = subprocess.Popen(command, env={**environment, **variables}, stdout=2, start_new_session=True)
-    try:
-        _wait_until_ready(process, port)
-        seconds = time.monotonic() - began
-        keeper, found = _processes(process.pid)
-        yield Service(port, found, keeper, seconds)
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_SECONDS_TO_END)
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+    with tempfile.TemporaryFile("w+", errors="replace") as lines:
+        process = subprocess.Popen(
+            command,
+            env={**environment, **variables},
+            stdin=subprocess.PIPE,  # closed when this process ends, however it ends
+            stdout=lines,  # a line for each request
+            stderr=lines,
+            start_new_session=True,
+        )
+        try:
+            _wait_until_ready(process, port, lines)
+            seconds = time.monotonic() - began
+            keeper, found = _processes(process.pid)
+            yield Service(port, found, keeper, seconds)
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_SECONDS_TO_END)
+            if process.poll() is None:
+                process.kill()
+            process.wait()
 
 
 def forget(state: Path) -> None:
@@ -141,17 +152,22 @@ def postmaster(state: Path) -> int:
     return pid
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, lines: TextIO) -> None:
     deadline = time.monotonic() + _LONGEST_START
     with httpx.Client(base_url=f"http://{HOST}:{port}", timeout=5.0) as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise CommandError(f"The API ended with exit status {process.returncode}; its output above says why.")
+                raise CommandError(f"The API ended with exit status {process.returncode}:\n{_last(lines)}")
             with suppress(httpx.HTTPError):
                 if client.get("/health/ready").status_code == httpx.codes.OK:
                     return
             time.sleep(_PAUSE)
-    raise CommandError(f"The API was not ready within {_LONGEST_START:g} s.")
+    raise CommandError(f"The API was not ready within {_LONGEST_START:g} s:\n{_last(lines)}")
+
+
+def _last(lines: TextIO) -> str:
+    lines.seek(0)
+    return "".join(lines.readlines()[-_SHOWN_LINES:])
 
 
 def _processes(root: int) -> tuple[int, list[int]]:

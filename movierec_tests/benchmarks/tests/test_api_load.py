@@ -15,15 +15,10 @@ import pytest
 from movierec_assets.host import CommandError
 from movierec_tests.benchmarks.api import driver, load
 from movierec_tests.benchmarks.api.plan import MAX_CONNECTIONS, Asked, Plan
+from movierec_tests.benchmarks.api.service import free_port
 
 POST: list[Asked] = [("POST", "/", json.dumps({"user_id": user})) for user in range(3)]
 SERVER = "movierec_tests.benchmarks.tests.small_server:app"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

@@ -84,7 +84,16 @@ def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
     demo, output = make_demo(tmp_path / "demo", users=120), tmp_path / "output"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "movierec_tests.benchmarks", "--no-growth", "--no-days", "--api", "no", "--json"),
+            *(
+                sys.executable,
+                "-m",
+                "movierec_tests.benchmarks",
+                "--no-growth",
+                "--no-days",
+                "--api",
+                "short",
+                "--json",
+            ),
             *("--dataset", str(demo), "--output", str(output)),
         ],
         capture_output=True,
@@ -102,6 +111,14 @@ def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
     assert all(seconds > 0 for seconds in figures["next_movies"]["counts"] + figures["next_movies"]["fits"])
     assert figures["next_movies_peak_mb"] > 0
     assert figures["original"]["ratings"] == figures["graph"]["ratings"]
+    api = figures["api"]
+    assert all(each["load"]["answered"] > 0 for each in (api["soak"], api["changes"]))
+    assert api["soak"]["load"]["failures"] == {}
+    assert set(api["soak"]["load"]["statuses"]) == {"200"}
+    assert api["changes"]["stale"] == 0
+    assert all(change["answered"] is not None for change in api["changes"]["changes"])
+    assert api["reflected"]["posted"] == api["reflected"]["reflected"] > 0
+    assert {name for route in api["routes"] for each in route["rounds"] for name in each["statuses"]} == {"200"}
     report = (output / "report.md").read_text()
     assert "not judged" in report
     assert str(tmp_path) not in report + done.stdout

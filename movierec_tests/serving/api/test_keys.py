@@ -21,7 +21,9 @@ from movierec_assets.serving.api.roles import OPEN, OPERATOR, READER, Caller, al
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.settings import Settings
 from movierec_assets.tables.api_keys import ApiKeyError, KeyRole, create_key, list_keys, revoke_key, split_key
+from movierec_assets.tables.app_users import erase_user
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
+from movierec_tests.defs.harness import new_app_users
 from movierec_tests.serving.api.conftest import ThreadQueries, running, served
 
 _Result = TypeVar("_Result")
@@ -199,6 +201,15 @@ def test_keys_that_make_no_sense_are_refused(database: Database) -> None:
         made(database, expires_at=datetime.now(UTC) - timedelta(days=1))
     with pytest.raises(ApiKeyError, match=r"no key 0123"):
         revoke_key(database, "0123")
+
+
+def test_keys_of_a_user_who_is_erased_are_removed(database: Database) -> None:
+    with database.transaction() as cursor:
+        (user,) = new_app_users(cursor)
+    of_user, of_another = made(database, user_id=user), made(database, user_id=5)
+    erase_user(database, user)
+    assert [key.key_id for key in list_keys(database)] == [of_another.split("_")[1]]
+    assert callers(KeyRing(ThreadQueries(database)), of_user)[0].refused is not None
 
 
 class TestRate:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.worker import Worker
+from movierec_assets.serving.online.live import LiveReader
+from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
+from movierec_tests.serving.api.conftest import ThreadQueries, running, served
 from movierec_tests.serving.api.small import LAST_MOVIE, VERSION
 
 
@@ -77,3 +82,79 @@ def test_no_movie_is_twice_in_a_distinct_batch(client: httpx.Client) -> None:
     assert len(movies) == len(set(movies)) > 10
     together = client.post("/recommend/batch", json={"requests": requests}).json()["answers"]
     assert [movie["movie_id"] for movie in together[1]["movies"]] == listed(post(client, user_id=9, n=10))
+
+
+def test_without_the_database_liked_movies_are_enough_and_the_rest_is_told_to_wait(
+    worker: Worker, settings: Settings
+) -> None:
+    away = Database(settings.databases.ratings.rpartition("/")[0] + "/away")
+    worker.live, worker.queries = LiveReader(away), ThreadQueries(away)
+    with served(create_app(settings, running(worker))) as client:
+        answer = post(client, liked_movie_ids=[2])
+        assert (answer.json()["source"], len(listed(answer))) == ("model", 10)
+        both = post(client, user_id=5, liked_movie_ids=[2])
+        assert listed(both) == listed(answer)
+        assert "database does not answer" in both.json()["notes"][0]
+        assert post(client).json()["source"] == "popular"
+        for refused in (
+            post(client, user_id=5),
+            client.get("/users/5/recommendations"),
+            client.get("/users/5/ratings"),
+        ):
+            assert refused.status_code == 503
+            assert int(refused.headers["retry-after"]) >= 1
+            assert "database" in refused.json()["detail"]
+            assert "away" not in refused.text
+
+
+def test_without_a_model_the_stored_list_is_served_if_it_is_of_the_loaded_data(
+    client: httpx.Client, worker: Worker, database: Database
+) -> None:
+    worker.current.snapshot = replace(worker.current.snapshot, champion=None, why_none="There is no champion.")
+    rated = {row[0] for row in worker_rows(worker, 5)}
+    stored = [movie for movie in range(1, 60) if movie not in rated][:20]
+    with database.replace("user_recommendations") as table:
+        names = ("user_id", "rank", "movie_id", "score", "model_version")
+        table.write_rows(names, [(5, rank, movie, 1 / rank, 3) for rank, movie in enumerate(stored, 1)])
+    unknown = post(client, user_id=5, n=5)
+    assert unknown.json()["source"] == "popular"
+    assert "no champion" in unknown.json()["why_source"]
+    with database.transaction() as cursor:
+        cursor.execute(
+            """INSERT INTO movierec.promotion_decisions
+                   (model_version, outcome, promoted, reason, numbers, decided_by, state, version_tags)
+               SELECT 3, 'first', true, '', '{}', 'a test', 'done', jsonb_build_object('dataset_id', dataset_id::text)
+               FROM movierec.loads WHERE table_name = 'ratings'"""
+        )
+    known = post(client, user_id=5, n=5)
+    assert listed(known) == stored[:5]
+    assert (known.json()["source"], known.json()["model_version"]) == ("stored", 3)
+
+
+def test_a_known_user_without_likes_gets_popular_movies_and_is_told_so(client: httpx.Client) -> None:
+    user = client.post("/users").json()["user_id"]
+    found = post(client, user_id=user).json()
+    assert found["source"] == "popular"
+    assert str(user) in found["why_source"]
+
+
+def test_a_rating_counts_in_the_next_list_of_a_user_whose_state_is_kept(client: httpx.Client) -> None:
+    before = listed(post(client, user_id=5))
+    posted = client.post("/ratings", json={"user_id": 5, "movie_id": before[0], "stars": 5.0})
+    assert posted.status_code == 201, posted.text
+    assert before[0] not in listed(post(client, user_id=5))
+
+
+def test_what_was_shown_is_logged_with_the_scenario(client: httpx.Client, worker: Worker) -> None:
+    found = post(client, user_id=5, scenario="start page").json()
+    assert worker.shown.waiting == 1
+    assert found["recommendation_id"]
+
+
+def test_a_batch_is_refused_as_a_whole_and_takes_a_bounded_number_of_titles(client: httpx.Client) -> None:
+    unknown = client.post("/recommend/batch", json={"requests": [{"user_id": 5}, {"user_id": 999}]})
+    assert unknown.status_code == 404
+    titles = {"liked_titles": ["Heat"] * 20}
+    many = client.post("/recommend/batch", json={"requests": [titles] * 6})
+    assert many.status_code == 422
+    assert client.post("/recommend/batch", json={"requests": [titles] * 2}).status_code == 200

@@ -60,6 +60,7 @@ def world(
     signal: bool = True,
     confidence: ConfidenceKind = "binary",
     times: int = 6,
+    spread: float = 0.7,
 ) -> World:
     """A world in which the model lacks some movies of the catalogue; some users have no likes, some have rated all."""
     random = np.random.default_rng(seed)
@@ -87,12 +88,16 @@ def world(
     ratings[1].stars[ratings[1].movie_ids == ids[of_model[0]]] = 5.0  # a model is fitted on at least one like
     maps = IdMaps(np.array([each.user_id for each in ratings], dtype=np.int32), ids[of_model])
     liked = positives_of(ratings, maps.movie_ids)
-    lengths = random.lognormal(-0.5, 0.7, (movies, 1))
+    lengths = random.lognormal(-0.5, spread, (movies, 1))
     vectors = (random.normal(size=(movies, factors)) * lengths).astype(np.float32)
     fit = Factors(vectors[:0], vectors, Confidence.of(liked, confidence), NextMovies.of(liked, recipe.next_movie))
     fitted = Recommender.of(fit, liked, maps, recipe)
     titles = tuple(f'Movie "{movie}" (é)' for movie in ids.tolist())
-    genres = tuple(tuple(genre for genre in GENRES if random.random() < 0.4) for _ in range(total))
+    # Each genre has a movie, also where there are few.
+    genres = tuple(
+        tuple(genre for number, genre in enumerate(GENRES) if number == movie or random.random() < 0.4)
+        for movie in range(total)
+    )
     years = np.where(random.random(total) < 0.2, 0, random.integers(1990, 2000, total)).astype(np.int16)
     counts = random.integers(0, 40, total).astype(np.int32)
     catalogue = Catalogue(DATASET, "made-up", ids, titles, genres, years, counts)

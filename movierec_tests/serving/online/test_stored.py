@@ -6,10 +6,9 @@ import asyncio
 import gc
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -138,11 +137,12 @@ def test_catalogue_champion_and_users_are_read_back(tmp_path: Path, signal: bool
         found = read(tmp_path, name)
         assert type(found) is type(written)
         for field, value in vars(written).items():
+            read_back = getattr(found, field)
             if field == "rated":  # its values are not stored
-                assert same(found.rated.indices, value.indices.astype(np.int32))
-                assert same(found.rated.indptr, value.indptr.astype(np.int32))
+                assert same(read_back.indices, value.indices.astype(np.int32))
+                assert same(read_back.indptr, value.indptr.astype(np.int32))
             else:
-                assert same(getattr(found, field), value), field
+                assert same(read_back, value), field
 
 
 def test_states_of_nobody_are_read_back(tmp_path: Path) -> None:
@@ -301,13 +301,13 @@ def test_a_pointer_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> 
 def test_a_reader_sees_the_old_pointer_or_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = write(tmp_path)
 
-    def fail(*_: object) -> None:
+    def dump_half(_: object, file: IO[str]) -> None:
+        file.write("{")
         raise OSError("no space left")
 
-    original: Callable[..., Any] = json.dump
-    monkeypatch.setattr(json, "dump", lambda value, file: (file.write("{"), fail()))
-    with pytest.raises(OSError, match="no space"):
-        stored.publish(tmp_path, Pointer())
-    monkeypatch.setattr(json, "dump", original)
+    with monkeypatch.context() as patched:
+        patched.setattr(json, "dump", dump_half)
+        with pytest.raises(OSError, match="no space"):
+            stored.publish(tmp_path, Pointer())
     assert stored.read_pointer(tmp_path) == before
     assert not list(tmp_path.glob(".*"))

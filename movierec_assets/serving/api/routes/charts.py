@@ -130,4 +130,5 @@ def _shown(ranker: Ranker, row: int) -> dict[str, Any]:
 
 
 def _trending(movie: Trend) -> TrendingMovie:
-    return TrendingMovie(**movie._asdict())
+    rounded = movie._replace(expected=round(movie.expected, 2), score=round(movie.score, 3))
+    return TrendingMovie(**rounded._asdict())

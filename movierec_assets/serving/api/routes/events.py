@@ -81,10 +81,10 @@ class AcceptedEvents(BaseModel):
     """How many events will be written, and which will not."""
 
     accepted: Annotated[int, Field(description="Number of events that will be written.", examples=[2])]
-    refused: list[RefusedEvent]
+    refused: Annotated[list[RefusedEvent], Field(description="Events that do not count, one by one.")]
 
 
-@router.post("/events", status_code=202, **READER)
+@router.post("/events", status_code=202, responses={404: {"description": "No event names a known list."}}, **READER)
 async def log_events(request: Request, body: Events) -> AcceptedEvents:
     """Log what people did with recommended movies: up to 1,000 events in one request.
 

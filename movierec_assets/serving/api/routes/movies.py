@@ -34,11 +34,11 @@ Typed = Annotated[
     ),
 ]
 Genre = Annotated[str | None, Query(max_length=50, examples=["Comedy"])]
-Year = Annotated[int | None, PlainDigits, Query(ge=1800, le=2200, description="Year of release.", examples=[1995])]
-Offset = Annotated[int, PlainDigits, Query(ge=0, le=1_000_000, description="Movies to leave out at the beginning.")]
+Year = Annotated[int | None, Query(ge=1800, le=2200, description="Year of release.", examples=[1995]), PlainDigits]
+Offset = Annotated[int, Query(ge=0, le=1_000_000, description="Movies to leave out at the beginning."), PlainDigits]
 
 OptionalUser = Annotated[
-    int | None, PlainDigits, Query(ge=1, le=LARGEST_ID, description="Rank for this user.", examples=[42])
+    int | None, Query(ge=1, le=LARGEST_ID, description="Rank for this user.", examples=[42]), PlainDigits
 ]
 
 
@@ -150,7 +150,7 @@ async def similar_movies(
         known = await known_of(wanted, ranker, worker.live, worker.queries)
     except UnknownIdError as error:
         raise missing("query.user", str(error)) from None
-    found = ranker.similar(movie_id, n, request=wanted, ratings=known.ratings)
+    found = ranker.similar(movie_id, wanted, known.ratings)
     about = {"movie_id": movie_id, "user_id": user, "model_version": found.model_version, "why_fewer": found.why_fewer}
     content = orjson.dumps(about)[:-1] + b',"movies":[' + neighbours_json(found, ranker.catalogued) + b"]}"
     return Response(content, media_type="application/json")

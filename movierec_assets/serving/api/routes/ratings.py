@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from movierec_assets.serving.api.fields import Body, Id, MoviePath, UserPath
 from movierec_assets.serving.api.roles import READER, allow_user
-from movierec_assets.serving.api.writes import KeyHeader, as_text, ask, write_once
+from movierec_assets.serving.api.writes import REPLAYED, KeyHeader, as_text, ask, write_once
 from movierec_assets.tables.app_ratings import are_stars, post_rating, withdraw_rating
 from movierec_assets.tables.database import Database
 
@@ -29,7 +29,6 @@ def _half_stars(value: float) -> float:
 
 Stars = Annotated[
     float,
-    AfterValidator(_half_stars),
     Field(
         strict=True,
         ge=0.5,
@@ -38,6 +37,7 @@ Stars = Annotated[
         description="0.5 to 5.0 in steps of 0.5.",
         examples=[4.5],
     ),
+    AfterValidator(_half_stars),
 ]
 
 
@@ -72,7 +72,13 @@ class WithdrawnRating(BaseModel):
     withdrawn_at: Annotated[str, Field(description="Time in UTC.", examples=["2026-05-04T12:31:00.123456Z"])]
 
 
-@router.post("/ratings", status_code=201, response_model=PostedRating, **READER)
+@router.post(
+    "/ratings",
+    status_code=201,
+    response_model=PostedRating,
+    responses={201: REPLAYED, 404: {"description": "There is no such user or movie."}},
+    **READER,
+)
 async def rate(request: Request, response: Response, body: NewRating, idempotency_key: KeyHeader = None) -> Any:
     """Rate a movie. The rating counts in the next recommendation, instead of any earlier one of the movie.
 

@@ -5,7 +5,9 @@ Belongs here: the routes. Does not: answers (`serving.online.answering`), bodies
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -23,11 +25,15 @@ from movierec_assets.serving.online.requests import Request as ListRequest
 from movierec_assets.serving.online.requests import RequestError
 from movierec_assets.serving.titles import TitleError
 
+_MOST_TITLES = 100
+"""Of a batch; each takes up to 2 ms to find."""
+
 router = APIRouter(tags=["recommendations"])
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "No user, movie or genre has this id or name."}}
 _ready = APIRouter(tags=["recommendations"], route_class=ReadyRoute)
 
 
-@_ready.post("/recommend", response_model=ListOut, **READER)
+@_ready.post("/recommend", response_model=ListOut, responses=_UNKNOWN, **READER)
 async def recommend(request: Request, body: RecommendBody) -> bytes:
     """A list of movies for a user, for somebody who likes some movies, or for nobody in particular.
 
@@ -40,22 +46,31 @@ async def recommend(request: Request, body: RecommendBody) -> bytes:
     wanted = body.request(await _by_title(worker, body))
     try:
         known = await known_of(wanted, ranker, worker.live, worker.queries)
-        answer = answered(wanted, ranker, known)
+        answer = _timed(request, wanted, ranker, known)
     except (UnknownIdError, RequestError) as error:
         raise _problem(error) from None
     return _shown(worker, ranker, wanted, answer, body.scenario)
 
 
-@_ready.post("/recommend/batch", response_model=BatchOut, **READER)
+@_ready.post("/recommend/batch", response_model=BatchOut, responses=_UNKNOWN, **READER)
 async def recommend_batch(request: Request, body: BatchBody) -> bytes:
-    """Up to 100 lists at once, optionally with no movie twice among them."""
+    """Up to 100 lists at once, optionally with no movie twice among them. They hold up to 100 titles together."""
     worker = worker_of(request)
     for each in body.requests:
         allow_user(request, each.user_id)
+    if sum(len(each.liked_titles) for each in body.requests) > _MOST_TITLES:
+        raise out_of_range("body.requests", f"have more than {_MOST_TITLES} liked_titles together; send fewer at once.")
     ranker = worker.ranker
     wanted = [each.request(await _by_title(worker, each)) for each in body.requests]
     try:
-        answers = await answered_all(wanted, ranker, worker.live, worker.queries, distinct=body.distinct)
+        answers = await answered_all(
+            wanted,
+            ranker,
+            worker.live,
+            worker.queries,
+            distinct=body.distinct,
+            answer=partial(_timed, request),
+        )
     except (UnknownIdError, RequestError) as error:
         raise _problem(error) from None
     shown = [
@@ -76,6 +91,14 @@ async def recommend_to_user(
     """The list of a user, as `POST /recommend` gives it without filters."""
     body = RecommendBody(user_id=user_id, n=n, scenario=scenario, explain=explain)
     return Response(await recommend(request, body), media_type="application/json")
+
+
+def _timed(request: Request, *arguments: Any) -> Answer:
+    """`answered`, with its time among the metrics."""
+    began = time.perf_counter()
+    answer = answered(*arguments)
+    request.app.state.metrics.answered(answer.source, time.perf_counter() - began)
+    return answer
 
 
 def _shown(worker: Worker, ranker: Ranker, request: ListRequest, answer: Answer, scenario: str | None) -> bytes:

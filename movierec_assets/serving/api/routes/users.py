@@ -14,14 +14,14 @@ from pydantic import BaseModel, Field
 
 from movierec_assets.serving.api.fields import LARGEST_ID, PlainDigits, UserPath
 from movierec_assets.serving.api.roles import READER, refuse_bound
-from movierec_assets.serving.api.writes import KeyHeader, as_text, ask, write_once
+from movierec_assets.serving.api.writes import REPLAYED, KeyHeader, as_text, ask, write_once
 from movierec_assets.tables.app_users import create_user, erase_user, export_user, ratings_of
 
 router = APIRouter(tags=["users"])
 
-PageLength = Annotated[int, PlainDigits, Query(ge=1, le=1000, description="Number of ratings, at most.", examples=[50])]
+PageLength = Annotated[int, Query(ge=1, le=1000, description="Number of ratings, at most.", examples=[50]), PlainDigits]
 PageStart = Annotated[
-    int, PlainDigits, Query(ge=0, le=LARGEST_ID, description="Number of ratings to leave out.", examples=[0])
+    int, Query(ge=0, le=LARGEST_ID, description="Number of ratings to leave out.", examples=[0]), PlainDigits
 ]
 
 
@@ -75,7 +75,7 @@ class ExportedUser(BaseModel):
     requests: Annotated[list[dict[str, Any]], Field(description="Requests of the last day with an Idempotency-Key.")]
 
 
-@router.post("/users", status_code=201, response_model=NewUser, **READER)
+@router.post("/users", status_code=201, response_model=NewUser, responses={201: REPLAYED}, **READER)
 async def create(request: Request, response: Response, idempotency_key: KeyHeader = None) -> Any:
     """Create a user, who has no ratings yet. The id is never given to anybody else."""
     refuse_bound(request)

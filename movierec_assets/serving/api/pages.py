@@ -1,0 +1,43 @@
+"""The schema and its page for people.
+
+Belongs here: /openapi.json, /docs and their headers. Does not: what the page shows (`docs_page`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import orjson
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from movierec_assets.serving.api.docs_page import POLICY, page_of
+
+
+def pages(app: FastAPI) -> list[Route]:
+    """Routes that need no key, because they hold nothing about anybody."""
+
+    @cache
+    def schema() -> bytes:
+        return orjson.dumps(app.openapi())
+
+    @cache
+    def page() -> bytes:
+        return page_of(app.openapi()).encode()
+
+    async def show_schema(_: Request) -> Response:
+        return Response(schema(), media_type="application/json")
+
+    async def show_page(_: Request) -> Response:
+        return Response(page(), media_type="text/html", headers={"Content-Security-Policy": POLICY})
+
+    async def go_to_page(_: Request) -> Response:
+        return RedirectResponse("/docs")
+
+    return [
+        Route("/openapi.json", show_schema, include_in_schema=False),
+        Route("/docs", show_page, include_in_schema=False),
+        Route("/", go_to_page, include_in_schema=False),
+    ]

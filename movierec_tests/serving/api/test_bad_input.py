@@ -1,0 +1,175 @@
+"""Input that breaks services, by name: each gets a problem that names the field, and nothing of it is repeated."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import httpx
+import pytest
+
+JSON = {"Content-Type": "application/json"}
+
+
+def send(client: httpx.Client, body: bytes, path: str = "/recommend") -> httpx.Response:
+    return client.post(path, content=body, headers=JSON)
+
+
+def field_of(answer: httpx.Response) -> str:
+    return str(answer.json()["errors"][0]["field"])
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"diversity": NaN}', 422),
+        (b'{"diversity": Infinity}', 422),
+        (b'{"boost": [{"kind": "newer", "weight": -Infinity}]}', 422),
+        (b'{"user_id": NaN}', 422),
+        (b'{"scenario": "\\ud800"}', 400),
+        (b'{"\\ud800": 1}', 400),
+        (b'{"user_id": ' + b"9" * 5000 + b"}", 400),
+        (b"[" * 100_000, 400),
+        (b'{"filters": ' * 50_000, 400),
+        (b'{"scenario": "\xff\xfe"}', 400),
+        ('{"user_id": 5}'.encode("utf-16"), 400),
+        (b'{"scenario": "a\\u0000b"}', 422),
+        (b'{"user_id": 5', 400),
+        (b"", 400),
+        (b"[]", 422),
+        (b"null", 422),
+        (b'"text"', 422),
+        (b'{"user_id": 5.5}', 422),
+        (b'{"user_id": 5.0}', 422),
+        (b'{"user_id": "5"}', 422),
+        (b'{"user_id": true}', 422),
+        (b'{"user_id": 0}', 422),
+        (b'{"user_id": 9223372036854775808}', 422),
+        (b'{"user_id": 2147483648}', 422),
+        (b'{"n": 0}', 422),
+        (b'{"n": 101}', 422),
+        (b'{"n": 1e1}', 422),
+        (b'{"diversity": 1.1}', 422),
+        (b'{"explain": "yes"}', 422),
+        (b'{"users": 5}', 422),
+        (b'{"filters": {"genre": ["Drama"]}}', 422),
+        (b'{"boost": [{"kind": "genre", "weight": 11}]}', 422),
+        (b'{"boost": [{"kind": "longer", "weight": 1}]}', 422),
+        (b'{"boost": [{"kind": "genre", "weight": 1}]}', 422),
+        (b'{"filters": {"year_from": 2000, "year_to": 1990}}', 422),
+        (b'{"filters": {"genres_any": ["Dramma"]}}', 422),
+        (json.dumps({"liked_movie_ids": [1] * 10_000}).encode(), 422),
+        (json.dumps({"filters": {"exclude_ids": list(range(1, 10_001))}}).encode(), 422),
+        (json.dumps({"liked_titles": ["x" * 10_000]}).encode(), 422),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_a_problem(client: httpx.Client, body: bytes, status: int) -> None:
+    answer = send(client, body)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert len(answer.content) < 4000
+    if status != 400:
+        assert field_of(answer).startswith("body")
+
+
+@pytest.mark.parametrize("path", ["/recommend/batch", "/ratings", "/events", "/train"])
+def test_other_routes_with_a_body_refuse_what_is_no_json(client: httpx.Client, path: str) -> None:
+    for body in (b'{"x": NaN}', b'{"\\ud800": 1}', b"9" * 5000, b"[" * 100_000, b'{"x": "\xff"}', b"{"):
+        answer = send(client, body, path)
+        assert answer.status_code in (400, 401, 422), (path, body[:20], answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_problem_names_the_field_and_repeats_no_value(client: httpx.Client) -> None:
+    answer = send(client, b'{"n": 4711, "scenario": "my secret scenario' + b"x" * 100 + b'"}')
+    assert answer.status_code == 422
+    assert {error["field"] for error in answer.json()["errors"]} == {"body.n", "body.scenario"}
+    assert "4711" not in answer.text
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/users/5_0/recommendations", 422),
+        ("/users/%205/recommendations", 422),
+        ("/users/05/recommendations", 422),
+        ("/users/+5/recommendations", 422),
+        ("/users/5.0/recommendations", 422),
+        ("/users/0/recommendations", 422),
+        ("/users/-5/recommendations", 422),
+        ("/users/9223372036854775808/recommendations", 422),
+        ("/users/" + "9" * 5000 + "/recommendations", 422),
+        ("/users/%D9%A5/recommendations", 422),  # an Arabic five
+        ("/users/5%00/recommendations", 422),
+        ("/users/%ff/recommendations", 422),
+        ("/users/999/recommendations", 404),
+        ("/users/5/recommendations?n=1_0", 422),
+        ("/users/5/recommendations?n=0", 422),
+        ("/users/5/recommendations?n=101", 422),
+        ("/users/5/recommendations?m=5", 422),
+        ("/users/5/recommendations?scenario=a%00b", 422),
+        ("/users/5/recommendations?scenario=%ff", 422),
+        ("/users/5/recommendations?" + "&".join(f"a{i}=1" for i in range(60)), 422),
+        ("/movies?query=a%00b", 422),
+        ("/movies?limit=5", 422),
+        ("/movies/abc", 422),
+        ("/movies/999", 404),
+        ("/health?verbose=1", 422),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_a_problem(client: httpx.Client, path: str, status: int) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"]
+
+
+def test_sql_in_a_search_is_text(client: httpx.Client) -> None:
+    for text in ("'; DROP TABLE movierec.movies; --", "%", "_", "\\", "' OR 1=1 --"):
+        assert client.get("/movies", params={"query": text}).status_code == 200
+    assert client.get("/movies/1").status_code == 200
+
+
+def test_a_body_of_another_kind_is_refused(client: httpx.Client) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "", None):
+        headers = {} if kind is None else {"Content-Type": kind}
+        assert client.post("/recommend", content=b"{}", headers=headers).status_code == 415
+    assert client.post(
+        "/recommend", content=b"{}", headers={"Content-Type": "Application/JSON; charset=utf-8"}
+    ).is_success
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_sent_or_while_it_is_read(client: httpx.Client) -> None:
+    assert send(client, b" " * 1_000_001).status_code == 413
+    chunks = (b" " * 100_000 for _ in range(20))
+    assert client.post("/recommend", content=chunks, headers=JSON).status_code == 413
+    host, port = client.base_url.host, client.base_url.port
+    with socket.create_connection((host, port), timeout=30) as connection:
+        head = (
+            b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20000000\r\n\r\n"
+        )
+        connection.sendall(head)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_a_method_that_an_address_does_not_take_is_named(client: httpx.Client) -> None:
+    answer = client.delete("/recommend")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+
+
+def test_headers_of_any_kind_do_no_harm(client: httpx.Client) -> None:
+    odd: list[dict[str, Any]] = [
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic eDp5"},
+        {"Authorization": b"Bearer \xff\xfe"},
+        {"Authorization": "Bearer " + "x" * 5000},
+    ]
+    for headers in odd:
+        assert client.get("/movies", headers=headers).status_code == 401, headers
+    assert client.get("/health/live", headers=odd[2]).status_code == 200
+    answer = client.get("/health/live", headers={"X-Request-ID": "a b<script>"})
+    assert "<" not in answer.headers["x-request-id"]

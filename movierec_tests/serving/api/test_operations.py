@@ -1,0 +1,170 @@
+"""Runs over HTTP: launched once on a real Dagster, followed to their end, and refused while Dagster is away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from movierec_assets.datasets.demo import make_demo
+from movierec_assets.serving.api.app import create_app
+from movierec_assets.serving.api.dagster_client import DagsterClient
+from movierec_assets.serving.online.snapshot import NOTHING
+from movierec_assets.tables.api_keys import create_key
+from movierec_assets.tables.database import Database
+from movierec_tests.defs.harness import Platform, own_platform
+from movierec_tests.serving.api.conftest import running, served, worker_with
+from movierec_tests.waiting import wait_until
+
+NO_RUN = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def operator(client: httpx.Client, database: Database) -> httpx.Client:
+    """A client with an operator's key, of an application whose Dagster does not answer."""
+    client.headers["Authorization"] = f"Bearer {create_key(database, 'operator', 'night shift')}"
+    return client
+
+
+def test_without_dagster_only_runs_are_unavailable(operator: httpx.Client) -> None:
+    for method, path in (("POST", "/refresh-mv"), ("POST", "/train"), ("GET", f"/runs/{NO_RUN}")):
+        answer = operator.request(method, path)
+        assert answer.status_code == 503, path
+        assert "Dagster does not answer at http://127.0.0.1:9" in answer.json()["detail"]
+        assert int(answer.headers["retry-after"]) > 0
+    assert operator.get("/movies").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"recipe": {"factors": 0}}, "body.recipe.factors"),
+        ({"recipe": {"factors": "64"}}, "body.recipe.factors"),
+        ({"recipe": {"alpha": -1}}, "body.recipe.alpha"),
+        ({"recipe": {"confidence": "none"}}, "body.recipe.confidence"),
+        ({"recipe": {"next_movie_decay": 1.5}}, "body.recipe.next_movie_decay"),
+        ({"recipe": {"epochs": 3}}, "body.recipe.epochs"),
+        ({"retrain": "yes"}, "body.retrain"),
+        ({"n_factors": 64}, "body.n_factors"),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_refused_by_field(
+    operator: httpx.Client, body: dict[str, Any], field: str
+) -> None:
+    answer = operator.post("/train", json=body)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("run_id", ["1", NO_RUN.upper().replace("0", "A"), f"{NO_RUN}0", "..%2f"])
+def test_an_id_that_no_run_can_have_is_refused(operator: httpx.Client, run_id: str) -> None:
+    assert operator.get(f"/runs/{run_id}").status_code in (404, 422)
+
+
+@pytest.mark.slow
+def test_a_job_is_launched_once_and_its_run_is_followed_to_its_end(server_url: str, tmp_path: Path) -> None:
+    dataset = make_demo(tmp_path / "demo", users=120)
+    with own_platform(server_url, tmp_path, dataset) as platform, asked(platform) as client:
+        with ThreadPoolExecutor(4) as pool:
+            answers = [each.json() for each in pool.map(lambda _: client.post("/refresh-mv"), range(4))]
+        assert len({answer["run_id"] for answer in answers}) == 1
+        assert sorted(answer["launched"] for answer in answers) == [False, False, False, True]
+        assert answers[0]["state"] == "QUEUED"
+        run = client.get(f"/runs/{answers[0]['run_id']}").json()
+        assert (run["job"], run["state"], run["steps"], run["failures"]) == ("refresh", "QUEUED", [], [])
+
+        training = client.post("/train", json={"recipe": {"factors": 16, "alpha": 2.5}, "retrain": True})
+        assert training.status_code == 202
+        assert training.headers["location"] == f"/runs/{training.json()['run_id']}"
+        assert training.json()["recipe"] == {"factors": 16, "alpha": 2.5}
+        other = client.post("/train", json={"recipe": {"factors": 32}}).json()
+        assert (other["run_id"], other["launched"]) == (training.json()["run_id"], False)
+        assert other["recipe"] == {"factors": 16, "alpha": 2.5}, "of the run that is reported"
+        assert client.get(f"/runs/{NO_RUN}").status_code == 404
+
+        with _daemon(platform):
+            done = ended(client, answers[0]["run_id"])
+            assert (done["state"], done["failures"]) == ("SUCCESS", [])
+            assert {"raw_movies", "raw_ratings", "eligible_users"} <= {step["name"] for step in done["steps"]}
+            assert all(step["state"] == "SUCCESS" and step["ended"] >= step["started"] for step in done["steps"])
+            trained = ended(client, training.json()["run_id"])
+            assert trained["state"] == "SUCCESS", trained["failures"]
+            recipe = platform.registry.versions()[0].recipe
+            assert (recipe.factors, recipe.alpha) == (16, 2.5)
+            (dataset / "ratings.csv").write_text("nothing\n")
+            again = client.post("/refresh-mv").json()
+            assert again["run_id"] != answers[0]["run_id"]
+            failed = ended(client, again["run_id"])
+        assert failed["state"] == "FAILURE"
+        assert any(reason.startswith("raw_ratings: ") and "ratings.csv" in reason for reason in failed["failures"])
+
+
+@contextmanager
+def asked(platform: Platform) -> Iterator[httpx.Client]:
+    """A client with an operator's key, of an application beside a real webserver of Dagster."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    with _process(platform, "dagster_webserver", "-h", "127.0.0.1", "-p", str(port)):
+        worker = worker_with(platform.settings, NOTHING)
+        worker.dagster = DagsterClient(address)
+        wait_until(lambda: _answers(f"{address}/server_info"), "the webserver")
+        with served(create_app(platform.settings, running(worker))) as client:
+            client.headers["Authorization"] = f"Bearer {create_key(platform.database, 'operator', 'night shift')}"
+            yield client
+
+
+@contextmanager
+def _daemon(platform: Platform) -> Iterator[None]:
+    """What starts queued runs."""
+    with _process(platform, "dagster._daemon", "run"):
+        yield
+
+
+@contextmanager
+def _process(platform: Platform, module: str, *arguments: str) -> Iterator[None]:
+    workspace = str(platform.settings.home / "workspace.yaml")
+    with (platform.settings.state / f"{module}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments, "-w", workspace],
+            cwd=platform.settings.state,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def ended(client: httpx.Client, run_id: str) -> dict[str, Any]:
+    """A run when it has ended."""
+    found: dict[str, Any] = {}
+
+    def has_ended() -> bool:
+        time.sleep(0.3)
+        found.update(client.get(f"/runs/{run_id}").json())
+        return found["state"] in ("SUCCESS", "FAILURE", "CANCELED")
+
+    wait_until(has_ended, f"the end of run {run_id}")
+    return found

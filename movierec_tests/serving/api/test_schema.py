@@ -1,0 +1,138 @@
+"""The schema: as it was, complete, and true of a running worker."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from movierec_assets.serving.api.app import create_app
+from movierec_assets.serving.api.docs_page import page_of
+from movierec_assets.serving.api.examples import example_of, resolved
+from movierec_assets.serving.api.problems import MEDIA_TYPE
+from movierec_assets.serving.api.worker import Worker
+from movierec_assets.settings import Settings
+from movierec_assets.tables.api_keys import create_key
+from movierec_assets.tables.database import Database
+from movierec_tests.serving.api.conftest import running, served
+
+HERE = Path(__file__).parent
+SNAPSHOT = HERE / "openapi.json"
+NO_DATABASE = Settings(database_url="postgresql://nobody@127.0.0.1:9/nothing")
+
+
+def schema_of_all() -> dict[str, Any]:
+    from movierec_assets.serving.api.parts import running_worker
+
+    return create_app(NO_DATABASE, running_worker).openapi()
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return schema_of_all()
+
+
+def operations(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, calls in schema["paths"].items():
+        for verb, call in calls.items():
+            yield f"{verb.upper()} {path}", call
+
+
+def test_the_schema_is_the_one_that_clients_know(schema: dict[str, Any]) -> None:
+    known = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    schema = json.loads(json.dumps(schema))
+    assert schema == known, (
+        "The API changed. If clients can live with it: python -m movierec_tests.serving.api.test_schema"
+    )
+
+
+def test_every_endpoint_says_what_it_does_and_how_it_refuses(schema: dict[str, Any]) -> None:
+    for name, call in operations(schema):
+        assert call["description"], name
+        assert call["tags"], name
+        assert {"422", "500"} <= call["responses"].keys(), name
+        if call["x-role"] != "open":
+            assert {"401", "403", "429", "503"} <= call["responses"].keys(), name
+        for status, answer in call["responses"].items():
+            if status >= "400" and not (call["x-role"] == "open" and status == "503"):
+                assert list(resolved(schema, answer)["content"]) == [MEDIA_TYPE], (name, status)
+        names = [each["name"] for each in (*schema["tags"],)]
+        assert set(call["tags"]) <= set(names), name
+
+
+def test_every_number_list_and_text_of_a_body_has_bounds(schema: dict[str, Any]) -> None:
+    def unbounded(part: Mapping[str, Any], where: str) -> Iterator[str]:
+        if "$ref" in part:
+            part = schema["components"]["schemas"][part["$ref"].rsplit("/", 1)[1]]
+        for each in part.get("anyOf", ()):
+            yield from unbounded(each, where)
+        kind = part.get("type")
+        low, high = {"minimum", "exclusiveMinimum"} & part.keys(), {"maximum", "exclusiveMaximum"} & part.keys()
+        if kind in ("integer", "number") and not (low and high):
+            yield where
+        if kind == "string" and not {"maxLength", "pattern", "enum", "const", "format"} & part.keys():
+            yield where
+        if kind == "array":
+            if "maxItems" not in part:
+                yield where
+            yield from unbounded(part["items"], f"{where}[]")
+        if kind == "object":
+            if part.get("additionalProperties", True) is not False:
+                yield where
+            for name, field in part.get("properties", {}).items():
+                yield from unbounded(field, f"{where}.{name}")
+
+    found: list[str] = []
+    for name, call in operations(schema):
+        for parameter in call.get("parameters", ()):
+            if parameter["in"] in ("path", "query"):
+                found += unbounded(parameter["schema"], f"{name} {parameter['name']}")
+        if "requestBody" in call:
+            found += unbounded(call["requestBody"]["content"]["application/json"]["schema"], name)
+    assert not found
+
+
+def test_the_page_shows_every_call_and_asks_no_other_host_for_anything(
+    client: httpx.Client, schema: dict[str, Any]
+) -> None:
+    page = client.get("/docs").text
+    assert page == page_of(schema)
+    for name, call in operations(schema):
+        assert f'id="{call["operationId"]}"' in page, name
+    assert not re.search(r"<(script|img|iframe|link|object)|url\(|@import", page)
+    assert client.get("/docs").headers["content-security-policy"].startswith("default-src 'none'")
+    assert client.get("/openapi.json").json() == json.loads(json.dumps(schema))
+
+
+@pytest.mark.parametrize("path", ["/recommend", "/recommend/batch"])
+def test_the_examples_of_bodies_are_accepted(client: httpx.Client, schema: dict[str, Any], path: str) -> None:
+    body = schema["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    example = json.loads(json.dumps(example_of(schema, body)).replace("42", "5"))
+    assert client.post(path, json=example).status_code == 200
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_nothing(worker: Worker, database: Database, tmp_path: Path) -> None:
+    worker.settings = worker.settings.model_copy(update={"api_rate_limit": 0})
+    key = create_key(database, "operator", "schemathesis")
+    tool = Path(sys.executable).with_name("schemathesis")
+    with served(create_app(worker.settings, running(worker))) as client:
+        config, address = str(HERE / "schemathesis.toml"), str(client.base_url.join("/openapi.json"))
+        command = [str(tool), "--config-file", config, "run", address]
+        # Promotions run in a process of their own, for seconds each: tests of their routes call them.
+        options = ["--checks", "all", "--exclude-path-regex", "promote|rollback", "-H", f"Authorization: Bearer {key}"]
+        ended = subprocess.run(
+            [*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False
+        )
+    assert ended.returncode == 0, ended.stdout[-20_000:] + ended.stderr[-2_000:]
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(schema_of_all(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
