@@ -122,7 +122,8 @@ class Recipe:
     def from_dict(cls, flat: dict[str, Any]) -> Recipe:
         """Read the flat form back; values may be text, as MLflow stores them.
 
-        Without a field of the next-movie signal, as in recipes of earlier releases, the signal is off.
+        Without any field of the next-movie signal, as in recipes of early releases, the signal is off. Later ones had
+        the signal without the field `smoothing`; they were fitted with EARLIER_SMOOTHING.
 
         Raises
         ------
@@ -149,11 +150,16 @@ def without_signal(recipe: Recipe) -> Recipe:
     return replace(recipe, next_movie=NO_NEXT_MOVIE)
 
 
+EARLIER_SMOOTHING = 1.0
+"""Smoothing of the next-movie signal before it was a field of the recipe."""
+
+
 def _next_movie(flat: dict[str, Any]) -> NextMovie:
     names = [each.name for each in fields(NextMovie)]
     if not any(f"next_movie_{name}" in flat for name in names):
         return NO_NEXT_MOVIE
-    window, *others = (float(flat[f"next_movie_{name}"]) for name in names)
+    earlier = {"next_movie_smoothing": EARLIER_SMOOTHING} | flat
+    window, *others = (float(earlier[f"next_movie_{name}"]) for name in names)
     return NextMovie(int(window), *others)
 
 
