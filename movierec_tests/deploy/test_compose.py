@@ -56,6 +56,7 @@ def test_a_container_has_limits_and_is_started_again(name: str) -> None:
     assert set(service["logging"]["options"]) == {"max-size", "max-file"}
     assert service["restart"] == ("no" if name in ONE_SHOT else "unless-stopped")
     assert service["init"] is True
+    assert service["stop_grace_period"] in ("30s", "1m")
 
 
 @every_service
