@@ -52,6 +52,8 @@ def test_without_dagster_only_runs_are_unavailable(operator: httpx.Client) -> No
         ({"recipe": {"factors": 0}}, "body.recipe.factors"),
         ({"recipe": {"factors": "64"}}, "body.recipe.factors"),
         ({"recipe": {"alpha": -1}}, "body.recipe.alpha"),
+        ({"recipe": {"alpha": True}}, "body.recipe.alpha"),
+        ({"recipe": {"next_movie_weight": "1"}}, "body.recipe.next_movie_weight"),
         ({"recipe": {"confidence": "none"}}, "body.recipe.confidence"),
         ({"recipe": {"next_movie_decay": 1.5}}, "body.recipe.next_movie_decay"),
         ({"recipe": {"epochs": 3}}, "body.recipe.epochs"),

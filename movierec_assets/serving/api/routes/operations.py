@@ -30,8 +30,8 @@ RunId = Annotated[
         examples=["3f2b7c1e-6a54-4d0f-9c3e-0a1b2c3d4e5f"],
     ),
 ]
-Positive = Annotated[float, Field(gt=0, le=10_000)]
-Share = Annotated[float, Field(ge=0, le=10)]
+Positive = Annotated[float, Field(strict=True, gt=0, le=10_000)]
+Share = Annotated[float, Field(strict=True, ge=0, le=10)]
 
 
 class RecipeChanges(Body):
@@ -44,10 +44,10 @@ class RecipeChanges(Body):
     iterations: int | None = Field(None, strict=True, ge=1, le=100)
     seed: int | None = Field(None, strict=True, ge=0, le=2**31 - 1)
     fold_in_floor: Share | None = None
-    fold_in_boost: Annotated[float, Field(ge=0, le=100)] | None = None
+    fold_in_boost: Annotated[float, Field(strict=True, ge=0, le=100)] | None = None
     fold_in_tau: Positive | None = None
     next_movie_window: int | None = Field(None, strict=True, ge=1, le=200)
-    next_movie_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    next_movie_decay: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
     next_movie_out_exponent: Share | None = None
     next_movie_in_exponent: Share | None = None
     next_movie_tau: Positive | None = None
