@@ -92,8 +92,8 @@ def remove(directory: Path, names: set[str]) -> None:
 
 
 def names_in(directory: Path) -> set[str]:
-    """Directories of parts that there are, whether or not the pointer names them."""
-    return {path.name for path in directory.iterdir() if path.is_dir()} if directory.is_dir() else set()
+    """Directories of parts that there are, whether or not the pointer names them; others belong to somebody else."""
+    return {path.name for kind in (CATALOGUE, CHAMPION, USERS) for path in directory.glob(f"{kind}-*") if path.is_dir()}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -320,3 +320,11 @@ def test_a_reader_sees_the_old_pointer_or_the_new_one(tmp_path: Path, monkeypatc
             stored.publish(tmp_path, Pointer())
     assert stored.read_pointer(tmp_path) == before
     assert not list(tmp_path.glob(".*"))
+
+
+def test_only_directories_of_parts_are_left_over_parts(tmp_path: Path) -> None:
+    assert stored.names_in(tmp_path / "missing") == set()
+    (tmp_path / "metrics").mkdir()  # of workers that run
+    name = stored.write_catalogue(tmp_path, catalogue(), [])
+    (tmp_path / "users-unfinished").mkdir()
+    assert stored.names_in(tmp_path) == {name, "users-unfinished"}
