@@ -170,7 +170,7 @@ class Keeper:
             return pointer
         if self._is_due("champion", key):
             return self._with_new_champion(pointer, tables, found, key)
-        return self._without_foreign(pointer, self._problems.get("champion", ""))
+        return self._without_foreign(pointer, _unusable(found))
 
     def _with_new_champion(
         self, pointer: Pointer, tables: LoadedTables, found: Version | None, key: list[Any]
@@ -184,8 +184,8 @@ class Keeper:
             return replace(pointer, champion=None, users=None, why_none=str(error))
         except Exception as error:  # noqa: BLE001 - MLflow's own errors as well: the champion before stays
             self._failures["champion"] = (key, time.monotonic())
-            self._note("champion", f"The champion, version {found.number if found else '?'}, cannot be used: {error}")
-            return self._without_foreign(pointer, str(error))
+            self._note("champion", f"{_unusable(found)} {error}")
+            return self._without_foreign(pointer, _unusable(found))
         self._note("champion", None)
         made_from = [served.number, served.run_id, tables.dataset_id, tables.movies_version]
         name = stored.write_champion(self._directory, champion, made_from, tables.dataset_id)
@@ -293,6 +293,11 @@ class Keeper:
             "problems": self._problems,
         }
         stored.write_json(self._directory / stored.KEEPER, told)
+
+
+def _unusable(version: Version | None) -> str:
+    """What clients are told about a champion that cannot be read: places of files are for the log alone."""
+    return f"The champion, version {version.number if version else '?'}, cannot be used; the keeper's log says why."
 
 
 def main() -> None:

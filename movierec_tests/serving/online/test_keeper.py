@@ -234,6 +234,17 @@ def test_a_new_champion_that_cannot_be_used_leaves_the_one_before(
     assert told(platform)["problems"] == {}
 
 
+def test_clients_are_not_told_where_the_files_of_an_unusable_champion_are(platform: Platform, keeper: Keeper) -> None:
+    broken = ours(platform)
+    shutil.rmtree(platform.settings.state / "versions" / platform.registry.version(broken).run_id / "artifacts")
+    move_alias(platform, broken)
+    for _ in range(2):
+        keeper.look()
+        why = published(platform).why_none
+        assert why == f"The champion, version {broken}, cannot be used; the keeper's log says why."
+    assert MODEL_FILE in told(platform)["problems"]["champion"]
+
+
 @pytest.mark.parametrize("part", ["catalogue", "champion", "users"])
 def test_parts_that_a_worker_could_not_read_are_made_again(platform: Platform, keeper: Keeper, part: str) -> None:
     move_alias(platform, ours(platform))
