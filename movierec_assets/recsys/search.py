@@ -28,7 +28,7 @@ from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, FoldIn, NextMovie, Recipe, without_signal
 from movierec_assets.recsys.return_constraint import GuardedRecipe, keep_return
 from movierec_assets.recsys.returns import Returns
-from movierec_assets.recsys.search_space import Space, numbers_of, recipe_of
+from movierec_assets.recsys.search_space import Space, recipe_of
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, StrongSplit, Task, latest_of_each_user
 from movierec_assets.recsys.warm_start import mixed_order
 
@@ -368,7 +368,9 @@ def _given(number: int, spent: float, study: optuna.Study, space: Space, built_i
     others = [kind for kind in space.confidence if kind != built_in.confidence]
     first = [built_in, without_signal(built_in), *(replace(built_in, confidence=kind) for kind in others)]
     if number < len(first):
-        return numbers_of(first[number]) if space.holds(first[number]) else {}
+        given = first[number].as_dict()
+        del given["seed"]
+        return given if space.holds(first[number]) else {}
     if spent < _EACH_KIND:
         return {"confidence": space.confidence[number % len(space.confidence)]}
     if spent < _WHOLE or not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):

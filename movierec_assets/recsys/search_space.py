@@ -18,7 +18,7 @@ from movierec_assets.recsys.recipe import ConfidenceKind, Recipe, without_signal
 _CHOICES = ("confidence", "factors", "next_movie_window", "next_movie_decay")
 _LOG_RANGES = (
     "alpha",
-    "regularization_per_alpha",
+    "regularization",
     "fold_in_floor",
     "fold_in_boost",
     "fold_in_tau",
@@ -32,9 +32,7 @@ _STEPS = {"next_movie_out_exponent": 0.1, "next_movie_in_exponent": 0.1, "next_m
 
 @dataclass(frozen=True)
 class Space:
-    """Choices and bounds of the search, both ends included; the names are those of `Recipe.as_dict`, but for one.
-
-    Regularization is drawn as a multiple of alpha: what is best grows with alpha, because both terms of the loss do.
+    """Choices and bounds of the search, both ends included; the names are those of `Recipe.as_dict`.
 
     A weight of 0 switches the next-movie signal off. A decay of 1 counts every place of the window alike, and an
     exponent of 0 does not normalize. Window and decay have few choices, because each pair of them has to be counted.
@@ -42,7 +40,7 @@ class Space:
 
     confidence: tuple[ConfidenceKind, ...] = ("binary", "rating", "bm25")
     alpha: tuple[float, float] = (0.5, 50.0)
-    regularization_per_alpha: tuple[float, float] = (0.5, 50.0)
+    regularization: tuple[float, float] = (0.5, 1000.0)
     factors: tuple[int, ...] = (32, 64, 96, 128)
     iterations: tuple[int, int] = (6, 24)
     fold_in_floor: tuple[float, float] = (0.03, 1.0)
@@ -82,7 +80,7 @@ class Space:
 
     def holds(self, recipe: Recipe) -> bool:
         """Whether a recipe is within the bounds."""
-        values = numbers_of(recipe)
+        values = recipe.as_dict()
         ranges = (*_LOG_RANGES, *_STEPS, "iterations")
         return all(values[name] in getattr(self, name) for name in _CHOICES) and all(
             low <= float(values[name]) <= high for name in ranges for low, high in [getattr(self, name)]
@@ -103,13 +101,5 @@ class Space:
 
 def recipe_of(drawn: dict[str, Any], seed: int) -> Recipe:
     """The recipe of a trial's parameters; all recipes whose signal is off have the same numbers for it."""
-    regularization = float(drawn["regularization_per_alpha"]) * float(drawn["alpha"])
-    recipe = Recipe.from_dict({**drawn, "regularization": regularization, "seed": seed})
+    recipe = Recipe.from_dict({**drawn, "seed": seed})
     return recipe if recipe.next_movie.on else without_signal(recipe)
-
-
-def numbers_of(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as the parameters of a trial, without the seed; see `recipe_of`."""
-    flat: dict[str, Any] = recipe.as_dict()
-    del flat["seed"]
-    return flat | {"regularization_per_alpha": flat.pop("regularization") / recipe.alpha}
