@@ -108,11 +108,19 @@ def api_platform(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
 def served(api_platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Two workers of the platform."""
     with running(tmp_path_factory.mktemp("served"), api_platform.environment, workers=2) as served:
+
+        def settled() -> bool:
+            """Whether each worker has the champion: the first one to be ready says nothing about the other."""
+            answers = [served.get("/health").json()["problems"] for _ in range(20)]
+            lists = [served.recommend(user_id=USERS[0], n=1).json()["source"] for _ in range(20)]
+            return all(problems == ["dagster does not answer"] for problems in answers) and set(lists) == {"model"}
+
+        wait_until(settled, "a champion in both workers")
         wait_until(lambda: len(served.pids(WORKER)) == 2, "two workers")
         yield served
         children = psutil.Process(served.process.pid).children(recursive=True)
     assert served.process.returncode == 0, served.log.read_text()
-    assert not [child for child in children if child.is_running()]
+    wait_until(lambda: not any(child.is_running() for child in children), "the end of its processes")
 
 
 def test_it_answers_from_the_champion_and_names_what_is_away(served: Served) -> None:
