@@ -1,4 +1,4 @@
-"""Help and usage errors of the `movierec` command, in this process."""
+"""Help, usage errors and exit status of the `movierec` command, in this process."""
 
 from __future__ import annotations
 
@@ -67,3 +67,12 @@ def test_wrong_arguments_are_a_usage_error(arguments: list[str]) -> None:
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 2
     assert "Usage:" in result.output
+
+
+def test_ctrl_c_has_an_exit_status_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.commands, "run", click.Command("run", callback=interrupted))
+    result = CliRunner().invoke(cli, ["run"])
+    assert (result.exit_code, result.output) == (130, "Interrupted.\n")

@@ -11,14 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import httpx
 import psutil
 import psycopg2
 import pytest
-from click.testing import CliRunner
 
-from movierec_assets.cli.root import cli
 from movierec_assets.datasets.demo import load_catalogue, make_demo
 from movierec_assets.postgres.server import EmbeddedPostgres
 from movierec_tests import readme_calls
@@ -220,15 +217,6 @@ def _imported_by(directory: Path, *arguments: str) -> set[str]:
     )
     assert result.returncode == 0, result.stderr
     return set(result.stderr.splitlines()[-1].split())
-
-
-def test_ctrl_c_has_an_exit_status_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setitem(cli.commands, "run", click.Command("run", callback=interrupted))
-    result = CliRunner().invoke(cli, ["run"])
-    assert (result.exit_code, result.output) == (130, "Interrupted.\n")
 
 
 def test_help_imports_no_room_below_the_command_line(tmp_path: Path) -> None:

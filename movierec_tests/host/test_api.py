@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from movierec_tests.benchmarks.api.service import free_port
 from movierec_tests.defs.harness import Platform, own_platform
 from movierec_tests.models.harness import CLOSED, MOVIES, USERS, move_alias, reset
 from movierec_tests.serving.online.loaded import load, ours
@@ -67,11 +67,6 @@ def _arguments(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
