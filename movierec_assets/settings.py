@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from movierec_assets.database_urls import DAGSTER_SUFFIX, MLFLOW_SUFFIX, DatabaseUrls
 from movierec_assets.errors import ExplainedError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +27,6 @@ DAGSTER_FILES_VARIABLE = "MOVIEREC_DAGSTER_FILES"
 """Read by dagster.yaml, which cannot derive them."""
 EMBEDDED_URL_VARIABLE = "MOVIEREC_EMBEDDED_DATABASE_URL"
 
-_DAGSTER_SUFFIX, _MLFLOW_SUFFIX = "_dagster", "_mlflow"
 _MAX_NAME_BYTES = 63
 """Postgres cuts longer names."""
 
@@ -173,8 +173,39 @@ class Settings(BaseSettings):
 
     # Automation
     timezone: str = Field(default="UTC", description="Time zone of the schedules.")
+    automation: bool = Field(
+        default=False,
+        description="Switch schedules and sensors on at their first sight; `movierec up` and the containers set it.",
+    )
+    new_ratings_to_train: int = Field(
+        default=1000, ge=1, description="New ratings from the API that start a training before the nightly one."
+    )
+    new_ratings_max_hours: float = Field(
+        default=24.0, gt=0, description="Age of the oldest new rating from the API that starts a training as well."
+    )
+    keep_days: int = Field(
+        default=30,
+        ge=1,
+        description="Days for which model files, matrices and run logs that nothing needs are kept.",
+    )
+    min_free_disk: ByteSize = Field(
+        default=ByteSize(2_000_000_000), description="Free space of the state directory below which an alert is sent."
+    )
+    backup_dir: Path | None = Field(default=None, description="Directory of the daily backups [STATE_DIR/backups].")
+    backups_kept: int = Field(default=7, ge=1, description="Daily backups that are kept.")
 
-    @field_validator("home", "state_dir", "data_dir")
+    # Alerts
+    alert_webhook_url: SecretStr | None = Field(
+        default=None, description="Address of a webhook of Slack, Discord or Teams, to which alerts are posted."
+    )
+    alert_email_to: str = Field(default="", description="Addresses that alerts are mailed to, separated by commas.")
+    alert_email_from: str = Field(default="", description="Sender of these mails [the first address].")
+    alert_smtp_url: SecretStr | None = Field(
+        default=None,
+        description="Server of these mails, as in smtp://user:password@mail.example:587 (STARTTLS) or smtps://.",
+    )
+
+    @field_validator("home", "state_dir", "data_dir", "backup_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         if value is None:
@@ -258,11 +289,11 @@ class Settings(BaseSettings):
             raise ValueError(f"is a {url.get_backend_name()} URL; the platform runs on Postgres only")
         if not url.database:
             raise ValueError("names no database; end it with one, as in postgresql://user@host:5432/movierec")
-        if len(f"{url.database}{_DAGSTER_SUFFIX}".encode()) > _MAX_NAME_BYTES:
-            max_bytes = _MAX_NAME_BYTES - len(_DAGSTER_SUFFIX)
+        if len(f"{url.database}{DAGSTER_SUFFIX}".encode()) > _MAX_NAME_BYTES:
+            max_bytes = _MAX_NAME_BYTES - len(DAGSTER_SUFFIX)
             raise ValueError(
-                f"names a database of more than {max_bytes} bytes; Postgres cuts longer names, and {_DAGSTER_SUFFIX} "
-                f"and {_MLFLOW_SUFFIX} are added to it"
+                f"names a database of more than {max_bytes} bytes; Postgres cuts longer names, and {DAGSTER_SUFFIX} "
+                f"and {MLFLOW_SUFFIX} are added to it"
             )
         from psycopg2 import ProgrammingError  # noqa: PLC0415
         from psycopg2.extensions import parse_dsn  # noqa: PLC0415
@@ -299,6 +330,11 @@ class Settings(BaseSettings):
     def artifacts(self) -> Path:
         """Directory of MLflow's artifacts, unless an MLflow server stores them."""
         return self.state / "mlartifacts"
+
+    @property
+    def backups(self) -> Path:
+        """Directory of the daily backups."""
+        return self.backup_dir or self.state / "backups"
 
     @property
     def data(self) -> Path:
@@ -343,57 +379,6 @@ class Settings(BaseSettings):
     def mlflow_uri(self) -> str:
         """Tracking and registry URI: the MLflow server if one is set, else MLflow's database."""
         return self.mlflow_tracking_uri or self.databases.mlflow
-
-
-class DatabaseUrls:
-    """URLs of the three databases on one Postgres server.
-
-    Ratings are in the database that the URL names. Dagster's and MLflow's databases have its name with a suffix. URLs
-    for libpq (psycopg2) begin with `postgresql://`, those for SQLAlchemy with `postgresql+psycopg2://`.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url: URL = make_url(url)
-
-    def _render(self, driver: str, suffix: str) -> str:
-        return _text(self._url.set(drivername=driver, database=f"{self._url.database}{suffix}"))
-
-    @property
-    def ratings(self) -> str:
-        """libpq URL of the ratings database."""
-        return self._render("postgresql", "")
-
-    @property
-    def dagster(self) -> str:
-        """SQLAlchemy URL of Dagster's storage."""
-        return self._render("postgresql+psycopg2", _DAGSTER_SUFFIX)
-
-    @property
-    def mlflow(self) -> str:
-        """SQLAlchemy URL of MLflow's backend store."""
-        return self._render("postgresql+psycopg2", _MLFLOW_SUFFIX)
-
-    @property
-    def names(self) -> tuple[str, str, str]:
-        """Names of the three databases: ratings, Dagster, MLflow."""
-        base = str(self._url.database)
-        return base, f"{base}{_DAGSTER_SUFFIX}", f"{base}{_MLFLOW_SUFFIX}"
-
-    @staticmethod
-    def libpq(url: str) -> str:
-        """libpq's form of a SQLAlchemy URL."""
-        return _text(make_url(url).set(drivername="postgresql"))
-
-    @property
-    def shown(self) -> str:
-        """URL of the ratings database with the password hidden."""
-        return self._url.set(drivername="postgresql").render_as_string(hide_password=True)
-
-
-def _text(url: URL) -> str:
-    """A URL with its password; SQLAlchemy writes spaces as pluses, which libpq keeps."""
-    address, separator, query = url.render_as_string(hide_password=False).partition("?")
-    return address + separator + query.replace("+", "%20")
 
 
 def get_settings() -> Settings:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import psycopg2
 from psycopg2 import sql
 
-from movierec_assets.settings import DatabaseUrls
+from movierec_assets.database_urls import DatabaseUrls
 
 
 @contextmanager

@@ -16,16 +16,17 @@ FLOORS = (
     {"host"},
     {"definitions"},
     {"defs"},
-    {"serving"},
+    {"alerts", "backup", "serving"},
     {"resources"},
     {"models"},
     {"tables"},
     {"postgres", "datasets", "recsys"},
     {"sql", "settings"},
-    {"errors", "file_lock", "progress", "ratings"},
+    {"database_urls", "errors", "file_lock", "progress", "ratings"},
 )
 """Rooms and single modules, from the top down; imports go down only."""
 ALLOWED_LIBRARIES = {
+    "database_urls": {"sqlalchemy"},
     "deploy": {"grpc", "grpc_health", "psutil", "psycopg2"},
     "recsys": {"implicit", "numpy", "optuna", "scipy", "threadpoolctl"},
     "errors": set(),

@@ -13,9 +13,10 @@ from psycopg2.extensions import parse_dsn
 from sqlalchemy.engine import make_url
 
 from movierec_assets.cli import root as cli
+from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.recsys.promotion import Margins
 from movierec_assets.serving.api.dagster_client import DagsterClient
-from movierec_assets.settings import PROJECT_ROOT, DatabaseUrls, Settings, SettingsError, get_settings
+from movierec_assets.settings import PROJECT_ROOT, Settings, SettingsError, get_settings
 
 
 def test_the_three_databases_are_named_after_the_one_in_the_url() -> None:

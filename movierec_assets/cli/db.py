@@ -51,8 +51,8 @@ def stop_database(force: bool) -> None:
 @db.command("status")
 def database_status() -> None:
     """Say whether a database runs, where, and on what."""
+    from movierec_assets.database_urls import DatabaseUrls
     from movierec_assets.postgres.server import EmbeddedPostgres
-    from movierec_assets.settings import DatabaseUrls
     from movierec_assets.tables.database import Database
 
     settings = settings_from()

@@ -17,8 +17,9 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, parse_dsn
 from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.progress import Log
-from movierec_assets.settings import DatabaseUrls, Settings
+from movierec_assets.settings import Settings
 from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
 from movierec_assets.tables.migrations import latest_version, migrate, read_version

@@ -21,7 +21,8 @@ from urllib.request import url2pathname
 import psycopg2
 from psycopg2 import sql
 
-from movierec_assets.settings import DatabaseUrls, get_settings
+from movierec_assets.database_urls import DatabaseUrls
+from movierec_assets.settings import get_settings
 from movierec_assets.sql.alembic_paths import allow_percent
 
 if TYPE_CHECKING:

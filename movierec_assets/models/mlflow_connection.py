@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import psycopg2
 from sqlalchemy.engine import make_url
 
+from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.models import artifact_locations
 from movierec_assets.models.errors import RegistryUnavailableError
 from movierec_assets.models.registry_lookup import MISSING
 from movierec_assets.models.version import EXPERIMENT
 from movierec_assets.progress import Log
-from movierec_assets.settings import DatabaseUrls, Settings
+from movierec_assets.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

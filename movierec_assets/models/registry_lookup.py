@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 
 import psycopg2
 
+from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.models.version import Version
-from movierec_assets.settings import DatabaseUrls
 
 SECONDS = 5
 """Longest wait for a connection or an answer."""

@@ -21,6 +21,7 @@ from dagster import (
     build_sensor_context,
 )
 
+from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.definitions import build
 from movierec_assets.defs import catch_up
@@ -28,7 +29,6 @@ from movierec_assets.defs.attempts import ended
 from movierec_assets.defs.sources import sources_of
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
-from movierec_assets.settings import DatabaseUrls
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.loading import load_movies, load_ratings
 

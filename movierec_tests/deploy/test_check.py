@@ -10,10 +10,11 @@ import pytest
 from dagster import DagsterInstance
 from dagster._daemon.types import DaemonHeartbeat
 
+from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.deploy import check
 from movierec_assets.deploy.check import DAEMONS, UnhealthyError
 from movierec_assets.host.environment import variables
-from movierec_assets.settings import DatabaseUrls, Settings
+from movierec_assets.settings import Settings
 from movierec_tests.deploy.programs import programs
 from movierec_tests.waiting import wait_until
 
