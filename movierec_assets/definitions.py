@@ -9,7 +9,7 @@ Dagster concept: https://docs.dagster.io/guides/build/projects-and-components
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import Definitions, ExecutorDefinition, load_asset_checks_from_modules, load_assets_from_modules
+from dagster import Definitions, ExecutorDefinition, load_asset_checks_from_modules
 from dagster import definitions as code_location
 
 from movierec_assets.defs import (
@@ -32,6 +32,7 @@ from movierec_assets.defs import (
     training,
     tuning,
 )
+from movierec_assets.defs.code_references import load_assets
 from movierec_assets.defs.execution import one_run_at_a_time
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
 from movierec_assets.resources.io_managers import NpzStorage, ParquetStorage
@@ -42,7 +43,7 @@ from movierec_assets.settings import get_settings
 def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefinition = one_run_at_a_time) -> Definitions:
     """Assemble the platform; tests replace resources by name, and the executor."""
     return Definitions(
-        assets=load_assets_from_modules(
+        assets=load_assets(
             [
                 *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation, promotion),
                 *(recommendations, charts, feedback, backtest),

@@ -21,6 +21,7 @@ from movierec_assets.cli.keys import keys
 from movierec_assets.cli.model import model
 from movierec_assets.cli.recommend import recommend
 from movierec_assets.cli.run import run
+from movierec_assets.cli.status import status
 from movierec_assets.cli.up import up
 from movierec_assets.errors import ExplainedError
 
@@ -48,7 +49,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, up, api, recommend, evaluate, model, keys, data, db):
+for _command in (run, up, status, api, recommend, evaluate, model, keys, data, db):
     cli.add_command(_command)
 
 
