@@ -15,6 +15,7 @@ from dagster import definitions as code_location
 from movierec_assets.defs import (
     automation,
     backtest,
+    backup,
     catch_up,
     charts,
     checks,
@@ -50,7 +51,7 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
             ]
         ),
         asset_checks=load_asset_checks_from_modules([checks, charts, backtest]),
-        jobs=[*automation.JOBS, backtest.backtest_job, *promotion_jobs.JOBS],
+        jobs=[*automation.JOBS, backtest.backtest_job, backup.backup_job, *promotion_jobs.JOBS],
         schedules=automation.schedules(get_settings().timezone),
         sensors=[
             catch_up.dataset_file_sensor,
