@@ -13,6 +13,7 @@ from dagster import Definitions, ExecutorDefinition, load_asset_checks_from_modu
 from dagster import definitions as code_location
 
 from movierec_assets.defs import (
+    alerting,
     automation,
     backtest,
     backup,
@@ -35,6 +36,7 @@ from movierec_assets.defs import (
 )
 from movierec_assets.defs.code_references import load_assets
 from movierec_assets.defs.execution import one_run_at_a_time
+from movierec_assets.defs.freshness import with_freshness
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
 from movierec_assets.resources.io_managers import NpzStorage, ParquetStorage
 from movierec_assets.resources.tracking import MlflowTrackingResource
@@ -44,11 +46,13 @@ from movierec_assets.settings import get_settings
 def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefinition = one_run_at_a_time) -> Definitions:
     """Assemble the platform; tests replace resources by name, and the executor."""
     return Definitions(
-        assets=load_assets(
-            [
-                *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation, promotion),
-                *(recommendations, charts, feedback, backtest),
-            ]
+        assets=with_freshness(
+            load_assets(
+                [
+                    *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation),
+                    *(promotion, recommendations, charts, feedback, backtest),
+                ]
+            )
         ),
         asset_checks=load_asset_checks_from_modules([checks, charts, backtest]),
         jobs=[*automation.JOBS, backtest.backtest_job, backup.backup_job, *promotion_jobs.JOBS],
@@ -60,6 +64,7 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
             automation.dead_runs,
             publishing.champion_sensor,
             rejections.rejected_challengers,
+            alerting.alerts,
         ],
         executor=executor,
         resources={

@@ -98,5 +98,13 @@ def test_three_days_pass_as_expected(daemon: Daemon, demo_copy: Path) -> None:
     decisions = Promotions(platform.registry, database).history()[::-1]
     print([(f"{each.decided_at.astimezone(ZONE):%a %H:%M}", each.outcome) for each in decisions])
     from dagster import AssetKey
-    print([(k.to_user_string(), datetime.fromtimestamp(e.timestamp, ZONE)) for k, e in daemon.instance.get_latest_materialization_events([AssetKey("raw_ratings"), AssetKey("als_model"), AssetKey("user_recommendations")]).items()])
+
+    print(
+        [
+            (k.to_user_string(), datetime.fromtimestamp(e.timestamp, ZONE))
+            for k, e in daemon.instance.get_latest_materialization_events(
+                [AssetKey("raw_ratings"), AssetKey("als_model"), AssetKey("user_recommendations")]
+            ).items()
+        ]
+    )
     assert 0
