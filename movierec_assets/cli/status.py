@@ -17,10 +17,12 @@ from rich.table import Table
 from movierec_assets.cli.shared import console_for_people, console_log, print_json, settings_from
 
 if TYPE_CHECKING:
+    from movierec_assets.alerts.storage import Alert
     from movierec_assets.host.automation_status import Automation, JobRun
     from movierec_assets.host.status import Backup, ChampionState, Disk, LoadedData, Status
 
 _SHOWN_RUNS = 8
+_SHOWN_ALERTS = 5
 _COLOURS = {"success": "green", "failure": "red", "canceled": "yellow"}
 
 
@@ -53,6 +55,7 @@ def show(found: Status, zone: tzinfo, console: Console) -> None:
         "data": ("Data", _data(found.data, when)),
         "champion": ("Champion", _champion(found.champion, when)),
         "automation": ("Automation", _automation(found.automation, when)),
+        "alerts": ("Alerts", _alerts(found.alerts, when)),
         "disk": ("Disk", _disk(found.disk)),
         "backup": ("Backup", _backup(found.backup, when)),
     }
@@ -144,6 +147,14 @@ def _automation(automation: Automation | None, when: _Clock) -> list[str]:
         )
     lines += [f"[red]{each.name}: {escape(each.problem)}[/]" for each in automation.sensors if each.problem]
     return lines
+
+
+def _alerts(alerts: list[Alert] | None, when: _Clock) -> list[str]:
+    if not alerts:
+        return ["none is open"]
+    lines = [f"[red]{escape(each.title)}[/], since {when.ago(each.since)}" for each in alerts[:_SHOWN_ALERTS]]
+    more = len(alerts) - _SHOWN_ALERTS
+    return [*lines, f"[dim]{f'and {more} more; ' if more > 0 else ''}`movierec alert list` has reason and remedy[/]"]
 
 
 def _disk(disk: Disk | None) -> list[str]:

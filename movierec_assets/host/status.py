@@ -11,10 +11,12 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from movierec_assets.alerts.storage import Alert, told_alerts
+from movierec_assets.backup.kept import backups_in
 from movierec_assets.host.automation_status import Automation, automation_of
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import RegistryUnavailableError
@@ -103,7 +105,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Backup:
-    """The newest backup: its file, time and bytes, and how many there are."""
+    """The newest scheduled backup: its file, time and bytes, and how many are kept."""
 
     file: Path
     made: datetime
@@ -113,7 +115,7 @@ class Backup:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything on the screen.
+    """Everything on the screen; alerts are those that are open, the newest first.
 
     A part that could not be read is None, and `unreadable` has the reason under its name.
     """
@@ -122,6 +124,7 @@ class Status:
     data: LoadedData | None
     champion: ChampionState | None
     automation: Automation | None
+    alerts: list[Alert] | None
     disk: Disk | None
     backup: Backup | None
     unreadable: dict[str, str]
@@ -156,6 +159,7 @@ def status_of(settings: Settings, now: datetime) -> Status:
         data=read("data", lambda: _data(database)),
         champion=read("champion", lambda: _champion(settings, database)),
         automation=read("automation", lambda: _automation(now)),
+        alerts=read("alerts", lambda: [each for each in told_alerts(database) if each.over_at is None]),
         disk=read("disk", lambda: _disk(settings, database)),
         backup=read("backup", lambda: _backup(settings.backups)),
         unreadable=unreadable,
@@ -245,12 +249,8 @@ def _size_of(directory: Path) -> int:
 
 
 def _backup(directory: Path) -> Backup | None:
-    files = [file for file in directory.iterdir() if file.is_file()] if directory.is_dir() else []
-    if not files:
-        return None
-    newest = max(files, key=lambda file: file.stat().st_mtime)
-    stat = newest.stat()
-    return Backup(newest, datetime.fromtimestamp(stat.st_mtime, UTC), stat.st_size, len(files))
+    found = backups_in(directory)
+    return Backup(found[0].path, found[0].made_at, found[0].bytes, len(found)) if found else None
 
 
 def _plain(value: Any) -> Any:

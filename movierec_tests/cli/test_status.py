@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,8 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 
+from movierec_assets.alerts.causes import RUN, Cause
+from movierec_assets.alerts.storage import update
 from movierec_assets.cli.root import cli
 from movierec_assets.cli.status import duration
 from movierec_assets.host.automation_status import ALIVE
@@ -92,6 +93,8 @@ class Command:
 @pytest.fixture
 def status(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     with DagsterInstance.get() as instance:
+        with platform.database.transaction() as cursor:
+            cursor.execute(f"DELETE FROM {SCHEMA}.alerts")
         instance.wipe()
         instance.wipe_daemon_heartbeats()
         instance.wipe_all_schedules()
@@ -121,11 +124,8 @@ def test_data_champion_disk_and_backup_are_on_one_screen(status: Command) -> Non
             )
     backups = platform.settings.backups
     backups.mkdir(parents=True, exist_ok=True)
-    for age in (3, 1):
-        file = backups / f"day-{age}.tar"
-        file.write_bytes(b"0" * 4000)
-        then = (datetime.now(UTC) - timedelta(days=age)).timestamp()
-        os.utime(file, (then, then))
+    for day in (3, 1):
+        (backups / f"movierec-202601{day:02}-033000.zip").write_bytes(b"0" * 4000)
     found = status.json()
     assert found["unreadable"] == {}
     assert (found["data"]["dataset"], found["data"]["users"]) == (str(dataset), len(USERS))
@@ -136,13 +136,25 @@ def test_data_champion_disk_and_backup_are_on_one_screen(status: Command) -> Non
     assert found["disk"]["free"] > 0
     assert found["disk"]["state"] >= 8000
     assert found["disk"]["databases"] > 1_000_000
-    assert found["backup"]["file"].endswith("day-1.tar")
+    assert found["backup"]["file"].endswith("movierec-20260103-033000.zip")
     assert found["backup"]["kept"] == 2
     text = status.shown()
     assert f"version {champion} since" in text
     assert "2 ratings from the app are newer" in text
     assert "the tables of recommendations carry other versions (user_recommendations: no rows" in text
     assert len(text.splitlines()) <= 45
+
+
+def test_open_alerts_are_shown_and_those_that_are_over_are_not(status: Command) -> None:
+    now = datetime.now(UTC)
+    found = [Cause(f"run:{step}", RUN, f"train failed at {step}", "broken", "mend it") for step in ("one", "two")]
+    update(status.platform.database, found, [], now - timedelta(hours=5))
+    update(status.platform.database, found[1:], [], now)
+    text = status.shown()
+    assert "train failed at two, since" in text
+    assert "(5 h ago)" in text
+    assert "train failed at one" not in text
+    assert [each["cause"] for each in status.json()["alerts"]] == ["run:two"]
 
 
 def test_a_lost_champion_is_shown_with_its_remedy(status: Command) -> None:
