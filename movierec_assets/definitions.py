@@ -21,7 +21,10 @@ from movierec_assets.defs import (
     evaluation,
     feedback,
     ingestion,
+    jobs,
+    maintenance,
     next_movies,
+    nightly,
     preprocessing,
     promotion,
     promotion_jobs,
@@ -32,6 +35,7 @@ from movierec_assets.defs import (
     training,
     tuning,
 )
+from movierec_assets.defs.automation import switched
 from movierec_assets.defs.execution import one_run_at_a_time
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
 from movierec_assets.resources.io_managers import NpzStorage, ParquetStorage
@@ -41,6 +45,7 @@ from movierec_assets.settings import get_settings
 
 def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefinition = one_run_at_a_time) -> Definitions:
     """Assemble the platform; tests replace resources by name, and the executor."""
+    settings = get_settings()
     return Definitions(
         assets=load_assets_from_modules(
             [
@@ -49,16 +54,20 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
             ]
         ),
         asset_checks=load_asset_checks_from_modules([checks, charts, backtest]),
-        jobs=[*automation.JOBS, backtest.backtest_job, *promotion_jobs.JOBS],
-        schedules=automation.schedules(get_settings().timezone),
-        sensors=[
-            catch_up.dataset_file_sensor,
-            automation.unfinished_mlflow_runs,
-            automation.canceled_mlflow_runs,
-            automation.dead_runs,
-            publishing.champion_sensor,
-            rejections.rejected_challengers,
-        ],
+        jobs=[*jobs.JOBS, backtest.backtest_job, maintenance.maintenance, *promotion_jobs.JOBS],
+        schedules=switched(automation.schedules(settings.timezone), on=settings.automation),
+        sensors=switched(
+            [
+                catch_up.dataset_file_sensor,
+                nightly.late_training,
+                automation.unfinished_mlflow_runs,
+                automation.canceled_mlflow_runs,
+                automation.dead_runs,
+                publishing.champion_sensor,
+                rejections.rejected_challengers,
+            ],
+            on=settings.automation,
+        ),
         executor=executor,
         resources={
             "postgres": PostgresResource(),
