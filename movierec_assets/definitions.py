@@ -13,6 +13,7 @@ from dagster import Definitions, ExecutorDefinition, load_asset_checks_from_modu
 from dagster import definitions as code_location
 
 from movierec_assets.defs import (
+    alerting,
     automation,
     backtest,
     catch_up,
@@ -33,6 +34,7 @@ from movierec_assets.defs import (
     tuning,
 )
 from movierec_assets.defs.execution import one_run_at_a_time
+from movierec_assets.defs.freshness import with_freshness
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
 from movierec_assets.resources.io_managers import NpzStorage, ParquetStorage
 from movierec_assets.resources.tracking import MlflowTrackingResource
@@ -42,11 +44,13 @@ from movierec_assets.settings import get_settings
 def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefinition = one_run_at_a_time) -> Definitions:
     """Assemble the platform; tests replace resources by name, and the executor."""
     return Definitions(
-        assets=load_assets_from_modules(
-            [
-                *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation, promotion),
-                *(recommendations, charts, feedback, backtest),
-            ]
+        assets=with_freshness(
+            load_assets_from_modules(
+                [
+                    *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation),
+                    *(promotion, recommendations, charts, feedback, backtest),
+                ]
+            )
         ),
         asset_checks=load_asset_checks_from_modules([checks, charts, backtest]),
         jobs=[*automation.JOBS, backtest.backtest_job, *promotion_jobs.JOBS],
@@ -58,6 +62,7 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
             automation.dead_runs,
             publishing.champion_sensor,
             rejections.rejected_challengers,
+            alerting.alerts,
         ],
         executor=executor,
         resources={

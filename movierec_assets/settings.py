@@ -253,6 +253,29 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is no origin; expected scheme and host, as in https://films.example")
         return value
 
+    @field_validator("alert_webhook_url", "alert_smtp_url")
+    @classmethod
+    def _receiver(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        mail = info.field_name == "alert_smtp_url"
+        schemes = ("smtp", "smtps") if mail else ("http", "https")
+        example = "smtp://user:password@mail.example:587" if mail else "https://hooks.slack.com/services/..."
+        try:
+            parsed = urlsplit(value.get_secret_value() if value else f"{schemes[0]}://none")
+            usable = parsed.scheme in schemes and bool(parsed.hostname) and (parsed.port is None or parsed.port > 0)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError(f"no address of a {'mail server' if mail else 'webhook'}; expected one as in {example}")
+        return value
+
+    @field_validator("alert_email_to", "alert_email_from")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for address in filter(None, map(str.strip, value.split(","))):
+            if not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", address):
+                raise ValueError(f"{address!r} is no address of e-mail; expected one as in team@films.example")
+        return value.strip()
+
     @field_validator("storage_url")
     @classmethod
     def _known_storage(cls, value: str | None) -> str | None:
@@ -274,6 +297,13 @@ class Settings(BaseSettings):
             if port in names:
                 raise ValueError(f"{names[port]} and {variable}: both are {port}; give one another port")
             names[port] = variable
+        return self
+
+    @model_validator(mode="after")
+    def _whole_mail(self) -> Self:
+        if bool(self.alert_recipients) != (self.alert_smtp_url is not None):
+            missing = "ALERT_SMTP_URL" if self.alert_recipients else "ALERT_EMAIL_TO"
+            raise ValueError(f"MOVIEREC_{missing}: not set; alerts by e-mail need a server and a recipient")
         return self
 
     @field_validator("database_url", "embedded_database_url")
@@ -309,6 +339,11 @@ class Settings(BaseSettings):
     def cors_origins(self) -> list[str]:
         """Origins whose pages may call the API."""
         return [origin.strip() for origin in self.api_cors_origins.split(",") if origin.strip()]
+
+    @property
+    def alert_recipients(self) -> list[str]:
+        """Addresses that alerts are mailed to."""
+        return [address.strip() for address in self.alert_email_to.split(",") if address.strip()]
 
     @property
     def readers_need_keys(self) -> bool:

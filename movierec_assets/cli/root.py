@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from movierec_assets import __version__
+from movierec_assets.cli.alert import alert
 from movierec_assets.cli.api import api
 from movierec_assets.cli.data import data
 from movierec_assets.cli.db import db
@@ -48,7 +49,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, up, api, recommend, evaluate, model, keys, data, db):
+for _command in (run, up, api, recommend, evaluate, model, keys, alert, data, db):
     cli.add_command(_command)
 
 
