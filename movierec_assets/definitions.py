@@ -9,13 +9,14 @@ Dagster concept: https://docs.dagster.io/guides/build/projects-and-components
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import Definitions, ExecutorDefinition, load_asset_checks_from_modules, load_assets_from_modules
+from dagster import Definitions, ExecutorDefinition, load_asset_checks_from_modules
 from dagster import definitions as code_location
 
 from movierec_assets.defs import (
     alerting,
     automation,
     backtest,
+    backup,
     catch_up,
     charts,
     checks,
@@ -33,6 +34,7 @@ from movierec_assets.defs import (
     training,
     tuning,
 )
+from movierec_assets.defs.code_references import load_assets
 from movierec_assets.defs.execution import one_run_at_a_time
 from movierec_assets.defs.freshness import with_freshness
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
@@ -45,7 +47,7 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
     """Assemble the platform; tests replace resources by name, and the executor."""
     return Definitions(
         assets=with_freshness(
-            load_assets_from_modules(
+            load_assets(
                 [
                     *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation),
                     *(promotion, recommendations, charts, feedback, backtest),
@@ -53,7 +55,7 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
             )
         ),
         asset_checks=load_asset_checks_from_modules([checks, charts, backtest]),
-        jobs=[*automation.JOBS, backtest.backtest_job, *promotion_jobs.JOBS],
+        jobs=[*automation.JOBS, backtest.backtest_job, backup.backup_job, *promotion_jobs.JOBS],
         schedules=automation.schedules(get_settings().timezone),
         sensors=[
             catch_up.dataset_file_sensor,

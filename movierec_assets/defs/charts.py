@@ -7,6 +7,7 @@ champion makes (`recommendations`).
 import numpy as np
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, asset, asset_check
 
+from movierec_assets.defs.column_lineage import column_lineage
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import DATA_TEAM, SERVING, peak_memory, rows, schema, table
 from movierec_assets.recsys.trending import STEP_DAYS, Periods, periods_of, trending
@@ -59,6 +60,7 @@ def trending_movies(context: AssetExecutionContext, postgres: PostgresResource) 
     return MaterializeResult(
         metadata={
             **rows(written),
+            **column_lineage(TRENDING_MOVIES.name),
             **peak_memory(),
             "period": MetadataValue.text(_period(periods) if found else "There is no like."),
             "likes": MetadataValue.int(int(likes.sum())),

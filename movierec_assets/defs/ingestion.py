@@ -11,6 +11,7 @@ import numpy as np
 from dagster import AssetExecutionContext, AssetMaterialization, DataVersion, MaterializeResult, MetadataValue, asset
 
 from movierec_assets.datasets.locate import Located
+from movierec_assets.defs.column_lineage import column_lineage
 from movierec_assets.defs.presentation import (
     DATA_TEAM,
     INGESTION,
@@ -125,6 +126,7 @@ def raw_ratings(
         data_version=DataVersion(loaded.content_hash),
         metadata={
             **rows(loaded.details["rows"]),
+            **column_lineage("raw_ratings"),
             "dataset": MetadataValue.text(located.name),
             "file": MetadataValue.path(str(located.files.rating_file.shown)),
             "times_taken_as_utc": MetadataValue.int(assumed_utc),
@@ -186,6 +188,7 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     return MaterializeResult(
         metadata={
             **rows(count),
+            **column_lineage("eligible_users"),
             SOURCES: MetadataValue.json(sources),
             "rows_before": MetadataValue.int(before),
             "users_with_any_rating": MetadataValue.int(users),

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 from dagster import AssetExecutionContext, AssetOut, MetadataValue, Output, asset, multi_asset
 
+from movierec_assets.defs.column_lineage import column_lineage
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import (
     DATA_TEAM,
@@ -89,6 +90,7 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     frame = pd.DataFrame(vars(positives))
     context.add_output_metadata(
         {
+            **column_lineage("positive_ratings"),
             SOURCES: MetadataValue.json(sources),
             "threshold": MetadataValue.float(threshold),
             "users": MetadataValue.int(users),
@@ -200,6 +202,7 @@ def split_matrices(
             output_name="id_maps",
             metadata={
                 **together,
+                **column_lineage("id_maps"),
                 "users": MetadataValue.int(ids.shape[0]),
                 "movies": MetadataValue.int(ids.shape[1]),
                 "evaluated_users": MetadataValue.int(len(evaluated)),
