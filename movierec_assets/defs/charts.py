@@ -10,6 +10,7 @@ from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, 
 from movierec_assets.defs.column_lineage import column_lineage
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import DATA_TEAM, SERVING, peak_memory, rows, schema, table
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.recsys.trending import STEP_DAYS, Periods, periods_of, trending
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.settings import get_settings
@@ -24,6 +25,7 @@ _DAY = 86_400
 
 @asset(
     group_name=SERVING,
+    pool=POOL,
     deps=[eligible_users],
     kinds={"postgres"},
     owners=[DATA_TEAM],

@@ -31,6 +31,7 @@ from movierec_assets.defs.presentation import (
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.return_evaluation import NO_CHAMPION, require_same_candidates
 from movierec_assets.defs.return_figures import ReturnFigures
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
@@ -70,6 +71,7 @@ _GUARDED = ("coverage_at_10", "popularity_share_at_10")
 
 @asset(
     group_name=TRAINING,
+    pool=POOL,
     io_manager_key="parquet",
     kinds={"pandas", "parquet"},
     owners=[MODEL_TEAM],

@@ -22,6 +22,7 @@ from movierec_assets.defs.presentation import (
     table,
 )
 from movierec_assets.defs.progress import report_progress
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.defs.sources import NothingLoadedError, require_ratings, sources_of
 from movierec_assets.models.version import POSITIVE_THRESHOLD
 from movierec_assets.ratings import ELIGIBLE_ABOVE, RatingColumns
@@ -57,6 +58,7 @@ def _matrix(description: str) -> AssetOut:
 
 @asset(
     group_name=PREPROCESSING,
+    pool=POOL,
     deps=[eligible_users],
     io_manager_key="parquet",
     kinds={"postgres", "parquet", "pandas"},
@@ -124,6 +126,7 @@ def _no_positives(database: Database, threshold: float) -> RecsysError | Nothing
 
 
 @multi_asset(
+    pool=POOL,
     name="split_matrices",
     outs={
         "train_matrix": _matrix("Positives earlier than each user's validation and test."),

@@ -15,6 +15,7 @@ from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, peak_memory, rows, schema, table
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.promotion import champion_model
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.defs.sources import sources_of
 from movierec_assets.models.champion import load_champion
 from movierec_assets.models.version import POSITIVE_THRESHOLD, Version
@@ -44,6 +45,7 @@ def _writes(
     """Decorator of the asset that writes a served table."""
     return asset(
         group_name=SERVING,
+        pool=POOL,
         deps=deps,
         kinds={"postgres"},
         owners=[MODEL_TEAM],

@@ -27,6 +27,9 @@ from movierec_assets.host.listeners import ServersListener
 from movierec_assets.host.server_lines import ServerLines
 from movierec_assets.settings import Settings
 
+AUTOMATION = "MOVIEREC_AUTOMATION"
+"""On here, unless the user has said otherwise."""
+
 HOST = "127.0.0.1"
 READY_SECONDS = 120
 STOP_SECONDS = 20
@@ -52,7 +55,7 @@ def serve(settings: Settings, listener: ServersListener) -> int:
     addresses = {"API": address_of(settings), "Dagster": f"http://{HOST}:{settings.dagster_port}"}
     honcho.manager.KILL_WAIT = STOP_SECONDS
     quiet = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
-    environment = os.environ | quiet | {guard.VARIABLE: guard.start()}
+    environment = {AUTOMATION: "true"} | os.environ | quiet | {guard.VARIABLE: guard.start()}
     lines = ServerLines(settings.state / "logs" / "servers", listener)
     manager = Manager(lines)
     if own_mlflow:

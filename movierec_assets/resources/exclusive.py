@@ -33,9 +33,7 @@ def exclusive_run(database: Database, run_id: str, on_wait: Callable[[], None]) 
 
     `on_wait` is called once when another run holds the lock.
     """
-    with database.connect() as connection:
-        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
-        _try_lock(connection, _alive(run_id))
+    with _alive_session(database, run_id) as connection:
         if not _try_lock(connection, "run"):
             on_wait()
             while not _try_lock(connection, "run"):
@@ -43,8 +41,26 @@ def exclusive_run(database: Database, run_id: str, on_wait: Callable[[], None]) 
         yield
 
 
+@contextmanager
+def live_run(database: Database, run_id: str) -> Iterator[None]:
+    """Hold the lock that shows that this Dagster run is alive inside the context, beside other runs."""
+    with _alive_session(database, run_id):
+        yield
+
+
+@contextmanager
+def _alive_session(database: Database, run_id: str) -> Iterator[Connection]:
+    with database.connect() as connection:
+        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+        _try_lock(connection, _alive(run_id))
+        yield connection
+
+
 def end_dead_runs(instance: DagsterInstance, database: Database, registry: ModelRegistry) -> list[str]:
-    """Mark runs whose process is gone as failed, with their MLflow runs; returns the ids of the Dagster runs."""
+    """Mark runs whose process is gone as failed, with their MLflow runs; returns the ids of the Dagster runs.
+
+    A run that a person was canceling is marked as canceled.
+    """
     from dagster import DagsterRunStatus, RunsFilter  # noqa: PLC0415
 
     unfinished = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
@@ -56,10 +72,11 @@ def end_dead_runs(instance: DagsterInstance, database: Database, registry: Model
             since = record.start_time or record.create_timestamp.timestamp()
             if time.time() - since < _GRACE_SECONDS or not _try_lock(connection, _alive(run_id)):
                 continue
-            instance.report_run_failed(
-                record.dagster_run,
-                "The process of this run ended without a word; it was killed, or the machine went down.",
-            )
+            gone = "The process of this run ended without a word; it was killed, or the machine went down."
+            if record.dagster_run.status is DagsterRunStatus.CANCELING:
+                instance.report_run_canceled(record.dagster_run, gone)  # a failed one would be started again
+            else:
+                instance.report_run_failed(record.dagster_run, gone)
             for mlflow_run_id in registry.runs_of(run_id):
                 registry.end_run(mlflow_run_id, "FAILED")
             ended.append(run_id)
