@@ -143,7 +143,7 @@ def evaluate(
 
 def _last_failure(instance: DagsterInstance, attempts: Sequence[Attempt]) -> str:
     """Errors of the latest run, one a line; empty where no step failed."""
-    latest = max(attempts, key=lambda attempt: attempt.ended, default=None)
+    latest = max(attempts, key=lambda attempt: attempt.order, default=None)
     failures = [] if latest is None else failures_of(instance, latest.run_id)
     return "".join(f"\n{step}: {cause}" for step, cause in failures)
 
@@ -157,7 +157,7 @@ def attempts_for(instance: DagsterInstance, stale: Stale, files: str, now: datet
     own = tagged_attempts(instance, CAUSE_TAG, stale.cause)
     if stale.job == publish.name:
         return own
-    of_files = sorted(tagged_attempts(instance, FILES_TAG, files), key=lambda attempt: attempt.ended, reverse=True)
+    of_files = sorted(tagged_attempts(instance, FILES_TAG, files), key=lambda attempt: attempt.order, reverse=True)
     failed = takewhile(lambda attempt: not attempt.succeeded and attempt.ended > now - RECENT, of_files)
     known = {attempt.run_id for attempt in own}
     return [*own, *(attempt for attempt in failed if attempt.run_id not in known)]

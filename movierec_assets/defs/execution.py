@@ -34,9 +34,10 @@ class OneRunAtATime(InProcessExecutor):
         def wait() -> None:
             plan_context.log.info("Waiting for another run to end")
 
-        with exclusive_run(database, plan_context.run_id, wait):
+        with exclusive_run(database, plan_context.run_id, wait) as locks:
             for event in super().execute(plan_context, execution_plan):
                 if event.is_step_start:
+                    locks.require()
                     reset_peak()
                 yield event
 

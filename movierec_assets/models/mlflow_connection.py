@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import psycopg2
 from sqlalchemy.engine import make_url
 
+from movierec_assets import full_disk
 from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.models import artifact_locations
 from movierec_assets.models.errors import RegistryUnavailableError
@@ -136,8 +137,16 @@ class MlflowConnection:
         return self.uri.startswith("http")
 
     def log_files(self, run_id: str, directory: str, files: Mapping[str, bytes]) -> None:
-        """Log files, by name, as artifacts of a run."""
-        with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
+        """Log files, by name, as artifacts of a run.
+
+        Raises
+        ------
+        DiskFullError
+        """
+        with (
+            full_disk.explained(f"{directory} of the MLflow run"),
+            tempfile.TemporaryDirectory(prefix="movierec-") as scratch,
+        ):
             for name, content in files.items():
                 (Path(scratch) / name).write_bytes(content)
             self.client.log_artifacts(run_id, scratch, directory)
