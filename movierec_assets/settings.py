@@ -175,7 +175,8 @@ class Settings(BaseSettings):
     timezone: str = Field(default="UTC", description="Time zone of the schedules.")
     automation: bool = Field(
         default=False,
-        description="Switch schedules and sensors on at their first sight; `movierec up` and the containers set it.",
+        description="Schedules and sensors are on unless a person switched one in Dagster; `movierec up` and the "
+        "containers set it.",
     )
     new_ratings_to_train: int = Field(
         default=1000, ge=1, description="New ratings from the API that start a training before the nightly one."
@@ -186,7 +187,7 @@ class Settings(BaseSettings):
     keep_days: int = Field(
         default=30,
         ge=1,
-        description="Days for which model files, matrices and run logs that nothing needs are kept.",
+        description="Days for which versions, model files and logs that nothing needs are kept.",
     )
     min_free_disk: ByteSize = Field(
         default=ByteSize(2_000_000_000), description="Free space of the state directory below which an alert is sent."
@@ -253,6 +254,29 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is no origin; expected scheme and host, as in https://films.example")
         return value
 
+    @field_validator("alert_webhook_url", "alert_smtp_url")
+    @classmethod
+    def _receiver(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        mail = info.field_name == "alert_smtp_url"
+        schemes = ("smtp", "smtps") if mail else ("http", "https")
+        example = "smtp://user:password@mail.example:587" if mail else "https://hooks.slack.com/services/..."
+        try:
+            parsed = urlsplit(value.get_secret_value() if value else f"{schemes[0]}://none")
+            usable = parsed.scheme in schemes and bool(parsed.hostname) and (parsed.port is None or parsed.port > 0)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError(f"no address of a {'mail server' if mail else 'webhook'}; expected one as in {example}")
+        return value
+
+    @field_validator("alert_email_to", "alert_email_from")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for address in filter(None, map(str.strip, value.split(","))):
+            if not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", address):
+                raise ValueError(f"{address!r} is no address of e-mail; expected one as in team@films.example")
+        return value.strip()
+
     @field_validator("storage_url")
     @classmethod
     def _known_storage(cls, value: str | None) -> str | None:
@@ -274,6 +298,13 @@ class Settings(BaseSettings):
             if port in names:
                 raise ValueError(f"{names[port]} and {variable}: both are {port}; give one another port")
             names[port] = variable
+        return self
+
+    @model_validator(mode="after")
+    def _whole_mail(self) -> Self:
+        if bool(self.alert_recipients) != (self.alert_smtp_url is not None):
+            missing = "ALERT_SMTP_URL" if self.alert_recipients else "ALERT_EMAIL_TO"
+            raise ValueError(f"MOVIEREC_{missing}: not set; alerts by e-mail need a server and a recipient")
         return self
 
     @field_validator("database_url", "embedded_database_url")
@@ -309,6 +340,11 @@ class Settings(BaseSettings):
     def cors_origins(self) -> list[str]:
         """Origins whose pages may call the API."""
         return [origin.strip() for origin in self.api_cors_origins.split(",") if origin.strip()]
+
+    @property
+    def alert_recipients(self) -> list[str]:
+        """Addresses that alerts are mailed to."""
+        return [address.strip() for address in self.alert_email_to.split(",") if address.strip()]
 
     @property
     def readers_need_keys(self) -> bool:

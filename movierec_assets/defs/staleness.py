@@ -36,6 +36,47 @@ RECORDED = (
 GRACE = timedelta(minutes=10)
 """Wait after a `refresh` for `daily_train`, which is scheduled five minutes later."""
 
+
+@dataclass(frozen=True)
+class Posted:
+    """Ratings of the app since the likes were read last.
+
+    Attributes
+    ----------
+    read : int or None
+        Id of the last one that the likes were read with.
+    count : int
+        New ones.
+    hours : float
+        Age of the oldest new one.
+    enough : int
+        Number that starts a training.
+    longest : float
+        Age that starts a training.
+    """
+
+    read: int | None = None
+    count: int = 0
+    hours: float = 0.0
+    enough: int = 1000
+    longest: float = 24.0
+
+    @property
+    def due(self) -> bool:
+        """Whether they start a training."""
+        return self.count >= self.enough or (self.count > 0 and self.hours >= self.longest)
+
+    @property
+    def waiting(self) -> str:
+        """A sentence about new ratings that do not start a training yet, after a space; empty without any."""
+        if not self.count:
+            return ""
+        return (
+            f" {self.count:,} ratings were posted since; {self.enough:,} start a training, or one that is "
+            f"{self.longest:g} hours old."
+        )
+
+
 _WORDS = {"ratings": "load of ratings", "movies": "load of movies", "positive_threshold": "positive threshold"}
 
 
@@ -61,6 +102,7 @@ class Facts:
     champion : int or None
     served : mapping of str
         Version of each serving table, None when it has no rows.
+    posted : Posted
     """
 
     files: str
@@ -72,6 +114,7 @@ class Facts:
     latest_decision: int | None
     champion: int | None
     served: Mapping[str, int | None]
+    posted: Posted = Posted()
 
     def recorded(self, asset: str, name: str) -> Any:
         """A value in an asset's metadata; None without one."""
@@ -133,8 +176,14 @@ def _eligible_users(facts: Facts) -> _Finding | None:
 
 
 def _positive_ratings(facts: Facts) -> _Finding | None:
-    # Ratings of app users do not count: the nightly training reads them.
-    return _made_from_others(facts, "positive_ratings", "ratings", "movies", "positive_threshold")
+    older = _made_from_others(facts, "positive_ratings", "ratings", "movies", "positive_threshold")
+    if older is not None or not facts.posted.due:
+        return older  # the nightly training reads fewer new ratings of the app
+    posted = facts.posted
+    age = f"the oldest {posted.hours:.1f} hours old"
+    return _Finding(
+        f"positive_ratings was not made from {posted.count:,} ratings of the app, {age}", {"app_ratings": posted.read}
+    )
 
 
 def _made_from_others(facts: Facts, asset: str, *names: str) -> _Finding | None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg2
 from sqlalchemy.engine import make_url
@@ -150,6 +150,14 @@ class MlflowConnection:
             for name, content in files.items():
                 (Path(scratch) / name).write_bytes(content)
             self.client.log_artifacts(run_id, scratch, directory)
+
+    def remove_files(self, location: str, path: str | None = None) -> None:
+        """Remove the artifacts at a location of MLflow, or one of them; none there is no error."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: PLC0415
+
+        artifact_locations.use(self.uri, self._artifacts)
+        repository: Any = get_artifact_repository(location, tracking_uri=self.uri, registry_uri=self.uri)
+        repository.delete_artifacts(path)
 
     def end_run(self, run_id: str, status: str) -> bool:
         """End a run that is still marked as running; False when it has ended already."""

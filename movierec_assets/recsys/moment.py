@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
+from scipy.linalg.blas import sgemm
 from scipy.sparse import csc_matrix, csr_matrix
 
 from movierec_assets.progress import Progress
@@ -46,6 +47,9 @@ _CELLS = 2**20
 
 _CELL_BYTES = 64
 """Memory for a pair of user and movie."""
+
+_NEAR = 1e-2
+"""A variance that is a smaller share of the mean square is computed from the differences."""
 
 EQUAL = 1e-5
 """A spread that is a smaller share of the size of the values is a rounding error of equal values."""
@@ -267,21 +271,24 @@ class _Request:
 
     def _best(self, rows: IntArray) -> tuple[IntArray, FloatArray]:
         """The best movies of some users and their scores, from the scores of all movies."""
-        scores = self.scaled[rows] @ self.movie_factors.T
-        scores -= self._means(rows)
-        scores += self._signal(rows)
+        scores, mean, deviation = self._signal(rows)
+        # The vectors are scaled instead of the signal, so that BLAS adds the products to the signal where it is.
+        share = self.factor[rows] / deviation
+        vectors = (self.scaled[rows] / share[:, None]).astype(np.float32)
+        sgemm(1.0, self.movie_factors.T, vectors.T, beta=1.0, c=scores.T, trans_a=True, overwrite_c=True)
         starts = self.seen.indptr[rows]
         counts = self.seen.indptr[rows + 1] - starts
         seen = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
         scores[np.repeat(np.arange(len(rows)), counts), self.seen.indices[seen]] = NOTHING
-        return highest(scores, self.k)
+        items, values = highest(scores, self.k)
+        return items, values * share[:, None] - (self.mean[rows] + share * mean)[:, None]
 
     def _means(self, rows: IntArray) -> FloatArray:
         means: FloatArray = self.mean[rows, None].astype(np.float32)
         return means
 
-    def _signal(self, rows: IntArray) -> FloatArray:
-        """What the signal adds to the score of each movie for some users, float32, shape (n_rows, n_movies)."""
+    def _signal(self, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The signal of some users, float32, shape (n_rows, n_movies), with the mean and the spread of each row."""
         recent, n_movies = self.recent(rows), len(self.movie_factors)
         users = np.repeat(np.arange(len(rows)), np.diff(recent.indptr))
         # The sum of all users is one product: each like is a column with the cells that it adds to.
@@ -290,8 +297,9 @@ class _Request:
         added = csc_matrix((likes.data, cells, likes.indptr), shape=(len(rows) * n_movies, len(recent.indices)))
         signal: FloatArray = (added @ recent.data).reshape(len(rows), n_movies)
         mean = np.bincount(users, recent.data * self.totals[recent.indices], len(rows)) / n_movies
-        size = np.square(signal).mean(axis=1)
-        signal -= mean.astype(np.float32)[:, None]
-        deviation = _deviation(np.square(signal).mean(axis=1), size)
-        signal *= (self.factor[rows] / deviation).astype(np.float32)[:, None]
-        return signal
+        size = np.einsum("um,um->u", signal, signal).astype(np.float64) / n_movies
+        variance = size - mean**2
+        # Nearly equal values: their difference would be one of rounding errors.
+        near = np.flatnonzero(variance < _NEAR * size)
+        variance[near] = np.square(signal[near] - mean[near, None]).mean(axis=1)
+        return signal, mean, _deviation(variance, size)

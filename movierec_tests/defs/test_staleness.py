@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, Attempt, Plan, When, next_attempt
-from movierec_assets.defs.staleness import GRACE, Facts, Stale, first_stale, plan
+from movierec_assets.defs.staleness import GRACE, Facts, Posted, Stale, first_stale, plan
 from movierec_assets.resources.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -130,6 +130,20 @@ def test_ratings_posted_in_the_app_alone_make_nothing_stale() -> None:
     assert first_stale(_with(eligible_users=posted)) is None
     assert first_stale(_with(positive_ratings=posted)) is None
     assert first_stale(_with(user_recommendations=posted)) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "hours", "due"),
+    [(0, 0, False), (999, 23.9, False), (1000, 0, True), (1, 24, True), (0, 24, False)],
+)
+def test_ratings_of_the_app_make_the_likes_stale_by_number_or_by_age(count: int, hours: float, due: bool) -> None:
+    found = first_stale(_with(posted=Posted(7, count, hours)))
+    assert (found is not None) is due
+    if found is not None:
+        assert (found.level, found.job) == ("positive_ratings", "everything")
+        more = _stale(posted=Posted(7, count + 1, hours + 1))
+        assert more.cause == found.cause, "until they are trained on"
+        assert _stale(posted=Posted(8, count, hours)).cause != found.cause
 
 
 def test_a_challenger_that_a_check_rejected_before_its_evaluation_is_decided_about() -> None:

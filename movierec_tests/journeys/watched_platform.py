@@ -27,7 +27,8 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from movierec_assets.datasets.locate import Located
 from movierec_assets.defs.attempts import unfinished_runs
-from movierec_assets.defs.catch_up import FILES_TAG, Memory, compare, facts_of, stamp_of
+from movierec_assets.defs.catch_up import FILES_TAG, Memory, compare, facts_of
+from movierec_assets.defs.half_written import stamp_of
 from movierec_assets.defs.staleness import first_stale
 from movierec_assets.errors import ExplainedError
 from movierec_assets.host.environment import variables
@@ -158,7 +159,7 @@ class WatchedPlatform:
         database, registry = self.database, self.registry
         located = DatasetResource().locate_present()
         memory = compare(database, located.files, Memory())
-        facts = facts_of(instance, database, registry, stamp_of(located.files), memory.loaded)
+        facts = facts_of(instance, database, registry, stamp_of(located.files), memory.loaded, datetime.now(UTC))
         stale = first_stale(facts)
         if stale is not None:
             return stale.why

@@ -1,0 +1,323 @@
+"""What is wrong, from plain facts: a function of facts and time.
+
+Belongs here: each kind of cause, with the words that people read. Does not: reading the facts (`defs.alerting`), and
+what was told about a cause already (`storage`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+RUN, CHECK, CHALLENGERS, STALE, TABLES, CHAMPION, DISK, CHANNEL = KINDS = (
+    *("run", "check", "challengers", "stale", "tables", "champion", "disk", "channel"),
+)
+STREAK = 3
+"""Challengers in a row that did not become champion."""
+FORGOTTEN = timedelta(days=30)
+"""A failed run that is older, and was never repeated, is no cause any more."""
+PATIENCE = timedelta(minutes=30)
+"""Time for a cause that a run is about to remove, as after a night in which the machine slept."""
+FREE_AGAIN = 1.1
+"""Share of the limit that must be free for a disk to count as free again."""
+
+_NOT_PROMOTED = ("kept", "rejected")
+_JOBS_OF_THE_COMMAND = ("everything", "refresh", "train", "search", "publish", "feedback", "backtest")
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something that is wrong now.
+
+    Attributes
+    ----------
+    key : str
+        The same for as long as it is the same cause.
+    kind : str
+        One of KINDS.
+    title, reason, remedy : str
+    run_id, step : str or None
+    patience : timedelta
+        Time for which it must last until it is told.
+    silent_on : str or None
+        Channel on which it is not told.
+    """
+
+    key: str
+    kind: str
+    title: str
+    reason: str
+    remedy: str
+    run_id: str | None = None
+    step: str | None = None
+    patience: timedelta = timedelta(0)
+    silent_on: str | None = None
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that succeeded or failed.
+
+    Attributes
+    ----------
+    run_id, job : str
+    ended : datetime
+    planned : frozenset of str
+        Steps that it was to execute.
+    done : frozenset of str
+        Steps that succeeded; `planned` when the run did.
+    failed : mapping of str
+        Error of each step that failed, in the order of failure, without steps that a failed check stopped.
+    checks_failed : bool
+        Whether a failed check stopped a step.
+    error : str
+        Why the run failed, where no step did.
+    """
+
+    run_id: str
+    job: str
+    ended: datetime
+    planned: frozenset[str]
+    done: frozenset[str]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    checks_failed: bool = False
+    error: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every step did."""
+        return not (self.failed or self.error or self.checks_failed)
+
+
+@dataclass(frozen=True)
+class FailedCheck:
+    """The latest evaluation of a blocking check, when it failed."""
+
+    asset: str
+    check: str
+    description: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision about a challenger that was carried out."""
+
+    version: int
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """State of the platform.
+
+    Attributes
+    ----------
+    runs : sequence of EndedRun
+        Newest first.
+    checks : sequence of FailedCheck
+    decisions : sequence of Decided
+        Newest first, at least STREAK of them where there are so many.
+    made_at : mapping of str to datetime
+        Latest materialization of each asset that users depend on; assets without one are left out.
+    fresh_for : mapping of str to timedelta
+        Age up to which these assets count as fresh.
+    champion : int or None
+    served : mapping of str to int or None
+        Version in each serving table, None when it has no rows.
+    loss : str or None
+        How the champion was lost.
+    free : mapping of Path to int
+        Free bytes of the file systems of these directories.
+    min_free : int
+    channels : mapping of str
+        Error of each channel that does not work.
+    """
+
+    runs: Sequence[EndedRun] = ()
+    checks: Sequence[FailedCheck] = ()
+    decisions: Sequence[Decided] = ()
+    made_at: Mapping[str, datetime] = field(default_factory=dict)
+    fresh_for: Mapping[str, timedelta] = field(default_factory=dict)
+    champion: int | None = None
+    served: Mapping[str, int | None] = field(default_factory=dict)
+    loss: str | None = None
+    free: Mapping[Path, int] = field(default_factory=dict)
+    min_free: int = 0
+    channels: Mapping[str, str] = field(default_factory=dict)
+
+
+def causes(facts: Facts, open_keys: Collection[str], now: datetime) -> list[Cause]:
+    """Everything that is wrong, each cause once.
+
+    Parameters
+    ----------
+    facts : Facts
+    open_keys : collection of str
+        Keys of the causes that were wrong before: a disk must be free by more than the limit to count as free again.
+    now : datetime
+    """
+    found = [
+        *_runs(facts, now),
+        *map(_check, facts.checks),
+        *_challengers(facts),
+        *_stale(facts, now),
+        *_tables(facts),
+        *_champion(facts),
+        *_disks(facts, open_keys),
+        *(_channel(name, error) for name, error in facts.channels.items()),
+    ]
+    return list({cause.key: cause for cause in reversed(found)}.values())[::-1]
+
+
+def _runs(facts: Facts, now: datetime) -> Iterator[Cause]:
+    """Failed runs with a step that has not succeeded since; the newest run where several failed at one step."""
+    done_since, jobs_since = set[str](), set[str]()
+    for run in facts.runs:
+        if now - run.ended < FORGOTTEN:
+            left = [step for step in run.failed if step not in done_since]
+            if left:
+                yield _failed_at(run, left)
+            elif run.error and not run.failed:
+                rest = run.planned - run.done
+                if not (rest <= done_since if rest else run.job in jobs_since):
+                    yield _broken_off(run)
+        done_since |= run.done
+        if run.succeeded:
+            jobs_since.add(run.job)
+
+
+def _failed_at(run: EndedRun, left: Sequence[str]) -> Cause:
+    others = f" ({', '.join(left[1:])} failed as well)" if len(left) > 1 else ""
+    return Cause(
+        key=f"run:{left[0]}",
+        kind=RUN,
+        title=f"{run.job} failed at {left[0]}{others}",
+        reason=run.failed[left[0]],
+        remedy=_again(run.job),
+        run_id=run.run_id,
+        step=left[0],
+    )
+
+
+def _broken_off(run: EndedRun) -> Cause:
+    return Cause(
+        key=f"run:{run.job}",
+        kind=RUN,
+        title=f"{run.job} was broken off",
+        reason=run.error,
+        remedy=_again(run.job),
+        run_id=run.run_id,
+    )
+
+
+def _again(job: str) -> str:
+    if job not in _JOBS_OF_THE_COMMAND:
+        return "Put right what the run names, then launch it again in Dagster."
+    return f"Put right what the run names, then run `movierec run --job {job}`, or wait for its next run."
+
+
+def _check(check: FailedCheck) -> Cause:
+    return Cause(
+        key=f"check:{check.asset}:{check.check}",
+        kind=CHECK,
+        title=f"{check.asset} failed the check {check.check}",
+        reason=check.description,
+        remedy="Nothing after it was made; champion and recommendations are those from before. The description of the "
+        "check in Dagster says what it guards. It is evaluated again with the next run of its asset.",
+        run_id=check.run_id,
+        step=check.asset,
+    )
+
+
+def _challengers(facts: Facts) -> Iterator[Cause]:
+    latest = facts.decisions[:STREAK]
+    if len(latest) == STREAK and all(each.outcome in _NOT_PROMOTED for each in latest):
+        yield Cause(
+            key=CHALLENGERS,
+            kind=CHALLENGERS,
+            title=f"{STREAK} challengers in a row did not become champion",
+            reason=" ".join(f"Version {each.version} was {each.outcome}: {each.reason}" for each in latest),
+            remedy="The champion goes on serving. `movierec model list` shows the versions and any hold; "
+            "`movierec run --job search` looks for a better recipe.",
+        )
+
+
+def _stale(facts: Facts, now: datetime) -> Iterator[Cause]:
+    for asset, limit in facts.fresh_for.items():
+        made_at = facts.made_at.get(asset)
+        if made_at is not None and now - made_at > limit:
+            yield Cause(
+                key=f"stale:{asset}",
+                kind=STALE,
+                title=f"{asset} is stale",
+                reason=f"It was made at {made_at:%Y-%m-%d %H:%M} UTC; it is to be made every {_hours(limit)}.",
+                remedy="See in Dagster whether the schedules are on and why their last runs did not make it; "
+                "`movierec run` makes everything now.",
+                step=asset,
+                patience=PATIENCE,
+            )
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span.total_seconds() / 3600:g} hours"
+
+
+def _tables(facts: Facts) -> Iterator[Cause]:
+    carried = {table: version for table, version in facts.served.items() if version is not None}
+    if facts.champion is not None and any(version != facts.champion for version in carried.values()):
+        listed = ", ".join(f"{table} {version}" for table, version in carried.items())
+        yield Cause(
+            key=TABLES,
+            kind=TABLES,
+            title=f"The tables of recommendations do not carry champion {facts.champion}",
+            reason=f"They carry: {listed}.",
+            remedy="See in Dagster why the last run of `publish` failed or the sensor champion_sensor requests none; "
+            "`movierec run --job publish` writes them now.",
+            patience=PATIENCE,
+        )
+
+
+def _champion(facts: Facts) -> Iterator[Cause]:
+    if facts.loss is not None:
+        yield Cause(
+            key=CHAMPION,
+            kind=CHAMPION,
+            title="The champion was lost",
+            reason=facts.loss,
+            remedy="`movierec model list` shows the versions; `movierec model promote N` makes one the champion. The "
+            "API goes on with the last champion.",
+        )
+
+
+def _disks(facts: Facts, open_keys: Collection[str]) -> Iterator[Cause]:
+    for directory, free in facts.free.items():
+        key = f"{DISK}:{directory}"
+        if free < facts.min_free * (FREE_AGAIN if key in open_keys else 1):
+            yield Cause(
+                key=key,
+                kind=DISK,
+                title=f"The disk of {directory} is nearly full",
+                reason=f"{_size(free)} are free, fewer than {_size(facts.min_free)} (MOVIEREC_MIN_FREE_DISK).",
+                remedy="Free space, or move the directory. The job `maintenance` removes what nothing needs, from "
+                "MOVIEREC_KEEP_DAYS days on; fewer MOVIEREC_BACKUPS_KEPT need less.",
+            )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _channel(name: str, error: str) -> Cause:
+    return Cause(
+        key=f"{CHANNEL}:{name}",
+        kind=CHANNEL,
+        title=f"Alerts by {name} do not arrive",
+        reason=error,
+        remedy="Each is tried for a day. Correct the settings MOVIEREC_ALERT_*, then try `movierec alert test`; "
+        f"`movierec alert list` shows what {name} did not tell.",
+        silent_on=name,
+    )

@@ -1,0 +1,216 @@
+"""The sensor that tells people what goes wrong, and when it is over.
+
+Belongs here: reading runs, checks, decisions, tables and disks. Does not: which of these is a cause, and how it is told
+(`alerts`).
+
+It compares states, not events, so a restart of the daemon loses no cause, and tells none twice.
+
+Dagster concept: sensors, https://docs.dagster.io/guides/automate/sensors
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckKey,
+    AssetCheckSeverity,
+    AssetKey,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunRecord,
+    RunsFilter,
+    SensorEvaluationContext,
+    SkipReason,
+    load_asset_checks_from_modules,
+    sensor,
+)
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.execution.stats import StepEventStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.tags import WILL_RETRY_TAG
+
+from movierec_assets.alerts import storage
+from movierec_assets.alerts.causes import CHAMPION, DISK, STREAK, Decided, EndedRun, Facts, FailedCheck, causes
+from movierec_assets.alerts.channels import channels_of
+from movierec_assets.alerts.delivery import deliver, deliver_beside
+from movierec_assets.defs import backtest, charts, checks
+from movierec_assets.defs.attempts import ended
+from movierec_assets.defs.failures import root_cause
+from movierec_assets.defs.freshness import FRESH_FOR
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.errors import RegistryUnavailableError
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.resources.configurable import PostgresResource
+from movierec_assets.settings import Settings, get_settings
+from movierec_assets.tables.database import DatabaseUnavailableError
+
+RUNS = 200
+"""Latest runs that are looked at: more than a month of nights."""
+
+_COMPLETED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+
+
+@sensor(
+    name="alerts",
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Tells failed runs and checks, challengers that do not become champion, stale assets, a lost champion "
+    "and a full disk by webhook, e-mail and log, each cause once, and when it is over.",
+)
+def alerts(context: SensorEvaluationContext, postgres: PostgresResource) -> SkipReason:
+    """Tell what is wrong now and was not told."""
+    return evaluate(context.instance, postgres, get_settings(), datetime.now(UTC))
+
+
+def evaluate(instance: DagsterInstance, postgres: PostgresResource, settings: Settings, now: datetime) -> SkipReason:
+    """Evaluate the sensor at a given time."""
+    try:
+        database = postgres.open()
+    except DatabaseUnavailableError as error:
+        return SkipReason(str(error))
+    channels = channels_of(settings)
+    names = [channel.name for channel in channels]
+    promotions = Promotions(ModelRegistry.of(settings), database)
+    facts, unknown = read_facts(instance, promotions, settings, storage.failing_channels(database, names))
+    open_keys = {alert.cause for alert in storage.open_alerts(database)}
+    change = storage.update(database, causes(facts, open_keys, now), names, now, unknown)
+    log, *others = channels
+    deliver(database, log, settings.dagster_pages, lambda: now)
+    due = storage.due_channels(database)
+    deliver_beside(database, [channel for channel in others if channel.name in due], settings.dagster_pages)
+    said = [*(f"told: {key}" for key in change.told), *(f"over: {key}" for key in change.over)]
+    return SkipReason("; ".join(said) or f"Nothing new to tell; {len(storage.open_alerts(database))} alerts are open.")
+
+
+def read_facts(
+    instance: DagsterInstance, promotions: Promotions, settings: Settings, failing: dict[str, str]
+) -> tuple[Facts, set[str]]:
+    """The facts of now, and the kinds of cause about which nothing could be read."""
+    unknown = set[str]()
+    try:
+        lost = promotions.loss()
+    except RegistryUnavailableError:
+        lost = None
+        unknown.add(CHAMPION)
+    free = _free(settings)
+    if not free:
+        unknown.add(DISK)
+    made = instance.get_latest_materialization_events([AssetKey(asset) for asset in FRESH_FOR])
+    latest = promotions.latest()
+    facts = Facts(
+        runs=ended_runs(instance),
+        checks=failed_checks(instance),
+        decisions=_decisions(promotions),
+        made_at={
+            key.to_user_string(): datetime.fromtimestamp(event.timestamp, UTC)
+            for key, event in made.items()
+            if event is not None
+        },
+        fresh_for=FRESH_FOR,
+        champion=None if latest is None or lost is not None else latest.version,
+        served=promotions.served(),
+        loss=None if lost is None else str(lost),
+        free=free,
+        min_free=settings.min_free_disk,
+        channels=failing,
+    )
+    return facts, unknown
+
+
+def ended_runs(instance: DagsterInstance) -> list[EndedRun]:
+    """The latest runs that succeeded or failed, newest first; without failures that Dagster retries itself.
+
+    By the order in which they were created: clocks may be set back.
+    """
+    statuses = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
+    records = instance.get_run_records(RunsFilter(statuses=statuses), limit=RUNS)
+    if not any(record.dagster_run.status is DagsterRunStatus.FAILURE for record in records):
+        return []
+    plans: dict[str, frozenset[str]] = {}
+    return [
+        _ended_run(instance, record, plans)
+        for record in records
+        if record.dagster_run.tags.get(WILL_RETRY_TAG) != "true"
+    ]
+
+
+def _ended_run(instance: DagsterInstance, record: RunRecord, plans: dict[str, frozenset[str]]) -> EndedRun:
+    run, planned = record.dagster_run, _planned(instance, record, plans)
+    if run.status is DagsterRunStatus.SUCCESS:
+        return EndedRun(run.run_id, run.job_name, ended(record), planned, planned)
+    steps = instance.get_run_step_stats(run.run_id)
+    done = frozenset(step.step_key for step in steps if step.status is StepEventStatus.SUCCESS)
+    kinds = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
+    failed, reason, checks_failed = dict[str, str](), "", False
+    for entry in instance.all_logs(run.run_id, of_type=kinds):
+        event = entry.dagster_event
+        if event is None:
+            continue
+        if not event.is_step_failure:
+            reason = str(event.message or entry.user_message)
+        elif _stopped_by_check(event.step_failure_data):
+            checks_failed = True
+        elif event.step_key is not None and event.step_key not in done:
+            failed[event.step_key] = root_cause(event)
+    error = "" if failed or checks_failed else reason or "The run failed without a word."
+    return EndedRun(run.run_id, run.job_name, ended(record), planned, done, failed, checks_failed, error)
+
+
+def _stopped_by_check(failure: StepFailureData) -> bool:
+    return failure.error is not None and failure.error.cls_name == "DagsterAssetCheckFailedError"
+
+
+def _planned(instance: DagsterInstance, record: RunRecord, plans: dict[str, frozenset[str]]) -> frozenset[str]:
+    """Steps of a run; runs of one job share their plan."""
+    plan = record.dagster_run.execution_plan_snapshot_id
+    if plan is None:
+        return frozenset()
+    if plan not in plans:
+        plans[plan] = frozenset(instance.get_execution_plan_snapshot(plan).step_keys_to_execute)
+    return plans[plan]
+
+
+@cache
+def check_keys() -> tuple[AssetCheckKey, ...]:
+    """Keys of all checks of the platform."""
+    found = load_asset_checks_from_modules([checks, charts, backtest])
+    return tuple(key for definition in found for key in definition.check_keys)
+
+
+def failed_checks(instance: DagsterInstance) -> list[FailedCheck]:
+    """Blocking checks whose latest evaluation failed; an evaluation under way does not count yet."""
+    found = []
+    for key in check_keys():
+        history = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=_COMPLETED)
+        evaluation = history[0].evaluation if history else None
+        if evaluation is not None and _blocks(evaluation) and not evaluation.passed:
+            asset, name = key.asset_key.to_user_string(), key.name
+            found.append(FailedCheck(asset, name, evaluation.description or "", history[0].run_id))
+    return found
+
+
+def _blocks(evaluation: AssetCheckEvaluation) -> bool:
+    return bool(evaluation.blocking) and evaluation.severity is AssetCheckSeverity.ERROR
+
+
+def _decisions(promotions: Promotions) -> Sequence[Decided]:
+    """The latest decisions about challengers that were carried out; by hand, too, because they end a row."""
+    made = [record for record in promotions.history(10 * STREAK, since_deletion=True) if record.state == "done"]
+    return [Decided(record.version, record.outcome, record.reason) for record in made]
+
+
+def _free(settings: Settings) -> dict[Path, int]:
+    """Free bytes of the state directory, and of the directory of backups when it is on another file system."""
+    found: dict[int, tuple[Path, int]] = {}
+    for directory in (settings.state, settings.backups):
+        if directory.is_dir():
+            found.setdefault(directory.stat().st_dev, (directory, shutil.disk_usage(directory).free))
+    return dict(found.values())

@@ -1,0 +1,149 @@
+"""A webhook and a mail server on this machine, which keep what they were sent.
+
+Belongs here: real servers that answer as told. Does not: claims.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import socketserver
+import threading
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+
+class _Serving:
+    """A server in a thread, from the beginning of a block to its end."""
+
+    _server: socketserver.BaseServer
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.release()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def release(self) -> None:
+        """Let requests that are held back go on."""
+
+
+class Webhook(_Serving):
+    """A webhook that answers with `statuses` in order, then with 200; while `held` is set, it does not answer."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.statuses: list[int] = []
+        self.headers: dict[str, str] = {}
+        self.arrived = threading.Event()
+        self._answers = threading.Event()
+        self._answers.set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.arrived.set()
+                outer._answers.wait(60)
+                status = outer.statuses.pop(0) if outer.statuses else 200
+                if status == 200:
+                    outer.bodies.append(body)
+                self.send_response(status)
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: Any) -> None:
+                """The client went away, as it should."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/services/SECRET"  # type: ignore[index]
+
+    def hold(self) -> None:
+        """Take requests, and answer none until `release`."""
+        self._answers.clear()
+
+    def release(self) -> None:
+        self._answers.set()
+
+
+class MailServer(_Serving):
+    """A mail server that takes AUTH PLAIN with `password`, and refuses recipients in `refused`."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.recipients: list[str] = []
+        self.refused: set[str] = set()
+        self.password = "secret"
+        self.logins: list[str] = []
+        self.busy = False
+        outer = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                self._say("421 busy" if outer.busy else "220 test")
+                while line := self.rfile.readline():
+                    verb, _, rest = line.decode().strip().partition(" ")
+                    if not self._answer(verb.upper(), rest):
+                        return
+
+            def _answer(self, verb: str, rest: str) -> bool:
+                match verb:
+                    case "EHLO":
+                        self._say("250-test", "250 AUTH PLAIN")
+                    case "AUTH":
+                        self._say(outer._log_in(rest))
+                    case "RCPT":
+                        address = rest.partition("<")[2].partition(">")[0]
+                        outer.recipients.append(address)
+                        self._say("550 unknown" if address in outer.refused else "250 ok")
+                    case "DATA":
+                        self._say("354 go on")
+                        outer._take(b"".join(iter(self.rfile.readline, b".\r\n")))
+                        self._say("250 taken")
+                    case "QUIT":
+                        self._say("221 bye")
+                        return False
+                    case _:
+                        self._say("250 ok")
+                return True
+
+            def _say(self, *lines: str) -> None:
+                self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = daemon_threads = True
+
+            def handle_error(self, *_: Any) -> None:
+                """The client went away, as it should."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])  # type: ignore[index]
+
+    def _log_in(self, rest: str) -> str:
+        _, user, password = base64.b64decode(rest.partition(" ")[2]).decode().split("\0")
+        self.logins.append(user)
+        return "235 welcome" if password == self.password else "535 wrong"
+
+    def _take(self, data: bytes) -> None:
+        mail = message_from_bytes(data, policy=policy.default)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)

@@ -1,0 +1,283 @@
+"""What channels tell, when they try again, and what a receiver that is slow or away cannot do."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from movierec_assets.alerts.causes import Cause
+from movierec_assets.alerts.channel import DeliveryError
+from movierec_assets.alerts.delivery import GIVE_UP, MAX_PAUSE, PAUSE, deliver, deliver_beside, pause_after
+from movierec_assets.alerts.log import LogChannel
+from movierec_assets.alerts.mail import MailChannel
+from movierec_assets.alerts.messages import MAX_REASON, Message, message_of, sample_message
+from movierec_assets.alerts.storage import due_channels, failing_channels, not_delivered, told_alerts, update
+from movierec_assets.alerts.webhook import MAX_DISCORD, WebhookChannel, payload
+from movierec_assets.tables.database import Database
+from movierec_tests.alerts.receivers import MailServer, Webhook
+from movierec_tests.waiting import wait_until
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+PAGES = "http://dagster.example"
+CAUSE = Cause(
+    "run:als_model", "run", "train failed at als_model", "no <memory> & @everyone", "Add some.", "42", "als_model"
+)
+
+
+def told(database: Database, *causes: Cause, at: datetime = NOW) -> None:
+    update(database, causes, ["webhook"], at)
+
+
+def send(database: Database, url: str, at: datetime = NOW) -> int:
+    return deliver(database, WebhookChannel(url), PAGES, lambda: at)
+
+
+def message(database: Database, reason: str = CAUSE.reason) -> Message:
+    told(database, Cause(**(vars(CAUSE) | {"reason": reason})))
+    return message_of(told_alerts(database)[0], "open", PAGES)
+
+
+def test_a_webhook_gets_the_beginning_and_the_end_of_an_alert_once_each(database: Database, webhook: Webhook) -> None:
+    told(database, CAUSE)
+    assert (send(database, webhook.url), send(database, webhook.url)) == (1, 0)
+    told(database)
+    assert (send(database, webhook.url), send(database, webhook.url)) == (1, 0)
+    first, last = (body["text"] for body in webhook.bodies)
+    assert first.startswith("Alert: train failed at als_model\nno <memory>")
+    for part in ("Remedy: Add some.", "Step: als_model", f"{PAGES}/runs/42"):
+        assert part in first
+    assert last.startswith("Over: train failed at als_model\nIt lasted from 2026-05-01 12:00")
+
+
+def test_a_webhook_that_is_down_is_tried_again_later_and_told_once(database: Database, webhook: Webhook) -> None:
+    webhook.statuses = [503, 500, 404]
+    told(database, CAUSE)
+    at = NOW
+    for attempt in (1, 2, 3):
+        assert send(database, webhook.url, at) == 0
+        assert send(database, webhook.url, at + pause_after(attempt) - timedelta(seconds=1)) == 0, "not yet"
+        assert "answered" in not_delivered(database)[told_alerts(database)[0].alert_id]["webhook"]
+        at += pause_after(attempt)
+    assert not webhook.statuses
+    assert list(failing_channels(database, ["webhook"])) == ["webhook"]
+    assert send(database, webhook.url, at) == 1
+    assert len(webhook.bodies) == 1
+    assert failing_channels(database, ["webhook"]) == {}
+    assert due_channels(database) == set()
+
+
+def test_an_alert_that_ended_while_the_webhook_was_down_is_told_in_one_message(
+    database: Database, webhook: Webhook
+) -> None:
+    webhook.statuses = [503]
+    told(database, CAUSE)
+    send(database, webhook.url)
+    told(database, at=NOW + PAUSE / 2)
+    assert send(database, webhook.url, NOW + PAUSE / 2) == 0, "the end does not make it try earlier"
+    assert send(database, webhook.url, NOW + PAUSE) == 1
+    (body,) = webhook.bodies
+    assert body["text"].startswith("Over: ")
+    assert "no <memory>" in body["text"]
+
+
+def test_a_message_is_given_up_after_a_day_and_the_channel_counts_as_failing_until_it_works(
+    database: Database, webhook: Webhook
+) -> None:
+    webhook.statuses = [500] * 100
+    told(database, CAUSE)
+    at = NOW
+    while "webhook" in due_channels(database):
+        send(database, webhook.url, at)
+        at += MAX_PAUSE
+    assert GIVE_UP <= at - NOW <= GIVE_UP + 2 * MAX_PAUSE
+    assert list(failing_channels(database, ["webhook"])) == ["webhook"]
+    told(database, at=at)
+    assert due_channels(database) == set(), "nobody is told the end of what was not told"
+    webhook.statuses = []
+    told(database, CAUSE, at=at)
+    assert send(database, webhook.url, at) == 1
+    assert failing_channels(database, ["webhook"]) == {}
+
+
+def test_a_message_that_is_refused_does_not_hold_back_others(database: Database, webhook: Webhook) -> None:
+    webhook.statuses = [400]
+    told(database, CAUSE, Cause("disk:/", "disk", "The disk is nearly full", "r", "m"))
+    assert send(database, webhook.url) == 1
+
+
+def test_a_clock_that_was_set_back_holds_back_nothing(database: Database, webhook: Webhook) -> None:
+    webhook.statuses = [503]
+    told(database, CAUSE)
+    send(database, webhook.url)
+    assert send(database, webhook.url, NOW - timedelta(days=1)) == 1
+
+
+def test_a_slow_webhook_delays_nobody_and_gets_the_message_once(database: Database, webhook: Webhook) -> None:
+    webhook.hold()
+    told(database, CAUSE)
+    channel = WebhookChannel(webhook.url)
+    deliver_beside(database, [channel], PAGES)  # returns although nothing is answered
+    assert webhook.arrived.wait(30)
+    deliver_beside(database, [channel], PAGES)
+    assert deliver(database, channel, PAGES) == 0, "another process does not send what is being sent"
+    assert webhook.bodies == []
+    webhook.release()
+    wait_until(lambda: not due_channels(database))
+    assert len(webhook.bodies) == 1
+
+
+def test_an_alert_that_ends_while_its_beginning_is_sent_is_told_as_over_afterwards(
+    database: Database, webhook: Webhook
+) -> None:
+    webhook.hold()
+    told(database, CAUSE)
+    sending = threading.Thread(target=send, args=(database, webhook.url))
+    sending.start()
+    assert webhook.arrived.wait(30)
+    told(database)
+    webhook.release()
+    sending.join()
+    assert send(database, webhook.url) == 1
+    assert [body["alert"]["state"] for body in webhook.bodies] == ["open", "over"]
+
+
+def test_a_webhook_that_does_not_answer_is_an_error_without_its_secret(database: Database, webhook: Webhook) -> None:
+    webhook.hold()
+    with pytest.raises(DeliveryError, match=r"at 127\.0\.0\.1 took the message, but did not answer in time") as error:
+        WebhookChannel(webhook.url, (5, 0.05)).send(sample_message(PAGES))
+    assert "SECRET" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/SECRET", "https://no-such-host.invalid/SECRET"])
+def test_a_webhook_that_cannot_be_reached_is_an_error_without_its_secret(url: str) -> None:
+    with pytest.raises(DeliveryError, match=r"cannot be reached.*MOVIEREC_ALERT_WEBHOOK_URL") as error:
+        WebhookChannel(url).send(sample_message(PAGES))
+    assert "SECRET" not in str(error.value)
+
+
+def test_a_webhook_that_has_moved_is_an_error(webhook: Webhook) -> None:
+    webhook.statuses, webhook.headers = [302], {"Location": webhook.url}
+    with pytest.raises(DeliveryError, match="answered 302"):
+        WebhookChannel(webhook.url).send(sample_message(PAGES))
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"), [("90", timedelta(seconds=90)), ("soon", None), ("inf", None), ("-5", timedelta(0))]
+)
+def test_a_webhook_that_asks_for_a_pause_gets_it(webhook: Webhook, header: str, wait: timedelta | None) -> None:
+    webhook.statuses, webhook.headers = [429], {"Retry-After": header}
+    with pytest.raises(DeliveryError) as error:
+        WebhookChannel(webhook.url).send(sample_message(PAGES))
+    assert error.value.retry_after == wait
+
+
+@given(st.integers(1, 10_000), st.timedeltas(timedelta(0), timedelta(days=1)))
+def test_pauses_grow_to_the_longest_one_and_are_never_shorter_than_asked(attempts: int, asked: timedelta) -> None:
+    assert PAUSE <= pause_after(attempts) <= pause_after(attempts + 1) <= MAX_PAUSE
+    assert pause_after(attempts, asked) >= min(asked, MAX_PAUSE)
+
+
+def test_slack_and_discord_get_only_fields_that_they_know_and_nobody_is_called(database: Database) -> None:
+    sent = message(database)
+    slack, discord = payload(sent, "hooks.slack.com"), payload(sent, "discord.com")
+    assert set(slack) == {"text"}
+    assert "no &lt;memory&gt; &amp; @everyone" in slack["text"]
+    assert set(discord) == {"content", "allowed_mentions"}
+    assert discord["allowed_mentions"] == {"parse": []}
+
+
+def test_teams_gets_a_card_and_other_receivers_every_field(database: Database) -> None:
+    sent = message(database)
+    for host in ("prod-1.westeurope.logic.azure.com", "notslack.com"):
+        body = json.loads(json.dumps(payload(sent, host)))
+        assert set(body) == {"text", "content", "allowed_mentions", "type", "attachments", "alert"}
+        (attachment,) = body["attachments"]
+        card = attachment["content"]
+        assert (body["type"], attachment["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
+        assert card["body"][0]["text"] == "Alert: train failed at als_model"
+        assert card["actions"][0]["url"] == body["alert"]["link"] == f"{PAGES}/runs/42"
+        assert (body["alert"]["cause"], body["alert"]["run_id"]) == ("run:als_model", "42")
+
+
+def test_a_long_reason_is_cut_so_that_discord_takes_it(database: Database) -> None:
+    sent = message(database, "x" * 100_000)
+    assert len(sent.text) < MAX_DISCORD
+    assert f"{'x' * (MAX_REASON - 2)} …" in sent.text
+
+
+def mail_channel(server: MailServer, login: str = "", host: str = "127.0.0.1") -> MailChannel:
+    return MailChannel(
+        f"smtp://{login}{host}:{server.port}", ["one@films.example", "two@films.example"], "me@films.example"
+    )
+
+
+def test_the_end_of_an_alert_is_a_mail_that_answers_the_beginning(database: Database, mail_server: MailServer) -> None:
+    channel = mail_channel(mail_server)
+    for causes in ([CAUSE], []):
+        update(database, causes, ["email"], NOW)
+        assert deliver(database, channel, PAGES, lambda: NOW) == 1
+    first, last = mail_server.mails
+    assert first["Subject"] == "[movierec] Alert: train failed at als_model"
+    assert first["To"] == "one@films.example, two@films.example"
+    assert "Remedy: Add some." in first.get_content()
+    assert last["Subject"] == "[movierec] Over: train failed at als_model"
+    assert last["In-Reply-To"] == first["Message-ID"]
+
+
+def test_a_title_with_line_ends_adds_no_header_to_a_mail(database: Database, mail_server: MailServer) -> None:
+    update(database, [Cause("k", "run", "one\r\nBcc: spy@films.example", "r", "m")], ["email"], NOW)
+    deliver(database, mail_channel(mail_server), PAGES, lambda: NOW)
+    (mail,) = mail_server.mails
+    assert mail["Bcc"] is None
+    assert set(mail_server.recipients) == {"one@films.example", "two@films.example"}
+
+
+def test_a_mail_server_that_refuses_one_address_still_tells_the_others(
+    mail_server: MailServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    mail_server.refused = {"two@films.example"}
+    mail_channel(mail_server).send(sample_message(PAGES))
+    assert len(mail_server.mails) == 1
+    assert "refuses two@films.example (MOVIEREC_ALERT_EMAIL_TO)" in caplog.text
+    mail_server.refused.add("one@films.example")
+    with pytest.raises(DeliveryError, match="refuses every address of MOVIEREC_ALERT_EMAIL_TO"):
+        mail_channel(mail_server).send(sample_message(PAGES))
+
+
+def test_user_and_password_are_sent_and_a_wrong_password_is_an_error_without_it(mail_server: MailServer) -> None:
+    mail_server.password = "p@ss/w:ord"
+    mail_channel(mail_server, "ann:p%40ss%2Fw%3Aord@").send(sample_message(PAGES))
+    assert mail_server.logins == ["ann"]
+    with pytest.raises(DeliveryError, match="refuses user and password") as error:
+        mail_channel(mail_server, "ann:hunter2@").send(sample_message(PAGES))
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_password_is_not_sent_to_another_machine_without_encryption(mail_server: MailServer) -> None:
+    # The same server under a name that is not known as this machine.
+    with pytest.raises(DeliveryError, match="offers no encryption, so the password was not sent"):
+        mail_channel(mail_server, "ann:secret@", host="127.1").send(sample_message(PAGES))
+    assert mail_server.logins == []
+
+
+def test_a_mail_server_that_is_busy_or_away_is_an_error(mail_server: MailServer) -> None:
+    mail_server.busy = True
+    with pytest.raises(DeliveryError, match=r"answered 421 busy.*MOVIEREC_ALERT_SMTP_URL"):
+        mail_channel(mail_server).send(sample_message(PAGES))
+    with pytest.raises(DeliveryError, match="cannot be reached"):
+        MailChannel("smtp://127.0.0.1:9", ["one@films.example"], "me@films.example").send(sample_message(PAGES))
+
+
+def test_the_log_has_one_line_for_an_alert(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    told(database, Cause("k", "run", "train failed", "first line\nsecond line", "m"))
+    LogChannel().send(message_of(told_alerts(database)[0], "open", PAGES))
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage().startswith("Alert: train failed | first line | second line | Remedy: m")
