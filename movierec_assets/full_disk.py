@@ -20,10 +20,11 @@ class DiskFullError(ExplainedError, OSError):
     """A file was not written, because the disk is full."""
 
 
-def is_full(error: OSError) -> bool:
+def is_full(error: Exception) -> bool:
     """Whether a disk, a quota or a limit of file sizes is exhausted."""
-    # pyarrow's errors have the number in their text only.
-    return error.errno in _NUMBERS or any(f"[errno {number}]" in str(error).lower() for number in _NUMBERS)
+    # Errors of pyarrow and MLflow have the number in their text only.
+    number = error.errno if isinstance(error, OSError) else None
+    return number in _NUMBERS or any(f"[errno {each}]" in str(error).lower() for each in _NUMBERS)
 
 
 @contextmanager
@@ -33,11 +34,12 @@ def explained(what: str) -> Iterator[None]:
         yield
     except DiskFullError:
         raise
-    except OSError as error:
+    except Exception as error:
         if not is_full(error):
             raise
+        reason = " ".join(str(error).split())
         raise DiskFullError(
-            f"The disk is full, so {what} was not written ({error}). What was there before is as it was. Free space, "
+            f"The disk is full, so {what} was not written ({reason}). What was there before is as it was. Free space, "
             "or move the files to another disk with MOVIEREC_STATE_DIR, MOVIEREC_STORAGE_URL or TMPDIR; then run the "
             "job again."
         ) from None  # a failed step shows the innermost error

@@ -94,7 +94,9 @@ class Memory:
 
     def looked(self, stamp: str, now: datetime) -> Memory:
         """The memory after an evaluation that found this stamp."""
-        return self if stamp == self.seen else replace(self, seen=stamp, since=now.timestamp())
+        # A first evaluation in the future is one before the clock was set back.
+        known = stamp == self.seen and self.since <= now.timestamp()
+        return self if known else replace(self, seen=stamp, since=now.timestamp())
 
 
 @sensor(
