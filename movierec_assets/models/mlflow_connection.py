@@ -153,11 +153,28 @@ class MlflowConnection:
 
     def remove_files(self, location: str, path: str | None = None) -> None:
         """Remove the artifacts at a location of MLflow, or one of them; none there is no error."""
+        self._repository(location).delete_artifacts(path)
+
+    def file_of(self, run_id: str, path: str, scratch: str) -> Path:
+        """An artifact of a run: its file where that is on this machine, else a copy in the directory `scratch`.
+
+        Raises
+        ------
+        DiskFullError
+            When there is no room for the copy. MLflow's client says then that the path is wrong.
+        """
+        location = str(self.client.get_run(run_id).info.artifact_uri)
+        directory = None if self._through_server else artifact_locations.local_path(location, self._artifacts)
+        if directory is not None:
+            return directory / path
+        with full_disk.explained(f"a copy of {path}"):
+            return Path(self._repository(location).download_artifacts(path, scratch))
+
+    def _repository(self, location: str) -> Any:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: PLC0415
 
         artifact_locations.use(self.uri, self._artifacts)
-        repository: Any = get_artifact_repository(location, tracking_uri=self.uri, registry_uri=self.uri)
-        repository.delete_artifacts(path)
+        return get_artifact_repository(location, tracking_uri=self.uri, registry_uri=self.uri)
 
     def end_run(self, run_id: str, status: str) -> bool:
         """End a run that is still marked as running; False when it has ended already."""

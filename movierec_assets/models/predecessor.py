@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from movierec_assets import full_disk
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import VersionFilesError
 from movierec_assets.models.registry import ModelRegistry
@@ -40,8 +39,7 @@ def predecessor_of(registry: ModelRegistry, version: Version) -> Predecessor | N
     if not any(item.path == STATE_FILE for item in registry.client.list_artifacts(version.run_id)):
         return None
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
-        with full_disk.explained(f"a copy of {STATE_FILE} of version {version.number}"):
-            path = registry.client.download_artifacts(version.run_id, STATE_FILE, scratch)
+        path = registry.file_of(version.run_id, STATE_FILE, scratch)
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 state = TrainingState.from_arrays(arrays)
