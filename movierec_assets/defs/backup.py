@@ -6,13 +6,15 @@ Belongs here: the job, its op and what the UI shows. Does not: making backups (`
 Dagster concept: https://docs.dagster.io/guides/build/ops
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dagster import MetadataValue, OpExecutionContext, job, op
 
 from movierec_assets.backup.kept import drop_expired, new_path
 from movierec_assets.backup.making import Made, make
+from movierec_assets.defs.execution import beside_other_runs
 from movierec_assets.defs.progress import report_progress
+from movierec_assets.defs.run_limits import limits
 from movierec_assets.settings import get_settings
 
 
@@ -37,7 +39,12 @@ def make_backup(context: OpExecutionContext) -> None:
     )
 
 
-@job(name="backup", description="Back up databases, matrices and models into MOVIEREC_BACKUP_DIR; keeps the latest.")
+@job(
+    name="backup",
+    tags=limits(timedelta(hours=4)),
+    executor_def=beside_other_runs,
+    description="Back up databases, matrices and models into MOVIEREC_BACKUP_DIR; keeps the latest.",
+)
 def backup_job() -> None:
     """Back up the whole state."""
     make_backup()
