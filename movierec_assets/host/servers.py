@@ -164,7 +164,7 @@ def _mlflow_command(settings: Settings) -> list[str]:
     hosts = f"{HOST}:{port},localhost:{port}"
     destination = ["--artifacts-destination", settings.artifacts.as_uri()]
     return [
-        *("-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+        *("-m", "movierec_assets.host.mlflow_server", "--host", HOST, "--port", str(port), "--workers", "1"),
         *(*destination, "--allowed-hosts", hosts),
     ]
 

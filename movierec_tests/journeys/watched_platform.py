@@ -53,7 +53,7 @@ _WORDS = {
     DAEMON: ("movierec_assets.host.daemon",),
     CODE: ("dagster", "api", "grpc"),
     API: ("movierec_assets.serving.api",),
-    MLFLOW: ("mlflow", "server"),
+    MLFLOW: ("mlflow.server.fastapi_app:app",),
 }
 UNREACHABLE = (psycopg2.Error, ExplainedError, OSError)
 READ_SECONDS = 0.2

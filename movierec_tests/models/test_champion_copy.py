@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -171,8 +172,9 @@ def _mlflow_server(store: str, directory: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    options = ["--backend-store-uri", store, "--default-artifact-root", directory.as_uri()]
+    command = [sys.executable, "-m", "movierec_assets.host.mlflow_server", "--workers", "1"]
+    options = ["--host", "127.0.0.1", "--port", str(port)]
+    options += ["--backend-store-uri", store, "--default-artifact-root", directory.as_uri()]
     process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
 
@@ -185,6 +187,7 @@ def _mlflow_server(store: str, directory: Path) -> Iterator[str]:
 
     try:
         wait_until(answers, "MLflow's server")
+        assert psutil.Process(process.pid).children() == [], "the server is the process that was started"
         yield address
     finally:
         process.terminate()
