@@ -6,17 +6,21 @@ Belongs here: the job, its op and what the UI shows. Does not: making backups (`
 Dagster concept: https://docs.dagster.io/guides/build/ops
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dagster import MetadataValue, OpExecutionContext, job, op
 
 from movierec_assets.backup.kept import drop_expired, new_path
 from movierec_assets.backup.making import Made, make
 from movierec_assets.defs.progress import report_progress
+from movierec_assets.defs.run_limits import POOL, limits
 from movierec_assets.settings import get_settings
 
 
-@op(description="Backs up the whole state, and removes the oldest of more backups than MOVIEREC_BACKUPS_KEPT.")
+@op(
+    pool=POOL,
+    description="Backs up the whole state, and removes the oldest of more backups than MOVIEREC_BACKUPS_KEPT.",
+)
 def make_backup(context: OpExecutionContext) -> None:
     """Write a backup into the directory of backups; earlier ones are dropped only after it was verified."""
     settings = get_settings()
@@ -37,7 +41,11 @@ def make_backup(context: OpExecutionContext) -> None:
     )
 
 
-@job(name="backup", description="Back up databases, matrices and models into MOVIEREC_BACKUP_DIR; keeps the latest.")
+@job(
+    name="backup",
+    tags=limits(timedelta(hours=2)),
+    description="Back up databases, matrices and models into MOVIEREC_BACKUP_DIR; keeps the latest.",
+)
 def backup_job() -> None:
     """Back up the whole state."""
     make_backup()
