@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from movierec_assets.backup import manifest
 from movierec_assets.backup.archive import reading, writing
 from movierec_assets.backup.errors import BackupError, DamagedBackupError
 from movierec_assets.backup.manifest import FORMAT, Manifest
@@ -20,12 +21,12 @@ from movierec_assets.backup.restoring import check
 FILES = {"databases/ratings.dump": b"rows" * 900, "storage/train matrix.npz": b"", "mlartifacts/1/é.npz": b"\0\1" * 70}
 
 
-def write(path: Path, manifest: Manifest | None = None, *, overwrite: bool = False) -> None:
+def write(path: Path, made: Manifest | None = None, *, overwrite: bool = False) -> None:
     with writing(path, overwrite=overwrite) as archive:
         for name, content in FILES.items():
             with archive.member(name) as file:
                 file.write(content)
-        archive.finish(manifest or Manifest(postgres=18, dumped_by=18))
+        archive.finish(made or Manifest(postgres=18, dumped_by=18))
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +100,13 @@ def test_another_file_is_no_backup(scratch: Path) -> None:
         ({"mlflow": "99.1.0"}, r"newer than this one: MLflow 99\.1\.0"),
     ],
 )
-def test_a_backup_of_a_newer_version_is_refused(change: dict[str, object], words: str, tmp_path: Path) -> None:
+def test_a_backup_of_a_newer_version_is_refused(
+    change: dict[str, object], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "backup.zip"
-    write(path, Manifest(postgres=18, dumped_by=18, movierec="9.9.9").model_copy(update=change))
+    with monkeypatch.context() as newer:
+        newer.setattr(manifest, "FORMAT", FORMAT + 1)
+        write(path, Manifest(postgres=18, dumped_by=18, movierec="9.9.9").model_copy(update=change))
     with pytest.raises(BackupError, match=words) as refused:
         check(path)
     assert "Update this program first" in str(refused.value)
