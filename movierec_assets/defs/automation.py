@@ -30,6 +30,7 @@ from dagster import (
 
 from movierec_assets.defs import nightly
 from movierec_assets.defs.backtest import backtest_job, recent_months
+from movierec_assets.defs.backup import backup_job
 from movierec_assets.defs.jobs import feedback, refresh, search, train
 from movierec_assets.defs.maintenance import maintenance
 from movierec_assets.defs.nightly import SCHEDULE, day_of
@@ -52,8 +53,9 @@ def schedules(timezone: str) -> list[ScheduleDefinition]:
         ("daily_refresh", refresh, "55 1 * * *", _at_tick, "Every day at 01:55: the newest ratings into the database."),
         (SCHEDULE, train, "0 2 * * *", nightly.at_tick, "Every day at 02:00, after the refresh: a new challenger."),
         ("weekly_search", search, "0 3 * * 0", _at_tick, "Every Sunday at 03:00: a search for a better recipe."),
-        ("weekly_maintenance", maintenance, "30 4 * * 0", _at_tick, "Every Sunday at 04:30: removes old files."),
-        ("monthly_backtest", backtest_job, "0 5 1 * *", _backtest, "On the first at 05:00: the year before, by month."),
+        ("daily_backup", backup_job, "0 4 * * *", _at_tick, "Every day at 04:00: a backup of the whole state."),
+        ("weekly_maintenance", maintenance, "30 5 * * 0", _at_tick, "Every Sunday at 05:30: removes old files."),
+        ("monthly_backtest", backtest_job, "0 6 1 * *", _backtest, "On the first at 06:00: the year before, by month."),
     ]
     return [
         ScheduleDefinition(

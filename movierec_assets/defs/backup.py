@@ -12,15 +12,13 @@ from dagster import MetadataValue, OpExecutionContext, job, op
 
 from movierec_assets.backup.kept import drop_expired, new_path
 from movierec_assets.backup.making import Made, make
+from movierec_assets.defs.execution import beside_other_runs
 from movierec_assets.defs.progress import report_progress
-from movierec_assets.defs.run_limits import POOL, limits
+from movierec_assets.defs.run_limits import limits
 from movierec_assets.settings import get_settings
 
 
-@op(
-    pool=POOL,
-    description="Backs up the whole state, and removes the oldest of more backups than MOVIEREC_BACKUPS_KEPT.",
-)
+@op(description="Backs up the whole state, and removes the oldest of more backups than MOVIEREC_BACKUPS_KEPT.")
 def make_backup(context: OpExecutionContext) -> None:
     """Write a backup into the directory of backups; earlier ones are dropped only after it was verified."""
     settings = get_settings()
@@ -43,7 +41,8 @@ def make_backup(context: OpExecutionContext) -> None:
 
 @job(
     name="backup",
-    tags=limits(timedelta(hours=2)),
+    tags=limits(timedelta(hours=4)),
+    executor_def=beside_other_runs,
     description="Back up databases, matrices and models into MOVIEREC_BACKUP_DIR; keeps the latest.",
 )
 def backup_job() -> None:

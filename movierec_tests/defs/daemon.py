@@ -39,9 +39,10 @@ class Daemon:
         with freeze_time(now):
             self._end(launch_scheduled_runs(self._workspace, _log, now, iteration_times={}))
 
-    def tick_sensors(self) -> None:
-        """Evaluate all sensors that are on."""
-        self._end(execute_sensor_iteration(self._workspace, _log, None, None))
+    def tick_sensors(self, now: datetime) -> None:
+        """Evaluate the sensors that are due at a time; the sensors themselves see the time of the code server."""
+        with freeze_time(now):
+            self._end(execute_sensor_iteration(self._workspace, _log, None, None))
 
     def launch_queued_runs(self) -> None:
         """Launch the runs of the queue that may start now."""

@@ -30,8 +30,9 @@ SCHEDULES = {
     "daily_refresh": ("refresh", "55 1 * * *"),
     "daily_train": ("train", "0 2 * * *"),
     "weekly_search": ("search", "0 3 * * 0"),
-    "weekly_maintenance": ("maintenance", "30 4 * * 0"),
-    "monthly_backtest": ("backtest", "0 5 1 * *"),
+    "daily_backup": ("backup", "0 4 * * *"),
+    "weekly_maintenance": ("maintenance", "30 5 * * 0"),
+    "monthly_backtest": ("backtest", "0 6 1 * *"),
 }
 BY_HAND = {"promote_version", "rollback_champion"}
 

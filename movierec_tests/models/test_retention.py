@@ -128,7 +128,9 @@ def _trained(platform: Platform, dagster_run_id: str | None) -> tuple[str, Path,
         directory.mkdir(parents=True)
         (directory / name).write_bytes(b"x" * 1000)
         files.append(directory / name)
-    client.create_model_version(MODEL_NAME, f"models:/{model.model_id}", run.info.run_id)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MLFLOW_TRACKING_URI", registry.uri)  # MLflow looks the logged model up by itself
+        client.create_model_version(MODEL_NAME, f"models:/{model.model_id}", run.info.run_id)
     return run.info.run_id, files[0], files[1]
 
 
