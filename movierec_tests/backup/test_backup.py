@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -92,7 +93,7 @@ def content_of(url: str) -> dict[str, tuple[int, str]]:
     """Number and hash of the rows of each table."""
     database = Database(url)
     queries = [query for (query,) in database.rows(_ROWS)]
-    return {query: database.rows(query)[0] for query in queries}  # type: ignore[misc]
+    return {query: database.rows(query)[0] for query in queries}
 
 
 def test_everything_is_restored_on_another_path_and_in_other_databases(
@@ -159,7 +160,7 @@ def test_a_restore_that_fails_leaves_everything_as_it_was(
             restore_here(settings, made.path, quiet, force=True)
         require_unchanged()
 
-        monkeypatch.setattr(restoring.shutil, "disk_usage", lambda _: _Full())
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: _Full())
         with pytest.raises(BackupError, match=r"0 MB are free.*Nothing was restored"):
             restore_here(settings, made.path, quiet, force=True)
         require_unchanged()
