@@ -64,7 +64,7 @@ def upgrade(
         Directory of the former data; None when the upgrade failed. Then a warning says why, and the data is as before.
     """
     _log.warning(
-        "The database in %s is of Postgres %s, and is brought to %s. This takes a minute for 20 million ratings.",
+        "The database in %s is of Postgres %s, and is brought to %s. Large ones take minutes.",
         cluster.data,
         former.version,
         later.version,
