@@ -9,20 +9,24 @@ Dagster concept: https://docs.dagster.io/guides/build/projects-and-components
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import Definitions, ExecutorDefinition, load_asset_checks_from_modules, load_assets_from_modules
+from dagster import Definitions, ExecutorDefinition, load_asset_checks_from_modules
 from dagster import definitions as code_location
 
 from movierec_assets.defs import (
     alerting,
     automation,
     backtest,
+    backup,
     catch_up,
     charts,
     checks,
     evaluation,
     feedback,
     ingestion,
+    jobs,
+    maintenance,
     next_movies,
+    nightly,
     preprocessing,
     promotion,
     promotion_jobs,
@@ -33,6 +37,8 @@ from movierec_assets.defs import (
     training,
     tuning,
 )
+from movierec_assets.defs.automation import switched
+from movierec_assets.defs.code_references import load_assets
 from movierec_assets.defs.execution import one_run_at_a_time
 from movierec_assets.defs.freshness import with_freshness
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
@@ -43,9 +49,10 @@ from movierec_assets.settings import get_settings
 
 def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefinition = one_run_at_a_time) -> Definitions:
     """Assemble the platform; tests replace resources by name, and the executor."""
+    settings = get_settings()
     return Definitions(
         assets=with_freshness(
-            load_assets_from_modules(
+            load_assets(
                 [
                     *(ingestion, preprocessing, tuning, next_movies, training, return_evaluation, evaluation),
                     *(promotion, recommendations, charts, feedback, backtest),
@@ -53,17 +60,21 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
             )
         ),
         asset_checks=load_asset_checks_from_modules([checks, charts, backtest]),
-        jobs=[*automation.JOBS, backtest.backtest_job, *promotion_jobs.JOBS],
-        schedules=automation.schedules(get_settings().timezone),
-        sensors=[
-            catch_up.dataset_file_sensor,
-            automation.unfinished_mlflow_runs,
-            automation.canceled_mlflow_runs,
-            automation.dead_runs,
-            publishing.champion_sensor,
-            rejections.rejected_challengers,
-            alerting.alerts,
-        ],
+        jobs=[*jobs.JOBS, backtest.backtest_job, backup.backup_job, maintenance.maintenance, *promotion_jobs.JOBS],
+        schedules=switched(automation.schedules(settings.timezone), on=settings.automation),
+        sensors=switched(
+            [
+                catch_up.dataset_file_sensor,
+                nightly.late_training,
+                automation.unfinished_mlflow_runs,
+                automation.canceled_mlflow_runs,
+                automation.dead_runs,
+                publishing.champion_sensor,
+                rejections.rejected_challengers,
+                alerting.alerts,
+            ],
+            on=settings.automation,
+        ),
         executor=executor,
         resources={
             "postgres": PostgresResource(),

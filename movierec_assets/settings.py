@@ -175,7 +175,8 @@ class Settings(BaseSettings):
     timezone: str = Field(default="UTC", description="Time zone of the schedules.")
     automation: bool = Field(
         default=False,
-        description="Switch schedules and sensors on at their first sight; `movierec up` and the containers set it.",
+        description="Schedules and sensors are on unless a person switched one in Dagster; `movierec up` and the "
+        "containers set it.",
     )
     new_ratings_to_train: int = Field(
         default=1000, ge=1, description="New ratings from the API that start a training before the nightly one."
@@ -186,7 +187,7 @@ class Settings(BaseSettings):
     keep_days: int = Field(
         default=30,
         ge=1,
-        description="Days for which model files, matrices and run logs that nothing needs are kept.",
+        description="Days for which versions, model files and logs that nothing needs are kept.",
     )
     min_free_disk: ByteSize = Field(
         default=ByteSize(2_000_000_000), description="Free space of the state directory below which an alert is sent."

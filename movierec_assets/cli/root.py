@@ -15,13 +15,16 @@ import click
 from movierec_assets import __version__
 from movierec_assets.cli.alert import alert
 from movierec_assets.cli.api import api
+from movierec_assets.cli.backup import backup
 from movierec_assets.cli.data import data
 from movierec_assets.cli.db import db
 from movierec_assets.cli.evaluate import evaluate
 from movierec_assets.cli.keys import keys
 from movierec_assets.cli.model import model
 from movierec_assets.cli.recommend import recommend
+from movierec_assets.cli.restore import restore
 from movierec_assets.cli.run import run
+from movierec_assets.cli.status import status
 from movierec_assets.cli.up import up
 from movierec_assets.errors import ExplainedError
 
@@ -49,7 +52,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, up, api, recommend, evaluate, model, keys, alert, data, db):
+for _command in (run, up, status, api, recommend, evaluate, model, keys, alert, data, db, backup, restore):
     cli.add_command(_command)
 
 

@@ -13,11 +13,16 @@ from enum import Enum
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
+from movierec_assets.defs.run_limits import will_be_retried
+
 ATTEMPTS = 3
 PAUSE = timedelta(minutes=5)
 """Wait after the first attempt without success; it doubles with each further one."""
 PRESUMED_KILLED = timedelta(hours=12)
 """A run that is unfinished for this long was killed."""
+
+_RETRIED_WITHIN = timedelta(minutes=30)
+"""The daemon looks every few seconds for crashed runs to start again, but may be down itself."""
 
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
@@ -39,12 +44,20 @@ class Attempt:
         End of the run, or its latest event while it is unfinished.
     succeeded : bool
     run_id : str
+    number : int
+        Of the run in Dagster's storage: runs are ordered by it, because clocks may be set back.
     """
 
     finished: bool
     ended: datetime
     succeeded: bool = False
     run_id: str = ""
+    number: int = 0
+
+    @property
+    def order(self) -> tuple[int, datetime]:
+        """Sorts runs from the oldest to the newest."""
+        return self.number, self.ended
 
 
 @dataclass(frozen=True)
@@ -96,15 +109,28 @@ def next_attempt(attempts: Sequence[Attempt], now: datetime) -> Next:
         return Next(When.NEVER)
     if not attempts:
         return Next(When.NOW)
-    due = max(attempt.ended for attempt in attempts) + PAUSE * 2 ** (len(attempts) - 1)
-    return Next(When.LATER, due) if now < due else Next(When.NOW)
+    latest = max(attempts, key=lambda attempt: attempt.order).ended
+    due = latest + PAUSE * 2 ** (len(attempts) - 1)
+    # An end in the future is one before the clock was set back.
+    return Next(When.LATER, due) if latest <= now < due else Next(When.NOW)
 
 
-def tagged_attempts(instance: DagsterInstance, tag: str, value: str) -> list[Attempt]:
-    """Runs with a tag, the newest first."""
-    records = instance.get_run_records(RunsFilter(tags={tag: value}))
+def tagged_attempts(
+    instance: DagsterInstance, tag: str, value: str, now: datetime, job: str | None = None
+) -> list[Attempt]:
+    """Runs with a tag, the newest first; only those of one job when it is given.
+
+    A run that Dagster is about to start again counts as unfinished.
+    """
+    records = instance.get_run_records(RunsFilter(job_name=job, tags={tag: value}))
     return [
-        Attempt(record.dagster_run.is_finished, ended(record), record.dagster_run.is_success, record.dagster_run.run_id)
+        Attempt(
+            record.dagster_run.is_finished and not _is_retried(record, now),
+            ended(record),
+            record.dagster_run.is_success,
+            record.dagster_run.run_id,
+            record.storage_id,
+        )
         for record in records
     ]
 
@@ -115,8 +141,16 @@ def ended(record: RunRecord) -> datetime:
 
 
 def unfinished_runs(instance: DagsterInstance, now: datetime) -> Sequence[DagsterRun]:
-    """Runs that are queued or execute."""
-    return instance.get_runs(RunsFilter(statuses=_UNFINISHED, created_after=now - PRESUMED_KILLED))
+    """Runs that are queued or execute, and crashed ones that Dagster is about to start again."""
+    found = instance.get_runs(RunsFilter(statuses=_UNFINISHED, created_after=now - PRESUMED_KILLED))
+    failed = RunsFilter(statuses=[DagsterRunStatus.FAILURE], updated_after=now - _RETRIED_WITHIN)
+    retried = [record.dagster_run for record in instance.get_run_records(failed) if _is_retried(record, now)]
+    return [*found, *retried]
+
+
+def _is_retried(record: RunRecord, now: datetime) -> bool:
+    """Whether Dagster is about to start a run again."""
+    return will_be_retried(record.dagster_run) and ended(record) <= now < ended(record) + _RETRIED_WITHIN
 
 
 def named(run: DagsterRun) -> str:

@@ -1,13 +1,14 @@
 """The recipe of today in every month of the past.
 
-Belongs here: the asset `backtest`, a partition for each month, and its check and job. Does not: dividing and scoring a
-month (`recsys.backtest`), and the table of figures (`tables.backtests`).
+Belongs here: the asset `backtest`, a partition for each month, its check and job, and the months of the monthly run.
+Does not: dividing and scoring a month (`recsys.backtest`), and the table of figures (`tables.backtests`).
 
 Dagster concepts: partitions, https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets;
 backfills in one run, https://docs.dagster.io/guides/build/partitions-and-backfills/backfilling-data
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -28,9 +29,11 @@ from dagster import (
     define_asset_job,
     multi_asset,
 )
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from movierec_assets.defs.presentation import BACKTEST, MODEL_TEAM, embedded, encoded, month_panels, peak_memory, table
 from movierec_assets.defs.progress import report_progress
+from movierec_assets.defs.run_limits import POOL, limits
 from movierec_assets.defs.sources import dataset_of, require_of_loaded
 from movierec_assets.models.champion import recognize_champion
 from movierec_assets.models.decisions import Promotions
@@ -61,7 +64,7 @@ from movierec_assets.recsys.rankers import POPULARITY
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import FINGERPRINT, SOURCES, record
 from movierec_assets.settings import get_settings
-from movierec_assets.tables.backtests import Backtests
+from movierec_assets.tables.backtests import Backtests, months_of_likes
 from movierec_assets.tables.database import Database
 
 ASSET = "backtest"
@@ -69,6 +72,7 @@ MONTHS = MonthlyPartitionsDefinition(start_date=str(FIRST_MONTH), fmt="%Y-%m")
 
 
 @multi_asset(
+    pool=POOL,
     name="backtested_months",  # of the step; the job is called like the asset
     outs={
         ASSET: AssetOut(
@@ -163,8 +167,21 @@ def not_below_the_year_before(context: AssetCheckExecutionContext, postgres: Pos
 backtest_job = define_asset_job(
     "backtest",
     selection=AssetSelection.assets(ASSET),
+    tags=limits(timedelta(hours=24), retries=1),
     description="Score the recipe of today on months of the past, each by what was known before it.",
 )
+
+
+def recent_months(database: Database) -> dict[str, str] | str:
+    """Tags of a run over the latest complete month with likes and the year before it; why not, where there is none."""
+    likes = months_of_likes(database, get_settings().positive_threshold)
+    if likes is None:
+        return "There is no like to backtest."
+    last = min(likes[1], Month.last_complete())
+    first = max(last.later(-MONTHS_BEFORE), likes[0].later(1), FIRST_MONTH)
+    if first > last:
+        return f"No month can be backtested: all likes are from {likes[0]} to {likes[1]}."
+    return {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
 
 
 def _kept(instance: DagsterInstance, database: Database) -> Backtests:

@@ -34,17 +34,18 @@ from dagster import (
 from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.defs.attempts import Attempt, ended, named, tagged_attempts, unfinished_runs
-from movierec_assets.defs.automation import everything, publish, refresh
 from movierec_assets.defs.decision_metadata import CHAMPION_ASSET
 from movierec_assets.defs.failures import failures_of
+from movierec_assets.defs.half_written import QUIET, being_written, stamp_of
+from movierec_assets.defs.jobs import everything, publish, refresh
 from movierec_assets.defs.rejections import rejection_of
-from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, Stale, first_stale, plan
+from movierec_assets.defs.staleness import GRACE, RECORDED, Facts, Posted, Stale, first_stale, plan
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import RegistryUnavailableError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource, RegistryResource
-from movierec_assets.resources.provenance import metadata_of
+from movierec_assets.resources.provenance import SOURCES, metadata_of
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
 from movierec_assets.tables.loading import LOADER_VERSION, is_loaded
@@ -66,23 +67,36 @@ class Memory:
         Whether the tables held the content of the files.
     reported : str
         Cause that was given up and logged as an error.
+    seen : str
+        Stamp of the files at the latest evaluation.
+    since : float
+        Unix seconds of the first evaluation that found this stamp.
     """
 
     compared: str = ""
     loaded: bool = False
     reported: str = ""
+    seen: str = ""
+    since: float = 0.0
 
     @classmethod
     def of(cls, cursor: str | None) -> Memory:
         """Read a cursor; the empty memory for text in another form."""
         found = json.loads(cursor) if cursor else None
-        if not isinstance(found, dict) or found.keys() != {"compared", "loaded", "told"}:
+        if not isinstance(found, dict) or not {"compared", "loaded", "told"} <= found.keys():
             return cls()
-        return cls(found["compared"], found["loaded"], found["told"])
+        return cls(found["compared"], found["loaded"], found["told"], found.get("seen", ""), found.get("since", 0.0))
 
     def cursor(self) -> str:
         """Text that `of` reads."""
-        return json.dumps({"compared": self.compared, "loaded": self.loaded, "told": self.reported})
+        names = ("compared", "loaded", "told", "seen", "since")
+        return json.dumps(dict(zip(names, vars(self).values(), strict=True)))
+
+    def looked(self, stamp: str, now: datetime) -> Memory:
+        """The memory after an evaluation that found this stamp."""
+        # A first evaluation in the future is one before the clock was set back.
+        known = stamp == self.seen and self.since <= now.timestamp()
+        return self if known else replace(self, seen=stamp, since=now.timestamp())
 
 
 @sensor(
@@ -90,8 +104,8 @@ class Memory:
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
     description="Compares the tables, the matrices, the model and the recommendations with their sources. "
-    "Runs `everything` after new files and after a run that broke off, `publish` where only the "
-    "recommendations are old. Never downloads.",
+    "Runs `everything` after new files, after enough new ratings of the app, and after a run that broke off, `publish` "
+    "where only the recommendations are old. Leaves files alone that are still being written. Never downloads.",
 )
 def dataset_file_sensor(
     context: SensorEvaluationContext, dataset: DatasetResource, postgres: PostgresResource, registry: RegistryResource
@@ -106,26 +120,30 @@ def evaluate(
     postgres: PostgresResource,
     registry: RegistryResource,
     now: datetime,
+    quiet: timedelta = QUIET,
 ) -> SensorResult | SkipReason:
-    """Evaluate the sensor at a given time."""
+    """Evaluate the sensor at a given time; files count as complete when they did not change for `quiet`."""
     instance = context.instance
     try:
         located = dataset.locate_present()
     except DatasetError as error:
         return SkipReason(f"No dataset to watch: {error}")
+    memory = Memory.of(context.cursor).looked(stamp_of(located.files), now)
+    waiting = being_written(located.files, datetime.fromtimestamp(memory.since, UTC), now, quiet)
     # Only one run executes at a time, so waiting costs no time, and the state is known only after its end.
-    under_way = unfinished_runs(instance, now)
-    if under_way:
-        return SkipReason(f"Waiting for the end of {', '.join(map(named, under_way))}.")
+    if under_way := unfinished_runs(instance, now):
+        waiting = f"Waiting for the end of {', '.join(map(named, under_way))}."
+    if waiting is not None:
+        return SensorResult(skip_reason=waiting, cursor=memory.cursor())
     try:
         database = postgres.open()
-        memory = compare(database, located.files, Memory.of(context.cursor))
-        facts = facts_of(instance, database, registry.open(), stamp_of(located.files), memory.loaded)
+        memory = compare(database, located.files, memory)
+        facts = facts_of(instance, database, registry.open(), stamp_of(located.files), memory.loaded, now)
     except (DatasetError, DatabaseUnavailableError, RegistryUnavailableError) as error:
         return SkipReason(str(error))
     stale = first_stale(facts)
     if stale is None:
-        reason = f"{located.files.source} is loaded, and everything is made from it."
+        reason = f"{located.files.source} is loaded, and everything is made from it.{facts.posted.waiting}"
         return SensorResult(skip_reason=reason, cursor=memory.cursor())
     files = hashlib.sha256(stamp_of(located.files).encode()).hexdigest()[:16]
     attempts = attempts_for(instance, stale, files, now)
@@ -143,7 +161,7 @@ def evaluate(
 
 def _last_failure(instance: DagsterInstance, attempts: Sequence[Attempt]) -> str:
     """Errors of the latest run, one a line; empty where no step failed."""
-    latest = max(attempts, key=lambda attempt: attempt.ended, default=None)
+    latest = max(attempts, key=lambda attempt: attempt.order, default=None)
     failures = [] if latest is None else failures_of(instance, latest.run_id)
     return "".join(f"\n{step}: {cause}" for step, cause in failures)
 
@@ -154,19 +172,13 @@ def attempts_for(instance: DagsterInstance, stale: Stale, files: str, now: datet
     A run that fails at a later step than the one before leaves another level stale, but counts as an attempt as well.
     Only `publish` has a count of its own, because a decision has been made before it.
     """
-    own = tagged_attempts(instance, CAUSE_TAG, stale.cause)
+    own = tagged_attempts(instance, CAUSE_TAG, stale.cause, now)
     if stale.job == publish.name:
         return own
-    of_files = sorted(tagged_attempts(instance, FILES_TAG, files), key=lambda attempt: attempt.ended, reverse=True)
+    of_files = sorted(tagged_attempts(instance, FILES_TAG, files, now), key=lambda attempt: attempt.order, reverse=True)
     failed = takewhile(lambda attempt: not attempt.succeeded and attempt.ended > now - RECENT, of_files)
     known = {attempt.run_id for attempt in own}
     return [*own, *(attempt for attempt in failed if attempt.run_id not in known)]
-
-
-def stamp_of(files: MovieLensFiles) -> str:
-    """Paths, sizes and times of a dataset's files, which are not read."""
-    watched = [files.ratings, *files.catalogue]
-    return json.dumps([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in watched])
 
 
 def compare(database: Database, files: MovieLensFiles, memory: Memory) -> Memory:
@@ -178,7 +190,9 @@ def compare(database: Database, files: MovieLensFiles, memory: Memory) -> Memory
     return replace(memory, compared=compared, loaded=is_loaded(database, files))
 
 
-def facts_of(instance: DagsterInstance, database: Database, versions: ModelRegistry, files: str, loaded: bool) -> Facts:
+def facts_of(
+    instance: DagsterInstance, database: Database, versions: ModelRegistry, files: str, loaded: bool, now: datetime
+) -> Facts:
     """Read the state, given the stamp of the files and whether the tables hold their content.
 
     Raises
@@ -204,7 +218,18 @@ def facts_of(instance: DagsterInstance, database: Database, versions: ModelRegis
         latest_decision=decisions[0].id if decisions else None,
         champion=champion.number if champion else None,
         served=promotions.served(),
+        posted=posted_since(database, (records.get("positive_ratings", {}).get(SOURCES) or {}).get("app_ratings"), now),
     )
+
+
+def posted_since(database: Database, read: int | None, now: datetime) -> Posted:
+    """Ratings of the app that the likes were not read with, given the last one that they were read with."""
+    count, oldest = database.rows(
+        f"SELECT count(*), min(rated_at) FROM {SCHEMA}.valid_app_ratings WHERE rating_id > %s", [read or 0]
+    )[0]
+    settings = get_settings()
+    hours = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds() / 3600)
+    return Posted(read, count, hours, settings.new_ratings_to_train, settings.new_ratings_max_hours)
 
 
 def refreshed(instance: DagsterInstance, now: datetime) -> datetime | None:

@@ -7,8 +7,10 @@ champion makes (`recommendations`).
 import numpy as np
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, asset, asset_check
 
+from movierec_assets.defs.column_lineage import column_lineage
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import DATA_TEAM, SERVING, peak_memory, rows, schema, table
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.recsys.trending import STEP_DAYS, Periods, periods_of, trending
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.settings import get_settings
@@ -23,6 +25,7 @@ _DAY = 86_400
 
 @asset(
     group_name=SERVING,
+    pool=POOL,
     deps=[eligible_users],
     kinds={"postgres"},
     owners=[DATA_TEAM],
@@ -59,6 +62,7 @@ def trending_movies(context: AssetExecutionContext, postgres: PostgresResource) 
     return MaterializeResult(
         metadata={
             **rows(written),
+            **column_lineage(TRENDING_MOVIES.name),
             **peak_memory(),
             "period": MetadataValue.text(_period(periods) if found else "There is no like."),
             "likes": MetadataValue.int(int(likes.sum())),

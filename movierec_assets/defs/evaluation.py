@@ -9,13 +9,15 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from dagster import AssetExecutionContext, MetadataValue, asset
+from dagster import AssetExecutionContext, DagsterInstance, MetadataValue, asset
 
+from movierec_assets.defs.metric_history import drawn, figures_before
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.presentation import (
     MODEL_TEAM,
@@ -29,6 +31,7 @@ from movierec_assets.defs.presentation import (
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.return_evaluation import NO_CHAMPION, require_same_candidates
 from movierec_assets.defs.return_figures import ReturnFigures
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
@@ -68,6 +71,7 @@ _GUARDED = ("coverage_at_10", "popularity_share_at_10")
 
 @asset(
     group_name=TRAINING,
+    pool=POOL,
     io_manager_key="parquet",
     kinds={"pandas", "parquet"},
     owners=[MODEL_TEAM],
@@ -112,11 +116,13 @@ def model_evaluation(
     if not _is_logged(versions, contest):
         _log(versions, results)
     recorded = record(context.instance, "train_matrix")
+    dataset = str(recorded.get(SOURCES, {}).get(DATASET, "unknown"))
     context.add_output_metadata(
         {
             SPLIT: MetadataValue.text(recorded[SPLIT]),
-            "dataset": MetadataValue.text(str(recorded.get(SOURCES, {}).get(DATASET, "unknown"))),
+            "dataset": MetadataValue.text(dataset),
             **_shown(results),
+            "history": _history(context.instance, dataset, results.means),
         }
     )
     return results.scores(ids_from(id_maps).user_ids[contest.task.users])
@@ -294,6 +300,15 @@ def _shown(results: _Results) -> dict[str, Any]:
         "report": MetadataValue.md(results.report),
         **{name: embedded(image) for name, image in results.pictures.items()},
     }
+
+
+def _history(instance: DagsterInstance, dataset: str, means: Mapping[str, Mapping[str, float]]) -> MetadataValue[str]:
+    """The headline of challenger, champion and popularity in this training and in earlier ones on the dataset."""
+    names = {"challenger": HEADLINE, **{each: f"{each}_{HEADLINE}" for each in (CHAMPION, POPULARITY)}}
+    before = figures_before(instance, "model_evaluation", names, ("dataset", dataset))
+    own = {"challenger": means[MODEL][HEADLINE]}
+    own |= {each: means[each][HEADLINE] for each in (CHAMPION, POPULARITY) if each in means}
+    return drawn([*before, (datetime.now(UTC), own)], "NDCG@10 in the sitting, by training", "NDCG@10")
 
 
 def _is_logged(versions: ModelRegistry, contest: _Contest) -> bool:

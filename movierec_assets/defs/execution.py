@@ -1,6 +1,6 @@
-"""How a run is executed: its steps in one process, and never two runs at once.
+"""How a run is executed: its steps in one process, and one run at a time.
 
-Belongs here: the executor. Every run has a process of its own already. A process for each of its twenty steps would
+Belongs here: the executors. Every run has a process of its own already. A process for each of its twenty steps would
 spend more time on imports than on the steps. Does not: the lock that a run holds (`resources.exclusive`).
 
 Dagster concept: run executors, https://docs.dagster.io/guides/operate/run-executors
@@ -13,30 +13,41 @@ from dagster import DagsterEvent, Executor, InitExecutorContext, executor
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
-from movierec_assets.resources.exclusive import exclusive_run
+from movierec_assets.resources.exclusive import exclusive_run, live_run
 from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.resources.memory import reset_peak
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import Database
 
 
-class OneRunAtATime(InProcessExecutor):
-    """Dagster's in-process executor, which waits until no other run executes.
+class InOneProcess(InProcessExecutor):
+    """Dagster's in-process executor, which shows that its run is alive.
 
-    The daemon's queue does the same for the runs in it; a run from the command line is not in it.
+    Parameters
+    ----------
+    retries : RetryMode
+    alone : bool
+        Whether it waits until no other such run executes. The daemon's queue does the same for the runs in it; a run
+        from the command line is not in it.
     """
 
+    def __init__(self, retries: RetryMode, *, alone: bool) -> None:
+        super().__init__(retries=retries)
+        self._alone = alone
+
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[DagsterEvent]:
-        """Execute the steps after other runs have ended."""
+        """Execute the steps."""
         keep_connections(plan_context.instance)
         database = Database(get_settings().databases.ratings)
 
         def wait() -> None:
             plan_context.log.info("Waiting for another run to end")
 
-        with exclusive_run(database, plan_context.run_id, wait):
+        run_id = plan_context.run_id
+        with exclusive_run(database, run_id, wait) if self._alone else live_run(database, run_id) as locks:
             for event in super().execute(plan_context, execution_plan):
                 if event.is_step_start:
+                    locks.require()
                     reset_peak()
                 yield event
 
@@ -44,4 +55,10 @@ class OneRunAtATime(InProcessExecutor):
 @executor(name="one_run_at_a_time")
 def one_run_at_a_time(_context: InitExecutorContext) -> Executor:
     """Steps in one process, one run at a time."""
-    return OneRunAtATime(retries=RetryMode.ENABLED)
+    return InOneProcess(RetryMode.ENABLED, alone=True)
+
+
+@executor(name="beside_other_runs")
+def beside_other_runs(_context: InitExecutorContext) -> Executor:
+    """Steps in one process, beside other runs; for jobs that change neither tables of ratings nor matrices."""
+    return InOneProcess(RetryMode.ENABLED, alone=False)

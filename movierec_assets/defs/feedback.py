@@ -22,6 +22,7 @@ from movierec_assets.defs.presentation import (
     table,
 )
 from movierec_assets.defs.promotion import champion_model
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.settings import get_settings
@@ -34,6 +35,7 @@ WEEKS_SHOWN = 4
 
 @asset(
     group_name=FEEDBACK,
+    pool=POOL,
     deps=[champion_model],
     kinds={"postgres"},
     owners=[MODEL_TEAM],

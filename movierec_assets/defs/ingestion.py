@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 from dagster import AssetExecutionContext, AssetMaterialization, DataVersion, MaterializeResult, MetadataValue, asset
+from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 
 from movierec_assets.datasets.locate import Located
+from movierec_assets.defs.column_lineage import column_lineage
+from movierec_assets.defs.half_written import wait_until_complete
 from movierec_assets.defs.presentation import (
     DATA_TEAM,
     INGESTION,
@@ -22,6 +25,7 @@ from movierec_assets.defs.presentation import (
     table,
 )
 from movierec_assets.defs.progress import megabytes, report_progress
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.defs.sources import require_ratings, sources_of
 from movierec_assets.ratings import ELIGIBLE_ABOVE
 from movierec_assets.resources.configurable import DatasetResource, PostgresResource
@@ -38,6 +42,7 @@ DATA_VERSION_TAG = "dagster/data_version"
 
 @asset(
     group_name=INGESTION,
+    pool=POOL,
     kinds={"postgres", "csv"},
     owners=[DATA_TEAM],
     code_version="1",
@@ -55,7 +60,7 @@ def raw_movies(
     context: AssetExecutionContext, postgres: PostgresResource, dataset: DatasetResource
 ) -> MaterializeResult[None]:
     """The catalogue: title, year, genres and external ids of each movie, from the dataset's files."""
-    located = dataset.locate()
+    located = _complete(context, dataset)
     context.log.info(located.reason)
     database = postgres.open()
     loaded = report_progress(
@@ -71,6 +76,7 @@ def raw_movies(
 
 @asset(
     group_name=INGESTION,
+    pool=POOL,
     deps=[raw_movies],
     kinds={"postgres", "csv"},
     owners=[DATA_TEAM],
@@ -91,7 +97,7 @@ def raw_ratings(
 
     Where the catalogue is empty or older than the file of movies, it is loaded first and recorded as raw_movies.
     """
-    located = dataset.locate()
+    located = _complete(context, dataset)
     database = postgres.open()
     loaded = report_progress(
         context.log,
@@ -125,6 +131,7 @@ def raw_ratings(
         data_version=DataVersion(loaded.content_hash),
         metadata={
             **rows(loaded.details["rows"]),
+            **column_lineage("raw_ratings"),
             "dataset": MetadataValue.text(located.name),
             "file": MetadataValue.path(str(located.files.rating_file.shown)),
             "times_taken_as_utc": MetadataValue.int(assumed_utc),
@@ -147,6 +154,7 @@ def raw_ratings(
 
 @asset(
     group_name=INGESTION,
+    pool=POOL,
     deps=[raw_ratings],
     kinds={"postgres", "view"},
     owners=[DATA_TEAM],
@@ -186,6 +194,7 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     return MaterializeResult(
         metadata={
             **rows(count),
+            **column_lineage("eligible_users"),
             SOURCES: MetadataValue.json(sources),
             "rows_before": MetadataValue.int(before),
             "users_with_any_rating": MetadataValue.int(users),
@@ -195,6 +204,15 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
             **peak_memory(),
         }
     )
+
+
+def _complete(context: AssetExecutionContext, dataset: DatasetResource) -> Located:
+    """The dataset; in a run of a schedule, as soon as nobody writes its files."""
+    located = dataset.locate()
+    if SCHEDULE_NAME_TAG in context.run.tags:
+        wait_until_complete(lambda: dataset.locate().files, context.log.info)
+        located = dataset.locate()
+    return located
 
 
 def _about_movies(loaded: Loaded, located: Located, database: Database) -> dict[str, MetadataValue[Any]]:

@@ -13,6 +13,7 @@ from dagster import AssetExecutionContext, MetadataValue, Output, asset
 
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, rows, table
 from movierec_assets.defs.progress import report_progress
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.defs.training_inputs import TrainingData, champion_of
 from movierec_assets.defs.tuning import hyperparameters
 from movierec_assets.models.champion import recognize_champion
@@ -34,6 +35,7 @@ _SHOWN_MOVIES, _SHOWN_FOLLOWERS = 10, 5
 
 @asset(
     group_name=TRAINING,
+    pool=POOL,
     deps=[hyperparameters],
     io_manager_key="npz",
     kinds={"scipy"},

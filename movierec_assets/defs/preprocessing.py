@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 from dagster import AssetExecutionContext, AssetOut, MetadataValue, Output, asset, multi_asset
 
+from movierec_assets.defs.column_lineage import column_lineage
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import (
     DATA_TEAM,
@@ -21,6 +22,7 @@ from movierec_assets.defs.presentation import (
     table,
 )
 from movierec_assets.defs.progress import report_progress
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.defs.sources import NothingLoadedError, require_ratings, sources_of
 from movierec_assets.models.version import POSITIVE_THRESHOLD
 from movierec_assets.ratings import ELIGIBLE_ABOVE, RatingColumns
@@ -56,6 +58,7 @@ def _matrix(description: str) -> AssetOut:
 
 @asset(
     group_name=PREPROCESSING,
+    pool=POOL,
     deps=[eligible_users],
     io_manager_key="parquet",
     kinds={"postgres", "parquet", "pandas"},
@@ -89,6 +92,7 @@ def positive_ratings(context: AssetExecutionContext, postgres: PostgresResource)
     frame = pd.DataFrame(vars(positives))
     context.add_output_metadata(
         {
+            **column_lineage("positive_ratings"),
             SOURCES: MetadataValue.json(sources),
             "threshold": MetadataValue.float(threshold),
             "users": MetadataValue.int(users),
@@ -122,6 +126,7 @@ def _no_positives(database: Database, threshold: float) -> RecsysError | Nothing
 
 
 @multi_asset(
+    pool=POOL,
     name="split_matrices",
     outs={
         "train_matrix": _matrix("Positives earlier than each user's validation and test."),
@@ -200,6 +205,7 @@ def split_matrices(
             output_name="id_maps",
             metadata={
                 **together,
+                **column_lineage("id_maps"),
                 "users": MetadataValue.int(ids.shape[0]),
                 "movies": MetadataValue.int(ids.shape[1]),
                 "evaluated_users": MetadataValue.int(len(evaluated)),

@@ -16,6 +16,7 @@ from movierec_assets.defs.evaluation import LEAD
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, peak_memory
 from movierec_assets.defs.return_evaluation import of_other_candidates
 from movierec_assets.defs.return_figures import ReturnFigures
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.models.gate import NOTHING_CHANGED, Candidates, Gate, of_dataset
@@ -32,6 +33,7 @@ from movierec_assets.settings import get_settings
 
 @asset(
     group_name=TRAINING,
+    pool=POOL,
     kinds={"mlflow"},
     owners=[MODEL_TEAM],
     code_version="2",

@@ -7,11 +7,14 @@ Dagster concept: https://docs.dagster.io/guides/build/ops
 """
 
 import getpass
+from datetime import timedelta
 
 from dagster import Config, OpExecutionContext, job, op
 from pydantic import Field
 
 from movierec_assets.defs.decision_metadata import champion_event
+from movierec_assets.defs.execution import beside_other_runs
+from movierec_assets.defs.run_limits import limits
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 
@@ -56,13 +59,22 @@ def roll_back(
     _report(context, record, promotions)
 
 
-@job(description="Make a version the champion; the recommendations follow within a minute, by champion_sensor.")
+# Never started again by itself: a second rollback would undo the champion before.
+@job(
+    tags=limits(timedelta(hours=1), retries=0),
+    executor_def=beside_other_runs,
+    description="Make a version the champion; the recommendations follow within a minute, by champion_sensor.",
+)
 def promote_version() -> None:
     """Promote by hand."""
     promote()
 
 
-@job(description="Return to the previous champion; the recommendations follow within a minute, by champion_sensor.")
+@job(
+    tags=limits(timedelta(hours=1), retries=0),
+    executor_def=beside_other_runs,
+    description="Return to the previous champion; the recommendations follow within a minute, by champion_sensor.",
+)
 def rollback_champion() -> None:
     """Undo the last promotion."""
     roll_back()

@@ -24,8 +24,8 @@ from dagster import (
 )
 
 from movierec_assets.defs.attempts import Attempt, Plan, When, named, next_attempt, tagged_attempts, unfinished_runs
-from movierec_assets.defs.automation import everything, publish, train
 from movierec_assets.defs.decision_metadata import noticed_event
+from movierec_assets.defs.jobs import everything, publish, train
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.models.errors import PromotionBusyError, RegistryUnavailableError
 from movierec_assets.models.version import CHAMPION, Version
@@ -60,7 +60,7 @@ def champion_sensor(
         served = promotions.served()
     except (DatabaseUnavailableError, PromotionBusyError, RegistryUnavailableError) as error:
         return SkipReason(str(error))
-    attempts = tagged_attempts(context.instance, DECISION_TAG, str(decision.id))
+    attempts = tagged_attempts(context.instance, DECISION_TAG, str(decision.id), now)
     plan = plan_publication(champion.number, decision.id, served, publishing_runs(context.instance, now), attempts, now)
     if plan.run_key is None:
         return SensorResult(skip_reason=plan.reason, asset_events=events)

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, MetadataValue, asset
 
+from movierec_assets.defs.column_lineage import column_lineage
 from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import MODEL_TEAM, SERVING, peak_memory, rows, schema, table
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.promotion import champion_model
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.defs.sources import sources_of
 from movierec_assets.models.champion import load_champion
 from movierec_assets.models.version import POSITIVE_THRESHOLD, Version
@@ -43,6 +45,7 @@ def _writes(
     """Decorator of the asset that writes a served table."""
     return asset(
         group_name=SERVING,
+        pool=POOL,
         deps=deps,
         kinds={"postgres"},
         owners=[MODEL_TEAM],
@@ -88,7 +91,7 @@ def user_recommendations(
     titles = titles_of(database, sorted({movie for example in counted.examples for movie in example.movie_ids}))
     return MaterializeResult(
         metadata={
-            **_about(champion, written),
+            **_about(USER_RECOMMENDATIONS, champion, written),
             SOURCES: MetadataValue.json(sources),
             "moment": MetadataValue.text(f"on return, {ON_RETURN / HOUR:g} hours after each user's latest like"),
             "users": MetadataValue.int(counted.users),
@@ -125,7 +128,7 @@ def similar_movies(
     titles = titles_of(database, np.unique([movie_ids[best_known], *neighbours[best_known, :3].T]))
     return MaterializeResult(
         metadata={
-            **_about(champion, written),
+            **_about(SIMILAR_MOVIES, champion, written),
             "movies": MetadataValue.int(len(movie_ids)),
             "preview": table(
                 ["movie", "similar"],
@@ -162,7 +165,7 @@ def popular_movies(
     titles = titles_of(database, movie_ids[:10])
     return MaterializeResult(
         metadata={
-            **_about(champion, written),
+            **_about(POPULAR_MOVIES, champion, written),
             "preview": table(
                 ["rank", "title", "likes"],
                 [
@@ -174,10 +177,11 @@ def popular_movies(
     )
 
 
-def _about(champion: Version, written: int) -> dict[str, Any]:
-    """Metadata of each table: rows, memory, the version that made the rows, and its dataset."""
+def _about(filled: ServedTable, champion: Version, written: int) -> dict[str, Any]:
+    """Metadata of each table: rows, lineage, memory, the version that made the rows, and its dataset."""
     return {
         **rows(written),
+        **column_lineage(filled.name),
         **peak_memory(),
         "model_version": MetadataValue.int(champion.number),
         "dataset": MetadataValue.text(str(champion.dataset or "unknown")),

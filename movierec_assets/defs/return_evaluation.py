@@ -15,6 +15,7 @@ from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, embedded, encoded, interval_panels, schema
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.return_figures import ReturnFigures
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
@@ -43,6 +44,7 @@ NO_CHAMPION = 0
 
 @asset(
     group_name=TRAINING,
+    pool=POOL,
     io_manager_key="parquet",
     kinds={"pandas", "parquet"},
     owners=[MODEL_TEAM],

@@ -36,6 +36,47 @@ RECORDED = (
 GRACE = timedelta(minutes=10)
 """Wait after a `refresh` for `daily_train`, which is scheduled five minutes later."""
 
+
+@dataclass(frozen=True)
+class Posted:
+    """Ratings of the app since the likes were read last.
+
+    Attributes
+    ----------
+    read : int or None
+        Id of the last one that the likes were read with.
+    count : int
+        New ones.
+    hours : float
+        Age of the oldest new one.
+    enough : int
+        Number that starts a training.
+    longest : float
+        Age that starts a training.
+    """
+
+    read: int | None = None
+    count: int = 0
+    hours: float = 0.0
+    enough: int = 1000
+    longest: float = 24.0
+
+    @property
+    def due(self) -> bool:
+        """Whether they start a training."""
+        return self.count >= self.enough or (self.count > 0 and self.hours >= self.longest)
+
+    @property
+    def waiting(self) -> str:
+        """A sentence about new ratings that do not start a training yet, after a space; empty without any."""
+        if not self.count:
+            return ""
+        return (
+            f" {self.count:,} ratings were posted since; {self.enough:,} start a training, or one that is "
+            f"{self.longest:g} hours old."
+        )
+
+
 _WORDS = {"ratings": "load of ratings", "movies": "load of movies", "positive_threshold": "positive threshold"}
 
 
@@ -61,6 +102,7 @@ class Facts:
     champion : int or None
     served : mapping of str
         Version of each serving table, None when it has no rows.
+    posted : Posted
     """
 
     files: str
@@ -72,6 +114,7 @@ class Facts:
     latest_decision: int | None
     champion: int | None
     served: Mapping[str, int | None]
+    posted: Posted = Posted()
 
     def recorded(self, asset: str, name: str) -> Any:
         """A value in an asset's metadata; None without one."""
@@ -133,8 +176,14 @@ def _eligible_users(facts: Facts) -> _Finding | None:
 
 
 def _positive_ratings(facts: Facts) -> _Finding | None:
-    # Ratings of app users do not count: the nightly training reads them.
-    return _made_from_others(facts, "positive_ratings", "ratings", "movies", "positive_threshold")
+    older = _made_from_others(facts, "positive_ratings", "ratings", "movies", "positive_threshold")
+    if older is not None or not facts.posted.due:
+        return older  # the nightly training reads fewer new ratings of the app
+    posted = facts.posted
+    age = f"the oldest {posted.hours:.1f} hours old"
+    return _Finding(
+        f"positive_ratings was not made from {posted.count:,} ratings of the app, {age}", {"app_ratings": posted.read}
+    )
 
 
 def _made_from_others(facts: Facts, asset: str, *names: str) -> _Finding | None:
@@ -204,7 +253,7 @@ def plan(stale: Stale, refreshed: datetime | None, attempts: Sequence[Attempt], 
         Runs that were requested for this cause.
     now : datetime
     """
-    in_time_for_training = refreshed is not None and now < refreshed + GRACE
+    in_time_for_training = refreshed is not None and refreshed <= now < refreshed + GRACE
     if in_time_for_training and stale.level not in (FILES, ELIGIBLE_USERS):
         return Plan(f"{stale.why}. `refresh` has just succeeded; what follows is left to `daily_train`.")
     counted = _since_the_outcome_changed(attempts)
@@ -222,12 +271,12 @@ def plan(stale: Stale, refreshed: datetime | None, attempts: Sequence[Attempt], 
     if following.due is not None:
         return Plan(f"{stale.why}. `{stale.job}` did not succeed; it is tried again after {following.due:%H:%M} UTC.")
     # Dagster never runs a key twice, and the same cause can occur again after a success.
-    latest = max(attempts, key=lambda attempt: attempt.ended).run_id if attempts else "nothing"
+    latest = max(attempts, key=lambda attempt: attempt.order).run_id if attempts else "nothing"
     return Plan(f"{stale.why}.", run_key=f"{stale.cause}-after-{latest}")
 
 
 def _since_the_outcome_changed(attempts: Sequence[Attempt]) -> list[Attempt]:
     """Failures since the latest success; when the latest run succeeded, the successes since the latest failure."""
-    newest_first = sorted(attempts, key=lambda attempt: attempt.ended, reverse=True)
+    newest_first = sorted(attempts, key=lambda attempt: attempt.order, reverse=True)
     alike = takewhile(lambda attempt: attempt.succeeded == newest_first[0].succeeded, newest_first)
     return list(alike)[::-1]

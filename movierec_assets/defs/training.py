@@ -14,6 +14,7 @@ from dagster import AssetExecutionContext, Config, MetadataValue, Output, asset
 from pydantic import Field
 
 from movierec_assets.defs.presentation import MODEL_TEAM, TRAINING, learning_curves, loss_curve, table
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.defs.training_inputs import TrainingData, TrainingInputs, has_changed
 from movierec_assets.defs.tuning import hyperparameters
 from movierec_assets.defs.versions import TrainedVersion, Training, TrainingStep, find_or_train, own_fit
@@ -49,6 +50,7 @@ class TrainingConfig(Config):
 
 @asset(
     group_name=TRAINING,
+    pool=POOL,
     deps=[hyperparameters],
     io_manager_key="npz",
     kinds={"mlflow", "implicit"},
@@ -94,6 +96,7 @@ def als_model(
 
 @asset(
     group_name=TRAINING,
+    pool=POOL,
     io_manager_key="npz",
     kinds={"mlflow", "implicit"},
     owners=[MODEL_TEAM],

@@ -22,6 +22,7 @@ from movierec_assets.defs.presentation import (
     search_history,
     table,
 )
+from movierec_assets.defs.run_limits import POOL
 from movierec_assets.defs.sources import dataset_of, require_of_loaded
 from movierec_assets.models.recipes import record_search, trials_url
 from movierec_assets.models.search_log import log_search
@@ -48,6 +49,7 @@ class SearchConfig(Config):
 
 @asset(
     group_name=TRAINING,
+    pool=POOL,
     # The search never sees the test part.
     ins={"train_matrix": AssetIn(), "validation_matrix": AssetIn()},
     kinds={"optuna", "postgres"},

@@ -25,12 +25,13 @@ from movierec_assets.settings import (
 
 
 @contextmanager
-def running_databases(settings: Settings, log: Log = lambda _: None) -> Iterator[Settings]:
+def running_databases(settings: Settings, log: Log = lambda _: None, *, prepared: bool = True) -> Iterator[Settings]:
     """Keep the three databases running and up to date inside the context.
 
     With MOVIEREC_DATABASE_URL nothing is started. Otherwise the embedded server runs at least until the end of the
     context, and longer when it was started with `movierec db start` or another command uses it. Variables for Dagster
     and MLflow are set in this process, for itself and its children. `log` is called before each step that takes long.
+    Without `prepared`, only the server runs: databases may be missing, or of another version.
 
     Yields
     ------
@@ -42,7 +43,8 @@ def running_databases(settings: Settings, log: Log = lambda _: None) -> Iterator
             url = held.enter_context(EmbeddedPostgres(settings.state).lease())
             settings = settings.model_copy(update={"embedded_database_url": url})
         os.environ.update(variables(settings))
-        provision(settings, log)
+        if prepared:
+            provision(settings, log)
         yield get_settings()
 
 

@@ -68,24 +68,25 @@ class Runs:
                     self._listener.run_started(record)
             if run.is_finished:
                 self._ended.add(run_id)
-                self._listener.run_ended(record, self._problem(run_id) if run.is_failure else "")
+                self._listener.run_ended(record, problem_of(self._instance, run_id) if run.is_failure else "")
         self._polled = now
 
-    def _problem(self, run_id: str) -> str:
-        """First step that failed, with the first line of its error; without one, Dagster's message about the run."""
-        from dagster import DagsterEventType  # noqa: PLC0415
 
-        for kind in (DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE):
-            for entry in self._instance.all_logs(run_id, of_type=kind):
-                event = entry.dagster_event
-                if event is None:
-                    continue
-                if event.is_step_failure:
-                    from movierec_assets.defs.failures import root_cause  # noqa: PLC0415
+def problem_of(instance: DagsterInstance, run_id: str) -> str:
+    """First failed step of a run, with the first line of its error; without one, Dagster's message about the run."""
+    from dagster import DagsterEventType  # noqa: PLC0415
 
-                    return f"{entry.step_key}: {_first_line(root_cause(event))}"
-                return _first_line(str(event.message or entry.user_message))
-        return ""
+    for kind in (DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE):
+        for entry in instance.all_logs(run_id, of_type=kind):
+            event = entry.dagster_event
+            if event is None:
+                continue
+            if event.is_step_failure:
+                from movierec_assets.defs.failures import root_cause  # noqa: PLC0415
+
+                return f"{entry.step_key}: {_first_line(root_cause(event))}"
+            return _first_line(str(event.message or entry.user_message))
+    return ""
 
 
 def _first_line(text: str) -> str:

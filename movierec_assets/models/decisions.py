@@ -168,6 +168,11 @@ class Promotions:
         )
         return dict(rows)
 
+    def champions(self) -> History:
+        """Events of the champion, with the versions that the registry holds."""
+        with self.registry.reachable():
+            return self._history()
+
     def settled(self) -> bool:
         """Whether no decision is pending, and the version with the alias was promoted last."""
         with self.registry.reachable():

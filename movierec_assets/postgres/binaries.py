@@ -115,17 +115,17 @@ def can_enter(account: Account | None, directory: Path) -> bool:
     return run_program(["/bin/sh", "-c", 'cd "$1"', "sh", directory], account=account).returncode == 0
 
 
-def installed_binaries() -> Iterator[Path]:
-    """Directories with server programs: first the wheel's, then the system's, each newest first, then the PATH's."""
+def installed_binaries(programs: Sequence[str] = PROGRAMS) -> Iterator[Path]:
+    """Directories with all these programs: first the wheel's, then the system's, each newest first, then the PATH's."""
     spec = importlib.util.find_spec(WHEEL_PACKAGE)
     found: list[Path] = []
     for location in (spec.submodule_search_locations or ()) if spec else ():
         found += sorted(Path(location).glob("pginstall*/bin"), key=lambda path: _number(path.parent), reverse=True)
     found += sorted(SYSTEM_ROOT.glob("*/bin"), key=lambda path: _number(path.parent), reverse=True)
-    if on_path := shutil.which("pg_ctl"):
+    if on_path := shutil.which(programs[-1]) or shutil.which("pg_ctl"):
         found.append(Path(on_path).resolve().parent)
     for binaries in dict.fromkeys(found):
-        if all((binaries / program).exists() for program in PROGRAMS):
+        if all((binaries / program).exists() for program in programs):
             yield binaries
 
 
@@ -186,10 +186,10 @@ def _without_special_characters(directory: Path, account: Account | None) -> Pat
     return plain
 
 
-def program_version(binaries: Path, account: Account | None) -> str | None:
-    """Version of the server program, None when the account cannot run it."""
+def program_version(binaries: Path, account: Account | None, program: str = "postgres") -> str | None:
+    """Version of a program, by default the server's; None when the account cannot run it."""
     try:
-        result = run_program([binaries / "postgres", "--version"], account=account)
+        result = run_program([binaries / program, "--version"], account=account)
     except OSError:
         return None
     match = re.search(r"\(PostgreSQL\) (\S+)", result.stdout)
@@ -204,7 +204,11 @@ def _copy(installation: Installation, into: Path) -> Path:
     copied = target / package.name / root.name / installation.binaries.name
     if copied.exists():
         return copied
-    for old in (*into.glob("binaries-*"), *into.glob(".copying-*")):
+    # Those of another major version may be needed for an upgrade of the data.
+    same_major = (
+        old for old in into.glob("binaries-*") if _major(old.name.removeprefix("binaries-")) == installation.major
+    )
+    for old in (*same_major, *into.glob(".copying-*")):
         shutil.rmtree(old, ignore_errors=True)
     part = Path(tempfile.mkdtemp(prefix=".copying-", dir=into))
     shutil.copytree(

@@ -65,12 +65,16 @@ def periods_of(days: IntArray, likes: IntArray) -> Periods | None:
     """
     if not len(days):
         return None
-    until = int(days.max()) + 1
+    order = np.argsort(-days)
+    days, likes = days[order], likes[order]
+    # A time of more than a step without a like is no part of a period: people may like again years after a file's end.
+    back = np.cumsum(np.minimum(-np.diff(days, prepend=days[0]), STEP_DAYS))
     enough = min(float(ENOUGH_LIKES), ENOUGH_SHARE * float(likes.sum()))
-    steps = (until - 1 - days) // STEP_DAYS
-    by_step = np.bincount(steps, weights=likes)
-    length = STEP_DAYS * (int(np.searchsorted(np.cumsum(by_step), enough)) + 1)
-    since = until - length
+    last = int(np.searchsorted(np.cumsum(likes), enough))
+    length = STEP_DAYS * (int(back[last]) // STEP_DAYS + 1)
+    until = int(days[0]) + 1
+    without_likes = int(days[0] - days[last] - back[last])
+    since = until - length - without_likes
     return Periods(since - max(YEAR_DAYS, length), since, until)
 
 

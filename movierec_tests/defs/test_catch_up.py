@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import (
-    DagsterInstance,
-    DefaultSensorStatus,
-)
+from dagster import DagsterInstance
 
 from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.defs import catch_up
-from movierec_assets.defs.catch_up import Memory, dataset_file_sensor, stamp_of
+from movierec_assets.defs.catch_up import Memory, dataset_file_sensor
+from movierec_assets.defs.half_written import stamp_of
 from movierec_assets.resources.configurable import RegistryResource
+from movierec_assets.tables.app_ratings import post_rating
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.loading import is_loaded
 from movierec_tests.conftest import Dataset
@@ -109,7 +109,9 @@ def test_a_cursor_in_another_form_is_ignored(
     assert watch.look() == 1
     for cursor in (None, "", json.dumps({"compared": "x"})):
         assert Memory.of(cursor) == Memory()
-    assert Memory.of(Memory("x", True, "y").cursor()) == Memory("x", True, "y")
+    assert Memory.of(Memory("x", True, "y", "z", 2.5).cursor()) == Memory("x", True, "y", "z", 2.5)
+    of_the_release_before = json.dumps({"compared": "x", "loaded": True, "told": "y"})
+    assert Memory.of(of_the_release_before) == Memory("x", True, "y")
 
 
 def test_files_that_are_loaded_while_nothing_is_made_from_them_request_a_run(
@@ -136,6 +138,36 @@ def test_another_threshold_requests_a_run(
     monkeypatch.setenv("MOVIEREC_POSITIVE_THRESHOLD", "3.5")
     assert watch.look() == 1
     assert "positive threshold" in watch.requests[0].tags["movierec/why"]
+
+
+def test_enough_ratings_of_the_app_request_a_run_and_fewer_are_shown(
+    database: Database, make_dataset: Dataset, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOVIEREC_NEW_RATINGS_TO_TRAIN", "2")
+    directory = make_dataset(RATINGS)
+    load(database, directory)
+    post(database, 1, 1, 3.0)
+    derive(database, instance)
+    watch = Watch(str(directory), database.url, instance)
+    now = datetime.now(UTC)
+    assert watch.look(now) == 0, "it was posted before positive_ratings was made"
+    post(database, 1, 2, 3.0)
+    assert watch.look(now) == 0
+    assert "1 ratings were posted since; 2 start a training, or one that is 24 hours old." in watch.skipped
+    assert watch.look(now + timedelta(hours=23)) == 0
+    assert watch.look(now + timedelta(hours=25)) == 1, "old enough"
+    post(database, 1, 1, 5.0)
+    assert watch.look(now) == 1, "enough"
+    assert watch.requests[0].run_key == watch.requests[1].run_key, "one cause until they are trained on"
+    assert watch.requests[1].job_name == "everything"
+    assert "positive_ratings was not made from 2 ratings of the app" in watch.requests[1].tags["movierec/why"]
+    derive(database, instance)
+    assert watch.look(now) == 0
+
+
+def post(database: Database, user: int, movie: int, stars: float) -> None:
+    with database.transaction() as cursor:
+        post_rating(cursor, user, movie, stars)
 
 
 def test_without_a_dataset_the_sensor_skips_with_the_reason(
@@ -170,6 +202,5 @@ def test_servers_that_do_not_answer_are_waited_for(
     assert "MLflow does not answer" in watch.skipped
 
 
-def test_the_sensor_is_on_from_the_start_and_starts_two_jobs() -> None:
-    assert dataset_file_sensor.default_status is DefaultSensorStatus.RUNNING
+def test_the_sensor_starts_two_jobs() -> None:
     assert {target.job_name for target in dataset_file_sensor.targets} == {"everything", "publish"}

@@ -13,12 +13,12 @@ from dagster import (
     DagsterRunStatus,
 )
 
-from movierec_assets.definitions import build
 from movierec_assets.defs.attempts import PAUSE
 from movierec_assets.defs.rejections import note_rejection
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.version import CHAMPION
 from movierec_assets.resources.provenance import SPLIT_PARTS
+from movierec_tests.defs.graph import APART, GRAPH
 from movierec_tests.defs.harness import Platform, failed_checks, failures_of, metadata_of, own_platform, run
 from movierec_tests.defs.watch import Watch, create, fail
 
@@ -56,32 +56,43 @@ def _append(ratings: Path) -> None:
 
 
 LOADED = ("raw_movies", "raw_ratings")
-# The stale level, and the assets that were made before it. Eligible users have a test of their own below.
-FAILURES = {
-    "files": (),
-    "positive_ratings": (*LOADED, "eligible_users"),
-    "split_matrices": (*LOADED, "eligible_users", "positive_ratings"),
-    "als_model": (*LOADED, "eligible_users", "positive_ratings", *SPLIT_PARTS),
-    "decision": (*LOADED, "eligible_users", "positive_ratings", *SPLIT_PARTS, "next_movies", "als_model"),
+# The next assets of a run that breaks off later and later, and the level that is stale after them.
+STEPS = {
+    LOADED: "eligible_users",
+    ("eligible_users",): "positive_ratings",
+    ("positive_ratings",): "split_matrices",
+    SPLIT_PARTS: "als_model",
+    ("next_movies", "als_model"): "decision",
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("level", FAILURES)
-def test_after_a_run_that_failed_at_any_level_the_next_whole_run_makes_everything_again(
-    platform: Platform, watch: Watch, level: str
-) -> None:
-    if FAILURES[level]:
-        assert run("everything", *FAILURES[level]).success
+def test_a_whole_run_after_new_ratings_leaves_nothing_stale(platform: Platform, watch: Watch) -> None:
     now = datetime.now(UTC)
     assert watch.look(now) == 1
     assert watch.requests[0].job_name == "everything"
-    if level == "decision":
-        assert "which was not evaluated" in watch.requests[0].tags["movierec/why"]
-    elif level != "files":
-        assert level.split("_", maxsplit=1)[0] in watch.requests[0].tags["movierec/why"]
     result = run("everything")  # what `movierec run` does, without a tag
     assert result.success, failures_of(result)
+    assert watch.look(now) == 0
+    assert "everything is made from it" in watch.skipped
+
+
+@pytest.mark.slow
+def test_after_a_run_that_failed_at_any_level_a_run_is_requested_that_makes_everything_again(
+    platform: Platform, watch: Watch
+) -> None:
+    now = datetime.now(UTC)
+    for assets, level in STEPS.items():
+        assert run("everything", *assets).success
+        assert watch.look(now) == 1, level
+        assert watch.requests[-1].job_name == "everything"
+        if level != "decision":
+            assert level.split("_", maxsplit=1)[0] in watch.requests[-1].tags["movierec/why"]
+    assert "which was not evaluated" in watch.requests[-1].tags["movierec/why"]
+    assert len({request.tags["movierec/cause"] for request in watch.requests}) == len(STEPS)
+    result = run("everything")
+    assert result.success, failures_of(result)
+    assert set(metadata_of(result)) == GRAPH.keys() - APART, "all levels, wherever the run before it ended"
     assert watch.look(now) == 0
     assert "everything is made from it" in watch.skipped
 
@@ -105,8 +116,7 @@ def test_a_run_that_failed_after_the_ratings_is_requested_once_and_leaves_nothin
         again = watch.requests[-1]
         assert again.tags == request.tags
         assert again.run_key != request.run_key
-        job = build().resolve_job_def("everything")
-        result = job.execute_in_process(instance=instance, tags=dict(again.tags), raise_on_error=False)
+    result = run("everything", tags=again.tags)
     assert result.success, failures_of(result)
     assert watch.look(end + PAUSE) == 0
     assert "everything is made from it" in watch.skipped
@@ -130,9 +140,7 @@ def test_after_a_rejected_challenger_only_the_recommendations_are_written(
     assert watch.look(now) == 1, "and afterwards"
     assert [request.job_name for request in watch.requests] == ["publish", "publish"]
     assert watch.requests[0].run_key == watch.requests[1].run_key
-    with DagsterInstance.get() as instance:
-        job = build().resolve_job_def("publish")
-        assert job.execute_in_process(instance=instance, tags=dict(watch.requests[0].tags)).success
+    assert run("publish", tags=watch.requests[0].tags).success
     assert watch.look(now) == 0
     assert "everything is made from it" in watch.skipped
 
@@ -146,14 +154,12 @@ def test_a_file_with_wrong_ratings_is_tried_three_times_and_given_up_with_the_re
     header, *lines = [line.split(",") for line in good.splitlines()]
     doubled = [[user, movie, f"{2 * float(stars):g}", at] for user, movie, stars, at in lines]
     ratings.write_text("\n".join(map(",".join, [header, *doubled])) + "\n")
-    job, now = build().resolve_job_def("everything"), datetime.now(UTC)
+    now = datetime.now(UTC)
     try:
-        with DagsterInstance.get() as instance:
-            for _ in range(3):
-                assert watch.look(now) == 1
-                tags = dict(watch.requests[-1].tags)
-                assert not job.execute_in_process(instance=instance, tags=tags, raise_on_error=False).success
-                now += timedelta(hours=1)
+        for _ in range(3):
+            assert watch.look(now) == 1
+            assert not run("everything", tags=watch.requests[-1].tags).success
+            now += timedelta(hours=1)
         assert watch.look(now) == watch.look(now) == 0
         (error,) = watch.errors
         assert "`everything` was run 3 times for it without success" in error

@@ -11,7 +11,6 @@ from dagster import (
     AssetObservation,
     DagsterInstance,
     DagsterRunStatus,
-    DefaultSensorStatus,
     ExecuteInProcessResult,
     RunRequest,
     SensorResult,
@@ -145,8 +144,7 @@ def test_a_publication_that_fails_is_tried_again_later_and_not_for_ever() -> Non
 # The sensor
 
 
-def test_the_sensor_is_on_from_the_start_and_runs_publish() -> None:
-    assert champion_sensor.default_status is DefaultSensorStatus.RUNNING
+def test_the_sensor_runs_publish() -> None:
     assert champion_sensor.job_name == "publish"
 
 

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, Attempt, Plan
-from movierec_assets.defs.staleness import GRACE, Facts, Stale, first_stale, plan
+from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, Attempt, Plan, When, next_attempt
+from movierec_assets.defs.staleness import GRACE, Facts, Posted, Stale, first_stale, plan
 from movierec_assets.resources.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -128,6 +130,20 @@ def test_ratings_posted_in_the_app_alone_make_nothing_stale() -> None:
     assert first_stale(_with(eligible_users=posted)) is None
     assert first_stale(_with(positive_ratings=posted)) is None
     assert first_stale(_with(user_recommendations=posted)) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "hours", "due"),
+    [(0, 0, False), (999, 23.9, False), (1000, 0, True), (1, 24, True), (0, 24, False)],
+)
+def test_ratings_of_the_app_make_the_likes_stale_by_number_or_by_age(count: int, hours: float, due: bool) -> None:
+    found = first_stale(_with(posted=Posted(7, count, hours)))
+    assert (found is not None) is due
+    if found is not None:
+        assert (found.level, found.job) == ("positive_ratings", "everything")
+        more = _stale(posted=Posted(7, count + 1, hours + 1))
+        assert more.cause == found.cause, "until they are trained on"
+        assert _stale(posted=Posted(8, count, hours)).cause != found.cause
 
 
 def test_a_challenger_that_a_check_rejected_before_its_evaluation_is_decided_about() -> None:
@@ -263,3 +279,39 @@ def test_levels_after_a_refresh_are_left_to_the_daily_training_for_ten_minutes()
 @pytest.mark.parametrize("level", ["files", "eligible_users"])
 def test_levels_of_a_refresh_itself_are_not_left_to_the_training(level: str) -> None:
     assert plan(replace(STALE, level=level), NOW, [], NOW).run_key
+
+
+# The clock is set back
+
+
+@given(
+    ends=st.lists(st.integers(-10_000, 10_000), max_size=4),
+    succeeded=st.booleans(),
+    minutes=st.integers(-10_000, 10_000),
+)
+def test_whatever_the_clock_does_nothing_waits_longer_than_the_longest_pause(
+    ends: list[int], succeeded: bool, minutes: int
+) -> None:
+    attempts = [
+        Attempt(True, NOW + timedelta(minutes=at), succeeded, f"run-{number}", number) for number, at in enumerate(ends)
+    ]
+    now = NOW + timedelta(minutes=minutes)
+    found = next_attempt(attempts, now)
+    if len(attempts) >= ATTEMPTS:
+        assert found.when is When.NEVER
+    elif found.when is When.LATER:
+        assert found.due is not None
+        assert found.due <= now + PAUSE * 2 ** (len(attempts) - 1)
+    else:
+        assert found.when is When.NOW
+
+
+def test_a_run_key_is_new_although_the_clock_was_set_back_between_the_runs() -> None:
+    cured = Attempt(True, NOW + timedelta(days=1), True, "cured", number=1)
+    failed = Attempt(True, NOW, False, "failed", number=2)
+    assert _plan([cured, failed], 4).run_key is None
+    assert _plan([cured, failed], 5).run_key == "c0ffee-after-failed"
+
+
+def test_a_refresh_before_the_clock_was_set_back_keeps_nothing_waiting() -> None:
+    assert _plan(minutes=0, refreshed=60 * 24).run_key

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from dagster import DagsterInstance, execute_job, reconstructable
 
+from movierec_assets.defs.column_lineage import LINEAGE, column_lineage
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
@@ -160,12 +161,20 @@ def _stored(ran: Ran, name: str) -> dict[str, Any]:
         ("model_evaluation", "metrics"),
         ("model_evaluation", "intervals"),
         ("model_evaluation", "slices"),
+        ("model_evaluation", "history"),
     ],
 )
 def test_plots_are_embedded_pictures(ran: Ran, name: str, plot: str) -> None:
     found = re.fullmatch(r"!\[plot\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", metadata_of(ran.first)[name][plot])
     assert found is not None
     assert base64.b64decode(found[1]).startswith(b"\x89PNG\r\n\x1a\n")
+
+
+@slow
+@pytest.mark.parametrize("name", LINEAGE)
+def test_a_materialized_table_shows_the_lineage_of_its_columns(ran: Ran, name: str) -> None:
+    expected = column_lineage(name)["dagster/column_lineage"]
+    assert metadata_of(ran.first)[name]["dagster/column_lineage"] == expected
 
 
 @slow

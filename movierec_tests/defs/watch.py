@@ -6,13 +6,15 @@ Belongs here: helpers that the tests of the sensor share. Does not: claims.
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from dagster import (
     AssetMaterialization,
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     RunRequest,
     RunsFilter,
@@ -20,6 +22,8 @@ from dagster import (
     SkipReason,
     build_sensor_context,
 )
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.utils import make_new_run_id
 
 from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.datasets.layout import MovieLensFiles
@@ -45,6 +49,7 @@ class Watch:
         self._registry = RegistryResource(uri=DatabaseUrls(database_url).mlflow)
         self._instance = instance
         self.cursor: str | None = None
+        self.quiet = timedelta(0)
         self.requests: list[RunRequest] = []
         self.skipped = ""
         self.errors: list[str] = []
@@ -53,7 +58,7 @@ class Watch:
         """Evaluate the sensor; returns the number of requested runs."""
         context = build_sensor_context(instance=self._instance, cursor=self.cursor)
         context.log.addHandler(ErrorLog(self.errors))
-        found = catch_up.evaluate(context, self._dataset, self._postgres, self._registry, now)
+        found = catch_up.evaluate(context, self._dataset, self._postgres, self._registry, now, self.quiet)
         if isinstance(found, SkipReason):
             self.skipped = str(found.skip_message)
             return 0
@@ -99,6 +104,15 @@ def create(instance: DagsterInstance, request: RunRequest, status: DagsterRunSta
     """Create the run that was requested, as the daemon does."""
     job = build().resolve_job_def(str(request.job_name))
     return instance.create_run_for_job(job, status=status, tags=dict(request.tags)).run_id
+
+
+def launched(instance: DagsterInstance, job: str, status: DagsterRunStatus, tags: Mapping[str, str]) -> str:
+    """A run that the daemon launched on the code server, without a process."""
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("movierec_assets"), "__repository__")
+    run = DagsterRun(
+        job, make_new_run_id(), status=status, tags=tags, remote_job_origin=RemoteJobOrigin(repository, job)
+    )
+    return instance.add_run(run).run_id
 
 
 def fail(instance: DagsterInstance, run_id: str) -> datetime:

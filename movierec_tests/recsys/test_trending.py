@@ -61,28 +61,29 @@ def test_now_is_four_weeks_and_before_is_a_year_where_there_are_enough_likes() -
 def test_now_is_the_shortest_multiple_of_four_weeks_with_enough_likes_and_ends_with_the_data(
     by_day: dict[int, int],
 ) -> None:
-    days, likes = np.array(list(by_day)), np.array(list(by_day.values()))
-    found = periods_of(days, likes)
+    """Of a pause of more than four weeks, four count."""
+    found = periods_of(np.array(list(by_day)), np.array(list(by_day.values())))
     assert found is not None
     assert found.until == max(by_day) + 1
-    length = found.until - found.since
-    assert length % STEP_DAYS == 0
-    assert found.since - found.before == max(YEAR_DAYS, length)
     enough = min(ENOUGH_LIKES, sum(by_day.values()) / 10)
+    latest_first = sorted(by_day, reverse=True)
+    counted, days, pauses = 0, 0, 0
+    for later, day in zip([latest_first[0], *latest_first], latest_first, strict=False):
+        days += min(later - day, STEP_DAYS)
+        pauses += later - day - min(later - day, STEP_DAYS)
+        counted += by_day[day]
+        if counted >= enough:
+            break
+    length = STEP_DAYS * (days // STEP_DAYS + 1)
+    assert found.until - found.since == length + pauses
+    assert found.since - found.before == max(YEAR_DAYS, length)
+    assert sum(count for day, count in by_day.items() if day >= found.since) >= enough
 
-    def since(day: int) -> int:
-        return sum(count for at, count in by_day.items() if at >= day)
 
-    assert since(found.since) >= enough
-    assert length == STEP_DAYS or since(found.since + STEP_DAYS) < enough
-
-
-def test_a_few_likes_long_after_the_others_make_the_period_longer() -> None:
+def test_a_few_likes_years_after_the_others_do_not_stretch_now_and_before() -> None:
     """As when people begin to rate in the app, years after the file ends."""
     found = periods_of(np.array([10_000, 10_010, 13_000]), np.array([5000, 600, 3]))
-    assert found is not None
-    assert found.since <= 10_010
-    assert found.since - found.before == found.until - found.since
+    assert found == Periods(10_010 - STEP_DAYS + 1 - YEAR_DAYS, 10_010 - STEP_DAYS + 1, 13_001)
 
 
 @pytest.mark.parametrize("none", [np.empty(0, np.int64)])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from movierec_assets.datasets.locate import Located, locate_dataset
-from movierec_assets.defs.catch_up import stamp_of
+from movierec_assets.defs.half_written import stamp_of
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import Loaded, is_loaded, load_movies, load_ratings
 from movierec_tests.datasets.sources.written import FORMATS, TITLES, Row, Written, plain, zipped

@@ -1,6 +1,7 @@
 """The application of one worker: its routes and what surrounds them.
 
-Belongs here: assembling. Does not: routes (`routes`), layers (`observe`, `admission`, `body_limit`), and processes.
+Belongs here: assembling. Does not: routes (`routes`), layers (`observe`, `admission`, `body_limit`, ...), and
+processes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from movierec_assets.serving.api.body_limit import BodyLimit
 from movierec_assets.serving.api.cors import Cors
 from movierec_assets.serving.api.express import Express
 from movierec_assets.serving.api.guard import guarded
+from movierec_assets.serving.api.head import Head
 from movierec_assets.serving.api.keys import KeyRing
 from movierec_assets.serving.api.metrics import Metrics
 from movierec_assets.serving.api.observe import Observe
@@ -96,6 +98,7 @@ def create_app(settings: Settings, parts: RunParts, routes: Sequence[APIRoute] |
         at_once=settings.api_concurrency,
         per_minute=settings.api_rate_limit,
     )
+    app.add_middleware(Head)
     app.add_middleware(Observe, seen=(metrics.seen, log) if settings.api_access_log else (metrics.seen,))
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)

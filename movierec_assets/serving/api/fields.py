@@ -40,3 +40,10 @@ class Body(BaseModel):
     """A body, or a part of one: unknown fields and numbers that are not finite are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class NoFields(Body):
+    """The body of a request that takes none; `{}` says the same as no body."""
+
+
+NO_FIELDS = NoFields()

@@ -18,8 +18,10 @@ import httpx
 import pytest
 
 from movierec_assets.datasets.demo import make_demo
+from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.dagster_client import DagsterClient
+from movierec_assets.serving.api.routes.operations import RecipeChanges
 from movierec_assets.serving.online.snapshot import NOTHING
 from movierec_assets.tables.api_keys import create_key
 from movierec_assets.tables.database import Database
@@ -67,6 +69,19 @@ def test_a_recipe_that_cannot_be_trained_is_refused_by_field(
     answer = operator.post("/train", json=body)
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_every_number_of_the_recipe_can_be_given(operator: httpx.Client) -> None:
+    recipe = Recipe().as_dict()
+    assert RecipeChanges.model_fields.keys() == recipe.keys()
+    assert operator.post("/train", json={"recipe": recipe}).status_code == 503, "no Dagster, but nothing refused"
+
+
+@pytest.mark.parametrize("path", ["/refresh-mv", "/users"])
+def test_a_body_where_none_is_taken_is_refused_by_field(operator: httpx.Client, path: str) -> None:
+    answer = operator.post(path, json={"name": "Ann"})
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["body.name"]
 
 
 @pytest.mark.parametrize("run_id", ["1", NO_RUN.upper().replace("0", "A"), f"{NO_RUN}0", "..%2f"])

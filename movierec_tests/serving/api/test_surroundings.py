@@ -103,6 +103,23 @@ def test_the_access_log_names_route_status_and_key_and_no_secret(
     assert "private" not in json.dumps(lines)
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/health/live", 200), ("/movies/popular", 200), ("/movies/1", 200), ("/docs", 200), ("/x", 404)],
+)
+def test_head_has_the_status_and_headers_of_get_and_no_body(client: httpx.Client, path: str, status: int) -> None:
+    asked, got = client.head(path), client.get(path)
+    assert (asked.status_code, got.status_code) == (status, status)
+    assert asked.content == b""
+    assert asked.headers.keys() == got.headers.keys()
+    assert asked.headers["content-type"] == got.headers["content-type"]
+    assert asked.headers["content-length"] == str(len(got.content))
+
+
+def test_head_of_what_can_only_be_posted_is_refused(client: httpx.Client) -> None:
+    assert client.head("/recommend").status_code == 405
+
+
 def test_metrics_count_requests_and_lists_and_name_the_model(client: httpx.Client) -> None:
     client.post("/recommend", json={"user_id": 5})
     client.post("/recommend", json={})

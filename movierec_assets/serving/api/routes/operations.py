@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from movierec_assets.recsys.recipe import ConfidenceKind
 from movierec_assets.serving.api.dagster_client import DagsterUnavailableError, Run
-from movierec_assets.serving.api.fields import Body
+from movierec_assets.serving.api.fields import NO_FIELDS, Body, NoFields
 from movierec_assets.serving.api.launches import launch_once
 from movierec_assets.serving.api.problems import Problem, not_found, unavailable
 from movierec_assets.serving.api.roles import OPERATOR
@@ -50,6 +50,7 @@ class RecipeChanges(Body):
     next_movie_decay: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
     next_movie_out_exponent: Share | None = None
     next_movie_in_exponent: Share | None = None
+    next_movie_smoothing: Positive | None = None
     next_movie_tau: Positive | None = None
     next_movie_weight: Share | None = Field(None, description="0 switches the next-movie signal off.")
     next_movie_fade_hours: Positive | None = None
@@ -102,7 +103,7 @@ class LaunchedRun(BaseModel):
 
 
 @router.post("/refresh-mv", status_code=202, **OPERATOR)
-async def refresh_ratings(request: Request, response: Response) -> LaunchedRun:
+async def refresh_ratings(request: Request, response: Response, _body: NoFields = NO_FIELDS) -> LaunchedRun:
     """Load movies and ratings if their files changed, and refresh the eligible users: the job `refresh`."""
     return await _launch(request, response, REFRESH, {})
 

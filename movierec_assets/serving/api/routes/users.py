@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from pydantic import BaseModel, Field
 
-from movierec_assets.serving.api.fields import LARGEST_ID, PlainDigits, UserPath
+from movierec_assets.serving.api.fields import LARGEST_ID, NO_FIELDS, NoFields, PlainDigits, UserPath
 from movierec_assets.serving.api.roles import READER, refuse_bound
 from movierec_assets.serving.api.writes import REPLAYED, KeyHeader, as_text, ask, write_once
 from movierec_assets.tables.app_users import create_user, erase_user, export_user, ratings_of
@@ -76,7 +76,9 @@ class ExportedUser(BaseModel):
 
 
 @router.post("/users", status_code=201, response_model=NewUser, responses={201: REPLAYED}, **READER)
-async def create(request: Request, response: Response, idempotency_key: KeyHeader = None) -> Any:
+async def create(
+    request: Request, response: Response, _body: NoFields = NO_FIELDS, idempotency_key: KeyHeader = None
+) -> Any:
     """Create a user, who has no ratings yet. The id is never given to anybody else."""
     refuse_bound(request)
 

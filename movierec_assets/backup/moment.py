@@ -1,0 +1,274 @@
+"""One moment of the databases and files, held while a backup is made of it.
+
+Belongs here: the locks and snapshots of a moment, and links to its files. Does not: writing them into an archive
+(`making`), and which model files are needed (`model_files`).
+
+Runs go on meanwhile. Postgres has snapshots of one database each, so those of the three databases are taken one after
+another within milliseconds, while the lock of promotions is held: no decision and no alias changes between them. The
+platform replaces files and never changes them, so a second link to a file keeps its content. A step that replaces a
+file at this very moment may have noted it in Dagster's database a moment later. Then the restored asset does not have
+the content that Dagster recorded. Whoever reads it says so, and the run that `ending` ends is made up for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import errors, sql
+from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, ISOLATION_LEVEL_REPEATABLE_READ
+from psycopg2.extensions import connection as Connection  # noqa: N812
+
+from movierec_assets.backup.errors import BackupError
+from movierec_assets.backup.model_files import ModelFiles, model_files
+from movierec_assets.database_urls import DatabaseUrls
+from movierec_assets.file_lock import locked
+from movierec_assets.progress import Log
+from movierec_assets.settings import Settings
+from movierec_assets.tables.advisory_locks import take_lock
+from movierec_assets.tables.database import Database
+
+LOCK_SECONDS = 300
+"""Longest wait for a promotion, or for tables that are being replaced."""
+ATTEMPTS = 20
+_LINKS = ".backup-"
+
+_TABLES = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A database at the moment.
+
+    Attributes
+    ----------
+    url : str
+        libpq URL.
+    snapshot : str
+        Name for `pg_dump`.
+    connection : Connection
+        Its transaction sees the moment, and holds the snapshot.
+    """
+
+    url: str
+    snapshot: str
+    connection: Connection
+
+    def rows(self, query: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query on the moment."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(query, parameters)
+            return cursor.fetchall()
+
+    def value(self, query: str, parameters: Any = ()) -> Any:
+        """First column of the first row of a query."""
+        return self.rows(query, parameters)[0][0]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The state at one moment.
+
+    Attributes
+    ----------
+    databases : dict of str to Frozen
+        By kind: "ratings", "dagster", and "mlflow" where the platform has that database.
+    storage : Path or None
+        Directory with links to the matrices and Parquet files; None where they are not on this machine's disk.
+    artifacts : Path
+        Directory with links to the needed artifacts of MLflow.
+    models : ModelFiles
+    """
+
+    databases: dict[str, Frozen]
+    storage: Path | None
+    artifacts: Path
+    models: ModelFiles
+
+
+@contextmanager
+def only_one(state: Path) -> Iterator[None]:
+    """Exclude every other backup and restore of a state directory.
+
+    Raises
+    ------
+    BackupError
+    """
+    import fcntl  # noqa: PLC0415
+
+    state.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(state / "backup.lock", fcntl.LOCK_EX | fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise BackupError(f"Another backup or restore of {state} is under way. Wait for its end.") from None
+        yield
+
+
+@contextmanager
+def moment_of(settings: Settings, log: Log) -> Iterator[Moment]:
+    """Hold one moment of the state. Call it under `only_one`.
+
+    Raises
+    ------
+    BackupError
+        When promotions or replacements of tables go on for LOCK_SECONDS, or files change all the time.
+    DatabaseUnavailableError
+    """
+    for left in settings.state.glob(f"{_LINKS}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    links = Path(tempfile.mkdtemp(prefix=_LINKS, dir=settings.state))
+    try:
+        for _ in range(ATTEMPTS):
+            with ExitStack() as held:
+                found = _attempt(settings, links, held, log)
+                if found is not None:
+                    yield found
+                    return
+            shutil.rmtree(links)
+            links.mkdir()
+        raise BackupError(
+            f"The files in {settings.storage} changed during each of {ATTEMPTS} attempts to back them up. Try again "
+            "when the run that writes them has ended."
+        )
+    finally:
+        shutil.rmtree(links, ignore_errors=True)
+
+
+def _attempt(settings: Settings, links: Path, held: ExitStack, log: Log) -> Moment | None:
+    """The moment, held until `held` is closed; None when files were replaced meanwhile."""
+    storage = local_storage(settings.storage)
+    connections = {kind: held.enter_context(_connected(url)) for kind, url in _urls(settings).items()}
+    _keep_tables(connections["ratings"], log)
+    with _no_promotion(settings.databases.ratings):
+        before = _signatures(storage)
+        frozen = {
+            kind: Frozen(url, _export(connections[kind]), connections[kind]) for kind, url in _urls(settings).items()
+        }
+        if storage is not None:
+            link_tree(storage, links / "storage")
+        models = model_files(frozen["ratings"].rows, frozen["mlflow"].rows if "mlflow" in frozen else None)
+        for directory in models.directories(settings.artifacts):
+            link_tree(directory, links / "mlartifacts" / directory.relative_to(settings.artifacts))
+        if _signatures(storage) != before:
+            return None
+    return Moment(frozen, None if storage is None else links / "storage", links / "mlartifacts", models)
+
+
+def _urls(settings: Settings) -> dict[str, str]:
+    """libpq URLs of the databases to back up, by kind."""
+    urls = settings.databases
+    found = {"ratings": urls.ratings, "dagster": DatabaseUrls.libpq(urls.dagster)}
+    return found if settings.mlflow_tracking_uri else found | {"mlflow": DatabaseUrls.libpq(urls.mlflow)}
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    with closing(Database(url).open()) as connection:
+        connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ)
+        yield connection
+
+
+def _keep_tables(connection: Connection, log: Log) -> None:
+    """Keep tables from being dropped until the end of the transaction, before its snapshot is taken.
+
+    The lock of a partitioned table covers its partitions. LOCK takes no snapshot.
+    """
+    for _ in range(ATTEMPTS):
+        tables = _names_of_tables(connection.dsn, connection.info.password)
+        listed = sql.SQL(", ").join(sql.Identifier(*table) for table in tables)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = %s", [f"{LOCK_SECONDS}s"])
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(listed))
+        except errors.UndefinedTable:  # dropped since it was listed
+            connection.rollback()
+        except errors.LockNotAvailable:
+            raise BackupError(
+                f"A table of the ratings database was locked for {LOCK_SECONDS} s. Try again when what locks it has "
+                "ended: `SELECT * FROM pg_stat_activity` shows it."
+            ) from None
+        else:
+            return
+    raise BackupError("Tables of the ratings database are being replaced all the time. Try again later.")
+
+
+def _names_of_tables(dsn: str, password: str | None) -> list[tuple[str, str]]:
+    with closing(psycopg2.connect(dsn, password=password or None)) as connection, connection.cursor() as cursor:
+        cursor.execute(_TABLES)
+        return cursor.fetchall()
+
+
+@contextmanager
+def _no_promotion(url: str) -> Iterator[None]:
+    """Keep the champion and its decisions as they are."""
+    with Database(url).connect() as connection:
+        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_SECONDS}s"])
+            try:
+                take_lock(cursor, "promotion", until="session ends")
+            except errors.LockNotAvailable as error:
+                raise BackupError(f"The champion was being changed for {LOCK_SECONDS} s. Try again.") from error
+            yield
+
+
+def _export(connection: Connection) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        cursor.execute("SELECT pg_export_snapshot()")
+        row = cursor.fetchone()
+        assert row is not None
+        return str(row[0])
+
+
+def local_storage(storage: str) -> Path | None:
+    """The directory of the storage; None where it is not on this machine's disk."""
+    if "://" not in storage:
+        return Path(storage)
+    return Path(storage.removeprefix("file://")) if storage.startswith("file://") else None
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Link all files of a directory that are whole; copies where the file system has no links."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in visible_files(source):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, place)
+        except FileNotFoundError:
+            continue  # removed since it was listed
+        except OSError:
+            shutil.copy2(path, place)
+
+
+def visible_files(directory: Path) -> list[Path]:
+    """Files under a directory; not those that are being written, whose names begin with a dot."""
+    if not directory.is_dir():
+        return []
+    return sorted(path for path in directory.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def _signatures(storage: Path | None) -> dict[Path, tuple[int, int, int]]:
+    """Each file of the storage with its identity, time and size."""
+    found = {}
+    for path in visible_files(storage) if storage is not None else ():
+        try:
+            state = path.stat()
+        except FileNotFoundError:
+            continue
+        found[path] = (state.st_ino, state.st_mtime_ns, state.st_size)
+    return found

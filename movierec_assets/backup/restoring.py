@@ -1,0 +1,213 @@
+"""Restoring a backup.
+
+Belongs here: the order of the steps, and the files. Does not: exchanging databases (`target`), runs that the backup
+shows as going on (`ending`).
+
+Everything is verified and made beside what is there. Then databases and files are exchanged. A failure before or after
+that leaves the state as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from upath import UPath
+
+from movierec_assets.backup.archive import CHUNK, Archive, reading
+from movierec_assets.backup.errors import BackupError, DamagedBackupError
+from movierec_assets.backup.making import ARTIFACTS, STORAGE
+from movierec_assets.backup.manifest import Manifest
+from movierec_assets.backup.moment import local_storage, only_one, visible_files
+from movierec_assets.backup.target import TargetDatabases
+from movierec_assets.postgres.dumps import client, restore
+from movierec_assets.postgres.server import EmbeddedPostgres
+from movierec_assets.progress import Log
+from movierec_assets.settings import Settings
+from movierec_assets.sql import SCHEMA
+from movierec_assets.tables.database import Database
+
+_UNPACKED = ".restoring-"
+_MADE_AGAIN = ("champion", "serving")
+"""Directories that are made again from what is restored."""
+
+
+def check(path: Path) -> Manifest:
+    """Compare every hash of a backup, and refuse one that this version cannot restore.
+
+    Raises
+    ------
+    BackupError
+    """
+    with reading(path) as archive:
+        archive.manifest.require_known(path)
+        archive.verify()
+        return archive.manifest
+
+
+@contextmanager
+def restored(settings: Settings, path: Path, log: Log = lambda _: None, *, force: bool = False) -> Iterator[Manifest]:
+    """Restore a backup; the block brings it up to date, and when it fails, everything is as before.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of a server that runs. Its databases may be missing.
+    path : Path
+    log : callable
+        Called before each step that takes long.
+    force : bool
+        Replace what is there.
+
+    Yields
+    ------
+    Manifest
+
+    Raises
+    ------
+    BackupError
+        The message says why nothing was restored.
+    DumpError, DatabaseUnavailableError
+    """
+    targets = TargetDatabases(settings.databases)
+    with only_one(settings.state), reading(path) as archive:
+        manifest = archive.manifest
+        manifest.require_known(path)
+        log(f"Comparing {path.name} with its hashes")
+        archive.verify()
+        if not force:
+            _require_empty(settings, targets)
+        targets.require_unused()
+        _require_space(settings, manifest)
+        for left in settings.state.glob(f"{_UNPACKED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        unpacked = Path(tempfile.mkdtemp(prefix=_UNPACKED, dir=settings.state))
+        try:
+            _fill(archive, targets, log)
+            log("Unpacking matrices and model files")
+            _unpack(archive, unpacked)
+            _merge(unpacked / ARTIFACTS, settings.artifacts)
+            with targets.exchanged(manifest.databases), _storage_exchanged(settings, unpacked):
+                for name in _MADE_AGAIN:
+                    shutil.rmtree(settings.state / name, ignore_errors=True)
+                yield manifest
+        except OSError as error:
+            raise BackupError(
+                f"Nothing was restored into {settings.state}: {error}. Make room and see that this account may write "
+                "there, or set MOVIEREC_STATE_DIR to another directory."
+            ) from error
+        finally:
+            shutil.rmtree(unpacked, ignore_errors=True)
+            targets.discard(manifest.databases)
+
+
+def _require_empty(settings: Settings, targets: TargetDatabases) -> None:
+    there = targets.content()
+    found = [f"the table {there} has rows"] if there else []
+    storage = local_storage(settings.storage)
+    directories = [settings.artifacts, *([storage] if storage else [])]
+    found += [f"{directory} has files" for directory in directories if visible_files(directory)]
+    if found:
+        raise BackupError(
+            f"{' and '.join(found)}. Nothing was restored. `--force` replaces everything that is there; or set "
+            "MOVIEREC_STATE_DIR to an empty directory."
+        )
+
+
+def _require_space(settings: Settings, manifest: Manifest) -> None:
+    dumped = sum(database.bytes for database in manifest.databases.values())
+    needed = [(settings.state, manifest.unpacked_bytes - dumped)]
+    if settings.database_url is None:
+        needed.append((EmbeddedPostgres(settings.state).status().data_dir, dumped))
+    disks: dict[int, list[tuple[Path, int]]] = {}
+    for directory, size in needed:
+        disks.setdefault(directory.stat().st_dev, []).append((directory, size))
+    for places in disks.values():
+        directory, size = places[0][0], sum(size for _, size in places)
+        free = shutil.disk_usage(directory).free
+        if free < size:
+            raise BackupError(
+                f"The restored state takes {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free at {directory}. "
+                "Nothing was restored. Make room, or set MOVIEREC_STATE_DIR to a directory on another disk."
+            )
+
+
+def _fill(archive: Archive, targets: TargetDatabases, log: Log) -> None:
+    """Make the databases beside the present ones, and compare their rows with the manifest."""
+    manifest = archive.manifest
+    server = targets.server_major()
+    programs = client(max(manifest.dumped_by, server))
+    for kind, database in manifest.databases.items():
+        log(f"Restoring the database {kind} ({database.bytes / 1e6:,.0f} MB)")
+        targets.create(kind)
+        with archive.member(database.member) as dumped:
+            restore(targets.url(kind), dumped, programs, server)
+        with Database(targets.url(kind)).connect() as connection, connection, connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+    ratings = Database(targets.url("ratings"))
+    for table, expected in (("ratings", manifest.ratings), ("app_ratings", manifest.app_ratings)):
+        found = ratings.scalar(f"SELECT count(*) FROM {SCHEMA}.{table}")
+        if found != expected:
+            raise DamagedBackupError(
+                f"The restored table {table} has {found:,} rows, and the backup {expected:,}. Nothing was restored. "
+                "Take an earlier backup."
+            )
+
+
+def _unpack(archive: Archive, directory: Path) -> None:
+    dumps = {database.member for database in archive.manifest.databases.values()}
+    for name in archive.manifest.members:
+        if name in dumps:
+            continue
+        place = directory / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with archive.member(name) as source, place.open("xb") as file:
+            shutil.copyfileobj(source, file, CHUNK)
+
+
+def _merge(source: Path, target: Path) -> None:
+    """Move files to the directory of artifacts; files of other runs and versions stay, as their names are unique."""
+    for path in visible_files(source):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, place)
+
+
+@contextmanager
+def _storage_exchanged(settings: Settings, unpacked: Path) -> Iterator[None]:
+    """Put the unpacked storage in place; put the former one back when the block fails."""
+    source, target = unpacked / STORAGE, local_storage(settings.storage)
+    source.mkdir(exist_ok=True)
+    if target is None:
+        _upload(source, UPath(settings.storage))
+        yield
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place, which may be on another disk than the state.
+    beside = Path(tempfile.mkdtemp(prefix=_UNPACKED, dir=target.parent))
+    former = beside / "former"
+    try:
+        fresh = Path(shutil.move(source, beside / "fresh"))
+        if target.exists():
+            target.rename(former)
+        fresh.rename(target)
+        try:
+            yield
+        except BaseException:
+            target.rename(fresh)
+            if former.exists():
+                former.rename(target)
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _upload(source: Path, target: UPath) -> None:
+    for path in visible_files(source):
+        place = target / path.relative_to(source).as_posix()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
