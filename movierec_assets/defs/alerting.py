@@ -130,10 +130,10 @@ def ended_runs(instance: DagsterInstance) -> list[EndedRun]:
 
     By the order in which they were created: clocks may be set back.
     """
+    if not instance.get_run_records(RunsFilter(statuses=[DagsterRunStatus.FAILURE]), limit=1):
+        return []
     statuses = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
     records = instance.get_run_records(RunsFilter(statuses=statuses), limit=RUNS)
-    if not any(record.dagster_run.status is DagsterRunStatus.FAILURE for record in records):
-        return []
     plans: dict[str, frozenset[str]] = {}
     return [
         _ended_run(instance, record, plans)

@@ -165,7 +165,7 @@ def test_an_asset_that_users_depend_on_is_told_as_stale_after_its_time(
     assert sensor.look() == []
     assert sensor.look(late) == [], "a run may be about to make it, as after a night in which the machine slept"
     assert sensor.look(late + timedelta(minutes=29)) == []
-    assert sensor.look(late + timedelta(minutes=31)) == ["stale:user_recommendations"]
+    assert sensor.look(late + timedelta(minutes=31)) == ["stale"]
     instance.report_runless_asset_event(AssetMaterialization("user_recommendations"))
     assert sensor.look() == []
 
