@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--search-trials",
     type=click.IntRange(min=0),
-    default=200,
+    default=400,
     show_default=True,
     help="Recipes to try on the validation part; 0 takes the built-in recipe.",
 )
