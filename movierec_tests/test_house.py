@@ -21,7 +21,7 @@ FLOORS = (
     {"models"},
     {"tables"},
     {"postgres", "datasets", "recsys"},
-    {"sql", "settings"},
+    {"full_disk", "sql", "settings"},
     {"database_urls", "errors", "file_lock", "progress", "ratings"},
 )
 """Rooms and single modules, from the top down; imports go down only."""

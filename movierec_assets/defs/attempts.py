@@ -44,12 +44,20 @@ class Attempt:
         End of the run, or its latest event while it is unfinished.
     succeeded : bool
     run_id : str
+    number : int
+        Of the run in Dagster's storage: runs are ordered by it, because clocks may be set back.
     """
 
     finished: bool
     ended: datetime
     succeeded: bool = False
     run_id: str = ""
+    number: int = 0
+
+    @property
+    def order(self) -> tuple[int, datetime]:
+        """Sorts runs from the oldest to the newest."""
+        return self.number, self.ended
 
 
 @dataclass(frozen=True)
@@ -101,8 +109,10 @@ def next_attempt(attempts: Sequence[Attempt], now: datetime) -> Next:
         return Next(When.NEVER)
     if not attempts:
         return Next(When.NOW)
-    due = max(attempt.ended for attempt in attempts) + PAUSE * 2 ** (len(attempts) - 1)
-    return Next(When.LATER, due) if now < due else Next(When.NOW)
+    latest = max(attempts, key=lambda attempt: attempt.order).ended
+    due = latest + PAUSE * 2 ** (len(attempts) - 1)
+    # An end in the future is one before the clock was set back.
+    return Next(When.LATER, due) if latest <= now < due else Next(When.NOW)
 
 
 def tagged_attempts(
@@ -119,6 +129,7 @@ def tagged_attempts(
             ended(record),
             record.dagster_run.is_success,
             record.dagster_run.run_id,
+            record.storage_id,
         )
         for record in records
     ]
@@ -139,7 +150,7 @@ def unfinished_runs(instance: DagsterInstance, now: datetime) -> Sequence[Dagste
 
 def _is_retried(record: RunRecord, now: datetime) -> bool:
     """Whether Dagster is about to start a run again."""
-    return will_be_retried(record.dagster_run) and now < ended(record) + _RETRIED_WITHIN
+    return will_be_retried(record.dagster_run) and ended(record) <= now < ended(record) + _RETRIED_WITHIN
 
 
 def named(run: DagsterRun) -> str:

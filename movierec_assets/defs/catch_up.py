@@ -94,7 +94,9 @@ class Memory:
 
     def looked(self, stamp: str, now: datetime) -> Memory:
         """The memory after an evaluation that found this stamp."""
-        return self if stamp == self.seen else replace(self, seen=stamp, since=now.timestamp())
+        # A first evaluation in the future is one before the clock was set back.
+        known = stamp == self.seen and self.since <= now.timestamp()
+        return self if known else replace(self, seen=stamp, since=now.timestamp())
 
 
 @sensor(
@@ -159,7 +161,7 @@ def evaluate(
 
 def _last_failure(instance: DagsterInstance, attempts: Sequence[Attempt]) -> str:
     """Errors of the latest run, one a line; empty where no step failed."""
-    latest = max(attempts, key=lambda attempt: attempt.ended, default=None)
+    latest = max(attempts, key=lambda attempt: attempt.order, default=None)
     failures = [] if latest is None else failures_of(instance, latest.run_id)
     return "".join(f"\n{step}: {cause}" for step, cause in failures)
 
@@ -173,7 +175,7 @@ def attempts_for(instance: DagsterInstance, stale: Stale, files: str, now: datet
     own = tagged_attempts(instance, CAUSE_TAG, stale.cause, now)
     if stale.job == publish.name:
         return own
-    of_files = sorted(tagged_attempts(instance, FILES_TAG, files, now), key=lambda attempt: attempt.ended, reverse=True)
+    of_files = sorted(tagged_attempts(instance, FILES_TAG, files, now), key=lambda attempt: attempt.order, reverse=True)
     failed = takewhile(lambda attempt: not attempt.succeeded and attempt.ended > now - RECENT, of_files)
     known = {attempt.run_id for attempt in own}
     return [*own, *(attempt for attempt in failed if attempt.run_id not in known)]

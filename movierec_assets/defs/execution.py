@@ -44,9 +44,10 @@ class InOneProcess(InProcessExecutor):
             plan_context.log.info("Waiting for another run to end")
 
         run_id = plan_context.run_id
-        with exclusive_run(database, run_id, wait) if self._alone else live_run(database, run_id):
+        with exclusive_run(database, run_id, wait) if self._alone else live_run(database, run_id) as locks:
             for event in super().execute(plan_context, execution_plan):
                 if event.is_step_start:
+                    locks.require()
                     reset_peak()
                 yield event
 

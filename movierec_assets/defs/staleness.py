@@ -253,7 +253,7 @@ def plan(stale: Stale, refreshed: datetime | None, attempts: Sequence[Attempt], 
         Runs that were requested for this cause.
     now : datetime
     """
-    in_time_for_training = refreshed is not None and now < refreshed + GRACE
+    in_time_for_training = refreshed is not None and refreshed <= now < refreshed + GRACE
     if in_time_for_training and stale.level not in (FILES, ELIGIBLE_USERS):
         return Plan(f"{stale.why}. `refresh` has just succeeded; what follows is left to `daily_train`.")
     counted = _since_the_outcome_changed(attempts)
@@ -271,12 +271,12 @@ def plan(stale: Stale, refreshed: datetime | None, attempts: Sequence[Attempt], 
     if following.due is not None:
         return Plan(f"{stale.why}. `{stale.job}` did not succeed; it is tried again after {following.due:%H:%M} UTC.")
     # Dagster never runs a key twice, and the same cause can occur again after a success.
-    latest = max(attempts, key=lambda attempt: attempt.ended).run_id if attempts else "nothing"
+    latest = max(attempts, key=lambda attempt: attempt.order).run_id if attempts else "nothing"
     return Plan(f"{stale.why}.", run_key=f"{stale.cause}-after-{latest}")
 
 
 def _since_the_outcome_changed(attempts: Sequence[Attempt]) -> list[Attempt]:
     """Failures since the latest success; when the latest run succeeded, the successes since the latest failure."""
-    newest_first = sorted(attempts, key=lambda attempt: attempt.ended, reverse=True)
+    newest_first = sorted(attempts, key=lambda attempt: attempt.order, reverse=True)
     alike = takewhile(lambda attempt: attempt.succeeded == newest_first[0].succeeded, newest_first)
     return list(alike)[::-1]

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
+from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from movierec_assets.host.listeners import ServersListener
-
-if TYPE_CHECKING:
-    from honcho.printer import Message
 
 MAX_BYTES = 5_000_000
 """Size of a log file; the file before it is kept."""
@@ -23,7 +21,6 @@ LAST_LINES = 15
 """Lines that are reported of a server that ended by itself."""
 WARNING, ERROR = "WARNING", "ERROR"
 
-_SUPERVISOR = "system"
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _LEVEL = re.compile(
     r"""
@@ -40,53 +37,43 @@ _IGNORED = ("No cursor for event type",)
 
 
 class ServerLines:
-    """Log files of the servers; `honcho` calls it as its printer.
+    """Log files of the servers.
 
     Each server has one file in `directory`, with the lines since its start and without colours. One older file is kept.
-    The listener gets every line.
+    The listener gets every line. Any thread may write.
     """
 
     def __init__(self, directory: Path, listener: ServersListener) -> None:
         self.directory = directory
-        self.width = 0  # set by honcho
         self._listener = listener
         self._files: dict[str, RotatingFileHandler] = {}
-        self._ended: str | None = None
+        self._lock = threading.Lock()
+        self._closed = False
 
     def path(self, name: str) -> Path:
         """Log file of a server."""
         return self.directory / f"{name}.log"
 
-    def write(self, message: Message) -> None:
-        """Write the lines of a message to the log file, and report them."""
-        data = message.data
-        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
-        for line in _COLOUR.sub("", text).splitlines():
-            if message.name == _SUPERVISOR:
-                self._read_supervisor(line)
-            else:
-                self._file(message.name).emit(logging.makeLogRecord({"msg": line}))
-            level = None if message.name == _SUPERVISOR else level_of(line)
-            self._listener.line(message.name, line, level, message.time)
+    def write(self, name: str, line: str) -> None:
+        """Write a line of a server to its log file, and report it."""
+        plain = _COLOUR.sub("", line)
+        with self._lock:
+            if not self._closed:
+                self._file(name).emit(logging.makeLogRecord({"msg": plain}))
+        self._listener.line(name, plain, level_of(plain), datetime.now())
 
-    def report_death(self, status: int) -> None:
-        """Report the server that ended by itself, with its last lines."""
-        if self._ended is not None:
-            path = self.path(self._ended)
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-            self._listener.died(self._ended, status, path, lines[-LAST_LINES:])
+    def report_death(self, name: str, status: int) -> None:
+        """Report a server that ended by itself and is not started again, with its last lines."""
+        path = self.path(name)
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        self._listener.died(name, status, path, lines[-LAST_LINES:])
 
     def close(self) -> None:
         """Close the files."""
-        for file in self._files.values():
-            file.close()
-
-    def _read_supervisor(self, line: str) -> None:
-        stopped = re.fullmatch(r"(\S+) stopped \(rc=-?\d+\)", line)
-        if stopped and self._ended is None:
-            self._ended = stopped[1]
-        if line.endswith(" received"):
-            self._listener.stopping()
+        with self._lock:
+            self._closed = True
+            for file in self._files.values():
+                file.close()
 
     def _file(self, name: str) -> RotatingFileHandler:
         if name not in self._files:

@@ -1,30 +1,31 @@
 """The servers of the platform, which start together and stop together.
 
-Belongs here: the programs with their addresses and variables; `honcho` supervises them. Does not: the lines that they
-print (`server_lines`), or runs (`run_watch`).
+Belongs here: the programs with their addresses and variables, and their order. Does not: starting one again that ended
+(`supervision`), the lines that they print (`server_lines`), or runs (`run_watch`).
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shlex
 import signal
 import socket
-import sys
+import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-import honcho.manager
 import requests
-from honcho.manager import Manager
 
 from movierec_assets.host import CommandError, guard, run_watch
 from movierec_assets.host.api import address_of
 from movierec_assets.host.listeners import ServersListener
 from movierec_assets.host.server_lines import ServerLines
+from movierec_assets.host.supervision import Child, end
 from movierec_assets.settings import Settings
 
 AUTOMATION = "MOVIEREC_AUTOMATION"
@@ -32,12 +33,18 @@ AUTOMATION = "MOVIEREC_AUTOMATION"
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
-STOP_SECONDS = 20
+STOP_SECONDS = 20.0
 """Servers that take longer to end are killed. A run in progress ends within this time."""
+LOOK_SECONDS = 0.2
+LOCATION = "movierec_assets"
+"""Name of the code location, as in the project's workspace.yaml."""
 
 
 def serve(settings: Settings, listener: ServersListener) -> int:
-    """Run the API, MLflow and Dagster (webserver, daemon, code server) on running databases until interrupted.
+    """Run the API, MLflow and Dagster (code server, webserver, daemon) on running databases until interrupted.
+
+    A server that ends by itself is started again; the others go on. One that ends soon after its first start, or again
+    and again, ends all.
 
     Returns
     -------
@@ -49,60 +56,117 @@ def serve(settings: Settings, listener: ServersListener) -> int:
     CommandError
         When a port is taken.
     """
+    addresses = _free_addresses(settings)
+    lines = ServerLines(settings.state / "logs" / "servers", listener)
+    stop = threading.Event()
+    # A closed terminal ends the servers as Ctrl-C does.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    # Paths of sockets must be short, and the state directory may be anywhere.
+    with tempfile.TemporaryDirectory(prefix="movierec-") as directory:
+        code = Path(directory) / "code"
+        servers = _servers(settings, lines, listener, code)
+        listener.starting()
+        threading.Thread(target=_report, args=(addresses, lines.directory, listener, stop), daemon=True).start()
+        try:
+            failed = _look_after(servers, code, stop)
+            if failed is None:
+                listener.stopping()
+        finally:
+            stop.set()
+            end(servers, STOP_SECONDS)
+            lines.close()
+    if failed is None:
+        return 0
+    status = failed.status or 0
+    lines.report_death(failed.name, status)
+    return 128 - status if status < 0 else status or 1
+
+
+def _free_addresses(settings: Settings) -> dict[str, str]:
+    """Addresses of the servers by name, whose ports are free."""
     _require_free("Dagster", settings.dagster_port, "MOVIEREC_DAGSTER_PORT")
     _require_free("the API", settings.api_port, "MOVIEREC_API_PORT")
-    own_mlflow = settings.mlflow_tracking_uri is None
     addresses = {"API": address_of(settings), "Dagster": f"http://{HOST}:{settings.dagster_port}"}
-    honcho.manager.KILL_WAIT = STOP_SECONDS
-    quiet = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
-    environment = {AUTOMATION: "true"} | os.environ | quiet | {guard.VARIABLE: guard.start()}
-    lines = ServerLines(settings.state / "logs" / "servers", listener)
-    manager = Manager(lines)
-    if own_mlflow:
+    if settings.mlflow_tracking_uri is None:
         _require_free("MLflow", settings.mlflow_port, "MOVIEREC_MLFLOW_PORT")
         addresses["MLflow"] = f"http://{HOST}:{settings.mlflow_port}"
-        manager.add_process("mlflow", _mlflow_command(settings), env=environment | _mlflow_environment(settings))
-    # Not in the project directory, where a .env of another state directory would be read.
-    manager.add_process("dagster", _dagster_command(settings), env=environment, cwd=str(settings.state))
-    manager.add_process("api", _api_command(), env=environment, cwd=str(settings.state))
-    # A closed terminal ends the servers as Ctrl-C does.
-    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    listener.starting()
-    ended = threading.Event()
-    threading.Thread(target=_report, args=(addresses, lines.directory, listener, ended), daemon=True).start()
-    manager.loop()
-    ended.set()
-    lines.close()
-    if manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM):
-        return 0
-    status = int(manager.returncode or 0)
-    lines.report_death(status)
-    return status or 1
+    return addresses
 
 
-def _program(name: str) -> str:
-    # Not its script: odd characters in the path break the first line of scripts, which names the interpreter.
-    return f"{shlex.quote(sys.executable)} -m {name}"
+def _servers(settings: Settings, lines: ServerLines, listener: ServersListener, code: Path) -> list[Child]:
+    """All servers; the code server is the first, because Dagster's others ask it."""
+    workspace = code.with_name("workspace.yaml")
+    location = {"grpc_server": {"socket": str(code), "location_name": LOCATION}}
+    workspace.write_text(json.dumps({"load_from": [location]}), encoding="utf-8")
+    environment = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore", guard.VARIABLE: guard.start()}
+    environment[AUTOMATION] = os.environ.get(AUTOMATION, "true")
+
+    def server(
+        name: str, arguments: Sequence[str], more: Mapping[str, str] | None = None, *, alone: bool = True
+    ) -> Child:
+        return Child(
+            name,
+            arguments,
+            environment | dict(more or {}),
+            # Not in the project directory, where a .env of another state directory would be read.
+            directory=str(settings.state),
+            output=partial(lines.write, name),
+            warn=listener.warned,
+            alone=alone,
+            gives_up=True,
+        )
+
+    found = [
+        # Runs are child processes of the code server, and go on without it.
+        server("code", _code_command(code), alone=False),
+        server("webserver", _webserver_command(settings, workspace)),
+        server("daemon", _daemon_command(workspace)),
+        server("api", _api_command()),
+    ]
+    if settings.mlflow_tracking_uri is None:
+        found.append(server("mlflow", _mlflow_command(settings), _mlflow_environment(settings)))
+    return found
 
 
-def _dagster_command(settings: Settings) -> str:
-    workspace = shlex.quote(str(settings.home / "workspace.yaml"))
-    return (
-        f"exec {_program('dagster')} dev -w {workspace} -h {HOST} -p {settings.dagster_port} --live-data-poll-rate 2000"
-    )
+def _look_after(servers: Sequence[Child], code: Path, stop: threading.Event) -> Child | None:
+    """Start servers, and start them again, until `stop`; returns the one for which that does not help."""
+    while not stop.is_set():
+        for server in servers:
+            if code.exists() or server.name not in ("webserver", "daemon"):
+                server.look()
+            if server.hopeless:
+                return server
+        stop.wait(LOOK_SECONDS)
+    return None
 
 
-def _api_command() -> str:
-    return f"exec {_program('movierec_assets.cli')} api"
+def _code_command(code: Path) -> list[str]:
+    arguments = ["--module-name", "movierec_assets.definitions", "--location-name", LOCATION]
+    return ["-m", "dagster", "api", "grpc", "--socket", str(code), *arguments]
 
 
-def _mlflow_command(settings: Settings) -> str:
-    artifacts = shlex.quote(settings.artifacts.as_uri())
+def _webserver_command(settings: Settings, workspace: Path) -> list[str]:
+    port = str(settings.dagster_port)
+    return ["-m", "dagster_webserver", "-w", str(workspace), "-h", HOST, "-p", port, "--live-data-poll-rate", "2000"]
+
+
+def _daemon_command(workspace: Path) -> list[str]:
+    return ["-m", "movierec_assets.host.daemon", "-w", str(workspace)]
+
+
+def _api_command() -> list[str]:
+    return ["-m", "movierec_assets.cli", "api"]
+
+
+def _mlflow_command(settings: Settings) -> list[str]:
     port = settings.mlflow_port
-    return (
-        f"exec {_program('mlflow')} server --host {HOST} --port {port} --workers 1 "
-        f"--artifacts-destination {artifacts} --allowed-hosts {HOST}:{port},localhost:{port}"
-    )
+    hosts = f"{HOST}:{port},localhost:{port}"
+    destination = ["--artifacts-destination", settings.artifacts.as_uri()]
+    return [
+        *("-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+        *(*destination, "--allowed-hosts", hosts),
+    ]
 
 
 def _mlflow_environment(settings: Settings) -> dict[str, str]:

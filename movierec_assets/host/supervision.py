@@ -1,23 +1,28 @@
 """Processes that are started again when they end by themselves.
 
-Belongs here: one such process, and several that end together. Does not: which processes (`api`). `honcho`, which runs
-the servers of `movierec up`, ends all when one ends.
+Belongs here: one such process, and several that end together. Does not: which processes (`api`, `servers`).
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import IO
 
-STOP_SECONDS = 10
+STOP_SECONDS = 10.0
 """Processes that take longer to end are killed."""
 STEADY_SECONDS = 10.0
 """A process that lived for so long is started again at once; one that ended sooner, after a pause that doubles."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0
+SHORT_LIVES = 5
+"""A process that ended so many times in a row, each time soon, does not get better by another start."""
 
 _log = logging.getLogger("movierec.api")
 
@@ -35,6 +40,23 @@ class Child:
         Variables in addition to those of this process.
     descriptors : sequence of int, optional
         Files that it inherits.
+    directory : str, optional
+        Where it works.
+    output : callable, optional
+        Called with each line that it prints, in a thread; else it prints where this process does.
+    warn : callable
+        Called with a line about each end.
+    alone : bool
+        Whether processes that it started are killed before it is started again; they may hold its port.
+    gives_up : bool
+        Whether it becomes hopeless, instead of being started for ever.
+
+    Attributes
+    ----------
+    status : int or None
+        Exit status of its latest end, negative for a signal; None before the first.
+    hopeless : bool
+        Whether its first life was short, or too many in a row were. It is not started again then.
     """
 
     def __init__(
@@ -43,14 +65,28 @@ class Child:
         arguments: Sequence[str],
         environment: Mapping[str, str] | None = None,
         descriptors: Sequence[int] = (),
+        *,
+        directory: str | None = None,
+        output: Callable[[str], None] | None = None,
+        warn: Callable[[str], None] = _log.warning,
+        alone: bool = False,
+        gives_up: bool = False,
     ) -> None:
         self.name = name
+        self.status: int | None = None
+        self.hopeless = False
         self._command = [sys.executable, *arguments]
         self._environment = dict(environment or {})
         self._descriptors = tuple(descriptors)
+        self._directory = directory
+        self._output = output
+        self._warn = warn
+        self._alone = alone
+        self._gives_up = gives_up
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._failures = 0
+        self._steady = False
         self._due: float | None = 0.0
 
     @property
@@ -71,27 +107,45 @@ class Child:
         """Decide when to start the process again."""
         now = time.monotonic()
         lived = now - self._started
+        self._steady = self._steady or lived > STEADY_SECONDS
         self._failures = 0 if lived > STEADY_SECONDS else self._failures + 1
+        self.status = status
+        self.hopeless = self._gives_up and (not self._steady or self._failures >= SHORT_LIVES)
+        if self.hopeless:
+            return
         pause = 0.0 if self._failures == 0 else min(FIRST_PAUSE * 2 ** (self._failures - 1), LONGEST_PAUSE)
         self._due = now + pause
         how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
         again = f" in {pause:g} s" if pause else ""
-        _log.warning("%s ended %s after %.1f s; it is started again%s.", self.name, how, lived, again)
+        self._warn(f"{self.name} ended {how} after {lived:.1f} s; it is started again{again}.")
 
     def _start(self) -> None:
+        if self._alone:
+            self._signal(signal.SIGKILL)
         self._started, self._due = time.monotonic(), None
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,  # closed when this process ends, however it ends
+            stdout=None if self._output is None else subprocess.PIPE,
+            stderr=None if self._output is None else subprocess.STDOUT,
+            cwd=self._directory,
             env=os.environ | self._environment,
             pass_fds=self._descriptors,
             start_new_session=True,  # Ctrl-C reaches this process, which ends the others in order
         )
+        if self._output is not None and self._process.stdout is not None:
+            threading.Thread(target=_read, args=(self._process.stdout, self._output), daemon=True).start()
+
+    def _signal(self, number: int) -> None:
+        """Send a signal to the process and those that it started."""
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
 
     def end(self) -> None:
-        """Ask the process to end."""
+        """Ask the process, and those that it started, to end."""
         if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+            self._signal(signal.SIGTERM)
 
     def wait(self, until: float) -> None:
         """Wait for the end up to a moment of the monotonic clock, then kill the process."""
@@ -100,17 +154,26 @@ class Child:
         try:
             self._process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
-            _log.warning("%s did not end in %d s, and was killed.", self.name, STOP_SECONDS)
-            self._process.kill()
+            self._warn(f"{self.name} did not end in time, and was killed.")
+            self._signal(signal.SIGKILL)
             self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
 
 
-def end(children: Sequence[Child]) -> None:
-    """End processes together."""
+def end(children: Sequence[Child], seconds: float | None = None) -> None:
+    """End processes together; those that take longer are killed."""
     for child in children:
         child.end()
-    until = time.monotonic() + STOP_SECONDS
+    until = time.monotonic() + (STOP_SECONDS if seconds is None else seconds)
     for child in children:
         child.wait(until)
+
+
+def _read(pipe: IO[bytes], output: Callable[[str], None]) -> None:
+    """Hand on the lines of a process until it, and every process that it started, has ended."""
+    with pipe:
+        for line in pipe:
+            # A process whose lines nobody reads would stop; a disk may be full for a while.
+            with suppress(OSError):
+                output(line.decode("utf-8", "replace").rstrip("\r\n"))

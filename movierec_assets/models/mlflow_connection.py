@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import psycopg2
 from sqlalchemy.engine import make_url
 
+from movierec_assets import full_disk
 from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.models import artifact_locations
 from movierec_assets.models.errors import RegistryUnavailableError
@@ -136,19 +137,44 @@ class MlflowConnection:
         return self.uri.startswith("http")
 
     def log_files(self, run_id: str, directory: str, files: Mapping[str, bytes]) -> None:
-        """Log files, by name, as artifacts of a run."""
-        with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
+        """Log files, by name, as artifacts of a run.
+
+        Raises
+        ------
+        DiskFullError
+        """
+        with (
+            full_disk.explained(f"{directory} of the MLflow run"),
+            tempfile.TemporaryDirectory(prefix="movierec-") as scratch,
+        ):
             for name, content in files.items():
                 (Path(scratch) / name).write_bytes(content)
             self.client.log_artifacts(run_id, scratch, directory)
 
     def remove_files(self, location: str, path: str | None = None) -> None:
         """Remove the artifacts at a location of MLflow, or one of them; none there is no error."""
+        self._repository(location).delete_artifacts(path)
+
+    def file_of(self, run_id: str, path: str, scratch: str) -> Path:
+        """An artifact of a run: its file where that is on this machine, else a copy in the directory `scratch`.
+
+        Raises
+        ------
+        DiskFullError
+            When there is no room for the copy. MLflow's client says then that the path is wrong.
+        """
+        location = str(self.client.get_run(run_id).info.artifact_uri)
+        directory = None if self._through_server else artifact_locations.local_path(location, self._artifacts)
+        if directory is not None:
+            return directory / path
+        with full_disk.explained(f"a copy of {path}"):
+            return Path(self._repository(location).download_artifacts(path, scratch))
+
+    def _repository(self, location: str) -> Any:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: PLC0415
 
         artifact_locations.use(self.uri, self._artifacts)
-        repository: Any = get_artifact_repository(location, tracking_uri=self.uri, registry_uri=self.uri)
-        repository.delete_artifacts(path)
+        return get_artifact_repository(location, tracking_uri=self.uri, registry_uri=self.uri)
 
     def end_run(self, run_id: str, status: str) -> bool:
         """End a run that is still marked as running; False when it has ended already."""

@@ -39,7 +39,7 @@ def predecessor_of(registry: ModelRegistry, version: Version) -> Predecessor | N
     if not any(item.path == STATE_FILE for item in registry.client.list_artifacts(version.run_id)):
         return None
     with tempfile.TemporaryDirectory(prefix="movierec-") as scratch:
-        path = registry.client.download_artifacts(version.run_id, STATE_FILE, scratch)
+        path = registry.file_of(version.run_id, STATE_FILE, scratch)
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 state = TrainingState.from_arrays(arrays)

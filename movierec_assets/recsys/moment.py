@@ -18,7 +18,6 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from scipy.linalg.blas import sgemm
 from scipy.sparse import csc_matrix, csr_matrix
 
 from movierec_assets.progress import Progress
@@ -27,8 +26,9 @@ from movierec_assets.recsys.batches import BATCH_BYTES
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
 from movierec_assets.recsys.next_movies import NextMovies, recency_weights
 from movierec_assets.recsys.ranking import EMPTY, TopK
+from movierec_assets.recsys.reach import FIRST, Longest
 from movierec_assets.recsys.recipe import NextMovie
-from movierec_assets.recsys.selection import NOTHING, highest
+from movierec_assets.recsys.selection import NOTHING
 from movierec_assets.recsys.threads import ALL_CORES, one_blas_thread, thread_count
 
 HOUR = 3600.0
@@ -149,6 +149,10 @@ class Scorer:
         total: FloatArray = np.asarray(self.next_movies.matrix.sum(axis=1, dtype=np.float64)).ravel()
         return total
 
+    @cached_property
+    def _longest(self) -> Longest:
+        return Longest.of(self.movie_factors, FIRST)
+
     def recent(self, histories: Interactions) -> Recent:
         """The recency weights of users with these likes."""
         return lambda rows: recency_weights(histories.rows(rows), self.signal.tau)
@@ -191,7 +195,7 @@ class Scorer:
         mean, deviation = self.spread.of_users(vectors)
         scaled = (vectors / deviation[:, None]).astype(np.float32)
         request = _Request(
-            self.movie_factors,
+            self._longest,
             self.next_movies.matrix,
             self._totals,
             scaled,
@@ -210,6 +214,8 @@ class _Request:
 
     Attributes
     ----------
+    longest : Longest
+        Of the movie factors.
     followers : csr_matrix, shape (n_movies, n_movies)
     totals : float64 array, shape (n_movies,)
         Sums of the rows of `followers`.
@@ -221,7 +227,7 @@ class _Request:
         Of the standardized signal.
     """
 
-    movie_factors: FloatArray
+    longest: Longest
     followers: csr_matrix
     totals: FloatArray
     scaled: FloatArray
@@ -232,16 +238,16 @@ class _Request:
     k: int
 
     def lists(self, batch_bytes: int, threads: int, progress: Progress | None) -> TopK:
-        """Rank for all users: by ALS alone where the signal has faded, and else by the scores of all movies."""
+        """Rank for all users: by ALS alone where the signal has faded, and else by both parts."""
         n, moved = len(self.scaled), self.factor > 0
         alone, together = np.flatnonzero(~moved), np.flatnonzero(moved)
         lists = TopK(np.full((n, self.k), EMPTY, dtype=np.int32), np.full((n, self.k), np.nan, dtype=np.float32))
-        if self.k == 0 or len(self.movie_factors) == 0:
+        if self.k == 0 or len(self.longest.vectors) == 0:
             return lists
         if len(alone):
             found = ranking.recommend(
                 self.scaled[alone],
-                self.movie_factors,
+                self.longest.vectors,
                 self.seen if len(alone) == n else self.seen[alone],
                 self.k,
                 batch_bytes=batch_bytes,
@@ -250,8 +256,8 @@ class _Request:
             )
             lists.items[alone], lists.scores[alone] = found.items, found.scores - self._means(alone)
         # The number of threads does not decide how many users are scored at a time, and so no last bit of a score.
-        at_a_time = max(1, min(batch_bytes // _CELL_BYTES, _CELLS) // len(self.movie_factors))
-        threads = max(1, min(threads, batch_bytes // (_CELL_BYTES * at_a_time * len(self.movie_factors))))
+        at_a_time = max(1, min(batch_bytes // _CELL_BYTES, _CELLS) // len(self.longest.vectors))
+        threads = max(1, min(threads, batch_bytes // (_CELL_BYTES * at_a_time * len(self.longest.vectors))))
         parts = [together[start : start + at_a_time] for start in range(0, len(together), at_a_time)]
 
         def keep(found: Iterable[tuple[IntArray, FloatArray]]) -> None:
@@ -270,17 +276,15 @@ class _Request:
         return lists
 
     def _best(self, rows: IntArray) -> tuple[IntArray, FloatArray]:
-        """The best movies of some users and their scores, from the scores of all movies."""
-        scores, mean, deviation = self._signal(rows)
-        # The vectors are scaled instead of the signal, so that BLAS adds the products to the signal where it is.
-        share = self.factor[rows] / deviation
-        vectors = (self.scaled[rows] / share[:, None]).astype(np.float32)
-        sgemm(1.0, self.movie_factors.T, vectors.T, beta=1.0, c=scores.T, trans_a=True, overwrite_c=True)
+        """The best movies of some users and their scores."""
+        signal, mean, deviation = self._signal(rows)
         starts = self.seen.indptr[rows]
         counts = self.seen.indptr[rows + 1] - starts
         seen = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        scores[np.repeat(np.arange(len(rows)), counts), self.seen.indices[seen]] = NOTHING
-        items, values = highest(scores, self.k)
+        signal[np.repeat(np.arange(len(rows)), counts), self.seen.indices[seen]] = NOTHING
+        # Dividing the vectors by the share of the signal, and not multiplying the signal, leaves the order as it is.
+        share = self.factor[rows] / deviation
+        items, values = self.longest.best(signal, (self.scaled[rows] / share[:, None]).astype(np.float32), self.k)
         return items, values * share[:, None] - (self.mean[rows] + share * mean)[:, None]
 
     def _means(self, rows: IntArray) -> FloatArray:
@@ -289,7 +293,7 @@ class _Request:
 
     def _signal(self, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The signal of some users, float32, shape (n_rows, n_movies), with the mean and the spread of each row."""
-        recent, n_movies = self.recent(rows), len(self.movie_factors)
+        recent, n_movies = self.recent(rows), len(self.longest.vectors)
         users = np.repeat(np.arange(len(rows)), np.diff(recent.indptr))
         # The sum of all users is one product: each like is a column with the cells that it adds to.
         likes = self.followers[recent.indices]

@@ -54,9 +54,9 @@ def highest(scores: FloatArray, k: int, floor: FloatArray | None = None) -> tupl
         value = scores[rows, found]
         # Of many values equal to the floor, such as the scores of a zero vector, the first k are enough.
         equal = np.flatnonzero(value == floor[rows])
-        spare = equal[_number_in_row(rows[equal], n) >= k]
+        spare = equal[number_in_row(rows[equal], n) >= k]
         rows, found, value = (np.delete(array, spare) for array in (rows, found, value))
-        number = _number_in_row(rows, n)
+        number = number_in_row(rows, n)
         width = int(number.max(initial=-1)) + 1
         table = np.full((n, max(width, k)), NOTHING)
         table[rows, number] = value
@@ -94,7 +94,7 @@ def _kth(scores: FloatArray, k: int) -> FloatArray:
     return kth
 
 
-def _number_in_row(rows: IntArray, n: int) -> IntArray:
+def number_in_row(rows: IntArray, n: int) -> IntArray:
     """Number of entries of the same row before each entry; entries are in the order of rows."""
     count = np.bincount(rows, minlength=n)
     number: IntArray = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)

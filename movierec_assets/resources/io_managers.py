@@ -21,6 +21,7 @@ import pandas as pd
 from dagster import ConfigurableIOManagerFactory, InputContext, MetadataValue, OutputContext, UPathIOManager
 from upath import UPath
 
+from movierec_assets import full_disk
 from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.interactions import Arrays
 from movierec_assets.resources.memory import peak_rss_mb
@@ -60,10 +61,16 @@ class _VerifyingIOManager(UPathIOManager):
     _records: Mapping[str, Mapping[str, Any]] = {}
 
     def dump_to_path(self, context: OutputContext, obj: Any, path: UPath) -> None:
-        """Write the object, and record its fingerprint."""
+        """Write the object, and record its fingerprint.
+
+        Raises
+        ------
+        DiskFullError
+        """
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
-            self._write(obj, beside)
+            with full_disk.explained(str(path)):
+                self._write(obj, beside)
             if path.protocol in ("", "file", "local"):
                 os.replace(beside.path, path.path)  # as text, a path from a URL would be a URL
             else:

@@ -17,6 +17,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, ConfigurableResource, DagsterExecutionInterruptedError, build_resources
 
+from movierec_assets import full_disk
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import EXPERIMENT
 from movierec_assets.settings import get_settings
@@ -61,7 +62,8 @@ class MlflowTrackingResource(ConfigurableResource[None]):
             try:
                 if name is not None:
                     mlflow.MlflowClient().update_run(mlflow.active_run().info.run_id, name=name)
-                yield mlflow
+                with full_disk.explained("a file of the MLflow run"):
+                    yield mlflow
             except (KeyboardInterrupt, DagsterExecutionInterruptedError):
                 mlflow.end_run("KILLED")
                 raise
@@ -85,7 +87,10 @@ class MlflowTrackingResource(ConfigurableResource[None]):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         mlflow.set_experiment(EXPERIMENT)
-        with mlflow.start_run(run_name=name, tags={"dagster_run_id": context.run.run_id}):
+        with (
+            mlflow.start_run(run_name=name, tags={"dagster_run_id": context.run.run_id}),
+            full_disk.explained("a file of the MLflow run"),
+        ):
             yield mlflow
 
     def _ready(self, context: AssetExecutionContext) -> str:

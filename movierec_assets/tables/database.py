@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy.typing as npt
 import psycopg2
-from psycopg2 import sql
+from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
@@ -33,6 +33,7 @@ from movierec_assets.tables.strong_locks import IN_THE_WAY, LOCK_TIMEOUT, insist
 __all__ = [
     "SCHEMA",
     "Database",
+    "DatabaseFullError",
     "DatabaseUnavailableError",
     "Load",
     "Replacement",
@@ -45,6 +46,10 @@ __all__ = [
 _READ_BYTES = 4 << 20
 _SENT_BYTES = 4 << 20
 _log = logging.getLogger(__name__)
+
+
+class DatabaseFullError(ExplainedError, RuntimeError):
+    """The disk of the database is full; nothing of the transaction was kept."""
 
 
 class DatabaseUnavailableError(ExplainedError, RuntimeError):
@@ -178,10 +183,17 @@ class Database:
         ------
         DatabaseUnavailableError
             When the server does not answer.
+        DatabaseFullError
+            When a statement found its disk full.
         """
         connection = self.open()
         try:
             yield connection
+        except errors.DiskFull as error:
+            raise DatabaseFullError(
+                f"The disk of Postgres is full: {' '.join(str(error).split())} The tables are as they were. Free space "
+                "there (the embedded server's data is in the state directory), then run the job again."
+            ) from None  # a failed step shows the innermost error
         finally:
             connection.close()
 

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, Attempt, Plan
+from movierec_assets.defs.attempts import ATTEMPTS, PAUSE, Attempt, Plan, When, next_attempt
 from movierec_assets.defs.staleness import GRACE, Facts, Posted, Stale, first_stale, plan
 from movierec_assets.resources.provenance import FINGERPRINT, POSITIVES, SOURCES, SPLIT, SPLIT_PARTS
 
@@ -277,3 +279,39 @@ def test_levels_after_a_refresh_are_left_to_the_daily_training_for_ten_minutes()
 @pytest.mark.parametrize("level", ["files", "eligible_users"])
 def test_levels_of_a_refresh_itself_are_not_left_to_the_training(level: str) -> None:
     assert plan(replace(STALE, level=level), NOW, [], NOW).run_key
+
+
+# The clock is set back
+
+
+@given(
+    ends=st.lists(st.integers(-10_000, 10_000), max_size=4),
+    succeeded=st.booleans(),
+    minutes=st.integers(-10_000, 10_000),
+)
+def test_whatever_the_clock_does_nothing_waits_longer_than_the_longest_pause(
+    ends: list[int], succeeded: bool, minutes: int
+) -> None:
+    attempts = [
+        Attempt(True, NOW + timedelta(minutes=at), succeeded, f"run-{number}", number) for number, at in enumerate(ends)
+    ]
+    now = NOW + timedelta(minutes=minutes)
+    found = next_attempt(attempts, now)
+    if len(attempts) >= ATTEMPTS:
+        assert found.when is When.NEVER
+    elif found.when is When.LATER:
+        assert found.due is not None
+        assert found.due <= now + PAUSE * 2 ** (len(attempts) - 1)
+    else:
+        assert found.when is When.NOW
+
+
+def test_a_run_key_is_new_although_the_clock_was_set_back_between_the_runs() -> None:
+    cured = Attempt(True, NOW + timedelta(days=1), True, "cured", number=1)
+    failed = Attempt(True, NOW, False, "failed", number=2)
+    assert _plan([cured, failed], 4).run_key is None
+    assert _plan([cured, failed], 5).run_key == "c0ffee-after-failed"
+
+
+def test_a_refresh_before_the_clock_was_set_back_keeps_nothing_waiting() -> None:
+    assert _plan(minutes=0, refreshed=60 * 24).run_key

@@ -19,7 +19,6 @@ _MODULES = {
     "mlflow": "mlflow",
     "dagster": "dagster",
     "dagster-webserver": "dagster_webserver",
-    "dagster-daemon": "dagster._daemon",
     "movierec": "movierec_assets.cli",
 }
 _STOP_SECONDS = 20
@@ -81,7 +80,7 @@ class Programs:
             changes[f"--port={PORTS[service]}"] = f"--port={self.ports[service]}"
         for old, new in changes.items():
             words = [word.replace(old, new) for word in words]
-        return [sys.executable, "-m", _MODULES[program], *words]
+        return [sys.executable, *(words if program == "python" else ["-m", _MODULES[program], *words])]
 
     def _environment(self, service: str) -> dict[str, str]:
         given = image_environment() | environment_of(service)

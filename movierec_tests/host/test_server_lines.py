@@ -6,19 +6,18 @@ import io
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
+import psutil
 import pytest
-from honcho.printer import Message
 from rich.console import Console
 
 from movierec_assets.cli import up
-from movierec_assets.host import guard, server_lines, servers
+from movierec_assets.host import guard, server_lines, servers, supervision
 from movierec_assets.host.server_lines import ServerLines, level_of
 from movierec_assets.settings import Settings
+from movierec_tests.waiting import wait_until
 
 STAMP = "\x1b[32m2026-01-02 03:04:05 +0000\x1b[0m"
 TICK = f"{STAMP} - dagster.daemon.SensorDaemon - \x1b[34mINFO\x1b[0m - Sensor dead_runs skipped: nothing to do."
@@ -43,7 +42,7 @@ def screen() -> Screen:
 
 
 def _print(lines: ServerLines, text: str, name: str = "dagster") -> None:
-    lines.write(Message("line", f"{text}\n".encode(), datetime(2026, 1, 2, 3, 4, 5), name, None))
+    lines.write(name, text)
 
 
 def test_ticks_go_to_a_file_without_colours_and_only_warnings_and_errors_to_the_screen(
@@ -72,10 +71,8 @@ def test_verbose_shows_every_line(tmp_path: Path) -> None:
     screen = Screen(verbose=True)
     lines = ServerLines(tmp_path, screen)
     _print(lines, TICK)
-    _print(lines, "dagster started (pid=1)", "system")
-    assert "03:04:05 dagster | 2026-01-02 03:04:05 +0000" in screen.text
+    assert " dagster | 2026-01-02 03:04:05 +0000" in screen.text
     assert "Sensor dead_runs skipped" in screen.text
-    assert "dagster started (pid=1)" in screen.text
     assert "\x1b" not in screen.text
 
 
@@ -125,35 +122,70 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(servers, "_require_free", lambda *_: None)
     monkeypatch.setattr(guard, "start", lambda: "none")
-    monkeypatch.setattr(servers, "_mlflow_command", lambda _: "echo mlflow is here; exec sleep 60")
-    monkeypatch.setattr(servers, "_api_command", lambda: "exec sleep 60")
+    monkeypatch.setattr(servers, "_code_command", lambda code: python(f"open({str(code)!r}, 'w')", SLEEP))
+    monkeypatch.setattr(servers, "_mlflow_command", lambda _: python("print('mlflow is here')", SLEEP))
+    monkeypatch.setattr(servers, "_webserver_command", lambda *_: python(SLEEP))
+    monkeypatch.setattr(servers, "_api_command", lambda: python(SLEEP))
     yield Settings(state_dir=tmp_path, dagster_port=1, mlflow_port=2, database_url="postgresql://x@127.0.0.1:9/x")
     for each, handler in before.items():
         signal.signal(each, handler)
 
 
-def test_a_server_that_dies_is_reported_with_its_last_lines(
+SLEEP = "import time; time.sleep(600)"
+
+
+def python(*lines: str) -> list[str]:
+    return ["-c", "; ".join(lines)]
+
+
+def test_a_server_that_dies_at_its_start_is_reported_with_its_last_lines(
     settings: Settings, screen: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(servers, "_dagster_command", lambda _: "seq 1 30; echo the disk is full; sleep 1; exit 3")
+    dies = ("[print(n) for n in range(1, 31)]", "print('the disk is full')", "import time", "time.sleep(1)", "exit(3)")
+    monkeypatch.setattr(servers, "_daemon_command", lambda _: python(*dies))
     assert servers.serve(settings, screen) == 3
     shown = screen.text.splitlines()
-    (index,) = [index for index, line in enumerate(shown) if "dagster ended by itself, with exit status 3" in line]
-    path = settings.state / "logs" / "servers" / "dagster.log"
+    (index,) = [index for index, line in enumerate(shown) if "daemon ended by itself, with exit status 3" in line]
+    path = settings.state / "logs" / "servers" / "daemon.log"
     assert str(path) in shown[index]
     assert shown[index + 1 :] == [*(f"  {number}" for number in range(17, 31)), "  the disk is full"]
     assert "mlflow is here" in (path.parent / "mlflow.log").read_text()
 
 
+def test_a_server_that_was_killed_is_started_again_with_its_helpers_and_the_others_go_on(
+    settings: Settings, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "STEADY_SECONDS", 0.0)
+    helper = "import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    monkeypatch.setattr(servers, "_daemon_command", lambda _: python(helper, "print(os.getpid())", SLEEP))
+    before: list[int] = []
+
+    def kill_then_interrupt() -> None:
+        file = settings.state / "logs" / "servers" / "daemon.log"
+        wait_until(lambda: file.is_file() and file.read_text().endswith("\n"), "the daemon")
+        before.append(int(file.read_text()))
+        (child,) = psutil.Process(before[0]).children()
+        os.kill(before[0], signal.SIGKILL)
+        wait_until(lambda: file.read_text().count("\n") == 2, "its second start")
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=kill_then_interrupt, daemon=True)
+    thread.start()
+    assert servers.serve(settings, screen) == 0
+    thread.join()
+    assert screen.text.splitlines()[1].startswith("daemon ended by signal 9 after ")
+    assert (settings.state / "logs" / "servers" / "mlflow.log").read_text() == "mlflow is here\n"
+
+
 def test_ctrl_c_stops_all_servers_and_is_no_failure(
     settings: Settings, screen: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(servers, "_dagster_command", lambda _: "echo dagster is here; exec sleep 60")
+    monkeypatch.setattr(servers, "_daemon_command", lambda _: python("print('the daemon is here')", SLEEP))
 
     def interrupt() -> None:
-        files = [settings.state / "logs" / "servers" / f"{name}.log" for name in ("dagster", "mlflow")]
-        while not all(file.is_file() and file.stat().st_size for file in files):
-            time.sleep(0.05)
+        files = [settings.state / "logs" / "servers" / f"{name}.log" for name in ("daemon", "mlflow")]
+        wait_until(lambda: all(file.is_file() and file.stat().st_size for file in files), "the servers")
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()

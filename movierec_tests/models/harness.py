@@ -15,6 +15,7 @@ import psycopg2
 import pytest
 import requests
 
+from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import (
@@ -31,7 +32,7 @@ from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.tables.database import SCHEMA, Load, record_load
+from movierec_assets.tables.database import SCHEMA, Database, Load, record_load
 from movierec_assets.tables.known_datasets import DatasetRef
 from movierec_tests.defs.harness import Platform, count_users, empty, load_films, own_platform
 
@@ -221,6 +222,12 @@ def lose_champion(platform: Platform, how: str, number: int) -> None:
         client.delete_registered_model_alias(MODEL_NAME, CHAMPION)
     elif how == "version":
         client.delete_model_version(MODEL_NAME, str(number))
+    elif how == "version, but not its alias":
+        with Database(DatabaseUrls.libpq(platform.registry.uri)).transaction() as cursor:
+            cursor.execute("CREATE TEMP TABLE kept AS TABLE registered_model_aliases")
+            cursor.connection.commit()
+            client.delete_model_version(MODEL_NAME, str(number))
+            cursor.execute("INSERT INTO registered_model_aliases TABLE kept EXCEPT TABLE registered_model_aliases")
     else:
         client.delete_registered_model(MODEL_NAME)
 

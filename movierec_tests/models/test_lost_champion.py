@@ -29,6 +29,11 @@ pytestmark = pytest.mark.slow  # every test has a real MLflow and Postgres
     [
         ("alias", "The alias champion was removed from version 2 in MLflow", "`movierec model promote 2`"),
         ("version", "Version 2, the champion, was deleted in MLflow", "`movierec model promote 1`"),
+        (
+            "version, but not its alias",
+            "Version 2, the champion, was deleted in MLflow",
+            "`movierec model promote 1`",
+        ),
         ("model", "The model movierec-als was deleted in MLflow", "`movierec run --job train`"),
     ],
 )

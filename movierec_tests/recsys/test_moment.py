@@ -155,6 +155,20 @@ def test_many_users_get_the_lists_of_scoring_all_movies(k: int) -> None:
     assert_same_lists(LONG.lists(k), plain_lists(LONG.scores(), LONG.seen, k))
 
 
+def test_movies_out_of_reach_are_on_no_list_of_scoring_all_movies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moment, "FIRST", 100)
+    some = np.arange(20, 200)  # of others there are few unseen movies among the first
+    case = replace(
+        LONG,
+        scorer=replace(LONG.scorer),
+        vectors=LONG.vectors[some],
+        histories=LONG.histories.rows(some),
+        seen=LONG.seen[some],
+        elapsed=LONG.elapsed[some],
+    )
+    assert_same_lists(case.lists(20), plain_lists(case.scores(), case.seen, 20))
+
+
 @pytest.mark.parametrize(("batch_bytes", "threads"), [(1, 1), (10**5, 3), (10**6, 2)])
 def test_neither_memory_nor_threads_change_a_list(batch_bytes: int, threads: int) -> None:
     assert_same_lists(LONG.lists(9, batch_bytes, threads), LONG.lists(9), 1e-5)

@@ -22,6 +22,7 @@ from movierec_assets.tables.binary_copy import Kind
 from movierec_assets.tables.database import (
     SCHEMA,
     Database,
+    DatabaseFullError,
     DatabaseUnavailableError,
     Load,
     copy_rows,
@@ -122,6 +123,21 @@ def test_an_exception_leaves_the_old_rows_and_nothing_else(database: Database) -
         breaks_off()
     assert _versions(database) == [(1, 400)]
     assert database.rows("SELECT relname FROM pg_class ORDER BY 1") == tables
+
+
+def test_a_full_disk_of_the_server_is_explained_and_leaves_the_old_rows(database: Database) -> None:
+    _replace_popular(database, 1)
+    # What Postgres says when a file of a table cannot grow.
+    full = "RAISE EXCEPTION USING ERRCODE = 'disk_full', MESSAGE = 'could not extend file \"base/5/77\"'"
+
+    def fills_the_disk() -> None:
+        with database.replace("popular_movies") as table:
+            table.write(_popular(2), POPULAR)
+            table.cursor.execute(f"DO $$ BEGIN {full}; END $$")
+
+    with pytest.raises(DatabaseFullError, match=r'The disk of Postgres is full: could not extend file "base/5/77"'):
+        fills_the_disk()
+    assert _versions(database) == [(1, 400)]
 
 
 def test_rows_that_break_the_primary_key_leave_the_old_rows(database: Database) -> None:
