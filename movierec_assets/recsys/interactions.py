@@ -237,16 +237,12 @@ class Interactions:
         span, bits = latest - earliest + 1, int(self.per_user.max(initial=0)).bit_length()
         if (self.shape[0] * span) << bits < np.iinfo(np.int64).max:
             # User, time and place in the row in one number: sorts fastest, and leaves each user's part where it is.
-            packed = np.repeat(users * span - earliest, self.per_user)
-            packed += self.rated_at
+            packed = np.repeat(users * span - earliest, self.per_user) + self.rated_at
             packed <<= bits
-            packed += np.arange(len(self))
-            packed -= row_starts
+            packed += np.arange(len(self)) - row_starts
             packed.sort()
             new = np.diff(packed >> bits) != 0
-            packed &= (1 << bits) - 1
-            packed += row_starts
-            order = packed
+            order = (packed & ((1 << bits) - 1)) + row_starts
         else:
             of_user = np.repeat(users, self.per_user)
             order = np.lexsort((self.rated_at, of_user))

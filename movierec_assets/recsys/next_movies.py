@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from movierec_assets.progress import Progress
 from movierec_assets.recsys.batches import BATCH_BYTES, batches
-from movierec_assets.recsys.interactions import Arrays, FloatArray, IntArray, Interactions, positions
+from movierec_assets.recsys.interactions import Arrays, BoolArray, FloatArray, IntArray, Interactions, positions
 from movierec_assets.recsys.recipe import NextMovie
 from movierec_assets.recsys.split import Split
 from movierec_assets.recsys.threads import ALL_CORES, thread_count
@@ -135,10 +135,12 @@ def of_split(
     whole = _Reach.of(sequence, sequence.user_end, threads)
     tested = np.repeat(split.test.per_user, split.positives.per_user).astype(sequence.user_end.dtype)
     earlier = _Reach.of(sequence, sequence.user_end - tested, threads)
+    tested_start = np.maximum(whole.start, earlier.stop)
+    near_test = sequence.only_from(tested_start < whole.stop)
 
     def count(movies: slice) -> list[csr_matrix]:
         before = sequence.transitions(movies, earlier.start, earlier.stop)
-        into = sequence.transitions(movies, np.maximum(whole.start, earlier.stop), whole.stop)
+        into = near_test.transitions(movies, tested_start, whole.stop)
         return [whole.strongest(before + into, movies), earlier.strongest(before, movies)]
 
     everything, history = _by_blocks(sequence, whole, count, batch_bytes, threads, progress)
@@ -201,6 +203,11 @@ class _Sequence:
             np.append(0.0, signal.decay ** np.arange(window)).astype(np.float32),
             signal,
         )
+
+    def only_from(self, chosen: BoolArray) -> Self:
+        """The same likes, but transitions start from the chosen ones only, shape (n_likes,)."""
+        kept = chosen[self.by_movie]
+        return replace(self, by_movie=self.by_movie[kept], starts=np.concatenate([[0], np.cumsum(kept)])[self.starts])
 
     def transitions(self, movies: slice, start: IntArray, stop: IntArray) -> csr_matrix:
         """Sums of the transitions from some movies, shape (len(movies), n_movies), columns in no order.

@@ -93,7 +93,8 @@ def sample_of_split(split: Split, max_likes: int, user_ids: IntArray | None = No
     parts = (split.train, split.validation, split.test)
     if sum(map(len, parts)) <= max_likes:
         return split.positives
-    chosen = _sampled(sum(part.per_user for part in parts), max_likes, user_ids)
+    per_user = split.train.per_user + split.validation.per_user + split.test.per_user
+    chosen = _sampled(per_user, max_likes, user_ids)
     first, *others = (part.only(np.repeat(chosen, part.per_user)) for part in parts)
     return first.union(*others)
 
