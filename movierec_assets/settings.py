@@ -303,8 +303,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _whole_mail(self) -> Self:
         if bool(self.alert_recipients) != (self.alert_smtp_url is not None):
-            missing = "ALERT_SMTP_URL" if self.alert_recipients else "ALERT_EMAIL_TO"
-            raise ValueError(f"MOVIEREC_{missing}: not set; alerts by e-mail need a server and a recipient")
+            there, missing = ("EMAIL_TO", "SMTP_URL") if self.alert_recipients else ("SMTP_URL", "EMAIL_TO")
+            raise ValueError(f"MOVIEREC_ALERT_{there}: set without MOVIEREC_ALERT_{missing}; e-mail needs both")
         return self
 
     @field_validator("database_url", "embedded_database_url")

@@ -116,6 +116,16 @@ def test_a_wrong_url_is_explained_with_the_variable_and_without_the_password(
         ("MOVIEREC_MLFLOW_TRACKING_URI", "http://host:port", "as in http://127.0.0.1:5000"),
         ("MOVIEREC_STORAGE_URL", "s4://bucket/path", "s4:// cannot be used"),
         ("MOVIEREC_STATE_DIR", __file__, "is a file; expected a directory"),
+        (
+            "MOVIEREC_ALERT_WEBHOOK_URL",
+            "hooks.slack.com/services",
+            "no address of a webhook; expected one as in https://",
+        ),
+        ("MOVIEREC_ALERT_SMTP_URL", "mail.example:587", "no address of a mail server; expected one as in smtp://"),
+        ("MOVIEREC_ALERT_SMTP_URL", "smtp://mail.example:many", "no address of a mail server"),
+        ("MOVIEREC_ALERT_SMTP_URL", "smtp://mail.example", "set without MOVIEREC_ALERT_EMAIL_TO"),
+        ("MOVIEREC_ALERT_EMAIL_TO", "ann@films.example", "set without MOVIEREC_ALERT_SMTP_URL"),
+        ("MOVIEREC_ALERT_EMAIL_TO", "ann", "'ann' is no address of e-mail"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_one_line_with_the_variable(

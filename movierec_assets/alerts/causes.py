@@ -247,23 +247,23 @@ def _challengers(facts: Facts) -> Iterator[Cause]:
 
 
 def _stale(facts: Facts, now: datetime) -> Iterator[Cause]:
-    for asset, limit in facts.fresh_for.items():
-        made_at = facts.made_at.get(asset)
-        if made_at is not None and now - made_at > limit:
-            yield Cause(
-                key=f"stale:{asset}",
-                kind=STALE,
-                title=f"{asset} is stale",
-                reason=f"It was made at {made_at:%Y-%m-%d %H:%M} UTC; it is to be made every {_hours(limit)}.",
-                remedy="See in Dagster whether the schedules are on and why their last runs did not make it; "
-                "`movierec run` makes everything now.",
-                step=asset,
-                patience=PATIENCE,
-            )
-
-
-def _hours(span: timedelta) -> str:
-    return f"{span.total_seconds() / 3600:g} hours"
+    """All stale assets are one cause, because one failure makes everything after it stale."""
+    aged = {asset: now - at for asset, at in facts.made_at.items() if now - at > facts.fresh_for[asset]}
+    if not aged:
+        return
+    first = max(aged, key=lambda asset: aged[asset])
+    others = f" and {len(aged) - 1} more" if len(aged) > 1 else ""
+    ages = ", ".join(f"{asset} {age.total_seconds() / 3600:.0f}" for asset, age in aged.items())
+    yield Cause(
+        key=STALE,
+        kind=STALE,
+        title=f"{first}{others} {'are' if others else 'is'} stale",
+        reason=f"Hours since it was made or found unchanged: {ages}. That is to be every night.",
+        remedy="`movierec status` shows whether the schedules are on and how their last runs ended; `movierec run` "
+        "makes everything now.",
+        step=first,
+        patience=PATIENCE,
+    )
 
 
 def _tables(facts: Facts) -> Iterator[Cause]:

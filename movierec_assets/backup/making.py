@@ -77,7 +77,7 @@ def make(settings: Settings, path: Path, log: Log = lambda _: None, *, overwrite
     path = path.expanduser().absolute()
     require_current(Database(settings.databases.ratings))
     with only_one(settings.state), writing(path, overwrite=overwrite) as archive:
-        with moment_of(settings, log) as moment:
+        with moment_of(settings) as moment:
             manifest = _write(settings, moment, archive, log)
         manifest = archive.finish(manifest)
         log("Comparing the backup with its hashes")

@@ -33,7 +33,9 @@ ORDER BY v.version
 _LOGGED = "SELECT artifact_location FROM logged_models WHERE model_id = ANY(%s)"
 _RUNS = """
 SELECT r.artifact_uri FROM runs r WHERE r.artifact_uri IS NOT NULL AND (
-    r.run_uuid = ANY(%s) OR NOT EXISTS (SELECT FROM logged_models l WHERE l.source_run_id = r.run_uuid)
+    r.run_uuid = ANY(%s)
+    OR NOT EXISTS (SELECT FROM logged_models l WHERE l.source_run_id = r.run_uuid)
+    AND NOT EXISTS (SELECT FROM model_versions v WHERE v.run_id = r.run_uuid)
 )
 """
 _CHAMPION = """

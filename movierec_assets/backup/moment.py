@@ -12,6 +12,7 @@ the content that Dagster recorded. Whoever reads it says so, and the run that `e
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -21,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 from psycopg2 import errors, sql
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as Connection  # noqa: N812
@@ -30,7 +30,6 @@ from movierec_assets.backup.errors import BackupError
 from movierec_assets.backup.model_files import ModelFiles, model_files
 from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.file_lock import locked
-from movierec_assets.progress import Log
 from movierec_assets.settings import Settings
 from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import Database
@@ -105,8 +104,6 @@ def only_one(state: Path) -> Iterator[None]:
     ------
     BackupError
     """
-    import fcntl  # noqa: PLC0415
-
     state.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         try:
@@ -117,7 +114,7 @@ def only_one(state: Path) -> Iterator[None]:
 
 
 @contextmanager
-def moment_of(settings: Settings, log: Log) -> Iterator[Moment]:
+def moment_of(settings: Settings) -> Iterator[Moment]:
     """Hold one moment of the state. Call it under `only_one`.
 
     Raises
@@ -132,7 +129,7 @@ def moment_of(settings: Settings, log: Log) -> Iterator[Moment]:
     try:
         for _ in range(ATTEMPTS):
             with ExitStack() as held:
-                found = _attempt(settings, links, held, log)
+                found = _attempt(settings, links, held)
                 if found is not None:
                     yield found
                     return
@@ -146,11 +143,11 @@ def moment_of(settings: Settings, log: Log) -> Iterator[Moment]:
         shutil.rmtree(links, ignore_errors=True)
 
 
-def _attempt(settings: Settings, links: Path, held: ExitStack, log: Log) -> Moment | None:
+def _attempt(settings: Settings, links: Path, held: ExitStack) -> Moment | None:
     """The moment, held until `held` is closed; None when files were replaced meanwhile."""
     storage = local_storage(settings.storage)
     connections = {kind: held.enter_context(_connected(url)) for kind, url in _urls(settings).items()}
-    _keep_tables(connections["ratings"], log)
+    _keep_tables(connections["ratings"], settings.databases.ratings)
     with _no_promotion(settings.databases.ratings):
         before = _signatures(storage)
         frozen = {
@@ -180,14 +177,14 @@ def _connected(url: str) -> Iterator[Connection]:
         yield connection
 
 
-def _keep_tables(connection: Connection, log: Log) -> None:
+def _keep_tables(connection: Connection, url: str) -> None:
     """Keep tables from being dropped until the end of the transaction, before its snapshot is taken.
 
     The lock of a partitioned table covers its partitions. LOCK takes no snapshot.
     """
     for _ in range(ATTEMPTS):
-        tables = _names_of_tables(connection.dsn, connection.info.password)
-        listed = sql.SQL(", ").join(sql.Identifier(*table) for table in tables)
+        # In another transaction: a query here would take the snapshot too early.
+        listed = sql.SQL(", ").join(sql.Identifier(*table) for table in Database(url).rows(_TABLES))
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL lock_timeout = %s", [f"{LOCK_SECONDS}s"])
@@ -203,12 +200,6 @@ def _keep_tables(connection: Connection, log: Log) -> None:
         else:
             return
     raise BackupError("Tables of the ratings database are being replaced all the time. Try again later.")
-
-
-def _names_of_tables(dsn: str, password: str | None) -> list[tuple[str, str]]:
-    with closing(psycopg2.connect(dsn, password=password or None)) as connection, connection.cursor() as cursor:
-        cursor.execute(_TABLES)
-        return cursor.fetchall()
 
 
 @contextmanager

@@ -9,7 +9,6 @@ that leaves the state as it was.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -174,7 +173,7 @@ def _merge(source: Path, target: Path) -> None:
     for path in visible_files(source):
         place = target / path.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(path, place)
+        shutil.move(path, place)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from dagster import (
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.execution.stats import StepEventStatus
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 
 from movierec_assets.alerts import storage
 from movierec_assets.alerts.causes import CHAMPION, DISK, STREAK, Decided, EndedRun, Facts, FailedCheck, causes
@@ -45,15 +46,19 @@ from movierec_assets.defs import backtest, charts, checks
 from movierec_assets.defs.attempts import ended
 from movierec_assets.defs.failures import root_cause
 from movierec_assets.defs.freshness import FRESH_FOR
+from movierec_assets.defs.run_limits import will_be_retried
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import RegistryUnavailableError
 from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.postgres.state import StateDirectory
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import DatabaseUnavailableError
 
 RUNS = 200
 """Latest runs that are looked at: more than a month of nights."""
+RETRIED_WITHIN = timedelta(minutes=30)
+"""Time in which Dagster starts a run again whose process was killed, also on a busy machine."""
 
 _COMPLETED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
@@ -79,19 +84,20 @@ def evaluate(instance: DagsterInstance, postgres: PostgresResource, settings: Se
     channels = channels_of(settings)
     names = [channel.name for channel in channels]
     promotions = Promotions(ModelRegistry.of(settings), database)
-    facts, unknown = read_facts(instance, promotions, settings, storage.failing_channels(database, names))
+    facts, unknown = read_facts(instance, promotions, settings, storage.failing_channels(database, names), now)
     open_keys = {alert.cause for alert in storage.open_alerts(database)}
     change = storage.update(database, causes(facts, open_keys, now), names, now, unknown)
-    log, *others = channels
-    deliver(database, log, settings.dagster_pages, lambda: now)
     due = storage.due_channels(database)
+    log, *others = channels
+    if log.name in due:
+        deliver(database, log, settings.dagster_pages, lambda: now)
     deliver_beside(database, [channel for channel in others if channel.name in due], settings.dagster_pages)
     said = [*(f"told: {key}" for key in change.told), *(f"over: {key}" for key in change.over)]
-    return SkipReason("; ".join(said) or f"Nothing new to tell; {len(storage.open_alerts(database))} alerts are open.")
+    return SkipReason("; ".join(said) or f"Nothing new to tell. Open: {', '.join(sorted(open_keys)) or 'nothing'}.")
 
 
 def read_facts(
-    instance: DagsterInstance, promotions: Promotions, settings: Settings, failing: dict[str, str]
+    instance: DagsterInstance, promotions: Promotions, settings: Settings, failing: dict[str, str], now: datetime
 ) -> tuple[Facts, set[str]]:
     """The facts of now, and the kinds of cause about which nothing could be read."""
     unknown = set[str]()
@@ -106,7 +112,7 @@ def read_facts(
     made = instance.get_latest_materialization_events([AssetKey(asset) for asset in FRESH_FOR])
     latest = promotions.latest()
     facts = Facts(
-        runs=ended_runs(instance),
+        runs=ended_runs(instance, now),
         checks=failed_checks(instance),
         decisions=_decisions(promotions),
         made_at={
@@ -125,21 +131,23 @@ def read_facts(
     return facts, unknown
 
 
-def ended_runs(instance: DagsterInstance) -> list[EndedRun]:
+def ended_runs(instance: DagsterInstance, now: datetime) -> list[EndedRun]:
     """The latest runs that succeeded or failed, newest first; without failures that Dagster retries itself.
 
     By the order in which they were created: clocks may be set back.
     """
+    if not instance.get_run_records(RunsFilter(statuses=[DagsterRunStatus.FAILURE]), limit=1):
+        return []
     statuses = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
     records = instance.get_run_records(RunsFilter(statuses=statuses), limit=RUNS)
-    if not any(record.dagster_run.status is DagsterRunStatus.FAILURE for record in records):
-        return []
     plans: dict[str, frozenset[str]] = {}
-    return [
-        _ended_run(instance, record, plans)
-        for record in records
-        if record.dagster_run.tags.get(WILL_RETRY_TAG) != "true"
-    ]
+    return [_ended_run(instance, record, plans) for record in records if not _left_to_dagster(record, now)]
+
+
+def _left_to_dagster(record: RunRecord, now: datetime) -> bool:
+    """Whether a failed run was started again by Dagster, or will be within RETRIED_WITHIN."""
+    run = record.dagster_run
+    return AUTO_RETRY_RUN_ID_TAG in run.tags or (will_be_retried(run) and now - ended(record) < RETRIED_WITHIN)
 
 
 def _ended_run(instance: DagsterInstance, record: RunRecord, plans: dict[str, frozenset[str]]) -> EndedRun:
@@ -208,9 +216,12 @@ def _decisions(promotions: Promotions) -> Sequence[Decided]:
 
 
 def _free(settings: Settings) -> dict[Path, int]:
-    """Free bytes of the state directory, and of the directory of backups when it is on another file system."""
+    """Free bytes of the state directory, of backups and of the embedded Postgres; each file system once."""
+    directories = [settings.state, settings.backups]
+    if settings.database_url is None:
+        directories.append(StateDirectory(settings.state / "postgres").cluster.directory)
     found: dict[int, tuple[Path, int]] = {}
-    for directory in (settings.state, settings.backups):
-        if directory.is_dir():
+    for directory in directories:
+        with suppress(OSError):  # it does not exist yet, or belongs to another user
             found.setdefault(directory.stat().st_dev, (directory, shutil.disk_usage(directory).free))
     return dict(found.values())

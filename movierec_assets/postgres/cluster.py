@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,8 +176,19 @@ class Cluster:
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
-    def launch(self, installation: Installation, account: Account | None, port: int | None) -> None:
-        """Start the server, on `port` if that is free, and wait until it is up.
+    @property
+    def successor(self) -> Cluster:
+        """Data of a later major version, while an upgrade makes it."""
+        return Cluster(self.directory / "upgrade")
+
+    def launch(
+        self,
+        installation: Installation,
+        account: Account | None,
+        port: int | None,
+        further: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start the server, on `port` if that is free, and wait until it is up; `further` are settings of this start.
 
         Raises
         ------
@@ -193,7 +204,7 @@ class Cluster:
         for _ in range(LAUNCH_ATTEMPTS):
             if port is None or not port_is_free(port):
                 port = free_port()
-            settings = SERVER_SETTINGS | {"port": str(port), "cluster_name": self.name}
+            settings = SERVER_SETTINGS | {"port": str(port), "cluster_name": self.name} | dict(further or {})
             # pg_ctl hands these to a shell. It quotes its own option for the directory badly, so that is here, too.
             options = shlex.join(["-D", str(self.data), *(f"--{key}={value}" for key, value in settings.items())])
             command: list[str | Path] = [
@@ -227,13 +238,15 @@ class Cluster:
         )
 
     def stop(self) -> bool:
-        """Stop the server; True when one was running.
+        """Stop the server, and one that an interrupted upgrade left; True when the first was running.
 
         Raises
         ------
         EmbeddedPostgresError
             When it still runs after an immediate shutdown.
         """
+        if self.successor.directory.exists():
+            self.successor.stop()
         process = self.postmaster()
         if process is None:
             self._remove_leftovers()

@@ -1,8 +1,8 @@
 """A private Postgres server for a machine without one: starting it, sharing it, and stopping it after its last user.
 
 Belongs here: the life of the server as its users see it (lease, pin, stop, destroy). Does not: finding programs
-(`binaries`), handling processes (`cluster`), files and locks (`state`), stopping after the last user (`keeper`), any
-table.
+(`binaries`), handling processes (`cluster`), files and locks (`state`), stopping after the last user (`keeper`), a
+later version of Postgres (`upgrade`), any table.
 
 The server runs while a process holds a lease. It is stopped after the last of these processes ended, even by a kill:
 
@@ -26,6 +26,7 @@ import psycopg2
 from psycopg2 import sql
 
 from movierec_assets.file_lock import locked
+from movierec_assets.postgres import upgrade
 from movierec_assets.postgres.binaries import (
     Account,
     EmbeddedPostgresError,
@@ -205,6 +206,7 @@ class EmbeddedPostgres:
         # Before the server: if this process is killed while starting it, the keeper cleans up.
         launcher = ensure_keeper(self._state) if kept else None
         try:
+            self._bring_up_to_date(account)
             self._wait_for_database(account)
         finally:
             if launcher:
@@ -212,6 +214,19 @@ class EmbeddedPostgres:
         if launcher and launcher.returncode != 0:
             self._refuse_without_keeper()
         return self._url(self._database)
+
+    def _bring_up_to_date(self, account: Account | None) -> None:
+        """Upgrade the data when the programs that a new server would get are of a later major version."""
+        cluster = self._state.cluster
+        upgrade.settle(cluster)
+        if cluster.major is None or cluster.postmaster():
+            return
+        best = next(installations(), None)
+        if best is not None and int(best.major) > int(cluster.major):
+            former, later = (
+                choose_installation(major, account, cluster.directory) for major in (cluster.major, best.major)
+            )
+            upgrade.upgrade(cluster, former, later, account, self._state.password())
 
     def _wait_for_database(self, account: Account | None) -> None:
         cluster = self._state.cluster

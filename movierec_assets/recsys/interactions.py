@@ -231,16 +231,22 @@ class Interactions:
         starts : int array, shape (n_moments,)
             Places in `order` at which another user or another time begins.
         """
-        users = np.repeat(np.arange(self.shape[0], dtype=np.int64), self.per_user)
+        row_starts = np.repeat(self.stars.indptr[:-1], self.per_user)
+        users = np.arange(self.shape[0], dtype=np.int64)
         latest, earliest = (int(self.rated_at.max()), int(self.rated_at.min())) if len(self) else (0, 0)
-        span, bits = latest - earliest + 1, len(self).bit_length()
-        if (self.shape[0] * span) << bits < np.iinfo(np.int64).max:  # user, time and index in one number: sorts fastest
-            packed = ((users * span + (self.rated_at - earliest)) << bits) + np.arange(len(self))
+        span, bits = latest - earliest + 1, int(self.per_user.max(initial=0)).bit_length()
+        if (self.shape[0] * span) << bits < np.iinfo(np.int64).max:
+            # User, time and place in the row in one number: sorts fastest, and leaves each user's part where it is.
+            packed = np.repeat(users * span - earliest, self.per_user) + self.rated_at
+            packed <<= bits
+            packed += np.arange(len(self)) - row_starts
             packed.sort()
-            order, new = packed & ((1 << bits) - 1), np.diff(packed >> bits) != 0
+            new = np.diff(packed >> bits) != 0
+            order = (packed & ((1 << bits) - 1)) + row_starts
         else:
-            order = np.lexsort((self.rated_at, users))
-            new = (np.diff(users[order]) != 0) | (np.diff(self.rated_at[order]) != 0)
+            of_user = np.repeat(users, self.per_user)
+            order = np.lexsort((self.rated_at, of_user))
+            new = (np.diff(of_user[order]) != 0) | (np.diff(self.rated_at[order]) != 0)
         return order, np.flatnonzero(np.concatenate([[len(self) > 0], new]))
 
     def recency_rank(self) -> IntArray:

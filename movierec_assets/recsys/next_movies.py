@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from movierec_assets.progress import Progress
 from movierec_assets.recsys.batches import BATCH_BYTES, batches
-from movierec_assets.recsys.interactions import Arrays, FloatArray, IntArray, Interactions, positions
+from movierec_assets.recsys.interactions import Arrays, BoolArray, FloatArray, IntArray, Interactions, positions
 from movierec_assets.recsys.recipe import NextMovie
 from movierec_assets.recsys.split import Split
 from movierec_assets.recsys.threads import ALL_CORES, thread_count
@@ -31,6 +31,9 @@ MIN_RECENCY = 0.03
 _PREFIX = "next_"
 _PAIR_BYTES = 64
 """Memory for a pair of likes while it is counted."""
+
+_LIKES = 2**17
+"""Likes at a time, small enough for a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class NextMovies:
             Called with the number of movies done, and of all movies.
         """
         sequence = _Sequence.of(positives, signal)
-        reach = _Reach.of(sequence, sequence.user_end)
+        reach = _Reach.of(sequence, sequence.user_end, threads)
 
         def count(movies: slice) -> list[csr_matrix]:
             return [reach.strongest(sequence.transitions(movies, reach.start, reach.stop), movies)]
@@ -129,13 +132,15 @@ def of_split(
     and those into it.
     """
     sequence = _Sequence.of(split.positives, signal)
-    whole = _Reach.of(sequence, sequence.user_end)
+    whole = _Reach.of(sequence, sequence.user_end, threads)
     tested = np.repeat(split.test.per_user, split.positives.per_user).astype(sequence.user_end.dtype)
-    earlier = _Reach.of(sequence, sequence.user_end - tested)
+    earlier = _Reach.of(sequence, sequence.user_end - tested, threads)
+    tested_start = np.maximum(whole.start, earlier.stop)
+    near_test = sequence.only_from(tested_start < whole.stop)
 
     def count(movies: slice) -> list[csr_matrix]:
         before = sequence.transitions(movies, earlier.start, earlier.stop)
-        into = sequence.transitions(movies, np.maximum(whole.start, earlier.stop), whole.stop)
+        into = near_test.transitions(movies, tested_start, whole.stop)
         return [whole.strongest(before + into, movies), earlier.strongest(before, movies)]
 
     everything, history = _by_blocks(sequence, whole, count, batch_bytes, threads, progress)
@@ -199,6 +204,11 @@ class _Sequence:
             signal,
         )
 
+    def only_from(self, chosen: BoolArray) -> Self:
+        """The same likes, but transitions start from the chosen ones only, shape (n_likes,)."""
+        kept = chosen[self.by_movie]
+        return replace(self, by_movie=self.by_movie[kept], starts=np.concatenate([[0], np.cumsum(kept)])[self.starts])
+
     def transitions(self, movies: slice, start: IntArray, stop: IntArray) -> csr_matrix:
         """Sums of the transitions from some movies, shape (len(movies), n_movies), columns in no order.
 
@@ -211,8 +221,8 @@ class _Sequence:
         likes = self.by_movie[self.starts[movies.start] : self.starts[movies.stop]]
         counts = stop[likes] - start[likes]
         ends = np.cumsum(counts, dtype=np.int64)
-        at = np.repeat(start[likes] - ends + counts, counts)
-        at += np.arange(len(at))
+        at = np.repeat((start[likes] - ends + counts).astype(start.dtype), counts)
+        at += np.arange(len(at), dtype=at.dtype)
         lag = at - np.repeat(likes, counts)
         n_movies = len(self.starts) - 1
         followers = csr_matrix(
@@ -241,11 +251,11 @@ class _Reach:
     of_follower: FloatArray
 
     @classmethod
-    def of(cls, sequence: _Sequence, user_end: IntArray) -> Self:
+    def of(cls, sequence: _Sequence, user_end: IntArray, threads: int) -> Self:
         """Where each user's likes end at `user_end`, shape (n_likes,)."""
-        window, places = len(sequence.decays) - 1, np.arange(len(sequence.movie), dtype=sequence.user_end.dtype)
-        stop = np.minimum(places + window + 1, user_end)
-        start = np.minimum(sequence.moment_end, stop)
+        window, n_likes, n_movies = len(sequence.decays) - 1, len(sequence.movie), len(sequence.starts) - 1
+        start, stop = np.empty_like(user_end), np.empty_like(user_end)
+        out, into = np.empty(n_likes), np.empty(n_likes)
         # The weights of the lags from first to last add up to a difference of two sums, so no pair is needed.
         sums = np.cumsum(sequence.decays, dtype=np.float64)
 
@@ -253,12 +263,18 @@ class _Reach:
             found: FloatArray = sums[np.clip(last, 0, window)] - sums[np.clip(first - 1, 0, window)]
             return found
 
-        n_movies = len(sequence.starts) - 1
-        out = of_lags(start - places, stop - 1 - places)
-        into = of_lags(places - sequence.moment_start + 1, places - sequence.user_start)
-        known = places < user_end
-        out_sum = np.bincount(sequence.movie, out * known, n_movies)
-        in_sum = np.bincount(sequence.movie, into * known, n_movies)
+        def fill(first: int) -> None:
+            part = slice(first, min(first + _LIKES, n_likes))
+            places, end = np.arange(part.start, part.stop, dtype=user_end.dtype), user_end[part]
+            np.minimum(places + window + 1, end, out=stop[part])
+            np.minimum(sequence.moment_end[part], stop[part], out=start[part])
+            known = places < end
+            out[part] = of_lags(start[part] - places, stop[part] - 1 - places) * known
+            into[part] = of_lags(places - sequence.moment_start[part] + 1, places - sequence.user_start[part]) * known
+
+        with ThreadPoolExecutor(thread_count(threads)) as pool:
+            list(pool.map(fill, range(0, n_likes, _LIKES)))
+        out_sum, in_sum = (np.bincount(sequence.movie, weights, n_movies) for weights in (out, into))
         return cls(
             start,
             stop,

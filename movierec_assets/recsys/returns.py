@@ -15,9 +15,9 @@ import numpy as np
 
 from movierec_assets.recsys import scoring
 from movierec_assets.recsys.engine import Factors, Fit
-from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray, Interactions
 from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.recsys.split import WINDOWS, Window, time_windows
+from movierec_assets.recsys.split import WINDOWS, Split, Window, time_windows
 from movierec_assets.recsys.warm_start import mixed_order
 
 CUTOFF = 10
@@ -85,7 +85,23 @@ def sample_of_users(positives: Interactions, max_likes: int, user_ids: IntArray 
     """The likes of whole users, together at most `max_likes`, in a matrix of the same shape; see `Returns.of`."""
     if len(positives) <= max_likes:
         return positives
-    order = mixed_order(np.arange(positives.shape[0]) if user_ids is None else user_ids)
-    chosen = np.zeros(positives.shape[0], dtype=np.bool_)
-    chosen[order[np.cumsum(positives.per_user[order]) <= max_likes]] = True
-    return positives.only(np.repeat(chosen, positives.per_user))
+    return positives.only(np.repeat(_sampled(positives.per_user, max_likes, user_ids), positives.per_user))
+
+
+def sample_of_split(split: Split, max_likes: int, user_ids: IntArray | None = None) -> Interactions:
+    """`sample_of_users` of everything in a split, whose parts are joined for the sample only."""
+    parts = (split.train, split.validation, split.test)
+    if sum(map(len, parts)) <= max_likes:
+        return split.positives
+    per_user = split.train.per_user + split.validation.per_user + split.test.per_user
+    chosen = _sampled(per_user, max_likes, user_ids)
+    first, *others = (part.only(np.repeat(chosen, part.per_user)) for part in parts)
+    return first.union(*others)
+
+
+def _sampled(per_user: IntArray, max_likes: int, user_ids: IntArray | None) -> BoolArray:
+    """Whether each user is in the sample, shape (n_users,), given their numbers of likes."""
+    order = mixed_order(np.arange(len(per_user)) if user_ids is None else user_ids)
+    chosen = np.zeros(len(per_user), dtype=np.bool_)
+    chosen[order[np.cumsum(per_user[order]) <= max_likes]] = True
+    return chosen

@@ -68,7 +68,7 @@ class RunLocks:
         self._session: Connection | None = None
         self._shows_life = False
         self._released = threading.Event()
-        self._lost = False
+        self._lost = self._interrupted = False
 
     def take(self, on_wait: Callable[[], None]) -> None:
         """Take both; waits while another run executes, and calls `on_wait` once then.
@@ -95,6 +95,7 @@ class RunLocks:
                 else:
                     self._look()
             except _ENDED:
+                self._interrupted = True
                 self._end_session()
         if self._lost:
             self._end_session()
@@ -111,6 +112,11 @@ class RunLocks:
                 "Postgres was restarted while this run executed, and another run began before this one had its lock "
                 "again. This run stops, so that they do not mix their data; the other one, or the next, does its work."
             )
+
+    def interrupted(self) -> bool:
+        """Whether their session has ended since `take`, as when Postgres is restarted; looks again first."""
+        time.sleep(2 * _LOOK_SECONDS)
+        return self._interrupted
 
     def release(self) -> None:
         """Release them; `keep` ends."""

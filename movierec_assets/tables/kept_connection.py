@@ -1,6 +1,6 @@
 """A connection that is kept between transactions, for a process that answers many requests.
 
-Belongs here: keeping it, replacing it when the server closed it, and its time limits. Does not: queries.
+Belongs here: opening and keeping it, replacing it when the server closed it, and its time limits. Does not: queries.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 
 import psycopg2
 from psycopg2.errors import QueryCanceled
+from psycopg2.extensions import POLL_OK, POLL_WRITE
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
@@ -39,11 +41,52 @@ def open_limited(database: Database, statement_seconds: float, settings: Sequenc
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute("; ".join([f"SET statement_timeout = {round(1000 * statement_seconds)}", *settings]))
+            cursor.execute(_session(statement_seconds, settings))
     except psycopg2.Error as error:
         connection.close()
         raise database.unavailable(error) from error
     return connection
+
+
+def open_asynchronous(database: Database, statement_seconds: float, settings: Sequence[str] = ()) -> Connection:
+    """As `open_limited`, in psycopg2's asynchronous mode: whoever executes a statement polls until it is answered.
+
+    Opening waits, also for the address of a host name: an event loop has it done by a thread.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        When the server does not answer within 2 s, or refuses the connection.
+    """
+    connection = database.open(_CONNECT_SECONDS, tcp_user_timeout=1000 * _SILENT_SECONDS, async_=True)
+    try:
+        _wait(connection)
+        with connection.cursor() as cursor:
+            cursor.execute(_session(statement_seconds, settings))
+            _wait(connection)
+    except psycopg2.Error as error:
+        connection.close()
+        raise database.unavailable(error) from error
+    return connection
+
+
+def _session(statement_seconds: float, settings: Sequence[str]) -> str:
+    return "; ".join([f"SET statement_timeout = {round(1000 * statement_seconds)}", *settings])
+
+
+def _wait(connection: Connection) -> None:
+    """Wait until an asynchronous connection has done what it was asked for."""
+    until = monotonic() + _CONNECT_SECONDS
+    while (state := connection.poll()) != POLL_OK:
+        if not _is_ready(connection, select.POLLOUT if state == POLL_WRITE else select.POLLIN, until - monotonic()):
+            raise psycopg2.OperationalError(f"no answer for {_CONNECT_SECONDS} s")
+
+
+def _is_ready(connection: Connection, event: int, seconds: float) -> bool:
+    """Whether the socket can be read or written within some seconds; `select` takes no descriptor from 1024 on."""
+    waiting = select.poll()
+    waiting.register(connection, event)
+    return bool(waiting.poll(max(0, 1000 * seconds)))
 
 
 def is_closed(connection: Connection) -> bool:
@@ -53,8 +96,7 @@ def is_closed(connection: Connection) -> bool:
     """
     if connection.closed:
         return True
-    readable, _, _ = select.select([connection], [], [], 0)
-    return bool(readable)
+    return _is_ready(connection, select.POLLIN, 0)
 
 
 class KeptDatabase(Database):

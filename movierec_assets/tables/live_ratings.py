@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-import psycopg2
-from psycopg2.errors import QueryCanceled
+from psycopg2.extensions import POLL_OK
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from movierec_assets.ratings import STAR_BITS
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.binary_copy import POSTGRES_EPOCH
-from movierec_assets.tables.database import Database, DatabaseUnavailableError
-from movierec_assets.tables.kept_connection import is_closed, open_limited
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.kept_connection import open_asynchronous
 
 STATEMENT_SECONDS = 2.0
 """Time limit of one query."""
@@ -29,6 +28,9 @@ _SESSION = (
     "SET jit = off",
 )
 _STARS_MASK = (1 << STAR_BITS) - 1
+
+Row = tuple[Any, ...]
+"""A row of the query."""
 
 
 class Question(NamedTuple):
@@ -70,75 +72,63 @@ class Found:
     ratings: tuple[IntArray, FloatArray, IntArray] | None
 
 
-class LiveQuery:
-    """The query, on a connection that is kept.
+class LiveConnection:
+    """A connection on which the query is prepared, for an event loop: only `open` waits.
 
-    Not for several threads at a time. A connection that the server closed is replaced.
+    One query at a time: `ask`, then `rows` whenever the socket is readable, until it gives them. Both raise
+    psycopg2's errors; after `QueryCanceled`, the connection can be used again.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._connection: Connection | None = None
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._descriptor = connection.fileno()
 
-    def __call__(self, questions: Sequence[Question]) -> list[Found]:
-        """One answer for each question, in one round trip.
-
-        Raises
-        ------
-        DatabaseUnavailableError
-        """
-        try:
-            return self._ask(questions)
-        except QueryCanceled as error:
-            raise DatabaseUnavailableError(
-                f"The ratings database took longer than {STATEMENT_SECONDS:g} s to read ratings. Try again when it is "
-                "less busy."
-            ) from error
-        except psycopg2.Error:
-            self.close()
-        try:  # the server ended the connection: once more on another one
-            return self._ask(questions)
-        except psycopg2.Error as error:
-            self.close()
-            raise self._database.unavailable(error) from error
-
-    def connect(self) -> None:
-        """Connect, unless there is a connection.
+    @classmethod
+    def open(cls, database: Database) -> Self:
+        """Connect, and prepare the query.
 
         Raises
         ------
         DatabaseUnavailableError
+            See `open_asynchronous`.
         """
-        if self._connection is None or is_closed(self._connection):
-            self.close()
-            self._connection = open_limited(self._database, STATEMENT_SECONDS, [*_SESSION, read_sql("live_ratings")])
+        return cls(open_asynchronous(database, STATEMENT_SECONDS, [*_SESSION, read_sql("live_ratings")]))
+
+    def fileno(self) -> int:
+        """Descriptor of the socket, also after the server ended the connection."""
+        return self._descriptor
+
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Send the query.
+
+        A thousand questions fit into the buffer of the socket, which is empty once the query before is answered. So
+        the query is sent as a whole, and nobody has to see that the socket can be written.
+        """
+        users, versions, watermarks = map(list, zip(*questions, strict=True))
+        self._cursor.execute("EXECUTE live_ratings (%s, %s, %s)", (users, versions, watermarks))
+
+    def rows(self) -> list[Row] | None:
+        """One row for each question; None while the server has not sent all of them."""
+        return self._cursor.fetchall() if self._connection.poll() == POLL_OK else None
 
     def close(self) -> None:
-        """Close the connection; the next query opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _ask(self, questions: Sequence[Question]) -> list[Found]:
-        self.connect()
-        assert self._connection is not None
-        users, versions, watermarks = map(list, zip(*questions, strict=True))
-        with self._connection.cursor() as cursor:
-            cursor.execute("EXECUTE live_ratings (%s, %s, %s)", (users, versions, watermarks))
-            return [_found(*row) for row in cursor.fetchall()]
+        """Close the connection; the server ends a query that is running."""
+        self._connection.close()
 
 
-def _found(version: str | None, dataset_id: int | None, watermark: int, movies: Any, times: Any) -> Found:
-    if movies is None:
-        return Found(version, dataset_id, watermark, None)
-    both = np.frombuffer(movies, ">i8").astype(np.int64)
-    return Found(
-        version,
-        dataset_id,
-        watermark,
-        (
-            (both >> STAR_BITS).astype(np.int32),
-            (both & _STARS_MASK).astype(np.float32) / np.float32(2),
-            np.frombuffer(times, ">i8").astype(np.int64) // 1_000_000 + POSTGRES_EPOCH,
-        ),
-    )
+def found_in(rows: Sequence[Row]) -> list[Found]:
+    """What rows of the query hold; the ratings of all users are converted together."""
+    stops = np.cumsum([0 if movies is None else len(movies) // 8 for _, _, _, movies, _ in rows]).tolist()
+    both = np.frombuffer(b"".join(movies for _, _, _, movies, _ in rows if movies is not None), ">i8").astype(np.int64)
+    movie_ids = (both >> STAR_BITS).astype(np.int32)
+    stars = (both & _STARS_MASK).astype(np.float32) / np.float32(2)
+    times = np.frombuffer(b"".join(times for _, _, _, _, times in rows if times is not None), ">i8")
+    rated_at = times.astype(np.int64) // 1_000_000 + POSTGRES_EPOCH
+    found, start = [], 0
+    for (version, dataset_id, watermark, movies, _), stop in zip(rows, stops, strict=True):
+        some = slice(start, stop)
+        ratings = None if movies is None else (movie_ids[some], stars[some], rated_at[some])
+        found.append(Found(version, dataset_id, watermark, ratings))
+        start = stop
+    return found

@@ -9,11 +9,14 @@ import base64
 import json
 import socketserver
 import threading
+from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+import pytest
 
 
 class _Serving:
@@ -147,3 +150,15 @@ class MailServer(_Serving):
         mail = message_from_bytes(data, policy=policy.default)
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    with Webhook() as server:
+        yield server
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    with MailServer() as server:
+        yield server

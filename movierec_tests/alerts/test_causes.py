@@ -142,10 +142,19 @@ def test_an_asset_is_stale_when_it_is_older_than_it_may_be_and_never_before_it_w
     limit = {"user_recommendations": timedelta(hours=30), "popular_movies": timedelta(hours=30)}
     made = {"user_recommendations": NOW - timedelta(hours=31)}
     (cause,) = causes(Facts(made_at=made, fresh_for=limit), (), NOW)
-    assert (cause.key, cause.step) == ("stale:user_recommendations", "user_recommendations")
+    assert (cause.key, cause.title) == ("stale", "user_recommendations is stale")
+    assert "user_recommendations 31" in cause.reason
     assert cause.patience > timedelta(0), "a run may be about to make it"
     assert causes(Facts(made_at=made, fresh_for=limit), (), NOW - timedelta(hours=1)) == []
     assert causes(Facts(made_at=made, fresh_for=limit), (), NOW - timedelta(days=9)) == [], "the clock was set back"
+
+
+def test_assets_that_are_stale_together_are_one_cause() -> None:
+    hours = {"raw_ratings": 51, "user_recommendations": 52, "popular_movies": 49}
+    made = {asset: NOW - timedelta(hours=age) for asset, age in hours.items()}
+    (cause,) = causes(Facts(made_at=made, fresh_for=dict.fromkeys(made, timedelta(hours=50))), (), NOW)
+    assert cause.title == "user_recommendations and 1 more are stale"
+    assert "popular_movies" not in cause.reason
 
 
 def test_tables_of_another_version_than_the_champion_are_a_cause() -> None:

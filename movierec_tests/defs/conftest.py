@@ -11,11 +11,12 @@ from dagster import ExecuteInProcessResult
 
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.tables.database import Database
+from movierec_tests.alerts.receivers import webhook
 from movierec_tests.defs.harness import Platform, own_platform, run
 from movierec_tests.models.harness import module_platform, platform
 from movierec_tests.room_database import database, shared_database
 
-__all__ = ["database", "module_platform", "platform", "shared_database"]
+__all__ = ["database", "module_platform", "platform", "shared_database", "webhook"]
 
 USERS = 120
 

@@ -1,4 +1,4 @@
-"""dagster.yaml in a real instance: missed nights with a clock change, and a crash."""
+"""dagster.yaml in a real instance: two missed nights with a clock change, a run that takes too long, and a crash."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from movierec_assets.defs.run_limits import DAY_TAG, MAX_RUNTIME, POOL
 from movierec_assets.resources import exclusive
 from movierec_tests.defs.daemon import Daemon, daemon_of
 from movierec_tests.defs.harness import Platform, own_platform
+from movierec_tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -48,20 +49,22 @@ def test_after_two_missed_nights_and_a_crash_there_is_one_refresh_and_one_traini
         daemon.tick_schedules(FRIDAY)
         assert daemon.instance.get_runs() == []
         daemon.tick_schedules(SUNDAY)
-        for job in ("feedback", "search", "backup", "maintenance"):
+        for job in ("search", "maintenance"):
             (other,) = daemon.runs(job)
             daemon.instance.report_run_canceled(other)
-        (refresh,) = daemon.runs("refresh")
+        (feedback,), (backup,), (refresh,) = map(daemon.runs, ("feedback", "backup", "refresh"))
         assert (refresh.status, refresh.tags[DAY_TAG]) == (QUEUED, "2026-03-29")
         assert refresh.run_op_concurrency is not None
         assert refresh.run_op_concurrency.all_pools == {POOL}
         assert daemon.runs("train") == [], "it waits"
-        again = _killed_while_it_waits_for_another_run(platform, daemon, refresh.run_id)
+        with exclusive.exclusive_run(platform.database, "a run of the command line", lambda: None):
+            _ended_after_its_longest_time(daemon, feedback.run_id, refresh.run_id)
+            daemon.until(backup.run_id, SUCCESS)
+            again = _killed(platform, daemon, refresh.run_id)
         now = datetime.now(UTC)
         daemon.tick_sensors(now)
         assert daemon.runs("train") == [], "a crashed refresh that runs again is waited for"
-        daemon.launch_queued_runs()
-        daemon.until(again, SUCCESS)
+        daemon.until(again, SUCCESS, between=daemon.launch_queued_runs)
         for minutes in (1, 2):
             daemon.tick_sensors(now + timedelta(minutes=minutes))
             daemon.tick_schedules(SUNDAY)
@@ -71,20 +74,34 @@ def test_after_two_missed_nights_and_a_crash_there_is_one_refresh_and_one_traini
         assert daemon.runs("everything") == [], "everything that is stale is left to the training"
 
 
-def _killed_while_it_waits_for_another_run(platform: Platform, daemon: Daemon, run_id: str) -> str:
-    """Kill the process of a queued run; returns the run that replaces it, which is queued."""
-    with exclusive.exclusive_run(platform.database, "another", lambda: None):
+def _ended_after_its_longest_time(daemon: Daemon, run_id: str, next_run_id: str) -> None:
+    """Launch the first run of the pool, which waits for a lock, and let its limit end it; the next one stays queued."""
+    for _ in range(2):
         daemon.launch_queued_runs()
-        daemon.until(run_id, STARTED)
-        os.kill(daemon.process_of(run_id), signal.SIGKILL)
-        while not exclusive.end_dead_runs(daemon.instance, platform.database, platform.registry):
-            pass  # Postgres has not noticed yet that the connection is closed
+    daemon.until(run_id, STARTED)
+    daemon.until(next_run_id, QUEUED)
+    daemon.instance.add_run_tags(run_id, {MAX_RUNTIME: "1"})
+
+    def ended() -> bool:
+        daemon.end_overdue_runs()
+        run = daemon.instance.get_run_by_id(run_id)
+        return run is not None and run.is_finished
+
+    wait_until(ended, "the end of a run that takes too long")
+    daemon.until(run_id, FAILURE)
+
+
+def _killed(platform: Platform, daemon: Daemon, run_id: str) -> str:
+    """Kill the process of a run that waits for a lock; returns the run that replaces it, which is queued."""
+    daemon.launch_queued_runs()
+    daemon.until(run_id, STARTED)
+    os.kill(daemon.process_of(run_id), signal.SIGKILL)
+    # Postgres may notice a little later that the connection is closed.
+    wait_until(lambda: bool(exclusive.end_dead_runs(daemon.instance, platform.database, platform.registry)))
     daemon.until(run_id, FAILURE)
     for _ in range(2):
         daemon.start_crashed_runs_again()
-    job = daemon.instance.get_run_by_id(run_id)
-    assert job is not None
-    first, again = daemon.runs(job.job_name)
+    first, again = daemon.runs("refresh")
     assert first.run_id == run_id
     assert (again.status, again.tags[DAY_TAG]) == (QUEUED, first.tags[DAY_TAG])
     assert again.tags[MAX_RUNTIME] == first.tags[MAX_RUNTIME]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import psycopg2
@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from movierec_assets.database_urls import DatabaseUrls
+from movierec_assets.models import artifact_locations
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import (
@@ -152,8 +153,12 @@ def register(
     dataset: DatasetRef | None = None,
     threshold: float | None = None,
     data: str | None = None,
+    stored: Literal["elsewhere", "artifacts"] = "elsewhere",
 ) -> int:
-    """Register a version; one that does not load has no files. Versions of the same `data` learned the same likes."""
+    """Register a version; one that does not load has no files. Versions of the same `data` learned the same likes.
+
+    Its files are among the artifacts, as those of a training are, or in another directory.
+    """
     registry = platform.registry
     client = registry.client
     if not client.search_registered_models(f"name='{MODEL_NAME}'"):
@@ -161,13 +166,15 @@ def register(
     run = client.create_run(registry.ensure_experiment())
     client.log_metric(run.info.run_id, "ndcg_at_10", ndcg)
     client.set_terminated(run.info.run_id)
-    source = platform.settings.state / "versions" / run.info.run_id
+    parent = platform.settings.artifacts / "models" if stored == "artifacts" else platform.settings.state / "versions"
+    source = parent / run.info.run_id
     recipe = Recipe(factors=4, iterations=1, seed=seed)
     if loads:
         file = source / "artifacts" / MODEL_FILE
         file.parent.mkdir(parents=True)
         np.savez(file, **_recommender(recipe).to_arrays())  # type: ignore[arg-type]
-    version = client.create_model_version(MODEL_NAME, source.as_uri(), run.info.run_id)
+    uri = f"{artifact_locations.ROOT}models/{run.info.run_id}" if stored == "artifacts" else source.as_uri()
+    version = client.create_model_version(MODEL_NAME, uri, run.info.run_id)
     tags = {
         "recipe": json.dumps(recipe.as_dict()),
         "code_version": "0.1.0",

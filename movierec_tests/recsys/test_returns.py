@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_assets.recsys.interactions import Interactions
-from movierec_assets.recsys.returns import Returns, sample_of_users
+from movierec_assets.recsys.returns import Returns, sample_of_split, sample_of_users
+from movierec_assets.recsys.split import latest_split
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
 
@@ -30,6 +31,7 @@ def test_a_sample_has_whole_users_and_no_more_likes_than_allowed(drawn: Ratings,
     users = np.flatnonzero(sample.per_user)
     assert sample.per_user[users].tolist() == positives.per_user[users].tolist()
     assert sample.rows(users).fingerprint() == positives.rows(users).fingerprint()
+    assert sample_of_split(latest_split(positives), max_likes).fingerprint() == sample.fingerprint()
 
 
 def test_a_sample_is_nearly_as_large_as_allowed_and_everything_where_that_is_allowed() -> None:

@@ -65,11 +65,13 @@ def is_taken(database: Database, name: str = "run") -> bool:
 
 def test_a_run_takes_its_locks_again_after_a_restart_of_postgres(database: Database) -> None:
     with exclusive.exclusive_run(database, "one", lambda: None) as locks:
+        assert not locks.interrupted()
         for _ in range(3):
             end_sessions(database)
             for name in ("run", "run.one"):
                 wait_until(lambda name=name: is_taken(database, name), f"the lock {name}")  # type: ignore[misc]
             locks.require()
+        assert locks.interrupted()
     assert not is_taken(database)
     assert not is_taken(database, "run.one")
 

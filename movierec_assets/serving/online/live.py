@@ -1,4 +1,4 @@
-"""Users' ratings at the time of a request, read for all who wait by one thread in one query.
+"""Users' ratings at the time of a request, read by the event loop for all who wait in one query.
 
 Belongs here: batching the requests of a worker. Does not: the queries (`tables`).
 """
@@ -10,14 +10,22 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
+import psycopg2
+from psycopg2.errors import QueryCanceled
 
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
-from movierec_assets.tables.live_ratings import Found, LiveQuery, Question
+from movierec_assets.tables.live_ratings import (
+    STATEMENT_SECONDS,
+    Found,
+    LiveConnection,
+    Question,
+    Row,
+    found_in,
+)
 
 SILENT_SECONDS = 2.5
 """A database that answers nothing for so long is unavailable. A load may keep readers waiting for 1.5 s."""
@@ -26,6 +34,14 @@ _MOST_AT_ONCE = 64
 _NO_RATINGS = (np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64))
 
 _Answer = asyncio.Future[Found]
+
+
+class _Asked(NamedTuple):
+    """Somebody who waits, since a time of the event loop."""
+
+    answer: _Answer
+    question: Question
+    since: float
 
 
 @dataclass(frozen=True)
@@ -86,9 +102,10 @@ class LiveState:
 class LiveReader:
     """Reads for one worker: all who wait are answered by one query.
 
-    One thread has the connection. While its query runs, requests collect for the next one. The thread starts with the
-    first request. All methods raise `DatabaseUnavailableError`, a second after the database stopped answering at the
-    latest.
+    The event loop sends the query on an asynchronous connection, and takes the answer when its socket is readable.
+    While a query runs, requests collect for the next one. A thread connects, with the first request. A connection that
+    the server ended is replaced once for each query. All methods raise `DatabaseUnavailableError`, `SILENT_SECONDS`
+    after the database stopped answering at the latest.
 
     Parameters
     ----------
@@ -98,13 +115,16 @@ class LiveReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: deque[tuple[_Answer, Question]] = deque()
-        self._calls: SimpleQueue[bool] = SimpleQueue()
-        self._called = False
-        self._thread: threading.Thread | None = None
-        self._since: dict[_Answer, float] = {}
-        self._silent: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connection: LiveConnection | None = None
+        self._waiting: deque[_Asked] = deque()
+        self._running: list[_Asked] = []
+        self._replaced = False
+        self._busy = False
+        self._connecting = False
         self._watched = False
+        self._silent: str | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -113,10 +133,10 @@ class LiveReader:
         self.close()
 
     def close(self) -> None:
-        """End the thread, and its connection after the query that it runs."""
-        if self._thread is not None:
-            self._calls.put(False)
-            self._thread = None
+        """Close the connection; whoever waits gets `DatabaseUnavailableError`."""
+        self._closed = True
+        self._drop()
+        self._deliver(self._everybody(), self._database.unavailable("the worker stops"))
 
     async def state(self, user_id: int, ratings_version: str | None, watermark: int) -> LiveState:
         """What tells whether the stored state of a user is still theirs, and their ratings if it is not.
@@ -150,68 +170,147 @@ class LiveReader:
     def _ask(self, question: Question) -> _Answer:
         if self._silent is not None:
             raise DatabaseUnavailableError(self._silent)
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         answer: _Answer = loop.create_future()
-        self._since[answer] = loop.time()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._read, args=[loop], name="live-ratings", daemon=True)
-            self._thread.start()
+        self._waiting.append(_Asked(answer, question, loop.time()))
         if not self._watched:
             self._watched = True
             loop.call_later(_LOOK_SECONDS, self._watch, loop)
-        self._waiting.append((answer, question))
-        if not self._called:
-            self._called = True
-            loop.call_soon(self._call)
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._next)  # after all who ask in this turn of the event loop
         return answer
 
-    def _call(self) -> None:
-        """Wake the thread, once for all who asked in one turn of the event loop."""
-        self._called = False
-        self._calls.put(True)
+    def _next(self) -> None:
+        """Send a query for those who wait and have not gone."""
+        while self._waiting and len(self._running) < _MOST_AT_ONCE:
+            asked = self._waiting.popleft()
+            if not asked.answer.done():
+                self._running.append(asked)
+        self._busy, self._replaced = bool(self._running), False
+        if self._running:
+            self._send()
+
+    def _send(self) -> None:
+        if self._connection is None:
+            self._connect()
+            return
+        try:
+            self._connection.ask([asked.question for asked in self._running])
+        except psycopg2.Error as error:
+            self._lost(error)
+
+    def _readable(self) -> None:
+        """Take the answer of the running query as far as it has arrived."""
+        assert self._connection is not None
+        if not self._running:  # a server says something unasked when it ends the connection
+            self._drop()
+            return
+        try:
+            rows = self._connection.rows()
+        except QueryCanceled:
+            self._finish(
+                DatabaseUnavailableError(
+                    f"The ratings database took longer than {STATEMENT_SECONDS:g} s to read ratings. Try again when it "
+                    "is less busy."
+                )
+            )
+        except psycopg2.Error as error:
+            self._lost(error)
+        else:
+            if rows is not None:
+                self._finish(rows)
+
+    def _finish(self, result: Sequence[Row] | Exception) -> None:
+        """Answer those whom the running query is for; the server works on the next one meanwhile."""
+        answered, self._running = self._running, []
+        self._next()
+        self._deliver(answered, result if isinstance(result, Exception) else found_in(result))
+
+    def _lost(self, error: psycopg2.Error) -> None:
+        """Send the running query once more on another connection."""
+        self._drop()
+        if self._replaced:
+            self._finish(self._database.unavailable(error))
+        else:
+            self._replaced = True
+            self._send()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(connection.fileno())
+            connection.close()
+
+    def _connect(self) -> None:
+        assert self._loop is not None
+        self._connecting = True
+        threading.Thread(target=self._open, args=[self._loop], name="live-ratings", daemon=True).start()
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Connect; in the thread."""
+        opened: LiveConnection | Exception
+        try:
+            opened = LiveConnection.open(self._database)
+        except Exception as error:  # noqa: BLE001 - whoever asked gets it
+            opened = error
+        try:
+            loop.call_soon_threadsafe(self._opened, opened)
+        except RuntimeError:  # the event loop has ended
+            if isinstance(opened, LiveConnection):
+                opened.close()
+
+    def _opened(self, opened: LiveConnection | Exception) -> None:
+        assert self._loop is not None
+        self._connecting = False
+        if isinstance(opened, LiveConnection):
+            if self._closed:
+                opened.close()
+                return
+            self._connection, self._silent = opened, None
+            self._loop.add_reader(opened.fileno(), self._readable)
+            if self._running:
+                self._send()
+            else:
+                self._next()
+        elif self._silent is None:
+            self._finish(opened)
+        else:
+            self._connect_later()
+
+    def _connect_later(self) -> None:
+        assert self._loop is not None
+        self._connecting = True
+        self._loop.call_later(_LOOK_SECONDS, self._connect)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give up on a database that is silent."""
-        oldest = next(iter(self._since.values()), None)
-        if oldest is not None and loop.time() - oldest > SILENT_SECONDS:
+        """Give up on a database that is silent, and connect again until it answers."""
+        oldest = self._running[0] if self._running else self._waiting[0] if self._waiting else None
+        if oldest is not None and loop.time() - oldest.since > SILENT_SECONDS:
             error = self._database.unavailable(f"no answer for {SILENT_SECONDS:g} s")
             self._silent = str(error)
-            self._deliver(list(self._since), error)
-        self._watched = bool(self._since)
+            self._drop()
+            self._deliver(self._everybody(), error)
+            if not self._connecting:
+                self._connect_later()
+        self._watched = bool(self._running or self._waiting)
         if self._watched:
             loop.call_later(_LOOK_SECONDS, self._watch, loop)
 
-    def _receive(self, answers: Sequence[_Answer], found: Sequence[Found] | Exception) -> None:
-        """Take what the thread found; it answers again."""
-        self._silent = None
-        self._deliver(answers, found)
+    def _everybody(self) -> list[_Asked]:
+        """All who wait; nobody does any more."""
+        everybody = [*self._running, *self._waiting]
+        self._running = []
+        self._waiting.clear()
+        return everybody
 
-    def _deliver(self, answers: Sequence[_Answer], found: Sequence[Found] | Exception) -> None:
-        for at, answer in enumerate(answers):
-            self._since.pop(answer, None)
-            if answer.done():  # whoever asked has gone
+    @staticmethod
+    def _deliver(asked: Sequence[_Asked], found: Sequence[Found] | Exception) -> None:
+        for at, each in enumerate(asked):
+            if each.answer.done():  # whoever asked has gone
                 continue
             if isinstance(found, Exception):
-                answer.set_exception(type(found)(*found.args))
+                each.answer.set_exception(type(found)(*found.args))
             else:
-                answer.set_result(found[at])
-
-    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer questions until the end; in the thread."""
-        query = LiveQuery(self._database)
-        while (batch := self._collected()) is not None:
-            answers, questions = zip(*batch, strict=True)
-            found: list[Found] | Exception
-            try:
-                found = query(questions)
-            except Exception as error:  # noqa: BLE001 - whoever asked gets it, and the thread reads on
-                found = error
-            loop.call_soon_threadsafe(self._receive, answers, found)
-        query.close()
-
-    def _collected(self) -> list[tuple[_Answer, Question]] | None:
-        """Everybody who waits, at least one; None at the end."""
-        while not self._waiting:
-            if not self._calls.get():
-                return None
-        return [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]
+                each.answer.set_result(found[at])
