@@ -8,6 +8,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -61,8 +62,13 @@ class MailChannel:
         """
         mail = self._mail(message)
         try:
-            with self._session() as session:
+            session = self._session()
+            try:
                 refused = session.send_message(mail)
+            finally:
+                with suppress(OSError):  # a server that took the mail may end as it likes
+                    session.quit()
+                session.close()
         except smtplib.SMTPAuthenticationError:
             raise self._error("refuses user and password") from None
         except smtplib.SMTPRecipientsRefused:

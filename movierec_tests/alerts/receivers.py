@@ -95,6 +95,7 @@ class MailServer(_Serving):
         self.password = "secret"
         self.logins: list[str] = []
         self.busy = False
+        self.farewell = "221 bye"
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -120,7 +121,7 @@ class MailServer(_Serving):
                         outer._take(b"".join(iter(self.rfile.readline, b".\r\n")))
                         self._say("250 taken")
                     case "QUIT":
-                        self._say("221 bye")
+                        self._say(outer.farewell)
                         return False
                     case _:
                         self._say("250 ok")

@@ -275,6 +275,12 @@ def test_a_mail_server_that_is_busy_or_away_is_an_error(mail_server: MailServer)
         MailChannel("smtp://127.0.0.1:9", ["one@films.example"], "me@films.example").send(sample_message(PAGES))
 
 
+def test_a_mail_that_was_taken_is_told_however_the_server_ends(mail_server: MailServer) -> None:
+    mail_server.farewell = "421 shutting down"
+    mail_channel(mail_server).send(sample_message(PAGES))
+    assert len(mail_server.mails) == 1
+
+
 def test_the_log_has_one_line_for_an_alert(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     told(database, Cause("k", "run", "train failed", "first line\nsecond line", "m"))
     LogChannel().send(message_of(told_alerts(database)[0], "open", PAGES))
