@@ -167,7 +167,7 @@ def not_below_the_year_before(context: AssetCheckExecutionContext, postgres: Pos
 backtest_job = define_asset_job(
     "backtest",
     selection=AssetSelection.assets(ASSET),
-    tags=limits(timedelta(hours=24), retries=1),
+    tags=limits(timedelta(hours=24), retries=1, priority=-2),
     description="Score the recipe of today on months of the past, each by what was known before it.",
 )
 

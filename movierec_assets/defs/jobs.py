@@ -16,7 +16,7 @@ from movierec_assets.defs.run_limits import limits
 refresh = define_asset_job(
     "refresh",
     selection=AssetSelection.groups(INGESTION),
-    tags=limits(timedelta(hours=2)),
+    tags=limits(timedelta(hours=2), priority=1),
     description="Load movies and ratings if their files changed, and refresh the eligible users.",
 )
 _SEARCH = AssetSelection.assets("hyperparameters")
@@ -41,7 +41,7 @@ publish = define_asset_job(
 search = define_asset_job(
     "search",
     selection=_SEARCH,
-    tags=limits(timedelta(hours=12), retries=1),
+    tags=limits(timedelta(hours=12), retries=1, priority=-1),
     description="Search for a better recipe on the matrices at hand; the next training takes the winner.",
 )
 feedback = define_asset_job(

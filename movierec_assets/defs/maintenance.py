@@ -71,7 +71,7 @@ def vacuum_databases(context: OpExecutionContext, postgres: PostgresResource) ->
 
 
 @job(
-    tags=limits(timedelta(hours=4)),
+    tags=limits(timedelta(hours=4), priority=-1),
     description="Remove versions, files and ticks that nothing needs any more, and vacuum the databases.",
 )
 def maintenance() -> None:

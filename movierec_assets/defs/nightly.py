@@ -77,7 +77,7 @@ def decide(
     if any(not attempt.finished for attempt in refreshes):
         return Verdict("wait", f"The training of {day} waits for the end of its refresh.")
     if refreshes:
-        latest = max(refreshes, key=lambda attempt: attempt.ended)
+        latest = max(refreshes, key=lambda attempt: attempt.order)
         return Verdict(
             "skip",
             f"The training of {day} is skipped, because its refresh did not succeed: run {latest.run_id}. Correct the "
@@ -99,7 +99,7 @@ def verdict_on(instance: DagsterInstance, day: date, since: datetime, now: datet
     verdict = decide(day, refreshes, trainings, since, now)
     if verdict.action != "skip" or not refreshes:
         return verdict
-    latest = max(refreshes, key=lambda attempt: attempt.ended)
+    latest = max(refreshes, key=lambda attempt: attempt.order)
     errors = "".join(f"\n{step}: {cause}" for step, cause in failures_of(instance, latest.run_id))
     return Verdict("skip", verdict.reason + errors)
 

@@ -21,10 +21,11 @@ DAY_TAG = "movierec/day"
 MAX_RUNTIME = "dagster/max_runtime"
 MAX_RETRIES = "dagster/max_retries"
 _STRATEGY = "dagster/retry_strategy"
+_PRIORITY = "dagster/priority"
 _WILL_RETRY, _RETRIED_AS = "dagster/will_retry", "dagster/auto_retry_run_id"
 
 
-def limits(longest: timedelta, retries: int = 2) -> Mapping[str, str]:
+def limits(longest: timedelta, retries: int = 2, priority: int = 0) -> Mapping[str, str]:
     """Tags of a job.
 
     Parameters
@@ -34,12 +35,15 @@ def limits(longest: timedelta, retries: int = 2) -> Mapping[str, str]:
     retries : int
         How often a run is started again when its process was killed. A step that raised an error is no crash: it would
         raise it again.
+    priority : int
+        Of several queued runs, the one with the highest number starts first. When a machine wakes, all are due at once.
     """
     # All steps: those whose sources are unchanged end at once, and the checks of one challenger stay in one run.
     return {
         MAX_RUNTIME: str(round(longest.total_seconds())),
         MAX_RETRIES: str(retries),
         _STRATEGY: "ALL_STEPS",
+        _PRIORITY: str(priority),
     }
 
 

@@ -42,7 +42,7 @@ def provision(settings: Settings, log: Log = lambda _: None) -> None:
     """
     urls = settings.databases
     _, dagster, mlflow = urls.names
-    stamps = {dagster: f"dagster {version('dagster')}"}
+    stamps = {dagster: f"dagster {version('dagster')}, pool"}
     if settings.mlflow_tracking_uri is None:
         stamps[mlflow] = f"mlflow {version('mlflow')}, relative places"
     ratings = Database(urls.ratings)
@@ -152,5 +152,9 @@ def _upgrade_dagster(log: Log) -> None:
     log("Preparing Dagster's database")
     from dagster import DagsterInstance  # noqa: PLC0415
 
+    from movierec_assets.defs.run_limits import POOL  # noqa: PLC0415
+
     with DagsterInstance.get() as instance:
         instance.upgrade()
+        # By itself Dagster makes a pool when it has launched the first runs in it, however many these are.
+        instance.event_log_storage.set_concurrency_slots(POOL, 1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -62,11 +62,10 @@ class Daemon:
         found = self.instance.get_runs(RunsFilter(job_name=job, statuses=list(statuses) or None))
         return list(found)[::-1]
 
-    def until(self, run_id: str, *statuses: DagsterRunStatus, between: Callable[[], None] = lambda: None) -> DagsterRun:
-        """The run, as soon as it has one of some statuses; `between` two looks something else may happen."""
+    def until(self, run_id: str, *statuses: DagsterRunStatus) -> DagsterRun:
+        """The run, as soon as it has one of some statuses."""
 
         def reached() -> bool:
-            between()
             found = self.instance.get_run_by_id(run_id)
             return found is not None and (found.status in statuses or found.is_finished)
 

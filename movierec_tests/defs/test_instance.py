@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterRunStatus
 
-from movierec_assets.defs.run_limits import DAY_TAG, MAX_RUNTIME, POOL
+from movierec_assets.defs.run_limits import DAY_TAG, MAX_RUNTIME
 from movierec_assets.resources import exclusive
 from movierec_tests.defs.daemon import Daemon, daemon_of
 from movierec_tests.defs.harness import Platform, own_platform
@@ -41,6 +41,7 @@ def platform(module_platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Plat
     monkeypatch.setenv("MOVIEREC_AUTOMATION", "true")
     monkeypatch.setenv("MOVIEREC_TIMEZONE", "Europe/Berlin")
     monkeypatch.setattr(exclusive, "_GRACE_SECONDS", -3600.0)
+    monkeypatch.setattr(exclusive, "_CONFIRM_SECONDS", 0.0)
     return module_platform
 
 
@@ -49,37 +50,47 @@ def test_after_two_missed_nights_and_a_crash_there_is_one_refresh_and_one_traini
         daemon.tick_schedules(FRIDAY)
         assert daemon.instance.get_runs() == []
         daemon.tick_schedules(SUNDAY)
-        for job in ("search", "maintenance"):
-            (other,) = daemon.runs(job)
-            daemon.instance.report_run_canceled(other)
-        (feedback,), (backup,), (refresh,) = map(daemon.runs, ("feedback", "backup", "refresh"))
+        (refresh,), (backup,), (feedback,) = map(daemon.runs, ("refresh", "backup", "feedback"))
         assert (refresh.status, refresh.tags[DAY_TAG]) == (QUEUED, "2026-03-29")
-        assert refresh.run_op_concurrency is not None
-        assert refresh.run_op_concurrency.all_pools == {POOL}
         assert daemon.runs("train") == [], "it waits"
         with exclusive.exclusive_run(platform.database, "a run of the command line", lambda: None):
-            _ended_after_its_longest_time(daemon, feedback.run_id, refresh.run_id)
+            for _ in range(2):
+                daemon.launch_queued_runs()
+            daemon.until(feedback.run_id, QUEUED)
             daemon.until(backup.run_id, SUCCESS)
-            again = _killed(platform, daemon, refresh.run_id)
+            second = _killed(platform, daemon, refresh.run_id)
+            daemon.launch_queued_runs()
+            again = _ended_after_its_longest_time(daemon, second)
+        for job in ("feedback", "search", "maintenance"):
+            (other,) = daemon.runs(job)
+            assert other.status is QUEUED, "the refresh is first"
+            daemon.instance.report_run_canceled(other)
         now = datetime.now(UTC)
         daemon.tick_sensors(now)
         assert daemon.runs("train") == [], "a crashed refresh that runs again is waited for"
-        daemon.until(again, SUCCESS, between=daemon.launch_queued_runs)
+        daemon.launch_queued_runs()
+        daemon.until(again, SUCCESS)
         for minutes in (1, 2):
             daemon.tick_sensors(now + timedelta(minutes=minutes))
             daemon.tick_schedules(SUNDAY)
         (train,) = daemon.runs("train")
         assert (train.status, train.tags[DAY_TAG]) == (QUEUED, "2026-03-29")
-        assert len(daemon.runs("refresh")) == 2
+        assert len(daemon.runs("refresh")) == 3
         assert daemon.runs("everything") == [], "everything that is stale is left to the training"
 
 
-def _ended_after_its_longest_time(daemon: Daemon, run_id: str, next_run_id: str) -> None:
-    """Launch the first run of the pool, which waits for a lock, and let its limit end it; the next one stays queued."""
-    for _ in range(2):
-        daemon.launch_queued_runs()
+def _killed(platform: Platform, daemon: Daemon, run_id: str) -> str:
+    """Kill the process of a refresh that waits for a lock; returns the run that replaces it, which is queued."""
     daemon.until(run_id, STARTED)
-    daemon.until(next_run_id, QUEUED)
+    os.kill(daemon.process_of(run_id), signal.SIGKILL)
+    # Postgres may notice a little later that the connection is closed.
+    wait_until(lambda: bool(exclusive.end_dead_runs(daemon.instance, platform.database, platform.registry)))
+    return _started_again(daemon, run_id)
+
+
+def _ended_after_its_longest_time(daemon: Daemon, run_id: str) -> str:
+    """Let a limit end a refresh that waits for a lock; returns the run that replaces it, which is queued."""
+    daemon.until(run_id, STARTED)
     daemon.instance.add_run_tags(run_id, {MAX_RUNTIME: "1"})
 
     def ended() -> bool:
@@ -88,21 +99,14 @@ def _ended_after_its_longest_time(daemon: Daemon, run_id: str, next_run_id: str)
         return run is not None and run.is_finished
 
     wait_until(ended, "the end of a run that takes too long")
-    daemon.until(run_id, FAILURE)
+    return _started_again(daemon, run_id)
 
 
-def _killed(platform: Platform, daemon: Daemon, run_id: str) -> str:
-    """Kill the process of a run that waits for a lock; returns the run that replaces it, which is queued."""
-    daemon.launch_queued_runs()
-    daemon.until(run_id, STARTED)
-    os.kill(daemon.process_of(run_id), signal.SIGKILL)
-    # Postgres may notice a little later that the connection is closed.
-    wait_until(lambda: bool(exclusive.end_dead_runs(daemon.instance, platform.database, platform.registry)))
+def _started_again(daemon: Daemon, run_id: str) -> str:
     daemon.until(run_id, FAILURE)
     for _ in range(2):
         daemon.start_crashed_runs_again()
-    first, again = daemon.runs("refresh")
-    assert first.run_id == run_id
-    assert (again.status, again.tags[DAY_TAG]) == (QUEUED, first.tags[DAY_TAG])
-    assert again.tags[MAX_RUNTIME] == first.tags[MAX_RUNTIME]
+    *_, failed, again = daemon.runs("refresh")
+    assert failed.run_id == run_id
+    assert (again.status, again.tags[DAY_TAG]) == (QUEUED, failed.tags[DAY_TAG])
     return again.run_id
