@@ -96,6 +96,11 @@ def is_closed(connection: Connection) -> bool:
     """
     if connection.closed:
         return True
+    return is_readable(connection)
+
+
+def is_readable(connection: Connection) -> bool:
+    """Whether something of the server has arrived and is not read, or the server ended the connection."""
     return _is_ready(connection, select.POLLIN, 0)
 
 

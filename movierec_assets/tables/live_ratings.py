@@ -19,7 +19,7 @@ from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.binary_copy import POSTGRES_EPOCH
 from movierec_assets.tables.database import Database
-from movierec_assets.tables.kept_connection import open_asynchronous
+from movierec_assets.tables.kept_connection import is_readable, open_asynchronous
 
 STATEMENT_SECONDS = 2.0
 """Time limit of one query."""
@@ -75,8 +75,8 @@ class Found:
 class LiveConnection:
     """A connection on which the query is prepared, for an event loop: only `open` waits.
 
-    One query at a time: `ask`, then `rows` whenever the socket is readable, until it gives them. Both raise
-    psycopg2's errors; after `QueryCanceled`, the connection can be used again.
+    One query at a time: `ask`, then `rows` at once and whenever the socket is readable, until it gives them. Both
+    raise psycopg2's errors; after `QueryCanceled`, the connection can be used again.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -110,7 +110,11 @@ class LiveConnection:
 
     def rows(self) -> list[Row] | None:
         """One row for each question; None while the server has not sent all of them."""
-        return self._cursor.fetchall() if self._connection.poll() == POLL_OK else None
+        while self._connection.poll() != POLL_OK:
+            # uvloop tells only once of a socket that the server has reset, so all that has arrived is read.
+            if not is_readable(self._connection):
+                return None
+        return self._cursor.fetchall()
 
     def close(self) -> None:
         """Close the connection; the server ends a query that is running."""

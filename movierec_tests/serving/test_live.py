@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 import numpy as np
 import psycopg2
 import pytest
+import uvloop
 
 from movierec_assets.serving.online import live
 from movierec_assets.serving.online.live import LiveReader, LiveState
 from movierec_assets.serving.online.queries import STATEMENT_SECONDS, ThreadedQueries
+from movierec_assets.tables import live_ratings
 from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError, Load, record_load
 from movierec_tests.defs.harness import count_users, load_films
 from movierec_tests.room_database import database, shared_database
@@ -51,7 +53,7 @@ def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
     async def bounded() -> _Result:
         return await asyncio.wait_for(work, PATIENCE)
 
-    return asyncio.run(bounded())
+    return uvloop.run(bounded())
 
 
 def _others(database: Database) -> list[int]:
@@ -115,6 +117,21 @@ def test_users_without_ratings_have_empty_arrays(rated: Database) -> None:
     assert [len(column) for column in (state.ratings.movie_ids, state.ratings.stars, state.ratings.rated_at)] == [0] * 3
 
 
+def test_an_answer_that_arrives_in_parts_is_taken_whole(rated: Database) -> None:
+    movies = range(1, 4001)
+    load_films(rated, movies)
+    with rated.replace("ratings") as table:
+        rows = [(1, movie, 3.5, "2002-01-01") for movie in movies]
+        table.write_rows(("user_id", "movie_id", "rating", "rated_at"), rows)
+
+    async def main() -> list[int]:
+        async with LiveReader(rated) as reader:
+            read = await asyncio.gather(*(reader.ratings(1) for _ in range(100)))
+            return [int(ratings.movie_ids.astype(np.int64).sum()) for ratings in read]
+
+    assert _run(main()) == [sum(movies)] * 100
+
+
 def test_a_load_between_two_reads_is_seen_by_the_statement_that_was_prepared_before(rated: Database) -> None:
     async def main() -> None:
         async with LiveReader(rated) as reader:
@@ -169,6 +186,37 @@ def test_a_read_whose_caller_has_gone_disturbs_nobody(rated: Database) -> None:
             for each in gone:
                 each.cancel()
             assert len((await reader.ratings(2)).movie_ids) == len(MOVIES) - 1
+
+    _run(main())
+
+
+def test_who_waits_when_the_reader_is_closed_is_told(rated: Database) -> None:
+    async def main() -> None:
+        async with LiveReader(rated) as reader:
+            await reader.ratings(1)
+            running = asyncio.ensure_future(reader.ratings(1))
+            await asyncio.sleep(0)
+        with pytest.raises(DatabaseUnavailableError, match="stops"):
+            await running
+
+    _run(main())
+
+
+def test_a_read_has_a_time_limit_and_the_connection_is_used_again(
+    rated: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_ratings, "STATEMENT_SECONDS", 1.0)
+
+    async def main() -> None:
+        async with LiveReader(rated) as reader:
+            await reader.ratings(1)
+            served_by = _others(rated)
+            with rated.transaction() as cursor:
+                cursor.execute(f"LOCK TABLE {SCHEMA}.ratings")
+                with pytest.raises(DatabaseUnavailableError, match="took longer than"):
+                    await reader.ratings(1)
+            assert len((await reader.ratings(1)).movie_ids) == len(MOVIES)
+            assert _others(rated) == served_by
 
     _run(main())
 
@@ -233,6 +281,22 @@ def test_nothing_listens_at_the_address_and_the_error_says_so(platform_settings:
                     await queries.run(lambda database: database.scalar("SELECT 1"))
 
     _run(main())
+
+
+def test_other_work_goes_on_while_a_server_leaves_the_connection_waiting(platform_settings: Any) -> None:
+    async def main(away: Database) -> int:
+        turns = 0
+        async with LiveReader(away) as reader:
+            asked = asyncio.ensure_future(reader.ratings(1))
+            while not asked.done():
+                await asyncio.sleep(0.01)
+                turns += 1
+            with pytest.raises(DatabaseUnavailableError, match="no answer for"):
+                await asked
+        return turns
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert _run(main(Database(f"postgresql://movierec@127.0.0.1:{silent.getsockname()[1]}/movierec"))) > 5
 
 
 def _allow_connections(database: Database, allowed: bool) -> None:

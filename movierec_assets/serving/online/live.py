@@ -199,13 +199,19 @@ class LiveReader:
             self._connection.ask([asked.question for asked in self._running])
         except psycopg2.Error as error:
             self._lost(error)
+        else:
+            # Sending to a server that ended the connection may close the socket without an error: it is never readable.
+            self._take()
 
     def _readable(self) -> None:
+        if self._running:
+            self._take()
+        else:  # a server says something unasked when it ends the connection
+            self._drop()
+
+    def _take(self) -> None:
         """Take the answer of the running query as far as it has arrived."""
         assert self._connection is not None
-        if not self._running:  # a server says something unasked when it ends the connection
-            self._drop()
-            return
         try:
             rows = self._connection.rows()
         except QueryCanceled:
