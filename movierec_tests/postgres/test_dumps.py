@@ -58,7 +58,7 @@ def test_a_dump_of_any_version_fills_a_database_of_any_other(source: int, target
 def test_errors_have_the_words_of_the_program_and_not_the_password(urls: dict[int, str]) -> None:
     major = next(iter(MAJORS))
     missing = at(urls[major], "nothing")
-    with pytest.raises(DumpError, match=r"could not read the database nothing.*does not exist") as refused:
+    with pytest.raises(DumpError, match=r"(?s)could not read the database nothing.*does not exist") as refused:
         dump(missing, io.BytesIO(), client(major))
     assert missing.split(":")[2].split("@")[0] not in str(refused.value)
     with pytest.raises(DumpError, match="could not fill the database"):
