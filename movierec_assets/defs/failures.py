@@ -23,7 +23,7 @@ def root_cause(event: DagsterEvent) -> str:
         error = error.cause
     if error is None:
         return str(event.message)
-    # The text is "module.Class: message".
-    text = error.message.strip()
+    # The text is "module.Class: message"; SQLAlchemy adds the statement, with whole events in its parameters.
+    text = error.message.partition("\n[SQL: ")[0].strip()
     head, separator, rest = text.partition(": ")
     return rest if separator and " " not in head else text

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 from dagster import DagsterInstance, Definitions, JobDefinition, asset, define_asset_job, execute_job, reconstructable
 from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
+from sqlalchemy import create_engine, text
 
 from movierec_assets.defs.execution import one_run_at_a_time
+from movierec_assets.defs.failures import failures_of
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
 from movierec_tests.resources.test_exclusive import end_sessions
@@ -23,19 +25,33 @@ def loses_postgres() -> None:
 
 
 @asset
+def cannot_store() -> None:
+    """Fails in Dagster's storage, whose errors hold the whole statement."""
+    create_engine(get_settings().databases.dagster).connect().execute(text("SELECT missing, :event"), {"event": "long"})
+
+
+@asset
 def raises() -> None:
     raise ValueError("the fit did not work out")
 
 
 _GRAPH = Definitions(
-    assets=[loses_postgres, raises],
+    assets=[loses_postgres, cannot_store, raises],
     executor=one_run_at_a_time,
-    jobs=[define_asset_job("losing", [loses_postgres]), define_asset_job("raising", [raises])],
+    jobs=[
+        define_asset_job("losing", [loses_postgres]),
+        define_asset_job("storing", [cannot_store]),
+        define_asset_job("raising", [raises]),
+    ],
 )
 
 
 def losing() -> JobDefinition:
     return _GRAPH.resolve_job_def("losing")
+
+
+def storing() -> JobDefinition:
+    return _GRAPH.resolve_job_def("storing")
 
 
 def raising() -> JobDefinition:
@@ -55,3 +71,14 @@ def test_only_a_step_that_failed_after_a_restart_of_postgres_is_a_crash(
         assert run is not None
         assert run.is_failure
         assert run.tags[RUN_FAILURE_REASON_TAG] == reason
+
+
+@pytest.mark.slow
+def test_an_error_of_the_storage_is_shown_without_its_statement(platform_settings: Settings) -> None:
+    with DagsterInstance.get() as instance:
+        result = storing().execute_in_process(instance=instance, raise_on_error=False)
+        ((step, reason),) = failures_of(instance, result.run_id)
+    assert step == "cannot_store"
+    assert 'column "missing" does not exist' in reason
+    assert "[SQL" not in reason
+    assert "long" not in reason
