@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import Coroutine
 from contextlib import closing
 from typing import Any, TypeVar
@@ -297,6 +298,18 @@ def test_other_work_goes_on_while_a_server_leaves_the_connection_waiting(platfor
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert _run(main(Database(f"postgresql://movierec@127.0.0.1:{silent.getsockname()[1]}/movierec"))) > 5
+
+
+def test_an_event_loop_that_stood_still_takes_no_database_for_silent(rated: Database) -> None:
+    async def main() -> None:
+        async with LiveReader(rated) as reader:
+            await reader.ratings(1)
+            waiting = [asyncio.ensure_future(reader.ratings(user)) for user in range(1, 200)]
+            await asyncio.sleep(0)
+            time.sleep(live.SILENT_SECONDS + 0.5)
+            assert len(await asyncio.gather(*waiting)) == 199
+
+    _run(main())
 
 
 def _allow_connections(database: Database, allowed: bool) -> None:

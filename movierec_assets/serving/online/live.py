@@ -37,11 +37,11 @@ _Answer = asyncio.Future[Found]
 
 
 class _Asked(NamedTuple):
-    """Somebody who waits, since a time of the event loop."""
+    """Somebody who waits, and how often the watch had looked when they began."""
 
     answer: _Answer
     question: Question
-    since: float
+    since: int
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ class LiveReader:
         self._busy = False
         self._connecting = False
         self._watched = False
+        self._looks = 0
         self._silent: str | None = None
         self._closed = False
 
@@ -172,7 +173,7 @@ class LiveReader:
             raise DatabaseUnavailableError(self._silent)
         self._loop = loop = asyncio.get_running_loop()
         answer: _Answer = loop.create_future()
-        self._waiting.append(_Asked(answer, question, loop.time()))
+        self._waiting.append(_Asked(answer, question, self._looks))
         if not self._watched:
             self._watched = True
             loop.call_later(_LOOK_SECONDS, self._watch, loop)
@@ -291,9 +292,13 @@ class LiveReader:
         self._loop.call_later(_LOOK_SECONDS, self._connect)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give up on a database that is silent, and connect again until it answers."""
+        """Give up on a database that is silent, and connect again until it answers.
+
+        Looks are counted instead of seconds: while the event loop stands still, the database may have answered.
+        """
+        self._looks += 1
         oldest = self._running[0] if self._running else self._waiting[0] if self._waiting else None
-        if oldest is not None and loop.time() - oldest.since > SILENT_SECONDS:
+        if oldest is not None and self._looks - oldest.since > SILENT_SECONDS / _LOOK_SECONDS:
             error = self._database.unavailable(f"no answer for {SILENT_SECONDS:g} s")
             self._silent = str(error)
             self._drop()
