@@ -1,0 +1,269 @@
+"""A backup of a platform, and the platform that is restored from it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+from pydantic import SecretStr
+
+from movierec_assets.backup import restoring, target
+from movierec_assets.backup.errors import BackupError
+from movierec_assets.backup.making import make, settings_to_keep
+from movierec_assets.backup.moment import moment_of, only_one
+from movierec_assets.backup.restoring import restored
+from movierec_assets.host.restoring import restore_here
+from movierec_assets.models.decision_history import TABLE
+from movierec_assets.models.registry import ModelRegistry
+from movierec_assets.postgres.dumps import client, dump
+from movierec_assets.settings import Settings
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_tests.databases import own_databases
+from movierec_tests.defs.harness import Platform, new_app_users, run
+from movierec_tests.models.harness import BETTER, FIRST, KEPT, carry_out, register
+from movierec_tests.waiting import PATIENCE, until_somebody_waits
+
+_ROWS = """
+SELECT 'SELECT count(*), md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM '
+|| quote_ident(schemaname) || '.' || quote_ident(tablename) || ' t'
+FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)' ORDER BY 1
+"""
+
+
+def quiet(_: str) -> None:
+    """Log nothing."""
+
+
+@pytest.fixture
+def used(platform: Platform) -> Platform:
+    """Champion 2; version 3 was kept out, and no decision names version 4. Matrices, app ratings, unfinished runs."""
+    for seed, decision in ((1, FIRST), (2, BETTER), (3, KEPT)):
+        carry_out(platform, register(platform, seed=seed, stored="artifacts"), decision)
+    register(platform, seed=4, stored="artifacts")
+    storage = Path(platform.settings.storage)
+    storage.mkdir(parents=True, exist_ok=True)
+    (storage / "train_matrix.npz").write_bytes(b"matrix" * 1000)
+    (storage / ".train_matrix.npz.half").write_bytes(b"half a matrix")
+    with platform.database.transaction() as cursor:
+        (user,) = new_app_users(cursor)
+        cursor.execute(f"INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id, rating) VALUES (%s, 101, 4.5)", [user])
+    with DagsterInstance.get() as instance:
+        for left in instance.get_runs():
+            instance.delete_run(left.run_id)
+        instance.create_run_for_job(_job(), status=DagsterRunStatus.STARTED)
+        instance.create_run_for_job(_job(), status=DagsterRunStatus.NOT_STARTED)
+    return platform
+
+
+def _job() -> Any:
+    from movierec_assets.definitions import build
+
+    return build().resolve_job_def("refresh")
+
+
+@contextmanager
+def elsewhere(server_url: str, directory: Path) -> Iterator[Settings]:
+    """Settings of an empty platform in another directory, with other databases."""
+    with own_databases(server_url) as url:
+        os.environ |= {
+            "MOVIEREC_STATE_DIR": str(directory / "Ann's other state"),
+            "MOVIEREC_DATABASE_URL": url,
+            "MOVIEREC_STORAGE_URL": str(directory / "Ann's other state" / "storage"),
+        }
+        yield Settings()
+
+
+def disconnect(settings: Settings) -> None:
+    """End sessions that libraries keep open in this process; a command has a process of its own."""
+    statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s)"
+    with closing(psycopg2.connect(settings.databases.ratings, dbname="postgres")) as connection:
+        connection.cursor().execute(statement, [list(settings.databases.names)])
+
+
+def content_of(url: str) -> dict[str, tuple[int, str]]:
+    """Number and hash of the rows of each table."""
+    database = Database(url)
+    queries = [query for (query,) in database.rows(_ROWS)]
+    return {query: database.rows(query)[0] for query in queries}
+
+
+@pytest.mark.slow
+def test_everything_is_restored_on_another_path_and_in_other_databases(
+    used: Platform, server_url: str, tmp_path: Path
+) -> None:
+    made = make(used.settings, tmp_path / "backup.zip")
+    assert made.manifest.versions == [1, 2, 3]
+    names = set(made.manifest.members)
+    assert "storage/train_matrix.npz" in names
+    assert not [name for name in names if "half" in name]
+    before = content_of(used.settings.databases.ratings)
+    with elsewhere(server_url, tmp_path) as settings:
+        found = restore_here(settings, made.path, quiet)
+        assert content_of(settings.databases.ratings) == before
+        assert (found.champion, found.fault) == (2, None)
+        assert len(found.ended) == 2
+        registry = ModelRegistry.of(settings)
+        assert [registry.fault_of(registry.version(number)) for number in (1, 2, 3)] == [None] * 3
+        assert "is not there" in str(registry.fault_of(registry.version(4)))
+        assert (Path(settings.storage) / "train_matrix.npz").read_bytes() == b"matrix" * 1000
+        assert sorted(path.name for path in settings.state.iterdir() if path.name.startswith(".")) == []
+        with DagsterInstance.get() as instance:
+            assert {run.status for run in instance.get_runs()} == {DagsterRunStatus.CANCELED}
+        databases = {name for (name,) in Database(settings.databases.ratings).rows("SELECT datname FROM pg_database")}
+        assert not [name for name in databases if name.startswith(("restoring_", "replaced_"))]
+
+        with pytest.raises(BackupError, match=r"app_users has rows.*Nothing was restored.*--force"):
+            restore_here(settings, made.path, quiet)
+        with Database(settings.databases.ratings).transaction() as cursor:
+            cursor.execute(f"DELETE FROM {SCHEMA}.app_users")
+        disconnect(settings)
+        restore_here(settings, made.path, quiet, force=True)
+        assert content_of(settings.databases.ratings) == before
+
+
+@pytest.mark.slow
+def test_a_restore_that_fails_leaves_everything_as_it_was(
+    used: Platform, server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(used.settings, tmp_path / "backup.zip")
+    with elsewhere(server_url, tmp_path) as settings:
+        database, storage = Database(settings.databases.ratings), Path(settings.storage)
+        with database.transaction() as cursor:
+            new_app_users(cursor, 3)
+        storage.mkdir(parents=True)
+        (storage / "mine.npz").write_bytes(b"mine")
+        before = content_of(settings.databases.ratings)
+
+        def require_unchanged() -> None:
+            assert content_of(settings.databases.ratings) == before
+            assert [path.name for path in storage.iterdir()] == ["mine.npz"]
+            assert not list(settings.state.glob(".restoring-*"))
+
+        def migrations_fail() -> None:
+            with restored(settings, made.path, force=True):
+                assert Database(settings.databases.ratings).scalar(f"SELECT count(*) FROM {SCHEMA}.app_users") == 1
+                raise RuntimeError("migrations")
+
+        with pytest.raises(RuntimeError, match="migrations"):
+            migrations_fail()
+        require_unchanged()
+
+        monkeypatch.setattr(target, "WAIT_SECONDS", 0.0)
+        with database.connect(), pytest.raises(BackupError, match=r"in use by movierec \(pid \d+.*Stop the servers"):
+            restore_here(settings, made.path, quiet, force=True)
+        require_unchanged()
+
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: _Full())
+        with pytest.raises(BackupError, match=r"0 MB are free.*Nothing was restored"):
+            restore_here(settings, made.path, quiet, force=True)
+        require_unchanged()
+
+
+class _Full:
+    free = 0
+
+
+@pytest.mark.slow
+def test_one_moment_holds_the_champion_of_its_latest_decision_and_whole_files(used: Platform) -> None:
+    """Champion and files change all the time meanwhile."""
+    ended = threading.Event()
+    storage = Path(used.settings.storage)
+
+    def work() -> None:
+        for number in range(200):
+            if ended.is_set():
+                return
+            carry_out(used, 1 + number % 2, replace(BETTER, outcome="manual"))
+            beside = storage / ".beside"
+            beside.write_bytes(bytes([number]) * 100_000)
+            beside.replace(storage / "train_matrix.npz")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    champions = set()
+    try:
+        for _ in range(6):
+            with only_one(used.settings.state), moment_of(used.settings) as moment:
+                latest = moment.databases["ratings"].value(
+                    f"SELECT model_version FROM {TABLE} WHERE promoted AND state = 'done' ORDER BY decision_id DESC"
+                )
+                assert moment.models.champion == latest
+                assert not moment.databases["ratings"].value(f"SELECT count(*) FROM {TABLE} WHERE state = 'pending'")
+                assert moment.storage is not None
+                content = (moment.storage / "train_matrix.npz").read_bytes()
+                assert content == b"matrix" * 1000 or content == content[:1] * 100_000
+                champions.add(latest)
+    finally:
+        ended.set()
+        worker.join(PATIENCE)
+
+
+def test_a_table_that_is_replaced_meanwhile_is_dumped_as_it_was(used: Platform, tmp_path: Path) -> None:
+    database = used.database
+    programs = client(int(database.scalar("SELECT current_setting('server_version_num')::integer / 10000")))
+
+    def replace_all() -> None:
+        with database.replace("ratings") as table:
+            table.write_rows(("user_id", "movie_id", "rating", "rated_at"), [(1, 101, 5.0, "2020-01-01")])
+
+    with only_one(used.settings.state), moment_of(used.settings) as moment:
+        before = moment.databases["ratings"].value(f"SELECT count(*) FROM {SCHEMA}.ratings")
+        assert before > 1
+        worker = threading.Thread(target=replace_all)
+        worker.start()
+        until_somebody_waits(database)
+        with (tmp_path / "dump").open("wb") as file:
+            dump(moment.databases["ratings"].url, file, programs, moment.databases["ratings"].snapshot)
+        assert moment.databases["ratings"].value(f"SELECT count(*) FROM {SCHEMA}.ratings") == before
+    worker.join(PATIENCE)
+    assert database.scalar(f"SELECT count(*) FROM {SCHEMA}.ratings") == 1
+
+
+def test_only_one_backup_at_a_time(used: Platform, tmp_path: Path) -> None:
+    with only_one(used.settings.state), pytest.raises(BackupError, match="Another backup or restore"):
+        make(used.settings, tmp_path / "backup.zip")
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_are_kept_without_secrets_and_paths() -> None:
+    settings = Settings(
+        timezone="Europe/Berlin",
+        warm_start=False,
+        database_url="postgresql://me:secret@db/films",
+        mlflow_tracking_uri="http://me:secret@mlflow:5000",
+        alert_webhook_url=SecretStr("https://hooks.example/secret"),
+        alert_email_to="me@mail.example",
+        alert_smtp_url=SecretStr("smtp://me:secret@mail.example"),
+        state_dir=Path("/srv/secret"),
+    )
+    assert settings_to_keep(settings) == {
+        "MOVIEREC_ALERT_EMAIL_TO": "me@mail.example",
+        "MOVIEREC_TIMEZONE": "Europe/Berlin",
+        "MOVIEREC_WARM_START": "false",
+    }
+
+
+def test_the_job_makes_a_backup_and_drops_the_oldest(used: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIEREC_BACKUPS_KEPT", "1")
+    directory = used.settings.backups
+    directory.mkdir(parents=True, exist_ok=True)
+    old = directory / "movierec-20200101-000000.zip"
+    old.touch()
+    result = run("backup")
+    assert result.success
+    (path,) = directory.iterdir()
+    assert path != old
+    assert restoring.check(path).champion is not None
+    handled = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
+    metadata = handled[0].step_output_data.metadata
+    assert metadata["dropped"].value == [old.name]
+    assert metadata["champion"].value == 2
