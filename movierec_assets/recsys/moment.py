@@ -22,7 +22,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from movierec_assets.progress import Progress
 from movierec_assets.recsys import ranking
-from movierec_assets.recsys.batches import BATCH_BYTES
+from movierec_assets.recsys.batches import BATCH_BYTES, batches
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
 from movierec_assets.recsys.next_movies import NextMovies, recency_weights
 from movierec_assets.recsys.ranking import EMPTY, TopK
@@ -50,6 +50,9 @@ _CELL_BYTES = 64
 
 _NEAR = 1e-2
 """A variance that is a smaller share of the mean square is computed from the differences."""
+
+_LIKE_BYTES = 64
+"""Memory for a like of a user whose latest likes are looked for."""
 
 EQUAL = 1e-5
 """A spread that is a smaller share of the size of the values is a rounding error of equal values."""
@@ -258,26 +261,29 @@ class _Request:
         # The number of threads does not decide how many users are scored at a time, and so no last bit of a score.
         at_a_time = max(1, min(batch_bytes // _CELL_BYTES, _CELLS) // len(self.longest.vectors))
         threads = max(1, min(threads, batch_bytes // (_CELL_BYTES * at_a_time * len(self.longest.vectors))))
-        parts = [together[start : start + at_a_time] for start in range(0, len(together), at_a_time)]
+        likes = np.diff(self.seen.indptr)[together].astype(np.int64)
+        report = None if progress is None else lambda done, _: progress(len(alone) + done, n)
 
-        def keep(found: Iterable[tuple[IntArray, FloatArray]]) -> None:
-            done = len(alone)
-            for part, best in zip(parts, found, strict=True):
-                lists.items[part], lists.scores[part] = best
-                done += len(part)
-                if progress is not None:
-                    progress(done, n)
+        def rank(some: IntArray, best: Callable[..., Iterable[tuple[IntArray, FloatArray]]]) -> None:
+            # For many users at once: for each part of them, it would take as long as ranking.
+            recent = self.recent(some)
+            parts = [slice(start, start + at_a_time) for start in range(0, len(some), at_a_time)]
+            found = best(self._best, [some[part] for part in parts], [recent[part] for part in parts])
+            for part, (items, scores) in zip(parts, found, strict=True):
+                lists.items[some[part]], lists.scores[some[part]] = items, scores
 
-        if len(parts) <= 1:  # starting a thread takes longer than ranking for one user
-            keep(map(self._best, parts))
+        if len(together) <= at_a_time:  # starting a thread takes longer than ranking for one user
+            for group in batches(np.cumsum(_LIKE_BYTES * likes), batch_bytes, report):
+                rank(together[group], map)
             return lists
         with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-            keep(pool.map(self._best, parts))
+            for group in batches(np.cumsum(_LIKE_BYTES * likes), batch_bytes, report):
+                rank(together[group], pool.map)
         return lists
 
-    def _best(self, rows: IntArray) -> tuple[IntArray, FloatArray]:
-        """The best movies of some users and their scores."""
-        signal, mean, deviation = self._signal(rows)
+    def _best(self, rows: IntArray, recent: csr_matrix) -> tuple[IntArray, FloatArray]:
+        """The best movies of some users and their scores, given the recency weights of their latest likes."""
+        signal, mean, deviation = self._signal(recent)
         starts = self.seen.indptr[rows]
         counts = self.seen.indptr[rows + 1] - starts
         seen = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
@@ -291,16 +297,16 @@ class _Request:
         means: FloatArray = self.mean[rows, None].astype(np.float32)
         return means
 
-    def _signal(self, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _signal(self, recent: csr_matrix) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The signal of some users, float32, shape (n_rows, n_movies), with the mean and the spread of each row."""
-        recent, n_movies = self.recent(rows), len(self.longest.vectors)
-        users = np.repeat(np.arange(len(rows)), np.diff(recent.indptr))
+        n, n_movies = recent.shape
+        users = np.repeat(np.arange(n), np.diff(recent.indptr))
         # The sum of all users is one product: each like is a column with the cells that it adds to.
         likes = self.followers[recent.indices]
         cells = likes.indices + np.repeat(users * n_movies, np.diff(likes.indptr)).astype(likes.indices.dtype)
-        added = csc_matrix((likes.data, cells, likes.indptr), shape=(len(rows) * n_movies, len(recent.indices)))
-        signal: FloatArray = (added @ recent.data).reshape(len(rows), n_movies)
-        mean = np.bincount(users, recent.data * self.totals[recent.indices], len(rows)) / n_movies
+        added = csc_matrix((likes.data, cells, likes.indptr), shape=(n * n_movies, len(recent.indices)))
+        signal: FloatArray = (added @ recent.data).reshape(n, n_movies)
+        mean = np.bincount(users, recent.data * self.totals[recent.indices], n) / n_movies
         size = np.einsum("um,um->u", signal, signal).astype(np.float64) / n_movies
         variance = size - mean**2
         # Nearly equal values: their difference would be one of rounding errors.
