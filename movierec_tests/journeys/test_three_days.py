@@ -156,7 +156,8 @@ def test_runs_decisions_and_alerts_of_three_days_are_those_that_were_expected(da
     assert thursday.startswith("Thu 02:00 The training of 2026-03-26 is skipped, because its refresh did not succeed")
     assert "is this a 1 to 10 scale?" in thursday
     assert friday == "Fri 03:00 started"
-    assert saturday == "Sat 02:00 The training of 2026-03-28 waits for the end of its refresh."
+    # Schedules that are due at one moment start in any order, so the refresh may have begun or not.
+    assert saturday.startswith("Sat 02:00 The training of 2026-03-28 waits for ")
     assert days.decisions() == ["Wed 18:00 1 first", "Fri 03:00 2 refresh", "Sat 08:02 3 rejected"]
     assert days.alerts() == [
         "Thu 01:56 to Fri 01:56: run:raw_ratings",

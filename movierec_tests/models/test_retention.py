@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import mlflow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,9 +129,9 @@ def _trained(platform: Platform, dagster_run_id: str | None) -> tuple[str, Path,
         directory.mkdir(parents=True)
         (directory / name).write_bytes(b"x" * 1000)
         files.append(directory / name)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("MLFLOW_TRACKING_URI", registry.uri)  # MLflow looks the logged model up by itself
-        client.create_model_version(MODEL_NAME, f"models:/{model.model_id}", run.info.run_id)
+    mlflow.set_tracking_uri(registry.uri)  # MLflow looks the logged model up by itself, wherever the last test left it
+    mlflow.set_registry_uri(registry.uri)
+    client.create_model_version(MODEL_NAME, f"models:/{model.model_id}", run.info.run_id)
     return run.info.run_id, files[0], files[1]
 
 
