@@ -24,6 +24,8 @@ from movierec_assets.progress import Progress
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.batches import BATCH_BYTES, batches
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
+from movierec_assets.recsys.native import library
+from movierec_assets.recsys.native import ranking as native
 from movierec_assets.recsys.next_movies import NextMovies, recency_weights
 from movierec_assets.recsys.ranking import EMPTY, TopK
 from movierec_assets.recsys.reach import FIRST, Longest
@@ -156,6 +158,15 @@ class Scorer:
     def _longest(self) -> Longest:
         return Longest.of(self.movie_factors, FIRST)
 
+    @cached_property
+    def _movies(self) -> native.Movies:
+        return native.Movies.of(self.movie_factors)
+
+    @cached_property
+    def _followers(self) -> native.Followers:
+        assert self.next_movies is not None
+        return native.Followers.of(self.next_movies.matrix)
+
     def recent(self, histories: Interactions) -> Recent:
         """The recency weights of users with these likes."""
         return lambda rows: recency_weights(histories.rows(rows), self.signal.tau)
@@ -197,6 +208,17 @@ class Scorer:
             )
         mean, deviation = self.spread.of_users(vectors)
         scaled = (vectors / deviation[:, None]).astype(np.float32)
+        if k and library.why_not() is None and ranking.many(len(vectors)):
+            lists = TopK.empty(len(vectors), k)
+            left, means = strength(self.signal, elapsed), mean / deviation
+            for some in batches(_LIKE_BYTES * seen.indptr[1:].astype(np.int64), batch_bytes, progress):
+                signal = None
+                if left[some].any():
+                    signal = native.Signal(self._followers, recent(np.arange(some.start, some.stop)), left[some])
+                lists.items[some], lists.scores[some] = native.rank(
+                    self._movies, scaled[some], means[some], seen[some], k, signal, threads=threads
+                )
+            return lists
         request = _Request(
             self._longest,
             self.next_movies.matrix,
