@@ -23,7 +23,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 from movierec_assets.progress import Progress
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.batches import BATCH_BYTES, batches
-from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray, Interactions
 from movierec_assets.recsys.native import library
 from movierec_assets.recsys.native import ranking as native
 from movierec_assets.recsys.next_movies import NextMovies, recency_weights
@@ -208,13 +208,13 @@ class Scorer:
             )
         mean, deviation = self.spread.of_users(vectors)
         scaled = (vectors / deviation[:, None]).astype(np.float32)
-        if k and library.why_not() is None and ranking.many(len(vectors)):
-            lists = TopK.empty(len(vectors), k)
-            left, means = strength(self.signal, elapsed), mean / deviation
+        left = strength(self.signal, elapsed)
+        if k and ranking.many(len(vectors)) and library.why_not() is None:
+            lists, means = TopK.empty(len(vectors), k), mean / deviation
             for some in batches(_LIKE_BYTES * seen.indptr[1:].astype(np.int64), batch_bytes, progress):
                 signal = None
                 if left[some].any():
-                    signal = native.Signal(self._followers, recent(np.arange(some.start, some.stop)), left[some])
+                    signal = native.Signal(self._followers, _recent_of(recent, left > 0, some), left[some])
                 lists.items[some], lists.scores[some] = native.rank(
                     self._movies, scaled[some], means[some], seen[some], k, signal, threads=threads
                 )
@@ -226,11 +226,20 @@ class Scorer:
             scaled,
             mean / deviation,
             recent,
-            strength(self.signal, elapsed),
+            left,
             seen,
             k,
         )
         return request.lists(batch_bytes, thread_count(threads), progress)
+
+
+def _recent_of(recent: Recent, moved: BoolArray, some: slice) -> csr_matrix:
+    """The recency weights of a range of users; empty rows for those whom the signal does not move."""
+    found = recent(np.flatnonzero(moved[some]) + some.start)
+    counts = np.zeros(some.stop - some.start, dtype=np.int64)
+    counts[moved[some]] = np.diff(found.indptr)
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    return csr_matrix((found.data, found.indices, indptr), shape=(len(counts), found.shape[1]))
 
 
 @dataclass(frozen=True)

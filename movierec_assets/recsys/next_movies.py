@@ -75,11 +75,10 @@ class NextMovies:
         sequence = _Sequence.of(positives, signal)
         reach = _Reach.of(sequence, sequence.user_end, threads)
 
-        def count(movies: slice) -> list[csr_matrix]:
+        def in_python(movies: slice) -> list[csr_matrix]:
             return [reach.strongest(sequence.transitions(movies, reach.start, reach.stop), movies)]
 
-        if library.why_not() is None:
-            count = sequence.counter(sequence.reached(reach))
+        count = in_python if library.why_not() else sequence.counter(sequence.reached(reach))
         (matrix,) = _by_blocks(sequence, reach, count, batch_bytes, threads, progress)
         return cls(matrix)
 
@@ -141,14 +140,13 @@ def of_split(
     tested_start = np.maximum(whole.start, earlier.stop)
     near_test = sequence.only_from(tested_start < whole.stop)
 
-    def count(movies: slice) -> list[csr_matrix]:
+    def in_python(movies: slice) -> list[csr_matrix]:
         before = sequence.transitions(movies, earlier.start, earlier.stop)
         into = near_test.transitions(movies, tested_start, whole.stop)
         return [earlier.strongest(before, movies), whole.strongest(before + into, movies)]
 
-    if library.why_not() is None:
-        into_test = near_test.reached(replace(whole, start=tested_start))
-        count = sequence.counter(sequence.reached(earlier), into_test)
+    into_test = near_test.reached(replace(whole, start=tested_start))
+    count = in_python if library.why_not() else sequence.counter(sequence.reached(earlier), into_test)
     history, everything = _by_blocks(sequence, whole, count, batch_bytes, threads, progress)
     return NextMovies(history), NextMovies(everything)
 

@@ -15,6 +15,7 @@ from scipy.linalg.lapack import dposv
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.native import library
+from movierec_assets.recsys.native.solver import SolverOfOne
 
 _UNIT = 1e-4
 """The library stops when the squared residual is below 1e-20; in this unit that is a residual of 1e-6."""
@@ -23,7 +24,7 @@ _UNIT = 1e-4
 class SolveOne(Protocol):
     """Solves for one user."""
 
-    def __call__(self, liked: IntArray, confidences: FloatArray) -> FloatArray:
+    def __call__(self, liked: IntArray, confidences: FloatArray, /) -> FloatArray:
         """The vector of a user, float32, shape (factors,); see `least_squares.solver` for the equations.
 
         Parameters
@@ -75,4 +76,4 @@ def _native(movie_factors: FloatArray, regularization: float) -> SolveOne:
     lower = cholesky(exact.T @ exact + regularization * np.eye(factors), lower=True)
     white = _UNIT * solve_triangular(lower, exact.T, lower=True).T
     back = _UNIT * solve_triangular(lower, np.eye(factors), lower=True, trans="T")
-    return library.SolverOfOne(white, np.eye(factors) * _UNIT**2, back, 2 * factors + 20)
+    return SolverOfOne(white, np.eye(factors) * _UNIT**2, back, 2 * factors + 20)

@@ -19,13 +19,13 @@ from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.moment import spread_of_signal
 from movierec_assets.recsys.native import counting, library
 from movierec_assets.recsys.native import ranking as native
+from movierec_assets.recsys.native.solver import SolverOfOne
 from movierec_assets.recsys.ranking import EMPTY, TopK
 from movierec_tests.ranked_lists import assert_same_lists
-from movierec_tests.recsys.ways import needs_c
 
-pytestmark = needs_c
+pytestmark = pytest.mark.skipif(library.why_not() is not None, reason=f"no native library: {library.why_not()}")
 
-TARGETS = [] if library.why_not() else library.loaded().targets()
+TARGETS = list({} if library.why_not() else library.loaded().targets().items())
 
 
 @pytest.fixture(params=TARGETS, ids=lambda target: str(target[1]), scope="module", autouse=True)
@@ -150,7 +150,7 @@ def test_the_vector_of_one_user_solves_the_equations(likes: int, factors: int) -
     normal += (exact[liked] * (confidences - 1.0)[:, None]).T @ exact[liked]
     expected = np.linalg.solve(normal, exact[liked].T @ confidences)
     solve = one_user.solver(movies, 0.1)
-    assert isinstance(solve, library.SolverOfOne)
+    assert isinstance(solve, SolverOfOne)
     for _ in range(2):
         np.testing.assert_allclose(solve(liked, confidences), expected, atol=2e-4)
 

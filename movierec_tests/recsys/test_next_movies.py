@@ -26,7 +26,8 @@ from movierec_assets.recsys.next_movies import (
 from movierec_assets.recsys.recipe import NextMovie
 from movierec_assets.recsys.split import Split, latest_of_each_user
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
-from movierec_tests.recsys.ways import with_and_without_c  # noqa: F401 - a fixture of all tests here
+
+pytestmark = pytest.mark.usefixtures("each_solver")
 
 Dense = npt.NDArray[np.float64]
 

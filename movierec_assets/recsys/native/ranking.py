@@ -19,6 +19,8 @@ from movierec_assets.progress import Progress
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray
 from movierec_assets.recsys.native import library
+from movierec_assets.recsys.native.solver import padded
+from movierec_assets.recsys.threads import in_threads
 
 _USERS_PER_CALL = 256
 """A few milliseconds."""
@@ -53,7 +55,7 @@ class Movies:
         columns = np.argsort(-lengths, kind="stable").astype(np.int32)
         places = np.empty_like(columns)
         places[columns] = np.arange(len(columns), dtype=np.int32)
-        return cls(library.padded(movie_factors[columns]), lengths[columns], columns, places)
+        return cls(padded(movie_factors[columns]), lengths[columns], columns, places)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -146,7 +148,7 @@ def rank(
     """
     n, n_movies = len(vectors), len(movies)
     loaded = library.loaded()
-    users: list[Any] = [library.padded(vectors), np.ascontiguousarray(means, np.float64)]
+    users: list[Any] = [padded(vectors), np.ascontiguousarray(means, np.float64)]
     if users[0].shape[1] != movies.vectors.shape[1] or users[1].shape != (n,):
         raise RecsysError(f"User vectors of shape {vectors.shape} do not fit {n_movies:,} movies and these means.")
     seen_rows = _rows(seen, n, n_movies)
@@ -181,7 +183,7 @@ def rank(
     calls = range(0, n, _USERS_PER_CALL)
     for at in range(0, len(calls), _CALLS_AT_ONCE):
         some = calls[at : at + _CALLS_AT_ONCE]
-        library.in_threads(call, some, threads)
+        in_threads(call, some, threads)
         if progress is not None:
             progress(min(some[-1] + _USERS_PER_CALL, n), n)
     return items, scores
