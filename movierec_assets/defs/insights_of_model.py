@@ -20,7 +20,7 @@ from movierec_assets.models.recipes import ChosenRecipe
 from movierec_assets.recsys.backtest import MOMENTS, RANKERS, Figure, Month, years_up_to
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.evaluation import HEADLINE, Evaluation
-from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.interactions import IntArray, Interactions
 from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.training_state import LearningCurve
 from movierec_assets.recsys.warm_start import Fits
@@ -75,7 +75,14 @@ def training_document(
         "validation": _curve(curve),
         "validation_of_last_fresh_fit": [] if cold == curve else _curve(cold),
         "sample": likes_sample(data.split.positives, recipe.seed),
+        "example_user": _example_user(data.split.positives, data.ids.user_ids),
     }
+
+
+def _example_user(positives: Interactions, user_ids: IntArray) -> int:
+    """The first user with as many likes as at least half of all users have at most."""
+    likes = positives.per_user
+    return int(user_ids[np.argmax(likes == np.quantile(likes, 0.5, method="inverted_cdf"))])
 
 
 def likes_sample(positives: Interactions, seed: int) -> Document:

@@ -449,6 +449,7 @@ def test_the_champion_has_documents_with_the_figures_of_its_training_and_evaluat
     assert trained.document["counts"]["users"] == shown["als_model"]["users"]
     sample = trained.document["sample"]
     assert 0 < len(sample["likes"]) < sample["users"] * sample["movies"]
+    assert 1 <= trained.document["example_user"] <= USERS
     assert scored is not None
     own = [row for row in scored.document["moments"] if row["ranker"] == THIS_VERSION]
     assert [row["moment"] for row in own] == ["in the sitting", "on return"]
