@@ -1,7 +1,7 @@
 """Charts about a version of the model.
 
 Belongs here: Altair charts, made of plain rows. Does not: showing them (`look.chart`), and where rows come from.
-Every chart tells its parts by shape, dash or place as well as by colour, in colours that are seen on white and on black.
+Parts are told apart by shape, dash or place as well as by colour. Colours are seen on white and on black.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from movierec_assets.serving.app.look import Chart
+
 OWN, OTHER, WARM, COOL = "#5b6fe0", "#8a8fa3", "#c2670c", "#12857a"
 Rows = Sequence[dict[str, Any]]
 
@@ -19,7 +21,7 @@ _ROW_HEIGHT = 26
 _LABEL_WIDTH = 230
 
 
-def likes(sample: dict[str, Any]) -> alt.Chart:
+def likes(sample: dict[str, Any]) -> Chart:
     """The matrix of likes: a dot for each like, and nothing elsewhere.
 
     Parameters
@@ -28,7 +30,7 @@ def likes(sample: dict[str, Any]) -> alt.Chart:
         Numbers of `users` and `movies`, and `likes`: pairs of places.
     """
     points = pd.DataFrame(sample["likes"], columns=["person", "film"]) + 1
-    return (
+    drawn: Chart = (
         alt.Chart(points)
         .mark_square(size=14, color=OWN, opacity=1)
         .encode(
@@ -42,11 +44,10 @@ def likes(sample: dict[str, Any]) -> alt.Chart:
         )
         .properties(height=330)
     )
+    return drawn
 
 
-def bars(
-    rows: Rows, label: str, value: str, *, title: str, own: str | None = None, axis: str = ",.3~f"
-) -> alt.LayerChart:
+def bars(rows: Rows, label: str, value: str, *, title: str, own: str | None = None, axis: str = ",.3~f") -> Chart:
     """A bar for each row with its number, in the given order; that of `own` is told apart."""
     data = pd.DataFrame(rows)
     base = alt.Chart(data).encode(
@@ -59,7 +60,7 @@ def bars(
     return alt.layer(drawn, numbers).properties(height=_ROW_HEIGHT * max(2, len(data)) + 40)
 
 
-def intervals(rows: Rows, label: str, *, title: str, own: str, format: str = ".3f") -> alt.LayerChart:
+def intervals(rows: Rows, label: str, *, title: str, own: str, format: str = ".3f") -> Chart:
     """Means with their 95 % intervals, `mean`, `low` and `high` of each row; that of `own` is a filled diamond."""
     data = pd.DataFrame(rows)
     base = alt.Chart(data).encode(alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=_LABEL_WIDTH)))
@@ -79,7 +80,7 @@ def intervals(rows: Rows, label: str, *, title: str, own: str, format: str = ".3
     return alt.layer(reach, means).properties(height=_ROW_HEIGHT * max(2, data[label].nunique()) + 40)
 
 
-def curve(rows: Rows, x: str, y: str, *, titles: tuple[str, str], zero: bool = False) -> alt.LayerChart:
+def curve(rows: Rows, x: str, y: str, *, titles: tuple[str, str], zero: bool = False) -> Chart:
     """One line with its points over a number."""
     base = alt.Chart(pd.DataFrame(rows)).encode(
         alt.X(f"{x}:Q", title=titles[0], axis=alt.Axis(tickMinStep=1)),
@@ -89,7 +90,7 @@ def curve(rows: Rows, x: str, y: str, *, titles: tuple[str, str], zero: bool = F
     return alt.layer(base.mark_line(color=OWN), base.mark_point(color=OWN, filled=True, size=40)).properties(height=240)
 
 
-def curves(rows: Rows, x: str, y: str, name: str, *, titles: tuple[str, str]) -> alt.LayerChart:
+def curves(rows: Rows, x: str, y: str, name: str, *, titles: tuple[str, str]) -> Chart:
     """Several lines over a number, told apart by colour, dash and shape; the first name is the strongest."""
     data = pd.DataFrame(rows)
     names = list(dict.fromkeys(data[name]))
@@ -112,52 +113,36 @@ def curves(rows: Rows, x: str, y: str, name: str, *, titles: tuple[str, str]) ->
     )
 
 
-def factorization(users: int, movies: int, factors: int) -> alt.LayerChart:
+def factorization(users: int, movies: int, factors: int) -> Chart:
     """Three blocks: the matrix of likes is about the product of a table of people and a table of films."""
-    # Places, not numbers of users: a table with 64 of 27,000 columns would be a line.
+    # Not drawn to scale: a table with 64 of 27,000 columns would be a line.
     blocks = pd.DataFrame(
         [
-            {
-                "left": 0,
-                "right": 40,
-                "low": 0,
-                "high": 30,
-                "name": "likes",
-                "size": f"{users:,} people × {movies:,} films",
-            },
-            {"left": 50, "right": 58, "low": 0, "high": 30, "name": "people", "size": f"{users:,} × {factors}"},
-            {"left": 64, "right": 104, "low": 22, "high": 30, "name": "films", "size": f"{factors} × {movies:,}"},
-        ]
+            (0, 40, 0, 30, "likes", f"{users:,} by {movies:,}"),
+            (50, 58, 0, 30, "people", f"{users:,} by {factors}"),
+            (66, 106, 22, 30, "films", f"{factors} by {movies:,}"),
+        ],
+        columns=["left", "right", "low", "high", "name", "size"],
     )
     blocks["x"], blocks["y"] = (blocks["left"] + blocks["right"]) / 2, (blocks["low"] + blocks["high"]) / 2
-    hidden = {"axis": None, "title": None}
-    base = alt.Chart(blocks).encode(
-        alt.X("left:Q", scale=alt.Scale(domain=[-1, 106]), **hidden),
-        alt.Y("low:Q", scale=alt.Scale(domain=[-8, 34]), **hidden),
+    signs = pd.DataFrame([(45, 15, "≈"), (62, 26, "·")], columns=["x", "y", "sign"])
+    x, y = alt.Scale(domain=[-2, 108]), alt.Scale(domain=[-6, 32])
+    drawn = alt.Chart(blocks).mark_rect(stroke=OWN, strokeWidth=2, fill=OWN, fillOpacity=0.22)
+    names = alt.Chart(blocks).mark_text(fontSize=13, fontWeight="bold", color=OWN)
+    sizes = alt.Chart(blocks).mark_text(fontSize=11, dy=6, color=OTHER, baseline="top")
+    between = alt.Chart(signs).mark_text(fontSize=26, color=OTHER)
+    return alt.layer(
+        drawn.encode(
+            alt.X("left:Q", axis=None, scale=x), alt.X2("right:Q"), alt.Y("low:Q", axis=None, scale=y), alt.Y2("high:Q")
+        ),
+        names.encode(x="x:Q", y="y:Q", text="name:N"),
+        sizes.encode(x="x:Q", y="low:Q", text="size:N"),
+        between.encode(x="x:Q", y="y:Q", text="sign:N"),
+        height=220,
     )
-    drawn = base.mark_rect(stroke=OWN, strokeWidth=2).encode(
-        alt.X2("right:Q"),
-        alt.Y2("high:Q"),
-        color=alt.condition(alt.datum.name == "likes", alt.value(OTHER), alt.value(OWN)),
-        fillOpacity=alt.value(0.25),
-    )
-    signs = pd.DataFrame([{"x": 45, "y": 15, "sign": "≈"}, {"x": 61, "y": 26, "sign": "×"}])
-    texts = [
-        alt.Chart(blocks)
-        .mark_text(fontSize=14, fontWeight="bold", color=colour)
-        .encode(x="x:Q", y="y:Q", text="name:N")
-        for colour in (OWN,)
-    ]
-    sizes = (
-        alt.Chart(blocks)
-        .mark_text(fontSize=11, dy=14, color=OTHER, baseline="top")
-        .encode(x="x:Q", y="low:Q", text="size:N")
-    )
-    between = alt.Chart(signs).mark_text(fontSize=24, color=OTHER).encode(x="x:Q", y="y:Q", text="sign:N")
-    return alt.layer(drawn, *texts, sizes, between).properties(height=220)
 
 
-def reasons(rows: Rows) -> alt.LayerChart:
+def reasons(rows: Rows) -> Chart:
     """What each reason adds to a score, or takes away; a bar each, with its number."""
     data = pd.DataFrame(rows)
     kinds = list(dict.fromkeys(data["kind"]))
@@ -180,7 +165,7 @@ def reasons(rows: Rows) -> alt.LayerChart:
     )
 
 
-def months(months: Rows, years: Rows) -> alt.LayerChart:
+def months(months: Rows, years: Rows) -> Chart:
     """NDCG@10 over the months of the past: lines are means of twelve months to date, dots are months of the recipe."""
     lines, dots = pd.DataFrame(years), pd.DataFrame(months)
     names = ["recipe", "without the signal", "popularity"]
@@ -211,7 +196,7 @@ def months(months: Rows, years: Rows) -> alt.LayerChart:
     return alt.layer(band, points, drawn).properties(height=300)
 
 
-def history(rows: Rows) -> alt.LayerChart:
+def history(rows: Rows) -> Chart:
     """A metric over versions: a line, intervals where they are known, and a ring around versions that were promoted."""
     base = alt.Chart(pd.DataFrame(rows)).encode(
         alt.X("version:O", title="version", axis=alt.Axis(labelAngle=0)),
@@ -237,7 +222,7 @@ def history(rows: Rows) -> alt.LayerChart:
     return alt.layer(line, reach, points).properties(height=240)
 
 
-def by_place(rows: Rows) -> alt.LayerChart:
+def by_place(rows: Rows) -> Chart:
     """A share with its interval at each place of lists."""
     base = alt.Chart(pd.DataFrame(rows)).encode(
         alt.X("place:Q", title="place in the list", axis=alt.Axis(tickMinStep=1)),

@@ -129,7 +129,7 @@ def _validation(trained: dict[str, Any]) -> None:
     if not rows:
         look.state(
             "This fit has no such curve.",
-            "A fit that starts fresh on more than 100,000 likes makes none. The next training that continues it has one.",
+            "A fresh fit to more than 100,000 likes makes none. The next training that continues it has one.",
         )
         return
     titles = ("iteration", "NDCG@10, without the next-movie signal")
