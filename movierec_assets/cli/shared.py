@@ -33,8 +33,8 @@ DATASET_OPTION = click.option(
     "--dataset",
     metavar="NAME|PATH",
     help="A release, `demo`, or a directory or .zip archive in a format that `movierec data list` names. "
-    "Without it: MOVIEREC_DATASET, else a dataset in data/, else the loaded one, else ml-latest-small is downloaded, else "
-    "`demo`.",
+    "Without it: MOVIEREC_DATASET, else a dataset in data/, else the loaded one, else ml-latest-small is downloaded, "
+    "else `demo`.",
 )
 
 
