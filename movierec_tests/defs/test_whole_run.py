@@ -24,6 +24,7 @@ from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.rankers import WITHOUT_SIGNAL
 from movierec_assets.resources.provenance import fingerprint
 from movierec_assets.tables.database import SCHEMA
+from movierec_assets.tables.insights import read_insight
 from movierec_tests.defs import multiprocess_jobs
 from movierec_tests.defs.conftest import USERS, Ran
 from movierec_tests.defs.graph import APART, BLOCKING, GRAPH, NOT_BLOCKING, SERVED, specs
@@ -104,6 +105,27 @@ def test_previews_are_tables_with_film_titles(ran: Ran, name: str) -> None:
     assert all(line.count(" | ") == header.count(" | ") == rule.count(" | ") for line in body)
     assert all(any(title in line for title in titles) for line in body)
     assert not any("?" in line and "; ?" in line for line in body)
+
+
+@slow
+def test_the_documents_of_the_data_have_the_counts_that_the_assets_show(ran: Ran) -> None:
+    shown = metadata_of(ran.second)
+    dataset, steps = (read_insight(ran.database, name) for name in ("dataset", "preprocessing"))
+    assert dataset is not None
+    assert steps is not None
+    raw = shown["raw_ratings"]
+    counts = dataset.document["counts"]
+    assert (counts["ratings"], counts["rows_read"]) == (raw["dagster/row_count"], raw["rows_read"])
+    assert sum(month["ratings"] for month in dataset.document["months"]) == raw["dagster/row_count"]
+    assert (counts["rejected"], counts["rated_movies"]) == (raw["rejected_rows"], raw["rated_movies"])
+    assert dataset.document["mean_stars"] == pytest.approx(raw["mean_rating"])
+    found = {step["step"]: step for step in steps.document["steps"]}
+    for name in ("train", "validation", "test"):
+        assert found[name]["rows"] == shown[f"{name}_matrix"]["dagster/row_count"]
+        assert found[name]["users"] == shown[f"{name}_matrix"]["users"]
+    assert found["likes"]["rows"] == shown["positive_ratings"]["dagster/row_count"]
+    assert found["evaluated test"]["users"] == shown["id_maps"]["evaluated_users"]
+    assert dataset.made_at < steps.made_at
 
 
 @slow
