@@ -42,7 +42,7 @@ from movierec_assets.models.recipes import ChosenRecipe, latest_recipe
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import POSITIVE_THRESHOLD
 from movierec_assets.ratings import RatingColumns
-from movierec_assets.recsys.als import implicit_engine
+from movierec_assets.recsys import als
 from movierec_assets.recsys.backtest import (
     FIRST_MONTH,
     IN_THE_SITTING,
@@ -109,7 +109,7 @@ def backtested_months(
     require_of_loaded(database, "backtest", recorded.get(SOURCES, {}))
     likes = RatingColumns.of(positive_ratings)
     context.log.info(f"Recipe of {chosen.source}; months: {len(context.partition_keys):,}")
-    batch_bytes, engine = get_settings().batch_bytes, implicit_engine()
+    batch_bytes, engine = get_settings().batch_bytes, als.engine()
 
     def figures_of(month: Month) -> list[Figure]:
         return score(tasks_of(likes, month), chosen.recipe, engine, batch_bytes=batch_bytes)

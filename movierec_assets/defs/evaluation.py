@@ -113,7 +113,7 @@ def model_evaluation(
     contest = _Contest.of(split, als_model, champion_refit)
     if contest.left_out:
         context.log.info(f"Leaving out {contest.left_out:,} users whose held-out likes an earlier training has seen")
-    results = _Results.of(context, contest, als.implicit_engine(), ReturnFigures.of(return_evaluation))
+    results = _Results.of(context, contest, als.engine(), ReturnFigures.of(return_evaluation))
     for evaluation in results.evaluations:
         context.log.info(f"{evaluation.ranker}: NDCG@10 {evaluation.interval()}")
     versions = registry.open()

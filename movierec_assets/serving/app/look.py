@@ -75,13 +75,19 @@ def calm() -> Iterator[None]:
     """
     try:
         yield
-    except (ApiAway, NothingYet) as error:
-        state(error.message, error.remedy, ":material/cloud_off:" if isinstance(error, ApiAway) else ":material/info:")
-    except ApiProblem as error:
+    except (ApiAway, ApiProblem, NothingYet, SettingsError) as error:
+        explain(error)
+
+
+def explain(error: ApiAway | ApiProblem | NothingYet | SettingsError) -> None:
+    """Show an error as a state, with what to do."""
+    if isinstance(error, ApiProblem):
         number = f" Request {error.request_id}." if error.request_id else ""
         state(f"{error.title}.", f"{error.detail}{number}", ":material/error:")
-    except SettingsError as error:
+    elif isinstance(error, SettingsError):
         state("A setting cannot be used.", str(error), ":material/settings:")
+    else:
+        state(error.message, error.remedy, ":material/cloud_off:" if isinstance(error, ApiAway) else ":material/info:")
 
 
 def state(message: str, remedy: str, icon: str = ":material/info:") -> None:
