@@ -476,8 +476,11 @@ def test_the_champion_has_documents_with_the_figures_of_its_training_and_evaluat
     assert [row["moment"] for row in own] == ["in the sitting", "on return"]
     assert own[0]["mean"] == pytest.approx(shown["model_evaluation"][HEADLINE])
     assert own[0]["low"] <= own[0]["mean"] <= own[0]["high"]
-    assert set(scored.document["metrics"][THIS_VERSION]) == set(METRICS_OF_INSIGHT)
+    of_rankers = {row["ranker"]: row for row in scored.document["metrics"]}
+    assert next(iter(of_rankers)) == THIS_VERSION
+    assert set(of_rankers[THIS_VERSION]) == {"ranker", *METRICS_OF_INSIGHT}
+    assert of_rankers[THIS_VERSION][HEADLINE] == own[0]["mean"]
     assert {row["by"] for row in scored.document["slices"]} == {
         *("likes in the history", "popularity of the held-out movies", "time since the like before"),
     }
-    assert CHAMPION_THEN not in scored.document["metrics"]  # the first version had none beside it
+    assert CHAMPION_THEN not in of_rankers  # the first version had none beside it
