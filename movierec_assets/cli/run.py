@@ -66,6 +66,7 @@ def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> 
     """
     from movierec_assets.cli.run_progress import run_lines
     from movierec_assets.cli.run_summary import show_failure, show_success
+    from movierec_assets.datasets.locate import Located
     from movierec_assets.host.environment import running_databases
     from movierec_assets.host.loaded import require_loaded
     from movierec_assets.host.months import all_months
@@ -89,7 +90,8 @@ def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> 
         if job in ("everything", "refresh"):
             located = located_dataset(settings, console)
             console.print(escape(located.reason), soft_wrap=True)
-            os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
+            if isinstance(located, Located):
+                os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
         elif job != "feedback":
             require_loaded(database, settings, job, dataset)
         if job == "backtest":

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ABI 1 /* `library.py` expects the same number; both rise when an argument changes */
+#include "targets.h"
 
-#define FLOATS_OF_BLOCK 16
+#define ABI 3 /* `library.py` expects the same number; both rise when an argument changes */
+
 #define MAX_BLOCKS 16
 #define ALL_WIDTHS(width) width(1) width(2) width(3) width(4) width(6) width(8) width(12) width(16)
 
@@ -25,9 +26,6 @@
 #define POSITIVE(c) ((c) > 0 ? (c) : 0)
 #define WEIGHT(c) (MAGNITUDE(c) - 1)
 
-#define EXPORT __attribute__((visibility("default")))
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 64")
 #if defined(__clang__)
 #define SHUFFLED(v, ...) __builtin_shufflevector(v, v, __VA_ARGS__)
 #else
@@ -132,5 +130,26 @@ EXPORT int movierec_loss(int target, int blocks, const int64_t *indptr, const in
     const Kernels *kernels = kernels_of(target, blocks);
     if (!kernels) return -2;
     kernels->loss(&problem, rows, n_rows, sums);
+    return 0;
+}
+
+/* The factors of one row from 0, float: `back` (factors x factors) times what `movierec_solve` finds.
+ *
+ * Returns 0; -1 when there is no memory; 1 when an index is not among the n_columns.
+ */
+EXPORT int movierec_solve_one(int target, int blocks, int64_t n_columns, const int32_t *indices,
+                              const float *confidences, int64_t entries, const float *y, const float *gram,
+                              const double *back, int64_t factors, int steps, float *x, float *out) {
+    const int64_t indptr[2] = {0, entries};
+    const int32_t row = 0;
+    for (int64_t i = 0; i < entries; i++)
+        if (indices[i] < 0 || indices[i] >= n_columns) return 1;
+    memset(x, 0, (size_t)blocks * FLOATS_OF_BLOCK * sizeof(float));
+    if (movierec_solve(target, blocks, indptr, indices, confidences, y, gram, x, &row, 1, steps)) return -1;
+    for (int64_t i = 0; i < factors; i++) {
+        double sum = 0;
+        for (int64_t j = 0; j < factors; j++) sum += back[i * factors + j] * x[j];
+        out[i] = (float)sum;
+    }
     return 0;
 }

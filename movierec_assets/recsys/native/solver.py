@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.native import library
 from movierec_assets.recsys.native.library import WIDTHS, Library, load
 from movierec_assets.recsys.threads import ALL_CORES, in_threads, one_blas_thread
 
@@ -164,6 +165,64 @@ def solve(
             raise MemoryError("There is no memory for the solver.")
 
     in_threads(call, rows.calls, threads)
+
+
+class SolverOfOne:
+    """Solves for one row at a time, from one thread at a time: its arrays are kept from call to call.
+
+    Parameters
+    ----------
+    y : float32 array, shape (n_columns, factors)
+    gram_matrix : float32 array, shape (factors, factors)
+    back : float64 array, shape (factors, factors)
+        What a solution is multiplied by.
+    steps : int
+    """
+
+    def __init__(self, y: FloatArray, gram_matrix: FloatArray, back: FloatArray, steps: int) -> None:
+        self._loaded, self._y = library.loaded(), padded(y)
+        self._gram = padded(np.vstack([gram_matrix, np.zeros((self._y.shape[1] - y.shape[1], y.shape[1]))]))
+        self._back, self._steps = np.ascontiguousarray(back, np.float64), steps
+        self._x, self._out = zeros(1, y.shape[1]), np.empty(y.shape[1], np.float32)
+        self._indices, self._confidences = np.empty(len(y), np.int32), np.empty(len(y), np.float32)
+        arrays = self._indices, self._confidences, self._y, self._gram, self._back, self._x, self._out
+        self._at = [each.ctypes.data for each in arrays]
+
+    def __call__(self, indices: IntArray, confidences: FloatArray) -> FloatArray:
+        """`back` times the solution, float32, shape (factors,).
+
+        Parameters
+        ----------
+        indices : int array, shape (n,)
+            Different columns.
+        confidences : float array, shape (n,)
+
+        Raises
+        ------
+        MemoryError
+        RecsysError
+            When an index is no column.
+        """
+        n, (at_indices, at_confidences, *others, at_x, at_out) = len(indices), self._at
+        self._indices[:n], self._confidences[:n] = indices, confidences
+        failed = self._loaded.functions.movierec_solve_one(
+            self._loaded.target,
+            self._y.shape[1] // _BLOCK,
+            len(self._y),
+            at_indices,
+            at_confidences,
+            n,
+            *others,
+            len(self._out),
+            self._steps,
+            at_x,
+            at_out,
+        )
+        if failed > 0:
+            raise RecsysError(f"A like names a movie outside the {len(self._y):,} of the model.")
+        if failed:
+            raise MemoryError("There is no memory for the solver.")
+        return self._out.copy()
 
 
 def loss_of_entries(rows: Rows, x: FloatArray, y: FloatArray, threads: int = ALL_CORES) -> tuple[float, float]:
