@@ -86,15 +86,13 @@ def test_a_process_whose_command_was_killed_goes_on_until_its_guard_ends_it() ->
     Sender(writing).started("als_model")
 
 
-@pytest.mark.slow
 def test_a_process_that_ends_before_its_run_began_is_reported_with_its_output(tmp_path: Path) -> None:
-    settings = get_settings().model_copy(update={"state": tmp_path})
-    with (
-        started_run(Request("no such job"), settings) as started,
-        pytest.raises(CommandError, match=r"(?s)Dagster did not start the run.*The whole output is in"),
-    ):
+    settings = get_settings().model_copy(update={"state_dir": tmp_path})
+    with started_run(Request("everything"), settings) as started:
         started.process.kill()
-        started.follow(Heard())
+        with pytest.raises(CommandError, match=r"(?s)Dagster did not start the run.*The whole output is in"):
+            started.follow(Heard())
+    assert started.log.parent == tmp_path / "logs"
 
 
 def _heard_from(tell: Any, listener: Heard, report: Report) -> None:
