@@ -154,7 +154,8 @@ class _Shown:
     def corner(self, split: Split) -> dict[str, Any]:
         """The first users and the most liked movies, and which likes of theirs are in which part."""
         users = np.arange(min(SHOWN, self._users_of_file))
-        movies = np.sort(np.argsort(-split.train.per_movie, kind="stable")[:SHOWN])
+        liked = sum(part.per_movie for part in (split.train, split.validation, split.test))
+        movies = np.sort(np.argsort(-liked, kind="stable")[:SHOWN])
         titles = titles_of(self._database, self._ids.movie_ids[movies])
         cells = []
         for name, part in (("train", split.train), ("validation", split.validation), ("test", split.test)):

@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from movierec_assets.serving.app import insights, look
+from movierec_assets.serving.app.figures import OWN
 
 _HEIGHT = 260
 _NO_GENRE, _NO_YEAR = "no genre", "no year"
@@ -20,12 +21,14 @@ _NO_GENRE, _NO_YEAR = "no genre", "no year"
 def page() -> None:
     """The page."""
     with look.page("Dataset", "What the loaded ratings are, how they are spread, and which rows did not load."):
-        answer = insights.insight("dataset")
+        answer = insights.answer("dataset")
+        if answer is None:
+            return
         document = answer["document"]
         name = look.plain(document["dataset"] or "The loaded dataset")
         st.caption(
-            f"{name}, file {look.plain(document['file'])}. Figures of {insights.moment(answer['made_at'])}, of the file "
-            "alone. Ratings that people posted in the app are counted as they are now."
+            f"{name}, file {look.plain(document['file'])}. Figures of the file alone, made "
+            f"{insights.moment(answer['made_at'])}. Ratings that people posted in the app are counted as they are now."
         )
         _numbers(document, answer["in_the_app"])
         _stars_and_months(document)
@@ -64,7 +67,7 @@ def _stars_and_months(document: dict[str, Any]) -> None:
         st.subheader("Stars", anchor=False)
         drawn = (
             alt.Chart(stars)
-            .mark_bar()
+            .mark_bar(color=OWN)
             .encode(
                 x=alt.X("stars:O", title="stars", axis=alt.Axis(labelAngle=0, format=".1f")),
                 y=alt.Y("ratings:Q", title="ratings"),
@@ -79,7 +82,7 @@ def _stars_and_months(document: dict[str, Any]) -> None:
         timed = months.assign(first_day=months["month"] + "-01")
         drawn = (
             alt.Chart(timed)
-            .mark_area(line=True, opacity=0.5)
+            .mark_area(color=OWN, line={"color": OWN}, opacity=0.5)
             .encode(
                 x=alt.X("first_day:T", title="month", scale=alt.Scale(type="utc")),
                 y=alt.Y("ratings:Q", title="ratings a month"),
@@ -103,7 +106,7 @@ def _tails(document: dict[str, Any]) -> None:
         )
         drawn = (
             alt.Chart(bins)
-            .mark_bar()
+            .mark_bar(color=OWN)
             .encode(
                 x=alt.X("ratings of a user:O", sort=None, axis=alt.Axis(labelAngle=-45)),
                 y=alt.Y("users:Q"),
@@ -118,7 +121,7 @@ def _tails(document: dict[str, Any]) -> None:
         ranks = pd.DataFrame(movies["ranks"], columns=["rank", "ratings"])
         drawn = (
             alt.Chart(ranks)
-            .mark_line(point=True)
+            .mark_line(color=OWN, point={"color": OWN})
             .encode(
                 x=alt.X("rank:Q", title="place of the movie, most ratings first", scale=alt.Scale(type="log")),
                 y=alt.Y("ratings:Q", title="ratings of the movie", scale=alt.Scale(type="log")),

@@ -12,16 +12,19 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from movierec_assets.serving.app import films, insights, look
+from movierec_assets.serving.app import figures, films, insights, look
 
 _SHAPES = {"train": "circle", "validation": "square", "test": "triangle-up"}
 """Parts of the matrix, and the shape of a like in each."""
+_COLOURS = [figures.OTHER, figures.WARM, figures.OWN]
 
 
 def page() -> None:
     """The page."""
     with look.page("Preprocessing", "From the rows of the file to the people whose lists are scored, step by step."):
-        answer = insights.insight("preprocessing")
+        answer = insights.answer("preprocessing")
+        if answer is None:
+            return
         document = answer["document"]
         st.caption(
             f"{look.plain(document['dataset'] or 'The loaded dataset')}. Figures of the latest training, "
@@ -40,30 +43,19 @@ def _steps(document: dict[str, Any]) -> None:
         "complete": "Rows in which every column has a value.",
         "loaded": "Valid rows, one for each user and movie: the latest.",
         "posted in the app": "Ratings and withdrawals of people in the app.",
-        "of eligible users": f"Current ratings of users with more than {rules['ratings_above']}, file and app together.",
+        "of eligible users": f"Current ratings, file and app together, of users with over {rules['ratings_above']}.",
         "likes": f"Ratings of {rules['like_from_stars']:g} stars or more; the others are left out.",
         "train": "What each user liked before the two parts below. The model learns from it.",
         "validation": "What each user liked latest before the test part. It chooses the recipe.",
         "test": "What each user liked latest of all. It is for the report and for promotion only.",
-        "evaluated test": f"The test part of users with at least {rules['likes_before_test']} earlier likes: the scored ones.",
+        "evaluated test": f"The test part of the scored users: {rules['likes_before_test']} earlier likes or more.",
     }
     steps = pd.DataFrame(document["steps"]).assign(
         explanation=[said.get(each["step"], "") for each in document["steps"]]
     )
     shown = steps[["step", "rows", "users", "movies", "explanation"]]
-    bars = alt.Chart(steps.dropna(subset=["rows"])).encode(
-        y=alt.Y("step:N", sort=None, title=None, axis=alt.Axis(labelLimit=130)),
-        x=alt.X("rows:Q", title="rows", axis=alt.Axis(tickCount=4)),
-        tooltip=[
-            "step",
-            alt.Tooltip("rows", format=","),
-            alt.Tooltip("users", format=","),
-            alt.Tooltip("movies", format=","),
-        ],
-    )
-    drawn = (
-        bars.mark_bar() + bars.mark_text(align="left", dx=4).encode(text=alt.Text("rows:Q", format=","))
-    ).properties(height=28 * len(steps))
+    rows = [each for each in document["steps"] if each["rows"] is not None]
+    drawn = figures.bars(rows, "step", "rows", title="rows", axis=",")
     first, last = document["steps"][0], document["steps"][-1]
     look.chart(
         drawn,
@@ -106,7 +98,9 @@ def _corner(corner: dict[str, Any]) -> None:
                 axis=alt.Axis(labelLimit=150),
             ),
             shape=alt.Shape("part:N", scale=alt.Scale(domain=list(_SHAPES), range=list(_SHAPES.values()))),
-            color=alt.Color("part:N", scale=alt.Scale(domain=list(_SHAPES)), legend=alt.Legend(orient="top")),
+            color=alt.Color(
+                "part:N", scale=alt.Scale(domain=list(_SHAPES), range=_COLOURS), legend=alt.Legend(orient="top")
+            ),
             tooltip=["user", "movie", "part", "stars"],
         )
         .properties(height=23 * max(4, len(titles)))
