@@ -75,13 +75,19 @@ def calm() -> Iterator[None]:
     """
     try:
         yield
-    except (ApiAway, NothingYet) as error:
-        state(error.message, error.remedy, ":material/cloud_off:" if isinstance(error, ApiAway) else ":material/info:")
-    except ApiProblem as error:
+    except (ApiAway, ApiProblem, NothingYet, SettingsError) as error:
+        explain(error)
+
+
+def explain(error: ApiAway | ApiProblem | NothingYet | SettingsError) -> None:
+    """Show an error as a state, with what to do."""
+    if isinstance(error, ApiProblem):
         number = f" Request {error.request_id}." if error.request_id else ""
         state(f"{error.title}.", f"{error.detail}{number}", ":material/error:")
-    except SettingsError as error:
+    elif isinstance(error, SettingsError):
         state("A setting cannot be used.", str(error), ":material/settings:")
+    else:
+        state(error.message, error.remedy, ":material/cloud_off:" if isinstance(error, ApiAway) else ":material/info:")
 
 
 def state(message: str, remedy: str, icon: str = ":material/info:") -> None:
@@ -100,6 +106,11 @@ def plain(text: str) -> str:
 def text(value: str) -> None:
     """Show a title, or any text of users, as plain text in its own direction."""
     st.html(f'<div class="mr-text" dir="auto">{escape(value)}</div>')
+
+
+def ink() -> str:
+    """Colour of text on charts, which Streamlit leaves black on a dark page."""
+    return "#eceef6" if st.context.theme.type == "dark" else "#1d2030"
 
 
 def number(label: str, value: float | str | None, help: str | None = None) -> None:
@@ -141,6 +152,7 @@ def chart(
     state or None
         What is selected, with "rerun".
     """
+    drawn = drawn.configure_text(color=ink())
     selected: Any = None
     if on_select == "rerun":
         selected = st.altair_chart(drawn, width="stretch", key=key, on_select="rerun", alt=description)

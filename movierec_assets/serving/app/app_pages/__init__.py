@@ -29,7 +29,12 @@ class Entry:
     @property
     def file(self) -> Path:
         """The module."""
-        return Path(__file__).with_name(f"{self.name}.py")
+        return file_of(self.name)
+
+
+def file_of(name: str) -> Path:
+    """The module of a page."""
+    return Path(__file__).with_name(f"{name}.py")
 
 
 GROUPS = {
