@@ -18,8 +18,11 @@ from movierec_assets.cli.shared import console_for_people, console_log, print_js
 
 if TYPE_CHECKING:
     from movierec_assets.alerts.storage import Alert
+    from movierec_assets.backup.kept import BackupState
     from movierec_assets.host.automation_status import Automation, JobRun
-    from movierec_assets.host.status import Backup, ChampionState, Disk, LoadedData, Status
+    from movierec_assets.host.status import ChampionState, Status
+    from movierec_assets.tables.disk_use import DiskUse
+    from movierec_assets.tables.loaded_data import LoadedData
 
 _SHOWN_RUNS = 8
 _SHOWN_ALERTS = 5
@@ -157,7 +160,7 @@ def _alerts(alerts: list[Alert] | None, when: _Clock) -> list[str]:
     return [*lines, f"[dim]{f'and {more} more; ' if more > 0 else ''}`movierec alert list` has reason and remedy[/]"]
 
 
-def _disk(disk: Disk | None) -> list[str]:
+def _disk(disk: DiskUse | None) -> list[str]:
     if disk is None:
         return []
     return [
@@ -166,7 +169,7 @@ def _disk(disk: Disk | None) -> list[str]:
     ]
 
 
-def _backup(backup: Backup | None, when: _Clock) -> list[str]:
+def _backup(backup: BackupState | None, when: _Clock) -> list[str]:
     if backup is None:
         return ["none yet; `movierec backup FILE` makes one"]
     return [f"{when.ago(backup.made)}, {_bytes(backup.size)}, {backup.kept} kept", escape(str(backup.file))]
