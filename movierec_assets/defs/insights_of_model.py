@@ -135,7 +135,9 @@ def evaluation_document(
             *(_row(each.interval(), moment=MOMENTS[0], ranker=names[each.ranker]) for each in shown),
             *(_row(on_return.intervals[each][HEADLINE], moment=MOMENTS[1], ranker=names[each]) for each in returned),
         ],
-        "metrics": {names[each.ranker]: {name: _number(each.means()[name]) for name in METRICS} for each in shown},
+        "metrics": [
+            {"ranker": names[each.ranker]} | {name: _number(each.means()[name]) for name in METRICS} for each in shown
+        ],
         "slices": [
             _row(part.interval(), by=part.by, part=part.name, users=part.users, ranker=names[each.ranker])
             for each in shown

@@ -110,6 +110,27 @@ def test_previews_are_tables_with_film_titles(ran: Ran, name: str) -> None:
 
 
 @slow
+def test_the_documents_of_the_data_have_the_counts_that_the_assets_show(ran: Ran) -> None:
+    shown = metadata_of(ran.second)
+    dataset, steps = (read_insight(ran.database, name) for name in ("dataset", "preprocessing"))
+    assert dataset is not None
+    assert steps is not None
+    raw = shown["raw_ratings"]
+    counts = dataset.document["counts"]
+    assert (counts["ratings"], counts["rows_read"]) == (raw["dagster/row_count"], raw["rows_read"])
+    assert sum(month["ratings"] for month in dataset.document["months"]) == raw["dagster/row_count"]
+    assert (counts["rejected"], counts["rated_movies"]) == (raw["rejected_rows"], raw["rated_movies"])
+    assert dataset.document["mean_stars"] == pytest.approx(raw["mean_rating"])
+    found = {step["step"]: step for step in steps.document["steps"]}
+    for name in ("train", "validation", "test"):
+        assert found[name]["rows"] == shown[f"{name}_matrix"]["dagster/row_count"]
+        assert found[name]["users"] == shown[f"{name}_matrix"]["users"]
+    assert found["likes"]["rows"] == shown["positive_ratings"]["dagster/row_count"]
+    assert found["evaluated test"]["users"] == shown["id_maps"]["evaluated_users"]
+    assert dataset.made_at < steps.made_at
+
+
+@slow
 def test_id_maps_show_the_first_users_and_the_titles_of_the_first_movies(ran: Ran) -> None:
     titles = dict(ran.database.rows(f"SELECT movie_id::text, title FROM {SCHEMA}.movies"))
     lines = metadata_of(ran.first)["id_maps"]["preview"].splitlines()[2:]
@@ -455,8 +476,11 @@ def test_the_champion_has_documents_with_the_figures_of_its_training_and_evaluat
     assert [row["moment"] for row in own] == ["in the sitting", "on return"]
     assert own[0]["mean"] == pytest.approx(shown["model_evaluation"][HEADLINE])
     assert own[0]["low"] <= own[0]["mean"] <= own[0]["high"]
-    assert set(scored.document["metrics"][THIS_VERSION]) == set(METRICS_OF_INSIGHT)
+    of_rankers = {row["ranker"]: row for row in scored.document["metrics"]}
+    assert next(iter(of_rankers)) == THIS_VERSION
+    assert set(of_rankers[THIS_VERSION]) == {"ranker", *METRICS_OF_INSIGHT}
+    assert of_rankers[THIS_VERSION][HEADLINE] == own[0]["mean"]
     assert {row["by"] for row in scored.document["slices"]} == {
         *("likes in the history", "popularity of the held-out movies", "time since the like before"),
     }
-    assert CHAMPION_THEN not in scored.document["metrics"]  # the first version had none beside it
+    assert CHAMPION_THEN not in of_rankers  # the first version had none beside it

@@ -133,9 +133,8 @@ TARGET INLINE void NAMED(solve_rows)(const Problem *problem, const int32_t *rows
     }
 }
 
-TARGET INLINE double NAMED(loss_of_rows)(const Problem *problem, const int32_t *rows, int64_t n_rows,
-                                         double *total_confidence, const int vectors) {
-    double loss = 0;
+TARGET INLINE void NAMED(loss_of_rows)(const Problem *problem, const int32_t *rows, int64_t n_rows, double *sums,
+                                       const int vectors) {
     for (int64_t i = 0; i < n_rows; i++) {
         const int64_t end = problem->indptr[rows[i] + 1];
         const lanes *x = (const lanes *)(problem->x + (size_t)rows[i] * vectors * LANES);
@@ -144,11 +143,10 @@ TARGET INLINE double NAMED(loss_of_rows)(const Problem *problem, const int32_t *
             const lanes *y = (const lanes *)NAMED(factors)(problem, entry, vectors);
             if (entry + AHEAD < end) NAMED(prefetch)(problem, entry + AHEAD, vectors);
             const double score = NAMED(dot)(x, y, vectors)[0];
-            loss += (WEIGHT(c) * score - 2 * POSITIVE(c)) * score + MAGNITUDE(c);
-            *total_confidence += MAGNITUDE(c);
+            sums[0] += (WEIGHT(c) * score - 2 * POSITIVE(c)) * score + MAGNITUDE(c);
+            sums[1] += MAGNITUDE(c);
         }
     }
-    return loss;
 }
 
 /* Functions for one number of blocks. */
@@ -157,15 +155,15 @@ TARGET INLINE double NAMED(loss_of_rows)(const Problem *problem, const int32_t *
                                              float *buffer, int64_t buffered) { \
         NAMED(solve_rows)(problem, rows, n_rows, steps, (lanes *)buffer, buffered, blocks * VECTORS_OF_BLOCK); \
     } \
-    TARGET static double NAMED(loss_##blocks)(const Problem *problem, const int32_t *rows, int64_t n_rows, \
-                                              double *total_confidence) { \
-        return NAMED(loss_of_rows)(problem, rows, n_rows, total_confidence, blocks * VECTORS_OF_BLOCK); \
+    TARGET static void NAMED(loss_##blocks)(const Problem *problem, const int32_t *rows, int64_t n_rows, \
+                                            double *sums) { \
+        NAMED(loss_of_rows)(problem, rows, n_rows, sums, blocks * VECTORS_OF_BLOCK); \
     }
 ALL_WIDTHS(WIDTH)
 #undef WIDTH
 
 static const Kernels NAMED(kernels)[] = {
-#define WIDTH(blocks) {NAMED(solve_##blocks), NAMED(loss_##blocks)},
+#define WIDTH(blocks) {blocks, NAMED(solve_##blocks), NAMED(loss_##blocks)},
     ALL_WIDTHS(WIDTH)
 #undef WIDTH
 };

@@ -20,8 +20,9 @@ SWITCH = "MOVIEREC_NATIVE"
 HOW_TO_BUILD = (
     "To build it, install a C compiler (Debian and Ubuntu: `apt-get install gcc libc6-dev`), then `make -B install`."
 )
-MAX_FACTORS = 256
-_ABI = 2
+WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256)
+"""Numbers of factors that `solver.c` is compiled for."""
+_ABI = 3
 """As in `solver.c`; both rise when an argument changes."""
 
 
@@ -45,7 +46,6 @@ class Library:
         solve, loss = self.functions.movierec_solve, self.functions.movierec_loss
         solve.argtypes = [ctypes.c_int, ctypes.c_int, *[pointer] * 7, number, ctypes.c_int]
         loss.argtypes = [ctypes.c_int, ctypes.c_int, *[pointer] * 6, number, pointer]
-        loss.restype = ctypes.c_double
         one = self.functions.movierec_solve_one
         one.argtypes = [ctypes.c_int, ctypes.c_int, number, *[pointer] * 2, number, *[pointer] * 3, number]
         one.argtypes += [ctypes.c_int, *[pointer] * 2]
@@ -103,4 +103,4 @@ def why_not() -> str | None:
 
 def solves(factors: int) -> bool:
     """Whether the library is used for this many factors."""
-    return factors <= MAX_FACTORS and why_not() is None
+    return factors <= WIDTHS[-1] and why_not() is None

@@ -12,15 +12,13 @@
 
 #include "targets.h"
 
-#define ABI 2 /* `library.py` expects the same number; both rise when an argument changes */
+#define ABI 3 /* `library.py` expects the same number; both rise when an argument changes */
 
 #define MAX_BLOCKS 16
-#define ALL_WIDTHS(width) \
-    width(1) width(2) width(3) width(4) width(5) width(6) width(7) width(8) width(9) width(10) width(11) width(12) \
-        width(13) width(14) width(15) width(16)
+#define ALL_WIDTHS(width) width(1) width(2) width(3) width(4) width(6) width(8) width(12) width(16)
 
 #define BUFFER_BYTES (512 * 1024) /* entries beyond it are read from y in every step; half a second-level cache */
-#define AHEAD 6                   /* entries whose factors are fetched ahead */
+#define AHEAD 12                  /* entries whose factors are fetched ahead */
 #define SMALL 1e-20f              /* squared residual at which a row is solved, as in `implicit` */
 
 /* A confidence says how sure a preference is: of 1 when it is positive, of 0 when it is not. As in `implicit`. */
@@ -45,8 +43,9 @@ typedef struct {
 } Problem;
 
 typedef struct {
+    int blocks;
     void (*solve)(const Problem *, const int32_t *rows, int64_t n_rows, int steps, float *buffer, int64_t buffered);
-    double (*loss)(const Problem *, const int32_t *rows, int64_t n_rows, double *total_confidence);
+    void (*loss)(const Problem *, const int32_t *rows, int64_t n_rows, double *sums);
 } Kernels;
 
 #if defined(__x86_64__)
@@ -94,31 +93,44 @@ EXPORT int movierec_runs(int target) {
     return target == N_TARGETS - 1;
 }
 
+/* The kernels of a target for a number of blocks; NULL when there are none. */
+static const Kernels *kernels_of(int target, int blocks) {
+    const int widths = sizeof(kernels_plain) / sizeof(kernels_plain[0]);
+    if (target < 0 || target >= N_TARGETS) return NULL;
+    for (int i = 0; i < widths; i++)
+        if (TARGETS[target].kernels[i].blocks == blocks) return TARGETS[target].kernels + i;
+    return NULL;
+}
+
 /* Improve x of the given rows by at most `steps` steps of conjugate gradients; 0 for a row without entries.
  *
- * Returns -1 when there is no memory for the buffer, else 0.
+ * Returns 0; -1 when there is no memory for the buffer; -2 when there are no kernels for this number of blocks.
  */
 EXPORT int movierec_solve(int target, int blocks, const int64_t *indptr, const int32_t *indices,
                           const float *confidences, const float *y, const float *gram, float *x, const int32_t *rows,
                           int64_t n_rows, int steps) {
     const Problem problem = {indptr, indices, confidences, y, gram, x};
+    const Kernels *kernels = kernels_of(target, blocks);
     const size_t bytes = (size_t)blocks * FLOATS_OF_BLOCK * sizeof(float);
     void *buffer = NULL;
+    if (!kernels) return -2;
     if (posix_memalign(&buffer, 64, BUFFER_BYTES)) return -1;
-    TARGETS[target].kernels[blocks - 1].solve(&problem, rows, n_rows, steps, buffer, (int64_t)(BUFFER_BYTES / bytes));
+    kernels->solve(&problem, rows, n_rows, steps, buffer, (int64_t)(BUFFER_BYTES / bytes));
     free(buffer);
     return 0;
 }
 
-/* The part of the training loss that comes from the entries of the given rows.
- *
- * The magnitudes of their confidences are added to `total_confidence`.
+/* Add the part of the training loss that comes from the entries of the given rows to `sums[0]`, and the magnitudes of
+ * their confidences to `sums[1]`. Returns 0 or -2, as above.
  */
-EXPORT double movierec_loss(int target, int blocks, const int64_t *indptr, const int32_t *indices,
+EXPORT int movierec_loss(int target, int blocks, const int64_t *indptr, const int32_t *indices,
                             const float *confidences, const float *y, float *x, const int32_t *rows, int64_t n_rows,
-                            double *total_confidence) {
+                            double *sums) {
     const Problem problem = {indptr, indices, confidences, y, NULL, x};
-    return TARGETS[target].kernels[blocks - 1].loss(&problem, rows, n_rows, total_confidence);
+    const Kernels *kernels = kernels_of(target, blocks);
+    if (!kernels) return -2;
+    kernels->loss(&problem, rows, n_rows, sums);
+    return 0;
 }
 
 /* The factors of one row from 0, float: `back` (factors x factors) times what `movierec_solve` finds.

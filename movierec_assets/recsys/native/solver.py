@@ -15,11 +15,11 @@ from scipy.sparse import csr_matrix
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.native import library
-from movierec_assets.recsys.native.library import MAX_FACTORS, Library, load
+from movierec_assets.recsys.native.library import WIDTHS, Library, load
 from movierec_assets.recsys.threads import ALL_CORES, in_threads, one_blas_thread
 
 _BLOCK = 16
-"""Factors are padded with zeros to whole blocks."""
+"""Factors of one block of `solver.c`."""
 _ALIGNMENT = 64
 _ENTRIES_PER_CALL = 65_536
 _ROWS_PER_CALL = 1024
@@ -29,7 +29,7 @@ _GRAM_ROWS = 8192
 
 
 def padded(factors: FloatArray) -> FloatArray:
-    """A copy of factors that the library can work on: float32, aligned, each row padded with zeros to whole blocks."""
+    """A copy that the library can work on: float32, aligned, rows padded with zeros to one of `WIDTHS`."""
     rows, width = factors.shape
     found = zeros(rows, width)
     found[:, :width] = factors
@@ -37,8 +37,8 @@ def padded(factors: FloatArray) -> FloatArray:
 
 
 def zeros(rows: int, factors: int) -> FloatArray:
-    """Padded factors of 0, float32, shape (rows, factors rounded up to a multiple of 16)."""
-    shape = (rows, -(-factors // _BLOCK) * _BLOCK)
+    """Padded factors of 0, float32, shape (rows, the next of `WIDTHS`)."""
+    shape = (rows, next(width for width in WIDTHS if width >= factors))
     memory = np.zeros(4 * shape[0] * shape[1] + _ALIGNMENT, dtype=np.uint8)
     offset = -memory.ctypes.data % _ALIGNMENT
     found: FloatArray = memory[offset : len(memory) - _ALIGNMENT + offset].view(np.float32).reshape(shape)
@@ -154,14 +154,14 @@ def solve(
         raise RecsysError(f"A Gram matrix of shape {gram_matrix.shape} does not fit {x.shape[1]} factors.")
 
     def call(some: IntArray) -> None:
-        failed = library.functions.movierec_solve(
+        status = library.functions.movierec_solve(
             library.target,
             blocks,
             *(each.ctypes.data for each in (rows.indptr, rows.indices, rows.confidences, y, matrix, x, some)),
             len(some),
             steps,
         )
-        if failed:
+        if status:
             raise MemoryError("There is no memory for the solver.")
 
     in_threads(call, rows.calls, threads)
@@ -232,12 +232,12 @@ def loss_of_entries(rows: Rows, x: FloatArray, y: FloatArray, threads: int = ALL
 
     def call(number: int) -> None:
         some = rows.calls[number]
-        parts[number, 0] = library.functions.movierec_loss(
+        library.functions.movierec_loss(
             library.target,
             blocks,
             *(each.ctypes.data for each in (rows.indptr, rows.indices, rows.confidences, y, x, some)),
             len(some),
-            parts[number, 1:].ctypes.data,
+            parts[number].ctypes.data,
         )
 
     in_threads(call, range(len(parts)), threads)
@@ -253,6 +253,6 @@ def _ready(rows: Rows, x: FloatArray, y: FloatArray) -> tuple[Library, int]:
     for name, factors, length in (("rows", x, len(rows)), ("columns", y, rows.columns)):
         usable = factors.dtype == np.float32 and factors.flags.c_contiguous and factors.ctypes.data % _ALIGNMENT == 0
         width = factors.shape[1] if factors.ndim == 2 else 0
-        if not usable or factors.shape != (length, x.shape[1]) or width % _BLOCK or not 0 < width <= MAX_FACTORS:
+        if not usable or factors.shape != (length, x.shape[1]) or width not in WIDTHS:
             raise RecsysError(f"Factors of shape {factors.shape} do not fit {length:,} {name}; pad them with `padded`.")
     return loaded, x.shape[1] // _BLOCK

@@ -17,7 +17,8 @@ from movierec_assets.serving.app.look import Chart
 OWN, OTHER, WARM, COOL = "#5b6fe0", "#8a8fa3", "#c2670c", "#12857a"
 Rows = Sequence[dict[str, Any]]
 
-_ROW_HEIGHT = 26
+_ROW_HEIGHT, _AXIS, _LEGEND = 28, 50, 30
+"""Of charts with a row for each thing, in pixels; the height of a chart is that of everything in it."""
 _LABEL_WIDTH = 230
 
 
@@ -57,7 +58,7 @@ def bars(rows: Rows, label: str, value: str, *, title: str, own: str | None = No
     colour = alt.condition(alt.datum[label] == own, alt.value(OWN), alt.value(OTHER)) if own else alt.value(OWN)
     drawn = base.mark_bar(height={"band": 0.62}).encode(color=colour)
     numbers = base.mark_text(align="left", dx=4).encode(text=alt.Text(f"{value}:Q", format=axis))
-    return alt.layer(drawn, numbers).properties(height=_ROW_HEIGHT * max(2, len(data)) + 40)
+    return alt.layer(drawn, numbers).properties(height=_ROW_HEIGHT * max(2, len(data)) + _AXIS)
 
 
 def intervals(rows: Rows, label: str, *, title: str, own: str, format: str = ".3f") -> Chart:
@@ -77,7 +78,27 @@ def intervals(rows: Rows, label: str, *, title: str, own: str, format: str = ".3
         shape=alt.condition(mine, alt.value("diamond"), alt.value("circle")),
         tooltip=tips,
     )
-    return alt.layer(reach, means).properties(height=_ROW_HEIGHT * max(2, data[label].nunique()) + 40)
+    return alt.layer(reach, means).properties(height=_ROW_HEIGHT * max(2, len(data)) + _AXIS)
+
+
+def slices(rows: Rows, rankers: Sequence[str]) -> Chart:
+    """Means with their 95 % intervals, for each part a row of each ranker; at most four rankers."""
+    data = pd.DataFrame(rows)
+    data["part"] = [f"{row['part']} ({row['users']:,} people)" for row in rows]
+    scale = alt.Scale(domain=list(rankers), range=[OWN, OTHER, WARM, COOL])
+    shapes = alt.Scale(domain=list(rankers), range=["diamond", "circle", "square", "triangle-up"])
+    base = alt.Chart(data).encode(
+        alt.Y("part:N", sort=None, title=None, axis=alt.Axis(labelLimit=_LABEL_WIDTH)),
+        alt.YOffset("ranker:N", sort=list(rankers)),
+        alt.Color("ranker:N", title=None, scale=scale, legend=alt.Legend(orient="top", columns=1)),
+        tooltip=["part", "ranker", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high"))],
+    )
+    reach = base.mark_rule(strokeWidth=3).encode(alt.X("low:Q", title="NDCG@10"), alt.X2("high:Q"))
+    means = base.mark_point(filled=True, size=95, opacity=1).encode(
+        alt.X("mean:Q"), alt.Shape("ranker:N", title=None, scale=shapes)
+    )
+    lines = 0.7 * len(data) + data["part"].nunique()
+    return alt.layer(reach, means, height=int(_ROW_HEIGHT * lines) + _AXIS + _LEGEND * len(rankers))
 
 
 def curve(rows: Rows, x: str, y: str, *, titles: tuple[str, str], zero: bool = False) -> Chart:
@@ -161,7 +182,7 @@ def reasons(rows: Rows) -> Chart:
     numbers = base.mark_text(align="left", dx=4).encode(alt.X("end:Q"), text=alt.Text("contribution:Q", format="+.2f"))
     data["end"] = data["contribution"].clip(lower=0)
     return alt.layer(base.mark_bar(height={"band": 0.62}).encode(colour), numbers).properties(
-        height=_ROW_HEIGHT * max(2, len(data)) + 70
+        height=_ROW_HEIGHT * max(2, len(data)) + _AXIS + _LEGEND
     )
 
 

@@ -6,6 +6,7 @@ Belongs here: what several pages read of a version. Does not: how it is shown (`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import streamlit as st
@@ -23,7 +24,13 @@ _OLD_VERSION = (
 
 
 def document(name: str, version: int | None = None) -> Any | None:
-    """A document; None where none was made yet, and then a box says what makes it.
+    """A document, as `answer` finds it; None where none was made yet."""
+    found = answer(name, version)
+    return None if found is None else found["document"]
+
+
+def answer(name: str, version: int | None = None) -> Any | None:
+    """A document with the time when it was made; None where none was made yet, and then a box says what makes it.
 
     Parameters
     ----------
@@ -36,12 +43,17 @@ def document(name: str, version: int | None = None) -> Any | None:
     ApiAway, ApiProblem
     """
     try:
-        return session.cached(f"/insights/{name}", {"version": version})["document"]
+        return session.cached(f"/insights/{name}", {"version": version})
     except ApiProblem as problem:
         if problem.status != _NOT_FOUND:
             raise
         look.state(problem.title + ".", problem.detail if version is None else f"{problem.detail} {_OLD_VERSION}")
         return None
+
+
+def moment(time: str) -> str:
+    """A time of an answer for people, as in "2026-11-27 15:59 UTC"."""
+    return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M} UTC"
 
 
 def versions() -> list[dict[str, Any]]:

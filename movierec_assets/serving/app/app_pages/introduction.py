@@ -77,9 +77,9 @@ def _simple_answers(scored: dict[str, Any]) -> None:
         "ten films for everybody."
     )
     rows = [
-        {"method": ranker, "hits": found["hit_rate_at_10"], "coverage": found["coverage_at_10"]}
-        for ranker, found in scored["metrics"].items()
-        if ranker != "champion then"
+        {"method": found["ranker"], "hits": found["hit_rate_at_10"], "coverage": found["coverage_at_10"]}
+        for found in scored["metrics"]
+        if found["ranker"] != "champion then"
     ]
     left, right = st.columns(2)
     with left:
@@ -108,7 +108,7 @@ def _recommendation(user: int | None) -> None:
         "For nobody in particular: the most liked films." if user is None else f"For user {user:,}, at this moment:"
     )
     for place, movie in zip(st.columns(_SHOWN), answer["movies"], strict=False):
-        liked = [(_because(each["kind"]), each["title"]) for each in movie["reasons"] if each["title"]][:2]
+        liked = [(_because(each["kind"]), each["title"]) for each in movie["reasons"] if each.get("title")][:2]
         with place:
             look.film(movie, notes=liked)
 

@@ -196,7 +196,7 @@ def _taken_apart(movie: dict[str, Any], answer: dict[str, Any]) -> None:
 
 
 def _reason(reason: dict[str, Any]) -> str:
-    named = reason["title"] or reason["boost"]
+    named = reason.get("title") or reason.get("boost")
     return f"{reason['kind']} {named}" if named else str(reason["kind"])
 
 

@@ -79,7 +79,7 @@ def _both_moments(scored: dict[str, Any]) -> None:
     st.subheader("Beside simpler methods, at both moments", anchor="moments")
     means = {(row["moment"], row["ranker"]): row["mean"] for row in scored["moments"]}
     popular = means.get((_MOMENTS[0], "popularity"))
-    own = scored["metrics"][_OWN]
+    own = next(found for found in scored["metrics"] if found["ranker"] == _OWN)
     for tile, (label, value, note) in zip(
         st.columns(4),
         (
@@ -131,8 +131,8 @@ def _lead(scored: dict[str, Any]) -> None:
 def _metrics(scored: dict[str, Any]) -> None:
     st.subheader("All figures of ten films, in the sitting", anchor="figures")
     rows = [
-        {"method": ranker} | {label: found[name] for name, label in _METRICS.items()}
-        for ranker, found in scored["metrics"].items()
+        {"method": found["ranker"]} | {label: found[name] for name, label in _METRICS.items()}
+        for found in scored["metrics"]
     ]
     formats = {label: st.column_config.NumberColumn(format="%.3f") for label in _METRICS.values()}
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=formats)
@@ -151,16 +151,12 @@ def _slices(scored: dict[str, Any]) -> None:
     by = st.segmented_control("NDCG@10 by", found, default=found[-1]) or found[-1]
     rows = [row for row in scored["slices"] if row["by"] == by]
     rankers = list(dict.fromkeys(row["ranker"] for row in rows))
-    shown = [name for name in (_OWN, "champion then", "popularity") if name in rankers]
-    chosen = st.multiselect("Methods", rankers, default=shown)
-    for part in dict.fromkeys(row["part"] for row in rows):
-        some = [row for row in rows if row["part"] == part and row["ranker"] in chosen]
-        if some:
-            st.markdown(f"**{look.plain(part)}** · {some[0]['users']:,} people")
-            look.chart(
-                figures.intervals(some, "ranker", title="NDCG@10", own=_OWN),
-                f"NDCG at 10 for {by}, {part}: mean and 95 % interval of each method.",
-            )
+    first = [name for name in (_OWN, "champion then", "popularity") if name in rankers]
+    chosen = st.multiselect("Methods", rankers, default=first, max_selections=4) or first
+    look.chart(
+        figures.slices([row for row in rows if row["ranker"] in chosen], chosen),
+        f"NDCG at 10 by {by}: mean and 95 % interval of each method in each part.",
+    )
 
 
 def _months() -> None:
