@@ -29,7 +29,6 @@ from movierec_assets.resources.memory import peak_rss_mb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Picture
 
 DATA_TEAM = "team:data-platform"
