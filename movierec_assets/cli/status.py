@@ -103,6 +103,8 @@ def _data(data: LoadedData | None, when: _Clock) -> list[str]:
     counts = f"{data.ratings:,} ratings of {data.movies:,} movies by {data.users:,} users"
     rejected = f"; {data.rejected:,} rows rejected" if data.rejected else ""
     lines = [f"{escape(data.dataset)}: {counts}{rejected}", f"loaded {when.ago(data.loaded_at)}"]
+    if data.files_are_gone:
+        lines.append("its files are gone: put them back, or choose a dataset (MOVIEREC_DATASET)")
     if data.app_ratings and data.latest_app_rating is not None:
         lines.append(f"{data.app_ratings:,} ratings from the app, the latest {when.ago(data.latest_app_rating)}")
     return lines

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from movierec_assets.alerts.storage import Alert, told_alerts
 from movierec_assets.backup.kept import backups_in
+from movierec_assets.datasets.keep import absent_dataset
 from movierec_assets.host.automation_status import Automation, automation_of
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import RegistryUnavailableError
@@ -24,7 +25,7 @@ from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, Version
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Database
-from movierec_assets.tables.known_datasets import loaded_dataset
+from movierec_assets.tables.known_datasets import loaded_dataset, loaded_from
 
 _T = TypeVar("_T")
 
@@ -48,6 +49,8 @@ class LoadedData:
         Rows that were posted in the app for this dataset.
     latest_app_rating : datetime or None
         When the last of them was posted.
+    files_are_gone : bool
+        Whether nothing new can be loaded: the files are gone, and no other dataset is chosen.
     """
 
     dataset: str
@@ -59,6 +62,7 @@ class LoadedData:
     rejected: int
     app_ratings: int
     latest_app_rating: datetime | None
+    files_are_gone: bool
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def status_of(settings: Settings, now: datetime) -> Status:
 
     return Status(
         at=now,
-        data=read("data", lambda: _data(database)),
+        data=read("data", lambda: _data(settings, database)),
         champion=read("champion", lambda: _champion(settings, database)),
         automation=read("automation", lambda: _automation(now)),
         alerts=read("alerts", lambda: [each for each in told_alerts(database) if each.over_at is None]),
@@ -166,7 +170,7 @@ def status_of(settings: Settings, now: datetime) -> Status:
     )
 
 
-def _data(database: Database) -> LoadedData | None:
+def _data(settings: Settings, database: Database) -> LoadedData | None:
     dataset, load, movies = loaded_dataset(database), database.last_load("ratings"), database.last_load("movies")
     if dataset is None or load is None:
         return None
@@ -180,7 +184,8 @@ def _data(database: Database) -> LoadedData | None:
     ratings = load.details.get("rows")
     if ratings is None:  # recorded by an earlier release
         ratings = database.scalar(f"SELECT coalesce(sum(ratings), 0)::bigint FROM {SCHEMA}.user_totals")
-    return LoadedData(str(dataset), load.source, loaded_at, films, ratings, users, rejected, posted, latest)
+    gone = absent_dataset(settings, loaded_from(database)) is not None
+    return LoadedData(str(dataset), load.source, loaded_at, films, ratings, users, rejected, posted, latest, gone)
 
 
 def _champion(settings: Settings, database: Database) -> ChampionState:
