@@ -164,6 +164,15 @@ class Settings(BaseSettings):
     )
     api_access_log: bool = Field(default=True, description="Write a line of JSON for each request.")
 
+    app_host: str = Field(default="127.0.0.1", description="Address that the app listens on.")
+    app_port: int = Field(default=8501, ge=1, le=65535, description="Port of the app.")
+    app_api_url: str | None = Field(
+        default=None, description="Address of the API that the app asks [this machine, API_PORT]."
+    )
+    app_api_key_file: Path | None = Field(
+        default=None, description="File with a reader's key, which the app sends to the API [no key]."
+    )
+
     served_days: int = Field(
         default=90,
         ge=15,
@@ -230,12 +239,13 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is no time zone; expected one of the IANA list, as in {example}") from error
         return value
 
-    @field_validator("mlflow_tracking_uri", "dagster_webserver", "dagster_public_url")
+    @field_validator("mlflow_tracking_uri", "dagster_webserver", "dagster_public_url", "app_api_url")
     @classmethod
     def _server(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return None
-        server, port = ("an MLflow", 5000) if info.field_name == "mlflow_tracking_uri" else ("a Dagster", 3000)
+        named = {"mlflow_tracking_uri": ("an MLflow", 5000), "app_api_url": ("an API", 8000)}
+        server, port = named.get(info.field_name or "", ("a Dagster", 3000))
         example = f"http://127.0.0.1:{port}"
         try:
             parsed = urlsplit(value)
@@ -293,7 +303,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _different_ports(self) -> Self:
         names: dict[int, str] = {}
-        for name in ("dagster_port", "mlflow_port", "api_port"):
+        for name in ("dagster_port", "mlflow_port", "api_port", "app_port"):
             port, variable = getattr(self, name), f"MOVIEREC_{name.upper()}"
             if port in names:
                 raise ValueError(f"{names[port]} and {variable}: both are {port}; give one another port")
@@ -351,6 +361,21 @@ class Settings(BaseSettings):
         """Whether requests that only read need a key."""
         loopback = self.api_host == "localhost" or self.api_host.startswith("127.") or self.api_host == "::1"
         return self.api_reader_keys == "always" or (self.api_reader_keys == "auto" and not loopback)
+
+    @property
+    def api_address(self) -> str:
+        """Address of the API for programs and people on this machine."""
+        return _address(self.api_host, self.api_port)
+
+    @property
+    def app_address(self) -> str:
+        """Address of the app for people on this machine."""
+        return _address(self.app_host, self.app_port)
+
+    @property
+    def app_api_address(self) -> str:
+        """Address of the API that the app asks."""
+        return self.app_api_url or self.api_address
 
     @property
     def batch_bytes(self) -> int:
@@ -415,6 +440,12 @@ class Settings(BaseSettings):
     def mlflow_uri(self) -> str:
         """Tracking and registry URI: the MLflow server if one is set, else MLflow's database."""
         return self.mlflow_tracking_uri or self.databases.mlflow
+
+
+def _address(host: str, port: int) -> str:
+    """Address of a server on this machine; one that listens everywhere is reached on loopback."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def get_settings() -> Settings:

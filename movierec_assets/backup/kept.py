@@ -51,6 +51,22 @@ def backups_in(directory: Path) -> list[KeptBackup]:
     return sorted(found, key=lambda backup: (backup.made_at, backup.path.name), reverse=True)
 
 
+@dataclass(frozen=True)
+class BackupState:
+    """The newest scheduled backup: its file, time and bytes, and how many are kept."""
+
+    file: Path
+    made: datetime
+    size: int
+    kept: int
+
+
+def backup_state(directory: Path) -> BackupState | None:
+    """The newest scheduled backup of a directory; None without one."""
+    found = backups_in(directory)
+    return BackupState(found[0].path, found[0].made_at, found[0].bytes, len(found)) if found else None
+
+
 def latest_backup(directory: Path) -> KeptBackup | None:
     """The newest scheduled backup; None without one."""
     return next(iter(backups_in(directory)), None)

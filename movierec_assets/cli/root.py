@@ -15,6 +15,7 @@ import click
 from movierec_assets import __version__
 from movierec_assets.cli.alert import alert
 from movierec_assets.cli.api import api
+from movierec_assets.cli.app import app
 from movierec_assets.cli.backup import backup
 from movierec_assets.cli.data import data
 from movierec_assets.cli.db import db
@@ -52,7 +53,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, up, status, api, recommend, evaluate, model, keys, alert, data, db, backup, restore):
+for _command in (run, up, status, api, app, recommend, evaluate, model, keys, alert, data, db, backup, restore):
     cli.add_command(_command)
 
 

@@ -18,8 +18,11 @@ from movierec_assets.cli.shared import console_for_people, console_log, print_js
 
 if TYPE_CHECKING:
     from movierec_assets.alerts.storage import Alert
+    from movierec_assets.backup.kept import BackupState
     from movierec_assets.host.automation_status import Automation, JobRun
-    from movierec_assets.host.status import Backup, ChampionState, Disk, LoadedData, Status
+    from movierec_assets.host.status import ChampionState, Status
+    from movierec_assets.tables.disk_use import DiskUse
+    from movierec_assets.tables.loaded_data import LoadedData
 
 _SHOWN_RUNS = 8
 _SHOWN_ALERTS = 5
@@ -52,7 +55,7 @@ def show(found: Status, zone: tzinfo, console: Console) -> None:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     parts = {
-        "data": ("Data", _data(found.data, when)),
+        "data": ("Data", _data(found.data, when, files_are_gone=bool(found.files_are_gone))),
         "champion": ("Champion", _champion(found.champion, when)),
         "automation": ("Automation", _automation(found.automation, when)),
         "alerts": ("Alerts", _alerts(found.alerts, when)),
@@ -97,13 +100,13 @@ def duration(seconds: float) -> str:
     return f"{max(0, round(seconds))} s"
 
 
-def _data(data: LoadedData | None, when: _Clock) -> list[str]:
+def _data(data: LoadedData | None, when: _Clock, *, files_are_gone: bool) -> list[str]:
     if data is None:
         return ["nothing is loaded; `movierec run` loads a dataset, trains and recommends"]
     counts = f"{data.ratings:,} ratings of {data.movies:,} movies by {data.users:,} users"
     rejected = f"; {data.rejected:,} rows rejected" if data.rejected else ""
     lines = [f"{escape(data.dataset)}: {counts}{rejected}", f"loaded {when.ago(data.loaded_at)}"]
-    if data.files_are_gone:
+    if files_are_gone:
         lines.append("its files are gone: put them back, or choose a dataset (MOVIEREC_DATASET)")
     if data.app_ratings and data.latest_app_rating is not None:
         lines.append(f"{data.app_ratings:,} ratings from the app, the latest {when.ago(data.latest_app_rating)}")
@@ -159,7 +162,7 @@ def _alerts(alerts: list[Alert] | None, when: _Clock) -> list[str]:
     return [*lines, f"[dim]{f'and {more} more; ' if more > 0 else ''}`movierec alert list` has reason and remedy[/]"]
 
 
-def _disk(disk: Disk | None) -> list[str]:
+def _disk(disk: DiskUse | None) -> list[str]:
     if disk is None:
         return []
     return [
@@ -168,7 +171,7 @@ def _disk(disk: Disk | None) -> list[str]:
     ]
 
 
-def _backup(backup: Backup | None, when: _Clock) -> list[str]:
+def _backup(backup: BackupState | None, when: _Clock) -> list[str]:
     if backup is None:
         return ["none yet; `movierec backup FILE` makes one"]
     return [f"{when.ago(backup.made)}, {_bytes(backup.size)}, {backup.kept} kept", escape(str(backup.file))]

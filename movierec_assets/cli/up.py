@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 @DATASET_OPTION
 @click.option("--verbose", is_flag=True, help="Show every line of the servers, sensor ticks included.")
 def up(dataset: str | None, verbose: bool) -> None:
-    """Start Postgres, the API, MLflow, and Dagster's webserver and daemon; Ctrl-C stops all of them.
+    """Start Postgres, the app, the API, MLflow, and Dagster's webserver and daemon; Ctrl-C stops all of them.
 
     Shown are the addresses, runs that start and end, warnings and errors. All lines of the servers are in files under
     logs/servers in the state directory.
 
-    Ports: MOVIEREC_API_PORT (8000), MOVIEREC_DAGSTER_PORT (3000) and MOVIEREC_MLFLOW_PORT (5000), on this machine only.
-    The daily schedules and the sensor that sees changed dataset files are on. Without a dataset, the one that is loaded
-    is watched.
+    Ports: MOVIEREC_APP_PORT (8501), MOVIEREC_API_PORT (8000), MOVIEREC_DAGSTER_PORT (3000) and MOVIEREC_MLFLOW_PORT
+    (5000), on this machine only. The daily schedules and the sensor that sees changed dataset files are on. Without a
+    dataset, the one that is loaded is watched.
     """
     from movierec_assets.host.environment import running_databases
     from movierec_assets.host.servers import serve

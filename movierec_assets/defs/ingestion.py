@@ -37,6 +37,7 @@ from movierec_assets.sql import read_sql
 from movierec_assets.tables.app_ratings import update_rejects
 from movierec_assets.tables.app_users import refresh_eligible_users
 from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.dataset_document import refresh_dataset_document
 from movierec_assets.tables.loading import Loaded, as_loaded, load_movies, load_ratings, rejected_examples
 
 DATA_VERSION_TAG = "dagster/data_version"
@@ -130,6 +131,7 @@ def raw_ratings(
     stars, counts = totals["rating"], totals["ratings"]
     per_movie = np.bincount(np.unique(totals["movie_id"], return_inverse=True)[1], counts).astype(np.int64)
     most_rated = database.rows(read_sql("most_rated"))
+    refresh_dataset_document(database)
     return MaterializeResult(
         data_version=DataVersion(loaded.content_hash),
         metadata={

@@ -68,7 +68,7 @@ def serve(settings: Settings, answering: Callable[[str], None], worker: str = WO
     with listening(settings.api_host, settings.api_port) as opened:
         workers = [_worker(worker, number, opened, environment) for number in range(1, settings.api_workers + 1)]
         children = [_keeper(), *workers]
-        address = address_of(settings)
+        address = settings.api_address
         threading.Thread(target=_tell, args=(settings, stop, lambda: answering(address)), daemon=True).start()
         try:
             while not stop.is_set():
@@ -78,12 +78,6 @@ def serve(settings: Settings, answering: Callable[[str], None], worker: str = WO
         finally:
             stop.set()
             end(children)
-
-
-def address_of(settings: Settings) -> str:
-    """Address of the API for people on this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.api_host, settings.api_host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
 
 
 @contextmanager
@@ -130,7 +124,7 @@ def _tell(settings: Settings, stop: threading.Event, answering: Callable[[], Non
     """Call a function once a worker answers."""
     while not stop.wait(LOOK_SECONDS):
         try:
-            if requests.get(f"{address_of(settings)}/health/live", timeout=2).ok:
+            if requests.get(f"{settings.api_address}/health/live", timeout=2).ok:
                 answering()
                 return
         except requests.RequestException:

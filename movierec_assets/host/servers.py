@@ -21,8 +21,7 @@ from pathlib import Path
 
 import requests
 
-from movierec_assets.host import CommandError, guard, run_watch
-from movierec_assets.host.api import address_of
+from movierec_assets.host import CommandError, app, guard, run_watch
 from movierec_assets.host.listeners import ServersListener
 from movierec_assets.host.server_lines import ServerLines
 from movierec_assets.host.supervision import Child, end
@@ -36,12 +35,14 @@ READY_SECONDS = 120
 STOP_SECONDS = 20.0
 """Servers that take longer to end are killed. A run in progress ends within this time."""
 LOOK_SECONDS = 0.2
+_HEALTH = {"App": "/_stcore/health", "Dagster": "/server_info"}
+"""Paths that answer once a server does; of others, /health."""
 LOCATION = "movierec_assets"
 """Name of the code location, as in the project's workspace.yaml."""
 
 
 def serve(settings: Settings, listener: ServersListener) -> int:
-    """Run the API, MLflow and Dagster (code server, webserver, daemon) on running databases until interrupted.
+    """Run the API, the app, MLflow and Dagster (code server, webserver, daemon) on running databases until interrupted.
 
     A server that ends by itself is started again; the others go on. One that ends soon after its first start, or again
     and again, ends all.
@@ -87,7 +88,10 @@ def _free_addresses(settings: Settings) -> dict[str, str]:
     """Addresses of the servers by name, whose ports are free."""
     _require_free("Dagster", settings.dagster_port, "MOVIEREC_DAGSTER_PORT")
     _require_free("the API", settings.api_port, "MOVIEREC_API_PORT")
-    addresses = {"API": address_of(settings), "Dagster": f"http://{HOST}:{settings.dagster_port}"}
+    addresses = {"API": settings.api_address, "Dagster": f"http://{HOST}:{settings.dagster_port}"}
+    if app.is_installed():
+        _require_free("the app", settings.app_port, "MOVIEREC_APP_PORT")
+        addresses = {"App": settings.app_address, **addresses}
     if settings.mlflow_tracking_uri is None:
         _require_free("MLflow", settings.mlflow_port, "MOVIEREC_MLFLOW_PORT")
         addresses["MLflow"] = f"http://{HOST}:{settings.mlflow_port}"
@@ -124,6 +128,10 @@ def _servers(settings: Settings, lines: ServerLines, listener: ServersListener, 
         server("daemon", _daemon_command(workspace)),
         server("api", _api_command()),
     ]
+    if app.is_installed():
+        found.append(server("app", app.command(settings)))
+    else:
+        listener.warned(f"There is no app without Streamlit: {app.INSTALL}, then start again.")
     if settings.mlflow_tracking_uri is None:
         found.append(server("mlflow", _mlflow_command(settings), _mlflow_environment(settings)))
     return found
@@ -204,7 +212,7 @@ def _report_answers(addresses: dict[str, str], logs: Path, listener: ServersList
     waiting = dict(addresses)
     while waiting and time.monotonic() < deadline and not ended.is_set():
         for name, address in list(waiting.items()):
-            path = "/server_info" if name == "Dagster" else "/health"
+            path = _HEALTH.get(name, "/health")
             with suppress(requests.RequestException):
                 if requests.get(address + path, timeout=2).ok:
                     del waiting[name]

@@ -7,8 +7,6 @@ records (`automation_status`), text for people (`cli.status`).
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from movierec_assets.alerts.storage import Alert, told_alerts
-from movierec_assets.backup.kept import backups_in
+from movierec_assets.backup.kept import BackupState, backup_state
 from movierec_assets.datasets.keep import absent_dataset
 from movierec_assets.host.automation_status import Automation, automation_of
 from movierec_assets.models.decisions import Promotions
@@ -24,45 +22,12 @@ from movierec_assets.models.errors import RegistryUnavailableError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, Version
 from movierec_assets.settings import Settings
-from movierec_assets.tables.database import SCHEMA, Database
-from movierec_assets.tables.known_datasets import loaded_dataset, loaded_from
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.disk_use import DiskUse, disk_use
+from movierec_assets.tables.known_datasets import loaded_from
+from movierec_assets.tables.loaded_data import LoadedData, app_ratings_after, loaded_data
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class LoadedData:
-    """What is in the tables.
-
-    Attributes
-    ----------
-    dataset : str
-    source : str
-        Directory or archive it was loaded from.
-    loaded_at : datetime
-        When the ratings of the file were loaded.
-    movies, ratings, users : int
-        Of the file.
-    rejected : int
-        Rows of the files that did not load.
-    app_ratings : int
-        Rows that were posted in the app for this dataset.
-    latest_app_rating : datetime or None
-        When the last of them was posted.
-    files_are_gone : bool
-        Whether nothing new can be loaded: the files are gone, and no other dataset is chosen.
-    """
-
-    dataset: str
-    source: str
-    loaded_at: datetime
-    movies: int
-    ratings: int
-    users: int
-    rejected: int
-    app_ratings: int
-    latest_app_rating: datetime | None
-    files_are_gone: bool
 
 
 @dataclass(frozen=True)
@@ -98,39 +63,21 @@ class ChampionState:
 
 
 @dataclass(frozen=True)
-class Disk:
-    """Bytes of the file system of the state directory, of the directory itself, and of the databases."""
-
-    free: int
-    total: int
-    state: int
-    databases: int
-
-
-@dataclass(frozen=True)
-class Backup:
-    """The newest scheduled backup: its file, time and bytes, and how many are kept."""
-
-    file: Path
-    made: datetime
-    size: int
-    kept: int
-
-
-@dataclass(frozen=True)
 class Status:
     """Everything on the screen; alerts are those that are open, the newest first.
 
-    A part that could not be read is None, and `unreadable` has the reason under its name.
+    A part that could not be read is None, and `unreadable` has the reason under its name. `files_are_gone` says that
+    nothing new can be loaded: the files of the dataset are gone, and no other one is chosen.
     """
 
     at: datetime
     data: LoadedData | None
+    files_are_gone: bool | None
     champion: ChampionState | None
     automation: Automation | None
     alerts: list[Alert] | None
-    disk: Disk | None
-    backup: Backup | None
+    disk: DiskUse | None
+    backup: BackupState | None
     unreadable: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -160,32 +107,15 @@ def status_of(settings: Settings, now: datetime) -> Status:
 
     return Status(
         at=now,
-        data=read("data", lambda: _data(settings, database)),
+        data=read("data", lambda: loaded_data(database)),
+        files_are_gone=read("files", lambda: absent_dataset(settings, loaded_from(database)) is not None),
         champion=read("champion", lambda: _champion(settings, database)),
         automation=read("automation", lambda: _automation(now)),
         alerts=read("alerts", lambda: [each for each in told_alerts(database) if each.over_at is None]),
-        disk=read("disk", lambda: _disk(settings, database)),
-        backup=read("backup", lambda: _backup(settings.backups)),
+        disk=read("disk", lambda: disk_use(settings, database)),
+        backup=read("backup", lambda: backup_state(settings.backups)),
         unreadable=unreadable,
     )
-
-
-def _data(settings: Settings, database: Database) -> LoadedData | None:
-    dataset, load, movies = loaded_dataset(database), database.last_load("ratings"), database.last_load("movies")
-    if dataset is None or load is None:
-        return None
-    rejected = sum(sum(each.details.get("rejected", {}).values()) for each in (load, movies) if each is not None)
-    (loaded_at, films, users, posted, latest) = database.rows(
-        f"""SELECT (SELECT loaded_at FROM {SCHEMA}.loads WHERE table_name = 'ratings'),
-                   (SELECT count(*) FROM {SCHEMA}.movies), (SELECT count(*) FROM {SCHEMA}.user_totals),
-                   count(*), max(rated_at)
-            FROM {SCHEMA}.valid_app_ratings"""
-    )[0]
-    ratings = load.details.get("rows")
-    if ratings is None:  # recorded by an earlier release
-        ratings = database.scalar(f"SELECT coalesce(sum(ratings), 0)::bigint FROM {SCHEMA}.user_totals")
-    gone = absent_dataset(settings, loaded_from(database)) is not None
-    return LoadedData(str(dataset), load.source, loaded_at, films, ratings, users, rejected, posted, latest, gone)
 
 
 def _champion(settings: Settings, database: Database) -> ChampionState:
@@ -221,8 +151,7 @@ def _newer_than(version: Version, database: Database) -> int | None:
     made_from = json.loads(version.provenance.get("made_from", "{}"))
     if "app_ratings" not in made_from:
         return None
-    query = f"SELECT count(*) FROM {SCHEMA}.valid_app_ratings WHERE rating_id > %s"
-    return int(database.scalar(query, [made_from["app_ratings"] or 0]))
+    return app_ratings_after(database, made_from["app_ratings"] or 0)
 
 
 def _automation(now: datetime) -> Automation:
@@ -230,32 +159,6 @@ def _automation(now: datetime) -> Automation:
 
     with DagsterInstance.get() as instance:
         return automation_of(instance, now)
-
-
-def _disk(settings: Settings, database: Database) -> Disk:
-    usage = shutil.disk_usage(settings.state)
-    databases = database.scalar(
-        "SELECT coalesce(sum(pg_database_size(datname)), 0)::bigint FROM pg_database WHERE datname = ANY(%s)",
-        [list(settings.databases.names)],
-    )
-    return Disk(usage.free, usage.total, _size_of(settings.state), databases)
-
-
-def _size_of(directory: Path) -> int:
-    """Bytes that a directory occupies; files that vanish or cannot be read count nothing."""
-    found = 0
-    for parent, _, files in os.walk(directory):
-        for name in files:
-            try:
-                found += os.lstat(os.path.join(parent, name)).st_blocks * 512
-            except OSError:
-                continue
-    return found
-
-
-def _backup(directory: Path) -> Backup | None:
-    found = backups_in(directory)
-    return Backup(found[0].path, found[0].made_at, found[0].bytes, len(found)) if found else None
 
 
 def _plain(value: Any) -> Any:

@@ -39,9 +39,9 @@ from movierec_assets.models.version import CHAMPION, LearningProblem, OtherData,
 from movierec_assets.recsys.promotion import HELD, Decision
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.advisory_locks import take_lock
-from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.database import Database
 from movierec_assets.tables.known_datasets import DatasetRef, loaded_dataset
-from movierec_assets.tables.served import SERVED_TABLES
+from movierec_assets.tables.served import served_versions
 
 __all__ = ["Hold", "Loss", "OtherData", "PromotionTransaction", "Promotions", "Record"]
 
@@ -188,12 +188,7 @@ class Promotions:
 
     def served(self) -> dict[str, int | None]:
         """Model version of the rows in each serving table; None where there are no rows."""
-        found = {}
-        for table in SERVED_TABLES:
-            # All rows of a table are of one version, because the table is replaced as a whole.
-            rows = self._database.rows(f"SELECT model_version FROM {SCHEMA}.{table.name} LIMIT 1")
-            found[table.name] = int(rows[0][0]) if rows else None
-        return found
+        return served_versions(self._database)
 
     @contextmanager
     def transaction(

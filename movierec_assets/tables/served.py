@@ -1,4 +1,4 @@
-"""The tables of recommendations and charts: names and columns.
+"""The tables of recommendations and charts: names and columns, and the version of their rows.
 
 Belongs here: the definition that assets, their metadata and all other users share. Does not: filling the tables
 (`defs.recommendations`) and creating them (`sql/migrations`).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from movierec_assets.tables.binary_copy import Kind
+from movierec_assets.tables.database import SCHEMA, Database
 
 _VERSION: tuple[Kind, str] = ("integer", "Version of movierec-als that made the row")
 
@@ -76,3 +77,13 @@ TRENDING_MOVIES = ServedTable(
 )
 SERVED_TABLES = (USER_RECOMMENDATIONS, SIMILAR_MOVIES, POPULAR_MOVIES)
 """Those that a champion makes; their rows name its version."""
+
+
+def served_versions(database: Database) -> dict[str, int | None]:
+    """Model version of the rows in each serving table; None where there are no rows."""
+    found = {}
+    for table in SERVED_TABLES:
+        # All rows of a table are of one version, because the table is replaced as a whole.
+        rows = database.rows(f"SELECT model_version FROM {SCHEMA}.{table.name} LIMIT 1")
+        found[table.name] = int(rows[0][0]) if rows else None
+    return found

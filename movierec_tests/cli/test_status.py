@@ -147,9 +147,9 @@ def test_data_champion_disk_and_backup_are_on_one_screen(status: Command) -> Non
 
 def test_a_dataset_whose_files_are_gone_is_shown(status: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     load_as(status.platform, "films")
-    assert not status.json()["data"]["files_are_gone"], "a dataset is chosen"
+    assert not status.json()["files_are_gone"], "a dataset is chosen"
     monkeypatch.delenv("MOVIEREC_DATASET")
-    assert status.json()["data"]["files_are_gone"]
+    assert status.json()["files_are_gone"]
     assert "its files are gone" in status.shown()
 
 

@@ -176,15 +176,16 @@ def test_through_mlflows_server_old_versions_go_also_where_a_person_deleted_them
 ) -> None:
     settings = platform.settings
     with mlflow_server(settings.mlflow_uri, settings.artifacts) as server:
+        first = register(platform)
         runs = [_trained(platform, f"dagster-run-{number}") for number in range(3)]
         people = ModelRegistry.of(settings, server).client
-        people.delete_model_version(MODEL_NAME, "1")
+        people.delete_model_version(MODEL_NAME, str(first + 1))
         for path in runs[1][1:]:
             shutil.rmtree(path.parent)
         people.delete_run(runs[2][0])
         through = Promotions(ModelRegistry.of(settings, server), platform.database)
         removed = remove_unneeded(through, datetime.now(UTC) + timedelta(days=1), lambda _: None)
-        assert removed.versions == [2, 3]
+        assert removed.versions == [first, first + 2, first + 3]
         assert (removed.models, removed.runs) == (2, 1)
         assert not any(path.exists() for path in (*runs[0][1:], *runs[1][1:]))
         assert through.registry.versions() == []

@@ -20,13 +20,15 @@ SECONDS = 5.0
 """Longest wait for an answer; a launch takes 0.2 s."""
 UNFINISHED = ("QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED", "CANCELING")
 
-_LOCATION, _REPOSITORY = "movierec_assets", "__repository__"
+REPOSITORY = {"repositoryLocationName": "movierec_assets", "repositoryName": "__repository__"}
+"""How Dagster finds the platform's definitions."""
 _EVENTS, _PAGES = 1000, 20
 """Events of one page, and pages of a run that are looked at for failures."""
 _RUN = """
     runId jobName status creationTime startTime endTime runConfig
     tags { key value }
     stepStats { stepKey status startTime endTime }
+    executionPlan { steps { key } }
 """
 _LAUNCH = """
 mutation Launch($parameters: ExecutionParams!) {
@@ -115,6 +117,8 @@ class Run:
     config : dict
     steps : list of Step
         Those that have started, in the order of their start.
+    planned : int or None
+        Number of all steps; None while Dagster does not know.
     """
 
     run_id: str
@@ -125,6 +129,7 @@ class Run:
     ended: float | None
     config: dict[str, Any]
     steps: list[Step]
+    planned: int | None = None
 
 
 class DagsterClient:
@@ -165,7 +170,7 @@ class DagsterClient:
         ------
         DagsterUnavailableError
         """
-        return str((await self._ask(_ALIVE, {}))["version"])
+        return str((await self.ask(_ALIVE, {}))["version"])
 
     async def launch(self, job: str, config: Mapping[str, Any]) -> str:
         """Launch a job; returns the id of the run.
@@ -174,10 +179,10 @@ class DagsterClient:
         ------
         DagsterUnavailableError
         """
-        selector = {"repositoryLocationName": _LOCATION, "repositoryName": _REPOSITORY, "pipelineName": job}
+        selector = {**REPOSITORY, "pipelineName": job}
         tags = [{"key": "movierec/launched_by", "value": "API"}]
         parameters = {"selector": selector, "runConfigData": dict(config), "executionMetadata": {"tags": tags}}
-        found = await self._ask(_LAUNCH, {"parameters": parameters})
+        found = await self.ask(_LAUNCH, {"parameters": parameters})
         result = found["launchRun"]
         if result["__typename"] != "LaunchRunSuccess":
             messages = [each["message"] for each in result.get("errors", [result])]
@@ -191,7 +196,7 @@ class DagsterClient:
         ------
         DagsterUnavailableError
         """
-        found = await self._ask(_FIND_UNFINISHED, {"filter": {"pipelineName": job, "statuses": UNFINISHED}})
+        found = await self.ask(_FIND_UNFINISHED, {"filter": {"pipelineName": job, "statuses": UNFINISHED}})
         runs = _result(found["runsOrError"])["results"]
         whole = [run for run in runs if not run["assetSelection"]]
         return _run(min(whole, key=lambda run: run["creationTime"])) if whole else None
@@ -203,7 +208,7 @@ class DagsterClient:
         ------
         DagsterUnavailableError
         """
-        found = (await self._ask(_FIND, {"runId": run_id}))["runOrError"]
+        found = (await self.ask(_FIND, {"runId": run_id}))["runOrError"]
         if found["__typename"] == "RunNotFoundError":
             return None
         return _run(_result(found))
@@ -217,7 +222,7 @@ class DagsterClient:
         """
         of_steps, of_run, after = [], [], None
         for _ in range(_PAGES):
-            found = await self._ask(_FAILURES, {"runId": run_id, "after": after, "limit": _EVENTS})
+            found = await self.ask(_FAILURES, {"runId": run_id, "after": after, "limit": _EVENTS})
             page = found["runOrError"]["eventConnection"]
             for event in page["events"]:
                 if event["__typename"] == "ExecutionStepFailureEvent":
@@ -229,7 +234,13 @@ class DagsterClient:
             after = page["cursor"]
         return of_steps or of_run
 
-    async def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The data that answer a GraphQL query.
+
+        Raises
+        ------
+        DagsterUnavailableError
+        """
         try:
             answer = await self._http.post(f"{self.address}/graphql", json={"query": query, "variables": variables})
             answer.raise_for_status()
@@ -261,6 +272,7 @@ def _run(found: Mapping[str, Any]) -> Run:
         ended=found["endTime"],
         config=dict(found["runConfig"] or {}),
         steps=sorted(steps, key=lambda step: (step.started is None, step.started or 0.0)),
+        planned=len(found["executionPlan"]["steps"]) if found["executionPlan"] else None,
     )
 
 

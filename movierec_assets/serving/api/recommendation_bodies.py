@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from movierec_assets.recsys.moment import ON_RETURN
 from movierec_assets.serving.api.fields import Body, Id, Text
 from movierec_assets.serving.online import requests as online
 from movierec_assets.serving.online.requests import MAX_MOVIES, MAX_REQUESTS, MAX_WEIGHT, NO_FILTERS
@@ -17,6 +18,7 @@ _MOST_LIKED, _MOST_TITLES, _MOST_EXCLUDED, _MOST_GENRES, _MOST_BOOSTS = 500, 20,
 
 Genres = Annotated[tuple[Text, ...], Field(max_length=_MOST_GENRES)]
 Year = Annotated[int, Field(strict=True, ge=1800, le=2200)]
+Seconds = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
 Scenario = Annotated[Text, Field(max_length=64)]
 
 
@@ -109,6 +111,14 @@ class RecommendBody(Body):
         ),
     ] = 0.0
     explain: Annotated[bool, Field(strict=True, description="Whether each movie has reasons.")] = False
+    at: Annotated[
+        Literal["latest", "return"] | Seconds | None,
+        Field(
+            description="The moment that the list is for: `latest`, right after the user's latest like; `return`, a "
+            "day after it; or a time in Unix seconds. Without it: now.",
+            examples=["return"],
+        ),
+    ] = None
 
     def request(self, liked_by_title: tuple[int, ...] = ()) -> online.Request:
         """The request, with movies that were named by their titles."""
@@ -127,6 +137,8 @@ class RecommendBody(Body):
             boosts=tuple(online.Boost(boost.kind, boost.weight, boost.genres) for boost in self.boost),
             diversity=self.diversity,
             explain=self.explain,
+            at=None if self.at == "return" else self.at,
+            elapsed=int(ON_RETURN) if self.at == "return" else None,
         )
 
 

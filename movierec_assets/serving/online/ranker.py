@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
-from movierec_assets.recsys.interactions import IntArray
+from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.serving.online import shortfall
 from movierec_assets.serving.online.answers import Answer, Neighbours, Stored, Tastes
 from movierec_assets.serving.online.fallbacks import of_stored, popular
@@ -20,6 +20,7 @@ from movierec_assets.serving.online.lists import by_model
 from movierec_assets.serving.online.live import Freshness, LiveRatings
 from movierec_assets.serving.online.model_index import ModelIndex
 from movierec_assets.serving.online.movie_index import Catalogued, MovieIndex
+from movierec_assets.serving.online.movie_map import AXES, projected
 from movierec_assets.serving.online.neighbours import nearest
 from movierec_assets.serving.online.person import Person, of_ratings, of_state
 from movierec_assets.serving.online.requests import Request
@@ -184,6 +185,21 @@ class Ranker:
         if self.model is None or self._of_other_data(ratings):
             return Neighbours(None, [], [], None, self._why_no_model(ratings))
         return nearest(self.model, movie_id, request, self._person(self.model, request, ratings, None))
+
+    def map_of(self, movie_id: int, n: int) -> tuple[Neighbours, FloatArray, FloatArray]:
+        """The n nearest movies of a movie, and where it and they are on a plane.
+
+        Returns
+        -------
+        neighbours : Neighbours
+        positions, shares : float64 arrays, shapes (1 + neighbours, 2) and (2,)
+            See `movie_map.projected`; the movie itself is first. No position without a neighbour.
+        """
+        near = self.similar(movie_id, Request(n=n))
+        if self.model is None or not near.movie_ids:
+            return near, np.zeros((0, AXES)), np.zeros(AXES)
+        places = self.model.movies.places_of(np.array([movie_id, *near.movie_ids]))
+        return near, *projected(self.model.factors[places])
 
     def _of_other_data(self, ratings: LiveRatings | None) -> bool:
         return ratings is not None and ratings.dataset_id != self.snapshot.catalogue.dataset_id

@@ -18,6 +18,7 @@ from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_tests.databases import own_databases
 from movierec_tests.serving.api.conftest import running, served, worker_with
+from movierec_tests.serving.api.small import LAST_MOVIE
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +224,23 @@ def test_a_list_is_based_on_titles_as_people_type_them(client: httpx.Client) -> 
     unknown = client.post("/recommend", json={"liked_titles": ["The Matrx"]})
     assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (404, "body.liked_titles")
     assert "'Matrix, The (1952)'" in unknown.json()["detail"]
+
+
+def test_the_map_has_the_movie_and_its_neighbours_as_the_list_has_them(client: httpx.Client) -> None:
+    near = client.get("/movies/1/similar", params={"n": 12}).json()
+    drawn = client.get("/movies/1/map", params={"n": 12}).json()
+    assert [movie["movie_id"] for movie in drawn["movies"]] == [1, *(movie["movie_id"] for movie in near["movies"])]
+    assert [movie["similarity"] for movie in drawn["movies"][1:]] == pytest.approx(
+        [movie["similarity"] for movie in near["movies"]]
+    )
+    assert drawn["model_version"] == near["model_version"]
+    assert len({(movie["x"], movie["y"]) for movie in drawn["movies"]}) > 2
+    assert 0 < drawn["shares"][1] <= drawn["shares"][0]
+    assert sum(drawn["shares"]) <= 1 + 1e-9
+
+
+def test_a_movie_that_the_model_does_not_know_has_no_map_and_says_why(client: httpx.Client) -> None:
+    drawn = client.get(f"/movies/{LAST_MOVIE}/map").json()
+    assert (drawn["movies"], drawn["shares"]) == ([], [0.0, 0.0])
+    assert "does not know" in drawn["why_fewer"]
+    assert client.get("/movies/999/map").status_code == 404

@@ -40,7 +40,9 @@ def operator(client: httpx.Client, database: Database) -> httpx.Client:
 
 
 def test_without_dagster_only_runs_are_unavailable(operator: httpx.Client) -> None:
-    for method, path in (("POST", "/refresh-mv"), ("POST", "/train"), ("GET", f"/runs/{NO_RUN}")):
+    for method, path in (
+        *(("POST", "/refresh-mv"), ("POST", "/train"), ("POST", "/search-recipe"), ("GET", f"/runs/{NO_RUN}")),
+    ):
         answer = operator.request(method, path)
         assert answer.status_code == 503, path
         assert "Dagster does not answer at http://127.0.0.1:9" in answer.json()["detail"]
@@ -69,6 +71,13 @@ def test_a_recipe_that_cannot_be_trained_is_refused_by_field(
     answer = operator.post("/train", json=body)
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("body", [{"trials": 1}, {"trials": 2.0}, {"seconds": 0}, {"seconds": 43_201}, {"seed": 1}])
+def test_a_search_without_bounds_is_refused_by_field(operator: httpx.Client, body: dict[str, Any]) -> None:
+    answer = operator.post("/search-recipe", json=body)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [f"body.{next(iter(body))}"]
 
 
 def test_every_number_of_the_recipe_can_be_given(operator: httpx.Client) -> None:
@@ -100,6 +109,8 @@ def test_a_job_is_launched_once_and_its_run_is_followed_to_its_end(server_url: s
         assert answers[0]["state"] == "QUEUED"
         run = client.get(f"/runs/{answers[0]['run_id']}").json()
         assert (run["job"], run["state"], run["steps"], run["failures"]) == ("refresh", "QUEUED", [], [])
+        assert (run["done"], run["running"]) == (0, [])
+        assert run["planned"] >= 4, "three assets and a check"
 
         training = client.post("/train", json={"recipe": {"factors": 16, "alpha": 2.5}, "retrain": True})
         assert training.status_code == 202
@@ -115,6 +126,7 @@ def test_a_job_is_launched_once_and_its_run_is_followed_to_its_end(server_url: s
             assert (done["state"], done["failures"]) == ("SUCCESS", [])
             assert {"raw_movies", "raw_ratings", "eligible_users"} <= {step["name"] for step in done["steps"]}
             assert all(step["state"] == "SUCCESS" and step["ended"] >= step["started"] for step in done["steps"])
+            assert done["planned"] == done["done"] == len(done["steps"])
             trained = ended(client, training.json()["run_id"])
             assert trained["state"] == "SUCCESS", trained["failures"]
             recipe = platform.registry.versions()[0].recipe
@@ -123,7 +135,19 @@ def test_a_job_is_launched_once_and_its_run_is_followed_to_its_end(server_url: s
             again = client.post("/refresh-mv").json()
             assert again["run_id"] != answers[0]["run_id"]
             failed = ended(client, again["run_id"])
+            automation = client.get("/status").json()["automation"]
         assert failed["state"] == "FAILURE"
+        assert automation["daemon_up"]
+        assert {(run["job"], run["status"]) for run in automation["runs"]} == {
+            *(("refresh", "failure"), ("train", "success")),
+        }
+        assert "ratings.csv" in next(run["problem"] for run in automation["runs"] if run["job"] == "refresh")
+        following = {each["name"]: each["next_tick"] for each in automation["schedules"]}
+        assert set(following) >= {"daily_refresh", "daily_train", "weekly_search"}
+        assert list(following.values()) == sorted(following.values())
+        assert {"champion_sensor", "alerts"} <= {each["name"] for each in automation["sensors"]}
+        searching = client.post("/search-recipe", json={"trials": 3, "seconds": 20.5})
+        assert (searching.status_code, searching.json()["job"]) == (202, "search"), "Dagster accepts the configuration"
         assert any(reason.startswith("raw_ratings: ") and "ratings.csv" in reason for reason in failed["failures"])
 
 

@@ -171,3 +171,16 @@ def test_a_batch_is_refused_as_a_whole_and_takes_a_bounded_number_of_titles(clie
     many = client.post("/recommend/batch", json={"requests": [titles] * 6})
     assert many.status_code == 422
     assert client.post("/recommend/batch", json={"requests": [titles] * 2}).status_code == 200
+
+
+def test_a_list_is_for_the_moment_that_is_asked_for(client: httpx.Client) -> None:
+    def moment(**body: Any) -> tuple[str, int]:
+        found = post(client, user_id=5, **body).json()["moment"]
+        return found["name"], found["elapsed_seconds"]
+
+    assert moment(at="latest") == ("in the sitting", 0)
+    assert moment(at="return") == ("on return", 86_400)
+    now, then = moment(), moment(at=1_900_000_000)
+    assert now[0] == then[0] == "on return"
+    assert moment(at=1_900_000_100)[1] - then[1] == 100
+    assert post(client, user_id=5, at="tomorrow").status_code == 422

@@ -1,4 +1,4 @@
-"""Runs of the platform: refresh the ratings, train, and look at a run.
+"""Runs of the platform: refresh the ratings, train, search for a recipe, and look at a run.
 
 Belongs here: the routes and what they take. Does not: Dagster's API (`dagster_client`), launching once (`launches`).
 """
@@ -20,7 +20,7 @@ from movierec_assets.serving.api.worker import worker_of
 
 router = APIRouter(tags=["operations"])
 
-REFRESH, TRAIN = "refresh", "train"
+REFRESH, TRAIN, SEARCH = "refresh", "train", "search"
 
 RunId = Annotated[
     str,
@@ -65,6 +65,13 @@ class Training(Body):
     )
 
 
+class RecipeSearch(Body):
+    """How long to search, at most; without a number as long as the weekly search."""
+
+    trials: int | None = Field(None, strict=True, ge=2, le=10_000, description="Recipes to try.", examples=[100])
+    seconds: float | None = Field(None, strict=True, gt=0, le=43_200, description="Time to search.", examples=[240])
+
+
 class StepState(BaseModel):
     """A step of a run; times are Unix seconds."""
 
@@ -87,7 +94,10 @@ class RunState(BaseModel):
     started: float | None
     ended: float | None
     recipe: dict[str, Any] = Field(description="Numbers of the recipe that this run was asked to train with.")
-    steps: list[StepState]
+    planned: int | None = Field(description="Number of all its steps; null while Dagster does not know.", examples=[12])
+    done: int = Field(description="Steps that succeeded or were skipped.", examples=[4])
+    running: list[str] = Field(description="Steps that run now.", examples=[["als_model"]])
+    steps: list[StepState] = Field(description="Steps that have started, in the order of their start.")
     failures: list[str] = Field(description="Why the run failed: each failed step with its error.")
 
 
@@ -117,6 +127,13 @@ async def train(request: Request, response: Response, training: Training = Train
     return await _launch(request, response, TRAIN, {"ops": {"als_model": {"config": used}}} if used else {})
 
 
+@router.post("/search-recipe", status_code=202, **OPERATOR)
+async def search_recipe(request: Request, response: Response, search: RecipeSearch = RecipeSearch()) -> LaunchedRun:  # noqa: B008
+    """Search for a better recipe, which the next training takes if it is better beyond chance: the job `search`."""
+    used = search.model_dump(exclude_none=True)
+    return await _launch(request, response, SEARCH, {"ops": {"hyperparameters": {"config": used}}} if used else {})
+
+
 @router.get("/runs/{run_id}", **OPERATOR)
 async def show_run(request: Request, run_id: RunId) -> RunState:
     """State of a run, its steps, and why it failed."""
@@ -137,6 +154,9 @@ async def show_run(request: Request, run_id: RunId) -> RunState:
         started=run.started,
         ended=run.ended,
         recipe=_recipe_of(run),
+        planned=run.planned,
+        done=sum(step.state in ("SUCCESS", "SKIPPED") for step in run.steps),
+        running=[step.name for step in run.steps if step.state == "IN_PROGRESS"],
         steps=[StepState(**vars(step)) for step in run.steps],
         failures=failures,
     )

@@ -1,0 +1,120 @@
+"""Each endpoint of the API with a form that calls it.
+
+Belongs here: the page. Does not: the schema (`openapi`), and what the API answers.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from movierec_assets.serving.app import look, session, texts
+from movierec_assets.serving.app.client import Answer
+from movierec_assets.serving.app.openapi import Endpoint, Parameter, curl, endpoints
+
+LEAD = "Every endpoint with a form that really calls it, the same call for your shell, and the answer with its time."
+_ROLES = {
+    "open": "No key needed",
+    "reader": "Reader: from this machine without a key, by setting",
+    "operator": "Operator: needs an operator's key",
+}
+_START = "POST /recommend"
+_SHOWN = 20_000
+"""Characters of an answer that are shown."""
+
+
+def page() -> None:
+    """The page."""
+    with look.page("API", LEAD):
+        known = endpoints(session.cached("/openapi.json"))
+        subjects = list(dict.fromkeys(each.tag for each in known))
+        left, right = st.columns([2, 3])
+        first = next((each for each in known if each.name == _START), known[0])
+        subject = left.selectbox("Subject", subjects, index=subjects.index(first.tag), key="api_subject")
+        named = {each.name: each for each in known if each.tag == subject}
+        chosen = named[right.selectbox("Endpoint", list(named), key=f"api_endpoint_{subject}")]
+        st.markdown(texts.with_code(chosen.about))
+        st.caption(_ROLES.get(chosen.role, chosen.role))
+        _form(chosen)
+        st.caption("The API's own page, /docs, has every field and every refusal, and /openapi.json is for programs.")
+
+
+def _form(endpoint: Endpoint) -> None:
+    values = {each.name: _value(endpoint, each) for each in endpoint.parameters if each.place != "header"}
+    places = {each.name: each.place for each in endpoint.parameters}
+    path = endpoint.filled({name: value for name, value in values.items() if places[name] == "path" and value})
+    query = {name: value for name, value in values.items() if places[name] == "query"}
+    body, problem = _body(endpoint)
+    key = session.operator_key() if endpoint.role == "operator" else None
+    st.markdown("**The call for your shell**")
+    address = session.api().address
+    st.code(
+        curl(address, endpoint, path, query, body, key=endpoint.role == "operator"), language="bash", wrap_lines=True
+    )
+    if endpoint.role == "operator":
+        st.caption(
+            "The call sends the key of the page Operate." if key else "Without a key: enter one on the page Operate."
+        )
+    agreed = not endpoint.changes or st.checkbox("This call changes something. Call it.", key=f"agreed {endpoint.name}")
+    if problem:
+        st.error(problem, icon=":material/error:")
+    if st.button("Call", type="primary", disabled=bool(problem) or not agreed, key=f"call {endpoint.name}"):
+        answer = session.api().call(endpoint.method, path, params=query, body=body, key=key)
+        _show(answer)
+
+
+def _value(endpoint: Endpoint, parameter: Parameter) -> Any:
+    """The value that a person gives; None for none."""
+    label = parameter.name if parameter.required else f"{parameter.name} (optional)"
+    key, about = f"{endpoint.name} {parameter.name}", parameter.about or None
+    start = parameter.example if parameter.required else None
+    if parameter.kind in ("integer", "number"):
+        low, high = parameter.low, parameter.high
+        kind: Any = int if parameter.kind == "integer" else float
+        limits = {name: kind(limit) for name, limit in (("min_value", low), ("max_value", high)) if limit is not None}
+        return st.number_input(
+            label, value=None if start is None else kind(start), help=about, key=key, step=kind(1), **limits
+        )
+    if parameter.kind == "boolean":
+        return _word(st.selectbox(label, ["true", "false"], index=None, help=about, key=key))
+    if parameter.kind == "choice":
+        return st.selectbox(label, parameter.choices, index=None, help=about, key=key)
+    typed = st.text_input(label, value="" if start is None else str(start), help=about, key=key).strip()
+    return typed or None
+
+
+def _word(chosen: str | None) -> bool | None:
+    return None if chosen is None else chosen == "true"
+
+
+def _body(endpoint: Endpoint) -> tuple[Any, str]:
+    """The body that a person gives, and why it cannot be read."""
+    if endpoint.body is None:
+        return None, ""
+    example = json.dumps(endpoint.body, indent=2, ensure_ascii=False)
+    height = 34 + 25 * min(16, example.count("\n") + 2)
+    typed = st.text_area("Body, as JSON", example, height=height, key=f"body {endpoint.name}")
+    try:
+        return json.loads(typed), ""
+    except ValueError as error:
+        return None, f"The body is no JSON: {error}."
+
+
+def _show(answer: Answer) -> None:
+    good = answer.status < 400
+    number = f", request {answer.request_id}" if answer.request_id else ""
+    said = f"Status {answer.status} in {answer.seconds * 1000:,.0f} ms{number}"
+    (st.success if good else st.warning)(said, icon=":material/check:" if good else ":material/error:")
+    shown = answer.text if answer.json is None else json.dumps(answer.json, indent=2, ensure_ascii=False)
+    if not shown:
+        st.caption("The answer has no body.")
+        return
+    st.code(shown[:_SHOWN], language=None if answer.json is None else "json", height=420 if len(shown) > 900 else None)
+    if len(shown) > _SHOWN:
+        st.caption(f"The first {_SHOWN:,} of {len(shown):,} characters.")
+
+
+if __name__ == "__main__":
+    page()

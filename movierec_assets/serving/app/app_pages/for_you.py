@@ -1,0 +1,294 @@
+"""Recommendations for one person, who rates films and sees the list change.
+
+Belongs here: the page. Does not: lists, which the API makes, and the person's state (`person`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import streamlit as st
+
+from movierec_assets.serving.app import films, look, person, session
+
+LENGTH, MORE, LONGEST = 12, 12, 96
+FIRST_YEAR = 1900
+NOW, NEXT = "Right now", "Next time"
+_MOMENTS = {NOW: "latest", NEXT: "return"}
+_EXPLAINED = {
+    NOW: "For the sitting: films that people like soon after your latest likes stand higher.",
+    NEXT: "For your return, a day after your latest like: your whole taste counts.",
+}
+
+
+def page() -> None:
+    """The page."""
+    with look.page("For you", "What the model recommends, and why. Rate a film, and the list changes at once."):
+        user_id = _person()
+        _body(user_id)
+
+
+def _person() -> int:
+    """Who the list is for, and the ways to be somebody else."""
+    st.session_state.setdefault(person.USER, st.session_state.get("person", person.DEFAULT_USER))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        user_id = st.number_input(
+            "User",
+            min_value=1,
+            max_value=2**31 - 1,
+            step=1,
+            key=person.USER,
+            bind="query-params",
+            width=220,
+            help="A user of MovieLens, or one of the app. The address of this page names the user: share it.",
+            on_change=person.forget_lists,
+        )
+        st.button("Somebody else", icon=":material/casino:", on_click=person.choose_another)
+        st.button("Be a new user", icon=":material/person_add:", on_click=person.become_new)
+    chosen = int(user_id)
+    st.session_state["person"] = chosen
+    return chosen
+
+
+@st.fragment
+def _body(user_id: int) -> None:
+    """Everything that a star changes; the rest of the page stays as it is."""
+    with look.calm():
+        if (error := person.failure()) is not None:
+            look.explain(error)
+        genres = _genres()
+        history = _history(user_id)
+        _about(user_id, history)
+        wish = _wishes(user_id, genres)
+        # On a phone the first column is on top: somebody new rates before there is a list worth reading.
+        if person.is_new(user_id):
+            ratings, lists = st.columns([1, 2.3], gap="medium")
+        else:
+            lists, ratings = st.columns([2.3, 1], gap="medium")
+        with ratings:
+            _ratings(user_id, history)
+        with lists:
+            tabs = st.tabs([NOW, NEXT], key="moment", on_change="rerun", bind="query-params")
+            for name, tab in zip(_MOMENTS, tabs, strict=True):
+                if tab.open:
+                    with tab:
+                        _list(user_id, name, wish | {"at": _MOMENTS[name], "scenario": f"app: {name.lower()}"})
+
+
+def _genres() -> list[str]:
+    """Genres of the most rated films.
+
+    Raises
+    ------
+    NothingYet
+        When there are no films.
+    """
+    movies = session.cached("/movies", {"n": 100})["movies"]
+    if not movies:
+        raise look.NothingYet("No films are loaded yet.")
+    return sorted({genre for movie in movies for genre in movie["genres"]})
+
+
+def _history(user_id: int) -> Any:
+    """The latest ratings of the person.
+
+    Raises
+    ------
+    NothingYet
+        When there is no such person.
+    """
+    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": 6})
+    if answer.status == HTTPStatus.NOT_FOUND:
+        raise look.NothingYet(f"There is no user {user_id}.", "Choose another number, or be a new user.")
+    return answer.value
+
+
+def _about(user_id: int, history: Mapping[str, Any]) -> None:
+    """Who the person is, in a sentence."""
+    total = history["total"]
+    if total == 0:
+        st.markdown("**You are new here.** Rate a few films that you know: the list follows you.")
+        return
+    liked = session.api().get(f"/users/{user_id}/genres")["genres"]
+    genres = ", ".join(look.plain(each["genre"]) for each in liked[:3] if each["score"] > 0)
+    who = "User of the app" if person.is_new(user_id) else "User of MovieLens"
+    expected = f" More than others, they should like **{genres}**." if genres else ""
+    st.markdown(f"{who} with **{look.grouped(total)} rating{'s' if total > 1 else ''}**.{expected}")
+
+
+def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
+    """What the list is asked for with."""
+    this_year = datetime.now(UTC).year
+    genre, era, adventure = st.columns([1.3, 1.3, 1], gap="medium")
+    genres = genre.multiselect(
+        "Genres",
+        known_genres,
+        key="genre",
+        bind="query-params",
+        placeholder="All genres",
+        on_change=person.forget_lists,
+    )
+    first, last = era.slider(
+        "Years",
+        FIRST_YEAR,
+        this_year,
+        (FIRST_YEAR, this_year),
+        key="years",
+        bind="query-params",
+        on_change=person.forget_lists,
+    )
+    diversity = adventure.slider(
+        "Familiar to adventurous",
+        0,
+        10,
+        0,
+        key="adventure",
+        bind="query-params",
+        help="0 lists the films that match best. 10 lists films that are as unlike each other as can be.",
+        on_change=person.forget_lists,
+    )
+    filters = {
+        "genres_any": genres,
+        "year_from": first if first > FIRST_YEAR else None,
+        "year_to": last if last < this_year else None,
+        "exclude_ids": person.hidden(),
+    }
+    return {
+        "user_id": user_id,
+        "n": st.session_state.get("length", LENGTH),
+        "explain": True,
+        "diversity": diversity / 10,
+        "filters": {name: value for name, value in filters.items() if value},
+    }
+
+
+def _list(user_id: int, moment: str, wish: dict[str, Any]) -> None:
+    """The films of one moment."""
+    answer = person.listed(wish)
+    movies = answer["movies"]
+    st.caption(_EXPLAINED[moment])
+    if answer["source"] != "model":
+        why = answer["why_source"] or "There is no model."
+        look.state(why, look.NO_CHAMPION if answer["model_version"] is None else "Popular films are listed.")
+    badges = _moved(answer)
+    if not movies:
+        look.state("No film is left.", answer["why_fewer"] or "Take fewer filters.")
+    best = max([1e-9, *(movie["score"] for movie in movies)])
+    columns: Sequence[Any] = ()
+    for place, movie in enumerate(movies):
+        if place % 2 == 0:
+            columns = st.columns(2, gap="small")
+        with columns[place % 2], st.container(border=True, height="stretch"):
+            match = movie["score"] / best if answer["source"] == "model" else None
+            films.film(movie, match=match, notes=_reasons(movie), badge=badges.get(movie["movie_id"]))
+            _actions(user_id, answer["recommendation_id"], movie)
+    _foot(answer, wish)
+
+
+def _moved(answer: Mapping[str, Any]) -> dict[int, str]:
+    """What the last rating changed, told in a line; the films that moved, with words."""
+    event = person.last_event()
+    before = event.before.get(answer["wish"]) if event else None
+    if event is None or before is None:
+        return {}
+    badges = person.moves(before, [movie["movie_id"] for movie in answer["movies"]], event.movie_id)
+    new = sum(badge == "new" for badge in badges.values())
+    rest = len(badges) - new
+    told = [f"{new} film{'s are' if new > 1 else ' is'} new"] if new else []
+    told += [f"{rest} moved"] if rest else []
+    change = ", ".join(told) or "the list stays as it is"
+    st.success(f"{look.plain(event.said)}: {change}.", icon=":material/swap_vert:")
+    return badges
+
+
+def _reasons(movie: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The strongest reason of taste and the strongest of the sitting, with the likes that they come from."""
+    found: dict[str, tuple[str, str]] = {}
+    words = {"because of": "Because you liked", "after": "Often liked after"}
+    for reason in movie.get("reasons", ()):
+        kind = reason["kind"]
+        if kind in words and reason["contribution"] > 0 and reason.get("title"):
+            found.setdefault(kind, (words[kind], films.without_year(reason["title"])))
+    taste, sitting = found.get("because of"), found.get("after")
+    if taste and sitting and taste[1] == sitting[1]:
+        return [taste, ("and often liked soon after it", "")]
+    return [each for each in (taste, sitting) if each]
+
+
+def _actions(user_id: int, recommendation_id: str, movie: Mapping[str, Any]) -> None:
+    """Rate the film, have no more of it, or look at films like it."""
+    movie_id = movie["movie_id"]
+    key = f"star-{user_id}-{movie_id}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.feedback("stars", key=key, on_change=partial(person.rate, user_id, movie, key))
+        st.button(
+            "Not interested",
+            key=f"no-{user_id}-{movie_id}",
+            type="tertiary",
+            on_click=partial(person.dismiss, recommendation_id, movie),
+        )
+        if st.button("Similar", key=f"like-{user_id}-{movie_id}", type="tertiary"):
+            st.switch_page("app_pages/similar.py", query_params={"movie": str(movie_id)})
+
+
+def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
+    """More films, what was hidden, and where the list comes from."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if len(answer["movies"]) == wish["n"] < LONGEST:
+            st.button("More films", icon=":material/expand_more:", on_click=_longer)
+        if count := len(person.hidden()):
+            st.button(f"List the {count} hidden again", on_click=person.show_hidden)
+    version = f"model version {answer['model_version']}" if answer["model_version"] else "no model"
+    fewer = f" {look.plain(answer['why_fewer'])}" if answer["why_fewer"] and answer["movies"] else ""
+    source = {"model": "Made by the model from the ratings as they are now", "stored": "A stored list"}
+    made = source.get(answer["source"], "The most liked films")
+    st.caption(f"{made} · {version}.{fewer} The best match counts as 100 %.")
+
+
+def _longer() -> None:
+    st.session_state["length"] = min(LONGEST, st.session_state.get("length", LENGTH) + MORE)
+    person.forget_lists()
+
+
+def _ratings(user_id: int, history: Mapping[str, Any]) -> None:
+    """Search and rate, and the latest ratings."""
+    st.subheader("Rate films", anchor=False)
+    typed = st.text_input("Search a film", placeholder="star wars", key="search", max_chars=200, type="search")
+    if typed.strip():
+        found = session.cached("/movies", {"query": typed.strip(), "n": 6})["movies"]
+        if not found:
+            st.caption("No title is like this one.")
+    else:
+        found = session.cached("/movies/popular", {"n": 6})["movies"] if history["total"] < 3 else []
+        if found:
+            st.caption("Films that many people like:")
+    rated = {each["movie_id"]: each["stars"] for each in history["ratings"]}
+    for movie in found:
+        if movie["movie_id"] not in rated:
+            _rate_line(user_id, movie, f"found-{user_id}-{movie['movie_id']}", None)
+    if history["total"]:
+        st.caption("Latest ratings. Choose other stars, or the same ones to take a rating back.")
+    for each in history["ratings"]:
+        _rate_line(user_id, each, f"rated-{user_id}-{each['movie_id']}-{each['rated_at']}", each["stars"])
+
+
+def _rate_line(user_id: int, movie: Mapping[str, Any], key: str, stars: float | None) -> None:
+    """One film with its stars."""
+    title = films.without_year(movie["title"] or f"Film {movie['movie_id']}")
+    year = f" ({movie['year']})" if movie.get("year") else ""
+    half = f", {stars:g} stars" if stars is not None and stars % 1 else ""
+    look.text(f"{films.shortened(title, 80)}{year}{half}")
+    st.feedback(
+        "stars",
+        key=key,
+        default=None if stars is None else max(0, round(stars + 0.01) - 1),
+        on_change=partial(person.rate, user_id, movie, key),
+    )
+
+
+if __name__ == "__main__":
+    page()

@@ -1,0 +1,103 @@
+"""What operators do: their key, and a confirmation before anything changes.
+
+Belongs here: asking for the key and checking it, and asking again before a change. Does not: the changes
+(`app_pages.operate`).
+
+The key is typed into a form that forgets it when it is sent. From then on only the session state holds it, under a name
+that no widget has: it is in no URL, no cookie, no log, and no argument of a cached function.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from movierec_assets.serving.app import look, operating, session
+
+_MAKE = "`movierec keys create NAME --role operator` makes a key of an operator."
+_TYPED = "typed_key"
+
+
+def operator_key() -> str | None:
+    """The operator's key, asked for while there is none; None until a key was accepted."""
+    known = session.operator_key()
+    if known is not None:
+        left, right = st.columns([3, 1], vertical_alignment="center")
+        left.caption("The operator's key is kept until this page is closed or loaded again.")
+        if right.button("Forget the key", width="stretch"):
+            session.keep_operator_key(None)
+            operating.forget_state()
+            st.rerun()
+        return known
+    with st.form("operator", clear_on_submit=True):
+        typed = st.text_input(
+            "Operator key", type="password", autocomplete="off", key=_TYPED, placeholder="movierec_...",
+            help="Kept in this session only: not in the address, a cookie or a log.",
+        )  # fmt: skip
+        sent = st.form_submit_button("Use this key", type="primary")
+    if not sent:
+        st.caption(_how())
+        return None
+    problem = refusal(typed.strip())
+    if problem is None:
+        session.keep_operator_key(typed.strip())
+        st.rerun()
+    else:
+        look.state(*problem, icon=":material/key_off:")
+    return None
+
+
+def _how() -> str:
+    """How a key is made, as Markdown."""
+    return f"Whoever has the platform's machine can make one: {_MAKE}"
+
+
+def refusal(key: str) -> tuple[str, str] | None:
+    """Why a key is not an operator's, and what to do; None when it is one.
+
+    Raises
+    ------
+    ApiAway
+    """
+    if not key:
+        return "No key was typed.", _MAKE
+    answer = session.api().call("GET", "/alerts", params={"n": 1}, key=key)
+    if answer.status == 401:
+        return "The API does not accept this key: it is unknown, expired or revoked.", _MAKE
+    if answer.status == 403:
+        return "This key is a reader's: it may read, and change no model and no run.", _MAKE
+    if answer.status >= 400:
+        said = answer.json if isinstance(answer.json, dict) else {}
+        return "The key could not be checked.", str(said.get("detail", f"The API answered with {answer.status}."))
+    return None
+
+
+def confirmed(name: str, label: str, changes: str, *, disabled: bool = False) -> bool:
+    """A button that first says what it will change; True in the run in which a person agrees.
+
+    Parameters
+    ----------
+    name : str
+        Of the action, unique in the page.
+    label : str
+    changes : str
+        What will change, as Markdown.
+    disabled : bool
+    """
+    asked, agreed = f"asked {name}", f"agreed {name}"
+
+    def ask() -> None:
+        st.session_state[asked] = True
+
+    def answer(yes: bool) -> None:
+        st.session_state[asked], st.session_state[agreed] = False, yes
+
+    st.button(label, key=f"start {name}", on_click=ask, disabled=disabled)
+    if st.session_state.pop(agreed, False):
+        return True
+    if st.session_state.get(asked) and not disabled:
+        st.warning(changes, icon=":material/warning:")
+        with st.container(horizontal=True):
+            yes = f"Yes: {label[0].lower()}{label[1:]}"
+            st.button(yes, key=f"yes {name}", type="primary", on_click=answer, args=(True,))
+            st.button("No, change nothing", key=f"no {name}", on_click=answer, args=(False,))
+    return False

@@ -1,0 +1,114 @@
+"""Comparing versions, and changing the champion.
+
+Belongs here: what operators see and press. Does not: the figures (`versions`), and the change, which the API makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import streamlit as st
+
+from movierec_assets.serving.app import asking, look, operating, session, times, versions
+from movierec_assets.serving.app.client import Answer
+
+
+def show_versions(key: str) -> None:
+    """Versions side by side, and forms that promote one or roll back."""
+    known = session.api().get("/models", {"n": 50})["versions"]
+    if not known:
+        raise look.NothingYet("There is no version yet.", "Train one under Jobs, or run `movierec run`.")
+    champion = versions.champion_of(known)
+    _compare(known, champion)
+    promote, back = st.columns(2)
+    with promote.container(border=True):
+        _promote(key, known, champion)
+    with back.container(border=True):
+        _roll_back(key, known, champion)
+
+
+def _compare(known: Sequence[versions.Version], champion: versions.Version | None) -> None:
+    st.markdown("#### Compare")
+    named = {each["version"]: each for each in known}
+    numbers = list(named)
+    first = champion["version"] if champion else numbers[-1]
+    other = next((number for number in numbers if number != first), first)
+    left, right = st.columns(2)
+    one = named[left.selectbox("Version", numbers, index=numbers.index(first), format_func=_label(named), key="one")]
+    two = named[right.selectbox("with", numbers, index=numbers.index(other), format_func=_label(named), key="two")]
+    if one is two:
+        st.caption("Pick two different versions to see differences.")
+    for version in (one, two) if one is not two else (one,):
+        held = version["held_back"]
+        st.markdown(
+            f"**Version {version['version']}**, made {times.at(datetime.fromisoformat(version['created']))} from "
+            f"{look.plain(version['dataset'] or 'an unknown dataset')}: {version['outcome'] or 'not decided'}. "
+            f"{look.plain(version['reason'] or '')}" + (" It is held back from promotion." if held else "")
+        )
+    if one is two:
+        return
+    st.table(versions.compared(one, two), hide_index=True)
+    if not versions.same_data(one, two):
+        st.caption(
+            "Each was scored on its own ratings, so the figures do not compare directly: data makes them differ too."
+        )
+    differences = versions.recipe_differences(one, two)
+    st.markdown("Recipe: " + ("; ".join(map(look.plain, differences)) if differences else "the same") + ".")
+
+
+def _label(named: Mapping[int, versions.Version]) -> Callable[[int], str]:
+    def label(number: int) -> str:
+        aliases = named[number]["aliases"]
+        return f"{number}, {', '.join(aliases)}" if aliases else str(number)
+
+    return label
+
+
+def _promote(key: str, known: Sequence[versions.Version], champion: versions.Version | None) -> None:
+    st.markdown("#### Promote")
+    others = {each["version"]: each for each in known if each is not champion}
+    if not others:
+        st.caption("There is no other version to promote.")
+        return
+    number = st.selectbox("Version to promote", list(others), format_func=_label(others), key="promoted")
+    reason = st.text_input("Why", max_chars=200, key="promote_reason", help="Kept with the decision.").strip()
+    force = st.checkbox("Also if it is of other data than the loaded one", key="promote_force")
+    place = f"in place of version {champion['version']}" if champion else "where there is none"
+    replaced = ""
+    if champion:
+        replaced = f"Version {champion['version']} is held back: no training promotes its recipe on its data again. "
+    changes = (
+        f"Version {number} becomes the champion {place}. The API answers with it within 30 s, and a run of publish "
+        f"writes the lists of everybody within some minutes. {replaced}A rollback undoes it."
+    )
+    if not reason:
+        st.caption("A reason is needed.")
+    if asking.confirmed("promote", f"Promote version {number}", changes, disabled=not reason):
+        body = {"version": number, "reason": reason, "force": force}
+        _change(session.api().call("POST", "/model/promote", body=body, key=key))
+
+
+def _roll_back(key: str, known: Sequence[versions.Version], champion: versions.Version | None) -> None:
+    st.markdown("#### Roll back")
+    before = versions.returned_to(known)
+    if champion is None or before is None:
+        st.caption("There is no champion before the present one.")
+        return
+    st.caption(f"The champion before version {champion['version']} was version {before}.")
+    reason = st.text_input("Why", max_chars=200, key="back_reason", help="Kept with the decision.").strip()
+    force = st.checkbox("Also to a version of other data than the loaded one", key="back_force")
+    changes = (
+        f"Version {before} becomes the champion again, and version {champion['version']} is held back: no training "
+        "promotes its recipe on its data again. The API follows within 30 s, the lists within some minutes. "
+        "Promoting a version undoes it."
+    )
+    if not reason:
+        st.caption("A reason is needed.")
+    if asking.confirmed("rollback", "Roll back", changes, disabled=not reason):
+        _change(session.api().call("POST", "/model/rollback", body={"reason": reason, "force": force}, key=key))
+
+
+def _change(answer: Answer) -> None:
+    changed = answer.value
+    operating.done(f"Version {changed['champion']} is the champion. {look.plain(changed['follows'])}")

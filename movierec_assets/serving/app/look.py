@@ -1,0 +1,165 @@
+"""How pages look: headings, states, charts, numbers, and texts of users.
+
+Belongs here: what every page shows in the same way. Does not: what is shown. Cards of films are in `films`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any, Literal
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from movierec_assets.errors import ExplainedError
+from movierec_assets.serving.app import films
+from movierec_assets.serving.app.client import ApiAway, ApiProblem
+from movierec_assets.settings import SettingsError
+
+NO_CHAMPION = "Run `movierec run` on the machine of the platform: it loads ratings, trains, and makes a champion."
+"""What to do while there is no champion yet."""
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&])")
+
+
+Chart = (
+    alt.Chart
+    | alt.LayerChart
+    | alt.ConcatChart
+    | alt.HConcatChart
+    | alt.VConcatChart
+    | alt.FacetChart
+    | alt.RepeatChart
+)
+film = films.film
+
+
+class NothingYet(ExplainedError):  # noqa: N818 - a state, not a fault
+    """A page has nothing to show yet; it shows the message and what to do.
+
+    Parameters
+    ----------
+    message : str
+        What is missing.
+    remedy : str
+        What makes it.
+    """
+
+    def __init__(self, message: str, remedy: str = NO_CHAMPION) -> None:
+        super().__init__(f"{message} {remedy}")
+        self.message, self.remedy = message, remedy
+
+
+@contextmanager
+def page(title: str, lead: str) -> Iterator[None]:
+    """A page with its heading and one sentence under it; see `calm` for its states.
+
+    Parameters
+    ----------
+    title, lead : str
+        Of ours: plain text.
+    """
+    st.html(f'<header class="mr-heading"><h1>{escape(title)}</h1><p>{escape(lead)}</p></header>')
+    with calm():
+        yield
+
+
+@contextmanager
+def calm() -> Iterator[None]:
+    """Show what to do, in place of the rest of the block, where the API is away, refuses, or has nothing yet.
+
+    A fragment needs one of its own, because it also runs without the page around it.
+    """
+    try:
+        yield
+    except (ApiAway, ApiProblem, NothingYet, SettingsError) as error:
+        explain(error)
+
+
+def explain(error: ApiAway | ApiProblem | NothingYet | SettingsError) -> None:
+    """Show an error as a state, with what to do."""
+    if isinstance(error, ApiProblem):
+        number = f" Request {error.request_id}." if error.request_id else ""
+        state(f"{error.title}.", f"{error.detail}{number}", ":material/error:")
+    elif isinstance(error, SettingsError):
+        state("A setting cannot be used.", str(error), ":material/settings:")
+    else:
+        state(error.message, error.remedy, ":material/cloud_off:" if isinstance(error, ApiAway) else ":material/info:")
+
+
+def state(message: str, remedy: str, icon: str = ":material/info:") -> None:
+    """A calm box: what is the case, and what to do. Code between backquotes in `remedy` is shown as code."""
+    parts = [part if place % 2 == 0 else None for place, part in enumerate(remedy.split("`"))]
+    code = remedy.split("`")[1::2]
+    shown = "".join(plain(part) if part is not None else f"`{code.pop(0)}`" for part in parts)
+    st.info(f"**{plain(message)}**  \n{shown}", icon=icon)
+
+
+def plain(text: str) -> str:
+    """A title, or any text of users, so that Streamlit's Markdown shows its characters as they are."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def text(value: str) -> None:
+    """Show a title, or any text of users, as plain text in its own direction."""
+    st.html(f'<div class="mr-text" dir="auto">{escape(value)}</div>')
+
+
+def ink() -> str:
+    """Colour of text on charts, which Streamlit leaves black on a dark page."""
+    return "#eceef6" if st.context.theme.type == "dark" else "#1d2030"
+
+
+def number(label: str, value: float | str | None, help: str | None = None) -> None:
+    """A tile with a number; thousands are separated, and None is "none"."""
+    shown = "none" if value is None else value if isinstance(value, str) else grouped(value)
+    st.metric(label, shown, help=help, border=True)
+
+
+def grouped(value: float) -> str:
+    """A number with separated thousands, and three digits that count behind the point of a small one."""
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:,.3g}"
+
+
+def chart(
+    drawn: Chart,
+    description: str,
+    *,
+    data: pd.DataFrame | Sequence[dict[str, Any]] | None = None,
+    key: str | None = None,
+    on_select: Literal["ignore", "rerun"] = "ignore",
+) -> Any:
+    """A chart as wide as its place, with a text for screen readers and its data as a table.
+
+    Parameters
+    ----------
+    drawn : Altair chart
+    description : str
+        What the chart shows, in a sentence.
+    data : DataFrame or sequence of dict, optional
+        Of the table; that of the chart when None.
+    key : str, optional
+        Needed with `on_select`.
+    on_select : {"ignore", "rerun"}
+
+    Returns
+    -------
+    state or None
+        What is selected, with "rerun".
+    """
+    drawn = drawn.configure_text(color=ink())
+    selected: Any = None
+    if on_select == "rerun":
+        selected = st.altair_chart(drawn, width="stretch", key=key, on_select="rerun", alt=description)
+    else:
+        st.altair_chart(drawn, width="stretch", key=key, alt=description)
+    table = data if data is not None else getattr(drawn, "data", None)
+    if table is not None and table is not alt.Undefined:
+        with st.expander("Data of this chart"):
+            st.dataframe(pd.DataFrame(table), hide_index=True, width="stretch")
+    return selected

@@ -1,0 +1,190 @@
+"""Whose list it is, and what they did: the state that pages share about one person.
+
+Belongs here: the person in the URL, and changes of their ratings. Does not: widgets and cards (`app_pages`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from movierec_assets.serving.app import session
+from movierec_assets.serving.app.client import ApiAway, ApiProblem
+
+USER = "user"
+"""Entry of the session state, and part of the URL, with the id of the person."""
+DEFAULT_USER = 1
+FIRST_APP_USER = 1_000_000_000
+"""Ids of users that `POST /users` makes begin here."""
+HIDDEN = "not"
+"""Part of the URL with the films that the person does not want to see."""
+_LISTS, _EVENT, _FAILURE = "lists", "event", "failure"
+_KEPT_LISTS, _MOST_HIDDEN = 20, 100
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the person did last, and the list as it was before.
+
+    Attributes
+    ----------
+    said : str
+        In words, as in "You gave Heat (1995) 4 stars".
+    movie_id : int
+    before : dict
+        Lists that were kept, by their wishes.
+    """
+
+    said: str
+    movie_id: int
+    before: dict[str, list[int]]
+
+
+def is_new(user_id: int) -> bool:
+    """Whether a person is of the app, and not of the dataset."""
+    return user_id >= FIRST_APP_USER
+
+
+def choose(user_id: int) -> None:
+    """Become a person, as a callback of a widget."""
+    st.session_state[USER] = user_id
+    forget_lists()
+
+
+def choose_another() -> None:
+    """Become any person of the dataset."""
+    _tried(lambda: choose(random.randint(1, max(1, _known_users()))))
+
+
+def become_new() -> None:
+    """Become a new person, who has no ratings."""
+    _tried(lambda: choose(int(session.api().post("/users", {})["user_id"])))
+
+
+def _known_users() -> int:
+    """Number of persons of the dataset; their ids begin with 1 and have few gaps."""
+    return int(session.health()["model"]["users"] or 100)
+
+
+def rate(user_id: int, movie: Mapping[str, Any], key: str) -> None:
+    """Post the stars of a widget, or withdraw the rating where they were taken away; a callback."""
+    stars: int | None = st.session_state.get(key)
+
+    def send() -> None:
+        if stars is None:
+            session.api().delete(f"/ratings/{user_id}/{movie['movie_id']}")
+            _note(f"You took back your rating of {movie['title']}", movie["movie_id"])
+        else:
+            body = {"user_id": user_id, "movie_id": movie["movie_id"], "stars": float(stars + 1)}
+            session.api().post("/ratings", body)
+            _note(f"You gave {movie['title']} {stars + 1} star{'s' if stars else ''}", movie["movie_id"])
+
+    _tried(send)
+
+
+def dismiss(recommendation_id: str, movie: Mapping[str, Any]) -> None:
+    """Say that a listed film is not wanted, and list it no more; a callback."""
+    movie_id = int(movie["movie_id"])
+    event = {"recommendation_id": recommendation_id, "movie_id": movie_id, "kind": "dismiss"}
+
+    def send() -> None:
+        session.api().post("/events", {"events": [event]})
+
+    _tried(send)
+    _note(f"You are not interested in {movie['title']}", movie_id)
+    kept = [*hidden(), movie_id][-_MOST_HIDDEN:]
+    st.query_params[HIDDEN] = "-".join(map(str, dict.fromkeys(kept)))
+
+
+def hidden() -> list[int]:
+    """Films that the person does not want to see, from the URL."""
+    return [int(part) for part in st.query_params.get(HIDDEN, "").split("-") if part.isascii() and part.isdigit()]
+
+
+def show_hidden() -> None:
+    """List films again that were not wanted; a callback."""
+    st.query_params.pop(HIDDEN, None)
+    forget_lists()
+
+
+def listed(wish: Mapping[str, Any]) -> Any:
+    """The list for a wish, asked for once until something changes; raises as `Api.post` does."""
+    kept: dict[str, Any] = st.session_state.setdefault(_LISTS, {})
+    name = repr((sorted(wish.items(), key=str), session.served_version()))
+    if name not in kept:
+        answer = session.api().post("/recommend", dict(wish))
+        while len(kept) >= _KEPT_LISTS:
+            kept.pop(next(iter(kept)))
+        kept[name] = answer | {"wish": name_of(wish)}
+    return kept[name]
+
+
+def name_of(wish: Mapping[str, Any]) -> str:
+    """A wish without the films that it leaves out, so that lists before and after a change are compared."""
+    filters = {name: value for name, value in dict(wish.get("filters") or {}).items() if name != "exclude_ids"}
+    return repr(sorted({**wish, "filters": filters}.items(), key=str))
+
+
+def last_event() -> Event | None:
+    """What the person did last; None before anything, and after the list was asked for in another way."""
+    event: Event | None = st.session_state.get(_EVENT)
+    return event
+
+
+def forget_lists() -> None:
+    """Ask for lists again, and compare them with none."""
+    st.session_state[_LISTS] = {}
+    st.session_state[_EVENT] = None
+
+
+def failure() -> ApiAway | ApiProblem | None:
+    """The error of the last callback, once."""
+    error: ApiAway | ApiProblem | None = st.session_state.pop(_FAILURE, None)
+    return error
+
+
+def moves(before: Sequence[int], after: Sequence[int], gone: int) -> dict[int, str]:
+    """How each film of a list moved, in words; films that stayed are left out.
+
+    Parameters
+    ----------
+    before, after : sequence of int
+        Movie ids, best first.
+    gone : int
+        The film that was rated: that those below it close up is no change.
+
+    Examples
+    --------
+    >>> moves([1, 2, 3, 4], [3, 2, 5], gone=1)
+    {3: 'up 1', 2: 'down 1', 5: 'new'}
+    """
+    places = {movie: place for place, movie in enumerate(each for each in before if each != gone)}
+    found = {}
+    for place, movie in enumerate(after):
+        if movie not in places:
+            found[movie] = "new"
+        elif places[movie] != place:
+            found[movie] = f"up {places[movie] - place}" if place < places[movie] else f"down {place - places[movie]}"
+    return found
+
+
+def _note(said: str, movie_id: int) -> None:
+    """Remember what was done, and ask for lists again."""
+    before = {
+        answer["wish"]: [movie["movie_id"] for movie in answer["movies"]]
+        for answer in st.session_state.get(_LISTS, {}).values()
+    }
+    st.session_state[_EVENT] = Event(said, movie_id, before)
+    st.session_state[_LISTS] = {}
+
+
+def _tried(work: Callable[[], None]) -> None:
+    """Do the work of a callback; the page shows its error."""
+    try:
+        work()
+    except (ApiAway, ApiProblem) as error:
+        st.session_state[_FAILURE] = error

@@ -1,0 +1,46 @@
+"""How much space the platform takes, and how much is left.
+
+Belongs here: bytes of the state directory and of the databases. Does not: limits and alerts (`alerts.causes`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from movierec_assets.settings import Settings
+from movierec_assets.tables.database import Database
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """Bytes of the file system of the state directory, of the directory itself, and of the databases."""
+
+    free: int
+    total: int
+    state: int
+    databases: int
+
+
+def disk_use(settings: Settings, database: Database) -> DiskUse:
+    """Bytes now; reads the sizes of all files of the state directory."""
+    usage = shutil.disk_usage(settings.state)
+    databases = database.scalar(
+        "SELECT coalesce(sum(pg_database_size(datname)), 0)::bigint FROM pg_database WHERE datname = ANY(%s)",
+        [list(settings.databases.names)],
+    )
+    return DiskUse(usage.free, usage.total, _size_of(settings.state), databases)
+
+
+def _size_of(directory: Path) -> int:
+    """Bytes that a directory occupies; files that vanish or cannot be read count nothing."""
+    found = 0
+    for parent, _, files in os.walk(directory):
+        for name in files:
+            try:
+                found += os.lstat(os.path.join(parent, name)).st_blocks * 512
+            except OSError:
+                continue
+    return found
