@@ -25,7 +25,7 @@ install: $(READY) ## make the environment in .venv from the lock file
 ifneq ($(WORKS),yes)
 .PHONY: $(READY)
 endif
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml $(wildcard movierec_assets/recsys/native/*.[ch])
 	@if [ '$(WORKS)' != yes ] && { [ -e $(VENV) ] || [ -L $(VENV) ]; }; then \
 	  echo "The environment in .venv does not work in this directory (renamed, copied, or its Python is gone): it is made anew."; \
 	  rm -rf $(VENV); \
@@ -34,7 +34,7 @@ $(READY): requirements.lock pyproject.toml
 ifneq ($(UV),)
 	"$(UV)" venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
 	UV_COMPILE_BYTECODE=1 "$(UV)" pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	"$(UV)" pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps -e .
+	"$(UV)" pip install --quiet --python $(BIN)/python --reinstall-package movierec-assets --no-build-isolation --no-deps -e .
 else
 	"$(PYTHON)" -m venv $(VENV) || { echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu 'apt-get install python3-venv' provides it." >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes -r requirements.lock
@@ -71,4 +71,5 @@ clean: ## stop the embedded database and remove everything made here: environmen
 	@if [ '$(WORKS)' = yes ]; then MOVIEREC_DATABASE_URL= $(MOVIEREC) db destroy --yes; \
 	else bash movierec_assets/host/clean.sh "$${MOVIEREC_STATE_DIR:-.movierec}"; fi
 	rm -rf $(VENV) .movierec .env build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f movierec_assets/recsys/native/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

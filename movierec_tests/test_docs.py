@@ -11,13 +11,14 @@ import click
 import pytest
 
 from movierec_assets.cli.root import cli
+from movierec_assets.recsys.native.library import SWITCH as NATIVE_SWITCH
 from movierec_assets.settings import DAGSTER_FILES_VARIABLE, DAGSTER_URL_VARIABLE, PROJECT_ROOT, Settings
 from movierec_tests.test_house import FLOORS, PACKAGE
 
 DOCS = PACKAGE / "docs"
 TESTS = Path(__file__).parent
 PAGES = [PROJECT_ROOT / "README.md", PROJECT_ROOT / "data" / "README.md", *sorted(DOCS.glob("*.md"))]
-INTERNAL = {"MOVIEREC_EMBEDDED_DATABASE_URL", DAGSTER_URL_VARIABLE, DAGSTER_FILES_VARIABLE}
+INTERNAL = {"MOVIEREC_EMBEDDED_DATABASE_URL", DAGSTER_URL_VARIABLE, DAGSTER_FILES_VARIABLE, NATIVE_SWITCH}
 """Variables that `movierec` sets for the processes it starts."""
 PICTURE_BYTES = 150_000
 

@@ -1,25 +1,28 @@
 """What is wrong, from plain facts: a function of facts and time.
 
-Belongs here: each kind of cause, with the words that people read. Does not: reading the facts (`defs.alerting`), and
-what was told about a cause already (`storage`).
+Belongs here: each kind of cause, with the words that people read. Does not: the facts (`facts`), reading them
+(`defs.alerting`), and what was told about a cause already (`storage`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
-RUN, CHECK, CHALLENGERS, STALE, TABLES, CHAMPION, DISK, CHANNEL = KINDS = (
-    *("run", "check", "challengers", "stale", "tables", "champion", "disk", "channel"),
+from movierec_assets.alerts.facts import EndedRun, Facts, FailedCheck, Ticks
+
+RUN, CHECK, CHALLENGERS, STALE, TABLES, CHAMPION, DISK, CHANNEL, TICKS, DATASET = KINDS = (
+    *("run", "check", "challengers", "stale", "tables", "champion", "disk", "channel", "ticks", "dataset"),
 )
 STREAK = 3
-"""Challengers in a row that did not become champion."""
+"""Challengers in a row that did not become champion, or ticks of a sensor that failed."""
 FORGOTTEN = timedelta(days=30)
 """A failed run that is older, and was never repeated, is no cause any more."""
 PATIENCE = timedelta(minutes=30)
 """Time for a cause that a run is about to remove, as after a night in which the machine slept."""
+RESTARTED = timedelta(minutes=5)
+"""Time in which servers are started again; ticks fail meanwhile."""
 FREE_AGAIN = 1.1
 """Share of the limit that must be free for a disk to count as free again."""
 
@@ -56,100 +59,6 @@ class Cause:
     silent_on: str | None = None
 
 
-@dataclass(frozen=True)
-class EndedRun:
-    """A run that succeeded or failed.
-
-    Attributes
-    ----------
-    run_id, job : str
-    ended : datetime
-    planned : frozenset of str
-        Steps that it was to execute.
-    done : frozenset of str
-        Steps that succeeded; `planned` when the run did.
-    failed : mapping of str
-        Error of each step that failed, in the order of failure, without steps that a failed check stopped.
-    checks_failed : bool
-        Whether a failed check stopped a step.
-    error : str
-        Why the run failed, where no step did.
-    """
-
-    run_id: str
-    job: str
-    ended: datetime
-    planned: frozenset[str]
-    done: frozenset[str]
-    failed: Mapping[str, str] = field(default_factory=dict)
-    checks_failed: bool = False
-    error: str = ""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether every step did."""
-        return not (self.failed or self.error or self.checks_failed)
-
-
-@dataclass(frozen=True)
-class FailedCheck:
-    """The latest evaluation of a blocking check, when it failed."""
-
-    asset: str
-    check: str
-    description: str
-    run_id: str
-
-
-@dataclass(frozen=True)
-class Decided:
-    """A decision about a challenger that was carried out."""
-
-    version: int
-    outcome: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """State of the platform.
-
-    Attributes
-    ----------
-    runs : sequence of EndedRun
-        Newest first.
-    checks : sequence of FailedCheck
-    decisions : sequence of Decided
-        Newest first, at least STREAK of them where there are so many.
-    made_at : mapping of str to datetime
-        Latest materialization of each asset that users depend on; assets without one are left out.
-    fresh_for : mapping of str to timedelta
-        Age up to which these assets count as fresh.
-    champion : int or None
-    served : mapping of str to int or None
-        Version in each serving table, None when it has no rows.
-    loss : str or None
-        How the champion was lost.
-    free : mapping of Path to int
-        Free bytes of the file systems of these directories.
-    min_free : int
-    channels : mapping of str
-        Error of each channel that does not work.
-    """
-
-    runs: Sequence[EndedRun] = ()
-    checks: Sequence[FailedCheck] = ()
-    decisions: Sequence[Decided] = ()
-    made_at: Mapping[str, datetime] = field(default_factory=dict)
-    fresh_for: Mapping[str, timedelta] = field(default_factory=dict)
-    champion: int | None = None
-    served: Mapping[str, int | None] = field(default_factory=dict)
-    loss: str | None = None
-    free: Mapping[Path, int] = field(default_factory=dict)
-    min_free: int = 0
-    channels: Mapping[str, str] = field(default_factory=dict)
-
-
 def causes(facts: Facts, open_keys: Collection[str], now: datetime) -> list[Cause]:
     """Everything that is wrong, each cause once.
 
@@ -169,6 +78,8 @@ def causes(facts: Facts, open_keys: Collection[str], now: datetime) -> list[Caus
         *_champion(facts),
         *_disks(facts, open_keys),
         *(_channel(name, error) for name, error in facts.channels.items()),
+        *_ticks(facts.ticks),
+        *_dataset(facts),
     ]
     return list({cause.key: cause for cause in reversed(found)}.values())[::-1]
 
@@ -321,3 +232,35 @@ def _channel(name: str, error: str) -> Cause:
         f"`movierec alert list` shows what {name} did not tell.",
         silent_on=name,
     )
+
+
+def _ticks(found: Sequence[Ticks]) -> Iterator[Cause]:
+    """A schedule whose latest tick failed, and a sensor whose latest ticks did: it ticks twice a minute."""
+    for ticks in found:
+        needed = 1 if ticks.is_schedule else STREAK
+        latest = ticks.errors[:needed]
+        if len(latest) == needed and all(error is not None for error in latest):
+            what = "schedule" if ticks.is_schedule else "sensor"
+            again = "at its next time" if ticks.is_schedule else "by itself"
+            yield Cause(
+                key=f"{TICKS}:{ticks.name}",
+                kind=TICKS,
+                title=f"The {what} {ticks.name} fails, and starts nothing",
+                reason=str(latest[0]),
+                remedy=f"Put right what the error names; the {what} is evaluated again {again}. Its page in Dagster "
+                "(Automation) has the whole error. `movierec run --job` starts a job meanwhile.",
+                patience=RESTARTED,
+            )
+
+
+def _dataset(facts: Facts) -> Iterator[Cause]:
+    if facts.absent is not None:
+        yield Cause(
+            key=DATASET,
+            kind=DATASET,
+            title="The files of the loaded dataset are gone",
+            reason=facts.absent,
+            remedy="Put the files back into data/. To load another dataset, set MOVIEREC_DATASET, or use "
+            "`movierec run --dataset`.",
+            patience=PATIENCE,
+        )

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from movierec_assets.backup.making import settings_to_keep
 from movierec_assets.backup.manifest import Manifest
-from movierec_assets.datasets.generated import DEMO_NAME
+from movierec_assets.datasets.keep import absent_dataset
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
+from movierec_assets.tables.known_datasets import loaded_from
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -70,12 +70,8 @@ def finish(settings: Settings, manifest: Manifest) -> Restored:
 
 
 def _elsewhere(settings: Settings) -> str | None:
-    load = Database(settings.databases.ratings).last_load("ratings")
-    if load is None or settings.dataset:
-        return None
-    source = Path(load.source)
-    here = source.exists() or (settings.data / source.name).exists()
-    return None if here or source.name == DEMO_NAME else source.name
+    absent = absent_dataset(settings, loaded_from(Database(settings.databases.ratings)))
+    return None if absent is None else absent.name
 
 
 def end_runs(instance: DagsterInstance, registry: ModelRegistry) -> list[str]:

@@ -80,7 +80,7 @@ def evaluate(
 
     result = experiment.run(
         positives,
-        fit=als.implicit_engine(),
+        fit=als.engine(),
         protocol=protocol,  # type: ignore[arg-type]
         budget=search.Budget(search_trials, search_seconds) if search_trials else None,
         seed=seed,

@@ -5,9 +5,11 @@ Belongs here: options and text. Does not: the keys (`tables.api_keys`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,7 +32,12 @@ def keys() -> None:
 @click.option("--role", type=click.Choice(["reader", "operator"]), default="reader", show_default=True)
 @click.option("--user", type=click.IntRange(1, 2**31 - 1), help="The only user that the key is for.")
 @click.option("--days", type=click.IntRange(1, 3650), help="Days until the key expires; without it never.")
-def create(label: str, role: KeyRole, user: int | None, days: int | None) -> None:
+@click.option(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the key into this file, for its owner only, instead of printing it. A file with a valid key is kept.",
+)
+def create(label: str, role: KeyRole, user: int | None, days: int | None, file: Path | None) -> None:
     """Make a key and print it, this once. LABEL says what it is for.
 
     A reader's key is for everything but promotions, training and runs, for which an operator's key is needed.
@@ -39,7 +46,15 @@ def create(label: str, role: KeyRole, user: int | None, days: int | None) -> Non
 
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     with _database() as database:
-        click.echo(create_key(database, role, label, user_id=user, expires_at=expires_at))
+        if file is not None and _is_valid(database, file, role):
+            click.echo(f"{file} has a valid key, which is kept.")
+            return
+        key = create_key(database, role, label, user_id=user, expires_at=expires_at)
+        if file is not None:
+            _write(file, key)
+            click.echo(f"Wrote the key into {file}.")
+            return
+        click.echo(key)
     click.echo("Keep it: it cannot be shown again. Send it in the header `Authorization: Bearer KEY`.", err=True)
 
 
@@ -90,6 +105,27 @@ def revoke(key_id: str) -> None:
     with _database() as database:
         revoked = revoke_key(database, key_id)
     click.echo(f"Revoked {key_id}." if revoked else f"{key_id} was revoked before.")
+
+
+def _is_valid(database: Database, file: Path, role: KeyRole) -> bool:
+    """Whether a file has a key of this role that the API accepts."""
+    from movierec_assets.tables.api_keys import digest_of, find_key, split_key
+
+    if not file.exists():
+        return False
+    parts = split_key(file.read_text(encoding="utf-8", errors="replace").strip())
+    key = find_key(database, parts[0]) if parts else None
+    if parts is None or key is None:
+        return False
+    return key.role == role and key.state() == "valid" and key.digest == digest_of(parts[1])
+
+
+def _write(file: Path, key: str) -> None:
+    """Replace a file, which only its owner may read."""
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8") as written:
+        written.write(f"{key}\n")
+    part.replace(file)
 
 
 @contextmanager

@@ -47,6 +47,6 @@ def _tell(restored: Restored) -> None:
         click.echo(f"The backup was made with {name}={there}; here it is {'not set' if here is None else here}.")
     if (dataset := restored.dataset_elsewhere) is not None:
         click.echo(
-            f"The files of {dataset} are not on this machine. Put them into data/, or set MOVIEREC_DATASET={dataset}, "
-            "before `movierec up`: it would load another dataset."
+            f"The files of {dataset} are not on this machine. The restored ratings are used as they are, and no other "
+            "dataset takes their place by itself. Put the files into data/, so that new ratings in them are loaded."
         )

@@ -65,11 +65,11 @@ def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> 
     check failed, and the last lines say why.
     """
     from movierec_assets.cli.run_progress import run_lines
-    from movierec_assets.cli.run_summary import show_failure, show_success
+    from movierec_assets.datasets.locate import Located
     from movierec_assets.host.environment import running_databases
     from movierec_assets.host.loaded import require_loaded
-    from movierec_assets.host.months import all_months
-    from movierec_assets.host.run import run_job
+    from movierec_assets.host.run import request_for, started_run
+    from movierec_assets.recsys.native.library import HOW_TO_BUILD, why_not
     from movierec_assets.tables.database import Database
     from movierec_assets.tables.known_datasets import loaded_dataset
 
@@ -78,20 +78,35 @@ def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> 
     if months is not None and job != "backtest":
         raise click.UsageError(f"--months is for the job backtest; {job} makes no months.")
     console = console_for_people()
-    with running_databases(settings_from(dataset), console_log(console)) as settings:
+    if job not in ("refresh", "feedback") and (reason := why_not()) is not None:
+        console.print(
+            f"`implicit` fits, in about four times the time of the native solver: {escape(reason)}. {HOW_TO_BUILD}",
+            soft_wrap=True,
+        )
+    # The process of the run, which imports Dagster and MLflow anyway, brings their databases up to date.
+    with running_databases(settings_from(dataset), console_log(console), only_ratings=True) as settings:
         database = Database(settings.databases.ratings)
         if job in ("everything", "refresh"):
             located = located_dataset(settings, console)
             console.print(escape(located.reason), soft_wrap=True)
-            os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
+            if isinstance(located, Located):
+                os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
         elif job != "feedback":
             require_loaded(database, settings, job, dataset)
         if job == "backtest":
+            from movierec_assets.host.months import all_months
+
             first, last = months = months or all_months(database, settings.positive_threshold)
             console.print(f"Backtesting {first}" if first == last else f"Backtesting the months from {first} to {last}")
         before = loaded_dataset(database)
-        with run_lines(console) as listener:
-            report = run_job(job, settings, listener, retrain=retrain, months=months)
+        with (
+            run_lines(console) as listener,
+            started_run(request_for(job, retrain=retrain, months=months), settings) as process,
+        ):
+            # Imported while the other process imports Dagster.
+            from movierec_assets.cli.run_summary import show_failure, show_success
+
+            report = process.follow(listener)
         if not report.succeeded:
             show_failure(report, console)
             sys.exit(1)

@@ -21,6 +21,7 @@ from rich.markup import escape
 from movierec_assets.progress import Log, Progress, StageProgress
 
 if TYPE_CHECKING:
+    from movierec_assets.datasets.keep import AbsentDataset
     from movierec_assets.datasets.locate import Located
     from movierec_assets.datasets.releases import Release
     from movierec_assets.settings import Settings
@@ -32,7 +33,8 @@ DATASET_OPTION = click.option(
     "--dataset",
     metavar="NAME|PATH",
     help="A release, `demo`, or a directory or .zip archive in a format that `movierec data list` names. "
-    "Without it: MOVIEREC_DATASET, else a dataset in data/, else ml-latest-small is downloaded, else `demo`.",
+    "Without it: MOVIEREC_DATASET, else a dataset in data/, else the loaded one, else ml-latest-small is downloaded, "
+    "else `demo`.",
 )
 
 
@@ -68,28 +70,29 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def located_dataset(settings: Settings, console: Console) -> Located:
-    """The dataset to use; downloads it when it is missing."""
-    from movierec_assets.datasets.locate import locate
-
-    return locate(settings, downloader(settings, console))
-
-
-def keep_loaded_dataset(settings: Settings, console: Console) -> None:
-    """Choose the loaded dataset when no other is chosen, so that no sensor replaces it."""
-    from movierec_assets.datasets.generated import DEMO_NAME
-    from movierec_assets.datasets.sources.find import present
+def located_dataset(settings: Settings, console: Console) -> Located | AbsentDataset:
+    """The dataset of a run that a person starts; downloads it when it is missing."""
+    from movierec_assets.datasets.keep import locate_or_keep
     from movierec_assets.tables.database import Database
+    from movierec_assets.tables.known_datasets import loaded_from
 
-    load = Database(settings.databases.ratings).last_load("ratings")
-    directory = Path(load.source) if load else None
-    if settings.dataset or directory is None or directory.name == DEMO_NAME:
+    loaded = loaded_from(Database(settings.databases.ratings))
+    return locate_or_keep(settings, loaded, downloader(settings, console), by_hand=True)
+
+
+def tell_kept_dataset(settings: Settings, console: Console) -> None:
+    """Say that the loaded dataset is kept when no other is chosen, and whether its files are here."""
+    from movierec_assets.datasets.keep import KEPT, absent_dataset
+    from movierec_assets.tables.database import Database
+    from movierec_assets.tables.known_datasets import loaded_from
+
+    loaded = loaded_from(Database(settings.databases.ratings))
+    if settings.dataset or loaded is None or loaded.is_demo:
         return
-    if not directory.exists():
-        directory = settings.data / directory.name  # the clone was moved
-    if present(directory) is not None:
-        os.environ["MOVIEREC_DATASET"] = str(directory)
-        console.print(f"{directory.name}: no dataset was chosen, and it is the one that is loaded.", markup=False)
+    if (absent := absent_dataset(settings, loaded)) is not None:
+        console.print(absent.reason, markup=False, style="yellow", soft_wrap=True)
+    else:
+        console.print(KEPT.format(loaded.name), markup=False, soft_wrap=True)
 
 
 def downloader(settings: Settings, console: Console) -> Callable[[Release], Path]:

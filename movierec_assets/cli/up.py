@@ -19,8 +19,8 @@ from movierec_assets.cli.shared import (
     DATASET_OPTION,
     console_for_people,
     console_log,
-    keep_loaded_dataset,
     settings_from,
+    tell_kept_dataset,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def up(dataset: str | None, verbose: bool) -> None:
 
     console = console_for_people()
     with running_databases(settings_from(dataset), console_log(console)) as settings:
-        keep_loaded_dataset(settings, console)
+        tell_kept_dataset(settings, console)
         sys.exit(serve(settings, _Screen(console, verbose=verbose)))
 
 

@@ -46,10 +46,13 @@ def locate(settings: Settings, fetch: Callable[[Release], Path] | None) -> Locat
     """
     from movierec_assets.datasets.demo import make_demo  # noqa: PLC0415 - the simulation is needed for the demo only
 
-    datasets = settings.state / "datasets"
-    return locate_dataset(
-        settings.dataset, settings.data, datasets / "unpacked", lambda: make_demo(datasets / "demo"), fetch
-    )
+    demo = settings.state / "datasets" / DEMO_NAME
+    return locate_dataset(settings.dataset, settings.data, unpacked_copies(settings), lambda: make_demo(demo), fetch)
+
+
+def unpacked_copies(settings: Settings) -> Path:
+    """Directory for unpacked copies of files that cannot be read in place."""
+    return settings.state / "datasets" / "unpacked"
 
 
 def locate_dataset(

@@ -1,4 +1,4 @@
-"""Number of ratings by movie and stars, and by user.
+"""Number of ratings by movie and stars, by user, and by month.
 
 Belongs here: adding and subtracting counts. Does not: storing them.
 """
@@ -11,16 +11,18 @@ import polars as pl
 
 from movierec_assets.ratings import STAR_BITS, RatingColumns
 
+_DAY = 86_400
 _FEW_GROUPS = 1 << 18
 """Groups that are kept block by block before they are added up."""
 
 
 class Totals:
-    """Counts by movie and stars, and by user, added up block by block."""
+    """Counts by movie and stars, by user, and by month, added up block by block."""
 
     def __init__(self) -> None:
         self._stars = _Counts()
         self._users = _Counts()
+        self._days = np.zeros(0, np.int64)
 
     def add(self, rows: RatingColumns, sign: int = 1) -> None:
         """Add the counts of some rows, or subtract them with a `sign` of -1."""
@@ -28,6 +30,10 @@ class Totals:
         halves = (rows.rating * 2).astype(np.int64)
         self._stars.add((rows.movie_id.astype(np.int64) << STAR_BITS) | halves, sign)
         self._users.add(rows.user_id.astype(np.int64), sign)
+        days = np.bincount(rows.rated_at // _DAY, minlength=len(self._days))
+        days *= sign
+        days[: len(self._days)] += self._days
+        self._days = days
 
     def of_stars(self) -> pl.DataFrame:
         """Columns movie_id, rating, and ratings, which is never 0."""
@@ -41,6 +47,13 @@ class Totals:
     def of_users(self) -> pl.DataFrame:
         """Columns user_id, and ratings, which is never 0."""
         return self._users.frame().select(user_id=pl.col("key").cast(pl.Int32), ratings="ratings")
+
+    def of_months(self) -> dict[str, int]:
+        """Ratings of each month in UTC, as in {"2001-09": 12}, the earliest first; no number is 0."""
+        days = np.flatnonzero(self._days)
+        months, starts = np.unique(days.astype("datetime64[D]").astype("datetime64[M]"), return_index=True)
+        counts = np.add.reduceat(self._days[days], starts) if len(days) else self._days[:0]
+        return {str(month): int(count) for month, count in zip(months, counts, strict=True) if count}
 
 
 class _Counts:

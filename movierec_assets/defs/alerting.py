@@ -13,6 +13,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
+    RepositoryDefinition,
     RunRecord,
     RunsFilter,
     SensorEvaluationContext,
@@ -39,13 +41,16 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 
 from movierec_assets.alerts import storage
-from movierec_assets.alerts.causes import CHAMPION, DISK, STREAK, Decided, EndedRun, Facts, FailedCheck, causes
+from movierec_assets.alerts.causes import CHAMPION, DISK, STREAK, causes
 from movierec_assets.alerts.channels import channels_of
 from movierec_assets.alerts.delivery import deliver, deliver_beside
+from movierec_assets.alerts.facts import Decided, EndedRun, Facts, FailedCheck
+from movierec_assets.datasets.keep import absent_dataset
 from movierec_assets.defs import backtest, charts, checks
 from movierec_assets.defs.attempts import ended
 from movierec_assets.defs.failures import root_cause
 from movierec_assets.defs.freshness import FRESH_FOR
+from movierec_assets.defs.latest_ticks import latest_ticks
 from movierec_assets.defs.run_limits import will_be_retried
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import RegistryUnavailableError
@@ -54,6 +59,7 @@ from movierec_assets.postgres.state import StateDirectory
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import DatabaseUnavailableError
+from movierec_assets.tables.known_datasets import loaded_from
 
 RUNS = 200
 """Latest runs that are looked at: more than a month of nights."""
@@ -67,16 +73,22 @@ _COMPLETED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionReco
     name="alerts",
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Tells failed runs and checks, challengers that do not become champion, stale assets, a lost champion "
-    "and a full disk by webhook, e-mail and log, each cause once, and when it is over.",
+    description="Tells failed runs, checks and sensors, challengers that do not become champion, stale assets, a lost "
+    "champion and a full disk by webhook, e-mail and log, each cause once, and when it is over.",
 )
 def alerts(context: SensorEvaluationContext, postgres: PostgresResource) -> SkipReason:
     """Tell what is wrong now and was not told."""
-    return evaluate(context.instance, postgres, get_settings(), datetime.now(UTC))
+    return evaluate(context.instance, postgres, get_settings(), datetime.now(UTC), context.repository_def)
 
 
-def evaluate(instance: DagsterInstance, postgres: PostgresResource, settings: Settings, now: datetime) -> SkipReason:
-    """Evaluate the sensor at a given time."""
+def evaluate(
+    instance: DagsterInstance,
+    postgres: PostgresResource,
+    settings: Settings,
+    now: datetime,
+    repository: RepositoryDefinition | None = None,
+) -> SkipReason:
+    """Evaluate the sensor at a given time, for the schedules and sensors of a repository, or for all."""
     try:
         database = postgres.open()
     except DatabaseUnavailableError as error:
@@ -85,6 +97,11 @@ def evaluate(instance: DagsterInstance, postgres: PostgresResource, settings: Se
     names = [channel.name for channel in channels]
     promotions = Promotions(ModelRegistry.of(settings), database)
     facts, unknown = read_facts(instance, promotions, settings, storage.failing_channels(database, names), now)
+    facts = replace(
+        facts,
+        ticks=latest_ticks(instance, repository),
+        absent=None if (absent := absent_dataset(settings, loaded_from(database))) is None else absent.reason,
+    )
     open_keys = {alert.cause for alert in storage.open_alerts(database)}
     change = storage.update(database, causes(facts, open_keys, now), names, now, unknown)
     due = storage.due_channels(database)

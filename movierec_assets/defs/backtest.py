@@ -31,6 +31,7 @@ from dagster import (
 )
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
+from movierec_assets.defs.insights_of_model import backtest_document
 from movierec_assets.defs.presentation import BACKTEST, MODEL_TEAM, embedded, encoded, month_panels, peak_memory, table
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.run_limits import POOL, limits
@@ -41,7 +42,7 @@ from movierec_assets.models.recipes import ChosenRecipe, latest_recipe
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import POSITIVE_THRESHOLD
 from movierec_assets.ratings import RatingColumns
-from movierec_assets.recsys.als import implicit_engine
+from movierec_assets.recsys import als
 from movierec_assets.recsys.backtest import (
     FIRST_MONTH,
     IN_THE_SITTING,
@@ -66,6 +67,7 @@ from movierec_assets.resources.provenance import FINGERPRINT, SOURCES, record
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.backtests import Backtests, months_of_likes
 from movierec_assets.tables.database import Database
+from movierec_assets.tables.insights import write_insight
 
 ASSET = "backtest"
 MONTHS = MonthlyPartitionsDefinition(start_date=str(FIRST_MONTH), fmt="%Y-%m")
@@ -107,7 +109,7 @@ def backtested_months(
     require_of_loaded(database, "backtest", recorded.get(SOURCES, {}))
     likes = RatingColumns.of(positive_ratings)
     context.log.info(f"Recipe of {chosen.source}; months: {len(context.partition_keys):,}")
-    batch_bytes, engine = get_settings().batch_bytes, implicit_engine()
+    batch_bytes, engine = get_settings().batch_bytes, als.engine()
 
     def figures_of(month: Month) -> list[Figure]:
         return score(tasks_of(likes, month), chosen.recipe, engine, batch_bytes=batch_bytes)
@@ -140,7 +142,10 @@ def backtested_months(
         "months_without_users": MetadataValue.int(without_users),
         "months_with_few_users": MetadataValue.int(with_few_users),
     }
-    shown = _shown_months(kept.figures(chosen.recipe))
+    figures_of_all = kept.figures(chosen.recipe)
+    document = backtest_document(figures_of_all, chosen, dataset=str(kept.dataset), threshold=kept.threshold)
+    write_insight(database, "backtest", document)
+    shown = _shown_months(figures_of_all)
     context.add_asset_metadata({**shown, **of_run, **peak_memory()}, partition_key=last)
     for name in context.partition_keys:
         context.add_asset_metadata(together, partition_key=name)

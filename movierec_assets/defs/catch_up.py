@@ -32,7 +32,9 @@ from dagster import (
 )
 
 from movierec_assets.datasets.errors import DatasetError
+from movierec_assets.datasets.keep import AbsentDataset
 from movierec_assets.datasets.layout import MovieLensFiles
+from movierec_assets.datasets.locate import Located
 from movierec_assets.defs.attempts import Attempt, ended, named, tagged_attempts, unfinished_runs
 from movierec_assets.defs.decision_metadata import CHAMPION_ASSET
 from movierec_assets.defs.failures import failures_of
@@ -125,27 +127,31 @@ def evaluate(
     """Evaluate the sensor at a given time; files count as complete when they did not change for `quiet`."""
     instance = context.instance
     try:
-        located = dataset.locate_present()
-    except DatasetError as error:
-        return SkipReason(f"No dataset to watch: {error}")
-    memory = Memory.of(context.cursor).looked(stamp_of(located.files), now)
-    waiting = being_written(located.files, datetime.fromtimestamp(memory.since, UTC), now, quiet)
+        database = postgres.open()
+        located = dataset.locate_present(database)
+    except (DatasetError, DatabaseUnavailableError) as error:
+        return SkipReason(f"No dataset to watch: {error}" if isinstance(error, DatasetError) else str(error))
+    present = located.files if isinstance(located, Located) else None
+    stamp = stamp_of(present)
+    memory = Memory.of(context.cursor).looked(stamp, now)
+    waiting = being_written(present, datetime.fromtimestamp(memory.since, UTC), now, quiet)
     # Only one run executes at a time, so waiting costs no time, and the state is known only after its end.
     if under_way := unfinished_runs(instance, now):
         waiting = f"Waiting for the end of {', '.join(map(named, under_way))}."
     if waiting is not None:
         return SensorResult(skip_reason=waiting, cursor=memory.cursor())
     try:
-        database = postgres.open()
-        memory = compare(database, located.files, memory)
-        facts = facts_of(instance, database, registry.open(), stamp_of(located.files), memory.loaded, now)
+        if present is not None:
+            memory = compare(database, present, memory)
+        loaded = present is None or memory.loaded
+        facts = facts_of(instance, database, registry.open(), stamp, loaded, now)
     except (DatasetError, DatabaseUnavailableError, RegistryUnavailableError) as error:
         return SkipReason(str(error))
     stale = first_stale(facts)
     if stale is None:
-        reason = f"{located.files.source} is loaded, and everything is made from it.{facts.posted.waiting}"
+        reason = f"{_all_made(located)}{facts.posted.waiting}"
         return SensorResult(skip_reason=reason, cursor=memory.cursor())
-    files = hashlib.sha256(stamp_of(located.files).encode()).hexdigest()[:16]
+    files = hashlib.sha256(stamp.encode()).hexdigest()[:16]
     attempts = attempts_for(instance, stale, files, now)
     planned = plan(stale, refreshed(instance, now), attempts, now)
     if planned.given_up and memory.reported != stale.cause:
@@ -157,6 +163,12 @@ def evaluate(
     tags = {CAUSE_TAG: stale.cause, FILES_TAG: files, "movierec/why": stale.why, "movierec/dataset": located.name}
     request = RunRequest(run_key=planned.run_key, job_name=stale.job, tags=tags)
     return SensorResult(run_requests=[request], cursor=memory.cursor())
+
+
+def _all_made(located: Located | AbsentDataset) -> str:
+    if isinstance(located, Located):
+        return f"{located.files.source} is loaded, and everything is made from it."
+    return f"{located.reason} Everything is made from them."
 
 
 def _last_failure(instance: DagsterInstance, attempts: Sequence[Attempt]) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from dagster import AssetExecutionContext, DagsterInstance, MetadataValue, asset
 
+from movierec_assets.defs.insights_of_model import evaluation_document
 from movierec_assets.defs.metric_history import drawn, figures_before
 from movierec_assets.defs.preprocessing import ids_from
 from movierec_assets.defs.presentation import (
@@ -52,9 +53,11 @@ from movierec_assets.recsys.recipe import Recipe, without_signal
 from movierec_assets.recsys.report import as_markdown, markdown_table
 from movierec_assets.recsys.scoring import rank
 from movierec_assets.recsys.split import Split, Task
-from movierec_assets.resources.configurable import RegistryResource
+from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import SOURCES, SPLIT, record
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.insights import read_insight, write_insight
 
 MAX_POSITIVES_FOR_BASELINES = 2_000_000
 MAX_MOVIES_FOR_EASE = 8_000
@@ -92,6 +95,7 @@ def model_evaluation(
     validation_matrix: Interactions,
     test_matrix: Interactions,
     id_maps: pd.DataFrame,
+    postgres: PostgresResource,
     registry: RegistryResource,
 ) -> pd.DataFrame:
     """Scores of the challenger, of every baseline and of the champion, for the same users' latest likes.
@@ -109,12 +113,15 @@ def model_evaluation(
     contest = _Contest.of(split, als_model, champion_refit)
     if contest.left_out:
         context.log.info(f"Leaving out {contest.left_out:,} users whose held-out likes an earlier training has seen")
-    results = _Results.of(context, contest, als.implicit_engine(), ReturnFigures.of(return_evaluation))
+    results = _Results.of(context, contest, als.engine(), ReturnFigures.of(return_evaluation))
     for evaluation in results.evaluations:
         context.log.info(f"{evaluation.ranker}: NDCG@10 {evaluation.interval()}")
     versions = registry.open()
-    if not _is_logged(versions, contest):
+    logged, database = _is_logged(versions, contest), postgres.open()
+    if not logged:
         _log(versions, results)
+    if not logged or read_insight(database, "evaluation", als_model.version) is None:
+        _tell(database, results)
     recorded = record(context.instance, "train_matrix")
     dataset = str(recorded.get(SOURCES, {}).get(DATASET, "unknown"))
     context.add_output_metadata(
@@ -340,6 +347,28 @@ def _log(versions: ModelRegistry, results: _Results) -> None:
         versions.log_metrics(versions.version(trained.version), own_figures | others, on_page)
     files = {f"{name}.png": image for name, image in results.pictures.items()}
     versions.log_files(challenger.run_id, "evaluation", files | {"report.md": results.report.encode()})
+
+
+def _tell(database: Database, results: _Results) -> None:
+    """Write the documents of the challenger, and of the champion's recipe where that was trained as well."""
+    contest = results.contest
+    challenger, champion = contest.challenger, contest.champion
+    about = {
+        "challenger": challenger.version,
+        "champion_then": champion.champion,
+        "users": len(contest.task.users),
+        "held_out": len(contest.task.held_out),
+        "left_out": [name for name in _BASELINES if name not in results.lists],
+    }
+    scored, lead = results.evaluations, results.lead
+    if champion.champion == challenger.version:  # a version of an earlier release, which has no documents yet
+        scored, lead = [each for each in scored if each.ranker != CHAMPION], None
+    versions = [(challenger.version, MODEL)]
+    if champion.refit is not None:
+        versions.append((champion.refit.version, CHAMPION))
+    for version, own in versions:
+        document = evaluation_document(scored, results.on_return, own=own, lead=lead, about=about)
+        write_insight(database, "evaluation", document, version)
 
 
 def _lead(

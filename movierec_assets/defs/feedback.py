@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
+from movierec_assets.defs.insights_of_model import feedback_document
 from movierec_assets.defs.presentation import (
     FEEDBACK,
     MODEL_TEAM,
@@ -29,6 +30,7 @@ from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA
 from movierec_assets.tables.day_partitions import days_of, drop_days
 from movierec_assets.tables.feedback import TABLE, WEEK, Feedback, days_to_sum, feedback, replace_day
+from movierec_assets.tables.insights import write_insight
 
 WEEKS_SHOWN = 4
 
@@ -91,6 +93,7 @@ def served_feedback(context: AssetExecutionContext, postgres: PostgresResource) 
         )
         for each in ("version", "position")
     )
+    write_insight(database, "feedback", feedback_document(by_version, by_position, first, now.date()))
     return MaterializeResult(
         metadata={
             **rows(written),

@@ -23,17 +23,17 @@ LONGEST_WAIT = timedelta(minutes=30)
 _LOOK_SECONDS = 5.0
 
 
-def stamp_of(files: MovieLensFiles) -> str:
-    """Paths, sizes and times of a dataset's files, which are not read."""
+def stamp_of(files: MovieLensFiles | None) -> str:
+    """Paths, sizes and times of a dataset's files, which are not read; None where there are no files."""
     return json.dumps([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in _watched(files)])
 
 
-def being_written(files: MovieLensFiles, since: datetime, now: datetime, quiet: timedelta = QUIET) -> str | None:
+def being_written(files: MovieLensFiles | None, since: datetime, now: datetime, quiet: timedelta = QUIET) -> str | None:
     """Why files are left alone for now; None when they are complete.
 
     Parameters
     ----------
-    files : MovieLensFiles
+    files : MovieLensFiles or None
     since : datetime
         When they were first seen as they are now.
     now : datetime
@@ -61,8 +61,8 @@ def ends_with_a_line(path: Path) -> bool:
 
 
 def wait_until_complete(
-    locate: Callable[[], MovieLensFiles], log: Callable[[str], None], quiet: timedelta = QUIET
-) -> MovieLensFiles:
+    locate: Callable[[], MovieLensFiles | None], log: Callable[[str], None], quiet: timedelta = QUIET
+) -> MovieLensFiles | None:
     """The files that `locate` finds, as soon as nobody writes them; at the latest after half an hour."""
     files = locate()
     begun = since = datetime.now(UTC)
@@ -78,5 +78,5 @@ def wait_until_complete(
     return files
 
 
-def _watched(files: MovieLensFiles) -> list[Path]:
-    return [files.ratings, *files.catalogue]
+def _watched(files: MovieLensFiles | None) -> list[Path]:
+    return [] if files is None else [files.ratings, *files.catalogue]

@@ -5,12 +5,15 @@ Belongs here: the assets of the group `ingestion`. Does not: reading files (`dat
 Dagster concept: software-defined assets, https://docs.dagster.io/guides/build/assets
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from dagster import AssetExecutionContext, AssetMaterialization, DataVersion, MaterializeResult, MetadataValue, asset
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 
+from movierec_assets.datasets.keep import AbsentDataset
+from movierec_assets.datasets.layout import MovieLensFiles
 from movierec_assets.datasets.locate import Located
 from movierec_assets.defs.column_lineage import column_lineage
 from movierec_assets.defs.half_written import wait_until_complete
@@ -34,7 +37,8 @@ from movierec_assets.sql import read_sql
 from movierec_assets.tables.app_ratings import update_rejects
 from movierec_assets.tables.app_users import refresh_eligible_users
 from movierec_assets.tables.database import SCHEMA, Database
-from movierec_assets.tables.loading import Loaded, load_movies, load_ratings, rejected_examples
+from movierec_assets.tables.dataset_document import refresh_dataset_document
+from movierec_assets.tables.loading import Loaded, as_loaded, load_movies, load_ratings, rejected_examples
 
 DATA_VERSION_TAG = "dagster/data_version"
 """Dagster's tag for the version of an asset's content."""
@@ -60,15 +64,20 @@ def raw_movies(
     context: AssetExecutionContext, postgres: PostgresResource, dataset: DatasetResource
 ) -> MaterializeResult[None]:
     """The catalogue: title, year, genres and external ids of each movie, from the dataset's files."""
-    located = _complete(context, dataset)
-    context.log.info(located.reason)
     database = postgres.open()
-    loaded = report_progress(
-        context.log,
-        f"Comparing {located.files.movie_file.name} with what was loaded",
-        lambda log: load_movies(database, located.files, megabytes(log, "Looked over")),
-    )
-    context.log.info(_outcome("movies", loaded))
+    located = _complete(context, dataset, database)
+    if isinstance(located, AbsentDataset):
+        context.log.warning(located.reason)
+        loaded = as_loaded(database, "movies")
+    else:
+        context.log.info(located.reason)
+        files = located.files
+        loaded = report_progress(
+            context.log,
+            f"Comparing {files.movie_file.name} with what was loaded",
+            lambda log: load_movies(database, files, megabytes(log, "Looked over")),
+        )
+        context.log.info(_outcome("movies", loaded))
     return MaterializeResult(
         data_version=DataVersion(loaded.content_hash), metadata=_about_movies(loaded, located, database)
     )
@@ -97,13 +106,9 @@ def raw_ratings(
 
     Where the catalogue is empty or older than the file of movies, it is loaded first and recorded as raw_movies.
     """
-    located = _complete(context, dataset)
     database = postgres.open()
-    loaded = report_progress(
-        context.log,
-        f"Comparing {located.files.rating_file.name} with what was loaded",
-        lambda log: load_ratings(database, located.files, megabytes(log, "Read"), log),
-    )
+    located = _complete(context, dataset, database)
+    loaded = _load_ratings(context, located, database)
     if loaded.movies is not None:
         context.log.info(f"{_outcome('movies', loaded.movies)}, because raw_movies did not hold the dataset's")
         context.log_event(
@@ -113,7 +118,6 @@ def raw_ratings(
                 tags={DATA_VERSION_TAG: loaded.movies.content_hash},
             )
         )
-    context.log.info(_outcome("ratings", loaded))
     rejected, name_of_file = loaded.details["rejected"], loaded.details.get("name", "ratings.csv")
     if rejected:
         context.log.warning(f"{sum(rejected.values()):,} rows did not load, see {SCHEMA}.rejected_ratings: {rejected}")
@@ -127,13 +131,14 @@ def raw_ratings(
     stars, counts = totals["rating"], totals["ratings"]
     per_movie = np.bincount(np.unique(totals["movie_id"], return_inverse=True)[1], counts).astype(np.int64)
     most_rated = database.rows(read_sql("most_rated"))
+    refresh_dataset_document(database)
     return MaterializeResult(
         data_version=DataVersion(loaded.content_hash),
         metadata={
             **rows(loaded.details["rows"]),
             **column_lineage("raw_ratings"),
             "dataset": MetadataValue.text(located.name),
-            "file": MetadataValue.path(str(located.files.rating_file.shown)),
+            "file": MetadataValue.path(str(_rating_file(located))),
             "times_taken_as_utc": MetadataValue.int(assumed_utc),
             "reloaded": MetadataValue.bool(loaded.reloaded),
             "appended_rows": MetadataValue.int(loaded.appended or 0),
@@ -206,16 +211,43 @@ def eligible_users(context: AssetExecutionContext, postgres: PostgresResource) -
     )
 
 
-def _complete(context: AssetExecutionContext, dataset: DatasetResource) -> Located:
+def _complete(context: AssetExecutionContext, dataset: DatasetResource, database: Database) -> Located | AbsentDataset:
     """The dataset; in a run of a schedule, as soon as nobody writes its files."""
-    located = dataset.locate()
+
+    def files() -> MovieLensFiles | None:
+        located = dataset.locate(database)
+        return located.files if isinstance(located, Located) else None
+
     if SCHEDULE_NAME_TAG in context.run.tags:
-        wait_until_complete(lambda: dataset.locate().files, context.log.info)
-        located = dataset.locate()
-    return located
+        wait_until_complete(files, context.log.info)
+    return dataset.locate(database)
 
 
-def _about_movies(loaded: Loaded, located: Located, database: Database) -> dict[str, MetadataValue[Any]]:
+def _load_ratings(context: AssetExecutionContext, located: Located | AbsentDataset, database: Database) -> Loaded:
+    if isinstance(located, AbsentDataset):
+        context.log.warning(located.reason)
+        return as_loaded(database, "ratings")
+    files = located.files
+    loaded = report_progress(
+        context.log,
+        f"Comparing {files.rating_file.name} with what was loaded",
+        lambda log: load_ratings(database, files, megabytes(log, "Read"), log),
+    )
+    context.log.info(_outcome("ratings", loaded))
+    return loaded
+
+
+def _rating_file(located: Located | AbsentDataset) -> Path:
+    return located.files.rating_file.shown if isinstance(located, Located) else located.source
+
+
+def _about_movies(
+    loaded: Loaded, located: Located | AbsentDataset, database: Database
+) -> dict[str, MetadataValue[Any]]:
+    if isinstance(located, Located):
+        source, written = located.files.source, located.files.format
+    else:
+        source, written = located.source, "files are not on this machine"
     preview = database.rows(
         f"SELECT movie_id, title, array_to_string(genres, ', '), imdb_id FROM {SCHEMA}.movies ORDER BY movie_id LIMIT 8"
     )
@@ -223,8 +255,8 @@ def _about_movies(loaded: Loaded, located: Located, database: Database) -> dict[
         **rows(loaded.details["rows"]),
         "dataset": MetadataValue.text(located.name),
         "why_this_dataset": MetadataValue.text(located.reason),
-        "directory": MetadataValue.path(str(located.files.source)),
-        "format": MetadataValue.text(located.files.format),
+        "directory": MetadataValue.path(str(source)),
+        "format": MetadataValue.text(written),
         "reloaded": MetadataValue.bool(loaded.reloaded),
         "rejected_rows": MetadataValue.int(sum(loaded.details["rejected"].values())),
         "rejected_by_reason": MetadataValue.json(loaded.details["rejected"]),

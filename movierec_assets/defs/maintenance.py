@@ -20,6 +20,7 @@ from movierec_assets.models.retention import remove_unneeded
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
+from movierec_assets.tables.insights import remove_insights
 from movierec_assets.tables.upkeep import vacuum
 
 UNFINISHED_DAYS = 1
@@ -28,14 +29,18 @@ UNFINISHED_DAYS = 1
 
 @op(pool=POOL, description="Removes versions, and files of models, that no alias, rollback or young decision needs.")
 def remove_old_models(context: OpExecutionContext, registry: RegistryResource, postgres: PostgresResource) -> None:
-    """Remove what `models.retention` finds."""
+    """Remove what `models.retention` finds, and insights about versions that are gone."""
     before = datetime.now(UTC) - timedelta(days=get_settings().keep_days)
-    removed = remove_unneeded(Promotions(registry.open(), postgres.open()), before, context.log.info)
+    versions, database = registry.open(), postgres.open()
+    removed = remove_unneeded(Promotions(versions, database), before, context.log.info)
+    with versions.reachable():
+        left = [version.number for version in versions.versions()]
     context.add_output_metadata(
         {
             "versions": MetadataValue.json(removed.versions),
             "models": MetadataValue.int(removed.models),
             "runs": MetadataValue.int(removed.runs),
+            "insights": MetadataValue.int(remove_insights(database, left, before)),
         }
     )
 

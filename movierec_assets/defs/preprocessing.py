@@ -43,6 +43,8 @@ from movierec_assets.resources.provenance import (
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.histories import counts_of, read_positives, titles_of
+from movierec_assets.tables.insights import write_insight
+from movierec_assets.tables.preprocessing_document import preprocessing_document
 
 
 def _matrix(description: str) -> AssetOut:
@@ -171,6 +173,8 @@ def split_matrices(
     ]
     context.log.info(", ".join(f"{name}: {count:,}" for name, count in steps if isinstance(count, int)))
 
+    threshold = float(recorded.get(SOURCES, {}).get(POSITIVE_THRESHOLD, get_settings().positive_threshold))
+    write_insight(database, "preprocessing", preprocessing_document(database, positives, split, ids, threshold))
     maps = frame_of(ids)
     parts: dict[str, Interactions | pd.DataFrame] = dict(
         zip(SPLIT_PARTS, (split.train, split.validation, split.test, maps), strict=True)

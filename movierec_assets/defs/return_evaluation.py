@@ -161,7 +161,7 @@ def _scores(split: Split, user_ids: IntArray, recipes: Mapping[str, Recipe], pro
         "user_id": user_ids[returns.users].astype(np.int32),
         "held_out": return_rankers.held_out(returns).astype(np.int32),
     }
-    scored = return_rankers.score(returns, recipes, als.implicit_engine(), progress)
+    scored = return_rankers.score(returns, recipes, als.engine(), progress)
     frames = [pd.DataFrame({"ranker": each.ranker, **about, **each.per_user}) for each in scored]
     if frames:
         return pd.concat(frames, ignore_index=True)

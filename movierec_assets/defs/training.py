@@ -23,7 +23,7 @@ from movierec_assets.models.champion import recognize_champion
 from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.recipes import ChosenRecipe, changed_by_hand, recipe_to_try
 from movierec_assets.models.version import MODEL_NAME, Version
-from movierec_assets.recsys.als import implicit_engine
+from movierec_assets.recsys import als
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.leakage import leaking_users, only_removes
 from movierec_assets.recsys.next_movies_of_split import NextMoviesOfSplit
@@ -80,7 +80,7 @@ def als_model(
     split = Split(train_matrix, validation_matrix, test_matrix)
     data = TrainingData.of_loaded(context.instance, database, "als_model", split, id_maps)
     recognize_champion(versions, database)
-    step = TrainingStep(context, data, next_movies, database, versions, implicit_engine())
+    step = TrainingStep(context, data, next_movies, database, versions, als.engine())
     chosen = changed_by_hand(
         recipe_to_try(database, step.promotions, step.champion, data.dataset, data.positive_threshold), config.recipe
     )
@@ -123,7 +123,7 @@ def champion_refit(
     database = postgres.open()
     split = Split(train_matrix, validation_matrix, test_matrix)
     data = TrainingData.of_loaded(context.instance, database, "champion_refit", split, id_maps)
-    step = TrainingStep(context, data, next_movies, database, registry.open(), implicit_engine())
+    step = TrainingStep(context, data, next_movies, database, registry.open(), als.engine())
     fit = _champion_fit(step, als_model, tracking)
     return Output(fit, metadata=_shown_fit(data, als_model, fit))
 

@@ -27,8 +27,8 @@ from movierec_assets.defs.sources import dataset_of, require_of_loaded
 from movierec_assets.models.recipes import record_search, trials_url
 from movierec_assets.models.search_log import log_search
 from movierec_assets.models.version import POSITIVE_THRESHOLD
+from movierec_assets.recsys import als
 from movierec_assets.recsys import search as searching
-from movierec_assets.recsys.als import implicit_engine
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.search import Budget, SearchObjective, Trial
@@ -83,7 +83,7 @@ def hyperparameters(
 
     found = searching.search(
         objective,
-        implicit_engine(),
+        als.engine(),
         budget=Budget(config.trials, config.seconds),
         built_in=Recipe(),
         seed=config.seed,

@@ -14,6 +14,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext
 
+from movierec_assets.defs.insights_of_model import training_document
 from movierec_assets.defs.next_movies import matrices_for
 from movierec_assets.defs.progress import report_progress
 from movierec_assets.defs.running_code import code, libraries
@@ -40,14 +41,17 @@ from movierec_assets.recsys.leakage import leaking_users
 from movierec_assets.recsys.next_movies_of_split import NextMoviesOfSplit
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
-from movierec_assets.recsys.training_state import Predecessor
+from movierec_assets.recsys.training_state import LearningCurve, Predecessor
 from movierec_assets.recsys.warm_start import Fits
 from movierec_assets.resources.provenance import fingerprint
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import Database
+from movierec_assets.tables.insights import write_insight
 
 MAX_POSITIVES_FOR_EVERY_LOSS = 1_000_000
 """With more, a loss after each iteration would make training noticeably longer."""
+MAX_POSITIVES_FOR_A_CURVE = 100_000
+"""With more, a fit that is made for its learning curve alone would make a cold training noticeably longer."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,14 @@ class Training:
         Training loss of the scored fit after iterations.
     start : str
         Whether training started warm or cold, and why.
+    curve : LearningCurve or None
+        Validation NDCG@10 of a fit to the training part, for people to look at.
     """
 
     fits: Fits
     losses: dict[int, float]
     start: str
+    curve: LearningCurve | None
 
 
 @dataclass(frozen=True)
@@ -181,6 +188,8 @@ def _train(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> TrainedVe
     _log_inputs(step.context, inputs, mlflow)
     training = _fit(step, inputs, mlflow)
     number = _register(step, inputs, training, mlflow)
+    document = training_document(inputs, training.fits, training.losses, training.curve)
+    write_insight(step.database, "training", document, number)
     challenger = Challenger(
         number,
         mlflow.active_run().info.run_id,
@@ -225,7 +234,15 @@ def _fit(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> Training:
             f"Users that are not scored this time: {int(fits.left_out.sum()):,}. An earlier training has seen likes "
             "that are held out of them now, because they rated a movie again"
         )
-    return Training(fits, losses, start)
+    return Training(fits, losses, start, fits.curve or _learning_curve(step, inputs.chosen.recipe))
+
+
+def _learning_curve(step: TrainingStep, recipe: Recipe) -> LearningCurve | None:
+    """The learning curve of a fit that is made for it alone, where that is cheap; a cold training has no other."""
+    split = step.data.split
+    if len(split.positives) > MAX_POSITIVES_FOR_A_CURVE or len(split.evaluated_users("validation")) == 0:
+        return None
+    return warm_start.fit_and_score(split.task("validation"), step.data.ids, recipe, None, step.engine)[1]
 
 
 def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, float]) -> warm_start.OnFitIteration:

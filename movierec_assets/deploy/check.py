@@ -23,7 +23,11 @@ SECONDS = 10
 HEARTBEAT_SECONDS = 180
 """Age of a heartbeat at which a daemon hangs; Dagster writes one every 30 seconds."""
 DAEMONS = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "MONITORING")
-EDGE_PORTS = (8443, 3443, 5443)
+EDGE_PORTS = (8443, 3443, 5443, 8543)
+OPEN_A_PAGE = b'Z\t"\x07similar'
+"""What a browser sends Streamlit to open the page `similar`, which changes nothing: a BackMsg of its protocol."""
+PAGE_MARK = b"mr-heading"
+"""In the heading of every page of the app."""
 
 _LOCATION = """
 query Health {
@@ -100,6 +104,22 @@ def api(address: str = "http://127.0.0.1:8000") -> None:
         raise UnhealthyError(f"The API answers {found}")
 
 
+def app(address: str = "http://127.0.0.1:8501") -> None:
+    """The app's server answers, and runs a page for a browser."""
+    from websockets.sync.client import connect  # noqa: PLC0415
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{address}/_stcore/health", timeout=SECONDS) as answer:
+        if answer.read() != b"ok":
+            raise UnhealthyError("Streamlit does not answer ok")
+    stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
+    end = time.monotonic() + SECONDS
+    with connect(stream, subprotocols=["streamlit"], proxy=None, max_size=None, open_timeout=SECONDS) as socket:  # type: ignore[list-item]
+        socket.send(OPEN_A_PAGE)
+        while PAGE_MARK not in socket.recv(timeout=max(0.0, end - time.monotonic())):
+            continue
+
+
 def edge(ports: tuple[int, ...] = EDGE_PORTS) -> None:
     """Caddy answers with TLS, and asks for the password at every door."""
     context = ssl.create_default_context()
@@ -119,7 +139,7 @@ def edge(ports: tuple[int, ...] = EDGE_PORTS) -> None:
 
 
 CHECKS: dict[str, Callable[[], None]] = {
-    check.__name__: check for check in (mlflow, code, webserver, daemon, api, edge)
+    check.__name__: check for check in (mlflow, code, webserver, daemon, api, app, edge)
 }
 
 

@@ -12,7 +12,7 @@ from typing import Self
 
 from movierec_assets.host import CommandError
 from movierec_assets.host.listeners import RunListener
-from movierec_assets.host.run import run_job
+from movierec_assets.host.run import request_for, run_job
 from movierec_assets.models.decisions import Hold, OtherData, Promotions, Record
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version_details import KnownVersions
@@ -67,7 +67,7 @@ class ModelVersions(KnownVersions):
 
         with DagsterInstance.get() as instance:
             instance.report_runless_asset_event(champion_event(record, self.promotions))
-        report = run_job("publish", self.settings, listener)
+        report = run_job(request_for("publish"), self.settings, listener)
         if not report.succeeded:
             why = "\n".join(report.failures)
             raise CommandError(

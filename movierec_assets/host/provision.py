@@ -28,10 +28,11 @@ _LOCK = 7_205_751
 """Advisory lock of the process that creates and migrates; an arbitrary number."""
 
 
-def provision(settings: Settings, log: Log = lambda _: None) -> None:
+def provision(settings: Settings, log: Log = lambda _: None, *, only_ratings: bool = False) -> None:
     """Create missing databases and migrate old schemas; two queries when there is nothing to do.
 
-    DAGSTER_HOME must name the directory of dagster.yaml. `log` is called before each step that takes long.
+    DAGSTER_HOME must name the directory of dagster.yaml. `log` is called before each step that takes long. With
+    `only_ratings` the schemas of Dagster and MLflow stay as they are, and neither is imported.
 
     Raises
     ------
@@ -54,6 +55,8 @@ def provision(settings: Settings, log: Log = lambda _: None) -> None:
         with connection.cursor() as cursor:
             take_lock(cursor, _LOCK, until="session ends")
         migrate(ratings, log)
+        if only_ratings:
+            return
         if mlflow in stamps:
             _once(connection, mlflow, stamps[mlflow], lambda: _upgrade_mlflow(urls.mlflow, log))
         _once(connection, dagster, stamps[dagster], lambda: _upgrade_dagster(log))

@@ -1,7 +1,8 @@
-"""Confidence-weighted alternating least squares by `implicit`, and recency fold-in of a user's own history.
+"""Confidence-weighted alternating least squares, and recency fold-in of a user's own history.
 
-Belongs here: the engine `implicit`, and user vectors from histories. Does not: the recipe's numbers (`recipe`), the
-weight of each interaction (`confidence`), the equations of a user (`least_squares`), and ranking (`ranking`).
+Belongs here: the fit, and user vectors from histories. Does not: the recipe's numbers (`recipe`), the weight of each
+interaction (`confidence`), the passes of a fit (`native.fit`, `implicit_fit`), the equations of a user
+(`least_squares`), and ranking (`ranking`).
 """
 
 from __future__ import annotations
@@ -9,23 +10,23 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from implicit.cpu.als import AlternatingLeastSquares
-from implicit.recommender_base import ModelFitError
 
 from movierec_assets.progress import Progress
-from movierec_assets.recsys import batches, least_squares
+from movierec_assets.recsys import batches, implicit_fit, least_squares
 from movierec_assets.recsys.batches import BATCH_BYTES
 from movierec_assets.recsys.confidence import Confidence, interaction_weights
-from movierec_assets.recsys.engine import EnoughIterations, Factors, Fit, Iteration, OnIteration
+from movierec_assets.recsys.engine import Factors, Fit, OnIteration
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_assets.recsys.least_squares import Solve
+from movierec_assets.recsys.native import fit as native_fit
+from movierec_assets.recsys.native import library
 from movierec_assets.recsys.recipe import Recipe
-from movierec_assets.recsys.threads import ALL_CORES, one_blas_thread
+from movierec_assets.recsys.threads import ALL_CORES
 
 
-def implicit_engine(threads: int = ALL_CORES) -> Fit:
-    """The engine that fits by `implicit` with a number of threads; its factors do not depend on the number."""
+def engine(threads: int = ALL_CORES) -> Fit:
+    """The engine that fits with a number of threads; its factors do not depend on the number."""
     return partial(fit, threads=threads)
 
 
@@ -38,43 +39,19 @@ def fit(
     start: FloatArray | None = None,
     threads: int = ALL_CORES,
 ) -> Factors:
-    """Factorize positives, see `engine.Fit`."""
+    """Factorize positives by the native solver or, where it cannot be used, by `implicit`; see `engine.Fit`."""
     if len(positives) == 0:
         raise RecsysError("There is no positive rating to train on.")
     confidence = Confidence.of(positives, recipe.confidence)
     weighted = positives.weighted(np.float32(recipe.alpha) * confidence.weights(positives))
-    with one_blas_thread():  # `implicit` has threads of its own; BLAS threads in addition slow it down
-        model = AlternatingLeastSquares(
-            factors=recipe.factors,
-            regularization=recipe.regularization,
-            iterations=recipe.iterations,
-            random_state=recipe.seed,
-            num_threads=threads,
-        )
-        model.calculate_training_loss = loss_every > 0
-
-        def after(index: int, seconds: float, value: float | None) -> None:
-            loss = None if value is None or not model.calculate_training_loss else float(value)
-            following = index + 2
-            model.calculate_training_loss = loss_every > 0 and (
-                following == recipe.iterations or following % loss_every == 0
-            )
-            if progress is not None:
-                progress(Iteration(index + 1, recipe.iterations, seconds, loss, model.item_factors))
-
-        model.fit_callback = after
-        if start is not None:
-            model.item_factors = np.array(start, dtype=np.float32)
-            # The solver improves the vectors it finds, so users start with those that these movies give them.
-            solve = least_squares.solver(model.item_factors, recipe.regularization, len(positives), threads=threads)
-            model.user_factors = solve(weighted)
-        try:
-            model.fit(weighted, show_progress=False)
-        except EnoughIterations:
-            pass
-        except ModelFitError as error:
-            raise RecsysError(f"{error}; raise the regularization or lower alpha ({recipe.alpha:g}).") from error
-    factors = Factors(np.asarray(model.user_factors), np.asarray(model.item_factors), confidence)
+    both = None
+    if start is not None:
+        # A pass improves the vectors it finds, so users start with those that these movies give them.
+        solve = least_squares.solver(start, recipe.regularization, len(positives), threads=threads)
+        both = solve(weighted), start
+    factorize = native_fit.factorize if library.solves(recipe.factors) else implicit_fit.factorize
+    users, movies = factorize(weighted, recipe, progress, loss_every=loss_every, start=both, threads=threads)
+    factors = Factors(users, movies, confidence)
     factors.require_finite()
     return factors
 

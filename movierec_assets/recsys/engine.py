@@ -1,6 +1,6 @@
 """The contract between the code that needs factors and the engine that fits them.
 
-Belongs here: the contract of a fit. Does not: engines. There is one so far, `implicit`, made by `als.implicit_engine`.
+Belongs here: the contract of a fit. Does not: engines. `als.engine` makes the one there is.
 Training, search and evaluation take an engine as an argument; the asset or the command chooses it.
 """
 

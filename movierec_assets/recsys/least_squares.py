@@ -5,6 +5,7 @@ Belongs here: solving the normal equations of users. Does not: where the confide
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,8 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.native import library
+from movierec_assets.recsys.native import solver as native
 from movierec_assets.recsys.threads import ALL_CORES, one_blas_thread
 
 
@@ -113,15 +116,46 @@ def iterative(movie_factors: FloatArray, regularization: float, *, threads: int 
         raise RecsysError(f"User vectors are not determined ({error}); raise the regularization.") from error
     white = np.ascontiguousarray(_UNIT * solve_triangular(lower, known.T, lower=True).T, dtype=np.float32)
 
+    conjugate_gradients = (_native if library.solves(factors) else _by_implicit)(white, threads)
+
     def solve(confidences: csr_matrix, start: FloatArray | None = None) -> FloatArray:
         solution = np.zeros((confidences.shape[0], factors), dtype=np.float32)
         if start is not None:
             solution[:] = start @ lower / _UNIT
-        with one_blas_thread():
-            model = AlternatingLeastSquares(factors=factors, num_threads=threads)
-            model.cg_steps = 2 * factors + 20
-            model.solver(confidences, solution, white, 0.0, num_threads=model.num_threads)
+        solution = conjugate_gradients(confidences, solution)
         vectors: FloatArray = solve_triangular(lower, _UNIT * solution.T, lower=True, trans="T").T
         return vectors.astype(np.float32)
 
     return solve
+
+
+_Improve = Callable[[csr_matrix, FloatArray], FloatArray]
+"""Solves from a start, without regularization; it may change the start."""
+
+
+def _native(movies: FloatArray, threads: int) -> _Improve:
+    """The native solver, for movies and, after them, as many more as there are factors."""
+    padded = native.padded(movies)
+    gram, liked = native.gram(padded, threads), padded[: len(movies) - movies.shape[1]]
+
+    def improve(confidences: csr_matrix, start: FloatArray) -> FloatArray:
+        solution = native.padded(start)
+        native.solve(native.Rows.of(confidences), solution, liked, gram, _most_steps(movies), threads)
+        return solution[:, : movies.shape[1]]
+
+    return improve
+
+
+def _by_implicit(movies: FloatArray, threads: int) -> _Improve:
+    def improve(confidences: csr_matrix, start: FloatArray) -> FloatArray:
+        with one_blas_thread():  # `implicit` has threads of its own
+            model = AlternatingLeastSquares(factors=movies.shape[1], num_threads=threads)
+            model.cg_steps = _most_steps(movies)
+            model.solver(confidences, start, movies, 0.0, num_threads=model.num_threads)
+        return start
+
+    return improve
+
+
+def _most_steps(movies: FloatArray) -> int:
+    return 2 * int(movies.shape[1]) + 20

@@ -23,7 +23,9 @@ from scipy.sparse import csc_matrix, csr_matrix
 from movierec_assets.progress import Progress
 from movierec_assets.recsys import ranking
 from movierec_assets.recsys.batches import BATCH_BYTES, batches
-from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
+from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray, Interactions
+from movierec_assets.recsys.native import library
+from movierec_assets.recsys.native import ranking as native
 from movierec_assets.recsys.next_movies import NextMovies, recency_weights
 from movierec_assets.recsys.ranking import EMPTY, TopK
 from movierec_assets.recsys.reach import FIRST, Longest
@@ -156,6 +158,15 @@ class Scorer:
     def _longest(self) -> Longest:
         return Longest.of(self.movie_factors, FIRST)
 
+    @cached_property
+    def _movies(self) -> native.Movies:
+        return native.Movies.of(self.movie_factors)
+
+    @cached_property
+    def _followers(self) -> native.Followers:
+        assert self.next_movies is not None
+        return native.Followers.of(self.next_movies.matrix)
+
     def recent(self, histories: Interactions) -> Recent:
         """The recency weights of users with these likes."""
         return lambda rows: recency_weights(histories.rows(rows), self.signal.tau)
@@ -197,6 +208,17 @@ class Scorer:
             )
         mean, deviation = self.spread.of_users(vectors)
         scaled = (vectors / deviation[:, None]).astype(np.float32)
+        left = strength(self.signal, elapsed)
+        if k and ranking.many(len(vectors)) and library.why_not() is None:
+            lists, means = TopK.empty(len(vectors), k), mean / deviation
+            for some in batches(_LIKE_BYTES * seen.indptr[1:].astype(np.int64), batch_bytes, progress):
+                signal = None
+                if left[some].any():
+                    signal = native.Signal(self._followers, _recent_of(recent, left > 0, some), left[some])
+                lists.items[some], lists.scores[some] = native.rank(
+                    self._movies, scaled[some], means[some], seen[some], k, signal, threads=threads
+                )
+            return lists
         request = _Request(
             self._longest,
             self.next_movies.matrix,
@@ -204,11 +226,20 @@ class Scorer:
             scaled,
             mean / deviation,
             recent,
-            strength(self.signal, elapsed),
+            left,
             seen,
             k,
         )
         return request.lists(batch_bytes, thread_count(threads), progress)
+
+
+def _recent_of(recent: Recent, moved: BoolArray, some: slice) -> csr_matrix:
+    """The recency weights of a range of users; empty rows for those whom the signal does not move."""
+    found = recent(np.flatnonzero(moved[some]) + some.start)
+    counts = np.zeros(some.stop - some.start, dtype=np.int64)
+    counts[moved[some]] = np.diff(found.indptr)
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    return csr_matrix((found.data, found.indices, indptr), shape=(len(counts), found.shape[1]))
 
 
 @dataclass(frozen=True)

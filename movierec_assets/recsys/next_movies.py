@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix, vstack
 from movierec_assets.progress import Progress
 from movierec_assets.recsys.batches import BATCH_BYTES, batches
 from movierec_assets.recsys.interactions import Arrays, BoolArray, FloatArray, IntArray, Interactions, positions
+from movierec_assets.recsys.native import counting, library
 from movierec_assets.recsys.recipe import NextMovie
 from movierec_assets.recsys.split import Split
 from movierec_assets.recsys.threads import ALL_CORES, thread_count
@@ -74,9 +75,10 @@ class NextMovies:
         sequence = _Sequence.of(positives, signal)
         reach = _Reach.of(sequence, sequence.user_end, threads)
 
-        def count(movies: slice) -> list[csr_matrix]:
+        def in_python(movies: slice) -> list[csr_matrix]:
             return [reach.strongest(sequence.transitions(movies, reach.start, reach.stop), movies)]
 
+        count = in_python if library.why_not() else sequence.counter(sequence.reached(reach))
         (matrix,) = _by_blocks(sequence, reach, count, batch_bytes, threads, progress)
         return cls(matrix)
 
@@ -138,12 +140,14 @@ def of_split(
     tested_start = np.maximum(whole.start, earlier.stop)
     near_test = sequence.only_from(tested_start < whole.stop)
 
-    def count(movies: slice) -> list[csr_matrix]:
+    def in_python(movies: slice) -> list[csr_matrix]:
         before = sequence.transitions(movies, earlier.start, earlier.stop)
         into = near_test.transitions(movies, tested_start, whole.stop)
-        return [whole.strongest(before + into, movies), earlier.strongest(before, movies)]
+        return [earlier.strongest(before, movies), whole.strongest(before + into, movies)]
 
-    everything, history = _by_blocks(sequence, whole, count, batch_bytes, threads, progress)
+    into_test = near_test.reached(replace(whole, start=tested_start))
+    count = in_python if library.why_not() else sequence.counter(sequence.reached(earlier), into_test)
+    history, everything = _by_blocks(sequence, whole, count, batch_bytes, threads, progress)
     return NextMovies(history), NextMovies(everything)
 
 
@@ -231,6 +235,14 @@ class _Sequence:
         starts = self.starts[movies.start : movies.stop + 1] - self.starts[movies.start]
         ones = np.ones(len(likes), dtype=np.float32)
         return csr_matrix((ones, np.arange(len(likes)), starts), shape=(len(starts) - 1, len(likes))) @ followers
+
+    def reached(self, reach: _Reach) -> counting.Reach:
+        """These likes, with the likes that follow each, as they are counted in C."""
+        return counting.Reach(self.by_movie, self.starts, reach.start, reach.stop, reach.of_source, reach.of_follower)
+
+    def counter(self, *reaches: counting.Reach) -> Callable[[slice], list[csr_matrix]]:
+        """Counts in C: `transitions` and `_Reach.strongest` for some movies, by each reach and those before it."""
+        return counting.Counter(self.movie, self.decays, reaches, MAX_FOLLOWERS).strongest
 
 
 @dataclass(frozen=True)

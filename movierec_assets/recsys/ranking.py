@@ -22,6 +22,8 @@ from scipy.sparse import csr_matrix
 from movierec_assets.progress import Progress
 from movierec_assets.recsys.batches import BATCH_BYTES, batches
 from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.native import library
+from movierec_assets.recsys.native import ranking as native
 from movierec_assets.recsys.selection import NOTHING, highest
 from movierec_assets.recsys.threads import ALL_CORES, one_blas_thread, thread_count
 
@@ -62,6 +64,11 @@ class TopK:
     def stacked(cls, parts: Sequence[Self]) -> Self:
         """The lists of several groups of users, one group after the other; at least one group."""
         return cls(np.concatenate([part.items for part in parts]), np.concatenate([part.scores for part in parts]))
+
+    @classmethod
+    def empty(cls, n: int, k: int) -> Self:
+        """Lists without movies."""
+        return cls(np.full((n, k), EMPTY, dtype=np.int32), np.full((n, k), np.nan, dtype=np.float32))
 
     def entries(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
         """Row, rank from 1, item and score of each filled position, as parallel arrays, row by row."""
@@ -105,11 +112,19 @@ def recommend(
     TopK, shape (n_users, k)
     """
     n_movies = len(movie_factors)
-    lists = _empty(len(user_vectors), k)
+    lists = TopK.empty(len(user_vectors), k)
     if k == 0 or n_movies == 0:
         return lists
+    if many(len(user_vectors)) and library.why_not() is None:
+        movies = native.Movies.of(movie_factors)
+        for some in batches(_LIKE_BYTES * seen.indptr[1:].astype(np.int64), batch_bytes, progress):
+            means = np.zeros(some.stop - some.start)
+            lists.items[some], lists.scores[some] = native.rank(
+                movies, user_vectors[some], means, seen[some], k, threads=threads
+            )
+        return lists
     first, longest, lengths = n_movies, np.arange(n_movies), np.empty(0)
-    if len(user_vectors) >= _MANY_USERS:
+    if many(len(user_vectors)):
         first = min(max(_FIRST, 8 * k), n_movies)
         lengths = np.linalg.norm(movie_factors, axis=1)
         longest = np.argsort(-lengths, kind="stable")
@@ -125,10 +140,15 @@ def recommend(
     return lists
 
 
+def many(users: int) -> bool:
+    """Whether there are enough users to prepare the movies first."""
+    return users >= _MANY_USERS
+
+
 @contextmanager
 def _threads_of_our_own(rows: int) -> Iterator[None]:
     """Keep BLAS to one thread where several of our own select and multiply; limiting BLAS takes a while."""
-    if rows < _MANY_USERS:
+    if not many(rows):
         yield
         return
     with one_blas_thread():
@@ -192,10 +212,6 @@ class _Ranking:
                 pass
 
 
-def _empty(n: int, k: int) -> TopK:
-    return TopK(np.full((n, k), EMPTY, dtype=np.int32), np.full((n, k), np.nan, dtype=np.float32))
-
-
 def similar(
     movie_factors: FloatArray,
     k: int,
@@ -222,7 +238,7 @@ def similar(
     norms = np.linalg.norm(movie_factors, axis=1, keepdims=True)
     unit = np.divide(movie_factors, norms, out=np.zeros_like(movie_factors), where=norms > 0)
     itself = csr_matrix((np.ones(n_movies, dtype=np.float32), (np.arange(n_movies),) * 2), shape=(n_movies, n_movies))
-    lists = _empty(n_movies, k)
+    lists = TopK.empty(n_movies, k)
     rank = _Ranking(lists, unit, unit, itself, batch_bytes, thread_count(threads))
     with _threads_of_our_own(n_movies):
         for batch in batches(_LIKE_BYTES * np.arange(1, n_movies + 1), batch_bytes, progress):
@@ -253,7 +269,7 @@ def popular(
     TopK, shape (n_users, k)
         Scores are the counts.
     """
-    lists = _empty(seen.shape[0], k)
+    lists = TopK.empty(seen.shape[0], k)
     order = np.argsort(-counts, kind="stable")
     position = np.empty_like(order)
     position[order] = np.arange(len(order))

@@ -1,19 +1,25 @@
-"""The number of threads that compute: our own or `implicit`'s, and no BLAS threads beside them.
+"""The threads that compute: our own or `implicit`'s, and no BLAS threads beside them.
 
-Belongs here: the number of threads, and limiting BLAS to one. Does not: the work of the threads.
+Belongs here: the number of threads, handing tasks to them, and limiting BLAS to one. Does not: the tasks.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
+from typing import TypeVar
 
 # Libraries that bring a BLAS of their own are loaded before the controller looks for them.
 import implicit.cpu.als  # noqa: F401
 import numpy as np  # noqa: F401
 import scipy.linalg  # noqa: F401
 from threadpoolctl import ThreadpoolController
+
+T = TypeVar("T")
 
 ALL_CORES = 0
 """As a number of threads: one for each core of the machine."""
@@ -22,6 +28,33 @@ ALL_CORES = 0
 def thread_count(threads: int) -> int:
     """The number of threads, with `ALL_CORES` resolved."""
     return threads or os.cpu_count() or 1
+
+
+def in_threads(work: Callable[[T], None], tasks: Iterable[T], threads: int = ALL_CORES) -> None:
+    """Do tasks in a number of threads; each thread takes the next task when it is done with one.
+
+    The first error of a task is raised. After an error or an interruption, no further task is begun.
+    """
+    waiting = deque(tasks)
+
+    def work_on() -> None:
+        while True:
+            try:
+                task = waiting.popleft()
+            except IndexError:
+                return
+            work(task)
+
+    used = min(thread_count(threads), len(waiting))
+    if used <= 1:
+        return work_on()
+    with ThreadPoolExecutor(used) as pool:
+        workers = [pool.submit(work_on) for _ in range(used)]
+        try:
+            for worker in workers:
+                worker.result()
+        finally:
+            waiting.clear()
 
 
 @cache

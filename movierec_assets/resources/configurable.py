@@ -11,10 +11,12 @@ from __future__ import annotations
 from dagster import ConfigurableResource
 
 from movierec_assets.datasets.download import download
-from movierec_assets.datasets.locate import Located, locate
+from movierec_assets.datasets.keep import AbsentDataset, locate_or_keep
+from movierec_assets.datasets.locate import Located
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
+from movierec_assets.tables.known_datasets import loaded_from
 from movierec_assets.tables.migrations import require_current
 
 
@@ -61,14 +63,17 @@ class DatasetResource(ConfigurableResource[None]):
     choice: str | None = None
     """Release, `demo`, directory or archive; MOVIEREC_DATASET when None."""
 
-    def locate(self) -> Located:
-        """The dataset; downloads or makes it when it is missing."""
-        settings = self._settings()
-        return locate(settings, lambda release: download(release, settings.data))
+    def locate(self, database: Database) -> Located | AbsentDataset:
+        """The dataset to load: the one of the settings, else the loaded one.
 
-    def locate_present(self) -> Located:
-        """The dataset, if it is on this machine; downloads nothing."""
-        return locate(self._settings(), None)
+        A chosen one that is missing is downloaded, and so is the default one while nothing is loaded.
+        """
+        settings = self._settings()
+        return locate_or_keep(settings, loaded_from(database), lambda release: download(release, settings.data))
+
+    def locate_present(self, database: Database) -> Located | AbsentDataset:
+        """The same, if it is on this machine; downloads nothing."""
+        return locate_or_keep(self._settings(), loaded_from(database), None)
 
     def _settings(self) -> Settings:
         settings = get_settings()

@@ -21,7 +21,7 @@ LATEST: Literal["latest"] = "latest"
 """As the time of a request: right after the user's latest like."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Moment:
     """The moment that a list is made for.
 

@@ -48,6 +48,24 @@ def update_rejects(database: Database) -> int:
         return int(first_value(cursor))
 
 
+class AppCounts(NamedTuple):
+    """How much was posted."""
+
+    ratings: int
+    users: int
+    today: int
+
+
+def counts_of_app(database: Database) -> AppCounts:
+    """Ratings and withdrawals of the loaded dataset, people who posted them, and those since midnight, UTC."""
+    found = database.rows(
+        f"""SELECT count(*), count(DISTINCT user_id),
+                   count(*) FILTER (WHERE rated_at >= date_trunc('day', now(), 'UTC'))
+            FROM {SCHEMA}.valid_app_ratings"""
+    )
+    return AppCounts(*found[0])
+
+
 class NoSuchUserError(ExplainedError, LookupError):
     """A user does not exist; the message says what to do."""
 

@@ -16,6 +16,7 @@ import numpy as np
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.datasets.identity import Catalogue, Contents, PairSketch, most_similar
+from movierec_assets.datasets.loaded_from import LoadedFrom
 from movierec_assets.ratings import pair_key
 from movierec_assets.tables.app_ratings import adopt
 from movierec_assets.tables.binary_copy import Kind
@@ -50,6 +51,15 @@ def loaded_dataset(database: Database) -> DatasetRef | None:
     """The dataset in the tables; None before anything was loaded."""
     found = database.rows(f"SELECT dataset_id, name FROM {SCHEMA}.loaded_dataset")
     return DatasetRef(*found[0]) if found else None
+
+
+def loaded_from(database: Database) -> LoadedFrom | None:
+    """Name and place of the files of the loaded dataset; None before anything was loaded."""
+    load, dataset = database.last_load("ratings"), loaded_dataset(database)
+    if load is None:
+        return None
+    source = Path(load.source)
+    return LoadedFrom(source.name if dataset is None else dataset.name, source)
 
 
 def datasets_of(database: Database) -> list[tuple[DatasetRef, Contents]]:

@@ -50,7 +50,7 @@ class Question(NamedTuple):
     watermark: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Found:
     """What the tables hold of one user.
 

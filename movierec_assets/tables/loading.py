@@ -54,6 +54,14 @@ class Loaded:
     movies: Loaded | None = None
 
 
+def as_loaded(database: Database, table: str) -> Loaded:
+    """The state of a table that was loaded before and stays as it is."""
+    load = database.last_load(table)
+    if load is None:
+        raise DatasetError(f"Nothing was loaded into {table} yet. Put the dataset into data/, or choose one.")
+    return Loaded(load.version.split(":")[1], False, load.details)
+
+
 def limits_of(settings: Settings) -> Limits:
     """Limits that files must keep, from the settings."""
     return Limits(

@@ -6,6 +6,7 @@ not: loading a whole file (`rating_load`), and whether anything needs loading (`
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from time import time
@@ -117,7 +118,8 @@ def append(load: RatingLoad, last: Load, digest: ContentDigest) -> tuple[dict[st
         rejects = scan.rejects(merge.in_tail)
         texts = pool.submit(text_of_lines, load.files.ratings, np.sort(merge.in_table.line))  # while Postgres works
         _merge_tail(cursor, merge.in_tail)
-        _add_totals(cursor, merge.totals(tail))
+        totals = merge.totals(tail)
+        _add_totals(cursor, totals)
         if start.again:  # an incomplete line then, a whole one now
             query = f"DELETE FROM {SCHEMA}.rejected_ratings WHERE file = %s AND line = %s"
             cursor.execute(query, [rejects.file, start.line])
@@ -125,6 +127,7 @@ def append(load: RatingLoad, last: Load, digest: ContentDigest) -> tuple[dict[st
         _reject_superseded(cursor, rejects.file, merge.in_table, texts.result())
         details = {
             **_added_up(last.details, rejects, merge, len(tail), start),
+            **_months(last.details, totals),
             "name": rejects.file,
             "assumed_utc": last.details.get("assumed_utc", 0) + scan.assumed_utc,
             "file": asdict(FileState.after(scan, digest, rejects, state.acceptable_from)),
@@ -204,3 +207,12 @@ def _added_up(last: dict[str, Any], rejects: Rejects, merge: _Merge, tail: int, 
         "rows_complete": last["rows_complete"] + new + complete_rows(rejects) - was_complete,
         "rejected": {reason: count for reason, count in rejected.items() if count},
     }
+
+
+def _months(last: dict[str, Any], totals: Totals) -> dict[str, Any]:
+    """Ratings of each month, of the last load and of the appended rows together, where the last load counted them."""
+    if "months" not in last:
+        return {}
+    together = Counter(last["months"])
+    together.update(totals.of_months())
+    return {"months": {month: count for month, count in sorted(together.items()) if count}}

@@ -212,6 +212,7 @@ def load_all(load: RatingLoad, expected: bytes | None) -> dict[str, Any]:
             "rejected": rejects.by_reason(),
             "name": load.files.rating_file.name,
             "assumed_utc": scan.assumed_utc,
+            "months": passed.totals.of_months(),
             "file": asdict(FileState.after(scan, digest, rejects)),
         }
         replace_rejects(table.cursor, name_of(load.last), rejects)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
 from email import message_from_bytes, policy
@@ -86,9 +87,13 @@ class Webhook(_Serving):
 
 
 class MailServer(_Serving):
-    """A mail server that takes AUTH PLAIN with `password`, and refuses recipients in `refused`."""
+    """A mail server that takes AUTH PLAIN with `password`, and refuses recipients in `refused`.
 
-    def __init__(self) -> None:
+    With a TLS context it offers STARTTLS, or speaks TLS `at_once`.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None = None, *, at_once: bool = False) -> None:
+        self.encrypted: list[bool] = []
         self.mails: list[EmailMessage] = []
         self.recipients: list[str] = []
         self.refused: set[str] = set()
@@ -99,6 +104,11 @@ class MailServer(_Serving):
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
+            def setup(self) -> None:
+                if context is not None and at_once:
+                    self.request = context.wrap_socket(self.request, server_side=True)
+                super().setup()
+
             def handle(self) -> None:
                 self._say("421 busy" if outer.busy else "220 test")
                 while line := self.rfile.readline():
@@ -108,8 +118,14 @@ class MailServer(_Serving):
 
             def _answer(self, verb: str, rest: str) -> bool:
                 match verb:
+                    case "EHLO" if context is not None and not self._is_encrypted():
+                        self._say("250-test", "250-STARTTLS", "250 AUTH PLAIN")
                     case "EHLO":
                         self._say("250-test", "250 AUTH PLAIN")
+                    case "STARTTLS" if context is not None:
+                        self._say("220 go on")
+                        self.request = context.wrap_socket(self.request, server_side=True)
+                        super().setup()
                     case "AUTH":
                         self._say(outer._log_in(rest))
                     case "RCPT":
@@ -118,6 +134,7 @@ class MailServer(_Serving):
                         self._say("550 unknown" if address in outer.refused else "250 ok")
                     case "DATA":
                         self._say("354 go on")
+                        outer.encrypted.append(self._is_encrypted())
                         outer._take(b"".join(iter(self.rfile.readline, b".\r\n")))
                         self._say("250 taken")
                     case "QUIT":
@@ -126,6 +143,9 @@ class MailServer(_Serving):
                     case _:
                         self._say("250 ok")
                 return True
+
+            def _is_encrypted(self) -> bool:
+                return isinstance(self.request, ssl.SSLSocket)
 
             def _say(self, *lines: str) -> None:
                 self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())

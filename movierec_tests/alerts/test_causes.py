@@ -14,12 +14,9 @@ from movierec_assets.alerts.causes import (
     FORGOTTEN,
     KINDS,
     Cause,
-    Decided,
-    EndedRun,
-    Facts,
-    FailedCheck,
     causes,
 )
+from movierec_assets.alerts.facts import Decided, EndedRun, Facts, FailedCheck, Ticks
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 STEPS = {
@@ -188,6 +185,32 @@ def test_a_channel_that_does_not_work_is_not_told_on_itself() -> None:
     assert (cause.kind, cause.silent_on) == ("channel", "webhook")
 
 
+@pytest.mark.parametrize(
+    ("is_schedule", "errors", "wrong"),
+    [
+        (True, [], False),
+        (True, ["no table"], True),
+        (True, [None, "no table"], False),
+        (False, ["no table"] * 2, False),
+        (False, ["no table", None, "no table", "no table"], False),
+        (False, ["no table", "no server", "no server"], True),
+        (False, [None, "no table", "no table", "no table"], False),
+    ],
+)
+def test_a_schedule_fails_with_one_tick_and_a_sensor_with_three_in_a_row(
+    is_schedule: bool, errors: list[str | None], wrong: bool
+) -> None:
+    found = causes(Facts(ticks=[Ticks("one", is_schedule, errors), Ticks("other", is_schedule, [None])]), (), NOW)
+    assert [cause.key for cause in found] == (["ticks:one"] if wrong else [])
+    assert all((cause.reason, cause.patience > timedelta(0)) == ("no table", True) for cause in found)
+
+
+def test_files_of_the_loaded_dataset_that_are_gone_are_a_cause() -> None:
+    (cause,) = causes(Facts(absent="mine is loaded, and its files are gone."), (), NOW)
+    assert (cause.kind, cause.reason) == ("dataset", "mine is loaded, and its files are gone.")
+    assert cause.patience > timedelta(0), "somebody may be exchanging them"
+
+
 def test_every_kind_is_in_use() -> None:
     facts = Facts(
         runs=[run("train", 1, failed="als_model")],
@@ -201,6 +224,8 @@ def test_every_kind_is_in_use() -> None:
         free={Path("/state"): 0},
         min_free=1,
         channels={"webhook": "down"},
+        ticks=[Ticks("daily_train", is_schedule=True, errors=["no"])],
+        absent="ml-20m is loaded, and its files are not on this machine.",
     )
     found = causes(facts, (), NOW)
     assert {cause.kind for cause in found} == set(KINDS)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 import threading
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -265,6 +273,43 @@ def test_a_password_is_not_sent_to_another_machine_without_encryption(mail_serve
     with pytest.raises(DeliveryError, match="offers no encryption, so the password was not sent"):
         mail_channel(mail_server, "ann:secret@", host="127.1").send(sample_message(PAGES))
     assert mail_server.logins == []
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_server_with_a_certificate_that_is_trusted_gets_mails_encrypted_and_no_other_gets_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    certificate, context = own_certificate(tmp_path)
+    with MailServer(context, at_once=scheme == "smtps") as server:
+        url = f"{scheme}://ann:secret@127.0.0.1:{server.port}"
+        channel = MailChannel(url, ["one@films.example"], "me@films.example")
+        with pytest.raises(DeliveryError, match="has no valid certificate") as error:
+            channel.send(sample_message(PAGES))
+        assert "secret" not in str(error.value)
+        assert (server.logins, server.mails) == ([], [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        channel.send(sample_message(PAGES))
+        assert (server.logins, server.encrypted, len(server.mails)) == (["ann"], [True], 1)
+
+
+def own_certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate of 127.0.0.1 that nobody else signed, and the context of a server that has it."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, secret = directory / "certificate.pem", directory / "key.pem"
+    certificate.write_bytes(made.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, secret)
+    return certificate, context
 
 
 def test_a_mail_server_that_is_busy_or_away_is_an_error(mail_server: MailServer) -> None:

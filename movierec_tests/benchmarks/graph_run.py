@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from movierec_assets.cli.run_progress import run_lines
 from movierec_assets.host.environment import running_databases
-from movierec_assets.host.run import run_job
+from movierec_assets.host.run import request_for, run_job
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
@@ -75,7 +75,7 @@ def run(console: Console) -> GraphRun:
         prepare_seconds = time.perf_counter() - begun
         started = time.time()
         with run_lines(console) as listener:
-            report = run_job("everything", settings, listener)
+            report = run_job(request_for("everything"), settings, listener)
         ended = time.time()
         trained = report.metadata.get("als_model", {})
         return GraphRun(

@@ -164,7 +164,7 @@ def _process_tree(pid: int) -> list[psutil.Process]:
 
 
 def _name_of(process: psutil.Process) -> str:
-    return "Dagster run" if "job execute" in " ".join(process.cmdline()) else OTHER
+    return "Dagster run" if "host.run_process" in " ".join(process.cmdline()) else OTHER
 
 
 def _recorded_peak(pid: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -38,6 +39,23 @@ def test_a_key_is_made_listed_and_revoked(database: Database, platform_settings:
     assert secret not in revoked.output
     assert "before" in keys("revoke", key_id).stdout
     assert json.loads(keys("list", "--json").stdout)[0]["state"] == "revoked"
+
+
+def test_a_key_is_written_into_a_file_once(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    assert str(file) in keys("create", "app", "--file", str(file)).stdout
+    written = file.read_text(encoding="utf-8").strip()
+    parts = split_key(written)
+    assert parts is not None
+    stored = find_key(database, parts[0])
+    assert stored is not None
+    assert stored.opens(parts[1])
+    assert file.stat().st_mode & 0o777 == 0o400
+    assert written not in keys("create", "app", "--file", str(file)).output
+    assert file.read_text(encoding="utf-8").strip() == written
+    keys("revoke", parts[0])
+    keys("create", "app", "--file", str(file))
+    assert file.read_text(encoding="utf-8").strip() != written
 
 
 def test_an_operators_key_is_for_all_users() -> None:

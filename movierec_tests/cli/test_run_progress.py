@@ -12,7 +12,7 @@ from rich.status import Status
 
 from movierec_assets.cli import shared
 from movierec_assets.cli.run_progress import _RunLines
-from movierec_assets.host import run
+from movierec_assets.host import run_events
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.resources.io_managers import NpzStorage
 
@@ -80,7 +80,7 @@ def test_lines_of_the_platform_are_reported_and_those_of_dagster_are_not(tmp_pat
     logged = [entry.user_message for entry in entries]
     for framework in ("Loading file from", "Writing file at", "Starting a new mlflow run"):
         assert any(text.startswith(framework) for text in logged)
-    events = run.Events(run.Report(done.run_id, tmp_path), _lines(file))
+    events = run_events.Events(run_events.Report(done.run_id), _lines(file))
     for entry in entries:
         clock.now += shared.QUIET_SECONDS
         events.read(entry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,16 +22,31 @@ from dagster import (
     define_asset_job,
     materialize,
 )
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster_shared.error import SerializableErrorInfo
 from pydantic import SecretStr
 
 from movierec_assets.alerts.storage import Alert, due_channels, open_alerts, told_alerts
+from movierec_assets.definitions import build
 from movierec_assets.defs import alerting
 from movierec_assets.defs.freshness import FAIL_AFTER
+from movierec_assets.defs.latest_ticks import latest_ticks
 from movierec_assets.models.version import CHAMPION, MODEL_NAME
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.settings import Settings
 from movierec_tests.alerts.receivers import Webhook
+from movierec_tests.conftest import Dataset
 from movierec_tests.defs.harness import Platform
+from movierec_tests.defs.watch import load
 from movierec_tests.models.harness import CLOSED, FIRST, KEPT, carry_out, promote_in_order, register
 from movierec_tests.waiting import wait_until
 
@@ -41,6 +57,13 @@ pytestmark = pytest.mark.slow  # the module has a real MLflow and Postgres
 def instance() -> Iterator[DagsterInstance]:
     with DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
+
+
+@pytest.fixture
+def ticking(tmp_path: Path) -> Iterator[DagsterInstance]:
+    """An instance that stores ticks."""
+    with DagsterInstance.local_temp(str(tmp_path)) as local:
+        yield local
 
 
 class Sensor:
@@ -208,3 +231,73 @@ def test_a_webhook_that_does_not_answer_does_not_delay_the_sensor(
     webhook.release()
     wait_until(lambda: not due_channels(platform.database))
     assert [each["alert"]["cause"] for each in webhook.bodies] == ["run:als_model"]
+
+
+def test_a_sensor_that_fails_three_times_is_told_and_over_when_it_works_again(
+    platform: Platform, ticking: DagsterInstance
+) -> None:
+    sensor = Sensor(platform, ticking)
+    ticking.add_instigator_state(
+        InstigatorState(
+            RemoteInstigatorOrigin(
+                RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("movierec_assets"), "__repository__"), "watcher"
+            ),
+            InstigatorType.SENSOR,
+            InstigatorStatus.RUNNING,
+            SensorInstigatorData(),
+        )
+    )
+    (state,) = ticking.all_instigator_state()
+    origin, selector = state.instigator_origin_id, state.selector_id
+
+    def tick(at: int, status: TickStatus, error: str = "") -> None:
+        found = SerializableErrorInfo(f"KeyError: {error}\nmore", [], "KeyError") if error else None
+        outer = SerializableErrorInfo("SensorExecutionError", [], "SensorExecutionError", found) if found else None
+        ticking.create_tick(
+            TickData(origin, "watcher", InstigatorType.SENSOR, status, float(at), error=outer, selector_id=selector)
+        )
+
+    patience = timedelta(minutes=6)
+    tick(1, TickStatus.SKIPPED)
+    for at in (2, 3):
+        tick(at, TickStatus.FAILURE, "earlier")
+    assert sensor.look() == sensor.look(patience) == []
+    tick(4, TickStatus.FAILURE, "'version'")
+    tick(5, TickStatus.STARTED)
+    assert sensor.look() == [], "servers may be starting"
+    assert sensor.look(patience) == ["ticks:watcher"]
+    assert (sensor.told[-1].reason, sensor.told[-1].kind) == ("KeyError: 'version'", "ticks")
+    tick(6, TickStatus.SKIPPED)
+    assert sensor.look(patience) == []
+
+
+def test_the_real_sensors_are_read_for_failing_ticks(ticking: DagsterInstance) -> None:
+    repository = build().get_repository_def()
+    schedules = {each.name for each in repository.schedule_defs}
+    known = schedules | {each.name for each in repository.sensor_defs}
+    for name in (*known, "of_an_earlier_release"):
+        of = InstigatorType.SCHEDULE if name in schedules else InstigatorType.SENSOR
+        data = ScheduleInstigatorData("0 0 * * *") if of is InstigatorType.SCHEDULE else SensorInstigatorData()
+        origin = RemoteInstigatorOrigin(
+            RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("movierec_assets"), "__repository__"), name
+        )
+        ticking.add_instigator_state(InstigatorState(origin, of, InstigatorStatus.RUNNING, data))
+    found = latest_ticks(ticking, repository)
+    assert {each.name for each in found} == known
+    assert {each.name for each in found if each.is_schedule} == schedules
+
+
+def test_files_of_the_loaded_dataset_that_are_gone_are_told_and_over_when_they_are_back(
+    platform: Platform, instance: DagsterInstance, make_dataset: Dataset
+) -> None:
+    mine = make_dataset(["1,1,4.0,964982703"], name="mine")
+    load(platform.database, mine)
+    sensor = Sensor(platform, instance, dataset=None)
+    later = timedelta(minutes=31)
+    assert sensor.look(later) == []
+    mine.rename(mine.with_name("moved"))
+    assert sensor.look() == [], "somebody may be exchanging them"
+    assert sensor.look(later) == ["dataset"]
+    assert "mine is loaded, and its files are not on this machine" in sensor.told[-1].reason
+    mine.with_name("moved").rename(mine)
+    assert sensor.look(later) == []

@@ -17,6 +17,7 @@ from movierec_assets.recsys.backtest import MOMENTS, RANKERS, RECIPE, Figure, Mo
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.tables.backtests import Backtests, months_of_likes
 from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.insights import read_insight
 from movierec_assets.tables.known_datasets import DatasetRef, loaded_dataset
 from movierec_tests.defs.conftest import Ran
 from movierec_tests.defs.harness import backtested, failed_checks, failures_of
@@ -61,6 +62,14 @@ def test_a_run_over_months_reports_each_month_and_keeps_its_figures(ran: Ran) ->
     assert "months" not in found[str(first)]
     with DagsterInstance.get() as instance:
         assert instance.get_materialized_partitions(AssetKey("backtest")) == set(found)
+    told = read_insight(ran.database, "backtest")
+    assert told is not None
+    rows = {(row["month"], row["moment"], row["ranker"]): row for row in told.document["months"]}
+    assert {key: (row["mean"], row["users"]) for key, row in rows.items()} == {
+        (str(month), each.moment, each.ranker): (each.ndcg, each.users) for month, each in kept
+    }
+    for year in told.document["years_to_date"]:
+        assert year["users"] >= rows[year["month"], year["moment"], year["ranker"]]["users"]
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA
 from movierec_assets.tables.day_partitions import days_of
+from movierec_assets.tables.insights import read_insight
 from movierec_assets.tables.recommendation_ids import new_id
 from movierec_assets.tables.shown import ShownEvent, ShownList, make_days_of, write
 from movierec_tests.defs.conftest import Ran
@@ -35,6 +36,15 @@ def test_a_run_sums_up_each_day_and_drops_days_that_are_too_old_but_not_their_fi
     assert f"| model | {version} | 12 | 36 | 13.89% (" in " ".join(found["report"].split())
     assert found["clicks_by_position"].startswith("![plot](data:image/png;base64,")
     assert days_of(ran.database) == [now.date()]
+    told = read_insight(ran.database, "feedback")
+    assert told is not None
+    (all_of_version,) = told.document["by_version"]
+    assert (all_of_version["source"], all_of_version["version"]) == ("model", version)
+    assert (all_of_version["shown"], all_of_version["clicked"]) == (36, 5)
+    assert [(row["position"], row["clicked"]) for row in told.document["by_position"]] == [(1, 0), (2, 5), (3, 0)]
+    second = told.document["by_position"][1]["click"]
+    assert second["mean"] == pytest.approx(5 / 12)
+    assert second["low"] < second["mean"] < second["high"]
     rows = ran.database.rows(
         f"""SELECT day, source, model_version, position, shown, users, clicked FROM {SCHEMA}.served_feedback
             ORDER BY day, position"""

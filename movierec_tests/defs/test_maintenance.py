@@ -18,6 +18,7 @@ from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.resources.configurable import RegistryResource
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA
+from movierec_assets.tables.insights import write_insight
 from movierec_tests.defs.harness import Platform, failures_of, run
 from movierec_tests.models.harness import register
 
@@ -93,11 +94,16 @@ def test_the_job_does_all_its_steps_and_the_others_after_one_that_failed(
 ) -> None:
     monkeypatch.setenv("MOVIEREC_KEEP_DAYS", "1")
     number = register(platform)
+    for version in (number, number + 100):
+        write_insight(platform.database, "evaluation", {}, version)
+    with platform.database.transaction() as cursor:
+        cursor.execute(f"UPDATE {SCHEMA}.insights SET made_at = now() - interval '2 days'")
     log = _file(platform.settings.state / "logs" / "refresh-20200101-000000-abc.log", 400)
     done = run("maintenance")
     assert done.success, failures_of(done)
     assert not log.exists()
     assert platform.registry.find(number) is not None, "it is young"
+    assert platform.database.rows(f"SELECT version FROM {SCHEMA}.insights") == [(str(number),)]
     analyzed = "SELECT last_analyze IS NOT NULL FROM pg_stat_user_tables WHERE schemaname = %s AND relname = 'ratings'"
     assert platform.database.scalar(analyzed, [SCHEMA])
     again = run("maintenance", resources={"registry": _Unreachable()})

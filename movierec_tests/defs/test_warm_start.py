@@ -17,6 +17,8 @@ from movierec_assets.models.version import MODEL_NAME
 from movierec_assets.models.version_files import MODEL_FILE
 from movierec_assets.recsys import warm_start
 from movierec_assets.settings import get_settings
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.insights import read_insight
 from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
 
 pytestmark = pytest.mark.slow
@@ -87,6 +89,26 @@ def _assert_the_last_release_is_continued(platform: Platform, old: int) -> None:
     assert all(_answers(platform, each.number) for each in made)
     assert updated["model_evaluation"]["lead"]["fits"] > 1
     assert platform.champion().number in [each.number for each in made]
+    _assert_documents_of_refit_and_challenger(platform.database, *(each.number for each in made))
+
+
+def _assert_documents_of_refit_and_challenger(database: Database, refit: int, challenger: int) -> None:
+    """Each is the version that its document is about, and named as the other one in that one's."""
+    trained, scored = (read_insight(database, name, refit) for name in ("training", "evaluation"))
+    assert trained is not None
+    assert trained.document["continued"] is True
+    assert scored is not None
+    beside = read_insight(database, "evaluation", challenger)
+    assert beside is not None
+    of_refit, of_challenger = (_ndcg_by_ranker(each.document) for each in (scored, beside))
+    assert next(iter(of_refit)) == next(iter(of_challenger)) == "this version"
+    assert of_refit["this version"] == of_challenger["champion then"]
+    assert of_refit["challenger then"] == of_challenger["this version"]
+    assert of_refit["popularity"] == of_challenger["popularity"]
+
+
+def _ndcg_by_ranker(document: dict[str, Any]) -> dict[str, float]:
+    return {row["ranker"]: row["mean"] for row in document["moments"] if row["moment"] == "in the sitting"}
 
 
 def test_training_continues_the_champion_as_ratings_come_in(
@@ -124,6 +146,12 @@ def test_training_continues_the_champion_as_ratings_come_in(
         assert third["start"].startswith("warm")
         assert "the last cold start" in third["warm_and_cold"]
         assert third["courses"].startswith("![plot]")
+        told = [read_insight(platform.database, "training", each["model_version"]) for each in (first, third)]
+        fresh, continued = (each.document for each in told if each is not None)
+        assert (fresh["continued"], continued["continued"]) == (False, True)
+        assert len(fresh["loss"]) == len(fresh["validation"]) == fresh["iterations"] > continued["iterations"]
+        assert fresh["validation_of_last_fresh_fit"] == []
+        assert continued["validation_of_last_fresh_fit"]
         again = metadata_of(run())
         assert (again["als_model"]["unchanged"], again["champion_model"]["outcome"]) == (True, "unchanged")
 

@@ -16,6 +16,8 @@ import pytest
 from dagster import DagsterInstance, execute_job, reconstructable
 
 from movierec_assets.defs.column_lineage import LINEAGE, column_lineage
+from movierec_assets.defs.insights_of_model import CHAMPION_THEN, THIS_VERSION
+from movierec_assets.defs.insights_of_model import METRICS as METRICS_OF_INSIGHT
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.predecessor import predecessor_of
 from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
@@ -24,6 +26,7 @@ from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.rankers import WITHOUT_SIGNAL
 from movierec_assets.resources.provenance import fingerprint
 from movierec_assets.tables.database import SCHEMA
+from movierec_assets.tables.insights import read_insight
 from movierec_tests.defs import multiprocess_jobs
 from movierec_tests.defs.conftest import USERS, Ran
 from movierec_tests.defs.graph import APART, BLOCKING, GRAPH, NOT_BLOCKING, SERVED, specs
@@ -104,6 +107,27 @@ def test_previews_are_tables_with_film_titles(ran: Ran, name: str) -> None:
     assert all(line.count(" | ") == header.count(" | ") == rule.count(" | ") for line in body)
     assert all(any(title in line for title in titles) for line in body)
     assert not any("?" in line and "; ?" in line for line in body)
+
+
+@slow
+def test_the_documents_of_the_data_have_the_counts_that_the_assets_show(ran: Ran) -> None:
+    shown = metadata_of(ran.second)
+    dataset, steps = (read_insight(ran.database, name) for name in ("dataset", "preprocessing"))
+    assert dataset is not None
+    assert steps is not None
+    raw = shown["raw_ratings"]
+    counts = dataset.document["counts"]
+    assert (counts["ratings"], counts["rows_read"]) == (raw["dagster/row_count"], raw["rows_read"])
+    assert sum(month["ratings"] for month in dataset.document["months"]) == raw["dagster/row_count"]
+    assert (counts["rejected"], counts["rated_movies"]) == (raw["rejected_rows"], raw["rated_movies"])
+    assert dataset.document["mean_stars"] == pytest.approx(raw["mean_rating"])
+    found = {step["step"]: step for step in steps.document["steps"]}
+    for name in ("train", "validation", "test"):
+        assert found[name]["rows"] == shown[f"{name}_matrix"]["dagster/row_count"]
+        assert found[name]["users"] == shown[f"{name}_matrix"]["users"]
+    assert found["likes"]["rows"] == shown["positive_ratings"]["dagster/row_count"]
+    assert found["evaluated test"]["users"] == shown["id_maps"]["evaluated_users"]
+    assert dataset.made_at < steps.made_at
 
 
 @slow
@@ -434,3 +458,29 @@ def test_a_fit_that_raises_ends_its_mlflow_run_as_failed_and_registers_nothing(
     (run_id,) = ran.platform.registry.runs_of(result.run_id)
     assert ran.platform.registry.client.get_run(run_id).info.status == "FAILED"
     assert [version.number for version in ran.platform.registry.versions()] == before
+
+
+@slow
+def test_the_champion_has_documents_with_the_figures_of_its_training_and_evaluation(ran: Ran) -> None:
+    version, shown = ran.platform.champion(), metadata_of(ran.first)
+    trained, scored = (read_insight(ran.database, name, version.number) for name in ("training", "evaluation"))
+    assert trained is not None
+    assert trained.document["recipe"] == version.recipe.as_dict()
+    assert trained.document["loss"][-1]["loss"] == pytest.approx(shown["als_model"]["training_loss"])
+    assert trained.document["counts"]["users"] == shown["als_model"]["users"]
+    sample = trained.document["sample"]
+    assert 0 < len(sample["likes"]) < sample["users"] * sample["movies"]
+    assert 1 <= trained.document["example_user"] <= USERS
+    assert scored is not None
+    own = [row for row in scored.document["moments"] if row["ranker"] == THIS_VERSION]
+    assert [row["moment"] for row in own] == ["in the sitting", "on return"]
+    assert own[0]["mean"] == pytest.approx(shown["model_evaluation"][HEADLINE])
+    assert own[0]["low"] <= own[0]["mean"] <= own[0]["high"]
+    of_rankers = {row["ranker"]: row for row in scored.document["metrics"]}
+    assert next(iter(of_rankers)) == THIS_VERSION
+    assert set(of_rankers[THIS_VERSION]) == {"ranker", *METRICS_OF_INSIGHT}
+    assert of_rankers[THIS_VERSION][HEADLINE] == own[0]["mean"]
+    assert {row["by"] for row in scored.document["slices"]} == {
+        *("likes in the history", "popularity of the held-out movies", "time since the like before"),
+    }
+    assert CHAMPION_THEN not in of_rankers  # the first version had none beside it

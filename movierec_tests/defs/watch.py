@@ -43,7 +43,7 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 class Watch:
     """The sensor, evaluated at given times, with the cursor that the daemon would keep."""
 
-    def __init__(self, choice: str, database_url: str, instance: DagsterInstance) -> None:
+    def __init__(self, choice: str | None, database_url: str, instance: DagsterInstance) -> None:
         self._dataset = DatasetResource(choice=choice)
         self._postgres = PostgresResource(url=database_url)
         self._registry = RegistryResource(uri=DatabaseUrls(database_url).mlflow)

@@ -13,7 +13,7 @@ from movierec_assets.settings import PROJECT_ROOT
 DEPLOY = PROJECT_ROOT / "movierec_assets" / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-ONE_SHOT = {"secrets", "migrate"}
+ONE_SHOT = {"secrets", "migrate", "app-key"}
 OWN = {name: service for name, service in SERVICES.items() if service["image"] == "movierec"}
 """Services of the platform's own image."""
 

@@ -14,7 +14,7 @@ from movierec_assets.host.environment import variables
 from movierec_assets.settings import PROJECT_ROOT, Settings
 from movierec_tests.deploy.compose import DEPLOY, SERVICES, default_of, environment_of, image_environment
 
-PORTS = {"mlflow": 5000, "code": 4000, "webserver": 3000, "api": 8000}
+PORTS = {"mlflow": 5000, "code": 4000, "webserver": 3000, "api": 8000, "app": 8501}
 _MODULES = {
     "mlflow": "mlflow",
     "dagster": "dagster",
@@ -88,6 +88,8 @@ class Programs:
             "MOVIEREC_DATABASE_URL": self.settings.databases.ratings,
             "MLFLOW_BACKEND_STORE_URI": self.settings.databases.mlflow,
             "MOVIEREC_DAGSTER_WEBSERVER": self.address("webserver"),
+            "MOVIEREC_APP_API_URL": self.address("api"),
+            "MOVIEREC_APP_API_KEY_FILE": "",
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(PROJECT_ROOT),
             "HOME": str(self.settings.state),

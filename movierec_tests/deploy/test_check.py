@@ -14,6 +14,7 @@ from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.deploy import check
 from movierec_assets.deploy.check import DAEMONS, UnhealthyError
 from movierec_assets.host.environment import variables
+from movierec_assets.serving.app.app_pages import file_of
 from movierec_assets.settings import Settings
 from movierec_tests.deploy.programs import programs
 from movierec_tests.waiting import wait_until
@@ -56,6 +57,15 @@ def test_a_reason_is_printed_for_docker_to_keep(
     assert check.main("api") == 0
 
 
+def test_the_page_that_is_opened_is_what_streamlit_reads() -> None:
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+
+    sent = BackMsg()
+    sent.ParseFromString(check.OPEN_A_PAGE)
+    assert sent.rerun_script.page_name == "similar"
+    assert file_of("similar").is_file()
+
+
 def _passes(service: Callable[[], None]) -> bool:
     try:
         service()
@@ -77,6 +87,7 @@ def test_the_programs_of_the_compose_file_pass_their_checks_until_they_end(datab
             "webserver": lambda: check.webserver(found.address("webserver")),
             "daemon": lambda: check.daemon(DatabaseUrls.libpq(settings.databases.dagster), 0.0),
             "api": lambda: check.api(found.address("api")),
+            "app": lambda: check.app(found.address("app")),
         }
         for service, healthy in checks.items():
             assert not _passes(healthy), service
@@ -91,6 +102,6 @@ def test_the_programs_of_the_compose_file_pass_their_checks_until_they_end(datab
                 service,
             )
             assert found.processes[service].poll() is None, found.log(service).read_text()
-        for service in ("api", "mlflow", "webserver", "code"):
+        for service in ("app", "api", "mlflow", "webserver", "code"):
             found.end(service)
             assert not _passes(checks[service]), service

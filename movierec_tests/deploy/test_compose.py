@@ -30,7 +30,7 @@ DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_the_services_are_those_of_the_platform() -> None:
-    servers = {"postgres", "mlflow", "code", "webserver", "daemon", "api", "edge"}
+    servers = {"postgres", "mlflow", "code", "webserver", "daemon", "api", "app", "edge"}
     assert set(SERVICES) == servers | ONE_SHOT
     assert [name for name, service in SERVICES.items() if "profiles" in service] == ["edge"]
 
@@ -67,7 +67,8 @@ def test_only_the_door_with_a_password_is_open_to_other_machines(name: str) -> N
 
 
 def test_published_ports_are_those_of_the_settings() -> None:
-    for name, setting in (("mlflow", "mlflow_port"), ("webserver", "dagster_port"), ("api", "api_port")):
+    for name in ("mlflow", "webserver", "api", "app"):
+        setting = "dagster_port" if name == "webserver" else f"{name}_port"
         (port,) = SERVICES[name]["ports"]
         assert f"${{MOVIEREC_{setting.upper()}:-" in port
         default = Settings.model_fields[setting].default
@@ -88,8 +89,10 @@ def test_secrets_are_read_by_those_who_need_them_and_written_by_one(name: str) -
     mounted = [str(volume) for volume in SERVICES[name].get("volumes", []) if "secrets" in str(volume)]
     if name == "secrets":
         assert mounted == ["database-secrets:/secrets/database", "edge-secrets:/secrets/edge"]
+    elif name == "app-key":
+        assert mounted == ["database-secrets:/secrets/database:ro", "app-secrets:/secrets/app"]
     else:
-        own = "edge" if name == "edge" else "database"
+        own = name if name in ("edge", "app") else "database"
         assert mounted == [f"{own}-secrets:/secrets/{own}:ro"]
 
 
@@ -118,7 +121,8 @@ def test_services_start_in_order() -> None:
     assert needs["migrate"] == {"postgres"}
     assert all("migrate" in needs[name] for name in ("mlflow", "code", "webserver", "daemon", "api"))
     assert all("code" in needs[name] for name in ("webserver", "daemon"))
-    assert {"webserver", "mlflow", "api"} <= needs["edge"]
+    assert {"app-key", "api"} == needs["app"]
+    assert {"webserver", "mlflow", "api", "app"} <= needs["edge"]
 
 
 def test_one_service_builds_the_image_and_nobody_pulls_it() -> None:
@@ -220,7 +224,7 @@ def test_the_door_asks_for_a_password_at_every_page_and_for_a_key_else() -> None
     caddyfile = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
     sites = re.findall(r"^https://(.*?) \{\n(.*?)^\}", caddyfile, re.M | re.S)
     targets = {site.rpartition(":")[2]: set(re.findall(r"reverse_proxy (\S+)", body)) for site, body in sites}
-    assert targets == {"8443": {"api:8000"}, "3443": {"webserver:3000"}, "5443": {"mlflow:5000"}}
+    assert targets == {"8443": {"api:8000"}, "3443": {"webserver:3000"}, "5443": {"mlflow:5000"}, "8543": {"app:8501"}}
     published = {str(port).split(":")[1] for port in SERVICES["edge"]["ports"]}
     assert published == set(targets) | {"8080"}
     for _, body in sites:

@@ -27,7 +27,8 @@ import psutil
 from dagster import DagsterInstance, DagsterRunStatus
 
 from movierec_assets.datasets.demo import make_demo
-from movierec_assets.resources.configurable import DatasetResource
+from movierec_assets.datasets.locate import locate
+from movierec_assets.settings import get_settings
 from movierec_tests.benchmarks.api.service import free_port
 from movierec_tests.journeys.conftest import new_ratings, rewrite
 from movierec_tests.journeys.watched_platform import (
@@ -173,7 +174,7 @@ class Rounds:
 
 def stamp(platform: WatchedPlatform) -> str:
     """The tag of runs for the files of the dataset as they are."""
-    return platform.files_tag(DatasetResource().locate_present())
+    return platform.files_tag(locate(get_settings(), None))
 
 
 def first_champion(platform: WatchedPlatform) -> float:

@@ -25,7 +25,7 @@ import psycopg2
 import requests
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
-from movierec_assets.datasets.locate import Located
+from movierec_assets.datasets.locate import Located, locate
 from movierec_assets.defs.attempts import unfinished_runs
 from movierec_assets.defs.catch_up import FILES_TAG, Memory, compare, facts_of
 from movierec_assets.defs.half_written import stamp_of
@@ -36,7 +36,6 @@ from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, TRAINING_KEY
 from movierec_assets.postgres.server import EmbeddedPostgres
-from movierec_assets.resources.configurable import DatasetResource
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import SCHEMA, Database
 
@@ -157,7 +156,7 @@ class WatchedPlatform:
         if under_way:
             return f"{', '.join(f'{run.job_name} {run.run_id[:8]} is {run.status.value}' for run in under_way)}"
         database, registry = self.database, self.registry
-        located = DatasetResource().locate_present()
+        located = locate(get_settings(), None)
         memory = compare(database, located.files, Memory())
         facts = facts_of(instance, database, registry, stamp_of(located.files), memory.loaded, datetime.now(UTC))
         stale = first_stale(facts)

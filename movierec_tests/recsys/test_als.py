@@ -18,6 +18,8 @@ from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, ConfidenceKind, FoldIn, NextMovie, Recipe
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
+pytestmark = pytest.mark.usefixtures("each_solver")
+
 SMALL = Recipe(alpha=10.0, regularization=0.1, factors=4, iterations=10)
 
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_assets.ratings import RatingColumns
-from movierec_assets.recsys import backtest
-from movierec_assets.recsys.als import implicit_engine
+from movierec_assets.recsys import als, backtest
 from movierec_assets.recsys.backtest import (
     IN_THE_SITTING,
     MIN_USERS,
@@ -129,7 +128,7 @@ def test_a_fit_never_sees_a_like_of_the_month(rows: list[Row]) -> None:
         start: FloatArray | None = None,
     ) -> Factors:
         seen.append(positives)
-        return implicit_engine()(positives, recipe)
+        return als.engine()(positives, recipe)
 
     tasks = tasks_of(rows)
     backtest.score(tasks, SMALL, fit)
@@ -142,13 +141,13 @@ def test_a_fit_never_sees_a_like_of_the_month(rows: list[Row]) -> None:
 @given(EVER)
 def test_all_rankers_are_scored_for_the_same_users(rows: list[Row]) -> None:
     tasks = tasks_of(rows)
-    figures = backtest.score(tasks, SMALL, implicit_engine())
+    figures = backtest.score(tasks, SMALL, als.engine())
     assert [(figure.moment, figure.ranker, figure.users) for figure in figures] == [
         (moment, ranker, len(task.users))
         for moment, task in tasks.items()
         for ranker in (RECIPE, WITHOUT_SIGNAL, POPULARITY)
     ]
-    alone = backtest.score(tasks, replace(SMALL, next_movie=NO_NEXT_MOVIE), implicit_engine())
+    alone = backtest.score(tasks, replace(SMALL, next_movie=NO_NEXT_MOVIE), als.engine())
     assert {figure.ranker for figure in alone} == ({RECIPE, POPULARITY} if tasks else set())
     without = {figure.moment: figure.ndcg for figure in figures if figure.ranker == WITHOUT_SIGNAL}
     assert {figure.moment: figure.ndcg for figure in alone if figure.ranker == RECIPE} == pytest.approx(without)
@@ -157,7 +156,7 @@ def test_all_rankers_are_scored_for_the_same_users(rows: list[Row]) -> None:
 def test_nothing_is_known_before_the_first_month_of_the_data() -> None:
     rows = [(1, movie, 5.0, MAY.start + movie) for movie in range(9)]
     assert not tasks_of(rows)
-    assert backtest.score({}, SMALL, implicit_engine()) == []
+    assert backtest.score({}, SMALL, als.engine()) == []
 
 
 @given(st.integers(1, 9999), st.integers(1, 12))

@@ -7,7 +7,6 @@ import pytest
 
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys import als, experiment, ranking, repeated_fits, search, warm_start
-from movierec_assets.recsys.als import implicit_engine
 from movierec_assets.recsys.engine import Factors, Fit, OnIteration
 from movierec_assets.recsys.interactions import FloatArray, Interactions
 from movierec_assets.recsys.recipe import Recipe
@@ -101,7 +100,7 @@ def test_search_and_evaluation_fit_with_their_engine_only(recorder: Recorder, sp
 def test_one_thread_and_two_give_the_same_factors_vectors_and_lists(split: Split) -> None:
     task = split.task("test")
     start = np.random.default_rng(3).random((task.train.shape[1], RECIPE.factors), dtype=np.float32)
-    one, two = (implicit_engine(threads)(task.train, RECIPE, start=start) for threads in (1, 2))
+    one, two = (als.engine(threads)(task.train, RECIPE, start=start) for threads in (1, 2))
     assert one.movies == pytest.approx(two.movies, abs=1e-5)
     vectors = [als.fold_in(one.movies, task.histories, RECIPE, threads=threads) for threads in (1, 2)]
     assert vectors[0] == pytest.approx(vectors[1], abs=1e-5)

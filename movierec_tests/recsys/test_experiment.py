@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from movierec_assets.ratings import RatingColumns
-from movierec_assets.recsys import baselines, experiment
-from movierec_assets.recsys.als import implicit_engine
+from movierec_assets.recsys import als, baselines, experiment
 from movierec_assets.recsys.baselines import item_knn
 from movierec_assets.recsys.comparison import mean_interval, paired_difference
 from movierec_assets.recsys.engine import Fit
@@ -56,7 +55,7 @@ def _quick_original_recipe() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def engine() -> Fit:
-    return implicit_engine()
+    return als.engine()
 
 
 @pytest.fixture(scope="module")

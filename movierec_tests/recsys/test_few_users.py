@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from movierec_assets.ratings import RatingColumns
-from movierec_assets.recsys.als import implicit_engine
+from movierec_assets.recsys import als
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.experiment import run
 from movierec_assets.recsys.few_users import why_few
@@ -47,9 +47,9 @@ def test_few_likes_ask_for_more() -> None:
 def test_an_experiment_and_a_search_on_equal_times_say_so() -> None:
     columns = _split(np.full(len(USERS), 10**9))
     with pytest.raises(RecsysError, match=r"No user can be scored.*nothing is earlier than anything"):
-        run(columns, fit=implicit_engine())
+        run(columns, fit=als.engine())
     with pytest.raises(RecsysError, match=r"No user can be scored.*nothing is earlier than anything"):
-        run(columns, fit=implicit_engine(), budget=Budget(1, 1.0))
+        run(columns, fit=als.engine(), budget=Budget(1, 1.0))
     equal = leave_latest_out(columns)[0]
     with pytest.raises(RecsysError, match=r"nothing to choose a recipe on.*No user has likes at two different times"):
         SearchObjective.latest(equal.train, equal.validation)

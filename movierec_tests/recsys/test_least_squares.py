@@ -15,6 +15,8 @@ from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray
 from movierec_assets.recsys.least_squares import Solve
 
+pytestmark = pytest.mark.usefixtures("each_solver")
+
 WAYS = pytest.mark.parametrize("way", [least_squares.direct, least_squares.iterative])
 Way = Callable[[FloatArray, float], Solve]
 

@@ -27,6 +27,8 @@ from movierec_assets.recsys.recipe import NextMovie
 from movierec_assets.recsys.split import Split, latest_of_each_user
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
+pytestmark = pytest.mark.usefixtures("each_solver")
+
 Dense = npt.NDArray[np.float64]
 
 AGES = 2**62

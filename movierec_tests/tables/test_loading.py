@@ -67,7 +67,7 @@ def test_ratings_arrive_with_their_stars_and_utc_times(database: Database, make_
     assert str(rows[0][3]) == "2000-07-30 18:45:03"
     file = ratings.details.pop("file")
     counts = {"rows": 4, "rows_read": 4, "rows_complete": 4, "rejected": {}}
-    assert ratings.details == {**counts, "name": "ratings.csv", "assumed_utc": 0}
+    assert ratings.details == {**counts, "name": "ratings.csv", "assumed_utc": 0, "months": {"2000-07": 4}}
     assert (file["bytes"], file["lines"]) == (106, 5)
     assert file["sha256"] == hashlib.sha256((directory / "ratings.csv").read_bytes()).hexdigest()
 

@@ -108,6 +108,11 @@ def text(value: str) -> None:
     st.html(f'<div class="mr-text" dir="auto">{escape(value)}</div>')
 
 
+def ink() -> str:
+    """Colour of text on charts, which Streamlit leaves black on a dark page."""
+    return "#eceef6" if st.context.theme.type == "dark" else "#1d2030"
+
+
 def number(label: str, value: float | str | None, help: str | None = None) -> None:
     """A tile with a number; thousands are separated, and None is "none"."""
     shown = "none" if value is None else value if isinstance(value, str) else grouped(value)
@@ -147,6 +152,7 @@ def chart(
     state or None
         What is selected, with "rerun".
     """
+    drawn = drawn.configure_text(color=ink())
     selected: Any = None
     if on_select == "rerun":
         selected = st.altair_chart(drawn, width="stretch", key=key, on_select="rerun", alt=description)

@@ -160,7 +160,7 @@ def moves(before: Sequence[int], after: Sequence[int], gone: int) -> dict[int, s
     Examples
     --------
     >>> moves([1, 2, 3, 4], [3, 2, 5], gone=1)
-    {3: 'up 1', 5: 'new'}
+    {3: 'up 1', 2: 'down 1', 5: 'new'}
     """
     places = {movie: place for place, movie in enumerate(each for each in before if each != gone)}
     found = {}

@@ -39,7 +39,7 @@ class UnknownIdError(ExplainedError, LookupError):
         self.field = field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
     """What is known of the user of a request.
 

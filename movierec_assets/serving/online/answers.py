@@ -36,7 +36,7 @@ class Reason:
     boost: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """A list of movies, best first.
 

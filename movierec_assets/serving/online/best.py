@@ -52,6 +52,8 @@ def best(
         Best first.
     scores : float array, same shape
     """
+    if model.native_best is not None:
+        return model.native_best(vector, hidden, k, passing, extra)
     length = float(vector @ vector) ** 0.5 * (1 + _ROUNDING)
     total = len(model) if passing is None else len(passing)
     start, stop = 0, min(total, max(_FIRST, 2 * k))

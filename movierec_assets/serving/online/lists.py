@@ -24,7 +24,7 @@ from movierec_assets.serving.online.reasons import Added, reasons_of
 from movierec_assets.serving.online.requests import Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scoring:
     """Scores of one user: the score of a movie is `scale (vector . factors + extra) - offset`.
 

@@ -44,7 +44,7 @@ class _Asked(NamedTuple):
     since: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class LiveRatings:
     """Current ratings of one user: of the file and of the app, the latest of each movie, without withdrawn ones.
 
@@ -66,7 +66,7 @@ class LiveRatings:
     dataset_id: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Freshness:
     """Whether the stored state of a user is still theirs.
 
@@ -84,7 +84,7 @@ class Freshness:
     dataset_id: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class LiveState:
     """A user at the time of a request.
 

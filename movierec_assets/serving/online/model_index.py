@@ -7,12 +7,14 @@ spreads. Does not: users (`person`), and selecting the best movies (`best`).
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg.lapack import dposv
 
+from movierec_assets.recsys import one_user
 from movierec_assets.recsys.confidence import BM25_B, BM25_K1
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.moment import EQUAL
+from movierec_assets.recsys.native import library
+from movierec_assets.recsys.native.ranking import BestOfOne, Movies
 from movierec_assets.recsys.next_movies import MIN_RECENCY
 from movierec_assets.serving.online.movie_index import Catalogued, MovieIndex
 from movierec_assets.serving.online.snapshot import Champion
@@ -45,6 +47,8 @@ class ModelIndex:
         Of the vectors.
     recency : float32 array, shape (n_recent,)
         Recency weights of the latest likes by their ranks, see `next_movies.recency_weights`; older ones have none.
+    native_best : BestOfOne or None
+        None without the native library.
     on : bool
         Whether scores are standardized, with the next-movie signal added.
     """
@@ -52,12 +56,11 @@ class ModelIndex:
     def __init__(self, champion: Champion, catalogued: Catalogued) -> None:
         recommender = champion.recommender
         self.champion, self.recommender = champion, recommender
-        lengths = np.linalg.norm(recommender.movie_factors.astype(np.float64), axis=1)
-        self.columns = np.argsort(-lengths, kind="stable")
-        self.places = np.empty(len(lengths), dtype=np.int32)
-        self.places[self.columns] = np.arange(len(lengths), dtype=np.int32)
-        self.factors = np.ascontiguousarray(recommender.movie_factors[self.columns], dtype=np.float32)
-        self.lengths = lengths[self.columns].astype(np.float32)
+        by_length = Movies.of(recommender.movie_factors)
+        self.columns, self.places = by_length.columns, by_length.places
+        self.native_best = None if library.why_not() else BestOfOne(by_length)
+        self.factors = np.ascontiguousarray(by_length.vectors[:, : recommender.movie_factors.shape[1]])
+        self.lengths = by_length.lengths
         self.reciprocals = np.divide(1.0, self.lengths, out=np.zeros(len(self.lengths)), where=self.lengths > 0).astype(
             np.float32
         )
@@ -70,6 +73,7 @@ class ModelIndex:
         self.mean, self.covariance, self.on = spread.mean, spread.covariance, recommender.scorer.on
         exact = self.factors.astype(np.float64)
         self.regularized = exact.T @ exact + recommender.recipe.regularization * np.eye(exact.shape[1])
+        self._solve = one_user.solver(self.factors, recommender.recipe.regularization)
         self._trace = float(np.trace(self.covariance) + self.mean @ self.mean)
         # A user has no more likes than there are movies.
         ranks = np.arange(len(self) + 1)
@@ -102,23 +106,14 @@ class ModelIndex:
         return weights
 
     def fold_in(self, liked: IntArray, confidences: FloatArray) -> FloatArray:
-        """The vector of a user, float32, shape (factors,); see `least_squares.solver`.
+        """The vector of a user, float32, shape (factors,); see `one_user.SolveOne`.
 
         Raises
         ------
         RecsysError
             When the vector is not determined.
         """
-        vectors = self.factors.take(liked, axis=0)
-        weighted = vectors * (confidences - np.float32(1.0))[:, None]
-        normal = (vectors.T @ weighted).astype(np.float64)
-        normal += self.regularized
-        # The matrix is symmetric; transposed, it has the order of Fortran, and LAPACK needs no copy.
-        _, solved, failed = dposv(normal.T, confidences @ vectors, overwrite_a=True)
-        if failed:
-            raise RecsysError("The user's vector is not determined; raise the regularization.")
-        vector: FloatArray = solved.astype(np.float32)
-        return vector
+        return self._solve(liked, confidences)
 
     def spread_of(self, vector: FloatArray) -> tuple[float, float]:
         """Mean and standard deviation of a user's products with all movies; see `moment.Spread.of_users`."""

@@ -26,7 +26,7 @@ _WITHOUT_HISTORY = 1.0
 _NONE: IntArray = np.empty(0, dtype=np.int32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Likes:
     """Likes that a vector was folded in from.
 
@@ -40,7 +40,7 @@ class Likes:
     confidences: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Person:
     """A user at the time of a request.
 

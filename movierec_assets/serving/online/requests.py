@@ -86,7 +86,7 @@ class Boost:
     genres: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A list that somebody asks for.
 

@@ -23,7 +23,7 @@ OF_A_USER = {
     ("post", "/ratings"): {"user_id": OTHER, "movie_id": 1, "stars": 4.0},
 }
 """Bodies that name another user than the bound one."""
-FOR_ALL = {("post", "/users"), ("get", "/metrics")}
+FOR_ALL = {("post", "/users"), ("get", "/metrics"), ("get", "/insights/{name}")}
 """What a bound key may not do at all, besides what needs an operator."""
 
 
@@ -86,6 +86,7 @@ def test_a_key_of_one_user_reaches_nothing_of_another(client: httpx.Client, app:
         assert client.request(verb, path, json=content, headers=headers).status_code == 403, path
     for verb, path in FOR_ALL:
         kind: dict[str, Any] = {"json": {}} if "requestBody" in schema["paths"][path][verb] else {}
-        assert client.request(verb, path, headers=headers, **kind).status_code == 403, path
+        address = path.replace("{name}", "dataset")
+        assert client.request(verb, address, headers=headers, **kind).status_code == 403, path
     assert client.get("/movies/1/similar", params={"user": OTHER}, headers=headers).status_code == 403
     assert client.post("/recommend", json={"user_id": BOUND}, headers=headers).status_code == 200

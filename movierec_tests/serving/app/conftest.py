@@ -105,9 +105,7 @@ def forget() -> None:
 
 def words(page: AppTest) -> str:
     """Everything that a page says, as text with markup."""
-    kinds = ("html", "markdown", "caption", "info", "warning", "error", "text", "title", "header", "subheader")
-    said = [
-        str(getattr(each, "value", "") or getattr(each.proto, "body", "")) for kind in kinds for each in page.get(kind)
-    ]
-    metrics = [f"{each.label} {each.value}" for each in page.metric]
-    return "\n".join([*said, *metrics])
+    kinds = ("html", "markdown", "caption", "info", "success", "warning", "error", "text", "subheader")
+    said = [each for kind in kinds for each in page.get(kind)]
+    texts = [str(getattr(each, "value", "") or getattr(each.proto, "body", "")) for each in said]
+    return "\n".join([*texts, *(f"{each.label} {each.value}" for each in page.metric)])

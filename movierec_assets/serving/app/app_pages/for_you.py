@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import streamlit as st
@@ -59,9 +60,10 @@ def _body(user_id: int) -> None:
     with look.calm():
         if (error := person.failure()) is not None:
             look.explain(error)
-        history = session.api().get(f"/users/{user_id}/ratings", {"limit": 6})
+        genres = _genres()
+        history = _history(user_id)
         _about(user_id, history)
-        wish = _wishes(user_id)
+        wish = _wishes(user_id, genres)
         # On a phone the first column is on top: somebody new rates before there is a list worth reading.
         if person.is_new(user_id):
             ratings, lists = st.columns([1, 2.3], gap="medium")
@@ -77,6 +79,34 @@ def _body(user_id: int) -> None:
                         _list(user_id, name, wish | {"at": _MOMENTS[name], "scenario": f"app: {name.lower()}"})
 
 
+def _genres() -> list[str]:
+    """Genres of the most rated films.
+
+    Raises
+    ------
+    NothingYet
+        When there are no films.
+    """
+    movies = session.cached("/movies", {"n": 100})["movies"]
+    if not movies:
+        raise look.NothingYet("No films are loaded yet.")
+    return sorted({genre for movie in movies for genre in movie["genres"]})
+
+
+def _history(user_id: int) -> Any:
+    """The latest ratings of the person.
+
+    Raises
+    ------
+    NothingYet
+        When there is no such person.
+    """
+    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": 6})
+    if answer.status == HTTPStatus.NOT_FOUND:
+        raise look.NothingYet(f"There is no user {user_id}.", "Choose another number, or be a new user.")
+    return answer.value
+
+
 def _about(user_id: int, history: Mapping[str, Any]) -> None:
     """Who the person is, in a sentence."""
     total = history["total"]
@@ -90,16 +120,13 @@ def _about(user_id: int, history: Mapping[str, Any]) -> None:
     st.markdown(f"{who} with **{look.grouped(total)} rating{'s' if total > 1 else ''}**.{expected}")
 
 
-def _wishes(user_id: int) -> dict[str, Any]:
+def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
     """What the list is asked for with."""
     this_year = datetime.now(UTC).year
     genre, era, adventure = st.columns([1.3, 1.3, 1], gap="medium")
-    known = session.cached("/movies", {"n": 100})["movies"]
-    if not known:
-        raise look.NothingYet("No films are loaded yet.")
     genres = genre.multiselect(
         "Genres",
-        sorted({name for movie in known for name in movie["genres"]}),
+        known_genres,
         key="genre",
         bind="query-params",
         placeholder="All genres",
@@ -173,9 +200,8 @@ def _moved(answer: Mapping[str, Any]) -> dict[int, str]:
     rest = len(badges) - new
     told = [f"{new} film{'s are' if new > 1 else ' is'} new"] if new else []
     told += [f"{rest} moved"] if rest else []
-    st.success(
-        f"{look.plain(event.said)}: {', '.join(told) or 'the list stays as it is'}.", icon=":material/swap_vert:"
-    )
+    change = ", ".join(told) or "the list stays as it is"
+    st.success(f"{look.plain(event.said)}: {change}.", icon=":material/swap_vert:")
     return badges
 
 
@@ -187,7 +213,10 @@ def _reasons(movie: Mapping[str, Any]) -> list[tuple[str, str]]:
         kind = reason["kind"]
         if kind in words and reason["contribution"] > 0 and reason.get("title"):
             found.setdefault(kind, (words[kind], films.without_year(reason["title"])))
-    return [found[kind] for kind in words if kind in found]
+    taste, sitting = found.get("because of"), found.get("after")
+    if taste and sitting and taste[1] == sitting[1]:
+        return [taste, ("and often liked soon after it", "")]
+    return [each for each in (taste, sitting) if each]
 
 
 def _actions(user_id: int, recommendation_id: str, movie: Mapping[str, Any]) -> None:
@@ -216,9 +245,8 @@ def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
     version = f"model version {answer['model_version']}" if answer["model_version"] else "no model"
     fewer = f" {look.plain(answer['why_fewer'])}" if answer["why_fewer"] and answer["movies"] else ""
     source = {"model": "Made by the model from the ratings as they are now", "stored": "A stored list"}
-    st.caption(
-        f"{source.get(answer['source'], 'The most liked films')} · {version}.{fewer} A match of 100 % is the best."
-    )
+    made = source.get(answer["source"], "The most liked films")
+    st.caption(f"{made} · {version}.{fewer} The best match counts as 100 %.")
 
 
 def _longer() -> None:

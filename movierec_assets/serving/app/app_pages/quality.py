@@ -1,0 +1,302 @@
+"""How good the model is, and how that came about: scores, months of the past, decisions, and what people did.
+
+Belongs here: the page. Does not: how the model works (`model`), and changing the champion (`operate`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from movierec_assets.serving.app import figures, insights, look
+
+_OWN = "this version"
+_MOMENTS = ("in the sitting", "on return")
+_METRICS = {
+    "ndcg_at_10": "NDCG",
+    "map_at_10": "MAP",
+    "precision_at_10": "Precision",
+    "recall_at_10": "Recall",
+    "truncated_recall_at_10": "Recall, truncated",
+    "hit_rate_at_10": "Hit rate",
+    "coverage_at_10": "Coverage",
+    "popularity_share_at_10": "Share of the top 1 % of films",
+    "gini_at_10": "Gini",
+    "novelty_at_10": "Novelty, bits",
+}
+_OUTCOMES = {
+    "first": "promoted: the first champion",
+    "improvement": "promoted: better",
+    "refresh": "promoted: as good, on newer data",
+    "returned": "promoted: back with its data",
+    "manual": "promoted by hand",
+    "rollback": "promoted by a rollback",
+    "kept": "not promoted: the champion stays",
+    "rejected": "not promoted: refused",
+    "lost": "no champion any more",
+}
+_EXPLAINED = (
+    "**NDCG@10** looks at the first ten films of a list: it is 1 when the hidden likes are on top, less when they are "
+    "further down, and 0 when none is there. It is low for every method, because only a few films are hidden among "
+    "thousands, and because a film that somebody would like but never rated counts as a miss. So compare methods, and "
+    "do not read it as a mark. The line through each point is its 95 % interval: with other people the mean would lie "
+    "there 95 times of 100."
+)
+
+
+def page() -> None:
+    """The page."""
+    with look.page("Quality", "How good the recommendations are, on likes that were hidden from the model."):
+        known = insights.versions()
+        _latest(known)
+        version = insights.chosen_version(known)
+        scored = insights.document("evaluation", version["version"])
+        if scored is not None:
+            _both_moments(scored)
+            _metrics(scored)
+            _slices(scored)
+        _months()
+        _history(known)
+        _people()
+
+
+def _latest(known: list[dict[str, Any]]) -> None:
+    """The decision that was made last, in words."""
+    decisions = _decisions(known)
+    if not decisions:
+        return
+    st.subheader("The latest decision", anchor="latest")
+    last = decisions[0]
+    st.markdown(
+        f"**Version {last['version']}: {last['outcome']}** ({_time(last['decided'])}, by {look.plain(last['by'])})."
+    )
+    look.text(last["reason"])
+
+
+def _both_moments(scored: dict[str, Any]) -> None:
+    st.subheader("Beside simpler methods, at both moments", anchor="moments")
+    means = {(row["moment"], row["ranker"]): row["mean"] for row in scored["moments"]}
+    popular = means.get((_MOMENTS[0], "popularity"))
+    own = next(found for found in scored["metrics"] if found["ranker"] == _OWN)
+    for tile, (label, value, note) in zip(
+        st.columns(4),
+        (
+            ("NDCG@10 in the sitting", means.get((_MOMENTS[0], _OWN)), "Likes that follow another one at once."),
+            ("NDCG@10 on return", means.get((_MOMENTS[1], _OWN)), "Likes of people who come back days or years later."),
+            ("Times popularity", _ratio(means.get((_MOMENTS[0], _OWN)), popular), "In the sitting."),
+            ("Coverage", f"{own['coverage_at_10']:.1%}", "Films that are on anybody's list of ten."),
+        ),
+        strict=True,
+    ):
+        with tile:
+            look.number(label, value if value is None or isinstance(value, str) else f"{value:.3f}", note)
+    st.markdown(_EXPLAINED)
+    for place, moment in zip(st.columns(2), _MOMENTS, strict=True):
+        rows = [row for row in scored["moments"] if row["moment"] == moment]
+        with place:
+            st.markdown(f"**{moment.capitalize()}**")
+            if rows:
+                look.chart(
+                    figures.intervals(rows, "ranker", title="NDCG@10", own=_OWN),
+                    f"NDCG at 10 {moment}, mean and 95 % interval of each method.",
+                )
+            else:
+                look.state("Nothing is scored on return.", "Too few people came back in this data.")
+    about = f"Scored for {scored['users']:,} people with {scored['held_out']:,} hidden likes in the sitting"
+    if scored["users_on_return"]:
+        about += f", and for {scored['users_on_return']:,} people in {scored['windows']:,} windows of time on return"
+    left_out = f" Left out of data of this size: {', '.join(scored['left_out'])}." if scored["left_out"] else ""
+    st.caption(f"{about}.{left_out}")
+    _lead(scored)
+
+
+def _lead(scored: dict[str, Any]) -> None:
+    """The lead over the champion of that day, which the decision rests on."""
+    lead, names = (
+        scored["lead"],
+        (f"Version {scored['challenger']}", f"the champion then, version {scored['champion_then']}"),
+    )
+    if lead is None:
+        return
+    st.markdown(
+        f"{names[0]} beside {names[1]}, for the {lead['users']:,} people that both can be scored for: NDCG@10 differs "
+        f"by **{lead['mean']:+.4f}** in the sitting (95 % {lead['low']:+.4f} to {lead['high']:+.4f})."
+    )
+    if back := scored["lead_on_return"]:
+        st.markdown(f"On return: **{back['mean']:+.4f}** (95 % {back['low']:+.4f} to {back['high']:+.4f}).")
+
+
+def _metrics(scored: dict[str, Any]) -> None:
+    st.subheader("All figures of ten films, in the sitting", anchor="figures")
+    rows = [
+        {"method": found["ranker"]} | {label: found[name] for name, label in _METRICS.items()}
+        for found in scored["metrics"]
+    ]
+    formats = {label: st.column_config.NumberColumn(format="%.3f") for label in _METRICS.values()}
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=formats)
+    st.caption(
+        "Coverage: share of films that are on anybody's list. Share of the top 1 %: how much of all lists the most "
+        "liked films take. Gini: 0 when all films are listed equally often, 1 when one film takes all. Novelty: how "
+        "rarely a listed film is liked."
+    )
+
+
+def _slices(scored: dict[str, Any]) -> None:
+    found = list(dict.fromkeys(row["by"] for row in scored["slices"]))
+    if not found:
+        return
+    st.subheader("For whom, and for which films", anchor="slices")
+    by = st.segmented_control("NDCG@10 by", found, default=found[-1]) or found[-1]
+    rows = [row for row in scored["slices"] if row["by"] == by]
+    rankers = list(dict.fromkeys(row["ranker"] for row in rows))
+    first = [name for name in (_OWN, "champion then", "popularity") if name in rankers]
+    chosen = st.multiselect("Methods", rankers, default=first, max_selections=4) or first
+    look.chart(
+        figures.slices([row for row in rows if row["ranker"] in chosen], chosen),
+        f"NDCG at 10 by {by}: mean and 95 % interval of each method in each part.",
+    )
+
+
+def _months() -> None:
+    st.subheader("In every month of the past", anchor="backtest")
+    st.markdown(
+        "The recipe is trained anew on what was known before each month, of anybody, and scored on the month. Nothing "
+        "from later is known, so figures are lower than above, and as they would have been."
+    )
+    found = insights.document("backtest")
+    if found is None:
+        return
+    moment = st.segmented_control("Moment", _MOMENTS, default=_MOMENTS[0], key="moment_of_months") or _MOMENTS[0]
+    months, years = ([row for row in found[name] if row["moment"] == moment] for name in ("months", "years_to_date"))
+    if not years:
+        look.state(
+            "No month has people to score at this moment.", "Backtest more months: `movierec run --job backtest`."
+        )
+        return
+    look.chart(
+        figures.months(months, years),
+        f"NDCG at 10 {moment} over the months: twelve months to date of the recipe, of the recipe without its signal "
+        "and of "
+        "popularity, with the single months of the recipe.",
+        data=years,
+    )
+    st.caption(
+        f"Recipe of {found['recipe_source']}, on {found['dataset']}. Lines are means over the people of the twelve "
+        "months to date, the band is the recipe's 95 % interval, dots are months."
+    )
+
+
+def _history(known: list[dict[str, Any]]) -> None:
+    st.subheader("Versions and decisions", anchor="versions")
+    st.markdown(
+        "Every training ends in a decision. A version is promoted when it is better than the champion beyond chance, "
+        "or as good and trained on newer data."
+    )
+    prefix = {"In the sitting": "", "On return": "return_"}
+    moment = st.segmented_control("Moment", list(prefix), default="In the sitting", key="moment_of_history")
+    rows = [row for each in reversed(known) if (row := _of_version(each, prefix[moment or "In the sitting"]))]
+    if rows:
+        look.chart(
+            figures.history(rows),
+            "NDCG at 10 of each version with its 95 % interval; promoted versions are diamonds.",
+        )
+        st.caption(
+            "Each version is scored on the likes that were the latest on its day, so figures move with the data too."
+        )
+    decisions = [row | {"decided": _time(row["decided"])} for row in _decisions(known)]
+    st.dataframe(
+        pd.DataFrame(decisions),
+        hide_index=True,
+        width="stretch",
+        column_config={"reason": st.column_config.TextColumn("reason", width="large")},
+    )
+
+
+def _of_version(version: dict[str, Any], prefix: str) -> dict[str, Any] | None:
+    metrics, outcome = version["metrics"], version["outcome"]
+    name = f"{prefix}ndcg_at_10"
+    if name not in metrics:
+        return None
+    return {
+        "version": version["version"],
+        "mean": metrics[name],
+        "low": metrics.get(f"{name}_low"),
+        "high": metrics.get(f"{name}_high"),
+        "promoted": "promoted" if any(each["promoted"] for each in version["decisions"]) else "not promoted",
+        "outcome": _OUTCOMES.get(outcome or "", outcome or "no decision"),
+    }
+
+
+def _decisions(known: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Decisions about all versions, newest first."""
+    found = [each for version in known for each in version["decisions"]]
+    return [
+        {
+            "decided": each["decided_at"],
+            "version": str(each["model_version"]),
+            "outcome": _OUTCOMES.get(each["outcome"], each["outcome"]),
+            "reason": each["reason"],
+            "by": each["decided_by"],
+        }
+        for each in sorted(found, key=lambda each: -each["decision_id"])
+    ]
+
+
+def _people() -> None:
+    st.subheader("What people did with their lists", anchor="people")
+    st.markdown(
+        "Lists of the last four weeks: how often a film that was shown was clicked or dismissed, or rated as a like "
+        "within a week. The place in the list decides most clicks, so compare at the same place."
+    )
+    found = insights.document("feedback")
+    if found is None:
+        return
+    if not found["by_version"]:
+        look.state("No list was shown in these weeks.", "Ask for one on the page For you; a run each night counts.")
+        return
+    st.dataframe(pd.DataFrame([_shares(row) for row in found["by_version"]]), hide_index=True, width="stretch")
+    sources = list(dict.fromkeys(row["source"] for row in found["by_position"]))
+    source = st.segmented_control("Source of the list", sources, default=sources[0]) or sources[0]
+    rows = [
+        {"place": row["position"], **row["click"]}
+        for row in found["by_position"]
+        if row["source"] == source and row["click"] is not None
+    ]
+    if rows:
+        look.chart(
+            figures.by_place(rows),
+            f"Share of films of the source {source} that were clicked, by place in the list, with 95 % intervals.",
+        )
+    else:
+        look.state("Too few people for intervals.", "They need lists of ten people at a place.")
+    st.caption(f"{found['first']} to {found['last']}, UTC.")
+
+
+def _shares(row: dict[str, Any]) -> dict[str, str]:
+    counts = {"people": row["users"], "films shown": row["shown"]}
+    shares = {
+        name: f"{row[count] / row['shown']:.2%}"
+        + (f" ({row[share]['low']:.2%} to {row[share]['high']:.2%})" if row[share] else " (too few people)")
+        for name, count, share in (
+            ("clicked", "clicked", "click"),
+            ("dismissed", "dismissed", "dismiss"),
+            ("liked within a week", "liked", "like"),
+        )
+    }
+    version = "none" if row["version"] is None else str(row["version"])
+    return {"source": row["source"], "version": version} | {name: f"{n:,}" for name, n in counts.items()} | shares
+
+
+def _ratio(value: float | None, other: float | None) -> str | None:
+    return f"{value / other:.1f}" if value is not None and other else None
+
+
+def _time(text: str) -> str:
+    """A time of the API for people, in UTC."""
+    return f"{text[:10]} {text[11:16]} UTC"
+
+
+if __name__ == "__main__":
+    page()

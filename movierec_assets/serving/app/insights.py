@@ -1,0 +1,95 @@
+"""Insight documents and versions, as pages ask for them.
+
+Belongs here: what several pages read of a version. Does not: how it is shown (`look`, `figures`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from movierec_assets.serving.app import look, session
+from movierec_assets.serving.app.client import ApiProblem
+
+NEWEST = 50
+"""Versions that may be chosen, at most."""
+_NOT_FOUND = 404
+_OLD_VERSION = (
+    "Versions that were trained before this release have no such figures. `movierec run` makes those of an evaluation, "
+    "and `movierec run --retrain` trains a version that has all."
+)
+
+
+def document(name: str, version: int | None = None) -> Any | None:
+    """A document, as `answer` finds it; None where none was made yet."""
+    found = answer(name, version)
+    return None if found is None else found["document"]
+
+
+def answer(name: str, version: int | None = None) -> Any | None:
+    """A document with the time when it was made; None where none was made yet, and then a box says what makes it.
+
+    Parameters
+    ----------
+    name : str
+    version : int, optional
+        Of the model; by default, the one that is served.
+
+    Raises
+    ------
+    ApiAway, ApiProblem
+    """
+    try:
+        return session.cached(f"/insights/{name}", {"version": version})
+    except ApiProblem as problem:
+        if problem.status != _NOT_FOUND:
+            raise
+        look.state(problem.title + ".", problem.detail if version is None else f"{problem.detail} {_OLD_VERSION}")
+        return None
+
+
+def moment(time: str) -> str:
+    """A time of an answer for people, as in "2026-11-27 15:59 UTC"."""
+    return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M} UTC"
+
+
+def versions() -> list[dict[str, Any]]:
+    """Versions with metrics and decisions, newest first.
+
+    Raises
+    ------
+    NothingYet
+        When there is none.
+    ApiAway, ApiProblem
+    """
+    found: list[dict[str, Any]] = session.cached("/models", {"n": NEWEST})["versions"]
+    if not found:
+        raise look.NothingYet("No version of the model was trained yet.")
+    return found
+
+
+def is_champion(version: dict[str, Any]) -> bool:
+    """Whether this is the version that serves."""
+    return "champion" in version["aliases"]
+
+
+def chosen_version(known: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The version that somebody chooses; the champion at first, or the newest without one."""
+    first = next((place for place, each in enumerate(known) if is_champion(each)), 0)
+    chosen: int = st.selectbox(
+        "Version of the model",
+        range(len(known)),
+        index=first,
+        format_func=lambda place: _name(known[place]),
+        help="The champion serves. Others were trained before or after it.",
+    )
+    return known[chosen]
+
+
+def _name(version: dict[str, Any]) -> str:
+    day = (version["created"] or "")[:10]
+    parts = [f"Version {version['version']}", *([f"of {day}"] if day else [])]
+    return " ".join(parts) + (", the champion" if is_champion(version) else "")

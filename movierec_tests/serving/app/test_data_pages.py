@@ -1,0 +1,123 @@
+"""The pages Dataset and Preprocessing, with an API that really answers."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from movierec_assets.recsys.split import leave_latest_out
+from movierec_assets.serving.api.worker import Worker
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.dataset_document import refresh_dataset_document
+from movierec_assets.tables.histories import read_positives
+from movierec_assets.tables.insights import write_insight
+from movierec_assets.tables.preprocessing_document import preprocessing_document
+from movierec_tests.serving.api.small import LAST_MOVIE, USERS
+from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, words
+
+PAGES = ("dataset", "preprocessing")
+ODD = {
+    1: """Tom & "Jerry's" *bold* [link](http://example.org) $x$ :red[no]""",
+    2: "<script>alert(1)</script><b>Amélie</b>",
+    3: "مرحبا بالعالم (2001)",
+    4: "L" + "o" * 298 + "g",
+}
+"""Titles that are no plain text, by movie."""
+ODD_ROW = 'x,<img src=x onerror=alert(1)>,"**4.0**,1'
+
+
+@pytest.fixture(scope="module")
+def filled(worker: Worker, served_api: str) -> str:
+    """The module's API, with both documents of its data and titles and a rejected row that are no plain text."""
+    database = Database(worker.settings.databases.ratings)
+    with database.transaction() as cursor:
+        for movie, title in ODD.items():
+            cursor.execute(f"UPDATE {SCHEMA}.movies SET title = %s WHERE movie_id = %s", [title, movie])
+        cursor.execute(
+            f"INSERT INTO {SCHEMA}.rejected_ratings (file, line, raw_text, reason) VALUES ('ratings.csv', 602, %s, %s)",
+            [ODD_ROW, "wrong number of fields: expected 4 fields, found 3"],
+        )
+    refresh_dataset_document(database)
+    positives = read_positives(database, 4.0)
+    split, ids = leave_latest_out(positives)
+    write_insight(database, "preprocessing", preprocessing_document(database, positives, split, ids, 4.0))
+    return served_api
+
+
+def test_the_dataset_is_shown_in_numbers_and_charts_with_their_data(open_page: OpenPage, filled: str) -> None:
+    page = open_page("dataset", at=filled)
+    assert not page.exception
+    shown = {metric.label: metric.value for metric in page.metric}
+    ratings = 15 * len(USERS)
+    assert (shown["Ratings"], shown["Users"], shown["Posted in the app"]) == (f"{ratings:,}", str(len(USERS)), "0")
+    charts = page.get("vega_lite_chart") or page.get("arrow_vega_lite_chart")
+    assert len(charts) == 5
+    tables = [frame.value for frame in page.dataframe]
+    stars, months = tables[0], tables[1]
+    assert dict(zip(stars["stars"], stars["ratings"], strict=True))[4.5] == 12 * len(USERS)
+    assert list(months["month"]) == ["2001-09"]
+    assert months["ratings"].sum() == stars["ratings"].sum() == ratings
+    assert f"Of {LAST_MOVIE:,} in the catalogue." in [metric.help for metric in page.metric]
+
+
+def test_rejected_rows_are_found_with_file_line_reason_and_text(open_page: OpenPage, filled: str) -> None:
+    reasons, examples = [frame.value for frame in open_page("dataset", at=filled).dataframe][-2:]
+    assert reasons.to_dict("records") == [{"file": "ratings.csv", "reason": "wrong number of fields", "rows": 1}]
+    assert examples.to_dict("records") == [
+        {"file": "ratings.csv", "line": 602, "text": ODD_ROW, "reason": "wrong number of fields"}
+    ]
+
+
+def test_the_steps_and_the_first_rows_of_each_are_shown(open_page: OpenPage, filled: str) -> None:
+    page = open_page("preprocessing", at=filled)
+    assert not page.exception
+    steps, corner, *previews = [frame.value for frame in page.dataframe]
+    rows = dict(zip(steps["step"], steps["rows"], strict=True))
+    assert rows["loaded"] == 15 * len(USERS)
+    assert rows["likes"] == rows["train"] + rows["validation"] + rows["test"] == 12 * len(USERS)
+    assert all(steps["explanation"])
+    assert set(corner["part"]) <= {"train", "validation", "test"}
+    assert [tab.label for tab in page.tabs] == [
+        *("Original", "Rejected", "Likes", "Train", "Test", "Evaluated test", "Train matrix", "Test matrix")
+    ]
+    assert len(previews) == 8
+    assert all(1 <= len(preview) <= 20 for preview in previews)
+    original = previews[0]
+    assert list(original.columns) == ["line", "user id", "movie id", "title", "stars", "rated at"]
+    assert original.iloc[0].to_dict() == {
+        "line": original["line"][0], "user id": 1, "movie id": 1, "title": ODD[1], "stars": 4.5,
+        "rated at": original["rated at"][0],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_titles_and_rows_of_files_are_in_tables_only_which_show_them_as_text(
+    open_page: OpenPage, filled: str, name: str
+) -> None:
+    page = open_page(name, at=filled)
+    said = words(page)
+    assert not any(part in said for part in (*ODD.values(), ODD_ROW, "<script>", "onerror"))
+    shown = pd.concat([frame.value for frame in page.dataframe]).astype(str).to_numpy().ravel().tolist()
+    assert (ODD[2] if name == "preprocessing" else ODD_ROW) in shown
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_before_the_first_run_the_page_says_what_makes_its_figures(
+    open_page: OpenPage, empty_api: str, name: str
+) -> None:
+    page = open_page(name, at=empty_api)
+    assert not page.exception
+    assert "`movierec run --job " in words(page)
+    assert not page.metric
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_an_api_or_with_a_wrong_key_the_page_says_what_to_do(
+    open_page: OpenPage, api_with_keys: str, name: str
+) -> None:
+    away = open_page(name, at=NOWHERE)
+    assert not away.exception
+    assert "`movierec up`" in words(away)
+    refused = open_page(name, at=api_with_keys)
+    assert not refused.exception
+    assert "Key needed" in words(refused)

@@ -1,0 +1,131 @@
+"""The page of recommendations: what it shows first, what a star changes, and how it looks when something is away."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from movierec_assets.serving.api.worker import Worker
+from movierec_assets.serving.app import person
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_tests.serving.api.small import VERSION
+from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, words
+from movierec_tests.waiting import wait_until
+
+
+def listed(page: AppTest) -> list[int]:
+    """Films of the list, by the keys of their stars."""
+    keys = [str(each.key) for each in page.feedback]
+    return [int(key.rpartition("-")[2]) for key in keys if key.startswith("star-")]
+
+
+def test_a_person_has_a_list_at_once_with_reasons_and_its_source(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("for_you", at=served_api)
+    assert not page.exception
+    assert page.number_input(key="user").value == person.DEFAULT_USER
+    assert len(listed(page)) == 12
+    said = words(page)
+    assert "100 % match" in said
+    assert "Because you liked" in said
+    assert f"model version {VERSION}" in said
+    assert "15 ratings" in said
+
+
+def test_the_url_names_the_person_the_filters_and_the_moment(open_page: OpenPage, served_api: str) -> None:
+    query = {"user": "6", "genre": "Comedy", "moment": "Next time"}
+    page = open_page("for_you", at=served_api, **query)
+    body = {"user_id": 6, "n": 12, "explain": True, "at": "return", "filters": {"genres_any": ["Comedy"]}}
+    expected = httpx.post(f"{served_api}/recommend", json=body).json()["movies"]
+    assert listed(page) == [movie["movie_id"] for movie in expected]
+
+
+def test_the_two_moments_are_two_lists(open_page: OpenPage, served_api: str) -> None:
+    now, then = (open_page("for_you", at=served_api, user="7", moment=moment) for moment in ("Right now", "Next time"))
+    assert listed(now) != listed(then)
+    assert "Often liked after" in words(now) or "often liked soon after" in words(now)
+    assert "liked after" not in words(then)
+
+
+def test_a_star_counts_in_the_list_at_once_and_what_moved_is_told(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("for_you", at=served_api)
+    page.button[1].click().run()
+    new = int(page.session_state["user"])
+    assert new >= person.FIRST_APP_USER
+    assert "You are new here" in words(page)
+    given = dict[int, float]()
+    for stars in (5, 4, 5):
+        movie = listed(page)[1]
+        page.feedback(key=f"star-{new}-{movie}").set_value(stars - 1).run()
+        assert not page.exception
+        given[movie] = stars
+        assert not given.keys() & set(listed(page))
+    ratings = httpx.get(f"{served_api}/users/{new}/ratings").json()["ratings"]
+    assert {each["movie_id"]: each["stars"] for each in ratings} == given
+    assert "You gave" in words(page)
+    assert "3 ratings" in words(page)
+    rated = next(str(each.key) for each in page.feedback if str(each.key).startswith(f"rated-{new}-"))
+    page.feedback(key=rated).set_value(None).run()
+    assert httpx.get(f"{served_api}/users/{new}/ratings").json()["total"] == 2
+
+
+def test_a_film_that_is_not_wanted_is_listed_no_more_and_the_api_knows(
+    open_page: OpenPage, served_api: str, worker: Worker
+) -> None:
+    page = open_page("for_you", at=served_api, user="9")
+    unwanted = listed(page)[1]
+    page.button(key=f"no-9-{unwanted}").click().run()
+    assert unwanted not in listed(page)
+    assert page.query_params["not"] in (str(unwanted), [str(unwanted)])
+    rows = f"SELECT user_id, kind FROM {SCHEMA}.events WHERE movie_id = %s AND user_id = 9"
+    database = Database(worker.settings.databases.ratings)
+    wait_until(lambda: database.rows(rows, [unwanted]) == [(9, "dismiss")], "the event")
+    next(each for each in page.button if "hidden" in each.label).click().run()
+    assert unwanted in listed(page)
+
+
+def test_a_search_forgives_typing_errors_and_its_films_can_be_rated(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("for_you", at=served_api, user="10")
+    page.text_input(key="search").set_value("the matirx").run()
+    assert any(str(each.key) == "found-10-2" for each in page.feedback)
+    assert "The Matrix" in words(page)
+
+
+def test_nobody_with_this_id_is_said_and_the_person_can_be_changed(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("for_you", at=served_api, user="999")
+    assert not page.exception
+    assert "There is no user 999" in words(page)
+    page.number_input(key="user").set_value(5).run()
+    assert len(listed(page)) == 12
+
+
+@pytest.mark.parametrize("name", ["for_you", "similar"])
+def test_an_api_that_is_away_is_said_with_the_remedy(open_page: OpenPage, name: str) -> None:
+    page = open_page(name, at=NOWHERE)
+    assert not page.exception
+    assert "does not answer" in words(page)
+    assert "`movierec up`" in words(page)
+
+
+@pytest.mark.parametrize("name", ["for_you", "similar"])
+def test_an_api_that_wants_a_key_is_said_with_the_remedy(open_page: OpenPage, api_with_keys: str, name: str) -> None:
+    page = open_page(name, at=api_with_keys)
+    assert not page.exception
+    assert "Key needed" in words(page)
+
+
+@pytest.mark.parametrize("name", ["for_you", "similar"])
+def test_before_the_first_champion_popular_films_are_listed_and_what_to_do_is_said(
+    open_page: OpenPage, api_without_champion: str, name: str
+) -> None:
+    page = open_page(name, at=api_without_champion)
+    assert not page.exception
+    assert "`movierec run`" in words(page)
+    assert name != "for_you" or len(listed(page)) == 12
+
+
+@pytest.mark.parametrize("name", ["for_you", "similar"])
+def test_an_empty_database_is_said_with_the_remedy(open_page: OpenPage, empty_api: str, name: str) -> None:
+    page = open_page(name, at=empty_api)
+    assert not page.exception
+    assert "`movierec run`" in words(page)

@@ -1,0 +1,116 @@
+"""Texts of users are shown as they are, whatever they hold; errors become states that say what to do."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from movierec_assets.serving.app import films, look, person
+
+ODD = [
+    """It's "odd", isn't it? (1999)""",
+    "Amélie (Fabuleux destin d'Amélie Poulain, Le) (2001)",
+    "<script>alert(1)</script><img src=x onerror=alert(1)> (2000)",
+    "ציור של חתול (2010)",
+    "**bold** [link](http://example.org) $x^2$ :red[red] `code` ~~no~~ # heading",
+    "A" * 300,
+    "",
+]
+
+
+def card(title: str) -> None:
+    from movierec_assets.serving.app import films
+
+    films.film(
+        {"title": title, "year": None, "genres": ["Drama", title]},
+        match=0.5,
+        notes=[("Because you liked", title)],
+        badge="new",
+    )
+
+
+class Parts(HTMLParser):
+    """What a browser finds in HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags, self.attributes, self.text = set[str](), set[str](), ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("title", ODD)
+def test_a_title_on_a_card_is_text_and_nothing_else(title: str) -> None:
+    page = AppTest.from_function(card, args=(title,)).run()
+    assert not page.exception
+    (shown,) = page.get("html")
+    parts = Parts(shown.proto.body)
+    assert parts.tags <= {"article", "img", "div", "h3", "p", "bdi", "i", "b", "span", "strong"}
+    assert parts.attributes <= {"class", "src", "alt", "dir", "title", "style"}
+    assert films.without_year(title) in parts.text
+
+
+@given(st.text())
+def test_any_text_survives_markdown_as_its_characters(text: str) -> None:
+    plain = look.plain(text)
+    assert re.sub(r"\\(.)", r"\1", plain) == " ".join(text.split())
+    assert not re.search(r"(?<!\\)(?:\\\\)*[*_\[\]`$<>#~:]", re.sub(r"\\.", "", plain))
+
+
+@given(st.text(), st.lists(st.text(), max_size=3))
+def test_any_film_has_a_picture(title: str, genres: list[str]) -> None:
+    assert films.tile(title, genres) == films.tile(title, genres)
+    assert films.tile(title, genres).startswith("data:image/svg+xml;base64,")
+
+
+def test_titles_are_shown_as_people_say_them() -> None:
+    assert films.without_year("Matrix, The (1999)") == "The Matrix"
+    assert films.without_year("Heat (1995)") == "Heat"
+    assert films.without_year("(500) Days of Summer (2009)") == "(500) Days of Summer"
+    assert films.without_year("Monsters, Inc. (2001)") == "Monsters, Inc."
+    assert films.without_year("(2001)") == "(2001)"
+    assert films.shortened("a" * 70) == "a" * 59 + "…"
+
+
+def test_what_moved_leaves_out_that_others_closed_up() -> None:
+    assert person.moves([1, 2, 3, 4], [2, 3, 4], gone=1) == {}
+    assert person.moves([1, 2, 3, 4], [3, 2, 5], gone=1) == {3: "up 1", 2: "down 1", 5: "new"}
+
+
+def test_numbers_are_grouped() -> None:
+    assert [look.grouped(value) for value in (1234567, 0.12345, 1234.56, 0)] == ["1,234,567", "0.123", "1,234.6", "0"]
+
+
+def states() -> None:
+    from movierec_assets.serving.app import look
+    from movierec_assets.serving.app.client import ApiAway, ApiProblem
+
+    for error in (
+        ApiAway("Away <b>.", "Run `movierec up`."),
+        ApiProblem(503, "Busy", "Wait *a* moment.", "abc"),
+        look.NothingYet("No champion yet."),
+    ):
+        with look.page("Title & more", "Lead"):
+            raise error
+
+
+def test_errors_are_calm_states_with_a_remedy() -> None:
+    page = AppTest.from_function(states).run()
+    assert not page.exception
+    away, busy, nothing = (each.value for each in page.info)
+    assert r"\<b\>" in away
+    assert "`movierec up`" in away
+    assert r"\*a\*" in busy
+    assert "abc" in busy
+    assert "`movierec run`" in nothing

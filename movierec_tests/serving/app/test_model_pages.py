@@ -1,0 +1,144 @@
+"""The pages Introduction, The model and Quality: what they show, and what they say while there is nothing to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from movierec_assets.serving.api.worker import Worker
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, address_of, words
+from movierec_tests.serving.app.told import REASON, tell, tell_of_versions
+
+PAGES = ("introduction", "model", "quality")
+
+
+@pytest.fixture(scope="module")
+def told_api(worker: Worker) -> Iterator[str]:
+    """Address of an API whose champion has all documents."""
+    tell(worker)
+    with address_of(worker) as address:
+        yield address
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_shows_its_charts_without_an_error(open_page: OpenPage, told_api: str, name: str) -> None:
+    page = open_page(name, at=told_api)
+    assert not page.exception
+    assert not page.error
+    assert len(page.get("arrow_vega_lite_chart")) >= 3
+    assert not page.info, words(page)
+
+
+def test_the_introduction_shows_how_empty_the_table_of_likes_is(open_page: OpenPage, told_api: str) -> None:
+    page = open_page("introduction", at=told_api)
+    tiles = {each.label: each.value for each in page.metric}
+    assert tiles["People"] == "40"
+    assert tiles["Cells that are empty"].endswith("%")
+    assert "Film" in words(page)  # cards of a real list
+
+
+def test_parts_of_a_score_add_up_to_it(open_page: OpenPage, told_api: str) -> None:
+    page = open_page("model", at=told_api, user="5")
+    assert page.number_input[0].value == 5
+    (score,) = (float(each.value) for each in page.metric if each.label == "Score")
+    page.selectbox[1].select_index(2).run()
+    assert not page.exception
+    (other,) = (float(each.value) for each in page.metric if each.label == "Score")
+    assert other < score
+
+
+def test_both_moments_of_one_person_are_side_by_side(open_page: OpenPage, told_api: str) -> None:
+    page = open_page("model", at=told_api, user="5")
+    sitting, later = [each.value for each in page.dataframe if "film" in each.value.columns]
+    assert list(sitting.columns) == ["", "film", "a day later"]
+    assert list(later.columns) == ["", "film", "in the sitting"]
+    assert len(sitting) == len(later) == 10
+
+
+def test_a_user_who_is_not_there_is_a_calm_state_and_the_rest_of_the_page_stays(
+    open_page: OpenPage, told_api: str
+) -> None:
+    page = open_page("model", at=told_api, user="999999999")
+    assert not page.exception
+    assert "999999999" in words(page)
+    assert "Recency" in words(page)
+
+
+def test_a_nonsense_user_in_the_url_is_the_example_user(open_page: OpenPage, told_api: str) -> None:
+    page = open_page("model", at=told_api, user="<b>7</b>")
+    assert not page.exception
+    assert 1 <= page.number_input[0].value <= 40
+
+
+def test_the_latest_decision_is_on_top_with_its_reason_as_plain_text(open_page: OpenPage, told_api: str) -> None:
+    said = words(open_page("quality", at=told_api))
+    assert "Version 7: promoted: better" in said
+    assert "2030-01-07 02:10 UTC" in said
+    assert "&lt;b&gt;+0.0100&lt;/b&gt;" in said
+    assert REASON not in said
+
+
+def test_quality_has_both_moments_and_the_lead_over_the_champion_of_that_day(
+    open_page: OpenPage, told_api: str
+) -> None:
+    page = open_page("quality", at=told_api)
+    tiles = {each.label: each.value for each in page.metric}
+    assert {"NDCG@10 in the sitting", "NDCG@10 on return", "Times popularity", "Coverage"} <= set(tiles)
+    said = words(page)
+    assert "+0.0100" in said
+    assert "Left out of data of this size: EASE" in said
+
+
+def test_a_version_of_an_earlier_release_says_what_makes_its_figures(open_page: OpenPage, told_api: str) -> None:
+    for name in ("model", "quality"):
+        page = open_page(name, at=told_api)
+        page.selectbox[0].select_index(1).run()
+        assert not page.exception
+        assert "movierec run --retrain" in words(page)
+
+
+def test_other_parts_and_moments_can_be_chosen(open_page: OpenPage, told_api: str) -> None:
+    page = open_page("quality", at=told_api)
+    for group in page.get("button_group"):
+        group.select(group.options[-1]).run()
+        assert not page.exception
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_says_what_to_do_while_the_api_is_away(open_page: OpenPage, name: str) -> None:
+    page = open_page(name, at=NOWHERE)
+    assert not page.exception
+    assert "movierec up" in words(page)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_calm_without_ratings_and_without_a_champion(
+    open_page: OpenPage, empty_api: str, api_without_champion: str, name: str
+) -> None:
+    for address in (empty_api, api_without_champion):
+        page = open_page(name, at=address)
+        assert not page.exception
+        assert page.info
+        assert "movierec" in words(page)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_calm_without_a_key(open_page: OpenPage, api_with_keys: str, name: str) -> None:
+    page = open_page(name, at=api_with_keys)
+    assert not page.exception
+    assert page.info
+
+
+def test_versions_without_documents_leave_the_pages_readable(
+    open_page: OpenPage, told_api: str, worker: Worker
+) -> None:
+    tell_of_versions(worker)
+    with Database(worker.settings.databases.ratings).transaction() as cursor:
+        cursor.execute(f"DELETE FROM {SCHEMA}.insights")
+    for name in PAGES:
+        page = open_page(name, at=told_api)
+        assert not page.exception
+        assert "movierec run" in words(page)
+    tell(worker)

@@ -1,0 +1,69 @@
+"""The page of similar films: the list, the map, and going on from a film."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from movierec_assets.serving.app.app_pages import similar
+from movierec_tests.serving.api.small import LAST_MOVIE
+from movierec_tests.serving.app.conftest import OpenPage, words
+
+
+def test_the_film_of_the_url_is_shown_with_its_nearest_and_a_map(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("similar", at=served_api, movie="2")
+    assert not page.exception
+    near = httpx.get(f"{served_api}/movies/2/similar", params={"n": similar.LISTED}).json()["movies"]
+    keys = [str(each.key) for each in page.button]
+    assert keys == [f"near-2-{movie['movie_id']}" for movie in near]
+    assert "The Matrix" in words(page)
+    assert len(page.get("vega_lite_chart")) == 1
+
+
+def test_without_a_film_in_the_url_there_is_one_at_once(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("similar", at=served_api)
+    popular = httpx.get(f"{served_api}/movies/popular", params={"n": 1}).json()["movies"][0]["movie_id"]
+    assert page.query_params["movie"] in (str(popular), [str(popular)])
+    assert len(page.button) == similar.LISTED
+
+
+def test_one_goes_on_from_a_neighbour_and_from_a_search(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("similar", at=served_api, movie="2")
+    first = str(page.button[0].key).rpartition("-")[2]
+    page.button[0].click().run()
+    assert page.query_params["movie"] in (first, [first])
+    page.text_input(key="find").set_value("amelie").run()
+    page.button(key="find-3").click().run()
+    assert page.query_params["movie"] in ("3", ["3"])
+    assert page.text_input(key="find").value == ""
+
+
+def test_a_film_that_the_model_does_not_know_is_told(open_page: OpenPage, served_api: str) -> None:
+    assert "does not know" in words(open_page("similar", at=served_api, movie=str(LAST_MOVIE)))
+    assert "No movie of the catalogue" in words(open_page("similar", at=served_api, movie="999"))
+
+
+def test_a_click_on_the_map_names_a_film() -> None:
+    assert similar._chosen({"selection": {"film": [{"movie_id": 3}]}}) == 3
+    nothing: list[Any] = [None, {}, {"selection": {}}, {"selection": {"film": []}}]
+    assert [similar._chosen(each) for each in nothing] == [None] * 4
+
+
+def movie(number: int, **more: Any) -> dict[str, Any]:
+    return {"movie_id": number, "title": f"Film {number}", "year": 1999, "genres": ["Drama"], "similarity": 0.5} | more
+
+
+def test_rows_of_the_map_name_films_that_are_apart_and_hold_odd_films() -> None:
+    table = similar._table(
+        [
+            movie(1, x=0.0, y=0.0),
+            movie(2, x=0.01, y=0.01, year=None, genres=[]),
+            movie(3, x=1.0, y=1.0, title="<b>&</b>" * 50),
+        ]
+    )
+    assert list(table["name"].astype(bool)) == [True, False, True]
+    assert table["year"].isna().tolist() == [False, True, False]
+    assert table["kind"].tolist() == ["This film", "Other", "Drama"]
+    assert similar._drawing(table).to_dict()["layer"]
+    assert len(similar._table([movie(1, x=0.0, y=0.0)])) == 1
