@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.app.app_pages import Entry, entries
 from movierec_tests.serving.app.browsers import browsing, chromium, served_app
+from movierec_tests.serving.app.told import tell
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,8 +28,9 @@ QUIET = '!document.querySelector(\'[data-testid="stStatusWidget"], [data-stale="
 
 
 @pytest.fixture(scope="module")
-def app(served_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app."""
+def app(worker: Worker, served_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app; its pages have every document to show."""
+    tell(worker)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

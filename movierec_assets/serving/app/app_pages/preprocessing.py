@@ -55,7 +55,7 @@ def _steps(document: dict[str, Any]) -> None:
     )
     shown = steps[["step", "rows", "users", "movies", "explanation"]]
     rows = [each for each in document["steps"] if each["rows"] is not None]
-    drawn = figures.bars(rows, "step", "rows", title="rows", axis=",")
+    drawn = figures.bars(rows, "step", "rows", title="rows", axis=",d")
     first, last = document["steps"][0], document["steps"][-1]
     look.chart(
         drawn,
@@ -71,8 +71,8 @@ def _corner(corner: dict[str, Any]) -> None:
         return
     st.subheader("A corner of the matrix", anchor=False)
     st.markdown(
-        "The first users and the movies that most users like. Each mark is a like, and its shape says in which part it "
-        "is; an empty place is a movie that the user did not like, or did not see."
+        "The first users, movies that many people like, and movies that these users liked latest. Each mark is a like, "
+        "and its shape says in which part it is. An empty place is a movie that the user did not like, or did not see."
     )
     titles = {each["movie_id"]: films.shortened(films.without_year(each["title"]), 28) for each in corner["movies"]}
     table = pd.DataFrame(
@@ -90,12 +90,12 @@ def _corner(corner: dict[str, Any]) -> None:
         alt.Chart(table)
         .mark_point(filled=True, size=70, opacity=1)
         .encode(
-            x=alt.X("user:O", title="user", sort=[str(user) for user in corner["users"]]),
+            x=alt.X("user:O", title="user", sort=None, scale=alt.Scale(domain=[str(user) for user in corner["users"]])),
             y=alt.Y(
                 "movie:N",
                 title=None,
                 sort=[f"{title} · {movie_id}" for movie_id, title in titles.items()],
-                axis=alt.Axis(labelLimit=150),
+                axis=alt.Axis(labelLimit=150, labelOverlap=False),
             ),
             shape=alt.Shape("part:N", scale=alt.Scale(domain=list(_SHAPES), range=list(_SHAPES.values()))),
             color=alt.Color(
