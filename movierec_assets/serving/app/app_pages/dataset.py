@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from movierec_assets.serving.app import insights, look
-from movierec_assets.serving.app.figures import OWN
+from movierec_assets.serving.app.figures import OTHER, OWN
 
 _HEIGHT = 260
 _NO_GENRE, _NO_YEAR = "no genre", "no year"
@@ -170,7 +170,7 @@ def _genres(document: dict[str, Any]) -> None:
     )
     drawn = (
         alt.Chart(table)
-        .mark_circle(opacity=1)
+        .mark_circle(opacity=1, stroke=OTHER, strokeWidth=0.7)
         .encode(
             x=alt.X("decade:O", title="decade of release", axis=alt.Axis(labelAngle=-45)),
             y=alt.Y("genre:N", title=None, axis=alt.Axis(labelLimit=110, labelOverlap=False)),
