@@ -45,12 +45,12 @@ def _steps(document: dict[str, Any]) -> None:
         "complete": "Rows in which every column has a value.",
         "loaded": "Valid rows, one for each user and movie: the latest.",
         "posted in the app": "Ratings and withdrawals of people in the app.",
-        "of eligible users": f"Current ratings, file and app together, of users with more than {rules['ratings_above']}.",
+        "of eligible users": f"Current ratings, file and app, of users with more than {rules['ratings_above']}.",
         "likes": f"Ratings of {rules['like_from_stars']:g} stars or more; the others are left out.",
         "train": "What each user liked before the two parts below. The model learns from it.",
         "validation": "What each user liked latest before the test part. It chooses the recipe.",
         "test": "What each user liked latest of all. It is for the report and for promotion only.",
-        "evaluated test": f"The test part of those with {rules['likes_before_test']} earlier likes or more, who are scored.",
+        "evaluated test": f"The test likes of users with {rules['likes_before_test']} earlier likes or more: scored.",
     }
     steps = pd.DataFrame(document["steps"]).assign(
         explanation=[said.get(each["step"], "") for each in document["steps"]]
