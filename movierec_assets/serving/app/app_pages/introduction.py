@@ -103,7 +103,7 @@ def _recommendation(user: int | None) -> None:
         "A recommendation is a short list: the films with the highest score among those that the person has not rated. "
         "The score says how well a film fits the person's likes. Each film comes with its reasons."
     )
-    body = {"n": _SHOWN, "explain": True} | ({} if user is None else {"user_id": user})
+    body = {"n": _SHOWN, "explain": True, "shown": False} | ({} if user is None else {"user_id": user})
     answer = session.api().post("/recommend", body)
     st.caption(
         "For nobody in particular: the most liked films." if user is None else f"For user {user:,}, at this moment:"

@@ -18,6 +18,7 @@ KEPT_SECONDS = 10
 LEAD = "What is made from what, how old it is, and when it is made again."
 _CHECK_SIGNS = {"passed": "✓", "warned": "!", "failed": "✗", "not run": "○"}
 _ASSET = "pipeline_asset"
+_ABOUT_DECISION = ("als_model", "return_evaluation", "model_evaluation", "champion_model")
 _GRAPH = "pipeline_graph"
 
 
@@ -111,6 +112,8 @@ def _asset(asset: Asset, found: Pipeline, now: datetime) -> None:
         run, page = asset.last_run, _dagster().page_of_run(asset.last_run.run_id)
         ended = f", {times.ago(run.ended, now)}" if run.ended else ""
         st.markdown(f"Last run: [{run.job} {run.run_id[:8]}]({page}), {run.state}{ended}.")
+    if asset.name in _ABOUT_DECISION and st.button("The latest decision, and why", icon=":material/monitoring:"):
+        st.switch_page("app_pages/quality.py")
     for check in asset.checks:
         st.markdown(_check(check))
     st.link_button("Open in Dagster", _dagster().page_of_asset(asset.name), icon=":material/open_in_new:")
