@@ -92,9 +92,8 @@ def explain(error: ApiAway | ApiProblem | NothingYet | SettingsError) -> None:
 
 def state(message: str, remedy: str, icon: str = ":material/info:") -> None:
     """A calm box: what is the case, and what to do. Code between backquotes in `remedy` is shown as code."""
-    parts = [part if place % 2 == 0 else None for place, part in enumerate(remedy.split("`"))]
-    code = remedy.split("`")[1::2]
-    shown = "".join(plain(part) if part is not None else f"`{code.pop(0)}`" for part in parts)
+    parts = enumerate(remedy.split("`"))
+    shown = "".join(f"`{part}`" if place % 2 else _MARKDOWN.sub(r"\\\1", part) for place, part in parts)
     st.info(f"**{plain(message)}**  \n{shown}", icon=icon)
 
 

@@ -13,6 +13,7 @@ import streamlit as st
 from movierec_assets.serving.app import look, session, texts
 from movierec_assets.serving.app.client import Answer
 from movierec_assets.serving.app.openapi import Endpoint, Parameter, curl, endpoints
+from movierec_assets.settings import get_settings
 
 LEAD = "Every endpoint with a form that really calls it, the same call for your shell, and the answer with its time."
 _ROLES = {
@@ -49,10 +50,9 @@ def _form(endpoint: Endpoint) -> None:
     body, problem = _body(endpoint)
     key = session.operator_key() if endpoint.role == "operator" else None
     st.markdown("**The call for your shell**")
-    address = session.api().address
-    st.code(
-        curl(address, endpoint, path, query, body, key=endpoint.role == "operator"), language="bash", wrap_lines=True
-    )
+    keyed = endpoint.role == "operator" or (endpoint.role == "reader" and get_settings().app_api_key_file is not None)
+    line = curl(session.api().address, endpoint, path, query, body, key=keyed)
+    st.code(line, language="bash", wrap_lines=True)
     if endpoint.role == "operator":
         st.caption(
             "The call sends the key of the page Operate." if key else "Without a key: enter one on the page Operate."

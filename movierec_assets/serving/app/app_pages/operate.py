@@ -72,7 +72,7 @@ def _tiles(state: Mapping[str, Any]) -> None:
 
 
 def _alerts(key: str) -> None:
-    everything = st.checkbox("Also those of the last 90 days that are over", key="all_alerts")
+    everything = st.checkbox("Also those of the last 90 days that are over", key="operate_all_alerts")
     found = session.api().get("/alerts", {"all": everything, "n": 50}, key=key)["alerts"]
     now = datetime.now(UTC)
     if not found:

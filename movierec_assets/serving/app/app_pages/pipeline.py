@@ -22,20 +22,27 @@ _GRAPH = "pipeline_graph"
 
 
 @st.cache_resource(show_spinner=False)
+def _client(address: str, pages: str) -> Dagster:
+    return Dagster(address, pages)
+
+
 def _dagster() -> Dagster:
-    return Dagster.of(get_settings())
+    """The webserver that the settings name."""
+    settings = get_settings()
+    return _client(settings.dagster_address, settings.dagster_pages)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
-def _pipeline() -> Pipeline:
-    return _dagster().pipeline()
+def _pipeline(address: str, pages: str) -> Pipeline:
+    return _client(address, pages).pipeline()
 
 
 def page() -> None:
     """The page."""
     with look.page("Pipeline", LEAD):
         try:
-            found = _pipeline()
+            dagster = _dagster()
+            found = _pipeline(dagster.address, dagster.pages)
         except DagsterAway as away:
             look.state(away.message, f"{away.remedy} Recommendations do not need it.")
             return
