@@ -133,13 +133,14 @@ def _validation(trained: dict[str, Any]) -> None:
             "A fresh fit to more than 100,000 likes makes none. The next training that continues it has one.",
         )
         return
-    titles = ("iteration", "NDCG@10, without the next-movie signal")
+    titles = ("iteration", "NDCG@10")
     drawn = (
         figures.curves(rows, "iteration", "ndcg", "fit", titles=titles)
         if trained["validation_of_last_fresh_fit"]
         else figures.curve(rows, "iteration", "ndcg", titles=titles)
     )
     look.chart(drawn, "NDCG at 10 on validation likes after each iteration.", data=rows)
+    st.caption("Of factors alone, without the next-movie signal, fitted without the validation likes.")
 
 
 def _person(version: dict[str, Any], example: int | None) -> None:

@@ -35,7 +35,9 @@ def page() -> None:
         operating.show_said()
         _tiles(state)
         jobs.show_runs(key, state)
-        working, models, alerts, keeping = st.tabs(["Jobs", "Versions", "Alerts", "Data and backups"])
+        # With a key the chosen tab stays when a message appears above.
+        parts = ["Jobs", "Versions", "Alerts", "Data and backups"]
+        working, models, alerts, keeping = st.tabs(parts, key="operate_part", on_change="rerun")
         with working:
             jobs.show_jobs(key)
         with models:
