@@ -17,6 +17,7 @@ from movierec_assets.serving.app.app_pages import Entry, entries
 from movierec_assets.tables.api_keys import create_key
 from movierec_assets.tables.database import Database
 from movierec_tests.serving.app.browsers import browsing, chromium, served_app
+from movierec_tests.serving.app.told import tell
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,8 +32,9 @@ QUIET = '!document.querySelector(\'[data-testid="stStatusWidget"], [data-stale="
 
 
 @pytest.fixture(scope="module")
-def app(served_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app."""
+def app(served_api: str, worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app, whose champion has all documents."""
+    tell(worker)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
