@@ -32,8 +32,8 @@ QUIET = '!document.querySelector(\'[data-testid="stStatusWidget"], [data-stale="
 
 
 @pytest.fixture(scope="module")
-def app(served_api: str, worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app, whose champion has all documents."""
+def app(worker: Worker, served_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app; its pages have every document to show."""
     tell(worker)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -288,13 +288,14 @@ def _rate_line(user_id: int, movie: Mapping[str, Any], key: str, stars: float | 
     title = films.without_year(movie["title"] or f"Film {movie['movie_id']}")
     year = f" ({movie['year']})" if movie.get("year") else ""
     half = f", {stars:g} stars" if stars is not None and stars % 1 else ""
-    look.text(f"{films.shortened(title, 80)}{year}{half}")
-    st.feedback(
-        "stars",
-        key=key,
-        default=None if stars is None else max(0, round(stars + 0.01) - 1),
-        on_change=partial(person.rate, user_id, movie, key),
-    )
+    with st.container(gap=None):
+        look.text(f"{films.shortened(title, 80)}{year}{half}")
+        st.feedback(
+            "stars",
+            key=key,
+            default=None if stars is None else max(0, round(stars + 0.01) - 1),
+            on_change=partial(person.rate, user_id, movie, key),
+        )
 
 
 if __name__ == "__main__":
