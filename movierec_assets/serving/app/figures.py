@@ -58,7 +58,7 @@ def bars(rows: Rows, label: str, value: str, *, title: str, own: str | None = No
     colour = alt.condition(alt.datum[label] == own, alt.value(OWN), alt.value(OTHER)) if own else alt.value(OWN)
     drawn = base.mark_bar(height={"band": 0.62}).encode(color=colour)
     numbers = base.mark_text(align="left", dx=4).encode(text=alt.Text(f"{value}:Q", format=axis))
-    return alt.layer(drawn, numbers).properties(height=_ROW_HEIGHT * max(2, len(data)) + _AXIS)
+    return alt.layer(drawn, numbers).properties(height=_ROW_HEIGHT * max(3, len(data)) + _AXIS)
 
 
 def intervals(rows: Rows, label: str, *, title: str, own: str, format: str = ".3f") -> Chart:
@@ -78,7 +78,7 @@ def intervals(rows: Rows, label: str, *, title: str, own: str, format: str = ".3
         shape=alt.condition(mine, alt.value("diamond"), alt.value("circle")),
         tooltip=tips,
     )
-    return alt.layer(reach, means).properties(height=_ROW_HEIGHT * max(2, len(data)) + _AXIS)
+    return alt.layer(reach, means).properties(height=_ROW_HEIGHT * max(3, len(data)) + _AXIS)
 
 
 def slices(rows: Rows, rankers: Sequence[str]) -> Chart:
@@ -183,7 +183,7 @@ def reasons(rows: Rows) -> Chart:
     numbers = base.mark_text(align="left", dx=4).encode(alt.X("end:Q"), text=alt.Text("contribution:Q", format="+.2f"))
     data["end"] = data["contribution"].clip(lower=0)
     return alt.layer(base.mark_bar(height={"band": 0.62}).encode(colour), numbers).properties(
-        height=_ROW_HEIGHT * max(2, len(data)) + _AXIS + _LEGEND
+        height=_ROW_HEIGHT * max(3, len(data)) + _AXIS + _LEGEND
     )
 
 

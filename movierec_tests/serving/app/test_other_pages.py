@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from movierec_assets.serving.app.texts import with_code
+from movierec_assets.serving.app.look import with_code
 from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, words
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import look, session, texts
+from movierec_assets.serving.app import look, session
 from movierec_assets.serving.app.client import Answer
 from movierec_assets.serving.app.openapi import Endpoint, Parameter, curl, endpoints
 from movierec_assets.settings import get_settings
@@ -36,7 +36,7 @@ def page() -> None:
         subject = left.selectbox("Subject", subjects, index=subjects.index(first.tag), key="api_subject")
         named = {each.name: each for each in known if each.tag == subject}
         chosen = named[right.selectbox("Endpoint", list(named), key=f"api_endpoint_{subject}")]
-        st.markdown(texts.with_code(chosen.about))
+        st.markdown(look.with_code(chosen.about))
         st.caption(_ROLES.get(chosen.role, chosen.role))
         _form(chosen)
         st.caption("The API's own page, /docs, has every field and every refusal, and /openapi.json is for programs.")

@@ -151,7 +151,7 @@ def _slices(scored: dict[str, Any]) -> None:
     by = st.segmented_control("NDCG@10 by", found, default=found[-1]) or found[-1]
     rows = [row for row in scored["slices"] if row["by"] == by]
     rankers = list(dict.fromkeys(row["ranker"] for row in rows))
-    first = [name for name in (_OWN, "champion then", "popularity") if name in rankers]
+    first = [name for name in (_OWN, "champion then", "challenger then", "popularity") if name in rankers]
     chosen = st.multiselect("Methods", rankers, default=first, max_selections=4) or first
     look.chart(
         figures.slices([row for row in rows if row["ranker"] in chosen], chosen),
@@ -192,7 +192,7 @@ def _history(known: list[dict[str, Any]]) -> None:
     st.subheader("Versions and decisions", anchor="versions")
     st.markdown(
         "Every training ends in a decision. A version is promoted when it is better than the champion beyond chance, "
-        "or as good and trained on newer data."
+        "or as good and trained on newer data. A night without new ratings trains nothing, and decides nothing."
     )
     prefix = {"In the sitting": "", "On return": "return_"}
     moment = st.segmented_control("Moment", list(prefix), default="In the sitting", key="moment_of_history")
@@ -210,6 +210,7 @@ def _history(known: list[dict[str, Any]]) -> None:
         pd.DataFrame(decisions),
         hide_index=True,
         width="stretch",
+        row_height=70,  # reasons have two or three lines
         column_config={"reason": st.column_config.TextColumn("reason", width="large")},
     )
 
