@@ -28,6 +28,7 @@ PATIENCE = 600.0
 KEEPER_SECONDS = 10.0
 """After a decision, until the API has seen it."""
 USER, STARS = 1, 5.0
+APP = f"http://127.0.0.1:{os.environ.get('MOVIEREC_APP_PORT', '8501')}"
 
 
 def say(text: str) -> None:
@@ -111,6 +112,7 @@ def walk(address: str, *, keep: bool) -> None:
     compose("up", "--detach", "--wait")
     say(compose("ps", "--all", "--format", "table {{.Service}}\t{{.Status}}"))
     api.until("the first champion is served", lambda: api.version() is not None)
+    expect(page_of(APP).startswith("<!doctype html"), f"the app answers on {APP}")
     first = api.recommend(USER)
     expect(first["source"] == "model", "recommendations come from a model")
 
@@ -144,6 +146,14 @@ def walk(address: str, *, keep: bool) -> None:
     if not keep:
         compose("down", "--volumes")
     say("All is well.")
+
+
+def page_of(address: str) -> str:
+    """The page at an address, in small letters; that it works is what the check of the container asks."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(address, timeout=30) as answer:
+        page: str = answer.read().decode().lower()
+    return page
 
 
 def expect(holds: bool, claim: str) -> None:

@@ -18,7 +18,8 @@ _ELAPSED = "time since the like before"
 def page() -> None:
     """The page."""
     with look.page("Introduction", "Out of thousands of films, which ones will this person like next?"):
-        trained, scored = insights.document("training"), insights.document("evaluation")
+        known = insights.versions()
+        trained, scored = (insights.latest(name, known) for name in ("training", "evaluation"))
         if trained is not None:
             _problem(trained)
         if scored is not None:

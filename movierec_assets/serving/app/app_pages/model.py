@@ -264,7 +264,7 @@ def _curves(recipe: dict[str, Any]) -> None:
             ),
             "Share of the next-movie signal by the hours since the latest like; it falls towards nothing.",
         )
-        st.caption(f"Weight at the like: {weight:.2g} times the ALS score. After {fade:.2g} hours 37 % is left.")
+        st.caption(f"Weight at the like: {weight:.2g} times the ALS score. After {fade:.2g} h, 37 % is left.")
 
 
 def _list_of(user: int, at: str | None, n: int, *, explain: bool = False) -> Any:

@@ -215,23 +215,25 @@ def _history(known: list[dict[str, Any]]) -> None:
 
 
 def _of_version(version: dict[str, Any], prefix: str) -> dict[str, Any] | None:
-    metrics, outcome = version["metrics"], version["outcome"]
+    metrics, outcome, number = version["metrics"], version["outcome"], version["version"]
+    promoted = any(each["promoted"] and each["model_version"] == number for each in version["decisions"])
     name = f"{prefix}ndcg_at_10"
     if name not in metrics:
         return None
     return {
-        "version": version["version"],
+        "version": number,
         "mean": metrics[name],
         "low": metrics.get(f"{name}_low"),
         "high": metrics.get(f"{name}_high"),
-        "promoted": "promoted" if any(each["promoted"] for each in version["decisions"]) else "not promoted",
+        "promoted": "promoted" if promoted else "not promoted",
         "outcome": _OUTCOMES.get(outcome or "", outcome or "no decision"),
     }
 
 
 def _decisions(known: list[dict[str, Any]]) -> list[dict[str, str]]:
     """Decisions about all versions, newest first."""
-    found = [each for version in known for each in version["decisions"]]
+    # A decision is told of its version and of the champion that it was about.
+    found = {each["decision_id"]: each for version in known for each in version["decisions"]}
     return [
         {
             "decided": each["decided_at"],
@@ -240,7 +242,7 @@ def _decisions(known: list[dict[str, Any]]) -> list[dict[str, str]]:
             "reason": each["reason"],
             "by": each["decided_by"],
         }
-        for each in sorted(found, key=lambda each: -each["decision_id"])
+        for _, each in sorted(found.items(), reverse=True)
     ]
 
 
