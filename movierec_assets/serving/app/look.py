@@ -105,13 +105,8 @@ def with_code(text: str) -> str:
     parts = text.split("`")
     if len(parts) % 2 == 0:  # one backquote too many
         return plain(text)
-    return "".join(_between(part) if place % 2 == 0 else f"`{part}`" for place, part in enumerate(parts)).strip()
-
-
-def _between(part: str) -> str:
-    """Text between codes; `plain` drops spaces at its ends."""
-    before, after = (" " if character.isspace() else "" for character in (part[:1], part[-1:]))
-    return f"{before}{plain(part)}{after}"
+    shown = "".join(f"`{part}`" if place % 2 else _MARKDOWN.sub(r"\\\1", part) for place, part in enumerate(parts))
+    return " ".join(shown.split())
 
 
 def text(value: str) -> None:
