@@ -18,7 +18,7 @@ from movierec_assets.cli.backtest_summary import show_backtest
 from movierec_assets.datasets.causes import likely_cause, reason_named
 from movierec_assets.datasets.judgement import reason_line
 from movierec_assets.datasets.sources.find import holds_movies
-from movierec_assets.host.run import Report
+from movierec_assets.host.run_events import Report
 from movierec_assets.models.version_page import MOMENTS
 from movierec_assets.recsys.evaluation import SHOWN
 from movierec_assets.sql import read_sql

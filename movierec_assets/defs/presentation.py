@@ -29,7 +29,6 @@ from movierec_assets.resources.memory import peak_rss_mb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Picture
 
 DATA_TEAM = "team:data-platform"
@@ -325,7 +324,6 @@ def _tidy(axes: "Axes") -> None:
 
 def encoded(figure: "Picture") -> bytes:
     """A figure as PNG."""
-    buffer = io.BytesIO()
-    # The same bytes as those of `savefig`, which draws twice to find the layout.
-    cast("FigureCanvasAgg", figure.canvas).print_png(buffer)
+    buffer, canvas = io.BytesIO(), cast(Any, figure.canvas)
+    canvas.print_png(buffer)  # the same bytes as those of `savefig`, which draws twice to find the layout
     return buffer.getvalue()
