@@ -47,7 +47,8 @@ SHARE_A_RUN = {
     "host/test_api.py": "api",
     "serving/online/test_keeper.py": "keeper",
 }
-"""Modules whose tests share a run of the platform, which takes half a minute and is made once on each worker."""
+"""Modules whose tests share a run of the platform, which takes half a minute and is made once on each worker. Tests of
+the app share one API and one browser."""
 
 
 def pytest_configure() -> None:
@@ -68,7 +69,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return SHARE_A_RUN.get("/".join(nodeid.partition("::")[0].split("/")[-2:]), nodeid)
+            *_, room, module = nodeid.partition("::")[0].split("/")
+            return "app" if room == "app" else SHARE_A_RUN.get(f"{room}/{module}", nodeid)
 
     return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
 

@@ -30,7 +30,7 @@ from rich.text import Text
 from movierec_tests.asset_graph import PICTURE
 
 DOCS = PICTURE.parent
-DAGSTER, MLFLOW, API = "3961", "5961", "8961"
+DAGSTER, MLFLOW, API, APP = "3961", "5961", "8961", "8962"
 GROUPS = ("ingestion", "preprocessing", "training", "serving", "backtest")
 RECOMMEND = ("recommend", "--like", "Toy Story", "--like", "Heat", "-k", "8")
 COLUMNS = 110
@@ -170,6 +170,7 @@ def screenshots(shots: list[Callable[[Any], None]]) -> None:
 def main(directory: Path) -> None:
     environment = {**os.environ, "MOVIEREC_STATE_DIR": str(directory), "COLUMNS": str(COLUMNS)}
     environment |= {"MOVIEREC_DAGSTER_PORT": DAGSTER, "MOVIEREC_MLFLOW_PORT": MLFLOW, "MOVIEREC_API_PORT": API}
+    environment |= {"MOVIEREC_APP_PORT": APP}
     subprocess.run(command("run", "--dataset", "demo"), env=environment, check=True)
     subprocess.run(command("run", "--job", "backtest"), env=environment, check=True)
     recommendations(environment)

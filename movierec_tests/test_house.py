@@ -28,7 +28,7 @@ FLOORS = (
 """Rooms and single modules, from the top down; imports go down only."""
 ALLOWED_LIBRARIES = {
     "database_urls": {"sqlalchemy"},
-    "deploy": {"grpc", "grpc_health", "psutil", "psycopg2"},
+    "deploy": {"grpc", "grpc_health", "psutil", "psycopg2", "websockets"},
     "recsys": {"implicit", "numpy", "optuna", "scipy", "threadpoolctl"},
     "errors": set(),
     "file_lock": set(),

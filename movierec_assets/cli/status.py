@@ -55,7 +55,7 @@ def show(found: Status, zone: tzinfo, console: Console) -> None:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     parts = {
-        "data": ("Data", _data(found.data, when)),
+        "data": ("Data", _data(found.data, when, files_are_gone=bool(found.files_are_gone))),
         "champion": ("Champion", _champion(found.champion, when)),
         "automation": ("Automation", _automation(found.automation, when)),
         "alerts": ("Alerts", _alerts(found.alerts, when)),
@@ -100,12 +100,14 @@ def duration(seconds: float) -> str:
     return f"{max(0, round(seconds))} s"
 
 
-def _data(data: LoadedData | None, when: _Clock) -> list[str]:
+def _data(data: LoadedData | None, when: _Clock, *, files_are_gone: bool) -> list[str]:
     if data is None:
         return ["nothing is loaded; `movierec run` loads a dataset, trains and recommends"]
     counts = f"{data.ratings:,} ratings of {data.movies:,} movies by {data.users:,} users"
     rejected = f"; {data.rejected:,} rows rejected" if data.rejected else ""
     lines = [f"{escape(data.dataset)}: {counts}{rejected}", f"loaded {when.ago(data.loaded_at)}"]
+    if files_are_gone:
+        lines.append("its files are gone: put them back, or choose a dataset (MOVIEREC_DATASET)")
     if data.app_ratings and data.latest_app_rating is not None:
         lines.append(f"{data.app_ratings:,} ratings from the app, the latest {when.ago(data.latest_app_rating)}")
     return lines

@@ -350,7 +350,7 @@ def _log(versions: ModelRegistry, results: _Results) -> None:
 
 
 def _tell(database: Database, results: _Results) -> None:
-    """Write the documents of the challenger, and of the champion's recipe where that was trained as well."""
+    """Write the documents of the challenger, and of the champion or its recipe where these have none."""
     contest = results.contest
     challenger, champion = contest.challenger, contest.champion
     about = {
@@ -366,6 +366,11 @@ def _tell(database: Database, results: _Results) -> None:
     versions = [(challenger.version, MODEL)]
     if champion.refit is not None:
         versions.append((champion.refit.version, CHAMPION))
+    elif champion.same_recipe and CHAMPION in results.lists and champion.champion not in (None, challenger.version):
+        # The champion's own fit was scored; one of an earlier release has no document yet.
+        assert champion.champion is not None
+        if read_insight(database, "evaluation", champion.champion) is None:
+            versions.append((champion.champion, CHAMPION))
     for version, own in versions:
         document = evaluation_document(scored, results.on_return, own=own, lead=lead, about=about)
         write_insight(database, "evaluation", document, version)

@@ -126,14 +126,20 @@ def evaluation_document(
     """
     names = _names(own)
     shown = sorted((each for each in evaluations if each.ranker in names), key=lambda each: each.ranker != own)
-    returned = sorted((ranker for ranker in on_return.intervals if ranker in names), key=lambda ranker: ranker != own)
+    # A champion with the challenger's recipe is not scored twice on return, where recipes are fitted and no versions.
+    own_then = own if own in on_return.intervals else MODEL
+    names_then = _names(own_then)
+    returned = sorted((each for each in on_return.intervals if each in names_then), key=lambda each: each != own_then)
     return {
         **about,
         "windows": on_return.windows,
         "users_on_return": on_return.users,
         "moments": [
             *(_row(each.interval(), moment=MOMENTS[0], ranker=names[each.ranker]) for each in shown),
-            *(_row(on_return.intervals[each][HEADLINE], moment=MOMENTS[1], ranker=names[each]) for each in returned),
+            *(
+                _row(on_return.intervals[each][HEADLINE], moment=MOMENTS[1], ranker=names_then[each])
+                for each in returned
+            ),
         ],
         "metrics": [
             {"ranker": names[each.ranker]} | {name: _number(each.means()[name]) for name in METRICS} for each in shown

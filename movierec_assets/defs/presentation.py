@@ -324,6 +324,7 @@ def _tidy(axes: "Axes") -> None:
 
 def encoded(figure: "Picture") -> bytes:
     """A figure as PNG."""
-    buffer, canvas = io.BytesIO(), cast(Any, figure.canvas)
-    canvas.print_png(buffer)  # the same bytes as those of `savefig`, which draws twice to find the layout
+    buffer = io.BytesIO()
+    # The same bytes as those of `savefig`, which draws twice to find the layout.
+    cast("Any", figure.canvas).print_png(buffer)
     return buffer.getvalue()

@@ -129,7 +129,7 @@ def _servers(settings: Settings, lines: ServerLines, listener: ServersListener, 
         server("api", _api_command()),
     ]
     if app.is_installed():
-        found.append(server("app", app.command(settings)))
+        found.append(server("app", _app_command(settings)))
     else:
         listener.warned(f"There is no app without Streamlit: {app.INSTALL}, then start again.")
     if settings.mlflow_tracking_uri is None:
@@ -165,6 +165,10 @@ def _daemon_command(workspace: Path) -> list[str]:
 
 def _api_command() -> list[str]:
     return ["-m", "movierec_assets.cli", "api"]
+
+
+def _app_command(settings: Settings) -> list[str]:
+    return app.command(settings)
 
 
 def _mlflow_command(settings: Settings) -> list[str]:

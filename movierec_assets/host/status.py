@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from movierec_assets.alerts.storage import Alert, told_alerts
 from movierec_assets.backup.kept import BackupState, backup_state
+from movierec_assets.datasets.keep import absent_dataset
 from movierec_assets.host.automation_status import Automation, automation_of
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import RegistryUnavailableError
@@ -23,6 +24,7 @@ from movierec_assets.models.version import CHAMPION, Version
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.disk_use import DiskUse, disk_use
+from movierec_assets.tables.known_datasets import loaded_from
 from movierec_assets.tables.loaded_data import LoadedData, app_ratings_after, loaded_data
 
 _T = TypeVar("_T")
@@ -64,11 +66,13 @@ class ChampionState:
 class Status:
     """Everything on the screen; alerts are those that are open, the newest first.
 
-    A part that could not be read is None, and `unreadable` has the reason under its name.
+    A part that could not be read is None, and `unreadable` has the reason under its name. `files_are_gone` says that
+    nothing new can be loaded: the files of the dataset are gone, and no other one is chosen.
     """
 
     at: datetime
     data: LoadedData | None
+    files_are_gone: bool | None
     champion: ChampionState | None
     automation: Automation | None
     alerts: list[Alert] | None
@@ -104,6 +108,7 @@ def status_of(settings: Settings, now: datetime) -> Status:
     return Status(
         at=now,
         data=read("data", lambda: loaded_data(database)),
+        files_are_gone=read("files", lambda: absent_dataset(settings, loaded_from(database)) is not None),
         champion=read("champion", lambda: _champion(settings, database)),
         automation=read("automation", lambda: _automation(now)),
         alerts=read("alerts", lambda: [each for each in told_alerts(database) if each.over_at is None]),

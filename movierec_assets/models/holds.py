@@ -70,7 +70,7 @@ class Hold:
     def covers_version(self, version: Version) -> bool:
         """Whether a version is on hold; False where its recipe or likes were not recorded."""
         fingerprint = version.tags.get(POSITIVES_FINGERPRINT)
-        return "recipe" in version.tags and fingerprint is not None and self.covers(version.recipe, fingerprint)
+        return version.has_recipe and fingerprint is not None and self.covers(version.recipe, fingerprint)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values under the table's names."""

@@ -59,6 +59,7 @@ def kept_after(registry: ModelRegistry, promotions: Promotions, champion: Versio
     def alike(version: Version) -> bool:
         return (
             version.number > champion.number
+            and version.has_recipe
             and version.recipe == champion.recipe
             and version.dataset == champion.dataset
             and version.positive_threshold == champion.positive_threshold

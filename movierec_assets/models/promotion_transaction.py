@@ -60,6 +60,8 @@ class Incumbent:
     ) -> Incumbent:
         """Find the version in the history and the registry, and load it once."""
         found = history.incumbent(champion, problem)
+        if found is not None and not found.has_recipe:
+            return cls(found, "it records no recipe, as after a training that was killed")
         return cls(found, None if found is None else registry.fault_of(found))
 
     @property

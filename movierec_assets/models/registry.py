@@ -108,7 +108,7 @@ class ModelRegistry(MlflowConnection):
     def describe(self, number: int) -> None:
         """Write the description on a version's page: its data, recipe, metrics, and the decision about it."""
         version = self.version(number)
-        recipe = version.recipe if "recipe" in version.tags else None
+        recipe = version.recipe if version.has_recipe else None
         text = version_page.description(version.provenance, recipe, version.trained_on, self.metrics(version))
         self.client.update_model_version(MODEL_NAME, str(number), text)
 

@@ -78,8 +78,19 @@ class Version:
     created: datetime | None = None
 
     @property
+    def has_recipe(self) -> bool:
+        """Whether it records its recipe: not when its training was killed while it was registered."""
+        return "recipe" in self.tags
+
+    @property
     def recipe(self) -> Recipe:
-        """The recipe it was trained with."""
+        """The recipe it was trained with.
+
+        Raises
+        ------
+        RecsysError
+            When it records none.
+        """
         return Recipe.from_dict(json.loads(self.tags.get("recipe", "{}")))
 
     @property

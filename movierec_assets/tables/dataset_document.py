@@ -6,7 +6,9 @@ Belongs here: the figures, from totals that loading leaves, so that no rating is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from itertools import groupby
 from typing import Any
@@ -33,7 +35,7 @@ def refresh_dataset_document(database: Database) -> bool:
     found = read_insight(database, "dataset")
     if found is not None and found.document.get("load") == load.version:
         return False
-    write_insight(database, "dataset", dataset_document(database, load))
+    write_insight(database, "dataset", dataset_document(database, _with_months(database, load)))
     return True
 
 
@@ -44,7 +46,7 @@ def dataset_document(database: Database, load: Load) -> dict[str, Any]:
     ----------
     database : Database
     load : Load
-        The last one of the ratings.
+        The last one of the ratings, with its ratings of each month.
     """
     totals = database.columns(f"SELECT movie_id, rating, ratings FROM {SCHEMA}.rating_totals", _TOTALS)
     users = database.columns(f"SELECT ratings FROM {SCHEMA}.user_totals", {"ratings": "integer"})["ratings"]
@@ -68,7 +70,7 @@ def dataset_document(database: Database, load: Load) -> dict[str, Any]:
         "density": ratings / pairs if pairs else None,
         "mean_stars": float(np.average(stars, weights=counts)) if ratings else None,
         "stars": [{"stars": half / 2, "ratings": int(counts[stars == half / 2].sum())} for half in range(1, 11)],
-        "months": _without_gaps(load.details.get("months") or _months(database)),
+        "months": _without_gaps(load.details["months"]),
         "users": distribution(users),
         "movies": distribution(movies),
         "genres": [
@@ -110,16 +112,18 @@ def distribution(counts: npt.NDArray[np.integer[Any]]) -> dict[str, Any]:
     }
 
 
-def _months(database: Database) -> dict[str, int]:
-    """Ratings of each month, from the ratings themselves: an earlier release did not count them while it loaded."""
-    return dict(
-        database.rows(
-            f"""SELECT to_char(month, 'YYYY-MM'), ratings FROM (
-                    SELECT date_trunc('month', rated_at, 'UTC') AS month, count(*) AS ratings
-                    FROM {SCHEMA}.ratings GROUP BY 1
-                ) counted ORDER BY 1"""
+def _with_months(database: Database, load: Load) -> Load:
+    """The load with its ratings of each month; counted once, where an earlier release loaded without counting."""
+    if "months" in load.details:
+        return load
+    months = dict(database.rows(read_sql("ratings_by_month")))
+    with database.transaction() as cursor:
+        cursor.execute(
+            f"""UPDATE {SCHEMA}.loads SET details = details || jsonb_build_object('months', %s::jsonb)
+                WHERE table_name = 'ratings' AND version = %s""",
+            [json.dumps(months), load.version],
         )
-    )
+    return replace(load, details=load.details | {"months": months})
 
 
 def _without_gaps(months: Mapping[str, int]) -> list[dict[str, Any]]:

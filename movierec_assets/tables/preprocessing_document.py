@@ -152,13 +152,17 @@ class _Shown:
         ]
 
     def corner(self, split: Split) -> dict[str, Any]:
-        """The first users and the most liked movies, and which likes of theirs are in which part."""
+        """The first users, the most liked movies and some that these users liked latest, and their likes of these."""
         users = np.arange(min(SHOWN, self._users_of_file))
-        liked = sum(part.per_movie for part in (split.train, split.validation, split.test))
-        movies = np.sort(np.argsort(-liked, kind="stable")[:SHOWN])
+        parts = {"train": split.train, "validation": split.validation, "test": split.test}
+        liked = np.sum([part.per_movie for part in parts.values()], axis=0)
+        held_out = np.unique(np.concatenate([parts[name].rows(users).stars.indices for name in ("test", "validation")]))
+        latest = held_out[np.argsort(-liked[held_out], kind="stable")][: SHOWN // 2]
+        most_liked = np.argsort(-liked, kind="stable")[:SHOWN]
+        movies = np.sort(np.append(latest, most_liked[~np.isin(most_liked, latest)][: SHOWN - len(latest)]))
         titles = titles_of(self._database, self._ids.movie_ids[movies])
         cells = []
-        for name, part in (("train", split.train), ("validation", split.validation), ("test", split.test)):
+        for name, part in parts.items():
             rows, columns, stars, _ = part.rows(users).triplets()
             kept = np.isin(columns, movies)
             cells += [

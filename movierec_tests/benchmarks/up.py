@@ -97,6 +97,7 @@ def _kind(process: psutil.Process) -> str:
     words = process.cmdline()
     text = " ".join(words)
     for kind, mark in {
+        "the app": "streamlit",
         "MLflow": "mlflow",
         "Dagster's code server": "grpc",
         "Dagster's webserver": "webserver",
@@ -112,7 +113,7 @@ def _kind(process: psutil.Process) -> str:
 @contextmanager
 def running(directory: Path, dataset: Path) -> Iterator[Up]:
     """`movierec up` on a dataset, stopped at the end with its Postgres."""
-    ports = {name: str(free_port()) for name in ("DAGSTER", "MLFLOW", "API")}
+    ports = {name: str(free_port()) for name in ("DAGSTER", "MLFLOW", "API", "APP")}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MOVIEREC_")}
     environment |= {
         "MOVIEREC_STATE_DIR": str(directory / "state"),

@@ -38,6 +38,7 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
         (["up"], "MOVIEREC_DAGSTER_PORT (3000)"),
         (["up"], "MOVIEREC_MLFLOW_PORT (5000)"),
         (["up"], "MOVIEREC_API_PORT (8000)"),
+        (["up"], "MOVIEREC_APP_PORT (8501)"),
         (["api"], "localhost:8000/health/ready"),
         (["data", "info"], "MOVIEREC_DATASET"),
     ],

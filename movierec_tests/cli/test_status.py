@@ -145,6 +145,14 @@ def test_data_champion_disk_and_backup_are_on_one_screen(status: Command) -> Non
     assert len(text.splitlines()) <= 45
 
 
+def test_a_dataset_whose_files_are_gone_is_shown(status: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_as(status.platform, "films")
+    assert not status.json()["files_are_gone"], "a dataset is chosen"
+    monkeypatch.delenv("MOVIEREC_DATASET")
+    assert status.json()["files_are_gone"]
+    assert "its files are gone" in status.shown()
+
+
 def test_open_alerts_are_shown_and_those_that_are_over_are_not(status: Command) -> None:
     now = datetime.now(UTC)
     found = [Cause(f"run:{step}", RUN, f"train failed at {step}", "broken", "mend it") for step in ("one", "two")]

@@ -1,7 +1,8 @@
 """A walk through the containers: `python -m movierec_tests.deploy.walk` where a Docker engine runs.
 
-Belongs here: up, the first champion, a training, recommendations over HTTP, down, up, recommendations. Does not: what
-needs no engine (`test_compose`). It uses Python's own library only, and prints what it does and sees.
+Belongs here: up, the first champion, a training, recommendations over HTTP, down, up, recommendations, and a backup
+that is restored into new volumes. Does not: what needs no engine (`test_compose`). It uses Python's own library only,
+and prints what it does and sees.
 
 It refuses to start where containers or volumes of the project are. Without --keep it removes its own at the end.
 COMPOSE_FILE names other files, as for `docker compose`.
@@ -14,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -28,6 +30,7 @@ PATIENCE = 600.0
 KEEPER_SECONDS = 10.0
 """After a decision, until the API has seen it."""
 USER, STARS = 1, 5.0
+APP = f"http://127.0.0.1:{os.environ.get('MOVIEREC_APP_PORT', '8501')}"
 
 
 def say(text: str) -> None:
@@ -36,15 +39,17 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def compose(*arguments: str) -> str:
-    """Run `docker compose`; returns its standard output."""
+def compose(*arguments: str, content: bytes = b"") -> str:
+    """Run `docker compose` with `content` as its standard input; returns its standard output."""
     say(f"$ docker compose {' '.join(arguments)}")
     started = time.monotonic()
-    done = subprocess.run(["docker", "compose", *arguments], cwd=PROJECT, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        ["docker", "compose", *arguments], cwd=PROJECT, check=False, capture_output=True, input=content
+    )
     if done.returncode:
-        sys.exit(f"{done.stdout}{done.stderr}docker compose ended with {done.returncode}")
+        sys.exit(f"{done.stdout.decode()}{done.stderr.decode()}docker compose ended with {done.returncode}")
     say(f"  took {time.monotonic() - started:.0f} s")
-    return done.stdout
+    return done.stdout.decode()
 
 
 class Api:
@@ -111,6 +116,7 @@ def walk(address: str, *, keep: bool) -> None:
     compose("up", "--detach", "--wait")
     say(compose("ps", "--all", "--format", "table {{.Service}}\t{{.Status}}"))
     api.until("the first champion is served", lambda: api.version() is not None)
+    expect("<!doctype html" in page_of(APP), f"the app answers on {APP}")
     first = api.recommend(USER)
     expect(first["source"] == "model", "recommendations come from a model")
 
@@ -141,9 +147,33 @@ def walk(address: str, *, keep: bool) -> None:
     compose("start")
     api.until("the champion is served again", lambda: api.version() == version)
     expect(ids(api.recommend(USER)) == ids(before), "recommendations are as before")
+    restore_into_new_volumes()
+    api.until("the champion is served again", lambda: api.version() == version)
+    expect(ids(api.recommend(USER)) == ids(before), "recommendations are as before")
     if not keep:
         compose("down", "--volumes")
     say("All is well.")
+
+
+def restore_into_new_volumes() -> None:
+    """Back everything up, remove it, and restore it, as on another machine."""
+    inside = "/state/walk.zip"
+    compose("exec", "-T", "api", "movierec", "backup", inside)
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory) / "walk.zip"
+        compose("cp", f"api:{inside}", str(copy))
+        compose("down", "--volumes")
+        compose("run", "--rm", "-T", "api", "sh", "-c", f"cat > {inside}", content=copy.read_bytes())
+    say(compose("run", "--rm", "-T", "api", "movierec", "restore", "--force", inside))
+    compose("up", "--detach", "--wait")
+
+
+def page_of(address: str) -> str:
+    """The page at an address, in small letters; that it works is what the check of the container asks."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(address, timeout=30) as answer:
+        page: str = answer.read().decode().lower()
+    return page
 
 
 def expect(holds: bool, claim: str) -> None:

@@ -226,6 +226,38 @@ def test_with_mlflow_and_the_database_away_at_the_start_the_last_champion_is_ser
         wait_until(told, "both problems")
 
 
+def test_at_its_end_under_load_no_request_fails_before_the_socket_is_closed(
+    api_platform: Platform, tmp_path: Path
+) -> None:
+    environment = api_platform.environment | {"MOVIEREC_STATE_DIR": str(tmp_path / "state")}
+    answers, broken = list[int](), list[str]()
+    with running(tmp_path, environment, workers=2) as served:
+
+        def ask() -> None:
+            reset = ""
+            while True:
+                try:
+                    answers.append(served.recommend(user_id=USERS[0], n=3).status_code)
+                    if reset:
+                        broken.append(f"{reset}, and the next request was answered")
+                except httpx.ConnectError:
+                    return  # the socket is closed
+                except httpx.ReadError as error:  # it waited in the socket when that was closed
+                    reset = repr(error)
+                except httpx.TransportError as error:
+                    broken.append(repr(error))
+
+        clients = [threading.Thread(target=ask) for _ in range(8)]
+        for client in clients:
+            client.start()
+        wait_until(lambda: len(answers) > 200, "some answers")
+        served.process.terminate()
+        for client in clients:
+            client.join(60)
+        assert served.process.wait(60) == 0, served.log.read_text()
+    assert (set(answers), broken) == ({200}, [])
+
+
 def test_when_it_is_killed_its_processes_end(api_platform: Platform, tmp_path: Path) -> None:
     environment = api_platform.environment | {"MOVIEREC_STATE_DIR": str(tmp_path / "state")}
     with running(tmp_path, environment) as served:

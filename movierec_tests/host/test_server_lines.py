@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from movierec_assets.cli import up
-from movierec_assets.host import guard, server_lines, servers, supervision
+from movierec_assets.host import app, guard, server_lines, servers, supervision
 from movierec_assets.host.server_lines import ServerLines, level_of
 from movierec_assets.settings import Settings
 from movierec_tests.waiting import wait_until
@@ -126,6 +126,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     monkeypatch.setattr(servers, "_mlflow_command", lambda _: python("print('mlflow is here')", SLEEP))
     monkeypatch.setattr(servers, "_webserver_command", lambda *_: python(SLEEP))
     monkeypatch.setattr(servers, "_api_command", lambda: python(SLEEP))
+    monkeypatch.setattr(servers, "_app_command", lambda _: python("print('the app is here')", SLEEP))
     yield Settings(state_dir=tmp_path, dagster_port=1, mlflow_port=2, database_url="postgresql://x@127.0.0.1:9/x")
     for each, handler in before.items():
         signal.signal(each, handler)
@@ -176,6 +177,25 @@ def test_a_server_that_was_killed_is_started_again_with_its_helpers_and_the_othe
     thread.join()
     assert screen.text.splitlines()[1].startswith("daemon ended by signal 9 after ")
     assert (settings.state / "logs" / "servers" / "mlflow.log").read_text() == "mlflow is here\n"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_app_is_served_where_streamlit_is_and_else_a_line_says_how_to_get_it(
+    settings: Settings, screen: Screen, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    monkeypatch.setattr(servers, "_daemon_command", lambda _: python("print('the daemon is here')", SLEEP))
+    monkeypatch.setattr(app, "is_installed", lambda: installed)
+
+    def interrupt() -> None:
+        files = [settings.state / "logs" / "servers" / f"{name}.log" for name in ("daemon", "mlflow")]
+        files += [files[0].with_name("app.log")] if installed else []
+        wait_until(lambda: all(file.is_file() and file.stat().st_size for file in files), "the servers")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    assert servers.serve(settings, screen) == 0
+    assert (settings.state / "logs" / "servers" / "app.log").is_file() == installed
+    assert ("movierec-assets[app]" in screen.text) == (not installed)
 
 
 def test_ctrl_c_stops_all_servers_and_is_no_failure(

@@ -201,7 +201,7 @@ def watched(directory: Path, dataset: Path | None) -> Iterator[WatchedPlatform]:
             make_demo(copy, users=USERS)
         else:
             shutil.copytree(dataset, copy)
-    platform = WatchedPlatform(directory, copy, [free_port() for _ in range(3)])
+    platform = WatchedPlatform(directory, copy, [free_port() for _ in range(4)])
     platform.start()
     try:
         yield platform

@@ -70,7 +70,7 @@ class WatchedPlatform:
     dataset : Path
         A directory in MovieLens layout.
     ports : sequence of int
-        Of the API, Dagster and MLflow.
+        Of the API, Dagster, MLflow and the app.
     """
 
     directory: Path
@@ -96,7 +96,7 @@ class WatchedPlatform:
             "DATA_DIR": self.directory / "data",
             "DATASET": self.dataset,
         }
-        own |= dict(zip(("API_PORT", "DAGSTER_PORT", "MLFLOW_PORT"), self.ports, strict=True))
+        own |= dict(zip(("API_PORT", "DAGSTER_PORT", "MLFLOW_PORT", "APP_PORT"), self.ports, strict=True))
         os.environ.update({f"MOVIEREC_{name}": str(value) for name, value in own.items()})
         log = (self.directory / "up.log").open("ab")
         self._process = subprocess.Popen(

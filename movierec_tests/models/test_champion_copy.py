@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import pytest
-import requests
 
 from movierec_assets.models import registry_lookup
 from movierec_assets.models.errors import RegistryUnavailableError
@@ -23,7 +16,7 @@ from movierec_assets.models.version import CHAMPION, MODEL_NAME
 from movierec_assets.serving.recommendations import Answer, RecommendationService
 from movierec_tests.defs.harness import Platform
 from movierec_tests.models.harness import BETTER, USERS, carry_out, move_alias, register
-from movierec_tests.waiting import wait_until
+from movierec_tests.models.server import mlflow_server
 
 pytestmark = pytest.mark.slow
 
@@ -137,7 +130,7 @@ def test_the_alias_is_found_as_by_mlflows_client_in_its_tables_and_at_its_server
     platform: Platform, tmp_path: Path
 ) -> None:
     registry = platform.registry
-    with _mlflow_server(platform.settings.mlflow_uri, tmp_path) as server:
+    with mlflow_server(platform.settings.mlflow_uri, tmp_path) as server:
         uris = (platform.settings.mlflow_uri, server)
 
         def there(expected: bool) -> None:
@@ -165,30 +158,3 @@ def test_other_stores_are_asked_by_mlflows_client(platform: Platform) -> None:
     for uri in ("sqlite:///x.db", "http://127.0.0.1:9", "postgresql+psycopg2://u@127.0.0.1:9/x"):
         with pytest.raises(registry_lookup.LookupUnsupportedError):
             registry_lookup.by_alias(uri, MODEL_NAME, CHAMPION)
-
-
-@contextmanager
-def _mlflow_server(store: str, directory: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "movierec_assets.host.mlflow_server", "--workers", "1"]
-    options = ["--host", "127.0.0.1", "--port", str(port)]
-    options += ["--backend-store-uri", store, "--default-artifact-root", directory.as_uri()]
-    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-
-    def answers() -> bool:
-        assert process.poll() is None, "the server ended"
-        try:
-            return requests.get(f"{address}/health", timeout=5).ok
-        except requests.RequestException:
-            return False
-
-    try:
-        wait_until(answers, "MLflow's server")
-        assert psutil.Process(process.pid).children() == [], "the server is the process that was started"
-        yield address
-    finally:
-        process.terminate()
-        process.wait()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from movierec_assets.models.predecessor import kept_after, log_training_state, training_to_continue
-from movierec_assets.models.version import MODEL_NAME
+from movierec_assets.models.version import DATASET_ID, MODEL_NAME, POSITIVE_THRESHOLD
 from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.training_state import KnownLikes, TrainingState
 from movierec_assets.tables.known_datasets import DatasetRef
 from movierec_tests.defs.harness import Platform
-from movierec_tests.models.harness import FIRST, KEPT, carry_out, load_as, promotions_of, register
+from movierec_tests.models.harness import FIRST, KEPT, carry_out, load_as, move_alias, promotions_of, register
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +34,26 @@ def _version(
     if decision is not None:
         carry_out(platform, number, decision)
     return number
+
+
+def unfinished(platform: Platform, like: int) -> int:
+    """A version with the files of another one, whose training was killed before it wrote the tags."""
+    source = platform.registry.version(like)
+    return int(platform.registry.client.create_model_version(MODEL_NAME, source.source, source.run_id).version)
+
+
+def test_an_unfinished_version_that_was_made_the_champion_is_not_compared_with(platform: Platform) -> None:
+    dataset = load_as(platform, "films")
+    first = _version(platform, dataset, FIRST)
+    assert promotions_of(platform).incumbent(dataset.id, 4.0) is not None
+    broken_off = unfinished(platform, first)
+    for tag, value in ((DATASET_ID, str(dataset.id)), (POSITIVE_THRESHOLD, "4")):
+        platform.registry.client.set_model_version_tag(MODEL_NAME, str(broken_off), tag, value)
+    move_alias(platform, broken_off)
+    assert promotions_of(platform).incumbent(dataset.id, 4.0) is None
+    with promotions_of(platform).transaction("test") as transaction:
+        problem = platform.registry.version(broken_off).learned
+        assert "it records no recipe" in str(transaction.incumbent(problem).why_unusable)
 
 
 def test_the_latest_version_like_the_champion_counts_if_it_was_kept(platform: Platform) -> None:
@@ -59,6 +79,9 @@ def test_the_latest_version_like_the_champion_counts_if_it_was_kept(platform: Pl
     assert kept() is None, "the latest one is not fit to be continued"
     third = _version(platform, dataset, KEPT)
     assert kept() == third
+    broken_off = unfinished(platform, third)
+    assert kept() == third, "a training that was killed between the version and its tags is in nobody's way"
+    registry.client.delete_model_version(MODEL_NAME, str(broken_off))
     registry.client.delete_model_version(MODEL_NAME, str(third))
     assert kept() is None
     _version(platform, dataset, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from movierec_assets.models.artifact_locations import local_path
 from movierec_assets.models.decision_history import History, Record
+from movierec_assets.models.decisions import Promotions
+from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.retention import CHAMPIONS_KEPT, RUN_FILES, remove_unneeded, unneeded
 from movierec_assets.models.version import DATASET_ID, MODEL_NAME, Version
 from movierec_tests.defs.harness import Platform
@@ -26,6 +29,7 @@ from movierec_tests.models.harness import (
     promotions_of,
     register,
 )
+from movierec_tests.models.server import mlflow_server
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=30)
@@ -164,6 +168,29 @@ def test_files_go_with_their_version_and_those_of_people_stay(platform: Platform
     assert own_model.exists()
     assert own_file.exists()
     assert platform.registry.client.get_run(run_id).data.metrics["ndcg_at_10"] == 0.1, "figures stay"
+
+
+@pytest.mark.slow
+def test_through_mlflows_server_old_versions_go_also_where_a_person_deleted_them_or_their_files(
+    platform: Platform,
+) -> None:
+    settings = platform.settings
+    with mlflow_server(settings.mlflow_uri, settings.artifacts) as server:
+        first = register(platform)
+        runs = [_trained(platform, f"dagster-run-{number}") for number in range(3)]
+        people = ModelRegistry.of(settings, server).client
+        people.delete_model_version(MODEL_NAME, str(first + 1))
+        for path in runs[1][1:]:
+            shutil.rmtree(path.parent)
+        people.delete_run(runs[2][0])
+        through = Promotions(ModelRegistry.of(settings, server), platform.database)
+        removed = remove_unneeded(through, datetime.now(UTC) + timedelta(days=1), lambda _: None)
+        assert removed.versions == [first, first + 2, first + 3]
+        assert (removed.models, removed.runs) == (2, 1)
+        assert not any(path.exists() for path in (*runs[0][1:], *runs[1][1:]))
+        assert through.registry.versions() == []
+        assert remove_unneeded(through, datetime.now(UTC) + timedelta(days=1), lambda _: None).versions == []
+    assert _remove(platform, datetime.now(UTC) + timedelta(days=1)) == ([], 0, 0)
 
 
 @pytest.mark.slow

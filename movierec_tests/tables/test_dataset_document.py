@@ -116,6 +116,9 @@ def test_the_document_is_made_once_for_a_load_and_again_after_the_next_one(
         cursor.execute(f"DELETE FROM {SCHEMA}.insights")
     assert refresh_dataset_document(database)
     assert _made(database) == document
+    load = database.last_load("ratings")
+    assert load is not None
+    assert load.details["months"] == {"2001-09": 16, "2004-11": 1}
     with files.ratings.open("a") as stream:
         stream.write("9,2,4.5,1100000001\n")
     assert load_ratings(database, files).appended == 1

@@ -70,7 +70,7 @@ class Library:
 def load() -> Library | str:
     """The library, or why it cannot be used."""
     directory = Path(__file__).parent
-    built = [path for suffix in EXTENSION_SUFFIXES if (path := directory / f"_solver{suffix}").is_file()]
+    built = [path for suffix in EXTENSION_SUFFIXES if (path := directory / f"_native{suffix}").is_file()]
     if not built:
         return "it was not built"
     try:

@@ -19,9 +19,10 @@ from movierec_assets.progress import Progress
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import BoolArray, FloatArray, IntArray
 from movierec_assets.recsys.native import library
-from movierec_assets.recsys.native.solver import padded
 from movierec_assets.recsys.threads import in_threads
 
+_FLOATS = 16
+"""Vectors are read in parts of this many numbers."""
 _USERS_PER_CALL = 256
 """A few milliseconds."""
 _MOST_OF_ONE = 256
@@ -55,7 +56,7 @@ class Movies:
         columns = np.argsort(-lengths, kind="stable").astype(np.int32)
         places = np.empty_like(columns)
         places[columns] = np.arange(len(columns), dtype=np.int32)
-        return cls(padded(movie_factors[columns]), lengths[columns], columns, places)
+        return cls(_padded(movie_factors[columns]), lengths[columns], columns, places)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -148,7 +149,7 @@ def rank(
     """
     n, n_movies = len(vectors), len(movies)
     loaded = library.loaded()
-    users: list[Any] = [padded(vectors), np.ascontiguousarray(means, np.float64)]
+    users: list[Any] = [_padded(vectors), np.ascontiguousarray(means, np.float64)]
     if users[0].shape[1] != movies.vectors.shape[1] or users[1].shape != (n,):
         raise RecsysError(f"User vectors of shape {vectors.shape} do not fit {n_movies:,} movies and these means.")
     seen_rows = _rows(seen, n, n_movies)
@@ -264,6 +265,14 @@ class BestOfOne:
         if found < 0:
             raise MemoryError("There is no memory for ranking.")
         return self._places[:found].copy(), self._scores[:found].copy()
+
+
+def _padded(vectors: FloatArray) -> FloatArray:
+    """A copy in float32, rows padded with zeros to a multiple of 16."""
+    rows, factors = vectors.shape
+    found = np.zeros((rows, -(-factors // _FLOATS) * _FLOATS), dtype=np.float32)
+    found[:, :factors] = vectors
+    return found
 
 
 def _rows(matrix: csr_matrix, rows: int, columns: int) -> tuple[IntArray, IntArray]:

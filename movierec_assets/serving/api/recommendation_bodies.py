@@ -111,6 +111,14 @@ class RecommendBody(Body):
         ),
     ] = 0.0
     explain: Annotated[bool, Field(strict=True, description="Whether each movie has reasons.")] = False
+    shown: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="`false` where the user does not see the list, as when somebody looks at how it is made: it is "
+            "not in the log, counts in no figure, and has no `recommendation_id`.",
+        ),
+    ] = True
     at: Annotated[
         Literal["latest", "return"] | Seconds | None,
         Field(
@@ -208,7 +216,11 @@ class ListOut(BaseModel):
     """A list of movies, best first, and what it is based on."""
 
     recommendation_id: Annotated[
-        str, Field(description="For `POST /events`.", examples=["01a21c3c-7d64-79c6-80e2-c41d218abfac"])
+        str | None,
+        Field(
+            description="For `POST /events`; null where the request says that the list is not shown.",
+            examples=["01a21c3c-7d64-79c6-80e2-c41d218abfac"],
+        ),
     ]
     source: Annotated[
         Literal["model", "stored", "popular"],

@@ -35,8 +35,12 @@ def _compare(known: Sequence[versions.Version], champion: versions.Version | Non
     first = champion["version"] if champion else numbers[-1]
     other = next((number for number in numbers if number != first), first)
     left, right = st.columns(2)
-    one = named[left.selectbox("Version", numbers, index=numbers.index(first), format_func=_label(named), key="one")]
-    two = named[right.selectbox("with", numbers, index=numbers.index(other), format_func=_label(named), key="two")]
+    one = named[
+        left.selectbox("Version", numbers, index=numbers.index(first), format_func=_label(named), key="operate_one")
+    ]
+    two = named[
+        right.selectbox("with", numbers, index=numbers.index(other), format_func=_label(named), key="operate_two")
+    ]
     if one is two:
         st.caption("Pick two different versions to see differences.")
     for version in (one, two) if one is not two else (one,):
@@ -71,9 +75,9 @@ def _promote(key: str, known: Sequence[versions.Version], champion: versions.Ver
     if not others:
         st.caption("There is no other version to promote.")
         return
-    number = st.selectbox("Version to promote", list(others), format_func=_label(others), key="promoted")
-    reason = st.text_input("Why", max_chars=200, key="promote_reason", help="Kept with the decision.").strip()
-    force = st.checkbox("Also if it is of other data than the loaded one", key="promote_force")
+    number = st.selectbox("Version to promote", list(others), format_func=_label(others), key="operate_version")
+    reason = st.text_input("Why", max_chars=200, key="operate_promote_reason", help="Kept with the decision.").strip()
+    force = st.checkbox("Also if it is of other data than the loaded one", key="operate_promote_force")
     place = f"in place of version {champion['version']}" if champion else "where there is none"
     replaced = ""
     if champion:
@@ -96,8 +100,8 @@ def _roll_back(key: str, known: Sequence[versions.Version], champion: versions.V
         st.caption("There is no champion before the present one.")
         return
     st.caption(f"The champion before version {champion['version']} was version {before}.")
-    reason = st.text_input("Why", max_chars=200, key="back_reason", help="Kept with the decision.").strip()
-    force = st.checkbox("Also to a version of other data than the loaded one", key="back_force")
+    reason = st.text_input("Why", max_chars=200, key="operate_back_reason", help="Kept with the decision.").strip()
+    force = st.checkbox("Also to a version of other data than the loaded one", key="operate_back_force")
     changes = (
         f"Version {before} becomes the champion again, and version {champion['version']} is held back: no training "
         "promotes its recipe on its data again. The API follows within 30 s, the lists within some minutes. "

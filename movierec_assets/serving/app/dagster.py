@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import httpx
 
 from movierec_assets.errors import ExplainedError
-from movierec_assets.settings import Settings
 
 SECONDS = 10.0
 """Longest wait for an answer; the whole graph takes a second."""
@@ -170,29 +169,24 @@ class Dagster:
 
     def __init__(self, address: str, pages: str | None = None) -> None:
         self.address = address.rstrip("/")
-        self._pages = (pages or address).rstrip("/")
+        self.pages = (pages or address).rstrip("/")
         self._client = httpx.Client(timeout=httpx.Timeout(SECONDS, connect=2.0), trust_env=False)
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """The webserver that the settings name."""
-        return cls(settings.dagster_address, settings.dagster_pages)
 
     def page_of_graph(self) -> str:
         """Address of the whole graph in Dagster's pages."""
-        return f"{self._pages}/asset-groups"
+        return f"{self.pages}/asset-groups"
 
     def page_of_asset(self, name: str) -> str:
         """Address of an asset in Dagster's pages."""
-        return f"{self._pages}/assets/{name}"
+        return f"{self.pages}/assets/{name}"
 
     def page_of_run(self, run_id: str) -> str:
         """Address of a run in Dagster's pages."""
-        return f"{self._pages}/runs/{run_id}"
+        return f"{self.pages}/runs/{run_id}"
 
     def page_of_schedules(self) -> str:
         """Address of schedules and sensors in Dagster's pages."""
-        return f"{self._pages}/automation"
+        return f"{self.pages}/automation"
 
     def pipeline(self) -> Pipeline:
         """Assets, schedules, and whether the daemon is up.
@@ -263,7 +257,7 @@ def _asset(node: Mapping[str, Any], run: Mapping[str, Any]) -> Asset:
         kinds=tuple(node["kinds"]),
         parents=tuple(map(_key, node["dependencyKeys"])),
         jobs=tuple(name for name in node["jobNames"] if not name.startswith("__")),
-        state=_state(node, run, last, made_at, checks),
+        state=_state(node, run, last, made, checks),
         made_at=made_at,
         last_run=last,
         checks=checks,
@@ -274,16 +268,15 @@ def _state(
     node: Mapping[str, Any],
     run: Mapping[str, Any],
     last: LastRun | None,
-    made_at: datetime | None,
+    made: Mapping[str, Any] | None,
     checks: Iterable[Check],
 ) -> State:
     """The state that a person should know first."""
     if run.get("inProgressRunIds") or run.get("unstartedRunIds"):
         return "running"
-    failed = last is not None and last.state == "failure"
-    if last is not None and failed and (made_at is None or last.ended is None or last.ended > made_at):
+    if last is not None and last.state == "failure" and (made is None or made["runId"] != last.run_id):
         return "failed"
-    if made_at is None:
+    if made is None:
         return "never made"
     if any(check.result == "failed" for check in checks):
         return "check failed"

@@ -58,7 +58,7 @@ def bars(rows: Rows, label: str, value: str, *, title: str, own: str | None = No
     colour = alt.condition(alt.datum[label] == own, alt.value(OWN), alt.value(OTHER)) if own else alt.value(OWN)
     drawn = base.mark_bar(height={"band": 0.62}).encode(color=colour)
     numbers = base.mark_text(align="left", dx=4).encode(text=alt.Text(f"{value}:Q", format=axis))
-    return alt.layer(drawn, numbers).properties(height=_ROW_HEIGHT * max(2, len(data)) + _AXIS)
+    return alt.layer(drawn, numbers).properties(height=_ROW_HEIGHT * max(3, len(data)) + _AXIS)
 
 
 def intervals(rows: Rows, label: str, *, title: str, own: str, format: str = ".3f") -> Chart:
@@ -78,7 +78,7 @@ def intervals(rows: Rows, label: str, *, title: str, own: str, format: str = ".3
         shape=alt.condition(mine, alt.value("diamond"), alt.value("circle")),
         tooltip=tips,
     )
-    return alt.layer(reach, means).properties(height=_ROW_HEIGHT * max(2, len(data)) + _AXIS)
+    return alt.layer(reach, means).properties(height=_ROW_HEIGHT * max(3, len(data)) + _AXIS)
 
 
 def slices(rows: Rows, rankers: Sequence[str]) -> Chart:
@@ -87,15 +87,16 @@ def slices(rows: Rows, rankers: Sequence[str]) -> Chart:
     data["part"] = [f"{row['part']} ({row['users']:,} people)" for row in rows]
     scale = alt.Scale(domain=list(rankers), range=[OWN, OTHER, WARM, COOL])
     shapes = alt.Scale(domain=list(rankers), range=["diamond", "circle", "square", "triangle-up"])
+    listed = alt.Legend(orient="top", columns=1)
     base = alt.Chart(data).encode(
         alt.Y("part:N", sort=None, title=None, axis=alt.Axis(labelLimit=_LABEL_WIDTH)),
         alt.YOffset("ranker:N", sort=list(rankers)),
-        alt.Color("ranker:N", title=None, scale=scale, legend=alt.Legend(orient="top", columns=1)),
+        alt.Color("ranker:N", title=None, scale=scale, legend=listed),
         tooltip=["part", "ranker", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high"))],
     )
     reach = base.mark_rule(strokeWidth=3).encode(alt.X("low:Q", title="NDCG@10"), alt.X2("high:Q"))
     means = base.mark_point(filled=True, size=95, opacity=1).encode(
-        alt.X("mean:Q"), alt.Shape("ranker:N", title=None, scale=shapes)
+        alt.X("mean:Q"), alt.Shape("ranker:N", title=None, scale=shapes, legend=listed)
     )
     lines = 0.7 * len(data) + data["part"].nunique()
     return alt.layer(reach, means, height=int(_ROW_HEIGHT * lines) + _AXIS + _LEGEND * len(rankers))
@@ -115,20 +116,20 @@ def curves(rows: Rows, x: str, y: str, name: str, *, titles: tuple[str, str]) ->
     """Several lines over a number, told apart by colour, dash and shape; the first name is the strongest."""
     data = pd.DataFrame(rows)
     names = list(dict.fromkeys(data[name]))
-    colour = alt.Color(
-        f"{name}:N",
-        title=None,
-        legend=alt.Legend(orient="top"),
-        scale=alt.Scale(domain=names, range=[OWN, OTHER, WARM]),
-    )
+    top = alt.Legend(orient="top")
+    colour = alt.Color(f"{name}:N", title=None, legend=top, scale=alt.Scale(domain=names, range=[OWN, OTHER, WARM]))
     base = alt.Chart(data).encode(
         alt.X(f"{x}:Q", title=titles[0], axis=alt.Axis(tickMinStep=1)),
         alt.Y(f"{y}:Q", title=titles[1], scale=alt.Scale(zero=False)),
         colour,
         tooltip=[alt.Tooltip(f"{name}:N"), alt.Tooltip(f"{x}:Q"), alt.Tooltip(f"{y}:Q", format=".4f")],
     )
-    dash = alt.StrokeDash(f"{name}:N", legend=None, scale=alt.Scale(domain=names, range=[[1, 0], [5, 3], [2, 2]]))
-    shape = alt.Shape(f"{name}:N", legend=None, scale=alt.Scale(domain=names, range=["circle", "square", "diamond"]))
+    dash = alt.StrokeDash(
+        f"{name}:N", title=None, legend=top, scale=alt.Scale(domain=names, range=[[1, 0], [5, 3], [2, 2]])
+    )
+    shape = alt.Shape(
+        f"{name}:N", title=None, legend=top, scale=alt.Scale(domain=names, range=["circle", "square", "diamond"])
+    )
     return alt.layer(base.mark_line().encode(dash), base.mark_point(filled=True, size=45).encode(shape)).properties(
         height=240
     )
@@ -182,7 +183,7 @@ def reasons(rows: Rows) -> Chart:
     numbers = base.mark_text(align="left", dx=4).encode(alt.X("end:Q"), text=alt.Text("contribution:Q", format="+.2f"))
     data["end"] = data["contribution"].clip(lower=0)
     return alt.layer(base.mark_bar(height={"band": 0.62}).encode(colour), numbers).properties(
-        height=_ROW_HEIGHT * max(2, len(data)) + _AXIS + _LEGEND
+        height=_ROW_HEIGHT * max(3, len(data)) + _AXIS + _LEGEND
     )
 
 
@@ -190,10 +191,10 @@ def months(months: Rows, years: Rows) -> Chart:
     """NDCG@10 over the months of the past: lines are means of twelve months to date, dots are months of the recipe."""
     lines, dots = pd.DataFrame(years), pd.DataFrame(months)
     names = ["recipe", "without the signal", "popularity"]
-    colour = alt.Color(
-        "ranker:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(domain=names, range=[OWN, WARM, OTHER])
-    )
-    dash = alt.StrokeDash("ranker:N", legend=None, scale=alt.Scale(domain=names, range=[[1, 0], [6, 3], [2, 2]]))
+    lined = alt.Legend(orient="top", symbolType="stroke", symbolSize=260)
+    colour = alt.Color("ranker:N", title=None, legend=lined, scale=alt.Scale(domain=names, range=[OWN, WARM, OTHER]))
+    dashes = alt.Scale(domain=names, range=[[1, 0], [6, 3], [2, 2]])
+    dash = alt.StrokeDash("ranker:N", title=None, legend=lined, scale=dashes)
     x = alt.X("month:T", title=None)
     tips = [
         alt.Tooltip("ranker:N"),
@@ -210,15 +211,15 @@ def months(months: Rows, years: Rows) -> Chart:
     )
     drawn = alt.Chart(lines).mark_line().encode(x, y, colour, dash, tooltip=tips)
     points = (
-        alt.Chart(dots[dots["ranker"] == "recipe"])
-        .mark_circle(size=18, opacity=0.55)
-        .encode(x, y, colour, tooltip=tips)
+        alt.Chart(dots[(dots["ranker"] == "recipe") & dots["low"].notna()])
+        .mark_circle(size=22, opacity=0.6, color=OWN)
+        .encode(x, y, tooltip=tips)
     )
     return alt.layer(band, points, drawn).properties(height=300)
 
 
 def history(rows: Rows) -> Chart:
-    """A metric over versions: a line, intervals where they are known, and a ring around versions that were promoted."""
+    """A metric over versions: a line, intervals where they are known, and a diamond for versions that were promoted."""
     base = alt.Chart(pd.DataFrame(rows)).encode(
         alt.X("version:O", title="version", axis=alt.Axis(labelAngle=0)),
         tooltip=[
@@ -238,7 +239,12 @@ def history(rows: Rows) -> Chart:
             legend=alt.Legend(orient="top"),
             scale=alt.Scale(domain=["promoted", "not promoted"], range=["diamond", "circle"]),
         ),
-        alt.Color("promoted:N", title=None, scale=alt.Scale(domain=["promoted", "not promoted"], range=[OWN, OTHER])),
+        alt.Color(
+            "promoted:N",
+            title=None,
+            legend=alt.Legend(orient="top"),
+            scale=alt.Scale(domain=["promoted", "not promoted"], range=[OWN, OTHER]),
+        ),
     )
     return alt.layer(line, reach, points).properties(height=240)
 

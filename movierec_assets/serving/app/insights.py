@@ -17,10 +17,8 @@ from movierec_assets.serving.app.client import ApiProblem
 NEWEST = 50
 """Versions that may be chosen, at most."""
 _NOT_FOUND = 404
-_OLD_VERSION = (
-    "Versions that were trained before this release have no such figures. `movierec run` makes those of an evaluation, "
-    "and `movierec run --retrain` trains a version that has all."
-)
+_LOOKED_AT = 5
+"""Versions whose documents are looked for."""
 
 
 def document(name: str, version: int | None = None) -> Any | None:
@@ -47,13 +45,42 @@ def answer(name: str, version: int | None = None) -> Any | None:
     except ApiProblem as problem:
         if problem.status != _NOT_FOUND:
             raise
-        look.state(problem.title + ".", problem.detail if version is None else f"{problem.detail} {_OLD_VERSION}")
+        look.state("There are no such figures yet.", problem.detail if version is None else _of_old_version(version))
         return None
 
 
 def moment(time: str) -> str:
     """A time of an answer for people, as in "2026-11-27 15:59 UTC"."""
     return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M} UTC"
+
+
+def latest(name: str, known: Sequence[dict[str, Any]]) -> Any | None:
+    """The document of the champion or, where it has none, of the newest version that has one.
+
+    Parameters
+    ----------
+    name : str
+    known : sequence of dict
+        As `versions` gives them.
+
+    Raises
+    ------
+    ApiAway, ApiProblem
+    """
+    for version in sorted(known, key=lambda each: not is_champion(each))[:_LOOKED_AT]:
+        try:
+            return session.cached(f"/insights/{name}", {"version": version["version"]})["document"]
+        except ApiProblem as problem:
+            if problem.status != _NOT_FOUND:
+                raise
+    return document(name)
+
+
+def _of_old_version(version: int) -> str:
+    return (
+        f"Version {version} was trained before this release, or its run did not get so far. Choose a newer version. If "
+        "there is none: `movierec run --retrain` trains one with all figures."
+    )
 
 
 def versions() -> list[dict[str, Any]]:

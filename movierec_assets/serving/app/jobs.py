@@ -82,7 +82,7 @@ def show_jobs(key: str) -> None:
     with train.container(border=True):
         st.markdown("**Train** a challenger")
         st.caption("Fits, evaluates, decides on promotion, and writes the lists.")
-        again = st.checkbox("Train although nothing changed", key="retrain")
+        again = st.checkbox("Train although nothing changed", key="operate_retrain")
         changes = (
             "A new version is registered. It becomes the champion if the rule of promotion says so; then the lists of "
             "everybody are written anew. It takes seconds for 100,000 ratings and minutes for 20 million."
@@ -92,8 +92,8 @@ def show_jobs(key: str) -> None:
     with search.container(border=True):
         st.markdown("**Search** for a better recipe")
         st.caption("Tries recipes on likes that are held out from training.")
-        trials = st.number_input("Recipes to try, at most", 2, 10_000, 400, key="trials")
-        minutes = st.number_input("Minutes, at most", 1, 720, 4, key="minutes")
+        trials = st.number_input("Recipes to try, at most", 2, 10_000, 400, key="operate_trials")
+        minutes = st.number_input("Minutes, at most", 1, 720, 4, key="operate_minutes")
         changes = (
             f"Up to {trials:,} recipes are tried for up to {minutes:,} minutes, which keep the machine's processors "
             "busy. No model changes: the next training takes the winner if it is better beyond chance."

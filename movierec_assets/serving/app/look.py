@@ -92,15 +92,26 @@ def explain(error: ApiAway | ApiProblem | NothingYet | SettingsError) -> None:
 
 def state(message: str, remedy: str, icon: str = ":material/info:") -> None:
     """A calm box: what is the case, and what to do. Code between backquotes in `remedy` is shown as code."""
-    parts = [part if place % 2 == 0 else None for place, part in enumerate(remedy.split("`"))]
-    code = remedy.split("`")[1::2]
-    shown = "".join(plain(part) if part is not None else f"`{code.pop(0)}`" for part in parts)
-    st.info(f"**{plain(message)}**  \n{shown}", icon=icon)
+    st.info(f"**{plain(message)}**  \n{with_code(remedy)}", icon=icon)
 
 
 def plain(text: str) -> str:
     """A title, or any text of users, so that Streamlit's Markdown shows its characters as they are."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def with_code(text: str) -> str:
+    """A text of ours as Markdown: `code` between backquotes as code, and every other character as it is."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one backquote too many
+        return plain(text)
+    return "".join(_between(part) if place % 2 == 0 else f"`{part}`" for place, part in enumerate(parts)).strip()
+
+
+def _between(part: str) -> str:
+    """Text between codes; `plain` drops spaces at its ends."""
+    before, after = (" " if character.isspace() else "" for character in (part[:1], part[-1:]))
+    return f"{before}{plain(part)}{after}"
 
 
 def text(value: str) -> None:

@@ -160,7 +160,7 @@ def moves(before: Sequence[int], after: Sequence[int], gone: int) -> dict[int, s
     Examples
     --------
     >>> moves([1, 2, 3, 4], [3, 2, 5], gone=1)
-    {3: 'up 1', 2: 'down 1', 5: 'new'}
+    {3: 'up 1 place', 2: 'down 1 place', 5: 'new'}
     """
     places = {movie: place for place, movie in enumerate(each for each in before if each != gone)}
     found = {}
@@ -168,7 +168,9 @@ def moves(before: Sequence[int], after: Sequence[int], gone: int) -> dict[int, s
         if movie not in places:
             found[movie] = "new"
         elif places[movie] != place:
-            found[movie] = f"up {places[movie] - place}" if place < places[movie] else f"down {place - places[movie]}"
+            far = abs(places[movie] - place)
+            way = "up" if place < places[movie] else "down"
+            found[movie] = f"{way} {far} place{'s' if far > 1 else ''}"
     return found
 
 

@@ -22,6 +22,7 @@ import psycopg2
 
 from movierec_assets.errors import ExplainedError
 from movierec_assets.file_lock import locked
+from movierec_assets.full_disk import is_full
 from movierec_assets.models.errors import NoChampionError, OtherDatasetError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, Version
@@ -66,6 +67,7 @@ class Keeper:
         self._answers: dict[str, dict[str, Any]] = {}
         self._failures: dict[str, tuple[Any, float]] = {}
         self._problems: dict[str, str] = {}
+        self._full_until = 0.0
         self._users: tuple[list[Any], Errand] | None = None
         self._page: tuple[list[Any], Errand] | None = None
         self._page_key: tuple[list[Any], float] = ([], 0.0)
@@ -88,6 +90,20 @@ class Keeper:
         self._find_damage()
         tables = self._ask("database", lambda: making.loaded_tables(self._database))
         version = self._ask("mlflow", lambda: self._registry.by_alias(CHAMPION))
+        if time.monotonic() >= self._full_until:
+            try:
+                self._publish_changes(tables, version)
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                self._full_until = time.monotonic() + RETRY_SECONDS
+                self._note("disk", f"The disk of {self._directory} is full ({error}). The last good snapshot stays.")
+            else:
+                self._note("disk", None)
+        self._tell(version)
+
+    def _publish_changes(self, tables: tuple[LoadedTables] | None, version: tuple[Version | None] | None) -> None:
+        """Publish what differs from the snapshot; None for what does not answer."""
         if tables is not None:
             fresh = self._with_catalogue(tables[0])
             if fresh is not None:
@@ -99,7 +115,6 @@ class Keeper:
                 self._publish(self._with_users(tables[0]))
         if tables is not None and version is not None:
             self._refresh_page(version[0])
-        self._tell(version)
 
     def stop(self) -> None:
         """End the processes that work for this one."""
@@ -264,8 +279,8 @@ class Keeper:
         """Publish a pointer that differs, and remove the parts that it no longer names."""
         if pointer == self._pointer:
             return
-        before, self._pointer = self._pointer, pointer
         stored.publish(self._directory, pointer)
+        before, self._pointer = self._pointer, pointer
         stored.remove(self._directory, before.names - pointer.names)
         self._damaged &= pointer.names
 

@@ -13,7 +13,7 @@ from movierec_assets.recsys.interactions import IntArray
 from movierec_assets.serving.online.movie_index import MovieIndex
 from movierec_assets.serving.online.requests import NO_FILTERS, Request
 
-OTHER_DATA = "Another dataset has just been loaded than the model was trained on. A model of it will follow."
+OTHER_DATA = "Another dataset has just been loaded. A model of it will follow."
 NO_MODEL = "There is no model."
 NO_DIVERSITY = "There is no model, so `diversity` changes nothing: it compares movies by their factors."
 UNKNOWN_MOVIE = "The model does not know this movie: nobody liked it before the model was trained."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,9 +26,13 @@ from movierec_assets.serving.api.routes.operations import RecipeChanges
 from movierec_assets.serving.online.snapshot import NOTHING
 from movierec_assets.tables.api_keys import create_key
 from movierec_assets.tables.database import Database
+from movierec_tests.defs.graph import GRAPH
 from movierec_tests.defs.harness import Platform, own_platform
 from movierec_tests.serving.api.conftest import running, served, worker_with
+from movierec_tests.serving.app.conftest import OpenPage, open_page, words
 from movierec_tests.waiting import wait_until
+
+__all__ = ["open_page"]
 
 NO_RUN = "00000000-0000-4000-8000-000000000000"
 
@@ -99,7 +104,9 @@ def test_an_id_that_no_run_can_have_is_refused(operator: httpx.Client, run_id: s
 
 
 @pytest.mark.slow
-def test_a_job_is_launched_once_and_its_run_is_followed_to_its_end(server_url: str, tmp_path: Path) -> None:
+def test_a_job_is_launched_once_and_its_run_is_followed_to_its_end(
+    server_url: str, tmp_path: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = make_demo(tmp_path / "demo", users=120)
     with own_platform(server_url, tmp_path, dataset) as platform, asked(platform) as client:
         with ThreadPoolExecutor(4) as pool:
@@ -148,7 +155,35 @@ def test_a_job_is_launched_once_and_its_run_is_followed_to_its_end(server_url: s
         assert {"champion_sensor", "alerts"} <= {each["name"] for each in automation["sensors"]}
         searching = client.post("/search-recipe", json={"trials": 3, "seconds": 20.5})
         assert (searching.status_code, searching.json()["job"]) == (202, "search"), "Dagster accepts the configuration"
+        monkeypatch.setenv("MOVIEREC_DAGSTER_WEBSERVER", failed["address"].partition("/runs/")[0])
+        _pages_show_it(open_page, str(client.base_url).rstrip("/"), client.headers["Authorization"].split()[1], failed)
         assert any(reason.startswith("raw_ratings: ") and "ratings.csv" in reason for reason in failed["failures"])
+
+
+def _pages_show_it(open_page: OpenPage, api: str, key: str, failed: dict[str, Any]) -> None:
+    """The app's pages about a platform whose latest refresh failed and whose search is queued."""
+    pipeline = open_page("pipeline", at=api)
+    assert not pipeline.exception
+    said = words(pipeline)
+    listed = dict(re.findall(r"- \[(\w+)\]\S+ \S ([a-z ]+), made", said))
+    assert listed.keys() == GRAPH.keys()
+    states = {"raw_ratings": "failed", "champion_model": "up to date", "backtest": "never made"}
+    assert {name: listed[name] for name in states} == states
+    assert pipeline.selectbox(key="pipeline_asset").value in ("raw_ratings", "eligible_users"), "what failed, first"
+    assert f"[refresh {failed['run_id'][:8]}]({failed['address']}), failure" in said
+    assert "**train**: " in said, "a schedule"
+    pipeline = pipeline.selectbox(key="pipeline_asset").set_value("model_evaluation").run()
+    assert "\u2713 **scores_are_sound**, blocking check: passed" in words(pipeline)
+
+    operate = open_page("operate", at=api)
+    operate.text_input[0].set_value(key)
+    operate = operate.button[0].click().run()
+    operate = operate.button(key="start refresh").click().run().button(key="yes refresh").click().run()
+    assert not operate.exception
+    assert operate.success[0].value.startswith("The job refresh was started.")
+    progress = "\n".join(each.proto.text for each in operate.get("progress"))
+    assert "**search** queued, 0 of 1 steps done" in progress, "that of somebody else, too"
+    assert re.search(r"\*\*refresh\*\* queued, 0 of \d steps done", progress)
 
 
 @contextmanager

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
+import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
 
+from movierec_assets.serving.api.app import create_app
+from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.queries import ThreadedQueries
+from movierec_assets.settings import Settings
 from movierec_assets.tables.app_ratings import post_rating
 from movierec_assets.tables.database import SCHEMA, Database
+from movierec_tests.serving.api.conftest import running, served, worker_with
 from movierec_tests.serving.api.small import LAST_MOVIE
 
 USER, MOVIE = 1, LAST_MOVIE
@@ -130,6 +138,74 @@ def test_unknown_users_and_movies_are_404_with_the_remedy(client: httpx.Client) 
         answer = _post(client, **body)
         assert answer.status_code == 404
         assert re.search(words, answer.json()["detail"])
+
+
+def test_no_client_sets_a_time_and_a_time_in_the_future_is_outlived_by_what_comes_later(
+    client: httpx.Client, database: Database
+) -> None:
+    refused = _post(client, rated_at="2099-01-01T00:00:00Z")
+    assert refused.status_code == 422
+    assert "rated_at" in refused.text
+    assert _rows(database) == []
+    _post(client, stars=5)
+    with database.transaction() as cursor:  # as after a clock that was ahead
+        cursor.execute(f"UPDATE {SCHEMA}.app_ratings SET rated_at = now() + interval '3 days'")
+    assert client.get(f"/users/{USER}/recommendations").status_code == 200
+    assert _post(client, stars=1).json()["added"]
+    assert _current(client)[MOVIE] == 1.0, "the latest one counts, whatever the clock says"
+    assert client.delete(f"/ratings/{USER}/{MOVIE}").status_code == 200
+    assert MOVIE not in _current(client)
+
+
+def test_while_postgres_has_no_free_connection_requests_are_told_to_come_back_and_then_answered(
+    worker: Worker, database: Database, settings: Settings
+) -> None:
+    with limited(database) as url:
+        few = settings.model_copy(update={"database_url": url})
+        alone = worker_with(few, worker.current.snapshot)
+        with served(create_app(few, running(alone))) as client:
+            require_back_after_connections_ran_out(client, database)
+
+
+def require_back_after_connections_ran_out(client: httpx.Client, database: Database) -> None:
+    assert _post(client, stars=3).status_code == 201
+    connections_of_limited(database, 0)
+    for answer in (_post(client, stars=4), client.get(f"/users/{USER}/ratings")):
+        assert answer.status_code == 503, answer.text
+        assert int(answer.headers["Retry-After"]) > 0
+    assert client.get("/health/live").status_code == 200
+    connections_of_limited(database, -1)
+    assert _post(client, stars=4).status_code == 201
+    assert _current(client)[MOVIE] == 4.0
+
+
+@contextmanager
+def limited(database: Database) -> Iterator[str]:
+    """URL of a role for which a limit of connections holds, as none does for a superuser."""
+    name = f"limited_{uuid.uuid4().hex[:12]}"
+    with database.transaction() as cursor:
+        cursor.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE pg_read_all_data, pg_write_all_data")
+        cursor.execute(f"GRANT ALL ON SCHEMA {SCHEMA} TO {name}")
+    parts = urlsplit(database.url)
+    try:
+        yield urlunsplit(parts._replace(netloc=f"{name}:x@{parts.hostname}:{parts.port}"))
+    finally:
+        connections_of_limited(database, 0)
+        with database.transaction() as cursor:
+            cursor.execute(f"DROP OWNED BY {name}")
+            cursor.execute(f"DROP ROLE {name}")
+
+
+def connections_of_limited(database: Database, limit: int) -> None:
+    """Limit the connections to the database; those that are open are closed."""
+    name = urlsplit(database.url).path[1:]
+    with database.transaction() as cursor:
+        cursor.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {limit}")
+    if limit == 0:
+        database.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename LIKE 'limited%%'",
+            [name],
+        )
 
 
 def test_a_body_that_does_not_fit_is_422_with_the_field(client: httpx.Client) -> None:

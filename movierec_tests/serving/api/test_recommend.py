@@ -164,6 +164,13 @@ def test_what_was_shown_is_logged_with_the_scenario(client: httpx.Client, worker
     assert found["recommendation_id"]
 
 
+def test_a_list_that_is_not_shown_is_the_same_and_is_not_logged(client: httpx.Client, worker: Worker) -> None:
+    shown, looked_at = post(client, user_id=5).json(), post(client, user_id=5, shown=False).json()
+    assert worker.shown.waiting == 1
+    assert looked_at["recommendation_id"] is None
+    assert looked_at["movies"] == shown["movies"]
+
+
 def test_a_batch_is_refused_as_a_whole_and_takes_a_bounded_number_of_titles(client: httpx.Client) -> None:
     unknown = client.post("/recommend/batch", json={"requests": [{"user_id": 5}, {"user_id": 999}]})
     assert unknown.status_code == 404

@@ -29,22 +29,22 @@ NOWHERE = "http://127.0.0.1:9"
 OpenPage = Callable[..., AppTest]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def worker(small_url: str, snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """The parts of the module's API; a test may write ratings of users that no other test looks at."""
+    """The parts of the API; a test may write ratings of users that no other test looks at."""
     with own_databases(small_url) as url:
         settings = Settings(database_url=url, state_dir=tmp_path_factory.mktemp("state"), api_access_log=False)
         yield worker_with(settings, snapshot)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served_api(worker: Worker) -> Iterator[str]:
     """Address of an API with the small dataset and its champion."""
     with address_of(worker) as address:
         yield address
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def api_without_champion(worker: Worker) -> Iterator[str]:
     """Address of an API on the same data, before the first champion."""
     current = worker.current.snapshot
@@ -53,7 +53,7 @@ def api_without_champion(worker: Worker) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def empty_api(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of an API on a database without ratings."""
     with own_databases(server_url) as url:
@@ -62,7 +62,7 @@ def empty_api(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
             yield address
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def api_with_keys(worker: Worker) -> Iterator[str]:
     """Address of an API that answers nobody without a key."""
     settings = worker.settings.model_copy(update={"api_reader_keys": "always"})

@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
+from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.app.app_pages import Entry, entries
+from movierec_assets.tables.api_keys import create_key
+from movierec_assets.tables.database import Database
 from movierec_tests.serving.app.browsers import browsing, chromium, served_app
+from movierec_tests.serving.app.told import tell
 
 pytestmark = [
     pytest.mark.slow,
@@ -21,13 +25,16 @@ pytestmark = [
 ]
 DESK, PHONE = (1280, 900), (390, 844)
 PAGES = [entry for found in entries().values() for entry in found]
+OWN = {"exclude": [['[data-testid="stSidebarNav"]']]}
+"""All of a page but the menu that Streamlit makes of the navigation on a phone, whose lists hold headings."""
 QUIET = '!document.querySelector(\'[data-testid="stStatusWidget"], [data-stale="true"], [data-testid="stSkeleton"]\')'
 """Whether Streamlit has drawn everything."""
 
 
 @pytest.fixture(scope="module")
-def app(served_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app."""
+def app(worker: Worker, served_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app; its pages have every document to show."""
+    tell(worker)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -87,7 +94,7 @@ def serious(page: Any) -> list[str]:
     """Violations of accessibility that axe calls serious or critical."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page).response["violations"]
+    found = Axe().run(page, context=OWN).response["violations"]
     return [
         f"{each['id']}: {each['help']}: {each['nodes'][0]['html'][:300]}"
         for each in found
@@ -137,6 +144,24 @@ def test_one_goes_from_a_film_to_its_neighbours(browser: Any, app: str) -> None:
     visit.page.wait_for_function("before => location.href != before", arg=address)
     visit.settle()
     visit.check()
+
+
+def test_an_operators_key_leaves_no_trace_in_the_browser(browser: Any, app: str, worker: Worker) -> None:
+    key = create_key(Database(worker.settings.databases.ratings), "operator", "night shift")
+    visit = Visit(browser, app)
+    visit.open("operate")
+    visit.page.locator("input[type=password]").fill(key)
+    visit.page.get_by_role("button", name="Use this key").click()
+    visit.page.wait_for_selector("text=Forget the key")
+    visit.settle()
+    visit.check()
+    assert serious(visit.page) == []
+    kept = visit.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    for place in (visit.page.url, kept, str(visit.page.context.cookies()), visit.page.content()):
+        assert key.rsplit("_", 1)[1] not in place
+    visit.page.reload()
+    visit.settle()
+    assert visit.page.locator("input[type=password]").count() == 1, "a reload asks again"
 
 
 @pytest.mark.parametrize("entry", PAGES, ids=lambda entry: entry.name)

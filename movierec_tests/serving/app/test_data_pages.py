@@ -5,15 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from movierec_assets.recsys.split import leave_latest_out
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.tables.database import SCHEMA, Database
-from movierec_assets.tables.dataset_document import refresh_dataset_document
-from movierec_assets.tables.histories import read_positives
-from movierec_assets.tables.insights import write_insight
-from movierec_assets.tables.preprocessing_document import preprocessing_document
 from movierec_tests.serving.api.small import LAST_MOVIE, USERS
 from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, words
+from movierec_tests.serving.app.told import tell_of_data
 
 PAGES = ("dataset", "preprocessing")
 ODD = {
@@ -37,10 +33,7 @@ def filled(worker: Worker, served_api: str) -> str:
             f"INSERT INTO {SCHEMA}.rejected_ratings (file, line, raw_text, reason) VALUES ('ratings.csv', 602, %s, %s)",
             [ODD_ROW, "wrong number of fields: expected 4 fields, found 3"],
         )
-    refresh_dataset_document(database)
-    positives = read_positives(database, 4.0)
-    split, ids = leave_latest_out(positives)
-    write_insight(database, "preprocessing", preprocessing_document(database, positives, split, ids, 4.0))
+    tell_of_data(database)
     return served_api
 
 

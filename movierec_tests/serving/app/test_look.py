@@ -85,7 +85,8 @@ def test_titles_are_shown_as_people_say_them() -> None:
 
 def test_what_moved_leaves_out_that_others_closed_up() -> None:
     assert person.moves([1, 2, 3, 4], [2, 3, 4], gone=1) == {}
-    assert person.moves([1, 2, 3, 4], [3, 2, 5], gone=1) == {3: "up 1", 2: "down 1", 5: "new"}
+    assert person.moves([1, 2, 3], [3, 1, 2], gone=9)[3] == "up 2 places"
+    assert person.moves([1, 2, 3, 4], [3, 2, 5], gone=1) == {3: "up 1 place", 2: "down 1 place", 5: "new"}
 
 
 def test_numbers_are_grouped() -> None:

@@ -40,7 +40,7 @@ def test_the_introduction_shows_how_empty_the_table_of_likes_is(open_page: OpenP
 
 
 def test_parts_of_a_score_add_up_to_it(open_page: OpenPage, told_api: str) -> None:
-    page = open_page("model", at=told_api, user="5")
+    page = open_page("model", at=told_api, person="5")
     assert page.number_input[0].value == 5
     (score,) = (float(each.value) for each in page.metric if each.label == "Score")
     page.selectbox[1].select_index(2).run()
@@ -49,27 +49,40 @@ def test_parts_of_a_score_add_up_to_it(open_page: OpenPage, told_api: str) -> No
     assert other < score
 
 
+def test_a_film_of_the_url_is_taken_apart_first(open_page: OpenPage, told_api: str) -> None:
+    films = open_page("model", at=told_api, person="5").selectbox[1].options
+    listed = open_page("for_you", at=told_api, user="5")
+    film = next(str(each.key) for each in listed.button if str(each.key).startswith("why-5-")).rpartition("-")[2]
+    page = open_page("model", at=told_api, person="5", film=film, when="Next time")
+    assert not page.exception
+    assert page.subheader[0].value == "One score taken apart"
+    assert page.button_group(key="moment_of_score").value == "Next time"
+    assert set(page.selectbox[1].options[:5]) & set(films)
+    missing = open_page("model", at=told_api, person="5", film="77")
+    assert "Film 77 is not among" in words(missing)
+
+
 def test_both_moments_of_one_person_are_side_by_side(open_page: OpenPage, told_api: str) -> None:
-    page = open_page("model", at=told_api, user="5")
+    page = open_page("model", at=told_api, person="5")
     sitting, later = [each.value for each in page.dataframe if "film" in each.value.columns]
-    assert list(sitting.columns) == ["", "film", "a day later"]
-    assert list(later.columns) == ["", "film", "in the sitting"]
+    assert list(sitting.columns) == ["", "film", "next time"]
+    assert list(later.columns) == ["", "film", "right now"]
     assert len(sitting) == len(later) == 10
 
 
 def test_a_user_who_is_not_there_is_a_calm_state_and_the_rest_of_the_page_stays(
     open_page: OpenPage, told_api: str
 ) -> None:
-    page = open_page("model", at=told_api, user="999999999")
+    page = open_page("model", at=told_api, person="999999999")
     assert not page.exception
     assert "999999999" in words(page)
     assert "Recency" in words(page)
 
 
 def test_a_nonsense_user_in_the_url_is_the_example_user(open_page: OpenPage, told_api: str) -> None:
-    page = open_page("model", at=told_api, user="<b>7</b>")
+    page = open_page("model", at=told_api, person="<b>7</b>")
     assert not page.exception
-    assert 1 <= page.number_input[0].value <= 40
+    assert 1 <= int(page.number_input[0].value or 0) <= 40
 
 
 def test_the_latest_decision_is_on_top_with_its_reason_as_plain_text(open_page: OpenPage, told_api: str) -> None:
@@ -101,8 +114,9 @@ def test_a_version_of_an_earlier_release_says_what_makes_its_figures(open_page: 
 
 def test_other_parts_and_moments_can_be_chosen(open_page: OpenPage, told_api: str) -> None:
     page = open_page("quality", at=told_api)
-    for group in page.get("button_group"):
-        group.select(group.options[-1]).run()
+    for place in range(len(page.button_group)):
+        group = page.button_group[place]
+        group.set_value([group.options[-1]]).run()
         assert not page.exception
 
 

@@ -32,9 +32,11 @@ from movierec_assets.recsys.split import leave_latest_out
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.registry_view import RegistryView
 from movierec_assets.tables.database import Database
+from movierec_assets.tables.dataset_document import refresh_dataset_document
 from movierec_assets.tables.feedback import Feedback
 from movierec_assets.tables.histories import read_positives
 from movierec_assets.tables.insights import write_insight
+from movierec_assets.tables.preprocessing_document import preprocessing_document
 from movierec_tests.serving.api.small import VERSION
 
 REASON = "Better than the champion's recipe: *NDCG@10* differs by <b>+0.0100</b>."
@@ -50,7 +52,16 @@ def tell(worker: Worker) -> None:
     write_insight(database, "evaluation", evaluation, VERSION)
     write_insight(database, "backtest", _months())
     write_insight(database, "feedback", _feedback())
+    tell_of_data(database)
     tell_of_versions(worker)
+
+
+def tell_of_data(database: Database) -> None:
+    """Write the documents of the loaded ratings and of their preprocessing."""
+    refresh_dataset_document(database)
+    positives = read_positives(database, 4.0)
+    split, ids = leave_latest_out(positives)
+    write_insight(database, "preprocessing", preprocessing_document(database, positives, split, ids, 4.0))
 
 
 def tell_of_versions(worker: Worker) -> None:

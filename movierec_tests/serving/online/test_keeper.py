@@ -20,6 +20,7 @@ from movierec_assets.serving.recommendations import RecommendationService
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Load, record_load
 from movierec_tests.defs.harness import Platform, new_app_users
+from movierec_tests.full_disk import files_up_to
 from movierec_tests.models.harness import CLOSED, MOVIES, USERS, lose_champion, move_alias
 from movierec_tests.serving.online.loaded import load, load_movies, ours
 from movierec_tests.waiting import wait_until
@@ -232,6 +233,48 @@ def test_a_new_champion_that_cannot_be_used_leaves_the_one_before(
     move_alias(platform, good)
     keeper.look()
     assert told(platform)["problems"] == {}
+
+
+def test_a_full_disk_leaves_the_champion_before_and_the_next_one_is_served_when_there_is_room(
+    platform: Platform, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "RETRY_SECONDS", 0.0)
+    move_alias(platform, ours(platform, seed=1))
+    until_users(platform, keeper)
+    before, names = stored.read_pointer(directory_of(platform)), parts_in(directory_of(platform))
+    second = ours(platform, seed=2)
+    move_alias(platform, second)
+    for _ in range(2):
+        with files_up_to(600):
+            keeper.look()
+        assert stored.read_pointer(directory_of(platform)) == before
+        assert version_of(platform) == 1
+        assert parts_in(directory_of(platform)) == names, "nothing is left of what was not written"
+        assert any("is full" in problem for problem in told(platform)["problems"].values())
+    keeper.look()
+    assert version_of(platform) == second
+    assert told(platform)["problems"] == {}
+
+
+def test_a_snapshot_whose_pointer_was_not_written_is_published_later(
+    platform: Platform, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "RETRY_SECONDS", 0.0)
+    move_alias(platform, ours(platform, seed=1))
+    keeper.look()
+    move_alias(platform, ours(platform, seed=2))
+    publish = stored.publish
+
+    def without_room(directory: Path, pointer: stored.Pointer) -> None:
+        with files_up_to(1):
+            publish(directory, pointer)
+
+    monkeypatch.setattr(stored, "publish", without_room)
+    keeper.look()
+    assert version_of(platform) == 1
+    monkeypatch.setattr(stored, "publish", publish)
+    keeper.look()
+    assert version_of(platform) == 2
 
 
 def test_clients_are_not_told_where_the_files_of_an_unusable_champion_are(platform: Platform, keeper: Keeper) -> None:

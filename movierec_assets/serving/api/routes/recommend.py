@@ -68,7 +68,7 @@ async def recommend_batch(request: Request, body: BatchBody) -> bytes:
     except (UnknownIdError, RequestError) as error:
         raise _problem(error, "body") from None
     shown = [
-        _shown(worker, ranker, each, answer, of.scenario)
+        _shown(worker, ranker, each, answer, of)
         for each, answer, of in zip(wanted, answers, body.requests, strict=True)
     ]
     return b'{"answers":[%b]}' % b",".join(shown)
@@ -98,7 +98,7 @@ async def _list_of(request: Request, body: RecommendBody, part: str) -> bytes:
         answer = _timed(request, wanted, ranker, known)
     except (UnknownIdError, RequestError) as error:
         raise _problem(error, part) from None
-    return _shown(worker, ranker, wanted, answer, body.scenario)
+    return _shown(worker, ranker, wanted, answer, body)
 
 
 def _timed(request: Request, *arguments: Any) -> Answer:
@@ -109,15 +109,17 @@ def _timed(request: Request, *arguments: Any) -> Answer:
     return answer
 
 
-def _shown(worker: Worker, ranker: Ranker, request: ListRequest, answer: Answer, scenario: str | None) -> bytes:
-    """An answer as JSON; its list is logged."""
+def _shown(worker: Worker, ranker: Ranker, request: ListRequest, answer: Answer, body: RecommendBody) -> bytes:
+    """An answer as JSON; its list is logged where it is shown."""
+    if not body.shown:
+        return answer_json(answer, ranker.catalogued)
     recommendation_id = worker.shown.put(
         user_id=request.user_id,
         movie_ids=answer.movie_ids,
         source=answer.source,
         model_version=answer.model_version,
         dataset_id=ranker.snapshot.catalogue.dataset_id,
-        scenario=scenario,
+        scenario=body.scenario,
     )
     return answer_json(answer, ranker.catalogued, recommendation_id)
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import look, session, texts
+from movierec_assets.serving.app import look, session
 from movierec_assets.serving.app.client import Answer
 from movierec_assets.serving.app.openapi import Endpoint, Parameter, curl, endpoints
+from movierec_assets.settings import get_settings
 
 LEAD = "Every endpoint with a form that really calls it, the same call for your shell, and the answer with its time."
 _ROLES = {
@@ -35,7 +36,7 @@ def page() -> None:
         subject = left.selectbox("Subject", subjects, index=subjects.index(first.tag), key="api_subject")
         named = {each.name: each for each in known if each.tag == subject}
         chosen = named[right.selectbox("Endpoint", list(named), key=f"api_endpoint_{subject}")]
-        st.markdown(texts.with_code(chosen.about))
+        st.markdown(look.with_code(chosen.about))
         st.caption(_ROLES.get(chosen.role, chosen.role))
         _form(chosen)
         st.caption("The API's own page, /docs, has every field and every refusal, and /openapi.json is for programs.")
@@ -49,10 +50,9 @@ def _form(endpoint: Endpoint) -> None:
     body, problem = _body(endpoint)
     key = session.operator_key() if endpoint.role == "operator" else None
     st.markdown("**The call for your shell**")
-    address = session.api().address
-    st.code(
-        curl(address, endpoint, path, query, body, key=endpoint.role == "operator"), language="bash", wrap_lines=True
-    )
+    keyed = endpoint.role == "operator" or (endpoint.role == "reader" and get_settings().app_api_key_file is not None)
+    line = curl(session.api().address, endpoint, path, query, body, key=keyed)
+    st.code(line, language="bash", wrap_lines=True)
     if endpoint.role == "operator":
         st.caption(
             "The call sends the key of the page Operate." if key else "Without a key: enter one on the page Operate."

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from movierec_assets.serving.app import insights, look
-from movierec_assets.serving.app.figures import OWN
+from movierec_assets.serving.app.figures import OTHER, OWN
 
 _HEIGHT = 260
 _NO_GENRE, _NO_YEAR = "no genre", "no year"
@@ -101,14 +101,18 @@ def _tails(document: dict[str, Any]) -> None:
         st.subheader("How active users are", anchor=False)
         st.markdown(_about(users, "user", document["counts"]["users"]))
         bins = pd.DataFrame(
-            [{"ratings of a user": _range(each), "users": each["count"]} for each in users["bins"]],
+            [
+                {"ratings of a user": _range(each), "users": each["count"]}
+                for each in users["bins"]
+                if each["to"] >= users["fewest"]
+            ],
             columns=["ratings of a user", "users"],
         )
         drawn = (
             alt.Chart(bins)
             .mark_bar(color=OWN)
             .encode(
-                x=alt.X("ratings of a user:O", sort=None, axis=alt.Axis(labelAngle=-45)),
+                x=alt.X("ratings of a user:O", sort=None, axis=alt.Axis(labelAngle=-45, labelOverlap=False)),
                 y=alt.Y("users:Q"),
                 tooltip=["ratings of a user", alt.Tooltip("users", format=",")],
             )
@@ -166,13 +170,15 @@ def _genres(document: dict[str, Any]) -> None:
     )
     drawn = (
         alt.Chart(table)
-        .mark_circle(opacity=1)
+        .mark_circle(opacity=1, stroke=OTHER, strokeWidth=0.7)
         .encode(
             x=alt.X("decade:O", title="decade of release", axis=alt.Axis(labelAngle=-45)),
-            y=alt.Y("genre:N", title=None, axis=alt.Axis(labelLimit=110)),
-            size=alt.Size("ratings:Q", legend=None, scale=alt.Scale(type="sqrt", range=[8, 420])),
+            y=alt.Y("genre:N", title=None, axis=alt.Axis(labelLimit=110, labelOverlap=False)),
+            size=alt.Size("ratings:Q", legend=None, scale=alt.Scale(type="sqrt", range=[25, 420])),
             color=alt.Color(
-                "mean stars:Q", scale=alt.Scale(scheme="viridis", zero=False), legend=alt.Legend(orient="top")
+                "mean stars:Q",
+                scale=alt.Scale(scheme="viridis", domain=[2.5, 4.5], clamp=True),
+                legend=alt.Legend(orient="top"),
             ),
             tooltip=[
                 "genre",

@@ -171,7 +171,9 @@ def _list(user_id: int, moment: str, wish: dict[str, Any]) -> None:
     answer = person.listed(wish)
     movies = answer["movies"]
     st.caption(_EXPLAINED[moment])
-    if answer["source"] != "model":
+    if answer["source"] == "popular" and person.is_new(user_id):
+        look.state("Rate a film that you like, and this list becomes yours.", "Until then it has the most liked films.")
+    elif answer["source"] != "model":
         why = answer["why_source"] or "There is no model."
         look.state(why, look.NO_CHAMPION if answer["model_version"] is None else "Popular films are listed.")
     badges = _moved(answer)
@@ -233,6 +235,10 @@ def _actions(user_id: int, recommendation_id: str, movie: Mapping[str, Any]) -> 
         )
         if st.button("Similar", key=f"like-{user_id}-{movie_id}", type="tertiary"):
             st.switch_page("app_pages/similar.py", query_params={"movie": str(movie_id)})
+        if st.button("Why?", key=f"why-{user_id}-{movie_id}", type="tertiary"):
+            # Names of their own: those of this page are bound to its widgets.
+            asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get("moment") or NOW}
+            st.switch_page("app_pages/model.py", query_params=asked)
 
 
 def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
@@ -247,6 +253,7 @@ def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
     source = {"model": "Made by the model from the ratings as they are now", "stored": "A stored list"}
     made = source.get(answer["source"], "The most liked films")
     st.caption(f"{made} · {version}.{fewer} The best match counts as 100 %.")
+    st.caption("To share this list, copy the address of this page.")
 
 
 def _longer() -> None:
@@ -281,13 +288,14 @@ def _rate_line(user_id: int, movie: Mapping[str, Any], key: str, stars: float | 
     title = films.without_year(movie["title"] or f"Film {movie['movie_id']}")
     year = f" ({movie['year']})" if movie.get("year") else ""
     half = f", {stars:g} stars" if stars is not None and stars % 1 else ""
-    look.text(f"{films.shortened(title, 80)}{year}{half}")
-    st.feedback(
-        "stars",
-        key=key,
-        default=None if stars is None else max(0, round(stars + 0.01) - 1),
-        on_change=partial(person.rate, user_id, movie, key),
-    )
+    with st.container(gap=None):
+        look.text(f"{films.shortened(title, 80)}{year}{half}")
+        st.feedback(
+            "stars",
+            key=key,
+            default=None if stars is None else max(0, round(stars + 0.01) - 1),
+            on_change=partial(person.rate, user_id, movie, key),
+        )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ _ELAPSED = "time since the like before"
 def page() -> None:
     """The page."""
     with look.page("Introduction", "Out of thousands of films, which ones will this person like next?"):
-        trained, scored = insights.document("training"), insights.document("evaluation")
+        known = insights.versions()
+        trained, scored = (insights.latest(name, known) for name in ("training", "evaluation"))
         if trained is not None:
             _problem(trained)
         if scored is not None:
@@ -79,7 +80,7 @@ def _simple_answers(scored: dict[str, Any]) -> None:
     rows = [
         {"method": found["ranker"], "hits": found["hit_rate_at_10"], "coverage": found["coverage_at_10"]}
         for found in scored["metrics"]
-        if found["ranker"] != "champion then"
+        if found["ranker"] not in ("champion then", "challenger then")
     ]
     left, right = st.columns(2)
     with left:
@@ -102,7 +103,7 @@ def _recommendation(user: int | None) -> None:
         "A recommendation is a short list: the films with the highest score among those that the person has not rated. "
         "The score says how well a film fits the person's likes. Each film comes with its reasons."
     )
-    body = {"n": _SHOWN, "explain": True} | ({} if user is None else {"user_id": user})
+    body = {"n": _SHOWN, "explain": True, "shown": False} | ({} if user is None else {"user_id": user})
     answer = session.api().post("/recommend", body)
     st.caption(
         "For nobody in particular: the most liked films." if user is None else f"For user {user:,}, at this moment:"
@@ -135,7 +136,7 @@ def _two_moments(scored: dict[str, Any]) -> None:
         st.markdown("The likes of this data carry no order in time.")
         return
     look.chart(
-        figures.bars(rows, "time since the like before", "people", title="people", axis=","),
+        figures.bars(rows, "time since the like before", "people", title="people", axis=",.0f"),
         "Number of people by the time between their hidden like and the like before it.",
     )
 

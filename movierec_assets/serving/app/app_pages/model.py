@@ -6,6 +6,7 @@ Belongs here: the page. Does not: how good a version is (`quality`).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,9 @@ from movierec_assets.serving.app import figures, insights, look, session
 _LISTED = 100
 """Films whose scores may be taken apart."""
 _COMPARED = 10
-_MOMENTS = {"Now": None, "Right after the latest like": "latest", "A day after it": "return"}
+_LARGEST_ID = 2**31 - 1
+_MOMENTS = {"Right now": "latest", "Next time": "return"}
+"""As on the page For you."""
 _NUMBERS_OF_RECIPE = {
     "factors": "Numbers for each person and each film.",
     "iterations": "Turns of a fit that starts fresh.",
@@ -32,16 +35,14 @@ def page() -> None:
         version = insights.chosen_version(insights.versions())
         number, recipe = version["version"], version["recipe"]
         trained = insights.document("training", number)
-        _factorization(recipe, trained)
+        parts: list[Callable[[], None]] = [lambda: _factorization(recipe, trained)]
         if trained is not None:
-            _learning(trained)
+            parts.append(lambda: _learning(trained))
         example = None if trained is None else trained.get("example_user")
-        if insights.is_champion(version):
-            user = _person(example)
-            _score(user)
-            _moments(user)
-        else:
-            st.caption("Lists come from the champion only. Choose it above to see a score taken apart.")
+        # Who comes from a list asks about a film, and reads on from there.
+        parts.insert(0 if "film" in st.query_params else len(parts), lambda: _person(version, example))
+        for part in parts:
+            part()
         _curves(recipe)
 
 
@@ -132,24 +133,39 @@ def _validation(trained: dict[str, Any]) -> None:
             "A fresh fit to more than 100,000 likes makes none. The next training that continues it has one.",
         )
         return
-    titles = ("iteration", "NDCG@10, without the next-movie signal")
+    titles = ("iteration", "NDCG@10")
     drawn = (
         figures.curves(rows, "iteration", "ndcg", "fit", titles=titles)
         if trained["validation_of_last_fresh_fit"]
         else figures.curve(rows, "iteration", "ndcg", titles=titles)
     )
     look.chart(drawn, "NDCG at 10 on validation likes after each iteration.", data=rows)
+    st.caption("Of factors alone, without the next-movie signal, fitted without the validation likes.")
 
 
-def _person(example: int | None) -> int:
+def _person(version: dict[str, Any], example: int | None) -> None:
+    """Lists of one person, at both moments."""
     st.subheader("One score taken apart", anchor="score")
-    asked = st.query_params.get("user", "")
-    first = int(asked) if asked.isascii() and asked.isdigit() and 0 < int(asked) < 2**31 else example or 1
+    if not insights.is_champion(version):
+        st.caption("Lists come from the champion only. Choose it above to see a score taken apart.")
+        return
     user: int = st.number_input(
-        "User", min_value=1, max_value=2**31 - 1, value=first, step=1, help="An id of MovieLens, or of a new user."
+        "User",
+        min_value=1,
+        max_value=_LARGEST_ID,
+        value=_asked("person") or example or 1,
+        step=1,
+        help="An id of MovieLens, or of a new user.",
     )
-    st.query_params["user"] = str(user)
-    return user
+    st.query_params["person"] = str(user)
+    _score(user)
+    _moments(user)
+
+
+def _asked(name: str) -> int | None:
+    """An id in the URL; None where there is none."""
+    text = st.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text[:12]) <= _LARGEST_ID else None
 
 
 def _score(user: int) -> None:
@@ -158,17 +174,25 @@ def _score(user: int) -> None:
         "why it is there. The parts add up to the score."
     )
     with look.calm():
-        chosen = st.segmented_control("Moment", list(_MOMENTS), default="Now", key="moment_of_score") or "Now"
+        asked = st.query_params.get("when", "")
+        first = asked if asked in _MOMENTS else "Right now"
+        chosen = st.segmented_control("Moment", list(_MOMENTS), default=first, key="moment_of_score") or first
         answer = _list_of(user, _MOMENTS[chosen], _LISTED, explain=True)
         movies = answer["movies"]
         if not movies:
             raise look.NothingYet("There is no film to list for this user.", "Choose another user.")
+        film = _asked("film")
         place = st.selectbox(
             f"Film, of the {len(movies):,} best for user {user:,}",
             range(len(movies)),
+            index=next((place for place, movie in enumerate(movies) if movie["movie_id"] == film), 0),
             format_func=lambda number: f"{number + 1}. {movies[number]['title']}",
             help="Type a part of a title. A film that is not here is rated already, or not among these.",
         )
+        if film is not None and all(movie["movie_id"] != film for movie in movies):
+            st.caption(
+                f"Film {film} is not among the {len(movies)} best at this moment, or is rated. This is the best one."
+            )
         _taken_apart(movies[place], answer)
 
 
@@ -201,10 +225,11 @@ def _reason(reason: dict[str, Any]) -> str:
 
 
 def _moments(user: int) -> None:
-    st.subheader("The same person, right now and a day later", anchor="moments")
+    st.subheader("The same person, right now and next time", anchor="moments")
     st.markdown(
-        "Right after a like, the model adds the *next-movie signal*: what others liked soon after the films that this "
-        "person liked last. The signal fades with time. A day later the list follows from the taste over all."
+        "Right after a like, the model adds the *next-movie signal*: what others liked soon after the films that "
+        "this person liked last. The signal fades with time. Next time, a day later, the list follows from the taste "
+        "over all."
     )
     with look.calm():
         sitting = _list_of(user, "latest", _LISTED)["movies"]
@@ -213,9 +238,9 @@ def _moments(user: int) -> None:
         was = {movie["movie_id"]: number for number, movie in enumerate(sitting, start=1)}
         left, right = st.columns(2)
         with left:
-            _ranking("Right after the latest like", sitting, place, "a day later")
+            _ranking("Right now", sitting, place, "next time")
         with right:
-            _ranking("A day later", later, was, "in the sitting")
+            _ranking("Next time", later, was, "right now")
         stayed = len({m["movie_id"] for m in sitting[:_COMPARED]} & {m["movie_id"] for m in later[:_COMPARED]})
         st.caption(f"{stayed} of the {_COMPARED} films are on both lists.")
 
@@ -264,12 +289,13 @@ def _curves(recipe: dict[str, Any]) -> None:
             ),
             "Share of the next-movie signal by the hours since the latest like; it falls towards nothing.",
         )
-        st.caption(f"Weight at the like: {weight:.2g} times the ALS score. After {fade:.2g} hours 37 % is left.")
+        st.caption(f"Weight at the like: {weight:.2g} times the ALS score. After {fade:.2g} h, 37 % is left.")
 
 
-def _list_of(user: int, at: str | None, n: int, *, explain: bool = False) -> Any:
-    body = {"user_id": user, "n": n, "explain": explain, "scenario": "app: the model"}
-    return session.api().post("/recommend", body if at is None else body | {"at": at})
+def _list_of(user: int, at: str, n: int, *, explain: bool = False) -> Any:
+    """A list that is only looked at: it counts in no figure."""
+    body = {"user_id": user, "n": n, "explain": explain, "at": at, "shown": False}
+    return session.api().post("/recommend", body)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import asking, champions, jobs, look, operating, session, texts, times
+from movierec_assets.serving.app import asking, champions, jobs, look, operating, session, times
 from movierec_assets.serving.app.client import ApiProblem
 
 LEAD = "Run jobs, compare versions, change the champion, and see what is wrong. It takes an operator's key."
@@ -35,7 +35,9 @@ def page() -> None:
         operating.show_said()
         _tiles(state)
         jobs.show_runs(key, state)
-        working, models, alerts, keeping = st.tabs(["Jobs", "Versions", "Alerts", "Data and backups"])
+        # With a key the chosen tab stays when a message appears above.
+        parts = ["Jobs", "Versions", "Alerts", "Data and backups"]
+        working, models, alerts, keeping = st.tabs(parts, key="operate_part", on_change="rerun")
         with working:
             jobs.show_jobs(key)
         with models:
@@ -72,7 +74,7 @@ def _tiles(state: Mapping[str, Any]) -> None:
 
 
 def _alerts(key: str) -> None:
-    everything = st.checkbox("Also those of the last 90 days that are over", key="all_alerts")
+    everything = st.checkbox("Also those of the last 90 days that are over", key="operate_all_alerts")
     found = session.api().get("/alerts", {"all": everything, "n": 50}, key=key)["alerts"]
     now = datetime.now(UTC)
     if not found:
@@ -83,9 +85,9 @@ def _alerts(key: str) -> None:
             sign = "✓" if over else "✗"
             ended = f", over {times.ago(over, now)}" if over else ""
             st.markdown(f"{sign} **{look.plain(alert['title'])}**, since {times.ago(since, now)}{ended}")
-            st.markdown(texts.with_code(alert["reason"]))
+            st.markdown(look.with_code(alert["reason"]))
             if not over:
-                st.markdown(f"To do: {texts.with_code(alert['remedy'])}")
+                st.markdown(f"To do: {look.with_code(alert['remedy'])}")
             for channel, error in alert["not_delivered"].items():
                 st.caption(f"Not told by {channel}: {look.plain(error) or 'not tried yet'}")
 

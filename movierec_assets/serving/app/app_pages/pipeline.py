@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from movierec_assets.serving.app import graph, look, texts, times
+from movierec_assets.serving.app import graph, look, times
 from movierec_assets.serving.app.dagster import Asset, Check, Dagster, DagsterAway, Pipeline
 from movierec_assets.settings import get_settings
 
@@ -18,24 +18,32 @@ KEPT_SECONDS = 10
 LEAD = "What is made from what, how old it is, and when it is made again."
 _CHECK_SIGNS = {"passed": "✓", "warned": "!", "failed": "✗", "not run": "○"}
 _ASSET = "pipeline_asset"
+_ABOUT_DECISION = ("als_model", "return_evaluation", "model_evaluation", "champion_model")
 _GRAPH = "pipeline_graph"
 
 
 @st.cache_resource(show_spinner=False)
+def _client(address: str, pages: str) -> Dagster:
+    return Dagster(address, pages)
+
+
 def _dagster() -> Dagster:
-    return Dagster.of(get_settings())
+    """The webserver that the settings name."""
+    settings = get_settings()
+    return _client(settings.dagster_address, settings.dagster_pages)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
-def _pipeline() -> Pipeline:
-    return _dagster().pipeline()
+def _pipeline(address: str, pages: str) -> Pipeline:
+    return _client(address, pages).pipeline()
 
 
 def page() -> None:
     """The page."""
     with look.page("Pipeline", LEAD):
         try:
-            found = _pipeline()
+            dagster = _dagster()
+            found = _pipeline(dagster.address, dagster.pages)
         except DagsterAway as away:
             look.state(away.message, f"{away.remedy} Recommendations do not need it.")
             return
@@ -68,8 +76,6 @@ def _figures(found: Pipeline, now: datetime) -> None:
 
 
 def _picture(found: Pipeline, now: datetime) -> None:
-    ink = "#e6e9ef" if st.context.theme.type == "dark" else "#1d2430"
-
     def picked() -> None:
         rows = st.session_state[_GRAPH].get("selection", {}).get(graph.PICKED, [])
         if rows and rows[0].get("asset"):
@@ -77,7 +83,7 @@ def _picture(found: Pipeline, now: datetime) -> None:
 
     current = sum(asset.state == "up to date" for asset in found.assets)
     st.altair_chart(
-        graph.drawing(found.assets, now, ink),
+        graph.drawing(found.assets, now, look.ink()),
         width="content",
         key=_GRAPH,
         on_select=picked,
@@ -99,13 +105,15 @@ def _details(found: Pipeline, now: datetime) -> None:
 
 def _asset(asset: Asset, found: Pipeline, now: datetime) -> None:
     st.markdown(f"**{_sign(asset)} {asset.state}**, made {_age(asset, now)}")
-    st.markdown(texts.with_code(asset.about.partition("\n\n")[0]))
+    st.markdown(look.with_code(asset.about.partition("\n\n")[0]))
     children = [each.name for each in found.assets if asset.name in each.parents]
     st.markdown(f"Made from: {', '.join(asset.parents) or 'files'}.  \nUsed by: {', '.join(children) or 'no asset'}.")
     if asset.last_run:
         run, page = asset.last_run, _dagster().page_of_run(asset.last_run.run_id)
         ended = f", {times.ago(run.ended, now)}" if run.ended else ""
         st.markdown(f"Last run: [{run.job} {run.run_id[:8]}]({page}), {run.state}{ended}.")
+    if asset.name in _ABOUT_DECISION and st.button("The latest decision, and why", icon=":material/monitoring:"):
+        st.switch_page("app_pages/quality.py")
     for check in asset.checks:
         st.markdown(_check(check))
     st.link_button("Open in Dagster", _dagster().page_of_asset(asset.name), icon=":material/open_in_new:")
@@ -125,7 +133,7 @@ def _schedules(found: Pipeline, now: datetime) -> None:
         tick = schedule.next_tick
         following = "off" if not schedule.on else "no tick" if tick is None else times.ahead(tick, now)
         at = f" ({times.at(tick)})" if tick else ""
-        st.markdown(f"**{schedule.job}**: {following}{at}  \n{texts.with_code(schedule.about)}")
+        st.markdown(f"**{schedule.job}**: {following}{at}  \n{look.with_code(schedule.about)}")
     st.link_button("Open schedules in Dagster", _dagster().page_of_schedules(), icon=":material/open_in_new:")
 
 

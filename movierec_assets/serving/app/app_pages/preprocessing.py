@@ -6,6 +6,8 @@ Belongs here: the page. Does not: counts and rows, which the asset `split_matric
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -43,19 +45,19 @@ def _steps(document: dict[str, Any]) -> None:
         "complete": "Rows in which every column has a value.",
         "loaded": "Valid rows, one for each user and movie: the latest.",
         "posted in the app": "Ratings and withdrawals of people in the app.",
-        "of eligible users": f"Current ratings, file and app together, of users with over {rules['ratings_above']}.",
+        "of eligible users": f"Current ratings, file and app, of users with more than {rules['ratings_above']}.",
         "likes": f"Ratings of {rules['like_from_stars']:g} stars or more; the others are left out.",
         "train": "What each user liked before the two parts below. The model learns from it.",
         "validation": "What each user liked latest before the test part. It chooses the recipe.",
         "test": "What each user liked latest of all. It is for the report and for promotion only.",
-        "evaluated test": f"The test part of the scored users: {rules['likes_before_test']} earlier likes or more.",
+        "evaluated test": f"The test likes of users with {rules['likes_before_test']} earlier likes or more: scored.",
     }
     steps = pd.DataFrame(document["steps"]).assign(
         explanation=[said.get(each["step"], "") for each in document["steps"]]
     )
     shown = steps[["step", "rows", "users", "movies", "explanation"]]
     rows = [each for each in document["steps"] if each["rows"] is not None]
-    drawn = figures.bars(rows, "step", "rows", title="rows", axis=",")
+    drawn = figures.bars(rows, "step", "rows", title="rows", axis=",d")
     first, last = document["steps"][0], document["steps"][-1]
     look.chart(
         drawn,
@@ -71,15 +73,15 @@ def _corner(corner: dict[str, Any]) -> None:
         return
     st.subheader("A corner of the matrix", anchor=False)
     st.markdown(
-        "The first users and the movies that most users like. Each mark is a like, and its shape says in which part it "
-        "is; an empty place is a movie that the user did not like, or did not see."
+        "The first users, movies that many people like, and movies that these users liked latest. Each mark is a like, "
+        "and its shape says in which part it is. An empty place is a movie that the user did not like, or did not see."
     )
-    titles = {each["movie_id"]: films.shortened(films.without_year(each["title"]), 28) for each in corner["movies"]}
+    titles = _labels(corner["movies"])
     table = pd.DataFrame(
         [
             {
                 "user": str(each["user_id"]),
-                "movie": f"{titles[each['movie_id']]} · {each['movie_id']}",
+                "movie": titles[each["movie_id"]],
                 "part": each["part"],
                 "stars": each["stars"],
             }
@@ -90,12 +92,12 @@ def _corner(corner: dict[str, Any]) -> None:
         alt.Chart(table)
         .mark_point(filled=True, size=70, opacity=1)
         .encode(
-            x=alt.X("user:O", title="user", sort=[str(user) for user in corner["users"]]),
+            x=alt.X("user:O", title="user", sort=None, scale=alt.Scale(domain=[str(user) for user in corner["users"]])),
             y=alt.Y(
                 "movie:N",
                 title=None,
-                sort=[f"{title} · {movie_id}" for movie_id, title in titles.items()],
-                axis=alt.Axis(labelLimit=150),
+                sort=list(titles.values()),
+                axis=alt.Axis(labelLimit=150, labelOverlap=False),
             ),
             shape=alt.Shape("part:N", scale=alt.Scale(domain=list(_SHAPES), range=list(_SHAPES.values()))),
             color=alt.Color(
@@ -106,6 +108,13 @@ def _corner(corner: dict[str, Any]) -> None:
         .properties(height=23 * max(4, len(titles)))
     )
     look.chart(drawn, "Likes of a few users and movies, with the part that each is in: train, validation or test.")
+
+
+def _labels(movies: Sequence[dict[str, Any]]) -> dict[int, str]:
+    """Short titles by movie, each different."""
+    short = {each["movie_id"]: films.shortened(films.without_year(each["title"]), 28) for each in movies}
+    seen = Counter(short.values())
+    return {movie: f"{title} ({movie})" if seen[title] > 1 else title for movie, title in short.items()}
 
 
 def _previews(previews: dict[str, list[dict[str, Any]]], rules: dict[str, Any]) -> None:

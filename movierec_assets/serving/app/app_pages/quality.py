@@ -151,7 +151,7 @@ def _slices(scored: dict[str, Any]) -> None:
     by = st.segmented_control("NDCG@10 by", found, default=found[-1]) or found[-1]
     rows = [row for row in scored["slices"] if row["by"] == by]
     rankers = list(dict.fromkeys(row["ranker"] for row in rows))
-    first = [name for name in (_OWN, "champion then", "popularity") if name in rankers]
+    first = [name for name in (_OWN, "champion then", "challenger then", "popularity") if name in rankers]
     chosen = st.multiselect("Methods", rankers, default=first, max_selections=4) or first
     look.chart(
         figures.slices([row for row in rows if row["ranker"] in chosen], chosen),
@@ -192,7 +192,7 @@ def _history(known: list[dict[str, Any]]) -> None:
     st.subheader("Versions and decisions", anchor="versions")
     st.markdown(
         "Every training ends in a decision. A version is promoted when it is better than the champion beyond chance, "
-        "or as good and trained on newer data."
+        "or as good and trained on newer data. A night without new ratings trains nothing, and decides nothing."
     )
     prefix = {"In the sitting": "", "On return": "return_"}
     moment = st.segmented_control("Moment", list(prefix), default="In the sitting", key="moment_of_history")
@@ -210,28 +210,31 @@ def _history(known: list[dict[str, Any]]) -> None:
         pd.DataFrame(decisions),
         hide_index=True,
         width="stretch",
+        row_height=70,  # reasons have two or three lines
         column_config={"reason": st.column_config.TextColumn("reason", width="large")},
     )
 
 
 def _of_version(version: dict[str, Any], prefix: str) -> dict[str, Any] | None:
-    metrics, outcome = version["metrics"], version["outcome"]
+    metrics, outcome, number = version["metrics"], version["outcome"], version["version"]
+    promoted = any(each["promoted"] and each["model_version"] == number for each in version["decisions"])
     name = f"{prefix}ndcg_at_10"
     if name not in metrics:
         return None
     return {
-        "version": version["version"],
+        "version": number,
         "mean": metrics[name],
         "low": metrics.get(f"{name}_low"),
         "high": metrics.get(f"{name}_high"),
-        "promoted": "promoted" if any(each["promoted"] for each in version["decisions"]) else "not promoted",
+        "promoted": "promoted" if promoted else "not promoted",
         "outcome": _OUTCOMES.get(outcome or "", outcome or "no decision"),
     }
 
 
 def _decisions(known: list[dict[str, Any]]) -> list[dict[str, str]]:
     """Decisions about all versions, newest first."""
-    found = [each for version in known for each in version["decisions"]]
+    # A decision is told of its version and of the champion that it was about.
+    found = {each["decision_id"]: each for version in known for each in version["decisions"]}
     return [
         {
             "decided": each["decided_at"],
@@ -240,7 +243,7 @@ def _decisions(known: list[dict[str, Any]]) -> list[dict[str, str]]:
             "reason": each["reason"],
             "by": each["decided_by"],
         }
-        for each in sorted(found, key=lambda each: -each["decision_id"])
+        for _, each in sorted(found.items(), reverse=True)
     ]
 
 

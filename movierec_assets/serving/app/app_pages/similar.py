@@ -17,7 +17,7 @@ from movierec_assets.serving.app import films, look, session
 
 MOVIE = "movie"
 """Entry of the session state, and part of the URL, with the id of the film."""
-ON_MAP, LISTED, NAMED = 60, 10, 9
+ON_MAP, LISTED, NAMED = 60, 10, 8
 _GENRES, _OTHERS = 5, "Other"
 _HERE = "This film"
 _COLOURS = ("#d1495b", "#4f63d2", "#2a9d8f", "#b7791f", "#8e5bb5", "#3d8fc4", "#84889a")
@@ -154,7 +154,7 @@ def _apart(places: Sequence[tuple[float, float]]) -> set[int]:
     wide, high = (max(values) - min(values) or 1.0 for values in zip(*places, strict=True))
     kept: list[int] = []
     for number, (x, y) in enumerate(places):
-        free = all(abs(x - places[k][0]) > 0.28 * wide or abs(y - places[k][1]) > 0.06 * high for k in kept)
+        free = all(abs(x - places[k][0]) > 0.4 * wide or abs(y - places[k][1]) > 0.06 * high for k in kept)
         if free and len(kept) < NAMED:
             kept.append(number)
     return set(kept)

@@ -1,0 +1,192 @@
+"""The page Operate: keys, a champion that is changed in a real registry, jobs and alerts, and the key's secrecy."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from streamlit.runtime.caching.cache_data_api import _data_caches
+from streamlit.testing.v1 import AppTest
+
+from movierec_assets.alerts.causes import RUN, Cause
+from movierec_assets.alerts.storage import update
+from movierec_assets.models.version_details import KnownVersions
+from movierec_assets.serving.api.app import create_app
+from movierec_assets.serving.api.keys import CHECK_EVERY
+from movierec_assets.serving.app import session
+from movierec_assets.serving.app.asking import _TYPED
+from movierec_assets.serving.app.operating import _STATE
+from movierec_assets.serving.online.registry_view import RegistryView
+from movierec_assets.serving.online.snapshot import NOTHING
+from movierec_assets.tables.api_keys import create_key, revoke_key
+from movierec_tests.defs.harness import Platform
+from movierec_tests.models.harness import champion_of, module_platform, platform, promotions_of, register
+from movierec_tests.serving.api.conftest import running, served, worker_with
+from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, words
+
+__all__ = ["module_platform", "platform"]
+
+ODD = 'Toy "Story" <b>é</b> \u05d0\u05d1 ' + "long " * 55
+
+
+@dataclass(frozen=True)
+class Operated:
+    """A platform of two versions behind an API, and an operator's key of it."""
+
+    platform: Platform
+    address: str
+    key: str
+
+    def read_registry(self) -> None:
+        """What the keeper does within seconds."""
+        view = RegistryView.of(KnownVersions(promotions_of(self.platform)), time.time())
+        view.write(self.platform.settings)
+
+
+@pytest.fixture
+def operated(platform: Platform) -> Iterator[Operated]:
+    first, _ = register(platform, seed=1, ndcg=0.1), register(platform, seed=2, ndcg=0.125)
+    promotions_of(platform).promote(first, "the first one", "me")
+    with served(create_app(platform.settings, running(worker_with(platform.settings, NOTHING)))) as client:
+        key = create_key(platform.database, "operator", "night shift")
+        found = Operated(platform, str(client.base_url).rstrip("/"), key)
+        found.read_registry()
+        yield found
+
+
+def told(page: AppTest) -> str:
+    """Everything that a page says, without the marks that keep Markdown from reading it."""
+    return words(page).replace("\\", "")
+
+
+def pressed(page: AppTest, label: str) -> AppTest:
+    """The page after its button with a label."""
+    (button,) = [each for each in page.button if each.label == label]
+    assert not button.disabled, label
+    page = button.click().run()
+    assert not page.exception
+    return page
+
+
+def with_key(page: AppTest, key: str) -> AppTest:
+    page.text_input(key=_TYPED).set_value(key)
+    return pressed(page, "Use this key")
+
+
+def test_a_key_that_is_none_of_an_operator_is_refused_with_what_to_do(operated: Operated, open_page: OpenPage) -> None:
+    page = open_page("operate", at=operated.address)
+    reader = create_key(operated.platform.database, "reader", "shop")
+    for typed, said in (
+        ("", "No key was typed"),
+        ("guessed", "does not accept this key"),
+        (f"{operated.key[:-4]}AAAA", "does not accept this key"),
+        (reader, "This key is a reader's"),
+    ):
+        page = with_key(page, typed)
+        assert said in told(page), typed
+        assert "movierec keys create NAME --role operator" in told(page)
+        assert [each.label for each in page.button] == ["Use this key"], "nothing else can be done"
+        assert not page.session_state._state.filtered_state.get(session.OPERATOR_KEY)
+
+
+def test_a_champion_is_promoted_and_rolled_back_after_a_confirmation(operated: Operated, open_page: OpenPage) -> None:
+    page = with_key(open_page("operate", at=operated.address), operated.key)
+    assert "Champion version 1" in told(page)
+    assert "NDCG@10, in the sitting" in str(page.table[0].value)
+    assert [each.disabled for each in page.button if each.label == "Promote version 2"] == [True], "no reason yet"
+    page.text_input(key="operate_promote_reason").set_value(ODD[:200]).run()
+
+    page = pressed(page, "Promote version 2")
+    assert "Version 2 becomes the champion in place of version 1" in told(page)
+    page = pressed(page, "No, change nothing")
+    assert champion_of(operated.platform) == 1
+    page = pressed(pressed(page, "Promote version 2"), "Yes: promote version 2")
+    assert "Version 2 is the champion." in told(page)
+    assert champion_of(operated.platform) == 2
+    operated.read_registry()
+    page.run()
+    assert "night shift" in str(operated.platform.database.rows("SELECT decided_by FROM movierec.promotion_decisions"))
+
+    assert "The champion before version 2 was version 1." in told(page)
+    page.text_input(key="operate_back_reason").set_value("Complaints").run()
+    page = pressed(page, "Roll back")
+    assert "Version 1 becomes the champion again, and version 2 is held back" in told(page)
+    page = pressed(page, "Yes: roll back")
+    assert champion_of(operated.platform) == 1
+    operated.read_registry()
+    page.run()
+    assert "There is no champion before the present one." in told(page)
+    assert "It is held back from promotion." in told(page)
+
+
+def test_alerts_and_parts_that_are_away_are_told(operated: Operated, open_page: OpenPage) -> None:
+    failed = Cause("run:train:als_model", RUN, "train failed", f"als_model: {ODD}", "Run `movierec run` again.")
+    update(operated.platform.database, [failed], ["webhook"], datetime.now(UTC))
+    page = with_key(open_page("operate", at=operated.address), operated.key)
+    said = told(page)
+    assert "Open alerts 1" in said
+    assert "train failed" in said
+    assert "To do: Run `movierec run` again" in said
+    assert r"\<b\>" in words(page), "shown as text"
+    assert "Not told by webhook" in said
+    assert "The part automation cannot be read now." in said
+    assert "Dagster does not answer" in said
+    page = pressed(pressed(page, "Train"), "Yes: train")
+    assert "Temporarily unavailable" in told(page)
+
+
+def test_a_key_is_forgotten_when_a_person_says_so_and_when_it_was_revoked(
+    operated: Operated, open_page: OpenPage
+) -> None:
+    page = with_key(open_page("operate", at=operated.address), operated.key)
+    page = pressed(page, "Forget the key")
+    assert [each.label for each in page.button] == ["Use this key"]
+    assert operated.key not in str(page.session_state._state.filtered_state)
+
+    page = with_key(page, operated.key)
+    revoke_key(operated.platform.database, operated.key.split("_")[1])
+    time.sleep(CHECK_EVERY)
+    page.session_state[_STATE] = None
+    page = page.run()
+    assert "The API accepts the key no longer." in told(page)
+    assert operated.key not in str(page.session_state._state.filtered_state)
+
+
+def test_the_key_is_in_the_session_only(
+    operated: Operated, open_page: OpenPage, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    page = with_key(open_page("operate", at=operated.address), operated.key)
+    page = pressed(page, "Train")
+    secret = operated.key.rsplit("_", 1)[1]
+    state = dict(page.session_state._state.filtered_state)
+    assert state.pop(session.OPERATOR_KEY) == operated.key
+    assert state, "the page keeps other things there"
+    assert secret not in str(state)
+    assert secret not in str(dict(page.query_params))
+    assert secret not in told(page)
+    assert caplog.text, "something was logged"
+    assert secret not in caplog.text
+    assert secret not in "".join(capfd.readouterr())
+    session.cached("/model")
+    kept = [each for caches in _data_caches._function_caches.values() for each in _kept(caches)]
+    assert kept, "something is cached"
+    assert not any(secret in name or secret.encode() in value for name, value in kept)
+
+
+def _kept(caches: Any) -> Iterator[tuple[str, bytes]]:
+    """Names and values of Streamlit's caches."""
+    for cache in caches.values():
+        yield from cache.storage._mem_cache.items()
+
+
+def test_the_api_may_be_away(open_page: OpenPage) -> None:
+    page = open_page("operate", at=NOWHERE)
+    page = with_key(page, "movierec_0_0")
+    assert "does not answer" in told(page)
+    assert "movierec up" in told(page)
