@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from setuptools.command.build_py import build_py  # type: ignore[import-untyped]
 import movierec_assets
 
 PROJECT = Path(movierec_assets.__file__).parents[1]
+OURS = {"movierec_assets", "movierec_tests"}
 DATA = (
     *("sql/*.sql", "sql/migrations/versions/*.sql", "docs/*.md", "docs/*.png", "datasets/*.csv"),
     *("host/clean.sh", "py.typed", "recsys/native/*.c", "recsys/native/*.h"),
@@ -59,3 +63,20 @@ def test_the_lock_files_agree_and_each_holds_what_its_targets_need() -> None:
 
 def _names(requirements: list[str]) -> set[str]:
     return {re.split(r"[<>=!~\[; ]", requirement)[0] for requirement in requirements}
+
+
+def test_the_package_imports_nothing_that_its_lock_file_lacks() -> None:
+    locked = {name.lower() for name in _locked("requirements-app.lock")}
+    without_app = {name.lower() for name in _locked("requirements.lock")}
+    owners = packages_distributions()
+    missing = set()
+    for path in (PROJECT / "movierec_assets").rglob("*.py"):
+        present = locked if "app" in path.relative_to(PROJECT).parts else without_app
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules = [node.module]
+            for library in {module.split(".")[0] for module in modules} - sys.stdlib_module_names - OURS:
+                if not {owner.lower().replace("_", "-") for owner in owners.get(library, [])} & present:
+                    missing.add(f"{path.relative_to(PROJECT)}: {library}")
+    assert not missing
