@@ -5,6 +5,9 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Packages of extras in pyproject.toml are installed by the first target that needs them.
+WITH_APP := $(VENV)/.ready-app
+WITH_TOOLS := $(VENV)/.ready-dev
 # After a rename or copy of this directory, .venv belongs to another one. Its Python may be gone, too.
 CHECK := import importlib.util as u, os; s = u.find_spec("movierec_assets"); \
   print("yes" if s and os.path.samefile(os.path.dirname(os.path.dirname(s.origin)), ".") else "no")
@@ -16,7 +19,13 @@ MOVIEREC := $(BIN)/python -m movierec_assets.cli
 UV := $(shell command -v uv 2>/dev/null)
 ARGS ?=
 
-.PHONY: help install run up test lint bench lock clean
+ifneq ($(UV),)
+packages = UV_COMPILE_BYTECODE=1 "$(UV)" pip install --quiet --python $(BIN)/python --require-hashes -r $(1)
+else
+packages = $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes -r $(1)
+endif
+
+.PHONY: help install tools run up test lint bench lock clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -33,39 +42,56 @@ $(READY): requirements.lock pyproject.toml $(wildcard movierec_assets/recsys/nat
 	@test -n "$(PYTHON)" || { echo "movierec needs Python 3.11 to 3.13 on the PATH; name one with 'make PYTHON=/path/to/python3.12 ...'." >&2; exit 1; }
 ifneq ($(UV),)
 	"$(UV)" venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
-	UV_COMPILE_BYTECODE=1 "$(UV)" pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(call packages,requirements.lock)
 	"$(UV)" pip install --quiet --python $(BIN)/python --reinstall-package movierec-assets --no-build-isolation --no-deps -e .
 else
 	"$(PYTHON)" -m venv $(VENV) || { echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu 'apt-get install python3-venv' provides it." >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes -r requirements.lock
+	$(call packages,requirements.lock)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 endif
 	$(BIN)/python -m movierec_assets.host.scripts
 	$(BIN)/python -m compileall -q movierec_assets
 	@touch $@
 
+$(WITH_APP) $(WITH_TOOLS): $(VENV)/.ready-%: requirements-%.lock $(READY)
+	$(call packages,$<)
+	$(BIN)/python -m movierec_assets.host.scripts
+	@touch $@
+
+tools: $(WITH_TOOLS) ## add the tools of development to the environment: pytest, mypy, ruff, dg
+
 run: $(READY) ## load the ratings, train, evaluate, promote and recommend (ARGS="--dataset ml-20m")
 	$(MOVIEREC) run $(ARGS)
 
-up: $(READY) ## Postgres, MLflow, Dagster webserver and daemon; one Ctrl-C stops all
+up: $(WITH_APP) ## Postgres, MLflow, Dagster webserver and daemon; one Ctrl-C stops all
 	$(MOVIEREC) up $(ARGS)
 
+# Types are checked beside the first tests. A worker more than processors, because tests wait for servers and databases.
 # Not reordered, so that fast tests come first on every worker. Waiting threads must not spin: tests run in parallel, and
 # a fit took twice as long on a busy machine.
-test: lint ## lint, types and every test (ARGS='-m "not slow"' for the fast ones)
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(ARGS)
+test: $(WITH_TOOLS) ## lint, types and every test (ARGS='-m "not slow"' for the fast ones)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@$(BIN)/python -m mypy >$(VENV)/mypy.log 2>&1 & types=$$!; trap "kill $$types 2>/dev/null" EXIT; \
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 \
+	  --dist loadscope --no-loadscope-reorder $(ARGS); tests=$$?; \
+	wait $$types; typed=$$?; cat $(VENV)/mypy.log; exit $$((tests > typed ? tests : typed))
 
-lint: $(READY) ## ruff and mypy --strict
+lint: $(WITH_TOOLS) ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 
-bench: $(READY) ## time and memory of the graph, the original recipe and a bare fit (ARGS="--scale ml-20m")
+bench: $(WITH_TOOLS) ## time and memory of the graph, the original recipe and a bare fit (ARGS="--scale ml-20m")
 	$(BIN)/python -m movierec_tests.benchmarks $(ARGS)
 
-lock: $(READY) ## refresh requirements.lock from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --extra app --universal --python-version 3.11 --no-strip-extras \
-	  --generate-hashes --no-annotate --no-header --quiet -o requirements.lock
+# The largest set is resolved first; the others are parts of it.
+LOCK := uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --no-strip-extras --generate-hashes \
+  --no-annotate --no-header --quiet
+lock: $(READY) ## refresh the lock files from pyproject.toml (needs uv)
+	$(LOCK) --extra app --extra dev -o requirements-dev.lock
+	$(LOCK) --extra app -c requirements-dev.lock -o requirements-app.lock
+	$(LOCK) -c requirements-dev.lock -o requirements.lock
 
 clean: ## stop the embedded database and remove everything made here: environment, state, caches
 	@if [ '$(WORKS)' = yes ]; then MOVIEREC_DATABASE_URL= $(MOVIEREC) db destroy --yes; \

@@ -17,7 +17,7 @@ from movierec_assets.database_urls import DatabaseUrls
 
 @contextmanager
 def own_databases(server_url: str) -> Iterator[str]:
-    """Copies of the ratings database, with its schema in place, and of Dagster's and MLflow's.
+    """Copies of the ratings database at a URL, and of Dagster's and MLflow's beside it; sessions of the originals end.
 
     Yields
     ------
@@ -31,6 +31,9 @@ def own_databases(server_url: str) -> Iterator[str]:
         sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy"),
         sql.SQL("DROP DATABASE {} WITH (FORCE)"),
     )
+    # MLflow and Dagster keep connections, and a database with any is not copied.
+    end = sql.SQL("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = {}")
+    _execute(server_url, [end.format(sql.Literal(each)) for each in names])
     _execute(server_url, [create.format(*map(sql.Identifier, each)) for each in zip(copies, names, strict=True)])
     yield server_url.replace(f"/{template}", f"/{name}")
     _execute(server_url, [drop.format(sql.Identifier(each)) for each in copies])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,8 @@ fi
 def _clone(directory: Path) -> Path:
     """A directory with the files that `make` needs, and an environment with an editable install of it."""
     (directory / "movierec_assets" / "host").mkdir(parents=True)
-    for name in ("Makefile", "requirements.lock", "pyproject.toml", "movierec_assets/host/clean.sh"):
+    locks = ("requirements.lock", "requirements-app.lock", "requirements-dev.lock")
+    for name in ("Makefile", *locks, "pyproject.toml", "movierec_assets/host/clean.sh"):
         shutil.copy(PROJECT / name, directory / name)
     (directory / "movierec_assets" / "__init__.py").touch()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory / ".venv"], check=True)
@@ -60,6 +62,13 @@ def clone(tmp_path: Path) -> Path:
 
 def test_an_environment_that_works_here_is_kept(clone: Path) -> None:
     assert _make(clone, "-q", "install").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "lock"), [("run", []), ("up", ["requirements-app.lock"]), ("test", ["requirements-dev.lock"])]
+)
+def test_a_target_installs_what_it_needs_and_no_more(clone: Path, target: str, lock: list[str]) -> None:
+    assert re.findall(r"-r (requirements\S*)", _make(clone, "-n", target).stdout) == lock
 
 
 @pytest.mark.parametrize(

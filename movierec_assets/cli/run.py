@@ -6,8 +6,8 @@ Belongs here: options and help text. Does not: the lines during the run (`run_pr
 
 from __future__ import annotations
 
-import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -68,7 +68,8 @@ def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> 
     from movierec_assets.datasets.locate import Located
     from movierec_assets.host.environment import running_databases
     from movierec_assets.host.loaded import require_loaded
-    from movierec_assets.host.run import request_for, started_run
+    from movierec_assets.host.provision import provision
+    from movierec_assets.host.run import request_for, run_process
     from movierec_assets.recsys.native.library import HOW_TO_BUILD, why_not
     from movierec_assets.tables.database import Database
     from movierec_assets.tables.known_datasets import loaded_dataset
@@ -83,30 +84,32 @@ def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> 
             f"`implicit` fits, in about four times the time of the native solver: {escape(reason)}. {HOW_TO_BUILD}",
             soft_wrap=True,
         )
-    # The process of the run, which imports Dagster and MLflow anyway, brings their databases up to date.
-    with running_databases(settings_from(dataset), console_log(console), only_ratings=True) as settings:
-        database = Database(settings.databases.ratings)
-        if job in ("everything", "refresh"):
-            located = located_dataset(settings, console)
-            console.print(escape(located.reason), soft_wrap=True)
-            if isinstance(located, Located):
-                os.environ["MOVIEREC_DATASET"] = str(located.files.source.resolve())  # all steps load this one
-        elif job != "feedback":
-            require_loaded(database, settings, job, dataset)
-        if job == "backtest":
-            from movierec_assets.host.months import all_months
-
-            first, last = months = months or all_months(database, settings.positive_threshold)
-            console.print(f"Backtesting {first}" if first == last else f"Backtesting the months from {first} to {last}")
-        before = loaded_dataset(database)
-        with (
-            run_lines(console) as listener,
-            started_run(request_for(job, retrain=retrain, months=months), settings) as process,
-        ):
-            # Imported while the other process imports Dagster.
+    settings, log = settings_from(dataset), console_log(console)
+    with running_databases(settings, log, prepared=False) as settings:
+        with run_process(job, settings) as process:
+            # It imports Dagster and MLflow meanwhile, and brings their databases up to date.
+            provision(settings, log, only_ratings=True)
             from movierec_assets.cli.run_summary import show_failure, show_success
 
-            report = process.follow(listener)
+            database = Database(settings.databases.ratings)
+            request = request_for(job, retrain=retrain)
+            if job in ("everything", "refresh"):
+                located = located_dataset(settings, console)
+                console.print(escape(located.reason), soft_wrap=True)
+                if isinstance(located, Located):
+                    request = replace(request, dataset=str(located.files.source.resolve()))
+            elif job != "feedback":
+                require_loaded(database, settings, job, dataset)
+            if job == "backtest":
+                from movierec_assets.host.months import all_months
+
+                first, last = months = months or all_months(database, settings.positive_threshold)
+                request = request_for(job, months=months)
+                span = f"{first}" if first == last else f"the months from {first} to {last}"
+                console.print(f"Backtesting {span}")
+            before = loaded_dataset(database)
+            with run_lines(console) as listener:
+                report = process.run(request, listener)
         if not report.succeeded:
             show_failure(report, console)
             sys.exit(1)

@@ -44,10 +44,13 @@ def locate(settings: Settings, fetch: Callable[[Release], Path] | None) -> Locat
 
     `fetch` downloads a release; None forbids it.
     """
-    from movierec_assets.datasets.demo import make_demo  # noqa: PLC0415 - the simulation is needed for the demo only
 
-    demo = settings.state / "datasets" / DEMO_NAME
-    return locate_dataset(settings.dataset, settings.data, unpacked_copies(settings), lambda: make_demo(demo), fetch)
+    def demo() -> Path:
+        from movierec_assets.datasets.demo import make_demo  # noqa: PLC0415 - the simulation takes time to import
+
+        return make_demo(settings.state / "datasets" / DEMO_NAME)
+
+    return locate_dataset(settings.dataset, settings.data, unpacked_copies(settings), demo, fetch)
 
 
 def unpacked_copies(settings: Settings) -> Path:

@@ -16,7 +16,7 @@ from movierec_assets.host import CommandError
 from movierec_assets.serving import app
 from movierec_assets.settings import Settings
 
-INSTALL = "pip install 'movierec-assets[app]'"
+INSTALL = "`make up`, or `pip install 'movierec-assets[app]'`"
 MAIN = Path(app.__file__).with_name("main.py")
 _OPTIONS: dict[str, str] = {
     "server.headless": "true",

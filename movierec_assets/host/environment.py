@@ -25,16 +25,13 @@ from movierec_assets.settings import (
 
 
 @contextmanager
-def running_databases(
-    settings: Settings, log: Log = lambda _: None, *, prepared: bool = True, only_ratings: bool = False
-) -> Iterator[Settings]:
+def running_databases(settings: Settings, log: Log = lambda _: None, *, prepared: bool = True) -> Iterator[Settings]:
     """Keep the three databases running and up to date inside the context.
 
     With MOVIEREC_DATABASE_URL nothing is started. Otherwise the embedded server runs at least until the end of the
     context, and longer when it was started with `movierec db start` or another command uses it. Variables for Dagster
     and MLflow are set in this process, for itself and its children. `log` is called before each step that takes long.
-    Without `prepared`, only the server runs: databases may be missing, or of another version. With `only_ratings`,
-    those of Dagster and MLflow may be of another version.
+    Without `prepared`, only the server runs: databases may be missing, or of another version.
 
     Yields
     ------
@@ -47,7 +44,7 @@ def running_databases(
             settings = settings.model_copy(update={"embedded_database_url": url})
         os.environ.update(variables(settings))
         if prepared:
-            provision(settings, log, only_ratings=only_ratings)
+            provision(settings, log)
         yield get_settings()
 
 

@@ -33,23 +33,27 @@ _RETRAINING = {"ops": {"als_model": {"config": {"retrain": True}}}}
 
 
 @dataclass
-class StartedRun:
-    """A run whose process has been started."""
+class RunProcess:
+    """A process that gets ready for a run: it imports Dagster, and waits for the request."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[str]
     pipe: IO[str]
     log: Path
     """File with the output of the process."""
 
-    def follow(self, listener: RunListener) -> Report:
-        """Pass the events of the run on until it ends.
+    def run(self, request: Request, listener: RunListener) -> Report:
+        """Run a job on databases that are ready, and pass its events on until it ends.
 
         Raises
         ------
         CommandError
-            When the run cannot start, or its process ended before Dagster recorded it.
+            When the run cannot start, or the process ended before Dagster recorded it.
         """
         report = Report(log=self.log)
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):  # the process has ended; its output says why
+            self.process.stdin.write(request.text())
+            self.process.stdin.close()
         receive(self.pipe, listener, report)
         self.process.wait()
         if not report.run_id:
@@ -58,6 +62,20 @@ class StartedRun:
         if not report.succeeded and not report.failures:
             report.failures.append(f"The run ended as {_status(report.run_id)}:\n{self._tail()}")
         return report
+
+    def end(self) -> None:
+        """Wait for an interrupted run to end by itself, then terminate it, then kill it."""
+        assert self.process.stdin is not None
+        if not self.process.stdin.closed:  # there was no request, so there is no run
+            self.process.kill()
+            self.process.stdin.close()
+        # The terminal's Ctrl-C reached the process as well, so it may be ending already.
+        for seconds, stop in ((15, self.process.terminate), (10, self.process.kill)):
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=seconds)
+                return
+            stop()
+        self.process.wait()
 
     def _tail(self, lines: int = 15) -> str:
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
@@ -69,25 +87,33 @@ def run_job(request: Request, settings: Settings, listener: RunListener) -> Repo
     Raises
     ------
     CommandError
-        As `StartedRun.follow`.
+        As `RunProcess.run`.
     """
-    with started_run(request, settings) as run:
-        return run.follow(listener)
+    with run_process(request.job, settings) as process:
+        return process.run(request, listener)
 
 
 @contextmanager
-def started_run(request: Request, settings: Settings) -> Iterator[StartedRun]:
-    """Start the process of a run on running databases; it has ended at the end of the context."""
+def run_process(job: str, settings: Settings) -> Iterator[RunProcess]:
+    """Start the process of a run while Postgres runs; it has ended at the end of the context.
+
+    Yields
+    ------
+    RunProcess
+        Takes one request. Databases may be brought up to date meanwhile.
+    """
     logs = settings.state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    log = logs / f"{request.job}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}.log"
+    log = logs / f"{job}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}.log"
     reading, writing = os.pipe()
     with log.open("wb") as output, os.fdopen(reading, encoding="utf-8") as pipe:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "movierec_assets.host.run_process", str(writing), request.text()],
+                [sys.executable, "-m", "movierec_assets.host.run_process", str(writing)],
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                text=True,
                 env=os.environ | {"PYTHONUNBUFFERED": "1", guard.VARIABLE: guard.start()},
                 # Not the project directory: Dagster would read its .env, which may name another state directory.
                 cwd=logs,
@@ -95,10 +121,11 @@ def started_run(request: Request, settings: Settings) -> Iterator[StartedRun]:
             )
         finally:
             os.close(writing)
+        started = RunProcess(process, pipe, log)
         try:
-            yield StartedRun(process, pipe, log)
+            yield started
         finally:
-            _end(process)
+            started.end()
 
 
 def request_for(job: str, *, retrain: bool = False, months: tuple[Month, Month] | None = None) -> Request:
@@ -118,14 +145,3 @@ def _status(run_id: str) -> str:
     with DagsterInstance.get() as instance:
         run = instance.get_run_by_id(run_id)
     return run.status.value if run else "unknown"
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for an interrupted run to end by itself, then terminate it, then kill it."""
-    # The terminal's Ctrl-C reached the process as well, so it may be ending already.
-    for seconds, stop in ((15, process.terminate), (10, process.kill)):
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=seconds)
-            return
-        stop()
-    process.wait()

@@ -33,11 +33,14 @@ class Request:
         Run configuration of Dagster.
     tags : dict of str to str
         Beside the tags of the job.
+    dataset : str or None
+        Path of the dataset to load, instead of the one that the settings choose.
     """
 
     job: str
     config: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    dataset: str | None = None
 
     def text(self) -> str:
         """As JSON."""

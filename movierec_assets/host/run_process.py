@@ -1,7 +1,7 @@
-"""The process of one run: `python -m movierec_assets.host.run_process DESCRIPTOR REQUEST`.
+"""The process of one run: `python -m movierec_assets.host.run_process DESCRIPTOR`, with the request as input.
 
 Belongs here: executing a job in Dagster, and telling the command that started the process what happens. Does not: that
-command (`run`), which imports neither Dagster nor MLflow, because that takes seconds.
+command (`run`). It imports neither Dagster nor MLflow, and prepares the run while this process imports them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from movierec_assets.models.decisions import Promotions
 
 
-def execute(request: Request, sender: Sender) -> bool:
-    """Execute a job, send its events and its report, and return whether it succeeded.
+def execute(read: Callable[[], str], sender: Sender) -> bool:
+    """Import what a run needs, read the request, execute it, send what happens, and return whether it succeeded.
 
     Raises
     ------
@@ -44,6 +44,9 @@ def execute(request: Request, sender: Sender) -> bool:
         from movierec_assets.settings import get_settings  # noqa: PLC0415
         from movierec_assets.tables.database import Database  # noqa: PLC0415
 
+    request = Request.read(read())
+    if request.dataset is not None:
+        os.environ["MOVIEREC_DATASET"] = request.dataset  # all steps load this one
     settings = get_settings()
     provision(settings, lambda text: sender.logged(None, text, warning=False))
     database, registry = Database(settings.databases.ratings), ModelRegistry.of(settings)
@@ -113,11 +116,11 @@ def _without_collections() -> Iterator[None]:
         gc.enable()
 
 
-def main(descriptor: str, request: str) -> None:
+def main(descriptor: str) -> None:
     """Execute the request; the exit status is 0 when it succeeded."""
     sender = Sender(int(descriptor))
     try:
-        succeeded = execute(Request.read(request), sender)
+        succeeded = execute(sys.stdin.read, sender)
     except ExplainedError as error:
         sender.refused(str(error))
         raise

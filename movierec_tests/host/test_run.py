@@ -13,7 +13,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from movierec_assets.definitions import build
 from movierec_assets.defs.backtest import MONTHS
 from movierec_assets.host import CommandError
-from movierec_assets.host.run import request_for, started_run
+from movierec_assets.host.run import request_for, run_process
 from movierec_assets.host.run_events import Report
 from movierec_assets.host.run_messages import Request, Sender, receive
 from movierec_assets.recsys.backtest import Month
@@ -88,11 +88,18 @@ def test_a_process_whose_command_was_killed_goes_on_until_its_guard_ends_it() ->
 
 def test_a_process_that_ends_before_its_run_began_is_reported_with_its_output(tmp_path: Path) -> None:
     settings = get_settings().model_copy(update={"state_dir": tmp_path})
-    with started_run(Request("everything"), settings) as started:
+    with run_process("everything", settings) as started:
         started.process.kill()
         with pytest.raises(CommandError, match=r"(?s)Dagster did not start the run.*The whole output is in"):
-            started.follow(Heard())
+            started.run(Request("everything"), Heard())
     assert started.log.parent == tmp_path / "logs"
+
+
+def test_a_process_without_a_request_ends_with_its_command(tmp_path: Path) -> None:
+    settings = get_settings().model_copy(update={"state_dir": tmp_path})
+    with pytest.raises(RuntimeError, match="no dataset"), run_process("everything", settings) as started:
+        raise RuntimeError("no dataset")
+    assert started.process.returncode is not None
 
 
 def _heard_from(tell: Any, listener: Heard, report: Report) -> None:

@@ -20,7 +20,7 @@ from movierec_assets.datasets.generator.size import Size
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.models.version import CHAMPION, Version
 from movierec_assets.tables.database import SCHEMA
-from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import Platform, copied_platform, failures_of, metadata_of, own_platform, run
 
 USERS = 120
 DAY = 86_400
@@ -123,12 +123,28 @@ def demo_copy(demo_files: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(demo_files, tmp_path / "mine"))
 
 
+@pytest.fixture(scope="session")
+def first_day(
+    server_url: str, tmp_path_factory: pytest.TempPathFactory, demo_files: Path
+) -> Iterator[tuple[Platform, dict[str, dict[str, Any]]]]:
+    """A platform after its first run, on the demo set, and the metadata of the assets; for copies only."""
+    with own_platform(server_url, tmp_path_factory.mktemp("first day"), demo_files) as platform:
+        result = run()
+        assert result.success, failures_of(result)
+        yield platform, metadata_of(result)
+
+
 @pytest.fixture
 def traveller(
-    server_url: str, tmp_path: Path, demo_files: Path, monkeypatch: pytest.MonkeyPatch
+    first_day: tuple[Platform, dict[str, dict[str, Any]]],
+    tmp_path: Path,
+    demo_files: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Traveller]:
-    with own_platform(server_url, tmp_path, demo_files) as platform:
-        yield Traveller(platform, monkeypatch)
+    """A traveller after the first run on the demo set, whose metadata is the first of `days`."""
+    original, metadata = first_day
+    with copied_platform(original, tmp_path, demo_files) as platform:
+        yield Traveller(platform, monkeypatch, [metadata])
 
 
 def rewrite(dataset: Path, change: Any) -> None:

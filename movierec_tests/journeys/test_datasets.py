@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 def test_demo_other_demo_other_each_is_served_by_its_own_champion(
     traveller: Traveller, demo_files: Path, other_files: Path
 ) -> None:
-    first = traveller.run(demo_files)["champion_model"]
+    first = traveller.days[0]["champion_model"]
     assert (first["outcome"], traveller.champion.number) == ("first", 1)
     traveller.require_right_lists(demo_files)
 
@@ -46,7 +46,6 @@ def test_demo_other_demo_other_each_is_served_by_its_own_champion(
 def test_another_definition_of_a_like_is_another_learning_problem(
     traveller: Traveller, demo_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traveller.run(demo_files)
     monkeypatch.setenv("MOVIEREC_POSITIVE_THRESHOLD", "3")
     second = traveller.run(demo_files)
     assert second["als_model"]["start"].startswith("cold")
@@ -66,7 +65,6 @@ def test_another_definition_of_a_like_is_another_learning_problem(
 
 
 def test_five_days_of_appended_ratings_are_served_day_by_day(traveller: Traveller, demo_copy: Path) -> None:
-    traveller.run(demo_copy)
     for day in range(1, 6):
         rewrite(demo_copy, lambda lines, day=day: [*lines, *new_ratings(demo_copy, 25, day=day)])
         after = traveller.run(demo_copy)
@@ -76,8 +74,6 @@ def test_five_days_of_appended_ratings_are_served_day_by_day(traveller: Travelle
 
 
 def test_withdrawn_corrected_and_later_ratings_reach_people(traveller: Traveller, demo_copy: Path) -> None:
-    traveller.run(demo_copy)
-
     def withdraw(lines: list[str]) -> list[str]:
         return [line for line in lines if int(line.split(",")[0]) > 6]
 
@@ -110,7 +106,6 @@ def test_withdrawn_corrected_and_later_ratings_reach_people(traveller: Traveller
 def test_new_ratings_are_served_although_a_searched_recipe_does_not_prove_itself(
     traveller: Traveller, demo_copy: Path
 ) -> None:
-    traveller.run(demo_copy)
     database = traveller.platform.database
     # Without the next-movie signal, a recipe is no better in the sitting, and the same for people who come back.
     record_search(database, without_signal(Recipe()), {}, "run", loaded_dataset(database), 4.0)

@@ -20,7 +20,6 @@ def _promotions(traveller: Traveller) -> Promotions:
 
 
 def test_a_model_that_was_rolled_back_is_not_back_the_night_after(traveller: Traveller, demo_copy: Path) -> None:
-    traveller.run(demo_copy)
     rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 25, day=1)])
     assert traveller.run(demo_copy)["champion_model"]["outcome"] == "refresh"
     _promotions(traveller).rollback("the lists are bad", "Ann")
@@ -51,7 +50,6 @@ def test_a_model_that_was_rolled_back_is_not_back_the_night_after(traveller: Tra
 def test_a_recipe_that_was_rolled_back_stays_away_until_it_is_released_and_new_ratings_are_served_all_the_same(
     traveller: Traveller, demo_copy: Path
 ) -> None:
-    traveller.run(demo_copy)
     database = traveller.platform.database
     found = Recipe(factors=32, alpha=3.0)
     record_search(database, found, {}, "run", loaded_dataset(database), 4.0)
@@ -77,7 +75,6 @@ def test_a_recipe_that_was_rolled_back_stays_away_until_it_is_released_and_new_r
 def test_a_rollback_to_another_definition_of_a_like_holds(
     traveller: Traveller, demo_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traveller.run(demo_files)
     monkeypatch.setenv("MOVIEREC_POSITIVE_THRESHOLD", "3")
     assert traveller.run(demo_files)["champion_model"]["outcome"] == "first"
     _promotions(traveller).rollback("three stars is bad", "Ann")

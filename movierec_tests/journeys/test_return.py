@@ -26,7 +26,7 @@ WORSE = Recipe(alpha=300.0, regularization=1e-3, iterations=1)
 def test_a_recipe_that_is_worse_on_return_is_rejected_and_the_days_data_is_served_all_the_same(
     traveller: Traveller, demo_copy: Path
 ) -> None:
-    first = traveller.run(demo_copy)
+    first = traveller.days[0]
     returned = first["return_evaluation"]
     assert (returned["model_version"], returned["champion_version"], returned["windows"]) == (1, 0, 5)
     assert returned["return_ndcg_at_10"] > returned["popularity_return_ndcg_at_10"] > 0
