@@ -33,7 +33,7 @@ def operator_key() -> str | None:
             "Operator key", type="password", autocomplete="off", key=_TYPED, placeholder="movierec_...",
             help="Kept in this session only: not in the address, a cookie or a log.",
         )  # fmt: skip
-        sent = st.form_submit_button("Use this key", type="primary")
+        sent = st.form_submit_button("Use this key")
     if not sent:
         st.caption(_how())
         return None
@@ -98,6 +98,6 @@ def confirmed(name: str, label: str, changes: str, *, disabled: bool = False) ->
         st.warning(changes, icon=":material/warning:")
         with st.container(horizontal=True):
             yes = f"Yes: {label[0].lower()}{label[1:]}"
-            st.button(yes, key=f"yes {name}", type="primary", on_click=answer, args=(True,))
+            st.button(yes, key=f"yes {name}", on_click=answer, args=(True,))
             st.button("No, change nothing", key=f"no {name}", on_click=answer, args=(False,))
     return False

@@ -104,7 +104,7 @@ def _rows(assets: Sequence[Asset], now: datetime) -> tuple[list[dict[str, Any]],
             {
                 "asset": asset.name,
                 "state": asset.state,
-                "age": age if asset.state == "up to date" else asset.state,
+                "age": _short(age) if asset.state == "up to date" else asset.state,
                 "made": age,
                 "checks": f"{passed} of {len(asset.checks)} passed" if asset.checks else "none",
                 "made from": ", ".join(asset.parents) or "files",
@@ -116,6 +116,12 @@ def _rows(assets: Sequence[Asset], now: datetime) -> tuple[list[dict[str, Any]],
         )
         y += 1
     return rows, headings
+
+
+def _short(age: str) -> str:
+    """An age in its largest unit, which fits on a phone: "2 h ago" for "2 h 5 min ago"."""
+    words = age.split()
+    return " ".join([*words[:2], words[-1]])
 
 
 def _curves(assets: Sequence[Asset], places: dict[str, int]) -> list[dict[str, Any]]:

@@ -52,7 +52,8 @@ def _form(endpoint: Endpoint) -> None:
     st.markdown("**The call for your shell**")
     keyed = endpoint.role == "operator" or (endpoint.role == "reader" and get_settings().app_api_key_file is not None)
     line = curl(session.api().address, endpoint, path, query, body, key=keyed)
-    st.code(line, language="bash", wrap_lines=True)
+    # Without a language: the colours of words have too little contrast.
+    st.code(line, language=None, wrap_lines=True)
     if endpoint.role == "operator":
         st.caption(
             "The call sends the key of the page Operate." if key else "Without a key: enter one on the page Operate."
@@ -60,7 +61,7 @@ def _form(endpoint: Endpoint) -> None:
     agreed = not endpoint.changes or st.checkbox("This call changes something. Call it.", key=f"agreed {endpoint.name}")
     if problem:
         st.error(problem, icon=":material/error:")
-    if st.button("Call", type="primary", disabled=bool(problem) or not agreed, key=f"call {endpoint.name}"):
+    if st.button("Call", disabled=bool(problem) or not agreed, key=f"call {endpoint.name}"):
         answer = session.api().call(endpoint.method, path, params=query, body=body, key=key)
         _show(answer)
 
@@ -111,7 +112,7 @@ def _show(answer: Answer) -> None:
     if not shown:
         st.caption("The answer has no body.")
         return
-    st.code(shown[:_SHOWN], language=None if answer.json is None else "json", height=420 if len(shown) > 900 else None)
+    st.code(shown[:_SHOWN], language=None, height=420 if len(shown) > 900 else None)
     if len(shown) > _SHOWN:
         st.caption(f"The first {_SHOWN:,} of {len(shown):,} characters.")
 
