@@ -13,9 +13,11 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import time
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -27,6 +29,9 @@ from movierec_assets.backup.manifest import Manifest, Member
 MANIFEST = "manifest.json"
 CHUNK = 1 << 20
 _PART = ".movierec-part"
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, KeyError, ValueError, RuntimeError)
+"""What `zipfile` raises for a changed byte: RuntimeError where a file seems to have a password, and its subclass
+NotImplementedError where it seems to be of another compression or a later format."""
 _LEFT_SECONDS = 86_400
 """A part that is older belongs to a process that was killed."""
 
@@ -179,7 +184,7 @@ class Archive:
                         found.update(chunk)
                         done += len(chunk)
                         progress(done, total)
-            except (KeyError, zipfile.BadZipFile, EOFError, OSError) as error:
+            except _UNREADABLE as error:
                 raise _damaged(self.path, f"{name} cannot be read ({error})") from error
             if found.hexdigest() != expected.sha256:
                 raise _damaged(self.path, f"{name} differs from its hash")
@@ -203,7 +208,7 @@ def reading(path: Path) -> Iterator[Archive]:
         try:
             archive = zipfile.ZipFile(file)
             text = archive.read(MANIFEST)
-        except (zipfile.BadZipFile, KeyError, EOFError, OSError, NotImplementedError, ValueError) as error:
+        except _UNREADABLE as error:
             raise _damaged(path, str(error).strip("'\" .") or "its end is missing") from error
         manifest = Manifest.read(text, path)
         for name in manifest.members:

@@ -224,8 +224,8 @@ def _unpack(release: Release, archive: Path, target: Path) -> None:
         find(temporary)
         temporary.chmod(0o755)
         os.replace(temporary, target)
-    # zipfile raises NotImplementedError for a compression that it does not know.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, DatasetError) as error:
+    # Of damage, zipfile raises RuntimeError for a password, and its subclass NotImplementedError for a compression.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, DatasetError) as error:
         archive.unlink()
         raise DatasetError(
             f"{release.name}: the archive cannot be unpacked ({error}). It was deleted; run the same command again."

@@ -64,8 +64,21 @@ def test_an_archive_that_was_cut_short_is_refused(written: bytes, scratch: Path,
 @given(st.data())
 def test_a_changed_byte_is_noticed_or_changes_nothing(written: bytes, scratch: Path, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(written) - 1))
+    _assert_noticed_or_harmless(written, scratch, place, data.draw(st.integers(1, 255)))
+
+
+@pytest.mark.parametrize("bits", [1, 32, 255])
+def test_a_changed_byte_of_the_directory_is_noticed_or_changes_nothing(
+    written: bytes, scratch: Path, bits: int
+) -> None:
+    """Each in turn: such a file may seem to have a password, another compression, or another place."""
+    for place in range(written.index(b"PK\x01\x02"), len(written)):
+        _assert_noticed_or_harmless(written, scratch, place, bits)
+
+
+def _assert_noticed_or_harmless(written: bytes, scratch: Path, place: int, bits: int) -> None:
     changed = bytearray(written)
-    changed[place] ^= data.draw(st.integers(1, 255))
+    changed[place] ^= bits
     path = scratch / "changed.zip"
     path.write_bytes(changed)
     try:
