@@ -21,6 +21,7 @@ from movierec_assets.host.environment import variables
 from movierec_assets.host.provision import provision
 from movierec_assets.postgres import cluster as postgres_cluster
 from movierec_assets.postgres.server import EmbeddedPostgres
+from movierec_assets.recsys.native.library import SWITCH
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
 from movierec_tests.databases import own_databases
@@ -55,7 +56,7 @@ def pytest_configure() -> None:
     """Tests, fixtures of a session and the processes they start see no setting of the person who runs them, nor of
     that person's terminal."""
     for name in list(os.environ):
-        if name.startswith(SETTINGS) or name in TERMINAL:
+        if (name.startswith(SETTINGS) and name != SWITCH) or name in TERMINAL:
             del os.environ[name]
     # In the background of a script Ctrl-C is ignored. Dagster then ignores SIGTERM as well, and so do child processes.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -93,7 +94,7 @@ def pytest_collection_finish() -> None:
 def _no_settings_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test sees no setting that a command left in this process."""
     for name in list(os.environ):
-        if name.startswith(SETTINGS):
+        if name.startswith(SETTINGS) and name != SWITCH:
             monkeypatch.delenv(name)
 
 

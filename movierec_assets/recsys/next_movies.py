@@ -143,7 +143,8 @@ def of_split(
     def in_python(movies: slice) -> list[csr_matrix]:
         before = sequence.transitions(movies, earlier.start, earlier.stop)
         into = near_test.transitions(movies, tested_start, whole.stop)
-        return [earlier.strongest(before, movies), whole.strongest(before + into, movies)]
+        both = before + into  # first: `strongest` overwrites
+        return [earlier.strongest(before, movies), whole.strongest(both, movies)]
 
     into_test = near_test.reached(replace(whole, start=tested_start))
     count = in_python if library.why_not() else sequence.counter(sequence.reached(earlier), into_test)

@@ -92,6 +92,19 @@ def test_both_matrices_of_a_split_are_those_of_its_parts_counted_alone(drawn: Ra
         np.testing.assert_allclose(found.matrix.toarray(), expected.toarray(), rtol=1e-5)
 
 
+def test_both_matrices_of_many_users_are_those_of_their_parts_counted_alone() -> None:
+    """Nearly every pair of movies has transitions before the test part, and some into it."""
+    rng = np.random.default_rng(0)
+    users, movies = np.divmod(np.unique(rng.integers(0, 60 * 12, 400)), 12)
+    times, ones = rng.integers(0, 1000, len(users)), np.ones(len(users))
+    split = split_of(Interactions.from_triplets(users, movies, ones, times, (60, 12)))
+    signal = NextMovie(decay=0.83, out_exponent=0.5, in_exponent=0.3)
+    for found, positives in zip(of_split(split, signal), (split.history, split.positives), strict=True):
+        expected = NextMovies.of(positives, signal).matrix.toarray()
+        assert np.count_nonzero(expected) > 100
+        np.testing.assert_allclose(found.matrix.toarray(), expected, rtol=1e-5)
+
+
 @settings(deadline=None)
 @given(ratings(max_size=40, max_movies=20, times=30), signals(), st.integers(1, 4), st.integers(1, 4000))
 def test_neither_threads_nor_memory_change_a_bit(
