@@ -66,14 +66,14 @@ run: $(READY) ## load the ratings, train, evaluate, promote and recommend (ARGS=
 up: $(WITH_APP) ## Postgres, MLflow, Dagster webserver and daemon; one Ctrl-C stops all
 	$(MOVIEREC) up $(ARGS)
 
-# Types are checked beside the first tests. Two workers more than processors: tests wait for servers and databases.
+# Types are checked beside the first tests. A worker more than processors, because tests wait for servers and databases.
 # Not reordered, so that fast tests come first on every worker. Waiting threads must not spin: tests run in parallel, and
 # a fit took twice as long on a busy machine.
 test: $(WITH_TOOLS) ## lint, types and every test (ARGS='-m "not slow"' for the fast ones)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@$(BIN)/python -m mypy >$(VENV)/mypy.log 2>&1 & types=$$!; trap "kill $$types 2>/dev/null" EXIT; \
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 2)) --maxprocesses 4 \
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 \
 	  --dist loadscope --no-loadscope-reorder $(ARGS); tests=$$?; \
 	wait $$types; typed=$$?; cat $(VENV)/mypy.log; exit $$((tests > typed ? tests : typed))
 
