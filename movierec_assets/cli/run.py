@@ -81,8 +81,8 @@ def run(dataset: str | None, job: str, retrain: bool, months: Months | None) -> 
     console = console_for_people()
     if job not in ("refresh", "feedback") and (reason := why_not()) is not None:
         console.print(
-            f"The native library is not used ({escape(reason)}): a fit takes about four times as long, and ranking longer "
-            f"as well. {HOW_TO_BUILD}",
+            f"The native library is not used ({escape(reason)}): a fit takes about four times as long, and ranking "
+            f"longer as well. {HOW_TO_BUILD}",
             soft_wrap=True,
         )
     settings, log = settings_from(dataset), console_log(console)
