@@ -18,7 +18,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from movierec_assets.alerts.channel import Channel, DeliveryError
 from movierec_assets.alerts.messages import State, message_of
 from movierec_assets.alerts.storage import COLUMNS, Alert
-from movierec_assets.tables.advisory_locks import take_lock
+from movierec_assets.tables.advisory_locks import release_locks, take_lock
 from movierec_assets.tables.database import SCHEMA, Database
 
 PAUSE, MAX_PAUSE = timedelta(minutes=1), timedelta(hours=1)
@@ -67,6 +67,7 @@ def deliver(database: Database, channel: Channel, pages: str, clock: Callable[[]
                 else:
                     _note_success(cursor, channel, alert, state, clock())
                     told += 1
+            release_locks(cursor)
     return told
 
 

@@ -22,7 +22,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from movierec_assets.errors import ExplainedError
-from movierec_assets.tables.advisory_locks import take_lock
+from movierec_assets.tables.advisory_locks import release_locks, take_lock
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
 
 if TYPE_CHECKING:
@@ -243,6 +243,8 @@ def _without_lock(database: Database, records: Sequence[RunRecord], now: datetim
             # A start in the future is one before the clock was set back.
             if not 0 <= age < _GRACE_SECONDS and _try_lock(connection, _alive(record.dagster_run.run_id)):
                 found.append(record)
+        with connection.cursor() as cursor:
+            release_locks(cursor)
     return found
 
 

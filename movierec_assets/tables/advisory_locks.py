@@ -1,6 +1,7 @@
 """Advisory locks of Postgres: who may load, migrate, promote or run, among all processes that use the database.
 
-Belongs here: taking one. Does not: the work under it, and locks of tables (`strong_locks`).
+Belongs here: taking one, and giving back those of a session. Does not: the work under it, and locks of
+tables (`strong_locks`).
 
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 """
@@ -45,3 +46,12 @@ def take_lock(
     cursor.execute(f"SELECT {function}({number})", [key if isinstance(key, int) else f"{SCHEMA}.{key}"])
     row = cursor.fetchone()
     return wait or bool(row and row[0])
+
+
+def release_locks(cursor: Cursor) -> None:
+    """Give back what the session holds until it ends.
+
+    Closing a connection does so too, but after `close` has returned: the next process that does not wait may still find
+    the lock taken.
+    """
+    cursor.execute("SELECT pg_advisory_unlock_all()")
