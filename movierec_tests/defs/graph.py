@@ -31,7 +31,7 @@ GRAPH = {
     "user_recommendations": {"champion_model", "eligible_users"},
     "similar_movies": {"champion_model"},
     "popular_movies": {"champion_model"},
-    "trending_movies": {"eligible_users"},
+    "trending_movies": {"positive_ratings"},
     "served_feedback": {"champion_model"},
     "backtest": {"positive_ratings"},
 }
