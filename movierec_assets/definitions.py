@@ -24,6 +24,7 @@ from movierec_assets.defs import (
     feedback,
     ingestion,
     jobs,
+    list_checks,
     maintenance,
     next_movies,
     nightly,
@@ -59,7 +60,7 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
                 ]
             )
         ),
-        asset_checks=load_asset_checks_from_modules([checks, charts, backtest]),
+        asset_checks=load_asset_checks_from_modules([checks, list_checks, charts, backtest]),
         jobs=[*jobs.JOBS, backtest.backtest_job, backup.backup_job, maintenance.maintenance, *promotion_jobs.JOBS],
         schedules=switched(automation.schedules(settings.timezone), on=settings.automation),
         sensors=switched(

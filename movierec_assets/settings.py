@@ -198,6 +198,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Days for which versions, model files and logs that nothing needs are kept.",
     )
+    keep_runs_days: int = Field(
+        default=90,
+        ge=31,
+        description="Days for which runs of Dagster that nothing needs are kept with their event logs.",
+    )
     min_free_disk: ByteSize = Field(
         default=ByteSize(2_000_000_000), description="Free space of the state directory below which an alert is sent."
     )

@@ -258,8 +258,10 @@ def _dataset(facts: Facts) -> Iterator[Cause]:
         yield Cause(
             key=DATASET,
             kind=DATASET,
-            title="The files of the loaded dataset are gone",
-            reason=facts.absent,
+            title="Files of another dataset are in the place of the loaded one"
+            if facts.absent.replaced
+            else "The files of the loaded dataset are gone",
+            reason=facts.absent.reason,
             remedy="Put the files back into data/. To load another dataset, set MOVIEREC_DATASET, or use "
             "`movierec run --dataset`.",
             patience=PATIENCE,

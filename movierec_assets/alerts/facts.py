@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # workers of the API import alerts, and no polars
+    from movierec_assets.datasets.keep import AbsentDataset
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,8 @@ class Facts:
         Error of each channel that does not work.
     ticks : sequence of Ticks
         Of each schedule and sensor that is on.
-    absent : str or None
-        Why the loaded dataset is not refreshed, when its files are gone.
+    absent : AbsentDataset or None
+        The loaded dataset, when its files are gone or are another one.
     """
 
     runs: Sequence[EndedRun] = ()
@@ -126,4 +130,4 @@ class Facts:
     min_free: int = 0
     channels: Mapping[str, str] = field(default_factory=dict)
     ticks: Sequence[Ticks] = ()
-    absent: str | None = None
+    absent: AbsentDataset | None = None

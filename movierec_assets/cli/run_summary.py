@@ -53,10 +53,7 @@ def show_success(report: Report, database: Database, console: Console) -> None:
         )
         console.print(_examples(database))
     if feedback := facts.get("served_feedback"):
-        console.print(
-            f"[bold]Feedback[/]   {feedback['days']} days summed up in {SCHEMA}.served_feedback; "
-            f"{feedback['dropped_days']} days of the log were too old and dropped"
-        )
+        console.print(f"[bold]Feedback[/]   {feedback['days']} days summed up in {SCHEMA}.served_feedback")
     if backtest := facts.get("backtest"):
         show_backtest(backtest, database, console)
     for warning in report.warnings:

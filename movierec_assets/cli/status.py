@@ -107,7 +107,10 @@ def _data(data: LoadedData | None, when: _Clock, *, files_are_gone: bool) -> lis
     rejected = f"; {data.rejected:,} rows rejected" if data.rejected else ""
     lines = [f"{escape(data.dataset)}: {counts}{rejected}", f"loaded {when.ago(data.loaded_at)}"]
     if files_are_gone:
-        lines.append("its files are gone: put them back, or choose a dataset (MOVIEREC_DATASET)")
+        lines.append(
+            "its files are gone, or another dataset is in their place: put them back, or choose a dataset "
+            "(MOVIEREC_DATASET)"
+        )
     if data.app_ratings and data.latest_app_rating is not None:
         lines.append(f"{data.app_ratings:,} ratings from the app, the latest {when.ago(data.latest_app_rating)}")
     return lines
@@ -165,9 +168,15 @@ def _alerts(alerts: list[Alert] | None, when: _Clock) -> list[str]:
 def _disk(disk: DiskUse | None) -> list[str]:
     if disk is None:
         return []
+    postgres = (
+        "[dim]the disk of this Postgres server is not seen from here: watch it there[/]"
+        if disk.postgres_free is None
+        else f"{_bytes(disk.postgres_free)} free where Postgres keeps its data"
+    )
     return [
         f"{_bytes(disk.free)} free of {_bytes(disk.total)}; the state directory has {_bytes(disk.state)}, "
-        f"the databases have {_bytes(disk.databases)}"
+        f"the databases have {_bytes(disk.databases)}",
+        postgres,
     ]
 
 

@@ -26,6 +26,8 @@ SAME_TITLES = 0.5
 SAME_PAIRS = 0.5
 """Share of the smaller dataset's pairs of user and movie that the other one must have. Of unrelated datasets with the
 same ids, it is about the density of the ratings: a few percent, in small sets up to a quarter."""
+FEWEST_PAIRS = 100
+"""Pairs from which a share is estimated: its standard error is then at most 5 %."""
 _COMPLETE = np.iinfo(np.int64).max
 
 
@@ -87,6 +89,14 @@ class PairSketch:
     def _covers_until(self) -> int:
         """Largest hash up to which the sketch has every pair."""
         return int(self.hashes[-1]) if len(self.hashes) == SKETCH_SIZE else _COMPLETE
+
+    def share_of(self, keys: IntArray) -> float | None:
+        """Estimated share of some pairs, keys of shape (n,), that this set has; None with too few to tell."""
+        hashes = np.unique(_hash_of_pairs(keys))
+        hashes = hashes[hashes <= self._covers_until]
+        if len(hashes) < FEWEST_PAIRS or len(self.hashes) < FEWEST_PAIRS:
+            return None
+        return float(np.isin(hashes, self.hashes, assume_unique=True).mean())
 
     def share_of_smaller(self, other: PairSketch) -> float:
         """Estimated share of the smaller set of pairs that the other set has, in [0, 1]; 0 when one is empty."""

@@ -1,7 +1,8 @@
 """Keeping the loaded dataset until a person chooses another one.
 
-Belongs here: which dataset is meant while one is loaded, also when its files are gone. Does not: the choice while
-nothing is loaded (`locate`), what is loaded (`tables.known_datasets`).
+Belongs here: which dataset is meant while one is loaded, also when its files are gone or another dataset has their
+place. Does not: the choice while nothing is loaded (`locate`), what is loaded (`tables.known_datasets`), telling
+datasets apart (`same_content`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from movierec_assets.datasets.errors import DatasetError
 from movierec_assets.datasets.loaded_from import LoadedFrom
 from movierec_assets.datasets.locate import Located, datasets_in, locate, unpacked_copies
 from movierec_assets.datasets.releases import Release
+from movierec_assets.datasets.same_content import holds_another
 from movierec_assets.datasets.sources.find import Found, present
 from movierec_assets.settings import Settings
 
@@ -21,7 +24,7 @@ KEPT = "{}: no dataset was chosen, and it is the one that is loaded."
 
 @dataclass(frozen=True)
 class AbsentDataset:
-    """The loaded dataset, whose files are not on this machine.
+    """The loaded dataset, whose files are not on this machine any more.
 
     Attributes
     ----------
@@ -30,11 +33,14 @@ class AbsentDataset:
         Where they were.
     reason : str
         What is used instead, and how a person chooses.
+    replaced : bool
+        Whether files of another dataset are in their place.
     """
 
     name: str
     source: Path
     reason: str
+    replaced: bool = False
 
 
 def locate_or_keep(
@@ -71,14 +77,20 @@ def locate_or_keep(
     if found is None:
         return _absent(loaded, settings.data)
     files = found.open(unpacked_copies(settings))
+    if not by_hand and holds_another(files, loaded):
+        return _replaced(loaded, found)
     return Located(files, found.name, KEPT.format(found.name))
 
 
 def absent_dataset(settings: Settings, loaded: LoadedFrom | None) -> AbsentDataset | None:
-    """The loaded dataset, when its files are gone and no other is chosen; None otherwise."""
+    """The loaded dataset, when its files are gone or are another one and no other is chosen; None otherwise."""
     if loaded is None or loaded.is_demo or _is_chosen(settings):
         return None
-    return _absent(loaded, settings.data) if _files_of(loaded, settings.data) is None else None
+    try:
+        found = locate_or_keep(settings, loaded, None)
+    except DatasetError:  # files that cannot be read are there
+        return None
+    return found if isinstance(found, AbsentDataset) else None
 
 
 def _is_chosen(settings: Settings) -> bool:
@@ -91,6 +103,15 @@ def _files_of(loaded: LoadedFrom, data_dir: Path) -> Found | None:
     if there is not None and there.source == loaded.source:  # not another one in a directory below
         return there
     return next((found for found in datasets_in(data_dir) if found.name == loaded.name), None)
+
+
+def _replaced(loaded: LoadedFrom, found: Found) -> AbsentDataset:
+    reason = (
+        f"{loaded.name} is loaded, and {found.source} holds another dataset now: other movies, or ratings of other "
+        f"users. It is not loaded without a choice. Put the files of {loaded.name} back, or load it with `movierec run "
+        f"--dataset {found.source}`. Until then the loaded ratings are used as they are."
+    )
+    return AbsentDataset(loaded.name, loaded.source, reason, replaced=True)
 
 
 def _absent(loaded: LoadedFrom, data_dir: Path) -> AbsentDataset:

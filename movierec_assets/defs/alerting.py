@@ -46,7 +46,7 @@ from movierec_assets.alerts.channels import channels_of
 from movierec_assets.alerts.delivery import deliver, deliver_beside
 from movierec_assets.alerts.facts import Decided, EndedRun, Facts, FailedCheck
 from movierec_assets.datasets.keep import absent_dataset
-from movierec_assets.defs import backtest, charts, checks
+from movierec_assets.defs import backtest, charts, checks, list_checks
 from movierec_assets.defs.attempts import ended
 from movierec_assets.defs.failures import root_cause
 from movierec_assets.defs.freshness import FRESH_FOR
@@ -55,10 +55,10 @@ from movierec_assets.defs.run_limits import will_be_retried
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import RegistryUnavailableError
 from movierec_assets.models.registry import ModelRegistry
-from movierec_assets.postgres.state import StateDirectory
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import DatabaseUnavailableError
+from movierec_assets.tables.disk_use import postgres_directory
 from movierec_assets.tables.known_datasets import loaded_from
 
 RUNS = 200
@@ -100,7 +100,7 @@ def evaluate(
     facts = replace(
         facts,
         ticks=latest_ticks(instance, repository),
-        absent=None if (absent := absent_dataset(settings, loaded_from(database))) is None else absent.reason,
+        absent=absent_dataset(settings, loaded_from(database)),
     )
     open_keys = {alert.cause for alert in storage.open_alerts(database)}
     change = storage.update(database, causes(facts, open_keys, now), names, now, unknown)
@@ -206,7 +206,7 @@ def _planned(instance: DagsterInstance, record: RunRecord, plans: dict[str, froz
 @cache
 def check_keys() -> tuple[AssetCheckKey, ...]:
     """Keys of all checks of the platform."""
-    found = load_asset_checks_from_modules([checks, charts, backtest])
+    found = load_asset_checks_from_modules([checks, list_checks, charts, backtest])
     return tuple(key for definition in found for key in definition.check_keys)
 
 
@@ -235,8 +235,8 @@ def _decisions(promotions: Promotions) -> Sequence[Decided]:
 def _free(settings: Settings) -> dict[Path, int]:
     """Free bytes of the state directory, of backups and of the embedded Postgres; each file system once."""
     directories = [settings.state, settings.backups]
-    if settings.database_url is None:
-        directories.append(StateDirectory(settings.state / "postgres").cluster.directory)
+    if (postgres := postgres_directory(settings)) is not None:
+        directories.append(postgres)
     found: dict[int, tuple[Path, int]] = {}
     for directory in directories:
         with suppress(OSError):  # it does not exist yet, or belongs to another user

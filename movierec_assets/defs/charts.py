@@ -1,21 +1,27 @@
 """Movies that are liked more now than before.
 
-Belongs here: the asset `trending_movies` and its check. Does not: the score (`recsys.trending`), and lists that a
-champion makes (`recommendations`).
+Belongs here: the asset `trending_movies` and its check. Does not: the counts and the score (`recsys.trending`), and
+lists that a champion makes (`recommendations`).
 """
 
 import numpy as np
-from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, asset, asset_check
+import pandas as pd
+from dagster import (
+    AssetCheckResult,
+    AssetExecutionContext,
+    MaterializeResult,
+    MetadataValue,
+    asset,
+    asset_check,
+)
 
 from movierec_assets.defs.column_lineage import column_lineage
-from movierec_assets.defs.ingestion import eligible_users
 from movierec_assets.defs.presentation import DATA_TEAM, SERVING, peak_memory, rows, schema, table
 from movierec_assets.defs.run_limits import POOL
-from movierec_assets.recsys.trending import STEP_DAYS, Periods, periods_of, trending
+from movierec_assets.recsys.trending import STEP_DAYS, Periods, likes_by_day, likes_in_periods, periods_of, trending
 from movierec_assets.resources.configurable import PostgresResource
-from movierec_assets.settings import get_settings
 from movierec_assets.sql import read_sql
-from movierec_assets.tables.database import SCHEMA
+from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.histories import titles_of
 from movierec_assets.tables.served import TRENDING_MOVIES
 
@@ -26,25 +32,25 @@ _DAY = 86_400
 @asset(
     group_name=SERVING,
     pool=POOL,
-    deps=[eligible_users],
     kinds={"postgres"},
     owners=[DATA_TEAM],
-    code_version="1",
+    code_version="2",
     metadata=schema(**TRENDING_MOVIES.columns) | {"table": f"{SCHEMA}.{TRENDING_MOVIES.name}"},
 )
-def trending_movies(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
+def trending_movies(
+    context: AssetExecutionContext, positive_ratings: pd.DataFrame, postgres: PostgresResource
+) -> MaterializeResult[None]:
     """Movies that are liked more in the latest weeks of the data than in the year before.
 
     The weeks end with the latest like in the data, however old it is. The score says how many times as often as before
     a movie is liked at the least, with 95 % probability; the highest score comes first. No model is needed.
     """
-    database, threshold = postgres.open(), get_settings().positive_threshold
-    days = database.rows(read_sql("likes_by_day"), {"threshold": threshold})
-    found = periods_of(*np.array(days, dtype=np.int64).reshape(-1, 2).T)
+    database = postgres.open()
+    positives = positive_ratings[positive_ratings["movie_id"].isin(_catalogue(database))]
+    liked, rated_at = positives["movie_id"].to_numpy(), positives["rated_at"].to_numpy()
+    found = periods_of(*likes_by_day(rated_at))
     periods = found or Periods(0, 0, 0)
-    bounds = {"before": periods.before, "since": periods.since, "until": periods.until}
-    counts = database.rows(read_sql("likes_in_periods"), {"threshold": threshold, **bounds})
-    movie_ids, likes, likes_before = np.array(counts, dtype=np.int64).reshape(-1, 3).T
+    movie_ids, likes, likes_before = likes_in_periods(liked, rated_at, periods)
     rising = trending(likes, likes_before)
     best = rising.movies[:TRENDING]
     columns = {
@@ -89,6 +95,10 @@ def trending_is_sound(postgres: PostgresResource) -> AssetCheckResult:
         description=", ".join(f"{problem}: {count}" for problem, count in problems.items()),
         metadata={"problems": MetadataValue.json(problems)},
     )
+
+
+def _catalogue(database: Database) -> list[int]:
+    return [movie_id for (movie_id,) in database.rows(f"SELECT movie_id FROM {SCHEMA}.movies")]
 
 
 def _period(periods: Periods) -> str:

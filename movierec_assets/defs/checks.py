@@ -1,7 +1,7 @@
-"""Conditions on data and models before training, promotion and serving.
+"""Conditions on data and models before training and promotion.
 
-Belongs here: asset checks. Those before training and promotion are blocking: when one fails, nothing downstream of it
-runs, and the tables and the champion stay as they were. Does not: the figures of a check
+Belongs here: asset checks. Those that are blocking stop everything downstream of them, and the tables and the champion
+stay as they were. Does not: checks of the tables that are served (`list_checks`), the figures of a check
 (`recsys.guardrails`).
 
 Dagster concept: asset checks, https://docs.dagster.io/guides/test/asset-checks
@@ -35,9 +35,8 @@ from movierec_assets.recsys.interactions import IdMaps, Interactions
 from movierec_assets.recsys.rankers import CHAMPION, MODEL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.provenance import SOURCES, record
+from movierec_assets.resources.provenance import record
 from movierec_assets.settings import get_settings
-from movierec_assets.sql import read_sql
 from movierec_assets.tables.database import SCHEMA
 from movierec_assets.tables.histories import titles_of
 
@@ -328,45 +327,4 @@ def signal_does_no_harm(model_evaluation: pd.DataFrame) -> AssetCheckResult:
         severity=AssetCheckSeverity.WARN,
         description=f"The signal changes NDCG@10 in the sitting by {difference.signed}.{remedy}",
         metadata={"difference": difference.mean, "low": difference.low, "high": difference.high},
-    )
-
-
-def _watermark(context: AssetCheckExecutionContext) -> int:
-    """Highest `rating_id` from before the lists of `user_recommendations` were made."""
-    return record(context.instance, "user_recommendations").get(SOURCES, {}).get("app_ratings") or 0
-
-
-@asset_check(asset="user_recommendations")
-def recommendations_are_sound(context: AssetCheckExecutionContext, postgres: PostgresResource) -> AssetCheckResult:
-    """No list holds a movie the user has rated, a movie twice, or a movie outside the catalogue."""
-    found = report_progress(
-        context.log,
-        "Looking up every recommendation among the user's ratings",
-        lambda _: postgres.open().rows(read_sql("unsound_recommendations"), {"watermark": _watermark(context)}),
-    )
-    problems = {problem: int(count) for problem, count in found}
-    return AssetCheckResult(
-        passed=not any(problems.values()),
-        description=", ".join(f"{problem}: {count}" for problem, count in problems.items()),
-        metadata={"problems": MetadataValue.json(problems)},
-    )
-
-
-@asset_check(asset="user_recommendations")
-def everybody_has_a_full_list(context: AssetCheckExecutionContext, postgres: PostgresResource) -> AssetCheckResult:
-    """Every user with a rating has 20 recommendations, or all movies that the user has not rated."""
-    users, full = report_progress(
-        context.log,
-        "Counting recommendations of each user",
-        lambda _: postgres.open().rows(
-            read_sql("full_lists"), {"per_user": PER_USER, "watermark": _watermark(context)}
-        )[0],
-    )
-    rest = record(context.instance, "user_recommendations").get("users_with_all_the_rest", 0)
-    return AssetCheckResult(
-        passed=users <= full + rest,
-        severity=AssetCheckSeverity.WARN,
-        description=f"{full:,} of {users:,} users have {PER_USER} recommendations"
-        + (f", and {rest:,} have rated all other movies" if rest else ""),
-        metadata={"users": users, "with_full_list": full},
     )

@@ -12,7 +12,7 @@ from typing import Any
 from dagster import AssetKey, TableColumnDep, TableColumnLineage
 
 _MOVIE = ("raw_movies.movie_id",)
-_LIKES = ("raw_ratings.rating",)
+_LIKES = ("positive_ratings.rating",)
 LINEAGE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "raw_ratings": {"movie_id": _MOVIE},
     "eligible_users": {"user_id": ("raw_ratings.user_id",), "ratings": ("raw_ratings.user_id",)},
@@ -27,12 +27,12 @@ LINEAGE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "similar_movies": {"movie_id": ("id_maps.id",), "similar_movie_id": ("id_maps.id",)},
     "popular_movies": {"movie_id": ("id_maps.id",), "score": ("positive_ratings.user_id",)},
     "trending_movies": {
-        "movie_id": ("raw_ratings.movie_id",),
+        "movie_id": ("positive_ratings.movie_id",),
         "score": _LIKES,
         "likes": _LIKES,
         "expected": _LIKES,
-        "since": ("raw_ratings.rated_at",),
-        "until": ("raw_ratings.rated_at",),
+        "since": ("positive_ratings.rated_at",),
+        "until": ("positive_ratings.rated_at",),
     },
 }
 """By asset and column: the columns it is made from, as asset.column. Columns of files have no sources."""

@@ -14,6 +14,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
 from movierec_assets.errors import ExplainedError
+from movierec_assets.resources import kept_artifacts
 from movierec_assets.resources.exclusive import exclusive_run, live_run
 from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.resources.memory import reset_peak
@@ -49,7 +50,8 @@ class InOneProcess(InProcessExecutor):
             plan_context.log.info("Waiting for another run to end")
 
         run_id = plan_context.run_id
-        with exclusive_run(database, run_id, wait) if self._alone else live_run(database, run_id) as locks:
+        alone = exclusive_run(database, run_id, wait) if self._alone else live_run(database, run_id)
+        with alone as locks, kept_artifacts.keeping():
             for event in super().execute(plan_context, execution_plan):
                 if event.is_step_start:
                     locks.require()

@@ -8,7 +8,7 @@ so clicks and likes that come later are counted, and a night without a run is ma
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
@@ -28,7 +28,6 @@ from movierec_assets.recsys.comparison import Interval
 from movierec_assets.resources.configurable import PostgresResource
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import SCHEMA
-from movierec_assets.tables.day_partitions import days_of, drop_days
 from movierec_assets.tables.feedback import TABLE, WEEK, Feedback, days_to_sum, feedback, replace_day
 from movierec_assets.tables.insights import write_insight
 
@@ -69,7 +68,7 @@ def served_feedback(context: AssetExecutionContext, postgres: PostgresResource) 
     """How often movies in lists of the API were shown, clicked, dismissed and liked, by day, source, version, position.
 
     What happens within a week after a list counts for the day of the list, so the figures of the last eight days still
-    change. Afterwards, days of the log that are older than MOVIEREC_SERVED_DAYS are dropped; their figures stay.
+    change. The job `maintenance` drops days of the log that are older than MOVIEREC_SERVED_DAYS; their figures stay.
     """
     database, settings, now = postgres.open(), get_settings(), datetime.now(UTC)
     days, written = days_to_sum(database, now), 0
@@ -78,9 +77,6 @@ def served_feedback(context: AssetExecutionContext, postgres: PostgresResource) 
         replace_day(database, day, figures)
         written += len(figures)
         context.log.info(f"{day}: {sum(row.shown for row in figures):,} movies shown")
-    first_kept = now.date() - timedelta(settings.served_days)
-    old = [day for day in days_of(database) if day < first_kept]
-    drop_days(database, old, context.log.info)
     first = now.date() - WEEKS_SHOWN * WEEK
     by_version, by_position = (
         feedback(
@@ -99,7 +95,6 @@ def served_feedback(context: AssetExecutionContext, postgres: PostgresResource) 
             **rows(written),
             **peak_memory(),
             "days": MetadataValue.int(len(days)),
-            "dropped_days": MetadataValue.int(len(old)),
             "period": MetadataValue.text(f"{first} to {now:%Y-%m-%d}, UTC"),
             "report": _report(by_version),
             "clicks_by_position": _picture(by_position, first, now.date()),

@@ -247,7 +247,7 @@ def _about_movies(
     if isinstance(located, Located):
         source, written = located.files.source, located.files.format
     else:
-        source, written = located.source, "files are not on this machine"
+        source, written = located.source, "not loaded from files"
     preview = database.rows(
         f"SELECT movie_id, title, array_to_string(genres, ', '), imdb_id FROM {SCHEMA}.movies ORDER BY movie_id LIMIT 8"
     )

@@ -1,7 +1,7 @@
-"""The weekly maintenance: versions and files that nothing needs, old ticks, and the databases.
+"""The weekly maintenance: versions, files and runs that nothing needs, old days and ticks, and the databases.
 
-Belongs here: the job and its ops, and which files are old. Does not: which versions nothing needs (`models.retention`),
-old days of the API's log, which the asset `served_feedback` drops every night.
+Belongs here: the job and its ops, and which files are old. Does not: which versions and runs nothing needs
+(`models.retention`, `old_runs`).
 
 Dagster concept: https://docs.dagster.io/guides/build/ops
 """
@@ -14,12 +14,14 @@ from pathlib import Path
 from dagster import DagsterInstance, MetadataValue, OpExecutionContext, job, op
 
 from movierec_assets.database_urls import DatabaseUrls
+from movierec_assets.defs import old_runs
 from movierec_assets.defs.run_limits import POOL, limits
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.retention import remove_unneeded
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
+from movierec_assets.tables.feedback import drop_old
 from movierec_assets.tables.insights import remove_insights
 from movierec_assets.tables.upkeep import vacuum
 
@@ -56,6 +58,26 @@ def remove_old_files(context: OpExecutionContext) -> None:
     context.add_output_metadata({"freed_mb": MetadataValue.float(round(freed / 1e6, 3))})
 
 
+@op(pool=POOL, description="Removes runs with their event logs that ended long ago and that nothing needs.")
+def remove_old_runs(context: OpExecutionContext, registry: RegistryResource, postgres: PostgresResource) -> None:
+    """Remove what `old_runs` finds."""
+    database = postgres.open()
+    before = datetime.now(UTC) - timedelta(days=get_settings().keep_runs_days)
+    needed = old_runs.needed_runs(context.instance, Promotions(registry.open(), database), database)
+    removed = old_runs.remove_old_runs(context.instance, needed, before, context.log.info)
+    context.add_output_metadata({"runs": MetadataValue.int(removed)})
+
+
+@op(pool=POOL, description="Drops days of the API's log that are older than MOVIEREC_SERVED_DAYS; their figures stay.")
+def drop_old_days(context: OpExecutionContext, postgres: PostgresResource) -> None:
+    """Drop days that are too old; figures that the job `feedback` has not made are made before."""
+    settings = get_settings()
+    dropped = drop_old(
+        postgres.open(), settings.served_days, settings.positive_threshold, datetime.now(UTC), context.log.info
+    )
+    context.add_output_metadata({"days": MetadataValue.int(len(dropped))})
+
+
 @op(pool=POOL, description="Removes ticks that are older than dagster.yaml keeps them, also of sensors that are gone.")
 def remove_old_ticks(context: OpExecutionContext) -> None:
     """Apply the retention of dagster.yaml to every schedule and sensor that there ever was."""
@@ -77,12 +99,14 @@ def vacuum_databases(context: OpExecutionContext, postgres: PostgresResource) ->
 
 @job(
     tags=limits(timedelta(hours=4), priority=-1),
-    description="Remove versions, files and ticks that nothing needs any more, and vacuum the databases.",
+    description="Remove versions, files, runs, days and ticks that nothing needs any more, and vacuum the databases.",
 )
 def maintenance() -> None:
     """Steps that do not need each other: after one that failed the others are done."""
     remove_old_models()
     remove_old_files()
+    remove_old_runs()
+    drop_old_days()
     remove_old_ticks()
     vacuum_databases()
 

@@ -251,7 +251,8 @@ def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, fl
     def report(fit: warm_start.FitName, iteration: Iteration, ndcg: float | None) -> None:
         noted = "" if iteration.loss is None else f", loss {iteration.loss:.6f}"
         noted += "" if ndcg is None else f", validation NDCG@10 {ndcg:.4f}"
-        context.log.info(f"{fit} fit, iteration {iteration.number} of {iteration.of}: {iteration.seconds:.2f} s{noted}")
+        of = f"of {iteration.of}" if fit == "scored" else f"of at most {iteration.of}"
+        context.log.info(f"{fit} fit, iteration {iteration.number} {of}: {iteration.seconds:.2f} s{noted}")
         if ndcg is not None:
             mlflow.log_metric("validation_ndcg_at_10", ndcg, step=iteration.number)
         if fit == "scored":

@@ -22,7 +22,11 @@ SECONDS = 10
 """Longest wait for an answer."""
 HEARTBEAT_SECONDS = 180
 """Age of a heartbeat at which a daemon hangs; Dagster writes one every 30 seconds."""
-DAEMONS = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "MONITORING")
+DAEMONS = (
+    *("SENSOR", "BACKFILL", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "MONITORING"),
+    *("EVENT_LOG_CONSUMER", "ASSET", "FRESHNESS_DAEMON"),
+)
+"""All that Dagster runs with dagster.yaml: EVENT_LOG_CONSUMER starts crashed runs again."""
 EDGE_PORTS = (8443, 3443, 5443, 8543)
 OPEN_A_PAGE = b'Z\t"\x07similar'
 """What a browser sends Streamlit to open the page `similar`, which changes nothing: a BackMsg of its protocol."""
@@ -73,7 +77,7 @@ def webserver(address: str = "http://127.0.0.1:3000") -> None:
 
 
 def daemon(url: str | None = None, since: float | None = None) -> None:
-    """Schedules, sensors, queue and run monitoring have a fresh heartbeat, written since the container was started.
+    """Every loop of Dagster's daemon has a fresh heartbeat, written since the container was started.
 
     Parameters
     ----------

@@ -71,11 +71,12 @@ def main() -> None:
     session = only_daemon(Database(get_settings().databases.ratings))
     from dagster._daemon.cli import run_command  # noqa: PLC0415
 
-    from movierec_assets.host.clock import keep_sensors_awake  # noqa: PLC0415
+    from movierec_assets.host.clock import wake_all, watch_clock  # noqa: PLC0415
 
     # Another daemon may have the lock by now. Whoever started this one starts it again.
     threading.Thread(target=watch, args=(session, lambda: os._exit(1)), daemon=True).start()
-    threading.Thread(target=keep_sensors_awake, args=(threading.Event(),), daemon=True).start()
+    wake_all()
+    threading.Thread(target=watch_clock, args=(threading.Event(), lambda: os._exit(1)), daemon=True).start()
     run_command.main(sys.argv[1:], prog_name="dagster-daemon run")
 
 

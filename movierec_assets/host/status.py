@@ -67,7 +67,7 @@ class Status:
     """Everything on the screen; alerts are those that are open, the newest first.
 
     A part that could not be read is None, and `unreadable` has the reason under its name. `files_are_gone` says that
-    nothing new can be loaded: the files of the dataset are gone, and no other one is chosen.
+    nothing new can be loaded: the files of the dataset are gone or are another one, and no other one is chosen.
     """
 
     at: datetime

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix, vstack
 
 from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.native import library
 
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -231,6 +232,11 @@ class Interactions:
         starts : int array, shape (n_moments,)
             Places in `order` at which another user or another time begins.
         """
+        if library.why_not() is None:
+            from movierec_assets.recsys.native import ordering  # noqa: PLC0415 - it imports `implicit`
+
+            ordered, is_new = ordering.time_order(self.stars.indptr, self.rated_at)
+            return ordered, np.flatnonzero(is_new)
         row_starts = np.repeat(self.stars.indptr[:-1], self.per_user)
         users = np.arange(self.shape[0], dtype=np.int64)
         latest, earliest = (int(self.rated_at.max()), int(self.rated_at.min())) if len(self) else (0, 0)
@@ -258,6 +264,10 @@ class Interactions:
             0 for a user's latest. Equal times share the mean of their ranks, rounded down, so that the order of rows in
             a file never matters.
         """
+        if library.why_not() is None:
+            from movierec_assets.recsys.native import ordering  # noqa: PLC0415 - it imports `implicit`
+
+            return ordering.recency_ranks(self.stars.indptr, self.rated_at)
         order, starts = self.time_order()
         sizes = np.diff(np.append(starts, len(self)))
         # Sorting keeps users together, so the likes after a moment are those up to the end of the user's row.

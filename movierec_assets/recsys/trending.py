@@ -1,6 +1,6 @@
 """Which movies are liked more now than before: a cautious estimate of the ratio of their rates.
 
-Belongs here: the period that counts as now, and the score. Does not: counting likes (`defs.charts`).
+Belongs here: the period that counts as now, counting likes, and the score. Does not: the table (`defs.charts`).
 
 Times are those of the data: "now" ends with the latest like, however old it is.
 
@@ -31,6 +31,7 @@ PRIOR = 2.0
 CAUTION = 0.05
 """Probability that the true ratio is below the score."""
 MIN_LIKES = 2
+_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,41 @@ def periods_of(days: IntArray, likes: IntArray) -> Periods | None:
     without_likes = int(days[0] - days[last] - back[last])
     since = until - length - without_likes
     return Periods(since - max(YEAR_DAYS, length), since, until)
+
+
+def likes_by_day(rated_at: IntArray) -> tuple[IntArray, IntArray]:
+    """Days with likes, as days since 1970 in UTC, and the number of likes on each.
+
+    Parameters
+    ----------
+    rated_at : int64 array, shape (n_likes,)
+        Unix seconds.
+    """
+    if not len(rated_at):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    days = rated_at // _DAY
+    first = int(days.min())
+    likes = np.bincount(days - first)
+    found = np.flatnonzero(likes)
+    return found + first, likes[found]
+
+
+def likes_in_periods(movie_id: IntArray, rated_at: IntArray, periods: Periods) -> tuple[IntArray, IntArray, IntArray]:
+    """Movies that were liked in either period, increasing, and the likes of each now and before.
+
+    Parameters
+    ----------
+    movie_id : int array, shape (n_likes,)
+    rated_at : int64 array, shape (n_likes,)
+        Unix seconds.
+    periods : Periods
+    """
+    within = (rated_at >= _DAY * periods.before) & (rated_at < _DAY * periods.until)
+    is_now = rated_at[within] >= _DAY * periods.since
+    movies, places = np.unique(movie_id[within], return_inverse=True)
+    now = np.bincount(places[is_now], minlength=len(movies))
+    before = np.bincount(places[~is_now], minlength=len(movies))
+    return movies.astype(np.int64), now, before
 
 
 @dataclass(frozen=True)

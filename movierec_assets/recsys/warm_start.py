@@ -5,9 +5,11 @@ training leaves (`training_state`), the likes that its fits know (`leakage`), an
 
 A warm training makes three fits. The validation fit, on the training part alone, is scored after each iteration and
 shows how many iterations are enough. The scored fit, on everything before the test part, continues the last scored fit.
-The served fit, on everything, continues the champion. So a scored fit never starts from factors that were fitted to
-today's held-out likes, unless a user rated an old favourite again. Such users are left out of the scores; when there
-are many of them, training starts cold.
+So a scored fit never starts from factors that were fitted to today's held-out likes, unless a user rated an old
+favourite again. Such users are left out of the scores; when there are many of them, training starts cold.
+
+The served fit, on everything, continues the scored fit of the same training, warm or cold. It is never scored. It ends
+when a pass changes the movie factors by no more than the last pass of the scored fit did: then it has settled as well.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ import numpy as np
 
 from movierec_assets.recsys import scoring
 from movierec_assets.recsys.confidence import Confidence
-from movierec_assets.recsys.engine import EnoughIterations, Factors, Fit, Iteration
+from movierec_assets.recsys.engine import EnoughIterations, Factors, Fit, Iteration, OnIteration
 from movierec_assets.recsys.interactions import BoolArray, FloatArray, IdMaps, IntArray, positions
 from movierec_assets.recsys.leakage import known_after, leaking_users, users_who_leak, withdrawn
 from movierec_assets.recsys.next_movies_of_split import NextMoviesOfSplit
 from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.settling import Changes, each, settled
 from movierec_assets.recsys.split import Split, Task
 from movierec_assets.recsys.training_state import LearningCurve, Predecessor, TrainingState
 
@@ -125,7 +128,7 @@ def train(
     min_users: int = 1,
     next_movies: NextMoviesOfSplit | None = None,
 ) -> Fits:
-    """Make the scored and the served fit; both continue the predecessor's unless `why_cold` has a reason against it.
+    """Make the scored fit, which continues the predecessor's unless `why_cold` is against it, and continue it to serve.
 
     Parameters
     ----------
@@ -160,14 +163,12 @@ def train(
         predecessor = validation = None
     iterations = recipe.iterations if validation is None else validation.enough_iterations(recipe)
     shortened = replace(recipe, iterations=iterations)
-    start_scored = start_served = None
-    if predecessor is not None:
-        start_scored = matched(predecessor.state, predecessor.state.scored, ids, recipe)
-        start_served = matched(predecessor.state, predecessor.state.served, ids, recipe)
+    start = None if predecessor is None else matched(predecessor.state, predecessor.state.scored, ids, recipe)
     started = time.perf_counter()
-    scored = fit(split.history, shortened, _reporter("scored", report), loss_every=loss_every, start=start_scored)
+    changes = Changes(start)
+    scored = fit(split.history, shortened, each(changes, _of("scored", report)), loss_every=loss_every, start=start)
     between = time.perf_counter()
-    served = fit(split.positives, shortened, _reporter("served", report), start=start_served)
+    served = settled(split.positives, shortened, fit, scored.movies, changes.last, _of("served", report))
     seconds: dict[FitName, float] = {"scored": between - started, "served": time.perf_counter() - between}
     scored, served = scored.with_next(next_movies.scored), served.with_next(next_movies.served)
     return Fits(
@@ -184,7 +185,7 @@ def train(
     )
 
 
-def _reporter(name: FitName, report: OnFitIteration | None) -> Callable[[Iteration], None] | None:
+def _of(name: FitName, report: OnFitIteration | None) -> OnIteration | None:
     return None if report is None else lambda iteration: report(name, iteration, None)
 
 

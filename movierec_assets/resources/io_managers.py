@@ -24,6 +24,8 @@ from upath import UPath
 from movierec_assets import full_disk
 from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys.interactions import Arrays
+from movierec_assets.resources import kept_artifacts
+from movierec_assets.resources.kept_artifacts import Kept, Signature, signature_of
 from movierec_assets.resources.memory import peak_rss_mb
 from movierec_assets.resources.provenance import FINGERPRINT, fingerprint, records, require_one_split, require_recorded
 from movierec_assets.settings import get_settings
@@ -71,15 +73,17 @@ class _VerifyingIOManager(UPathIOManager):
         try:
             with full_disk.explained(str(path)):
                 self._write(obj, beside)
+            signature = signature_of(beside)
             if path.protocol in ("", "file", "local"):
                 os.replace(beside.path, path.path)  # as text, a path from a URL would be a URL
             else:
                 beside.rename(path)
         finally:
             beside.unlink(missing_ok=True)
+        kept = self._keep(path, obj, signature)
         context.add_output_metadata(
             {
-                FINGERPRINT: fingerprint(obj),
+                FINGERPRINT: kept.fingerprint,
                 "size_mb": round(path.stat().st_size / 1e6, 3),
                 "peak_rss_mb": round(peak_rss_mb(), 1),
             }
@@ -95,18 +99,32 @@ class _VerifyingIOManager(UPathIOManager):
             When the object differs from the record of its materialization, or an input of the same step is of another
             split.
         """
-        name = context.asset_key.to_user_string()
+        name, wanted = context.asset_key.to_user_string(), context.dagster_type.typing_type
         if not path.exists():
             raise ArtifactMissingError(
                 f"{name} was never materialized, or was removed: {path} does not exist. Materialize {name} first, or "
                 "run the job `everything` (`movierec run`), which makes all assets in order."
             )
+        kept = kept_artifacts.find(path, wanted)
+        if kept is None:
+            kept = self._read_again(name, wanted, path)
+        require_recorded(context.op_def.name, name, kept.fingerprint, self._records_of(context)[name])
+        return self._handed_on(kept.artifact)
+
+    def _read_again(self, name: str, wanted: Any, path: UPath) -> Kept:
+        signature = signature_of(path)
         try:
-            loaded = self._read(path, context.dagster_type.typing_type)
+            loaded = self._read(path, wanted)
         except (BadZipFile, EOFError, KeyError, ValueError) as error:  # pyarrow's errors are ValueErrors
             raise ArtifactDamagedError(f"{path} is damaged ({error}); materialize {name} again.") from error
-        require_recorded(context.op_def.name, name, loaded, self._records_of(context)[name])
-        return loaded
+        return self._keep(path, loaded, signature)
+
+    def _keep(self, path: UPath, obj: Any, signature: Signature | None) -> Kept:
+        arrays = self._arrays(obj)
+        size = sum(each.nbytes for each in (arrays or {}).values())
+        kept = Kept(obj, fingerprint(obj), signature, size)
+        kept_artifacts.keep(path, kept, arrays)
+        return kept
 
     def _records_of(self, context: InputContext) -> Mapping[str, Mapping[str, Any]]:
         """Records of the assets that a step reads; they are looked up, and their splits compared, once a step."""
@@ -123,6 +141,14 @@ class _VerifyingIOManager(UPathIOManager):
 
     @abstractmethod
     def _read(self, path: UPath, wanted: Any) -> Any: ...
+
+    @abstractmethod
+    def _arrays(self, obj: Any) -> Arrays | None:
+        """All that the object consists of; None where reading it back may not give an equal one."""
+
+    def _handed_on(self, obj: Any) -> Any:
+        """A kept object as a step gets it."""
+        return obj
 
 
 def _inputs(context: InputContext) -> list[str]:
@@ -152,6 +178,9 @@ class NpzIOManager(_VerifyingIOManager):
         with path.open("rb") as file, np.load(cast(Any, file), allow_pickle=False) as arrays:
             return cast(StoredAsArrays, wanted.from_arrays(arrays))
 
+    def _arrays(self, obj: StoredAsArrays) -> Arrays:
+        return obj.to_arrays()
+
 
 class ParquetIOManager(_VerifyingIOManager):
     """Pandas DataFrames as Parquet, without their index."""
@@ -165,6 +194,14 @@ class ParquetIOManager(_VerifyingIOManager):
     def _read(self, path: UPath, wanted: Any) -> pd.DataFrame:
         with path.open("rb") as file:
             return pd.read_parquet(cast(Any, file))
+
+    def _arrays(self, obj: pd.DataFrame) -> Arrays | None:
+        columns = {str(name): obj[name].to_numpy() for name in obj.columns}
+        # Parquet has one form of a missing text; numbers read back as they are.
+        return columns if all(np.issubdtype(each.dtype, np.number) for each in columns.values()) else None
+
+    def _handed_on(self, obj: pd.DataFrame) -> pd.DataFrame:
+        return obj.copy(deep=False)  # a step may add columns
 
     def get_metadata(self, context: OutputContext, obj: pd.DataFrame) -> dict[str, MetadataValue]:
         """The row count, under the name that Dagster shows."""

@@ -145,8 +145,8 @@ def records(instance: DagsterInstance, assets: Iterable[str]) -> dict[str, dict[
     return found
 
 
-def require_recorded(consumer: str, asset: str, content: Any, recorded: Mapping[str, Any]) -> None:
-    """Refuse content that differs from the record of the asset's latest materialization.
+def require_recorded(consumer: str, asset: str, found: str, recorded: Mapping[str, Any]) -> None:
+    """Refuse content whose fingerprint is not that of the asset's latest materialization.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def require_recorded(consumer: str, asset: str, content: Any, recorded: Mapping[
     """
     refuse(
         f"{consumer} was handed another {asset} than was recorded",
-        mismatches({asset: fingerprint(content)}, {asset: recorded.get(FINGERPRINT)}),
+        mismatches({asset: found}, {asset: recorded.get(FINGERPRINT)}),
         f"Materialize {asset} again and what follows it (job `train`).",
     )
 

@@ -192,7 +192,7 @@ class Database:
         except errors.DiskFull as error:
             raise DatabaseFullError(
                 f"The disk of Postgres is full: {' '.join(str(error).split())} The tables are as they were. Free space "
-                "there (the embedded server's data is in the state directory), then run the job again."
+                "there (`movierec status` shows the disk of an embedded server), then run the job again."
             ) from None  # a failed step shows the innermost error
         finally:
             connection.close()

@@ -10,18 +10,31 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from movierec_assets.postgres.state import StateDirectory
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
 
 
 @dataclass(frozen=True)
 class DiskUse:
-    """Bytes of the file system of the state directory, of the directory itself, and of the databases."""
+    """Bytes.
+
+    Attributes
+    ----------
+    free, total : int
+        Of the file system of the state directory.
+    state, databases : int
+        That the state directory and the databases occupy.
+    postgres_free : int or None
+        Free bytes of the file system on which the embedded Postgres keeps its data; None for a server elsewhere, whose
+        disk cannot be looked at from here.
+    """
 
     free: int
     total: int
     state: int
     databases: int
+    postgres_free: int | None
 
 
 def disk_use(settings: Settings, database: Database) -> DiskUse:
@@ -31,7 +44,17 @@ def disk_use(settings: Settings, database: Database) -> DiskUse:
         "SELECT coalesce(sum(pg_database_size(datname)), 0)::bigint FROM pg_database WHERE datname = ANY(%s)",
         [list(settings.databases.names)],
     )
-    return DiskUse(usage.free, usage.total, _size_of(settings.state), databases)
+    own = postgres_directory(settings)
+    postgres_free = None if own is None else shutil.disk_usage(own).free
+    return DiskUse(usage.free, usage.total, _size_of(settings.state), databases, postgres_free)
+
+
+def postgres_directory(settings: Settings) -> Path | None:
+    """Directory of the data of the embedded Postgres; None when another server is used, or before its first start."""
+    if settings.database_url is not None:
+        return None
+    directory = StateDirectory(settings.state / "postgres").cluster.directory
+    return directory if directory.exists() else None
 
 
 def _size_of(directory: Path) -> int:

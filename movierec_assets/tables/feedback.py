@@ -11,12 +11,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
+from movierec_assets.progress import Log
 from movierec_assets.recsys.comparison import Interval
 from movierec_assets.recsys.feedback import share_intervals
 from movierec_assets.sql import read_sql
 from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import SCHEMA, Database
-from movierec_assets.tables.day_partitions import days_of
+from movierec_assets.tables.day_partitions import days_of, drop_days
 
 TABLE = "served_feedback"
 WEEK = timedelta(days=7)
@@ -114,6 +115,22 @@ def days_to_sum(database: Database, now: datetime) -> list[date]:
         )
     }
     return [day for day in days_of(database) if day <= now.astimezone(UTC).date() and day not in settled]
+
+
+def drop_old(database: Database, days: int, threshold: float, now: datetime, log: Log) -> list[date]:
+    """Drop the days of the log that are older than some days, after figures that are missing were made.
+
+    Raises
+    ------
+    TableBusyError
+        When readers hold a table for too long.
+    """
+    first_kept = now.astimezone(UTC).date() - timedelta(days)
+    old = [day for day in days_of(database) if day < first_kept]
+    for day in set(days_to_sum(database, now)) & set(old):
+        replace_day(database, day, feedback(database, day, day, threshold))
+    drop_days(database, old, log)
+    return old
 
 
 def _ends(interval: Interval | None) -> tuple[float | None, float | None]:

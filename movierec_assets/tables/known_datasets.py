@@ -54,12 +54,18 @@ def loaded_dataset(database: Database) -> DatasetRef | None:
 
 
 def loaded_from(database: Database) -> LoadedFrom | None:
-    """Name and place of the files of the loaded dataset; None before anything was loaded."""
+    """Name, place and content of the files of the loaded dataset; None before anything was loaded."""
     load, dataset = database.last_load("ratings"), loaded_dataset(database)
     if load is None:
         return None
-    source = Path(load.source)
-    return LoadedFrom(source.name if dataset is None else dataset.name, source)
+    source, size = Path(load.source), load.details.get("file", {}).get("bytes")
+    if dataset is None:
+        return LoadedFrom(source.name, source, size, load.version)
+    return LoadedFrom(dataset.name, source, size, load.version, lambda: _contents_of(database, dataset))
+
+
+def _contents_of(database: Database, dataset: DatasetRef) -> Contents | None:
+    return next((contents for ref, contents in datasets_of(database) if ref.id == dataset.id), None)
 
 
 def datasets_of(database: Database) -> list[tuple[DatasetRef, Contents]]:

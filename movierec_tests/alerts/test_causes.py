@@ -17,6 +17,7 @@ from movierec_assets.alerts.causes import (
     causes,
 )
 from movierec_assets.alerts.facts import Decided, EndedRun, Facts, FailedCheck, Ticks
+from movierec_assets.datasets.keep import AbsentDataset
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 STEPS = {
@@ -205,10 +206,16 @@ def test_a_schedule_fails_with_one_tick_and_a_sensor_with_three_in_a_row(
     assert all((cause.reason, cause.patience > timedelta(0)) == ("no table", True) for cause in found)
 
 
-def test_files_of_the_loaded_dataset_that_are_gone_are_a_cause() -> None:
-    (cause,) = causes(Facts(absent="mine is loaded, and its files are gone."), (), NOW)
+@pytest.mark.parametrize(("replaced", "title"), [(False, "are gone"), (True, "another dataset")])
+def test_files_of_the_loaded_dataset_that_are_gone_or_another_one_are_a_cause(replaced: bool, title: str) -> None:
+    (cause,) = causes(Facts(absent=absent(replaced=replaced)), (), NOW)
     assert (cause.kind, cause.reason) == ("dataset", "mine is loaded, and its files are gone.")
+    assert title in cause.title
     assert cause.patience > timedelta(0), "somebody may be exchanging them"
+
+
+def absent(*, replaced: bool) -> AbsentDataset:
+    return AbsentDataset("mine", Path("/data/mine"), "mine is loaded, and its files are gone.", replaced)
 
 
 def test_every_kind_is_in_use() -> None:
@@ -225,7 +232,7 @@ def test_every_kind_is_in_use() -> None:
         min_free=1,
         channels={"webhook": "down"},
         ticks=[Ticks("daily_train", is_schedule=True, errors=["no"])],
-        absent="ml-20m is loaded, and its files are not on this machine.",
+        absent=absent(replaced=False),
     )
     found = causes(facts, (), NOW)
     assert {cause.kind for cause in found} == set(KINDS)

@@ -136,6 +136,8 @@ def test_data_champion_disk_and_backup_are_on_one_screen(status: Command) -> Non
     assert found["disk"]["free"] > 0
     assert found["disk"]["state"] >= 8000
     assert found["disk"]["databases"] > 1_000_000
+    assert found["disk"]["postgres_free"] is None, "the server of the tests is not the platform's own"
+    assert "the disk of this Postgres server is not seen from here" in status.shown()
     assert found["backup"]["file"].endswith("movierec-20260103-033000.zip")
     assert found["backup"]["kept"] == 2
     text = status.shown()

@@ -72,6 +72,28 @@ def test_the_sensor_loads_no_other_dataset_when_the_files_are_gone_and_loads_the
     assert watch.requests[-1].tags["movierec/dataset"] == "larger"
 
 
+def test_the_sensor_does_not_load_another_dataset_from_the_place_of_the_loaded_one(
+    database: Database,
+    make_dataset: Dataset,
+    instance: DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("MOVIEREC_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("MOVIEREC_DATASET", raising=False)
+    rated = [f"{user},{movie},4.0,{964982703 + movie}" for user in range(1, 21) for movie in range(1, 11)]
+    mine = make_dataset(rated, name="mine")
+    load(database, mine)
+    derive(database, instance)
+    watch = Watch(None, database.url, instance)
+    assert watch.look() == 0
+    make_dataset([f"1{line}" for line in rated], name="mine")
+    assert watch.look() == 0
+    assert "holds another dataset now" in watch.skipped
+    make_dataset([*rated, "1,11,4.0,964982720"], name="mine")
+    assert watch.look() == 1, "the files are back, with a new rating"
+
+
 @pytest.mark.slow
 def test_a_nightly_refresh_without_the_files_leaves_the_ratings_and_a_choice_replaces_them(
     server_url: str, tmp_path: Path, make_dataset: Dataset, monkeypatch: pytest.MonkeyPatch

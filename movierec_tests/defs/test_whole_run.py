@@ -41,7 +41,7 @@ def test_both_runs_succeed_with_every_check_evaluated(ran: Ran) -> None:
         assert result.success
         checks = {evaluation.check_name for evaluation in result.get_asset_check_evaluations()}
         assert checks == BLOCKING | NOT_BLOCKING
-        assert not set(failed_checks(result)) & BLOCKING
+        assert not set(failed_checks(result)) & {*BLOCKING, "tables_carry_the_champion"}
         assert set(metadata_of(result)) == set(GRAPH) - APART
 
 

@@ -33,7 +33,9 @@ def test_a_daemon_without_a_fresh_heartbeat_of_each_kind_is_unhealthy(
             for kind in kinds:
                 instance.add_daemon_heartbeat(DaemonHeartbeat(at, kind, "an id", []))
 
-    with pytest.raises(UnhealthyError, match="SENSOR, SCHEDULER"):
+    with DagsterInstance.get() as instance:
+        assert sorted(instance.get_required_daemon_types()) == sorted(DAEMONS)
+    with pytest.raises(UnhealthyError, match=", ".join(DAEMONS)):
         check.daemon(url, now - 60)
     beat(DAEMONS, now)
     check.daemon(url, now - 60)

@@ -162,6 +162,7 @@ def test_a_place_outside_the_matrix_is_an_error(pair: tuple[int, int]) -> None:
             interactions_of(rows, SHAPE)
 
 
+@pytest.mark.usefixtures("each_solver")
 @settings(deadline=None)
 @given(ratings(), st.sampled_from([-1, 1, 2**60]))
 def test_time_order_is_by_user_then_time_then_movie(drawn: Ratings, unit: int) -> None:
@@ -187,6 +188,7 @@ def plain_recency_rank(rows: list[Row]) -> dict[tuple[int, int], int]:
     return ranks
 
 
+@pytest.mark.usefixtures("each_solver")
 @settings(deadline=None)
 @given(ratings(), st.data())
 def test_recency_rank_counts_later_interactions_of_the_same_user(drawn: Ratings, data: st.DataObject) -> None:
@@ -196,6 +198,7 @@ def test_recency_rank_counts_later_interactions_of_the_same_user(drawn: Ratings,
     assert ranks == plain_recency_rank(drawn.rows)
 
 
+@pytest.mark.usefixtures("each_solver")
 def test_recency_rank_of_times_that_are_ages_apart() -> None:
     rows: list[Row] = [(0, 0, 4.0, -(2**62)), (0, 1, 4.0, 2**62), (1, 0, 4.0, 2**62), (1, 1, 4.0, 2**62)]
     assert interactions_of(rows, (4, 2)).recency_rank().tolist() == [1, 0, 0, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from movierec_assets.recsys.trending import (
     STEP_DAYS,
     YEAR_DAYS,
     Periods,
+    likes_by_day,
+    likes_in_periods,
     periods_of,
     trending,
 )
@@ -90,3 +94,30 @@ def test_a_few_likes_years_after_the_others_do_not_stretch_now_and_before() -> N
 def test_without_likes_there_is_no_period_and_nothing_trends(none: np.ndarray) -> None:
     assert periods_of(none, none) is None
     assert trending(none, none).movies.tolist() == []
+
+
+_likes = st.lists(st.tuples(st.integers(1, 5), st.integers(-3 * 86_400, 4 * 86_400)), max_size=40)
+
+
+@given(_likes)
+def test_likes_of_a_day_are_those_from_midnight_to_midnight_in_utc(likes: list[tuple[int, int]]) -> None:
+    counted = Counter(at // 86_400 for _, at in likes)
+    days, found = likes_by_day(np.array([at for _, at in likes], np.int64))
+    assert dict(zip(days.tolist(), found.tolist(), strict=True)) == counted
+
+
+@given(_likes, st.integers(-3, 0), st.integers(1, 2), st.integers(1, 2))
+def test_a_like_counts_in_the_period_of_its_day(likes: list[tuple[int, int]], before: int, past: int, now: int) -> None:
+    periods = Periods(before, before + past, before + past + now)
+    movies, found_now, found_before = likes_in_periods(
+        np.array([movie for movie, _ in likes], np.int32), np.array([at for _, at in likes], np.int64), periods
+    )
+    for counted, first, end in (
+        (found_now, periods.since, periods.until),
+        (found_before, periods.before, periods.since),
+    ):
+        plain = Counter(movie for movie, at in likes if first <= at // 86_400 < end)
+        assert {movie: n for movie, n in zip(movies.tolist(), counted.tolist(), strict=True) if n} == plain
+    assert sorted(movies.tolist()) == sorted(
+        {movie for movie, at in likes if periods.before <= at // 86_400 < periods.until}
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, In
 from movierec_assets.recsys.leakage import leaking_users, was_trained_on, withdrawn
 from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, Recipe
+from movierec_assets.recsys.settling import MIN_PASSES
 from movierec_assets.recsys.split import Split, Task, leave_latest_out
 from movierec_assets.recsys.training_state import KnownLikes, Predecessor, TrainingState
 from movierec_assets.recsys.warm_start import (
@@ -97,6 +99,26 @@ def test_with_half_a_percent_of_new_ratings_a_third_of_the_iterations_is_enough(
     assert reached is not None
     assert reached <= max_warm_iterations(RECIPE)
     assert last.state.cold_curve == second.state.cold_curve
+
+
+def test_the_served_fit_continues_the_scored_one_until_it_has_settled_as_well(columns: Columns) -> None:
+    split, ids = leave_latest_out(RatingColumns.cast(*columns))
+    passes: dict[str, list[FloatArray]] = {"scored": [], "served": []}
+    fits = train(
+        split, ids, RECIPE, None, als.fit, lambda name, iteration, _: passes[name].append(iteration.movies.copy())
+    )
+    assert len(passes["scored"]) == RECIPE.iterations
+    assert MIN_PASSES <= len(passes["served"]) < RECIPE.iterations
+    np.testing.assert_array_equal(passes["served"][-1], fits.served.movies)
+
+    def change(before: FloatArray, after: FloatArray) -> float:
+        return float(np.linalg.norm(after - before) / np.linalg.norm(after))
+
+    enough = change(*passes["scored"][-2:])
+    served = [passes["scored"][-1], *passes["served"]]
+    little = [change(before, after) <= enough for before, after in pairwise(served)]
+    assert little[-1]
+    assert not any(little[MIN_PASSES - 1 : -1])
 
 
 def test_new_movies_start_small_and_known_ones_where_they_were(yesterday: Predecessor) -> None:

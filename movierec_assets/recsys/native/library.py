@@ -1,7 +1,7 @@
 """Finding and loading the library that an installation builds from the C sources beside this module.
 
 Belongs here: the library, why there is none, and the types of its functions. Does not: what is given to them
-(`solver`, `ranking`, `counting`). Only the standard library is imported, so that a command can ask quickly.
+(`solver`, `ranking`, `counting`, `ordering`). Only the standard library is imported, so that a command can ask quickly.
 
 The library needs a C compiler when the package is installed. Without it, or with the environment variable
 `MOVIEREC_NATIVE` set to `off`, `implicit` and numpy give the same factors, counts and lists.
@@ -22,7 +22,7 @@ HOW_TO_BUILD = (
 )
 WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256)
 """Numbers of factors that `solver.c` is compiled for."""
-_ABI = 3
+_ABI = 4
 """As in `solver.c`; both rise when an argument changes."""
 
 
@@ -54,6 +54,7 @@ class Library:
         best.argtypes = [ctypes.c_int, *[pointer] * 5, *[number] * 2, *[pointer] * 2]
         best.restype = number
         followers.argtypes = [*[pointer] * 2, *[number] * 3, pointer, *[number] * 2, pointer]
+        self.functions.movierec_by_time.argtypes = [pointer, *[number] * 2, *[pointer] * 4]
         self.target = next(iter(self.targets()))
 
     def targets(self) -> dict[int, str]:

@@ -1,9 +1,11 @@
-/* Calls of the solver at the edges of its memory, to be built so that every access outside of it ends the program.
+/* Calls of the solver, and of what orders entries, at the edges of their memory, to be built so that every access outside of it ends the program.
  *
  * Every array has exactly the size that `solver.py` promises. Rows are empty, short, as long as what is fetched ahead,
  * and longer than the buffer; their entries are the first and the last columns; confidences are odd.
  */
 #include "solver.c"
+
+#include "ordering.c"
 
 #include <math.h>
 #include <stdio.h>
@@ -50,6 +52,13 @@ int main(void) {
         }
     if (movierec_solve(0, 5, indptr, indices, confidences, NULL, NULL, NULL, order, ROWS, 4) != -2) return 1;
     if (movierec_solve(N_TARGETS, 1, indptr, indices, confidences, NULL, NULL, NULL, order, ROWS, 4) != -2) return 1;
+    int64_t *times = malloc((size_t)entries * sizeof(int64_t)), *by_time = malloc((size_t)entries * sizeof(int64_t));
+    uint8_t *is_new = malloc((size_t)entries);
+    int32_t *ranks = malloc((size_t)entries * sizeof(int32_t));
+    for (int64_t i = 0; i < entries; i++) times[i] = i * 2654435761u % 97;
+    if (movierec_by_time(indptr, 0, ROWS, times, by_time, is_new, ranks)) return 1;
+    if (movierec_by_time(indptr, 0, ROWS, times, NULL, NULL, NULL)) return 1;
+    free(times), free(by_time), free(is_new), free(ranks);
     free(indptr), free(order), free(indices), free(confidences), free(sums);
     printf("%d\n", calls);
     return 0;

@@ -129,6 +129,9 @@ class DiskState(BaseModel):
     total: int
     state: int = Field(description="Of the state directory.")
     databases: int
+    postgres_free: int | None = Field(
+        description="Of the file system of the embedded Postgres. Null for a server elsewhere, whose disk is not seen."
+    )
 
 
 class BackupNow(BaseModel):
