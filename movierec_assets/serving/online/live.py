@@ -31,8 +31,8 @@ SILENT_SECONDS = 2.5
 """A database that answers nothing for so long is unavailable. A load may keep readers waiting for 1.5 s."""
 _LOOK_SECONDS = 0.25
 _MOST_AT_ONCE = 8
-"""Users of one query. While the server reads these, the worker answers those before: were all who wait in one query, the
-server and the worker would wait for each other."""
+"""Users of one query. The server reads these while the worker answers those before; with all who wait in one query, the
+two would wait for each other."""
 _NO_RATINGS = (np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64))
 
 _Answer = asyncio.Future[Found]
