@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import psutil
 _MEMORY = Path("/dev/shm")
 _PREFIX = "movierec-tests-"
 _ENOUGH_BYTES = 3 << 30
+_DAY = 86_400.0
 
 
 @contextmanager
@@ -30,7 +32,8 @@ def memory_directory(otherwise: Path) -> Iterator[Path]:
         return
     for left in _MEMORY.glob(f"{_PREFIX}*"):
         number = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
+        gone = number.isdigit() and not psutil.pid_exists(int(number))
+        if gone and time.time() - left.stat().st_mtime > _DAY:  # a container may share the memory, and not the numbers
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=_MEMORY) as directory:
         # The server's account enters it, so that the data is here as well when root runs the tests.
