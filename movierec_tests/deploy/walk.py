@@ -2,7 +2,8 @@
 
 Belongs here: up, the first champion, a training, recommendations over HTTP, down, up, recommendations, and a backup
 that is restored into new volumes. Does not: what needs no engine (`test_compose`). It uses Python's own library only,
-and prints what it does and sees.
+and prints what it does and sees. With --browser, a browser walks through the pages of the app as well: that needs
+chromium and the tools of development.
 
 It refuses to start where containers or volumes of the project are. Without --keep it removes its own at the end.
 COMPOSE_FILE names other files, as for `docker compose`.
@@ -106,7 +107,7 @@ class Api:
         return found
 
 
-def walk(address: str, *, keep: bool) -> None:
+def walk(address: str, *, keep: bool, browser: bool) -> None:
     """Walk through the containers; SystemExit when something is not as it should be."""
     if compose("ps", "--all", "--quiet").strip():
         sys.exit(
@@ -131,6 +132,8 @@ def walk(address: str, *, keep: bool) -> None:
     time.sleep(KEEPER_SECONDS)
     api.until("the champion is served", lambda: api.version() is not None)
 
+    if browser:
+        look_at_pages()
     movie = first["movies"][0]["movie_id"]
     api.ask("/ratings", {"user_id": USER, "movie_id": movie, "stars": STARS})
     say(f"POST /ratings: user {USER} gives {STARS} stars to movie {movie}")
@@ -168,6 +171,21 @@ def restore_into_new_volumes() -> None:
     compose("up", "--detach", "--wait")
 
 
+def look_at_pages() -> None:
+    """The app as people use it: films are rated, neighbours followed, and each page is seen in every way."""
+    from movierec_tests.serving.app import browsers, visits
+
+    with browsers.browsing() as browser:
+        visit = visits.Visit(browser, APP)
+        visits.rate_three_films(visit)
+        say("  three stars change the list, which is the same after a reload")
+        visits.go_to_neighbours(visit)
+        say("  one goes from a film to its neighbours")
+        for entry in visits.PAGES:
+            visits.see_in_every_way(visit, entry)
+            say(f"  the page {entry.title} is whole in light and dark, wide and on a phone")
+
+
 def page_of(address: str) -> str:
     """The page at an address, in small letters; that it works is what the check of the container asks."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -192,10 +210,11 @@ def main() -> None:
     """Read the arguments, and walk."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="Leave containers and volumes at the end.")
+    parser.add_argument("--browser", action="store_true", help="Walk through the pages of the app in chromium, too.")
     port = os.environ.get("MOVIEREC_API_PORT", "8000")
     parser.add_argument("--address", default=f"http://127.0.0.1:{port}", help="Of the API [%(default)s].")
     arguments = parser.parse_args()
-    walk(arguments.address, keep=arguments.keep)
+    walk(arguments.address, keep=arguments.keep, browser=arguments.browser)
 
 
 if __name__ == "__main__":

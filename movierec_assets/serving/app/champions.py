@@ -21,6 +21,10 @@ def show_versions(key: str) -> None:
         raise look.NothingYet("There is no version yet.", "Train one under Jobs, or run `movierec run`.")
     champion = versions.champion_of(known)
     _compare(known, champion)
+    loading = operating.loading()
+    if loading is not None and (champion is None or champion["version"] != loading):
+        st.caption(f"The champion can be changed again when the list of versions shows version {loading} as champion.")
+        return
     promote, back = st.columns(2)
     with promote.container(border=True):
         _promote(key, known, champion)
@@ -45,9 +49,10 @@ def _compare(known: Sequence[versions.Version], champion: versions.Version | Non
         st.caption("Pick two different versions to see differences.")
     for version in (one, two) if one is not two else (one,):
         held = version["held_back"]
+        outcome = versions.OUTCOMES.get(version["outcome"] or "", "not decided")
         st.markdown(
             f"**Version {version['version']}**, made {times.at(datetime.fromisoformat(version['created']))} from "
-            f"{look.plain(version['dataset'] or 'an unknown dataset')}: {version['outcome'] or 'not decided'}. "
+            f"{look.plain(version['dataset'] or 'an unknown dataset')}: {outcome}. "
             f"{look.plain(version['reason'] or '')}" + (" It is held back from promotion." if held else "")
         )
     if one is two:
@@ -115,4 +120,5 @@ def _roll_back(key: str, known: Sequence[versions.Version], champion: versions.V
 
 def _change(answer: Answer) -> None:
     changed = answer.value
+    operating.await_champion(int(changed["champion"]))
     operating.done(f"Version {changed['champion']} is the champion. {look.plain(changed['follows'])}")

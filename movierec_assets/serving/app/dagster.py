@@ -19,8 +19,8 @@ from movierec_assets.errors import ExplainedError
 
 SECONDS = 10.0
 """Longest wait for an answer; the whole graph takes a second."""
-State = Literal["up to date", "running", "failed", "check failed", "late", "inputs newer", "never made"]
-"""Of an asset. Late: its freshness policy asks for a newer one."""
+State = Literal["up to date", "running", "failed", "check failed", "late", "inputs newer", "never made", "being read"]
+"""Of an asset. Late: its freshness policy asks for a newer one. Being read: see `Dagster.outline`."""
 
 _REPOSITORY = {"repositoryLocationName": "movierec_assets", "repositoryName": "__repository__"}
 _QUERY = """
@@ -43,6 +43,9 @@ query Platform($repository: RepositorySelector!) {
   }
   instance { daemonHealth { allDaemonStatuses { required healthy } } }
 }
+"""
+_OUTLINE = """
+query Outline { assetNodes { assetKey { path } groupName description kinds dependencyKeys { path } jobNames } }
 """
 _LATEST = """
 query Latest($keys: [AssetKeyInput!]!) {
@@ -149,11 +152,14 @@ class Pipeline:
     schedules : tuple of Schedule
         The next tick first.
     daemon_up : bool
+    at : datetime or None
+        Time of the answer; None for an outline, which knows no states, schedules and daemon.
     """
 
     assets: tuple[Asset, ...]
-    schedules: tuple[Schedule, ...]
-    daemon_up: bool
+    schedules: tuple[Schedule, ...] = ()
+    daemon_up: bool = True
+    at: datetime | None = None
 
 
 class Dagster:
@@ -188,6 +194,16 @@ class Dagster:
         """Address of schedules and sensors in Dagster's pages."""
         return f"{self.pages}/automation"
 
+    def outline(self) -> Pipeline:
+        """Assets and what they are made from, without states: Dagster answers this at once.
+
+        Raises
+        ------
+        DagsterAway
+        """
+        nodes = self._nodes(self._ask(_OUTLINE, {}))
+        return Pipeline(in_order(_outlined(node, "being read", None, None, ()) for node in nodes))
+
     def pipeline(self) -> Pipeline:
         """Assets, schedules, and whether the daemon is up.
 
@@ -196,12 +212,7 @@ class Dagster:
         DagsterAway
         """
         found = self._ask(_QUERY, {"repository": _REPOSITORY})
-        nodes = found["assetNodes"]
-        if not nodes:
-            raise DagsterAway(
-                f"Dagster at {self.address} has loaded no asset.",
-                "Its page Deployment shows why the code did not load.",
-            )
+        nodes = self._nodes(found)
         latest = self._ask(_LATEST, {"keys": [{"path": node["assetKey"]["path"]} for node in nodes]})
         runs = {_key(each["assetKey"]): each for each in latest["assetsLatestInfo"]}
         ticking = found["schedulesOrError"]
@@ -212,7 +223,17 @@ class Dagster:
             assets=in_order(_asset(node, runs.get(_key(node["assetKey"]), {})) for node in nodes),
             schedules=tuple(sorted(map(_schedule, ticking["results"]), key=_by_tick)),
             daemon_up=all(each["healthy"] for each in daemons if each["required"]),
+            at=datetime.now(UTC),
         )
+
+    def _nodes(self, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+        nodes: list[dict[str, Any]] = found["assetNodes"]
+        if not nodes:
+            raise DagsterAway(
+                f"Dagster at {self.address} has loaded no asset.",
+                "Its page Deployment shows why the code did not load.",
+            )
+        return nodes
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         try:
@@ -250,6 +271,12 @@ def _asset(node: Mapping[str, Any], run: Mapping[str, Any]) -> Asset:
     made_at = None if made is None else datetime.fromtimestamp(float(made["timestamp"]) / 1000, UTC)
     checks = tuple(_check(each) for each in (node["assetChecksOrError"] or {}).get("checks", ()))
     last = _last_run(run.get("latestRun"))
+    return _outlined(node, _state(node, run, last, made, checks), made_at, last, checks)
+
+
+def _outlined(
+    node: Mapping[str, Any], state: State, made_at: datetime | None, last: LastRun | None, checks: tuple[Check, ...]
+) -> Asset:
     return Asset(
         name=_key(node["assetKey"]),
         group=node["groupName"],
@@ -257,7 +284,7 @@ def _asset(node: Mapping[str, Any], run: Mapping[str, Any]) -> Asset:
         kinds=tuple(node["kinds"]),
         parents=tuple(map(_key, node["dependencyKeys"])),
         jobs=tuple(name for name in node["jobNames"] if not name.startswith("__")),
-        state=_state(node, run, last, made, checks),
+        state=state,
         made_at=made_at,
         last_run=last,
         checks=checks,

@@ -19,7 +19,13 @@ Rows = Sequence[dict[str, Any]]
 
 _ROW_HEIGHT, _AXIS, _LEGEND = 28, 50, 30
 """Of charts with a row for each thing, in pixels; the height of a chart is that of everything in it."""
-_LABEL_WIDTH = 230
+_NAMES = alt.Axis(labelLimit=230, labelOverlap=False)
+"""Of an axis with names: Vega leaves out every second one where it sees too little room."""
+
+
+def _room(values: pd.Series[float]) -> alt.Scale:
+    """A scale with room for a number behind the longest bar, on a phone too."""
+    return alt.Scale(domain=[min(0.0, float(values.min())), 1.25 * float(values.max()) or 1.0], nice=False)
 
 
 def likes(sample: dict[str, Any]) -> Chart:
@@ -52,8 +58,8 @@ def bars(rows: Rows, label: str, value: str, *, title: str, own: str | None = No
     """A bar for each row with its number, in the given order; that of `own` is told apart."""
     data = pd.DataFrame(rows)
     base = alt.Chart(data).encode(
-        alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=_LABEL_WIDTH)),
-        alt.X(f"{value}:Q", title=title, axis=alt.Axis(format=axis)),
+        alt.Y(f"{label}:N", sort=None, title=None, axis=_NAMES),
+        alt.X(f"{value}:Q", title=title, axis=alt.Axis(format=axis), scale=_room(data[value])),
     )
     colour = alt.condition(alt.datum[label] == own, alt.value(OWN), alt.value(OTHER)) if own else alt.value(OWN)
     drawn = base.mark_bar(height={"band": 0.62}).encode(color=colour)
@@ -64,7 +70,7 @@ def bars(rows: Rows, label: str, value: str, *, title: str, own: str | None = No
 def intervals(rows: Rows, label: str, *, title: str, own: str, format: str = ".3f") -> Chart:
     """Means with their 95 % intervals, `mean`, `low` and `high` of each row; that of `own` is a filled diamond."""
     data = pd.DataFrame(rows)
-    base = alt.Chart(data).encode(alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=_LABEL_WIDTH)))
+    base = alt.Chart(data).encode(alt.Y(f"{label}:N", sort=None, title=None, axis=_NAMES))
     mine = alt.datum[label] == own
     colour = alt.condition(mine, alt.value(OWN), alt.value(OTHER))
     ends = [alt.Tooltip(f"{name}:Q", format=format) for name in ("mean", "low", "high") if name in data]
@@ -89,7 +95,7 @@ def slices(rows: Rows, rankers: Sequence[str]) -> Chart:
     shapes = alt.Scale(domain=list(rankers), range=["diamond", "circle", "square", "triangle-up"])
     listed = alt.Legend(orient="top", columns=1)
     base = alt.Chart(data).encode(
-        alt.Y("part:N", sort=None, title=None, axis=alt.Axis(labelLimit=_LABEL_WIDTH)),
+        alt.Y("part:N", sort=None, title=None, axis=_NAMES),
         alt.YOffset("ranker:N", sort=list(rankers)),
         alt.Color("ranker:N", title=None, scale=scale, legend=listed),
         tooltip=["part", "ranker", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high"))],
@@ -170,8 +176,8 @@ def reasons(rows: Rows) -> Chart:
     kinds = list(dict.fromkeys(data["kind"]))
     known = {"because of": OWN, "after": WARM, "other likes": OTHER}
     base = alt.Chart(data).encode(
-        alt.Y("reason:N", sort=None, title=None, axis=alt.Axis(labelLimit=_LABEL_WIDTH)),
-        alt.X("contribution:Q", title="part of the score"),
+        alt.Y("reason:N", sort=None, title=None, axis=_NAMES),
+        alt.X("contribution:Q", title="part of the score", scale=_room(data["contribution"])),
         tooltip=[alt.Tooltip("reason:N"), alt.Tooltip("contribution:Q", format="+.3f")],
     )
     colour = alt.Color(

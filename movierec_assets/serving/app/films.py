@@ -81,8 +81,9 @@ def without_year(title: str) -> str:
     """A title of MovieLens without the year at its end, and with its article in front: "Matrix, The (1999)"."""
     bare, _, year = title.rpartition(" (")
     bare = bare if year[:4].isdigit() and year.endswith(")") and bare else title
-    name, _, article = bare.rpartition(", ")
-    return f"{article} {name}" if article in ("The", "A", "An") and name else bare
+    main, bracket, also = bare.partition(" (")
+    name, _, article = main.rpartition(", ")
+    return f"{article} {name}{bracket}{also}" if article in ("The", "A", "An") and name else bare
 
 
 def shortened(text: str, length: int = 60) -> str:

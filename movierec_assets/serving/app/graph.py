@@ -28,6 +28,7 @@ SIGNS: dict[State, tuple[str, str, str]] = {
     "late": ("diamond", "#b45309", "!"),
     "inputs newer": ("diamond", "#b45309", "!"),
     "never made": ("square", "#6b7280", "○"),
+    "being read": ("stroke", "#6b7280", "…"),
 }
 """Shape, colour and sign of each state: no state is told by its colour alone."""
 _DOT, _NAME, _AGE, _WIDTH = 92, 106, 288, 350
@@ -104,7 +105,7 @@ def _rows(assets: Sequence[Asset], now: datetime) -> tuple[list[dict[str, Any]],
             {
                 "asset": asset.name,
                 "state": asset.state,
-                "age": _short(age) if asset.state == "up to date" else asset.state,
+                "age": {"up to date": _short(age), "being read": "…"}.get(asset.state, asset.state),
                 "made": age,
                 "checks": f"{passed} of {len(asset.checks)} passed" if asset.checks else "none",
                 "made from": ", ".join(asset.parents) or "files",

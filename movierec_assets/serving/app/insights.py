@@ -45,7 +45,9 @@ def answer(name: str, version: int | None = None) -> Any | None:
     except ApiProblem as problem:
         if problem.status != _NOT_FOUND:
             raise
-        look.state("There are no such figures yet.", problem.detail if version is None else _of_old_version(version))
+        # The detail says first which document is missing, and then what makes it.
+        remedy = problem.detail.partition(". ")[2] or problem.detail
+        look.state("There are no such figures yet.", remedy if version is None else _of_old_version(version))
         return None
 
 

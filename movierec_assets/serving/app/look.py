@@ -22,6 +22,8 @@ from movierec_assets.settings import SettingsError
 
 NO_CHAMPION = "Run `movierec run` on the machine of the platform: it loads ratings, trains, and makes a champion."
 """What to do while there is no champion yet."""
+_UNKNOWN_KEY = 401
+_APP_KEY = "Pages read with the key in the file of MOVIEREC_APP_API_KEY_FILE: `movierec keys create app --file FILE`."
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&])")
 
 
@@ -35,6 +37,10 @@ Chart = (
     | alt.RepeatChart
 )
 film = films.film
+DATA_OF = "data of "
+"""Keys of the tables of charts begin with it."""
+INK = "currentColor"
+"""Colour of text on charts: that of the page. Streamlit leaves it black on a dark page."""
 
 
 class NothingYet(ExplainedError):  # noqa: N818 - a state, not a fault
@@ -81,7 +87,9 @@ def calm() -> Iterator[None]:
 
 def explain(error: ApiAway | ApiProblem | NothingYet | SettingsError) -> None:
     """Show an error as a state, with what to do."""
-    if isinstance(error, ApiProblem):
+    if isinstance(error, ApiProblem) and error.status == _UNKNOWN_KEY:
+        state("The API wants a key that it knows.", f"{error.detail} {_APP_KEY}", ":material/key_off:")
+    elif isinstance(error, ApiProblem):
         number = f" Request {error.request_id}." if error.request_id else ""
         state(f"{error.title}.", f"{error.detail}{number}", ":material/error:")
     elif isinstance(error, SettingsError):
@@ -114,15 +122,17 @@ def text(value: str) -> None:
     st.html(f'<div class="mr-text" dir="auto">{escape(value)}</div>')
 
 
-def ink() -> str:
-    """Colour of text on charts, which Streamlit leaves black on a dark page."""
-    return "#eceef6" if st.context.theme.type == "dark" else "#1d2030"
-
-
 def number(label: str, value: float | str | None, help: str | None = None) -> None:
     """A tile with a number; thousands are separated, and None is "none"."""
     shown = "none" if value is None else value if isinstance(value, str) else grouped(value)
     st.metric(label, shown, help=help, border=True)
+
+
+def numbers(*tiles: tuple[str, float | str | None, str | None]) -> None:
+    """Tiles in a row, which wraps on a phone: label, value and help of each, as `number` takes them."""
+    with st.container(horizontal=True):
+        for tile in tiles:
+            number(*tile)
 
 
 def grouped(value: float) -> str:
@@ -158,7 +168,7 @@ def chart(
     state or None
         What is selected, with "rerun".
     """
-    drawn = drawn.configure_text(color=ink())
+    drawn = drawn.configure_text(color=INK)
     selected: Any = None
     if on_select == "rerun":
         selected = st.altair_chart(drawn, width="stretch", key=key, on_select="rerun", alt=description)
@@ -166,6 +176,14 @@ def chart(
         st.altair_chart(drawn, width="stretch", key=key, alt=description)
     table = data if data is not None else getattr(drawn, "data", None)
     if table is not None and table is not alt.Undefined:
-        with st.expander("Data of this chart"):
-            st.dataframe(pd.DataFrame(table), hide_index=True, width="stretch")
+        _table(description, pd.DataFrame(table))
     return selected
+
+
+@st.fragment
+def _table(description: str, rows: pd.DataFrame) -> None:
+    """The data of a chart. The table is made when somebody opens it: many tables would make a page late."""
+    opened = st.expander("Data of this chart", key=f"{DATA_OF}{description}", on_change="rerun")
+    if opened.open:
+        with opened:
+            st.dataframe(rows, hide_index=True, width="stretch")

@@ -22,7 +22,8 @@ FIRST_APP_USER = 1_000_000_000
 """Ids of users that `POST /users` makes begin here."""
 HIDDEN = "not"
 """Part of the URL with the films that the person does not want to see."""
-_LISTS, _EVENT, _FAILURE = "lists", "event", "failure"
+_LISTS, _EVENT, _FAILURE, _ACTED = "lists", "event", "failure", "acted_as"
+_NAME = "recommendation_id"
 _KEPT_LISTS, _MOST_HIDDEN = 20, 100
 
 
@@ -62,7 +63,22 @@ def choose_another() -> None:
 
 def become_new() -> None:
     """Become a new person, who has no ratings."""
-    _tried(lambda: choose(int(session.api().post("/users", {})["user_id"])))
+
+    def become() -> None:
+        user_id = int(session.api().post("/users", {})["user_id"])
+        choose(user_id)
+        _act(user_id)
+
+    _tried(become)
+
+
+def acts(user_id: int) -> bool:
+    """Whether whoever looks has done something as a person in this session; else the list of somebody else is read."""
+    return user_id in st.session_state.get(_ACTED, ())
+
+
+def _act(user_id: int) -> None:
+    st.session_state[_ACTED] = {*st.session_state.get(_ACTED, ()), user_id}
 
 
 def _known_users() -> int:
@@ -82,17 +98,21 @@ def rate(user_id: int, movie: Mapping[str, Any], key: str) -> None:
             body = {"user_id": user_id, "movie_id": movie["movie_id"], "stars": float(stars + 1)}
             session.api().post("/ratings", body)
             _note(f"You gave {movie['title']} {stars + 1} star{'s' if stars else ''}", movie["movie_id"])
+        _act(user_id)
 
     _tried(send)
 
 
-def dismiss(recommendation_id: str, movie: Mapping[str, Any]) -> None:
-    """Say that a listed film is not wanted, and list it no more; a callback."""
+def dismiss(wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
+    """Say that a film of the list for a wish is not wanted, and list it no more; a callback."""
     movie_id = int(movie["movie_id"])
-    event = {"recommendation_id": recommendation_id, "movie_id": movie_id, "kind": "dismiss"}
 
     def send() -> None:
+        # A list that was only looked at is shown to the person from now on.
+        named = listed(wish)[_NAME] or session.api().post("/recommend", {**wish, "shown": True})[_NAME]
+        event = {"recommendation_id": named, "movie_id": movie_id, "kind": "dismiss"}
         session.api().post("/events", {"events": [event]})
+        _act(int(wish["user_id"]))
 
     _tried(send)
     _note(f"You are not interested in {movie['title']}", movie_id)
@@ -124,9 +144,9 @@ def listed(wish: Mapping[str, Any]) -> Any:
 
 
 def name_of(wish: Mapping[str, Any]) -> str:
-    """A wish without the films that it leaves out, so that lists before and after a change are compared."""
+    """A wish without what an action changes in it, so that lists before and after are compared."""
     filters = {name: value for name, value in dict(wish.get("filters") or {}).items() if name != "exclude_ids"}
-    return repr(sorted({**wish, "filters": filters}.items(), key=str))
+    return repr(sorted({**wish, "filters": filters, "shown": None}.items(), key=str))
 
 
 def last_event() -> Event | None:

@@ -24,6 +24,19 @@ FIGURES = (
     ("Share of popular films@10", "popularity_share_at_10"),
     ("NDCG@10 of popularity", "popularity_ndcg_at_10"),
 )
+"""Figures that are compared, with their names in MLflow."""
+OUTCOMES = {
+    "first": "promoted: the first champion",
+    "improvement": "promoted: better",
+    "refresh": "promoted: as good, on newer data",
+    "returned": "promoted: back with its data",
+    "manual": "promoted by hand",
+    "rollback": "promoted by a rollback",
+    "kept": "not promoted: the champion stays",
+    "rejected": "not promoted: refused",
+    "lost": "no champion any more",
+}
+"""What a decision did, in words."""
 
 
 def champion_of(versions: Sequence[Version]) -> Version | None:

@@ -17,7 +17,8 @@ from streamlit.testing.v1 import AppTest
 
 from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.worker import Worker
-from movierec_assets.serving.app import app_pages, session
+from movierec_assets.serving.app import app_pages, look, session
+from movierec_assets.serving.online.registry_view import RegistryView
 from movierec_assets.serving.online.snapshot import NOTHING, Snapshot
 from movierec_assets.settings import Settings
 from movierec_tests.databases import own_databases
@@ -25,6 +26,7 @@ from movierec_tests.serving.api.conftest import running, served, small_url, snap
 
 __all__ = ["small_url", "snapshot"]
 
+NO_VERSION = "No version was promoted yet."
 NOWHERE = "http://127.0.0.1:9"
 OpenPage = Callable[..., AppTest]
 
@@ -45,11 +47,12 @@ def served_api(worker: Worker) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def api_without_champion(worker: Worker) -> Iterator[str]:
-    """Address of an API on the same data, before the first champion."""
-    current = worker.current.snapshot
-    none = replace(current, champion=None, why_none="No version was promoted yet.")
-    with address_of(worker_with(worker.settings, none)) as address:
+def api_without_champion(worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an API on the same data, before the first training."""
+    settings = worker.settings.model_copy(update={"state_dir": tmp_path_factory.mktemp("untrained")})
+    none = replace(worker.current.snapshot, champion=None, why_none=NO_VERSION)
+    RegistryView(0.0, None, NO_VERSION, []).write(settings)
+    with address_of(worker_with(settings, none)) as address:
         yield address
 
 
@@ -58,6 +61,7 @@ def empty_api(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """Address of an API on a database without ratings."""
     with own_databases(server_url) as url:
         settings = Settings(database_url=url, state_dir=tmp_path_factory.mktemp("empty"), api_access_log=False)
+        RegistryView(0.0, None, NO_VERSION, []).write(settings)
         with address_of(worker_with(settings, NOTHING)) as address:
             yield address
 
@@ -101,6 +105,13 @@ def forget() -> None:
     """Forget answers and the API of earlier tests."""
     session.api.clear()
     st.cache_data.clear()
+
+
+def with_tables(page: AppTest) -> AppTest:
+    """The page with the data of all charts opened."""
+    for key in [key for key in page.session_state._state.filtered_state if key.startswith(look.DATA_OF)]:
+        page.session_state[key] = True
+    return page.run()
 
 
 def words(page: AppTest) -> str:

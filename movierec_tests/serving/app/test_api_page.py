@@ -10,7 +10,7 @@ from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.app import session
 from movierec_assets.tables.api_keys import create_key
 from movierec_assets.tables.database import Database
-from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, words
+from movierec_tests.serving.app.conftest import OpenPage, words
 
 
 def choose(page: AppTest, subject: str, endpoint: str) -> AppTest:
@@ -91,12 +91,6 @@ def test_a_call_that_changes_something_is_agreed_to_first(served_api: str, worke
     page = call(page.run(), name)
     assert page.warning[0].value.startswith("Status 503 in "), "the key is accepted, and Dagster is away"
     assert key not in words(page) + "".join(each.value for each in page.code)
-
-
-def test_without_the_api_the_page_says_what_to_do(open_page: OpenPage) -> None:
-    page = open_page("api", at=NOWHERE)
-    assert not page.exception
-    assert "movierec up" in words(page)
 
 
 def test_an_empty_database_answers_too(empty_api: str, open_page: OpenPage) -> None:

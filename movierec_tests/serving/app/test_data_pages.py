@@ -8,7 +8,7 @@ import pytest
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_tests.serving.api.small import LAST_MOVIE, USERS
-from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, words
+from movierec_tests.serving.app.conftest import OpenPage, with_tables, words
 from movierec_tests.serving.app.told import tell_of_data
 
 PAGES = ("dataset", "preprocessing")
@@ -38,7 +38,7 @@ def filled(worker: Worker, served_api: str) -> str:
 
 
 def test_the_dataset_is_shown_in_numbers_and_charts_with_their_data(open_page: OpenPage, filled: str) -> None:
-    page = open_page("dataset", at=filled)
+    page = with_tables(open_page("dataset", at=filled))
     assert not page.exception
     shown = {metric.label: metric.value for metric in page.metric}
     ratings = 15 * len(USERS)
@@ -62,7 +62,7 @@ def test_rejected_rows_are_found_with_file_line_reason_and_text(open_page: OpenP
 
 
 def test_the_steps_and_the_first_rows_of_each_are_shown(open_page: OpenPage, filled: str) -> None:
-    page = open_page("preprocessing", at=filled)
+    page = with_tables(open_page("preprocessing", at=filled))
     assert not page.exception
     steps, corner, *previews = [frame.value for frame in page.dataframe]
     rows = dict(zip(steps["step"], steps["rows"], strict=True))
@@ -87,30 +87,8 @@ def test_the_steps_and_the_first_rows_of_each_are_shown(open_page: OpenPage, fil
 def test_titles_and_rows_of_files_are_in_tables_only_which_show_them_as_text(
     open_page: OpenPage, filled: str, name: str
 ) -> None:
-    page = open_page(name, at=filled)
+    page = with_tables(open_page(name, at=filled))
     said = words(page)
     assert not any(part in said for part in (*ODD.values(), ODD_ROW, "<script>", "onerror"))
     shown = pd.concat([frame.value for frame in page.dataframe]).astype(str).to_numpy().ravel().tolist()
     assert (ODD[2] if name == "preprocessing" else ODD_ROW) in shown
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_before_the_first_run_the_page_says_what_makes_its_figures(
-    open_page: OpenPage, empty_api: str, name: str
-) -> None:
-    page = open_page(name, at=empty_api)
-    assert not page.exception
-    assert "`movierec run --job " in words(page)
-    assert not page.metric
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_without_an_api_or_with_a_wrong_key_the_page_says_what_to_do(
-    open_page: OpenPage, api_with_keys: str, name: str
-) -> None:
-    away = open_page(name, at=NOWHERE)
-    assert not away.exception
-    assert "`movierec up`" in words(away)
-    refused = open_page(name, at=api_with_keys)
-    assert not refused.exception
-    assert "Key needed" in words(refused)

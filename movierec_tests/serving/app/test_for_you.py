@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import httpx
-import pytest
 from streamlit.testing.v1 import AppTest
 
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.app import person
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_tests.serving.api.small import VERSION
-from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, words
+from movierec_tests.serving.app.conftest import OpenPage, words
 from movierec_tests.waiting import wait_until
 
 
@@ -75,6 +74,7 @@ def test_a_film_that_is_not_wanted_is_listed_no_more_and_the_api_knows(
     page = open_page("for_you", at=served_api, user="9")
     unwanted = listed(page)[1]
     page.button(key=f"no-9-{unwanted}").click().run()
+    assert not page.info
     assert unwanted not in listed(page)
     assert page.query_params["not"] in (str(unwanted), [str(unwanted)])
     rows = f"SELECT user_id, kind FROM {SCHEMA}.events WHERE movie_id = %s AND user_id = 9"
@@ -82,6 +82,22 @@ def test_a_film_that_is_not_wanted_is_listed_no_more_and_the_api_knows(
     wait_until(lambda: database.rows(rows, [unwanted]) == [(9, "dismiss")], "the event")
     next(each for each in page.button if "hidden" in each.label).click().run()
     assert unwanted in listed(page)
+
+
+def test_a_list_of_somebody_else_counts_as_shown_only_after_one_has_acted_as_this_user(
+    open_page: OpenPage, served_api: str, worker: Worker
+) -> None:
+    database = Database(worker.settings.databases.ratings)
+
+    def shown() -> int:
+        return int(database.rows(f"SELECT count(*) FROM {SCHEMA}.served WHERE user_id = 11")[0][0])
+
+    page = open_page("for_you", at=served_api, user="11")
+    assert "counts in no figure" in words(page)
+    movie = listed(page)[0]
+    page.feedback(key=f"star-11-{movie}").set_value(3).run()
+    assert "counts in no figure" not in words(page)
+    wait_until(lambda: shown() == 1, "the list after the star")
 
 
 def test_a_search_forgives_typing_errors_and_its_films_can_be_rated(open_page: OpenPage, served_api: str) -> None:
@@ -97,35 +113,3 @@ def test_nobody_with_this_id_is_said_and_the_person_can_be_changed(open_page: Op
     assert "There is no user 999" in words(page)
     page.number_input(key="user").set_value(5).run()
     assert len(listed(page)) == 12
-
-
-@pytest.mark.parametrize("name", ["for_you", "similar"])
-def test_an_api_that_is_away_is_said_with_the_remedy(open_page: OpenPage, name: str) -> None:
-    page = open_page(name, at=NOWHERE)
-    assert not page.exception
-    assert "does not answer" in words(page)
-    assert "`movierec up`" in words(page)
-
-
-@pytest.mark.parametrize("name", ["for_you", "similar"])
-def test_an_api_that_wants_a_key_is_said_with_the_remedy(open_page: OpenPage, api_with_keys: str, name: str) -> None:
-    page = open_page(name, at=api_with_keys)
-    assert not page.exception
-    assert "Key needed" in words(page)
-
-
-@pytest.mark.parametrize("name", ["for_you", "similar"])
-def test_before_the_first_champion_popular_films_are_listed_and_what_to_do_is_said(
-    open_page: OpenPage, api_without_champion: str, name: str
-) -> None:
-    page = open_page(name, at=api_without_champion)
-    assert not page.exception
-    assert "`movierec run`" in words(page)
-    assert name != "for_you" or len(listed(page)) == 12
-
-
-@pytest.mark.parametrize("name", ["for_you", "similar"])
-def test_an_empty_database_is_said_with_the_remedy(open_page: OpenPage, empty_api: str, name: str) -> None:
-    page = open_page(name, at=empty_api)
-    assert not page.exception
-    assert "`movierec run`" in words(page)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from movierec_assets.serving.api.worker import Worker
-from movierec_assets.serving.online.registry_view import RegistryView
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_tests.databases import own_databases
 from movierec_tests.serving.api.conftest import worker_with
 from movierec_tests.serving.api.small import TITLES
-from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, address_of, words
+from movierec_tests.serving.app.conftest import OpenPage, address_of, words
 from movierec_tests.serving.app.told import REASON, tell, tell_of_versions
 
 PAGES = ("introduction", "model", "quality")
@@ -114,7 +112,7 @@ def test_quality_has_both_moments_and_the_lead_over_the_champion_of_that_day(
 ) -> None:
     page = open_page("quality", at=told_api)
     tiles = {each.label: each.value for each in page.metric}
-    assert {"NDCG@10 in the sitting", "NDCG@10 on return", "Times popularity", "Coverage"} <= set(tiles)
+    assert {"NDCG@10 in the sitting", "NDCG@10 on return", "Beside popularity", "Coverage"} <= set(tiles)
     said = words(page)
     assert "+0.0100" in said
     assert "Left out of data of this size: EASE" in said
@@ -134,42 +132,6 @@ def test_other_parts_and_moments_can_be_chosen(open_page: OpenPage, told_api: st
         group = page.button_group[place]
         group.set_value(group.options[-1]).run()
         assert not page.exception
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_says_what_to_do_while_the_api_is_away(open_page: OpenPage, name: str) -> None:
-    page = open_page(name, at=NOWHERE)
-    assert not page.exception
-    assert "movierec up" in words(page)
-
-
-@pytest.fixture(scope="module")
-def api_without_version(told: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of an API on the same ratings, before the first training."""
-    settings = told.settings.model_copy(update={"state_dir": tmp_path_factory.mktemp("untrained")})
-    RegistryView(0.0, None, "No version was promoted yet.", []).write(settings)
-    none = replace(told.current.snapshot, champion=None, why_none="No version was promoted yet.")
-    with address_of(worker_with(settings, none)) as address:
-        yield address
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_calm_without_ratings_and_without_a_champion(
-    open_page: OpenPage, empty_api: str, api_without_version: str, name: str
-) -> None:
-    page = open_page(name, at=empty_api)
-    assert not page.exception
-    assert page.info
-    page = open_page(name, at=api_without_version)
-    assert not page.exception
-    assert "Run `movierec run`" in words(page)
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_calm_without_a_key(open_page: OpenPage, api_with_keys: str, name: str) -> None:
-    page = open_page(name, at=api_with_keys)
-    assert not page.exception
-    assert page.info
 
 
 def test_versions_without_documents_leave_the_pages_readable(open_page: OpenPage, told_api: str, told: Worker) -> None:

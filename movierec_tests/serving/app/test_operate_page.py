@@ -19,6 +19,7 @@ from movierec_assets.models.version_details import KnownVersions
 from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.keys import CHECK_EVERY
 from movierec_assets.serving.app import session
+from movierec_assets.serving.app.app_pages.operate import PART
 from movierec_assets.serving.app.asking import _TYPED
 from movierec_assets.serving.app.operating import _STATE
 from movierec_assets.serving.online.registry_view import RegistryView
@@ -78,6 +79,12 @@ def with_key(page: AppTest, key: str) -> AppTest:
     return pressed(page, "Use this key")
 
 
+def part_of(page: AppTest, name: str) -> AppTest:
+    """The page with another part open."""
+    page.session_state[PART] = name
+    return page.run()
+
+
 def test_a_key_that_is_none_of_an_operator_is_refused_with_what_to_do(operated: Operated, open_page: OpenPage) -> None:
     page = open_page("operate", at=operated.address)
     reader = create_key(operated.platform.database, "reader", "shop")
@@ -95,7 +102,7 @@ def test_a_key_that_is_none_of_an_operator_is_refused_with_what_to_do(operated: 
 
 
 def test_a_champion_is_promoted_and_rolled_back_after_a_confirmation(operated: Operated, open_page: OpenPage) -> None:
-    page = with_key(open_page("operate", at=operated.address), operated.key)
+    page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Versions")
     assert "Champion version 1" in told(page)
     assert "NDCG@10, in the sitting" in str(page.table[0].value)
     assert [each.disabled for each in page.button if each.label == "Promote version 2"] == [True], "no reason yet"
@@ -107,6 +114,10 @@ def test_a_champion_is_promoted_and_rolled_back_after_a_confirmation(operated: O
     assert champion_of(operated.platform) == 1
     page = pressed(pressed(page, "Promote version 2"), "Yes: promote version 2")
     assert "Version 2 is the champion." in told(page)
+    assert "Champion version 2" in told(page), "at once, although the service has not loaded it"
+    assert "Version 2 is the champion; the service is loading it." in told(page)
+    assert not [each for each in page.button if each.label.startswith("Roll back")], "the list of versions is old"
+    assert page.session_state[PART] == "Versions"
     assert champion_of(operated.platform) == 2
     operated.read_registry()
     page.run()
@@ -127,7 +138,7 @@ def test_a_champion_is_promoted_and_rolled_back_after_a_confirmation(operated: O
 def test_alerts_and_parts_that_are_away_are_told(operated: Operated, open_page: OpenPage) -> None:
     failed = Cause("run:train:als_model", RUN, "train failed", f"als_model: {ODD}", "Run `movierec run` again.")
     update(operated.platform.database, [failed], ["webhook"], datetime.now(UTC))
-    page = with_key(open_page("operate", at=operated.address), operated.key)
+    page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Alerts")
     said = told(page)
     assert "Open alerts 1" in said
     assert "train failed" in said
@@ -136,7 +147,7 @@ def test_alerts_and_parts_that_are_away_are_told(operated: Operated, open_page: 
     assert "Not told by webhook" in said
     assert "The part automation cannot be read now." in said
     assert "Dagster does not answer" in said
-    page = pressed(pressed(page, "Train"), "Yes: train")
+    page = pressed(pressed(part_of(page, "Jobs"), "Train"), "Yes: train")
     assert "Temporarily unavailable" in told(page)
 
 
@@ -185,7 +196,7 @@ def _kept(caches: Any) -> Iterator[tuple[str, bytes]]:
         yield from cache.storage._mem_cache.items()
 
 
-def test_the_api_may_be_away(open_page: OpenPage) -> None:
+def test_the_api_may_be_away_when_a_key_is_sent(open_page: OpenPage) -> None:
     page = open_page("operate", at=NOWHERE)
     page = with_key(page, "movierec_0_0")
     assert "does not answer" in told(page)

@@ -1,10 +1,8 @@
-"""The pages Outlook, and Pipeline while Dagster is away; `serving/api/test_operations` opens it on a real Dagster."""
+"""The page Outlook. Pipeline is opened on a real Dagster in `serving/api/test_operations`."""
 
 from __future__ import annotations
 
 import re
-
-import pytest
 
 from movierec_assets.serving.app.look import with_code
 from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, words
@@ -17,16 +15,6 @@ def test_the_outlook_needs_nothing_that_runs(open_page: OpenPage) -> None:
     for part in ("What is next", "Licence of the data", "References", "Credits", "10.1145/2827872", "ml-20m"):
         assert part in said, part
     assert set(re.findall(r"\]\((\w+):", said)) == {"https"}
-
-
-def test_without_dagster_the_pipeline_says_what_to_do(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOVIEREC_DAGSTER_WEBSERVER", NOWHERE)
-    page = open_page("pipeline", at=NOWHERE)
-    assert not page.exception
-    said = words(page)
-    assert "Dagster does not answer" in said
-    assert "`movierec up`" in said
-    assert "MOVIEREC_DAGSTER_WEBSERVER" in said.replace("\\", "")
 
 
 def test_code_is_shown_as_code_and_everything_else_as_text() -> None:

@@ -64,7 +64,7 @@ async def show_insight(request: Request, name: Name, version: OfVersion = None) 
     found, in_the_app = await worker_of(request).queries.run(read)
     if found is None:
         of_version = "" if asked is None else f" of version {asked}"
-        raise not_found(f"{name}: the document{of_version} was not made. `{KINDS[name].made_by}` makes the next one.")
+        raise not_found(f"{name}: the document{of_version} was not made. `{KINDS[name].made_by}` makes it.")
     return InsightAnswer(
         name=name,
         version=asked,

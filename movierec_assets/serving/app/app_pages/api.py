@@ -18,8 +18,8 @@ from movierec_assets.settings import get_settings
 LEAD = "Every endpoint with a form that really calls it, the same call for your shell, and the answer with its time."
 _ROLES = {
     "open": "No key needed",
-    "reader": "Reader: from this machine without a key, by setting",
-    "operator": "Operator: needs an operator's key",
+    "reader": "A reader's key, or none where the API lets this machine read without one",
+    "operator": "An operator's key",
 }
 _START = "POST /recommend"
 _SHOWN = 20_000
@@ -94,7 +94,9 @@ def _body(endpoint: Endpoint) -> tuple[Any, str]:
     """The body that a person gives, and why it cannot be read."""
     if endpoint.body is None:
         return None, ""
-    example = json.dumps(endpoint.body, indent=2, ensure_ascii=False)
+    # A list that somebody tries here is shown to nobody, so it counts in no figure.
+    tried = {"shown": False} if endpoint.path == "/recommend" else {}
+    example = json.dumps(endpoint.body | tried if tried else endpoint.body, indent=2, ensure_ascii=False)
     height = 34 + 25 * min(16, example.count("\n") + 2)
     typed = st.text_area("Body, as JSON", example, height=height, key=f"body {endpoint.name}")
     try:

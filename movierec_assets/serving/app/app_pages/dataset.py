@@ -39,17 +39,18 @@ def page() -> None:
 
 def _numbers(document: dict[str, Any], in_the_app: dict[str, int]) -> None:
     counts, density = document["counts"], document["density"]
-    with st.container(horizontal=True):
-        look.number("Ratings", counts["ratings"])
-        look.number("Users", counts["users"])
-        look.number("Rated movies", counts["rated_movies"], help=f"Of {counts['movies']:,} in the catalogue.")
-        look.number("Mean stars", None if document["mean_stars"] is None else f"{document['mean_stars']:.2f}")
-        look.number("Rejected rows", counts["rejected"], help=f"Of {counts['rows_read']:,} rows of the file.")
-        look.number(
+    look.numbers(
+        ("Ratings", counts["ratings"], None),
+        ("Users", counts["users"], None),
+        ("Rated movies", counts["rated_movies"], f"Of {counts['movies']:,} in the catalogue."),
+        ("Mean stars", None if document["mean_stars"] is None else f"{document['mean_stars']:.2f}", None),
+        ("Rejected rows", counts["rejected"], f"Of {counts['rows_read']:,} rows of the file."),
+        (
             "Posted in the app",
             in_the_app["ratings"],
-            help=f"By {in_the_app['users']:,} people; {in_the_app['today']:,} today. Withdrawals count as well.",
-        )
+            f"By {in_the_app['users']:,} people; {in_the_app['today']:,} today. Withdrawals count as well.",
+        ),
+    )
     if density:
         st.markdown(
             f"The ratings fill **{100 * density:.2g} %** of the matrix of users and rated movies: of "
@@ -154,7 +155,9 @@ def _range(each: dict[str, int]) -> str:
 
 def _genres(document: dict[str, Any]) -> None:
     st.subheader("Genres by era", anchor=False)
-    st.markdown("Each circle is a genre in a decade of release: its size shows the ratings, its colour their mean.")
+    st.markdown(
+        "Each circle is a genre in a decade of release: its size shows how many ratings it has, its colour their mean."
+    )
     table = pd.DataFrame(
         [
             {
@@ -207,6 +210,7 @@ def _rejected(document: dict[str, Any]) -> None:
         pd.DataFrame([{name: each[name] for name in ("file", "reason", "rows")} for each in reasons]),
         hide_index=True,
         width="stretch",
+        height="content",
         column_config={"rows": st.column_config.NumberColumn(format="localized")},
     )
     st.markdown("The first rows of each reason, as they are in the file:")
@@ -220,6 +224,7 @@ def _rejected(document: dict[str, Any]) -> None:
         ),
         hide_index=True,
         width="stretch",
+        height="content",
     )
 
 

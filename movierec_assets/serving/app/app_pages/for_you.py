@@ -162,6 +162,7 @@ def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
         "n": st.session_state.get("length", LENGTH),
         "explain": True,
         "diversity": diversity / 10,
+        "shown": person.acts(user_id),
         "filters": {name: value for name, value in filters.items() if value},
     }
 
@@ -187,7 +188,7 @@ def _list(user_id: int, moment: str, wish: dict[str, Any]) -> None:
         with columns[place % 2], st.container(border=True, height="stretch"):
             match = movie["score"] / best if answer["source"] == "model" else None
             films.film(movie, match=match, notes=_reasons(movie), badge=badges.get(movie["movie_id"]))
-            _actions(user_id, answer["recommendation_id"], movie)
+            _actions(user_id, wish, movie)
     _foot(answer, wish)
 
 
@@ -221,24 +222,30 @@ def _reasons(movie: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [each for each in (taste, sitting) if each]
 
 
-def _actions(user_id: int, recommendation_id: str, movie: Mapping[str, Any]) -> None:
+def _actions(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
     """Rate the film, have no more of it, or look at films like it."""
     movie_id = movie["movie_id"]
     key = f"star-{user_id}-{movie_id}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.feedback("stars", key=key, on_change=partial(person.rate, user_id, movie, key))
-        st.button(
-            "Not interested",
-            key=f"no-{user_id}-{movie_id}",
-            type="tertiary",
-            on_click=partial(person.dismiss, recommendation_id, movie),
-        )
-        if st.button("Similar", key=f"like-{user_id}-{movie_id}", type="tertiary"):
-            st.switch_page("app_pages/similar.py", query_params={"movie": str(movie_id)})
-        if st.button("Why?", key=f"why-{user_id}-{movie_id}", type="tertiary"):
-            # Names of their own: those of this page are bound to its widgets.
-            asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get("moment") or NOW}
-            st.switch_page("app_pages/model.py", query_params=asked)
+        with st.container(horizontal=True, gap="small", width="content"):
+            _more(user_id, wish, movie)
+
+
+def _more(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
+    movie_id = movie["movie_id"]
+    st.button(
+        "Not interested",
+        key=f"no-{user_id}-{movie_id}",
+        type="tertiary",
+        on_click=partial(person.dismiss, wish, movie),
+    )
+    if st.button("Similar", key=f"like-{user_id}-{movie_id}", type="tertiary"):
+        st.switch_page("app_pages/similar.py", query_params={"movie": str(movie_id)})
+    if st.button("Why?", key=f"why-{user_id}-{movie_id}", type="tertiary"):
+        # Names of their own: those of this page are bound to its widgets.
+        asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get("moment") or NOW}
+        st.switch_page("app_pages/model.py", query_params=asked)
 
 
 def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
@@ -253,7 +260,8 @@ def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
     source = {"model": "Made by the model from the ratings as they are now", "stored": "A stored list"}
     made = source.get(answer["source"], "The most liked films")
     st.caption(f"{made} · {version}.{fewer} The best match counts as 100 %.")
-    st.caption("To share this list, copy the address of this page.")
+    looked = "" if wish["shown"] else " You look at it only, so it counts in no figure until you rate or hide a film."
+    st.caption(f"To share this list, copy the address of this page.{looked}")
 
 
 def _longer() -> None:

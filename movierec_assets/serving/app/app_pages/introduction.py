@@ -38,19 +38,12 @@ def _problem(trained: dict[str, Any]) -> None:
         "have rated fewer. So nearly all cells are empty, and the empty ones are what we want to know. This is called "
         "*sparsity*. It is what makes the problem hard."
     )
-    tiles = st.columns(4)
-    for tile, (label, value) in zip(
-        tiles,
-        (
-            ("People", counts["users"]),
-            ("Films that somebody likes", counts["movies"]),
-            ("Likes", counts["positives"]),
-            ("Cells that are empty", f"{1 - counts['positives'] / pairs:.2%}"),
-        ),
-        strict=True,
-    ):
-        with tile:
-            look.number(label, value)
+    look.numbers(
+        ("People", counts["users"], None),
+        ("Films that somebody likes", counts["movies"], None),
+        ("Likes", counts["positives"], None),
+        ("Cells that are empty", f"{1 - counts['positives'] / pairs:.2%}", None),
+    )
     st.markdown(
         f"The picture shows {sample['users']:,} people and {sample['movies']:,} films of this data, drawn at random. "
         f"Each of the {len(sample['likes']):,} dots is a like. Everything else is a question."

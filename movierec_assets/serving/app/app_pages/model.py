@@ -92,23 +92,12 @@ def _learning(trained: dict[str, Any]) -> None:
         "to the likes. A cell without a like counts as *probably not*, with little weight: silence is not dislike."
     )
     seconds = trained["seconds"]
-    tiles = st.columns(4)
-    for tile, (label, value, note) in zip(
-        tiles,
-        (
-            ("Iterations", trained["iterations"], None),
-            ("Likes", trained["counts"]["positives"], None),
-            (
-                "Seconds of the scored fit",
-                seconds["scored"],
-                "Fitted without each person's latest likes, to be scored.",
-            ),
-            ("Seconds of the served fit", seconds["served"], "Fitted to all likes; it serves."),
-        ),
-        strict=True,
-    ):
-        with tile:
-            look.number(label, value, note)
+    look.numbers(
+        ("Iterations", trained["iterations"], None),
+        ("Likes", trained["counts"]["positives"], None),
+        ("Seconds of the scored fit", seconds["scored"], "Fitted without each person's latest likes, to be scored."),
+        ("Seconds of the served fit", seconds["served"], "Fitted to all likes; it serves."),
+    )
     start = "It continued the fits of the champion of that day" if trained["continued"] else "It started fresh"
     st.markdown(f"{start}: {look.plain(trained['reason'])}.")
     left, right = st.columns(2)

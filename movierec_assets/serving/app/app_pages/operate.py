@@ -6,7 +6,7 @@ Belongs here: the page, alerts and backups. Does not: the key and confirmations 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ import streamlit as st
 from movierec_assets.serving.app import asking, champions, jobs, look, operating, session, times
 from movierec_assets.serving.app.client import ApiProblem
 
+PART = "operate_part"
 LEAD = "Run jobs, compare versions, change the champion, and see what is wrong. It takes an operator's key."
 
 
@@ -32,38 +33,45 @@ def page() -> None:
             session.keep_operator_key(None)  # revoked or expired since
             look.state("The API accepts the key no longer.", "Load the page again and type another one.")
             return
-        operating.show_said()
-        _tiles(state)
-        jobs.show_runs(key, state)
-        # With a key the chosen tab stays when a message appears above.
-        parts = ["Jobs", "Versions", "Alerts", "Data and backups"]
-        working, models, alerts, keeping = st.tabs(parts, key="operate_part", on_change="rerun")
-        with working:
-            jobs.show_jobs(key)
-        with models:
-            champions.show_versions(key)
-        with alerts:
-            _alerts(key)
-        with keeping:
-            _keeping(state)
+        # Containers keep the place of everything below, so that a message or a run does not close what is open there.
+        with st.container():
+            operating.show_said()
+        with st.container():
+            if operating.loading() is not None:
+                operating.show_loading()
+        with st.container():
+            _tiles(state)
+        with st.container():
+            jobs.show_runs(key, state)
+        _parts(key, state)
+
+
+def _parts(key: str, state: Mapping[str, Any]) -> None:
+    """The chosen part; the others ask for nothing."""
+    parts: dict[str, Callable[[], None]] = {
+        "Jobs": lambda: jobs.show_jobs(key),
+        "Versions": lambda: champions.show_versions(key),
+        "Alerts": lambda: _alerts(key),
+        "Data and backups": lambda: _keeping(state),
+    }
+    for tab, show in zip(st.tabs(list(parts), key=PART, on_change="rerun"), parts.values(), strict=True):
+        if tab.open:
+            with tab, look.calm():
+                show()
 
 
 def _tiles(state: Mapping[str, Any]) -> None:
     now, champion, backup, disk = datetime.now(UTC), state["champion"], state["backup"], state["disk"]
-    tiles = st.columns(4)
-    with tiles[0]:
-        since = times.read(champion["since"]) if champion else None
-        version = f"version {champion['version']}" if champion and champion["version"] else None
-        look.number("Champion", version, f"Since {times.at(since)}" if since else None)
-    with tiles[1]:
-        look.number("Open alerts", state["open_alerts"])
-    with tiles[2]:
-        made = times.read(backup["made"]) if backup else None
-        look.number("Latest backup", times.ago(made, now) if made else None)
-    with tiles[3]:
-        look.number(
-            "Free disk", _bytes(disk["free"]) if disk else None, f"Of {_bytes(disk['total'])}" if disk else None
-        )
+    loading, since = operating.loading(), times.read(champion["since"]) if champion else None
+    version = loading or (champion["version"] if champion else None)
+    about = "The service is loading it." if loading else f"Since {times.at(since)}" if since else None
+    made = times.read(backup["made"]) if backup else None
+    look.numbers(
+        ("Champion", f"version {version}" if version else None, about),
+        ("Open alerts", state["open_alerts"], None),
+        ("Latest backup", times.ago(made, now) if made else None, None),
+        ("Free disk", _bytes(disk["free"]) if disk else None, f"Of {_bytes(disk['total'])}" if disk else None),
+    )
     if champion and champion["problem"]:
         look.state("No version is served as champion.", champion["problem"])
     for name, reason in state["unreadable"].items():

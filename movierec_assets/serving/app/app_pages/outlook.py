@@ -85,7 +85,11 @@ def page() -> None:
         st.subheader("Licence of the data")
         st.markdown(_DATA)
         st.subheader("References")
-        st.markdown("\n".join(f"* [{look.plain(text)}]({address}): {about}." for text, address, about in _REFERENCES))
+        st.markdown(
+            "\n".join(
+                f"* [{look.plain(text.rstrip('.'))}]({address}): {about}." for text, address, about in _REFERENCES
+            )
+        )
         st.subheader("Credits")
         st.markdown(
             "The platform grew from a presentation in nine pages about recommending films with matrix factorization. "

@@ -5,6 +5,7 @@ Belongs here: the page. Does not: reading Dagster (`dagster`), and the drawing (
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import streamlit as st
@@ -14,12 +15,12 @@ from movierec_assets.serving.app.dagster import Asset, Check, Dagster, DagsterAw
 from movierec_assets.settings import get_settings
 
 KEPT_SECONDS = 10
-"""A picture of the graph is used again for this long."""
+"""An answer of Dagster is shown at once; it is asked again when it is older than this."""
 LEAD = "What is made from what, how old it is, and when it is made again."
 _CHECK_SIGNS = {"passed": "✓", "warned": "!", "failed": "✗", "not run": "○"}
 _ASSET = "pipeline_asset"
 _ABOUT_DECISION = ("als_model", "return_evaluation", "model_evaluation", "champion_model")
-_GRAPH = "pipeline_graph"
+_GRAPH, _READ = "pipeline_graph", "pipeline_read"
 
 
 @st.cache_resource(show_spinner=False)
@@ -33,46 +34,71 @@ def _dagster() -> Dagster:
     return _client(settings.dagster_address, settings.dagster_pages)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
-def _pipeline(address: str, pages: str) -> Pipeline:
-    return _client(address, pages).pipeline()
+@dataclass
+class _Kept:
+    """The latest answer of Dagster, for all who look."""
+
+    pipeline: Pipeline | None = None
+
+
+@st.cache_resource(show_spinner=False)
+def _kept(address: str) -> _Kept:
+    return _Kept()
 
 
 def page() -> None:
-    """The page."""
+    """The page: what is known at once, and states as soon as Dagster has read them, which takes it seconds."""
     with look.page("Pipeline", LEAD):
+        note = st.empty()
         try:
             dagster = _dagster()
-            found = _pipeline(dagster.address, dagster.pages)
+            kept = _kept(dagster.address)
+            found = kept.pipeline or dagster.outline()
+            _show(found, datetime.now(UTC))
+            if not _is_new(found):
+                if found.at is None:
+                    note.caption("Dagster is reading the states of the assets.")
+                kept.pipeline = dagster.pipeline()
+                st.session_state[_READ] = True
+                st.rerun()
         except DagsterAway as away:
-            look.state(away.message, f"{away.remedy} Recommendations do not need it.")
-            return
-        now = datetime.now(UTC)
-        _figures(found, now)
-        left, right = st.columns([5, 6], gap="large")
-        with left:
-            _picture(found, now)
-        with right:
-            _details(found, now)
-            _schedules(found, now)
-        _list(found, now)
+            with note:
+                look.state(away.message, f"{away.remedy} Recommendations do not need it.")
+
+
+def _is_new(found: Pipeline) -> bool:
+    """Whether an answer need not be asked for again: it is young, or was read for this very picture."""
+    just_read = st.session_state.pop(_READ, False)
+    return found.at is not None and (just_read or (datetime.now(UTC) - found.at).total_seconds() < KEPT_SECONDS)
+
+
+def _show(found: Pipeline, now: datetime) -> None:
+    _figures(found, now)
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        _picture(found, now)
+    if found.at is None:
+        return
+    with right:
+        _details(found, now)
+        _schedules(found, now)
+    _list(found, now)
 
 
 def _figures(found: Pipeline, now: datetime) -> None:
+    known = found.at is not None
     current = sum(asset.state == "up to date" for asset in found.assets)
     checks = [check for asset in found.assets for check in asset.checks]
     failed = sum(check.result == "failed" for check in checks)
     following = next((each for each in found.schedules if each.on and each.next_tick), None)
-    tiles = st.columns(4)
-    with tiles[0]:
-        look.number("Assets up to date", f"{current} of {len(found.assets)}")
-    with tiles[1]:
-        look.number("Checks that failed", f"{failed} of {len(checks)}")
-    with tiles[2]:
-        tick = times.ahead(following.next_tick, now) if following and following.next_tick else None
-        look.number("Next scheduled job", tick, f"The job {following.job}" if following else None)
-    with tiles[3]:
-        look.number("Dagster's daemon", "up" if found.daemon_up else "down", "Starts scheduled runs.")
+    tick = times.ahead(following.next_tick, now) if following and following.next_tick else None
+    next_job = f"The job {following.job}" if following else None
+    look.numbers(
+        ("Assets up to date", f"{current} of {len(found.assets)}" if known else "…", None),
+        ("Checks that failed", f"{failed} of {len(checks)}" if known else "…", None),
+        ("Next scheduled job", tick if known else "…", next_job),
+        ("Dagster's daemon", ("up" if found.daemon_up else "down") if known else "…", "Starts scheduled runs."),
+    )
 
 
 def _picture(found: Pipeline, now: datetime) -> None:
@@ -82,13 +108,14 @@ def _picture(found: Pipeline, now: datetime) -> None:
             st.session_state[_ASSET] = rows[0]["asset"]
 
     current = sum(asset.state == "up to date" for asset in found.assets)
+    known = "" if found.at is None else f", {current} of them up to date"
     st.altair_chart(
-        graph.drawing(found.assets, now, look.ink()),
+        graph.drawing(found.assets, now, look.INK),
         width="content",
         key=_GRAPH,
         on_select=picked,
         selection_mode=graph.PICKED,
-        alt=f"Graph of {len(found.assets)} assets, {current} of them up to date. The list below the schedules has all.",
+        alt=f"Graph of {len(found.assets)} assets{known}. The list below the schedules has all.",
     )
     st.caption("A curve leads from an asset down to what is made from it. A click on a row shows the asset.")
     st.link_button("Open the graph in Dagster", _dagster().page_of_graph(), icon=":material/open_in_new:")

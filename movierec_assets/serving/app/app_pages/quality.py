@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from movierec_assets.serving.app import figures, insights, look
+from movierec_assets.serving.app import figures, insights, look, versions
 
 _OWN = "this version"
 _MOMENTS = ("in the sitting", "on return")
@@ -25,17 +25,6 @@ _METRICS = {
     "popularity_share_at_10": "Share of the top 1 % of films",
     "gini_at_10": "Gini",
     "novelty_at_10": "Novelty, bits",
-}
-_OUTCOMES = {
-    "first": "promoted: the first champion",
-    "improvement": "promoted: better",
-    "refresh": "promoted: as good, on newer data",
-    "returned": "promoted: back with its data",
-    "manual": "promoted by hand",
-    "rollback": "promoted by a rollback",
-    "kept": "not promoted: the champion stays",
-    "rejected": "not promoted: refused",
-    "lost": "no champion any more",
 }
 _EXPLAINED = (
     "**NDCG@10** looks at the first ten films of a list: it is 1 when the hidden likes are on top, less when they are "
@@ -80,18 +69,13 @@ def _both_moments(scored: dict[str, Any]) -> None:
     means = {(row["moment"], row["ranker"]): row["mean"] for row in scored["moments"]}
     popular = means.get((_MOMENTS[0], "popularity"))
     own = next(found for found in scored["metrics"] if found["ranker"] == _OWN)
-    for tile, (label, value, note) in zip(
-        st.columns(4),
-        (
-            ("NDCG@10 in the sitting", means.get((_MOMENTS[0], _OWN)), "Likes that follow another one at once."),
-            ("NDCG@10 on return", means.get((_MOMENTS[1], _OWN)), "Likes of people who come back days or years later."),
-            ("Times popularity", _ratio(means.get((_MOMENTS[0], _OWN)), popular), "In the sitting."),
-            ("Coverage", f"{own['coverage_at_10']:.1%}", "Films that are on anybody's list of ten."),
-        ),
-        strict=True,
-    ):
-        with tile:
-            look.number(label, value if value is None or isinstance(value, str) else f"{value:.3f}", note)
+    sitting, back = (_shown(means.get((moment, _OWN))) for moment in _MOMENTS)
+    look.numbers(
+        ("NDCG@10 in the sitting", sitting, "Likes that follow another one at once."),
+        ("NDCG@10 on return", back, "Likes of people who come back days or years later."),
+        ("Beside popularity", _ratio(means.get((_MOMENTS[0], _OWN)), popular), "NDCG@10, in the sitting."),
+        ("Coverage", f"{own['coverage_at_10']:.1%}", "Films that are on anybody's list of ten."),
+    )
     st.markdown(_EXPLAINED)
     for place, moment in zip(st.columns(2), _MOMENTS, strict=True):
         rows = [row for row in scored["moments"] if row["moment"] == moment]
@@ -134,7 +118,8 @@ def _metrics(scored: dict[str, Any]) -> None:
         {"method": found["ranker"]} | {label: found[name] for name, label in _METRICS.items()}
         for found in scored["metrics"]
     ]
-    formats = {label: st.column_config.NumberColumn(format="%.3f") for label in _METRICS.values()}
+    formats: dict[str, Any] = {label: st.column_config.NumberColumn(format="%.3f") for label in _METRICS.values()}
+    formats["method"] = st.column_config.TextColumn(width=270, pinned=True)
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=formats)
     st.caption(
         "Coverage: share of films that are on anybody's list. Share of the top 1 %: how much of all lists the most "
@@ -227,7 +212,7 @@ def _of_version(version: dict[str, Any], prefix: str) -> dict[str, Any] | None:
         "low": metrics.get(f"{name}_low"),
         "high": metrics.get(f"{name}_high"),
         "promoted": "promoted" if promoted else "not promoted",
-        "outcome": _OUTCOMES.get(outcome or "", outcome or "no decision"),
+        "outcome": versions.OUTCOMES.get(outcome or "", outcome or "no decision"),
     }
 
 
@@ -239,7 +224,7 @@ def _decisions(known: list[dict[str, Any]]) -> list[dict[str, str]]:
         {
             "decided": each["decided_at"],
             "version": str(each["model_version"]),
-            "outcome": _OUTCOMES.get(each["outcome"], each["outcome"]),
+            "outcome": versions.OUTCOMES.get(each["outcome"], each["outcome"]),
             "reason": each["reason"],
             "by": each["decided_by"],
         }
@@ -292,8 +277,12 @@ def _shares(row: dict[str, Any]) -> dict[str, str]:
     return {"source": row["source"], "version": version} | {name: f"{n:,}" for name, n in counts.items()} | shares
 
 
+def _shown(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
+
+
 def _ratio(value: float | None, other: float | None) -> str | None:
-    return f"{value / other:.1f}" if value is not None and other else None
+    return f"{value / other:.1f} times" if value is not None and other else None
 
 
 def _time(text: str) -> str:

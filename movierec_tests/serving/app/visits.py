@@ -1,0 +1,149 @@
+"""Visits of the app in a browser: what people do there, and what is so on every page.
+
+Belongs here: steps and claims, for tests on a small API and for the walk through the containers. Does not: starting a
+browser or the app (`browsers`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from movierec_assets.serving.app.app_pages import Entry, entries
+
+DESK, PHONE = (1280, 900), (390, 844)
+PAGES = [entry for found in entries().values() for entry in found]
+OWN = {"exclude": [['[data-testid="stSidebarNav"]']]}
+"""All of a page but the menu that Streamlit makes of the navigation on a phone, whose lists hold headings."""
+QUIET = '!document.querySelector(\'[data-testid="stStatusWidget"], [data-stale="true"], [data-testid="stSkeleton"]\')'
+"""Whether Streamlit has drawn everything."""
+
+
+def path_of(entry: Entry) -> str:
+    """The path of a page in the app's address."""
+    return "" if entry is PAGES[0] else entry.name.replace("_", "-")
+
+
+class Visit:
+    """A page of the browser, with what went wrong on it."""
+
+    def __init__(self, browser: Any, app: str) -> None:
+        self.app, self.wrong = app, list[str]()
+        self.page = browser.new_page(color_scheme="light", viewport={"width": DESK[0], "height": DESK[1]})
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        self.page.on("request", self._asked)
+
+    def _said(self, message: Any) -> None:
+        # Opened at the path of a page, Streamlit looks for its server under that path first.
+        probed = re.search(r"/_stcore/(health|host-config)$", str(message.location.get("url", "")))
+        if message.type == "error" and not probed:
+            self.wrong.append(f"console: {message.text} {message.location}")
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith((self.app, self.app.replace("http", "ws"), "data:", "blob:")):
+            self.wrong.append(f"request to another host: {request.url}")
+
+    def open(self, path: str) -> None:
+        """Load a page of the app, and wait until it is drawn."""
+        self.page.goto(f"{self.app}/{path}")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the page is drawn."""
+        self.page.wait_for_selector(".mr-heading h1")
+        self.page.wait_for_function(QUIET)
+        self.page.wait_for_timeout(300)
+        self.page.wait_for_function(QUIET)
+
+    def check(self) -> None:
+        """Nothing went wrong, and no error is shown."""
+        assert not self.wrong, self.wrong
+        assert self.page.locator('[data-testid="stException"], [data-testid="stAlertContentError"]').count() == 0
+
+    def titles(self) -> list[str]:
+        """Films of the list, in its order."""
+        found: list[str] = self.page.locator('[data-testid="stTabs"] .mr-film h3').all_text_contents()
+        return found
+
+    def become_new(self) -> None:
+        """Become a new user, whose list is popular films."""
+        self.page.get_by_role("button", name="Be a new user").click()
+        self.page.wait_for_selector("text=You are new here")
+        self.settle()
+
+    def give_five_stars(self) -> None:
+        """Rate the second film of the list, and wait until the list is without it."""
+        rated = self.titles()[1]
+        stars = self.page.locator('[data-testid="stTabs"] [data-testid="stFeedback"]').nth(1)
+        stars.locator("button, label").nth(4).click()
+        self.page.wait_for_function(
+            "title => ![...document.querySelectorAll('[data-testid=\"stTabs\"] .mr-film h3')]"
+            ".some(each => each.textContent == title)",
+            arg=rated,
+        )
+        self.settle()
+
+
+def serious(page: Any, *rules: str) -> list[str]:
+    """Violations of accessibility that axe calls serious or critical; of these rules only, where some are named."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+    found = Axe().run(page, context=OWN, options=options).response["violations"]
+    return [
+        f"{each['id']}: {each['help']}: {each['nodes'][0]['html'][:300]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+def rate_three_films(visit: Visit) -> None:
+    """A new user rates three films: the list changes with each, and is the same after a reload."""
+    visit.open("")
+    assert len(visit.titles()) == 12
+    visit.become_new()
+    lists = [visit.titles()]
+    for _ in range(3):
+        visit.give_five_stars()
+        assert visit.page.locator("text=You gave").count() == 1
+        lists.append(visit.titles())
+    assert len({tuple(each) for each in lists}) == 4
+    assert "user=1000000" in visit.page.url
+    visit.page.reload()
+    visit.settle()
+    assert visit.titles() == lists[-1]
+    visit.check()
+
+
+def go_to_neighbours(visit: Visit) -> None:
+    """From a film of the list to films like it, and on from one of them."""
+    visit.open("")
+    visit.page.get_by_role("button", name="Similar", exact=True).first.click()
+    visit.page.wait_for_selector("text=Go on from here")
+    visit.settle()
+    address = visit.page.url
+    assert "/similar?movie=" in address
+    assert visit.page.locator("canvas, svg.marks").count() > 0
+    visit.page.get_by_role("button", name="Go on from here").nth(1).click()
+    visit.page.wait_for_function("before => location.href != before", arg=address)
+    visit.settle()
+    visit.check()
+
+
+def see_in_every_way(visit: Visit, entry: Entry) -> None:
+    """A page in light and dark, wide and on a phone: whole, accessible, and no wider than the screen."""
+    visit.open(path_of(entry))
+    for size in (DESK, PHONE):
+        visit.page.set_viewport_size({"width": size[0], "height": size[1]})
+        for scheme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=scheme)
+            visit.settle()
+            visit.check()
+            # Of the rules of accessibility, only that of contrast asks for colours.
+            found = serious(visit.page) if scheme == "light" else serious(visit.page, "color-contrast")
+            assert found == [], (entry.name, scheme, size)
+            wider = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert wider <= 0, (entry.name, scheme, size)
+    visit.page.emulate_media(color_scheme="light")
+    visit.page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
