@@ -19,8 +19,8 @@ from movierec_assets.cli.shared import console_for_people, console_log, print_js
 if TYPE_CHECKING:
     from movierec_assets.alerts.storage import Alert
     from movierec_assets.backup.kept import BackupState
-    from movierec_assets.host.automation_status import Automation, JobRun
     from movierec_assets.host.status import ChampionState, Status
+    from movierec_assets.serving.automation import Automation, JobRun, ScheduleState
     from movierec_assets.tables.disk_use import DiskUse
     from movierec_assets.tables.loaded_data import LoadedData
 
@@ -199,9 +199,14 @@ def _runs(runs: list[JobRun], when: _Clock) -> Table:
 def _ticks(automation: Automation, when: _Clock) -> Table:
     table = Table("schedule", "runs", "next tick", title="Next ticks", title_justify="left")
     for each in automation.schedules:
-        following = when.ahead(each.next_tick) if each.on else f"[yellow]off[/] [dim]{when.at(each.next_tick)}[/]"
-        table.add_row(each.name, each.job, following)
+        table.add_row(each.name, each.job, _next_tick(each, when))
     return table
+
+
+def _next_tick(schedule: ScheduleState, when: _Clock) -> str:
+    if schedule.next_tick is None:
+        return "never" if schedule.on else "[yellow]off[/]"
+    return when.ahead(schedule.next_tick) if schedule.on else f"[yellow]off[/] [dim]{when.at(schedule.next_tick)}[/]"
 
 
 def _bytes(count: int) -> str:

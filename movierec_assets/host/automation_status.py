@@ -7,11 +7,11 @@ Belongs here: reading them. Does not: the rest of the platform's state (`status`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from movierec_assets.host.run_watch import problem_of
+from movierec_assets.serving.automation import Automation, JobRun, ScheduleState, SensorState
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, RunRecord, ScheduleDefinition
@@ -22,81 +22,7 @@ ALIVE = timedelta(minutes=2)
 BY_HAND = "__ASSET_JOB"
 """Dagster's name for the job of assets that a person materializes in the UI."""
 
-
-@dataclass(frozen=True)
-class JobRun:
-    """The latest run of a job.
-
-    Attributes
-    ----------
-    job : str
-    run_id : str
-    status : str
-        Dagster's, in lower case: queued, started, success, failure, canceled.
-    at : datetime
-        When it ended; for an unfinished run when it started, or else was created.
-    seconds : float or None
-        Between start and end; None for an unfinished run.
-    problem : str
-        First line of the error of a failed run.
-    """
-
-    job: str
-    run_id: str
-    status: str
-    at: datetime
-    seconds: float | None
-    problem: str
-
-
-@dataclass(frozen=True)
-class ScheduleState:
-    """A schedule, whether it is on, and when it ticks next.
-
-    Attributes
-    ----------
-    name, job : str
-    on : bool
-    next_tick : datetime
-        By its cron line; nothing starts then while it is off, or no daemon is up.
-    """
-
-    name: str
-    job: str
-    on: bool
-    next_tick: datetime
-
-
-@dataclass(frozen=True)
-class SensorState:
-    """A sensor, whether it is on, and the first line of the error of its latest tick, if that failed."""
-
-    name: str
-    on: bool
-    problem: str
-
-
-@dataclass(frozen=True)
-class Automation:
-    """Dagster's daemon, schedules, sensors and runs.
-
-    Attributes
-    ----------
-    daemon_seen : datetime or None
-        Latest sign of life of the daemon; None when there never was one.
-    daemon_up : bool
-    schedules : list of ScheduleState
-        The next tick first.
-    sensors : list of SensorState
-    runs : list of JobRun
-        The latest run of each job that ever ran, newest first.
-    """
-
-    daemon_seen: datetime | None
-    daemon_up: bool
-    schedules: list[ScheduleState]
-    sensors: list[SensorState]
-    runs: list[JobRun]
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def automation_of(instance: DagsterInstance, now: datetime) -> Automation:
@@ -113,7 +39,7 @@ def automation_of(instance: DagsterInstance, now: datetime) -> Automation:
     return Automation(
         daemon_seen=seen,
         daemon_up=seen is not None and now - seen < ALIVE,
-        schedules=sorted(schedules, key=lambda each: (each.next_tick, each.name)),
+        schedules=sorted(schedules, key=lambda each: (each.next_tick or _NEVER, each.name)),
         sensors=[_sensor(instance, each.name, sensing) for each in repository.sensor_defs],
         runs=latest_runs(instance, [*(job.name for job in repository.get_all_jobs()), BY_HAND]),
     )

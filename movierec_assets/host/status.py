@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 from movierec_assets.alerts.storage import Alert, told_alerts
 from movierec_assets.backup.kept import BackupState, backup_state
 from movierec_assets.datasets.keep import absent_dataset
-from movierec_assets.host.automation_status import Automation, automation_of
+from movierec_assets.host.automation_status import automation_of
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.errors import RegistryUnavailableError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHAMPION, Version
+from movierec_assets.serving.automation import Automation
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.disk_use import DiskUse, disk_use
