@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys.engine import EnoughIterations, Iteration, OnIteration
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.interactions import FloatArray, writable
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.threads import ALL_CORES, one_blas_thread
 
@@ -50,15 +50,9 @@ def factorize(
         if start is not None:
             model.user_factors, model.item_factors = (np.array(each, dtype=np.float32) for each in start)
         try:
-            model.fit(_writable(confidences), show_progress=False)
+            model.fit(writable(confidences), show_progress=False)
         except EnoughIterations:
             pass
         except ModelFitError as error:
             raise RecsysError(f"{error}; raise the regularization or lower alpha ({recipe.alpha:g}).") from error
     return np.asarray(model.user_factors), np.asarray(model.item_factors)
-
-
-def _writable(matrix: csr_matrix) -> csr_matrix:
-    """The matrix with arrays that may be written: `implicit` accepts no read-only ones, which are copied."""
-    parts = [np.require(each, requirements="W") for each in (matrix.data, matrix.indices, matrix.indptr)]
-    return csr_matrix(tuple(parts), shape=matrix.shape, copy=False)
