@@ -73,7 +73,7 @@ test: $(WITH_TOOLS) ## lint, types and every test (ARGS='-m "not slow"' for the 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@$(BIN)/python -m mypy >$(VENV)/mypy.log 2>&1 & types=$$!; trap "kill $$types 2>/dev/null" EXIT; \
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 \
+	OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 \
 	  --dist loadscope --no-loadscope-reorder $(ARGS); tests=$$?; \
 	wait $$types; typed=$$?; cat $(VENV)/mypy.log; exit $$((tests > typed ? tests : typed))
 

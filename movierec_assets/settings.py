@@ -6,7 +6,9 @@ anything. The environment is not read on import: assets and commands call `get_s
 
 from __future__ import annotations
 
+import os
 import re
+from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
@@ -483,6 +485,17 @@ def get_settings() -> Settings:
     SettingsError
         With one line for each variable that cannot be used.
     """
+    own = frozenset(item for item in os.environ.items() if item[0].upper().startswith("MOVIEREC_"))
+    try:
+        directory = os.getcwd()
+    except FileNotFoundError:  # it was removed; absolute paths do not need it
+        directory = ""
+    return _read(own, directory, os.environ.get("HOME"))
+
+
+@lru_cache(maxsize=8)
+def _read(*_environment: object) -> Settings:
+    """Read the settings, once for each environment: that takes milliseconds, and a sensor asks several times."""
     try:
         return Settings()
     except ValidationError as error:

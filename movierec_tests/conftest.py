@@ -1,6 +1,6 @@
 """A real Postgres for the whole session, and separate databases for tests that write.
 
-An embedded server runs in a temporary directory. Databases are copied from templates with all schemas, so a test starts
+An embedded server runs in a directory in memory. Databases are copied from templates with all schemas, so a test starts
 with empty tables, an empty Dagster instance and an empty MLflow in a fraction of a second.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from movierec_assets.garbage import collect_rarely
 from movierec_assets.host.environment import variables
 from movierec_assets.host.provision import provision
 from movierec_assets.postgres import cluster as postgres_cluster
@@ -24,13 +25,20 @@ from movierec_assets.postgres.server import EmbeddedPostgres
 from movierec_assets.recsys.native.library import SWITCH
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
-from movierec_tests.databases import own_databases
+from movierec_tests.databases import own_database, own_databases
+from movierec_tests.first_day import demo_files, first_day
+from movierec_tests.memory_directory import memory_directory
+
+__all__ = ["demo_files", "first_day"]
 
 TEMPLATE = "template_movierec"
 SETTINGS = ("MOVIEREC_", "DAGSTER_", "MLFLOW_", "TTY_")
 TERMINAL = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE")
 
 Dataset = Callable[..., Path]
+
+# A crash of the machine may destroy the server of the tests, and its log is in memory.
+_SERVER_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_wal_size": "256MB"}
 
 # On a loaded machine, examples are slow, and so is generating them.
 hypothesis.settings.register_profile("movierec", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -45,6 +53,7 @@ SHARE_A_RUN = {
     "defs/test_provenance.py": "provenance",
     "defs/test_readers.py": "two runs",
     "defs/test_whole_run.py": "two runs",
+    "defs/test_whole_run_in_mlflow.py": "two runs",
     "host/test_api.py": "api",
     "serving/online/test_keeper.py": "keeper",
 }
@@ -58,6 +67,7 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if (name.startswith(SETTINGS) and name != SWITCH) or name in TERMINAL:
             del os.environ[name]
+    collect_rarely()
     # In the background of a script Ctrl-C is ignored. Dagster then ignores SIGTERM as well, and so do child processes.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -101,17 +111,17 @@ def _no_settings_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """libpq URL of the session's Postgres, at the template database with everything provisioned."""
-    # A directory name that breaks wrong quoting in shells and URLs.
-    state = tmp_path_factory.mktemp("server") / "Ann's $5 films 100% é"
     saved = dict(os.environ)
-    server = EmbeddedPostgres(state, TEMPLATE)
-    try:
-        with ExitStack() as held:
-            with pytest.MonkeyPatch.context() as patched:
-                for name in ("fsync", "full_page_writes", "synchronous_commit"):
-                    # A crash of the machine may destroy this server.
-                    patched.setitem(postgres_cluster.SERVER_SETTINGS, name, "off")
-                url = held.enter_context(server.lease())
+    with ExitStack() as held:
+        directory = held.enter_context(memory_directory(tmp_path_factory.mktemp("server")))
+        # A directory name that breaks wrong quoting in shells and URLs.
+        state = directory / "Ann's $5 films 100% é"
+        server = EmbeddedPostgres(state, TEMPLATE)
+        held.callback(server.destroy, force=True)  # its data may be outside the directory
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in _SERVER_SETTINGS.items():
+                patched.setitem(postgres_cluster.SERVER_SETTINGS, name, value)
+            url = held.enter_context(server.lease())
             settings = Settings(state_dir=state, database_url=url)
             os.environ.update(variables(settings))
             try:
@@ -119,10 +129,8 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             finally:
                 os.environ.clear()
                 os.environ.update(saved)
-            gc.freeze()  # with MLflow, which `provision` imports
-            yield url
-    finally:
-        server.destroy(force=True)  # for root, the data is outside the temporary directory
+        gc.freeze()  # with MLflow, which `provision` imports
+        yield url
 
 
 @pytest.fixture
@@ -133,9 +141,13 @@ def database_url(server_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(database_url: str) -> Database:
-    """The ratings database of this test, with empty tables."""
-    return Database(database_url)
+def database(request: pytest.FixtureRequest, server_url: str) -> Iterator[Database]:
+    """The ratings database of this test, with empty tables; that of its platform, when it has one."""
+    if "database_url" in request.fixturenames:
+        yield Database(request.getfixturevalue("database_url"))
+        return
+    with own_database(server_url) as url:
+        yield Database(url)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ Belongs here: creating and dropping them. Does not: the server and its template,
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg2
@@ -24,7 +24,20 @@ def own_databases(server_url: str) -> Iterator[str]:
     str
         libpq URL of the ratings database.
     """
-    template, *_ = names = DatabaseUrls(server_url).names
+    with _copies(server_url, DatabaseUrls(server_url).names) as url:
+        yield url
+
+
+@contextmanager
+def own_database(server_url: str) -> Iterator[str]:
+    """A copy of the ratings database alone; see `own_databases`."""
+    with _copies(server_url, DatabaseUrls(server_url).names[:1]) as url:
+        yield url
+
+
+@contextmanager
+def _copies(server_url: str, names: Sequence[str]) -> Iterator[str]:
+    template, *_ = names
     name = f"test_{uuid.uuid4().hex[:12]}"
     copies = [copied.replace(template, name) for copied in names]
     create, drop = (

@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
+from movierec_assets.datasets.demo import make_demo
 from movierec_tests.asset_graph import PICTURE
 
 DOCS = PICTURE.parent
@@ -34,6 +35,14 @@ DAGSTER, MLFLOW, API, APP = "3961", "5961", "8961", "8962"
 GROUPS = ("ingestion", "preprocessing", "training", "serving", "backtest")
 RECOMMEND = ("recommend", "--like", "Toy Story", "--like", "Heat", "-k", "8")
 COLUMNS = 110
+
+_SHORT_PATHS = """beginnings => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        for (const each of beginnings) walker.currentNode.data = walker.currentNode.data.replaceAll(each, "");
+    }
+}"""
+"""Shortens paths of this machine on a page."""
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
@@ -52,17 +61,22 @@ def save(shot: bytes, name: str, width: int | None = None) -> None:
 
 
 def recommendations(environment: dict[str, str]) -> None:
-    """The output of `movierec recommend`, as text in an SVG."""
-    asked = command(*RECOMMEND)
+    """The output of `movierec recommend`."""
+    printed('movierec recommend --like "Toy Story" --like "Heat" -k 8', RECOMMEND, environment, "recommendations.svg")
+
+
+def printed(shown: str, arguments: Sequence[str], environment: dict[str, str], name: str) -> None:
+    """Draw a command and what it prints, as text in an SVG."""
     coloured = {**environment, "FORCE_COLOR": "1"}
-    printed = subprocess.run(asked, env=coloured, check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(command(*arguments), env=coloured, check=True, capture_output=True, text=True).stdout
+    printed = printed.replace(f"{Path(environment['MOVIEREC_STATE_DIR']).parent}/", "")
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
-    console.print(Text('$ movierec recommend --like "Toy Story" --like "Heat" -k 8'))
+    console.print(Text(f"$ {shown}"))
     console.print(Text.from_ansi(printed.rstrip()))
     drawn = console.export_svg(title="movierec")
     # rich names fonts on another host.
     drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")
-    (DOCS / "recommendations.svg").write_text(drawn, encoding="utf-8")
+    (DOCS / name).write_text(drawn, encoding="utf-8")
 
 
 def _settled(page: Any, seconds: float = 2) -> None:
@@ -147,6 +161,41 @@ def version(page: Any) -> None:
     save(_clip(page, (198, 8, 910, 860)), "version-in-mlflow.png")
 
 
+def automation(page: Any) -> None:
+    """Schedules and sensors in Dagster."""
+    page.set_viewport_size({"width": 1300, "height": 1100})
+    page.goto(f"http://127.0.0.1:{DAGSTER}/automation")
+    page.get_by_text("weekly_search").first.wait_for()
+    _settled(page, 10)
+    save(_clip(page, (240, 0, 1060, 1100)), "automation-in-dagster.png", width=800)
+
+
+def failed_run(page: Any, directory: Path) -> None:
+    """The latest run in Dagster, which failed, with its error."""
+    page.set_viewport_size({"width": 1300, "height": 760})
+    page.goto(f"http://127.0.0.1:{DAGSTER}/runs/?q=status%3AFAILURE")
+    page.locator('a[href*="/runs/"]').filter(has_text=re.compile("^[0-9a-f]{8}$")).first.click()
+    page.get_by_placeholder("Filter").first.fill("type:STEP_FAILURE")
+    page.get_by_text("STEP_FAILURE").first.wait_for()
+    _settled(page, 3)
+    page.evaluate(_SHORT_PATHS, [f"{directory}/"])
+    save(_clip(page, (240, 0, 1060, 760)), "failed-run-in-dagster.png", width=900)
+
+
+def fail_and_tell(environment: dict[str, str], directory: Path) -> None:
+    """Let a run fail on a file that does not fit, and wait until its alert is open."""
+    broken = make_demo(directory / "data" / "new-export", users=20)
+    ratings = broken / "ratings.csv"
+    ratings.write_text(re.sub(r",([0-9.]+),(\d+)$", r",\g<1>7,\2", ratings.read_text(), flags=re.MULTILINE))
+    subprocess.run(command("run", "--job", "refresh", "--dataset", str(broken)), env=environment, check=False)
+    listed = ""
+    while "refresh failed" not in listed:
+        time.sleep(5)
+        listed = subprocess.run(
+            command("alert", "list"), env=environment, check=True, capture_output=True, text=True
+        ).stdout
+
+
 def wait_for(port: str, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -168,7 +217,7 @@ def screenshots(shots: list[Callable[[Any], None]]) -> None:
 
 
 def main(directory: Path) -> None:
-    environment = {**os.environ, "MOVIEREC_STATE_DIR": str(directory), "COLUMNS": str(COLUMNS)}
+    environment = {**os.environ, "MOVIEREC_STATE_DIR": str(directory / "state"), "COLUMNS": str(COLUMNS)}
     environment |= {"MOVIEREC_DAGSTER_PORT": DAGSTER, "MOVIEREC_MLFLOW_PORT": MLFLOW, "MOVIEREC_API_PORT": API}
     environment |= {"MOVIEREC_APP_PORT": APP}
     subprocess.run(command("run", "--dataset", "demo"), env=environment, check=True)
@@ -178,7 +227,10 @@ def main(directory: Path) -> None:
         try:
             wait_for(DAGSTER)
             wait_for(MLFLOW)
-            screenshots([lineage, reports, months, version])
+            screenshots([lineage, reports, months, version, automation])
+            fail_and_tell(environment, directory)
+            screenshots([lambda page: failed_run(page, directory)])
+            printed("movierec alert list", ("alert", "list"), environment, "alert.svg")
         finally:
             servers.send_signal(signal.SIGINT)
 

@@ -23,7 +23,7 @@ FLOORS = (
     {"tables"},
     {"postgres", "datasets", "recsys"},
     {"full_disk", "sql", "settings"},
-    {"database_urls", "errors", "file_lock", "progress", "ratings"},
+    {"database_urls", "errors", "file_lock", "garbage", "progress", "ratings"},
 )
 """Rooms and single modules, from the top down; imports go down only."""
 ALLOWED_LIBRARIES = {

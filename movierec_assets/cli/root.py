@@ -28,6 +28,7 @@ from movierec_assets.cli.run import run
 from movierec_assets.cli.status import status
 from movierec_assets.cli.up import up
 from movierec_assets.errors import ExplainedError
+from movierec_assets.garbage import collect_rarely
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -72,6 +73,7 @@ def _require_own_environment() -> None:
 
 def main(command: click.Command = cli, name: str = "movierec") -> Any:
     """Run a command; an ExplainedError is printed without a traceback and gives exit status 1."""
+    collect_rarely()
     try:
         _require_own_environment()
         return command(prog_name=name)

@@ -76,14 +76,14 @@ class PairSketch:
     """
 
     def __init__(self, hashes: npt.ArrayLike = ()) -> None:
-        self.hashes: IntArray = np.unique(np.asarray(hashes, dtype=np.int64))[:SKETCH_SIZE]
+        self.hashes: IntArray = _distinct(np.asarray(hashes, dtype=np.int64))[:SKETCH_SIZE]
 
     def add(self, keys: IntArray) -> None:
         """Add pairs, as keys of `duplicates.pair_key`, shape (n,)."""
         hashes = _hash_of_pairs(keys)
         hashes = hashes[hashes <= self._covers_until]
         if len(hashes):
-            self.hashes = np.unique(np.concatenate([self.hashes, hashes]))[:SKETCH_SIZE]
+            self.hashes = _distinct(np.concatenate([self.hashes, hashes]))[:SKETCH_SIZE]
 
     @property
     def _covers_until(self) -> int:
@@ -127,6 +127,14 @@ def most_similar(contents: Contents, known: Sequence[Contents]) -> int | None:
     shares = [contents.similarity(each) for each in known]
     best = max(range(len(shares)), key=lambda at: (shares[at], at), default=None)
     return best if best is not None and shares[best] >= SAME_PAIRS else None
+
+
+def _distinct(hashes: IntArray) -> IntArray:
+    """Distinct hashes, ascending; `numpy.unique` hashes them first, and does not see that most are in order."""
+    ordered = np.sort(hashes, kind="stable")
+    first = np.ones(len(ordered), np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
 
 
 def _hash_of_title(title: str) -> int:

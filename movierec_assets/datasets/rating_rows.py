@@ -28,6 +28,7 @@ from movierec_assets.datasets.times import parse_time, parse_times
 from movierec_assets.datasets.whole_numbers import LARGEST_EXACT, NUMBER, whole_number
 
 BLOCK_BYTES = 16 << 20
+_END_BYTES = 64 << 10
 _LINE_BY_LINE = 128
 _MANY = 1 / 16
 """Share of the lines of a block from which parsing them one by one takes longer than the whole block again."""
@@ -131,6 +132,37 @@ def read_blocks(stream: BinaryIO, path: Path, first_line: int, block_bytes: int 
         yield Block(offset, data, first_line, lines, unended, is_open)
         offset += size
         first_line += lines
+
+
+def skip_blocks(stream: BinaryIO, size: int, block_bytes: int = BLOCK_BYTES) -> Iterator[int]:
+    """Skip the blocks that `read_blocks` cuts from the rest of a file; reads the end of each, where its last line ends.
+
+    Parameters
+    ----------
+    stream : file
+        It stays before the first block that `read_blocks` refuses, and at the end of the file where there is none.
+    size : int
+        Bytes of the file.
+
+    Yields
+    ------
+    int
+        Bytes of the file up to the end of each block.
+    """
+    offset = stream.tell()
+    while size - offset >= block_bytes:
+        for length in (min(_END_BYTES, block_bytes), block_bytes):
+            stream.seek(offset + block_bytes - length)
+            data = stream.read(length)
+            cut = data.rfind(b"\n") + 1
+            if cut or len(data) < length:
+                break
+        if cut == 0:
+            stream.seek(offset)
+            return
+        offset += block_bytes - length + cut
+        yield offset
+    stream.seek(size)
 
 
 def parse_line(line: bytes, header: Header) -> Row:

@@ -32,6 +32,7 @@ from movierec_assets.datasets.rating_rows import (
     lines_of,
     parse_rows,
     read_blocks,
+    skip_blocks,
 )
 from movierec_assets.datasets.rejects import INCOMPLETE, MAX_ID, RejectReason, Rejects, clean_text
 from movierec_assets.progress import Progress
@@ -184,15 +185,20 @@ class RatingScan:
             yield _accepted(rows, block.first_line)
 
     def check_rest(self) -> None:
-        """Read the rest of the file and check only that it consists of lines.
+        """Check only that the rest of the file consists of lines; most of it is not read for that.
 
         Raises
         ------
         DatasetError
         """
-        for _ in read_blocks(self._stream, self._file.shown, self.end.line, self._block_bytes):
+        start = self._stream.tell()
+        for offset in skip_blocks(self._stream, self.size, self._block_bytes):
             if self._progress:
-                self._progress(self._stream.tell(), self.size)
+                self._progress(offset, self.size)
+        if self._stream.tell() < self.size:
+            self._stream.seek(start)
+            for _ in read_blocks(self._stream, self._file.shown, self.end.line, self._block_bytes):
+                pass
 
     def reject_counts(self, since: int = 0) -> RejectCounts:
         """Count the rejected rows so far by reason, with the text of the first row of each.

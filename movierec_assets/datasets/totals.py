@@ -12,6 +12,7 @@ import polars as pl
 from movierec_assets.ratings import STAR_BITS, RatingColumns
 
 _DAY = 86_400
+_TABLE_PER_KEY = 4
 _FEW_GROUPS = 1 << 18
 """Groups that are kept block by block before they are added up."""
 
@@ -65,8 +66,9 @@ class _Counts:
 
     def add(self, keys: npt.NDArray[np.int64], sign: int) -> None:
         """Add how often each number occurs, or subtract it with a `sign` of -1."""
-        block = pl.DataFrame({"key": keys})
-        self._parts.append(block.group_by("key").agg(pl.len().cast(pl.Int64).alias("ratings") * sign))
+        if len(keys) == 0:
+            return
+        self._parts.append(_counted(keys).with_columns(pl.col("ratings") * sign))
         if sum(part.height for part in self._parts) > max(_FEW_GROUPS, self._whole.height):
             self._sum()
 
@@ -79,3 +81,13 @@ class _Counts:
         whole = pl.concat([self._whole, *self._parts])
         self._whole = whole.group_by("key").agg(pl.col("ratings").sum())
         self._parts.clear()
+
+
+def _counted(keys: npt.NDArray[np.int64]) -> pl.DataFrame:
+    """Columns key, and ratings; numbers that lie close together are counted in a table, without hashing them."""
+    lowest = int(keys.min())
+    if int(keys.max()) - lowest < _TABLE_PER_KEY * len(keys):
+        counts = np.bincount(keys - lowest)
+        found = np.flatnonzero(counts)
+        return pl.DataFrame({"key": found + lowest, "ratings": counts[found]})
+    return pl.DataFrame({"key": keys}).group_by("key").agg(pl.len().cast(pl.Int64).alias("ratings"))

@@ -17,9 +17,15 @@ from dagster_postgres import DagsterPostgresStorage
 from movierec_assets.host.env_file import require_own
 from movierec_assets.sql.alembic_paths import allow_percent
 
+_found: set[str] = set()
+"""Configurations of databases in which this process has seen Dagster's tables."""
+
 
 class OwnPostgresStorage(DagsterPostgresStorage):
-    """`DagsterPostgresStorage` that refuses the database of a copied `.env`."""
+    """`DagsterPostgresStorage` that refuses the database of a copied `.env`, and looks for its tables once.
+
+    Each tick of a sensor opens the instance. Looking for the tables took three connections each time.
+    """
 
     @classmethod
     def from_config_value(  # type: ignore[override]
@@ -34,4 +40,8 @@ class OwnPostgresStorage(DagsterPostgresStorage):
         """
         require_own(Path.cwd())
         allow_percent()
-        return super().from_config_value(inst_data, config_value)
+        found = str(config_value) in _found
+        config: Any = {**config_value, "should_autocreate_tables": False} if found else config_value
+        storage = super().from_config_value(inst_data, config)
+        _found.add(str(config_value))
+        return storage

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys.engine import EnoughIterations, Iteration, OnIteration
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.interactions import FloatArray, writable
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.threads import ALL_CORES, one_blas_thread
 
@@ -50,7 +50,7 @@ def factorize(
         if start is not None:
             model.user_factors, model.item_factors = (np.array(each, dtype=np.float32) for each in start)
         try:
-            model.fit(confidences, show_progress=False)
+            model.fit(writable(confidences), show_progress=False)
         except EnoughIterations:
             pass
         except ModelFitError as error:

@@ -302,6 +302,12 @@ class Interactions:
         return cls(stars, arrays["rated_at"])
 
 
+def writable(matrix: csr_matrix) -> csr_matrix:
+    """The matrix with arrays that may be written: `implicit` accepts no read-only ones, which are copied."""
+    parts = [np.require(each, requirements="W") for each in (matrix.data, matrix.indices, matrix.indptr)]
+    return csr_matrix(tuple(parts), shape=matrix.shape, copy=False)
+
+
 def _csr(values: npt.NDArray[Any], indices: IntArray, indptr: IntArray, shape: tuple[int, int]) -> csr_matrix:
     """A matrix of entries that are sorted and without repeats."""
     matrix = csr_matrix((values, indices, indptr), shape=shape, copy=False)

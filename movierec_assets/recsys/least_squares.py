@@ -14,7 +14,7 @@ from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.interactions import FloatArray
+from movierec_assets.recsys.interactions import FloatArray, writable
 from movierec_assets.recsys.native import library
 from movierec_assets.recsys.native import solver as native
 from movierec_assets.recsys.threads import ALL_CORES, one_blas_thread
@@ -85,9 +85,9 @@ def direct(movie_factors: FloatArray, regularization: float, *, threads: int = A
         with one_blas_thread():  # `implicit` has threads of its own
             used = 1 if confidences.shape[0] <= _ROWS_PER_THREAD else threads
             model = AlternatingLeastSquares(movie_factors.shape[1], regularization, num_threads=used)
-            model.item_factors = movie_factors
+            model.item_factors = np.require(movie_factors, requirements="W")
             try:
-                vectors: FloatArray = model.recalculate_user(np.arange(confidences.shape[0]), confidences)
+                vectors: FloatArray = model.recalculate_user(np.arange(confidences.shape[0]), writable(confidences))
             except ValueError as error:
                 raise RecsysError(f"{error}; raise the regularization ({regularization:g}).") from error
         return vectors
@@ -151,7 +151,7 @@ def _by_implicit(movies: FloatArray, threads: int) -> _Improve:
         with one_blas_thread():  # `implicit` has threads of its own
             model = AlternatingLeastSquares(factors=movies.shape[1], num_threads=threads)
             model.cg_steps = _most_steps(movies)
-            model.solver(confidences, start, movies, 0.0, num_threads=model.num_threads)
+            model.solver(writable(confidences), start, movies, 0.0, num_threads=model.num_threads)
         return start
 
     return improve

@@ -14,6 +14,8 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from movierec_assets.garbage import collect_rarely
+
 SECONDS = 90.0
 """Longest time of a change. One that was killed is settled by the next."""
 WAIT_SECONDS = 10.0
@@ -93,6 +95,7 @@ async def carry_out(change: Change) -> dict[str, Any]:
 
 def main() -> None:
     """Carry out the change on stdin."""
+    collect_rarely()
     from movierec_assets.models.decisions import Promotions  # noqa: PLC0415
     from movierec_assets.models.errors import (  # noqa: PLC0415
         NoSuchVersionError,

@@ -8,11 +8,10 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy.typing as npt
@@ -26,9 +25,10 @@ from movierec_assets.progress import Log
 from movierec_assets.settings import get_settings
 from movierec_assets.sql import SCHEMA
 from movierec_assets.tables.advisory_locks import take_lock
-from movierec_assets.tables.binary_copy import BlockReader, Columns, Kind, RowDecoder, encode_parts
-from movierec_assets.tables.read_ahead import ahead
-from movierec_assets.tables.strong_locks import IN_THE_WAY, LOCK_TIMEOUT, insist
+from movierec_assets.tables.binary_copy import Kind
+from movierec_assets.tables.copying import copy_in, copy_out, copy_rows
+from movierec_assets.tables.replacement import Replacement, add_primary_key, fresh_table, swap
+from movierec_assets.tables.strong_locks import insist
 
 __all__ = [
     "SCHEMA",
@@ -43,8 +43,6 @@ __all__ = [
     "first_value",
     "record_load",
 ]
-_READ_BYTES = 4 << 20
-_SENT_BYTES = 4 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -72,95 +70,6 @@ class Load:
     version: str
     source: str
     details: dict[str, Any]
-
-
-class Replacement:
-    """A new version of a table, empty at first, within the transaction that replaces the old one."""
-
-    def __init__(self, cursor: Cursor, table: str, name: str) -> None:
-        self.cursor = cursor
-        self.table = table
-        self._name = name
-
-    def write(self, columns: Columns, kinds: Mapping[str, Kind]) -> int:
-        """COPY arrays in, binary; returns the number of rows."""
-        return self.write_parts([columns], kinds)
-
-    def write_parts(self, parts: Iterable[Columns], kinds: Mapping[str, Kind]) -> int:
-        """COPY a table in, part by part; returns the number of rows.
-
-        A thread makes the next part while the server reads the last one.
-        """
-        # FREEZE: no other transaction sees the table yet, and its first reader need not mark every row.
-        stream = BlockReader(ahead(encode_parts(parts, kinds)))
-        return _copy(self.cursor, self.relation, kinds, stream, "BINARY, FREEZE")
-
-    @property
-    def relation(self) -> sql.Identifier:
-        """The new table, to be named in statements."""
-        return sql.Identifier(SCHEMA, self._name)
-
-    def write_rows(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
-        """COPY rows of text, numbers, None and lists of text in; returns the number of rows."""
-        return copy_rows(self.cursor, self._name, names, rows)
-
-
-def copy_in(cursor: Cursor, relation: sql.Identifier, columns: Columns, kinds: Mapping[str, Kind]) -> int:
-    """COPY arrays into a table that exists, binary; returns the number of rows."""
-    return _copy(cursor, relation, kinds, BlockReader(encode_parts([columns], kinds)), "BINARY")
-
-
-def copy_out(cursor: Cursor, query: str, kinds: Mapping[str, Kind]) -> dict[str, npt.NDArray[Any]]:
-    """COPY the rows of a query out, binary, into arrays; see `Database.columns`."""
-    decoder = RowDecoder(kinds)
-    with io.BufferedWriter(decoder, _READ_BYTES) as stream:
-        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", stream)
-        stream.flush()
-        return decoder.columns()
-
-
-def copy_rows(cursor: Cursor, table: str | sql.Identifier, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
-    """COPY rows of text, numbers, None and lists of text into a table; returns the number of rows.
-
-    A table given as text is in the schema.
-    """
-    relation = sql.Identifier(SCHEMA, table) if isinstance(table, str) else table
-    return _copy(cursor, relation, names, BlockReader(_as_csv(rows)), "CSV")
-
-
-def _copy(cursor: Cursor, relation: sql.Identifier, names: Iterable[str], stream: BlockReader, form: str) -> int:
-    command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
-        relation, sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(form)
-    )
-    try:
-        cursor.copy_expert(command, stream, size=_SENT_BYTES)
-    except psycopg2.Error:
-        if stream.error is not None:
-            raise stream.error from None  # the cause, rather than the cancelled COPY
-        raise
-    return cursor.rowcount
-
-
-def _as_csv(rows: Iterable[Sequence[Any]], batch: int = 10_000) -> Iterator[bytes]:
-    """Rows in COPY's CSV, `batch` at a time: None is an unquoted empty field, which the csv module cannot write."""
-    remaining = iter(rows)
-    while block := list(islice(remaining, batch)):
-        yield "".join(",".join(map(_csv_field, row)) + "\n" for row in block).encode()
-
-
-def _csv_field(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        value = "{" + ",".join(_quoted(item, "\\") for item in value) + "}"
-    return _quoted(str(value), '"')
-
-
-def _quoted(text: str, escape: str) -> str:
-    """Text in double quotes: doubled inside in CSV, after a backslash inside in an array literal."""
-    if escape != '"':
-        text = text.replace(escape, escape * 2)
-    return '"' + text.replace('"', escape + '"') + '"'
 
 
 class Database:
@@ -274,7 +183,7 @@ class Database:
             yield cursor, bound
 
     @contextmanager
-    def replace(self, table: str, log: Log = _log.warning) -> Iterator[Replacement]:
+    def replace(self, table: str, log: Log = _log.warning, companions: Sequence[str] = ()) -> Iterator[Replacement]:
         """Replace all rows of a table in one transaction.
 
         The new rows go to another table. At the end of the block it is indexed like the old one and replaces it, as
@@ -286,32 +195,29 @@ class Database:
         table : str
         log : callable
             Called with a line about the readers it waits for.
+        companions : sequence of str
+            Tables that are replaced together with it, and never without it.
 
         Raises
         ------
         TableBusyError
             When readers hold the table for too long.
         """
-        parent = sql.Identifier(SCHEMA, table)
         with self.transaction() as cursor:
             take_lock(cursor, table)
             cursor.execute("SELECT txid_current()")
-            fresh = f"{table}_{first_value(cursor)}"
-            child = sql.Identifier(SCHEMA, fresh)
-            cursor.execute(
-                sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)").format(child, parent)
-            )
-            yield Replacement(cursor, table, fresh)
-            cursor.execute(
-                "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'",
-                [f"{SCHEMA}.{table}"],
-            )
-            cursor.execute(sql.SQL("ALTER TABLE {} ADD {}").format(child, sql.SQL(first_value(cursor))))
-            insist(lambda: _swap(cursor, table, child), partial(_rows, cursor), table, log)
+            suffix = first_value(cursor)
+            others = [fresh_table(cursor, companion, suffix) for companion in companions]
+            replacement = fresh_table(cursor, table, suffix, others)
+            yield replacement
+            for each in (replacement, *others):
+                add_primary_key(each)
+            insist(lambda: swap(cursor, (replacement, *others)), partial(_rows, cursor), table, log)
         # Joins are planned by statistics of the table itself. Afterwards, because readers wait from the swap to the end
         # of the transaction.
         with self.transaction() as cursor:
-            cursor.execute(sql.SQL("ANALYZE {}").format(parent))
+            for name in (table, *companions):
+                cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(SCHEMA, name)))
 
     def last_load(self, table: str) -> Load | None:
         """The record of the last load of a table; None before the first."""
@@ -330,28 +236,6 @@ def record_load(cursor: Cursor, table: str, load: Load, dataset_id: int | None =
         """,
         [table, load.version, load.source, json.dumps(load.details), dataset_id],
     )
-
-
-def _swap(cursor: Cursor, table: str, child: sql.Identifier) -> None:
-    """Replace the old partition by a new one; when readers hold the table, fail without keeping a lock."""
-    parent = sql.Identifier(SCHEMA, table)
-    cursor.execute("SAVEPOINT swap")
-    try:
-        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-        cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(parent))
-        for (old,) in _rows(
-            cursor,
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
-            [f"{SCHEMA}.{table}"],
-        ):
-            cursor.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, sql.SQL(old)))
-            cursor.execute(sql.SQL("DROP TABLE {}").format(sql.SQL(old)))
-        cursor.execute(
-            sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)").format(parent, child)
-        )
-    except IN_THE_WAY:
-        cursor.execute("ROLLBACK TO SAVEPOINT swap; RELEASE SAVEPOINT swap")
-        raise
 
 
 def _rows(cursor: Cursor, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -16,14 +16,15 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.ratings import STAR_BITS, RatingColumns
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions, positions
-from movierec_assets.tables.binary_copy import POSTGRES_EPOCH
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.read_ahead import handed_on
-from movierec_assets.tables.user_rows import UserRowDecoder, UserRows
+from movierec_assets.tables.user_rows import HISTORY_TYPES, UserRowDecoder, UserRows
 
 _BYTES_OF_A_RATING = 256
 """Working memory for each rating of the users who are ranked for: as read, as a history, and copies of both."""
-_BYTES_ON_THE_WIRE = 16
+_BYTES_ON_THE_WIRE = 12
+_STARS_MASK = (1 << STAR_BITS) - 1
+_SECONDS = "floor(date_part('epoch', rated_at))::bigint"
 _MIN_BLOCK, _MAX_BLOCK = 10_000, 1_000_000
 
 
@@ -85,27 +86,36 @@ def read_positives(
     rows_read : callable, optional
         Called with the number of rows so far, from time to time.
     """
-    query = f"""SELECT liked.* FROM ({_of_everybody("rating >= %(threshold)s::real")}) liked
+    # Without a condition on stars, because a whole user is read at once; the others are left out here.
+    query = f"""SELECT everybody.* FROM ({_of_everybody(database)}) everybody
                 WHERE user_id IN (SELECT user_id FROM {SCHEMA}.eligible_users)"""
     blocks: list[RatedByUsers] = []
     rows = 0
-    for block in _blocks(database, query, {"threshold": threshold}, _MAX_BLOCK):
-        blocks.append(block)
-        rows += len(block.movie_id)
+    for block in _blocks(database, query, {}, threshold, _MAX_BLOCK):
+        blocks.append(_likes(block))
+        rows += len(block.liked_at)
         if rows_read is not None:
             rows_read(rows)
     user_ids, per_user = _joined(blocks, "user_ids", np.int32), _joined(blocks, "per_user", np.int64)
+    columns = (("movie_id", np.int32), ("rating", np.float32), ("liked_at", np.int64))
+    if (user_ids[1:] > user_ids[:-1]).all():
+        return RatingColumns(np.repeat(user_ids, per_user), *(_joined(blocks, *column) for column in columns))
     order = np.argsort(user_ids)
     lengths = per_user[order]
     starts = (np.cumsum(per_user) - per_user)[order]
     index = np.arange(rows) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
     # One column at a time, so that only one is held twice.
-    return RatingColumns(
-        np.repeat(user_ids[order], lengths),
-        _joined(blocks, "movie_id", np.int32)[index],
-        _joined(blocks, "rating", np.float32)[index],
-        _joined(blocks, "liked_at", np.int64)[index],
-    )
+    return RatingColumns(np.repeat(user_ids[order], lengths), *(_joined(blocks, *column)[index] for column in columns))
+
+
+def _likes(rated: RatedByUsers) -> RatedByUsers:
+    """Likes only; users without one have no row."""
+    before = np.append(0, np.cumsum(rated.liked))
+    per_user = np.diff(before[np.append(0, np.cumsum(rated.per_user))])
+    some = per_user > 0
+    movie_id, rating = rated.movie_id[rated.liked], rated.rating[rated.liked]
+    liked = np.ones(len(movie_id), np.bool_)
+    return RatedByUsers(rated.user_ids[some], per_user[some], movie_id, rating, liked, rated.liked_at)
 
 
 def _joined(blocks: list[RatedByUsers], name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
@@ -132,37 +142,39 @@ def read_users(
     """
     rows = int(np.clip(memory // _BYTES_OF_A_RATING, _MIN_BLOCK, _MAX_BLOCK))
     if user_ids is None:
-        yield from _blocks(database, _of_everybody("true"), {"threshold": threshold}, rows)
+        yield from _blocks(database, _of_everybody(database), {}, threshold, rows)
     else:
         query = _grouped(f"{SCHEMA}.current_ratings", "user_id = ANY(%(users)s)")
-        yield from _blocks(database, query, {"threshold": threshold, "users": list(user_ids)}, rows)
+        yield from _blocks(database, query, {"users": list(user_ids)}, threshold, rows)
 
 
 def _grouped(ratings: str, condition: str) -> str:
+    """Rows as in `rating_histories`."""
     return f"""
-        SELECT user_id,
-               string_agg(int8send((movie_id::bigint << {STAR_BITS}) + (rating * 2::real)::integer), ''),
-               string_agg(timestamptz_send(rated_at), '') FILTER (WHERE rating >= %(threshold)s::real)
+        SELECT user_id, string_agg(int4send(movie_id), ''),
+               string_agg(int8send(({_SECONDS} << {STAR_BITS}) + (rating * 2::real)::integer), '')
         FROM {ratings} WHERE {condition} GROUP BY user_id"""
 
 
-def _of_everybody(condition: str) -> str:
+def _of_everybody(database: Database) -> str:
     """Ratings of the file directly, except for users who rated in the app: for them, the view compares both."""
     posted = f"SELECT user_id FROM {SCHEMA}.valid_app_ratings"
-    return (
-        _grouped(f"{SCHEMA}.ratings", f"{condition} AND user_id NOT IN ({posted})")
-        + " UNION ALL "
-        + _grouped(f"{SCHEMA}.current_ratings", f"{condition} AND user_id = ANY(ARRAY({posted}))")
+    others = f"user_id NOT IN ({posted})"
+    of_file = (
+        f"SELECT user_id, movie_ids, times_and_stars FROM {SCHEMA}.rating_histories WHERE {others}"
+        if database.scalar(f"SELECT {SCHEMA}.has_histories()")
+        else _grouped(f"{SCHEMA}.ratings", others)
     )
+    return of_file + " UNION ALL " + _grouped(f"{SCHEMA}.current_ratings", f"user_id = ANY(ARRAY({posted}))")
 
 
-def _blocks(database: Database, query: str, parameters: dict[str, Any], rows: int) -> Iterator[RatedByUsers]:
-    threshold = np.float32(parameters["threshold"])
+def _blocks(
+    database: Database, query: str, parameters: dict[str, Any], threshold: float, rows: int
+) -> Iterator[RatedByUsers]:
+    least = np.float32(threshold)
 
     def read(hand_on: Callable[[RatedByUsers], None]) -> None:
-        decoder = UserRowDecoder(
-            (np.int64, np.int64), lambda found: hand_on(_rated(found, threshold)), rows * _BYTES_ON_THE_WIRE
-        )
+        decoder = UserRowDecoder(HISTORY_TYPES, lambda found: hand_on(_rated(found, least)), rows * _BYTES_ON_THE_WIRE)
         database.copy_to(decoder, query, parameters)
         decoder.finish()
 
@@ -170,15 +182,16 @@ def _blocks(database: Database, query: str, parameters: dict[str, Any], rows: in
 
 
 def _rated(found: UserRows, threshold: np.float32) -> RatedByUsers:
-    both, microseconds = found.values
-    rating = (both & ((1 << STAR_BITS) - 1)).astype(np.float32) / 2
+    movie_id, times_and_stars = found.values
+    rating = (times_and_stars & _STARS_MASK).astype(np.float32) / 2
+    liked = rating >= threshold
     return RatedByUsers(
         user_ids=found.user_ids,
         per_user=found.lengths[0],
-        movie_id=(both >> STAR_BITS).astype(np.int32),
+        movie_id=movie_id,
         rating=rating,
-        liked=rating >= threshold,
-        liked_at=microseconds // 1_000_000 + POSTGRES_EPOCH,
+        liked=liked,
+        liked_at=times_and_stars[liked] >> STAR_BITS,
     )
 
 

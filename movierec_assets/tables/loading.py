@@ -177,7 +177,7 @@ def load_ratings(
     since it was loaded, the new rows are merged, with the same outcome. Ratings of the app whose movies are not in the
     catalogue are rejected as well.
 
-    A new file is read twice, the check in `load_movies` included: its digest is taken while it loads.
+    A new file is read once, its digest included, and its beginning twice, for the check in `load_movies`.
 
     Parameters
     ----------

@@ -26,11 +26,12 @@ from movierec_assets.datasets.rating_scan import RatingScan, ResumePoint, comple
 from movierec_assets.datasets.rejects import Rejects
 from movierec_assets.datasets.totals import Totals
 from movierec_assets.progress import Log, Progress
-from movierec_assets.ratings import FileRatings, pair_key
+from movierec_assets.ratings import STAR_BITS, FileRatings, pair_key
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.binary_copy import Columns, Kind
 from movierec_assets.tables.database import SCHEMA, Database, Load, copy_in, copy_out, copy_rows, record_load
 from movierec_assets.tables.known_datasets import recognize
+from movierec_assets.tables.user_rows import HISTORY_TYPES, UserRows, encode_users
 
 COLUMNS: dict[str, Kind] = {
     "user_id": "integer",
@@ -41,7 +42,10 @@ COLUMNS: dict[str, Kind] = {
 }
 _STAR_TOTALS: dict[str, Kind] = {"movie_id": "integer", "rating": "real", "ratings": "bigint"}
 _USER_TOTALS: dict[str, Kind] = {"user_id": "integer", "ratings": "integer"}
+HISTORIES = "rating_histories"
+HISTORY_COLUMNS = ("user_id", "movie_ids", "times_and_stars")
 _MIN_BLOCK = 1 << 20
+_HISTORY_ROWS = 500_000
 
 NOTHING_REPLACED = "Nothing was replaced: the tables stay as they were."
 
@@ -193,7 +197,7 @@ def load_all(load: RatingLoad, expected: bytes | None) -> dict[str, Any]:
     state = FileState.of(load.last)
     digest = ContentDigest(state.bytes if state else 0)
     passed = _PassedOn()
-    with load.scan(digest=digest) as scan, load.database.replace("ratings", load.log) as table:
+    with load.scan(digest=digest) as scan, load.database.replace("ratings", load.log, [HISTORIES]) as table:
         written = table.write_parts(passed.columns(scan), COLUMNS)
         if expected not in (None, digest.digest()):
             raise scan.changed()
@@ -204,6 +208,10 @@ def load_all(load: RatingLoad, expected: bytes | None) -> dict[str, Any]:
         rejects = scan.rejects(superseded)
         if len(superseded):
             passed.totals.add(_remove_lines(table.cursor, table.relation, superseded.line), sign=-1)
+        table.in_order = passed.in_order
+        (histories,) = table.companions
+        histories.in_order = True
+        histories.write_blocks(encode_users(passed.histories(), HISTORY_TYPES), HISTORY_COLUMNS)
         rows = written - len(superseded)
         details = {
             "rows": rows,
@@ -230,9 +238,12 @@ class _PassedOn:
 
     def __init__(self) -> None:
         self.totals, self.pairs = Totals(), PairSketch()
+        self.in_order = True
+        """Whether every pair of user and movie comes after the one before; known when all passed."""
         self._keys: list[npt.NDArray[np.int64]] = []
         self._times: list[npt.NDArray[np.int64]] = []
         self._lines: list[npt.NDArray[np.int32]] = []
+        self._stars: list[npt.NDArray[np.uint8]] = []
 
     def columns(self, scan: RatingScan) -> Iterator[Columns]:
         """Columns of the table, a block at a time."""
@@ -242,15 +253,47 @@ class _PassedOn:
             self.pairs.add(self._keys[-1])
             self._times.append(block.rated_at)
             self._lines.append(block.line)
+            self._stars.append((block.rating * 2).astype(np.uint8))
             yield vars(block)
 
     def superseded(self) -> Superseded:
-        """Rows that a later rating of the same pair replaces."""
-        if rising(self._keys):
+        """Rows that a later rating of the same pair replaces; the others are put in order."""
+        self.in_order = rising(self._keys)
+        if self.in_order:
             return Superseded.none()
-        return find_superseded(
-            _joined(self._keys, np.int64), _joined(self._times, np.int64), _joined(self._lines, np.int32)
-        )
+        key, time = _joined(self._keys, np.int64), _joined(self._times, np.int64)
+        found = find_superseded(key, time, _joined(self._lines, np.int32))
+        counts = np.ones(len(key), np.bool_)
+        counts[found.position] = False
+        order = np.argsort(key, kind="stable")
+        order = order[counts[order]]
+        stars = _joined(self._stars, np.uint8)
+        for start in range(0, len(order), _HISTORY_ROWS):
+            block = order[start : start + _HISTORY_ROWS]
+            self._keys.append(key[block])
+            self._times.append(time[block])
+            self._stars.append(stars[block])
+        return found
+
+    def histories(self) -> Iterator[UserRows]:
+        """Rows of `rating_histories`, in the order of users; what was collected is given up."""
+        key, time, stars = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8)
+        while self._keys:
+            key = np.append(key, self._keys.pop(0))
+            time = np.append(time, self._times.pop(0))
+            stars = np.append(stars, self._stars.pop(0))
+            # The last user may go on in the next block.
+            end = int(np.searchsorted(key >> 32, key[-1] >> 32)) if self._keys and len(key) else len(key)
+            if end:
+                yield _by_user(key[:end], time[:end], stars[:end])
+            key, time, stars = key[end:], time[end:], stars[end:]
+
+
+def _by_user(key: npt.NDArray[np.int64], time: npt.NDArray[np.int64], stars: npt.NDArray[np.uint8]) -> UserRows:
+    users = (key >> 32).astype(np.int32)
+    starts = np.flatnonzero(np.append(True, users[1:] != users[:-1]))
+    lengths = np.diff(starts, append=len(users))
+    return UserRows(users[starts], (key.astype(np.int32), (time << STAR_BITS) | stars), (lengths, lengths))
 
 
 def _joined(blocks: list[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.NDArray[Any]:

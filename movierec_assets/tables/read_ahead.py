@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ class _Unwanted(BaseException):
     """Ends the function that makes items when nobody takes them any more."""
 
 
-def ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
+def ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
     """Run an iterator in a thread, at most `depth` items ahead, and raise its errors here.
 
     A caller that stops early closes the result, as garbage collection does.
@@ -38,7 +38,7 @@ def ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
     return handed_on(make, depth)
 
 
-def handed_on(make: Callable[[Callable[[T], None]], None], depth: int = 1) -> Iterator[T]:
+def handed_on(make: Callable[[Callable[[T], None]], None], depth: int = 1) -> Generator[T, None, None]:
     """Items that a function makes while it runs in a thread, at most `depth` items ahead.
 
     Parameters

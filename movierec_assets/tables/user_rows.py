@@ -1,4 +1,4 @@
-"""Rows of Postgres' binary COPY format that each hold a whole user, decoded into blocks of arrays as they arrive.
+"""Rows of Postgres' binary COPY format that each hold a whole user: decoded into blocks of arrays, and encoded.
 
 Belongs here: the format. A row has the user's id, then a byte string for each column: its values in network byte order,
 one after the other. So a user with a hundred ratings costs both sides one row instead of a hundred. Does not: the
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ import numpy.typing as npt
 
 from movierec_assets.tables.binary_copy import HEADER, TRAILER
 
+HISTORY_TYPES = (np.int32, np.int64)
+"""Types in the byte strings of `rating_histories`: movies; times and half stars, in the lowest `STAR_BITS`."""
 _SHORT, _INT = struct.Struct(">h"), struct.Struct(">i")
 
 
@@ -135,3 +137,29 @@ class UserRowDecoder(io.RawIOBase):
         user_ids = np.frombuffer(b"".join(self._user_ids), dtype=">i4").astype(np.int32)
         self._begin_block()
         self._hand_on(UserRows(user_ids, tuple(values), tuple(lengths)))
+
+
+def encode_users(blocks: Iterator[UserRows], types: Sequence[npt.DTypeLike]) -> Iterator[bytes]:
+    """Blocks of a binary COPY stream from blocks of users.
+
+    Parameters
+    ----------
+    blocks : iterator of UserRows
+    types : sequence of numpy types
+        Of the values of each column of byte strings, as they are written.
+    """
+    wires = [np.dtype(each).newbyteorder(">") for each in types]
+    head = struct.pack(">hi", 1 + len(wires), _INT.size)
+    yield HEADER
+    for block in blocks:
+        columns = [values.astype(wire).tobytes() for values, wire in zip(block.values, wires, strict=True)]
+        sizes = [lengths * wire.itemsize for lengths, wire in zip(block.lengths, wires, strict=True)]
+        ends = [np.cumsum(size).tolist() for size in sizes]
+        starts = [[0, *end[:-1]] for end in ends]
+        parts: list[bytes] = []
+        for row, user in enumerate(block.user_ids.tolist()):
+            parts += (head, _INT.pack(user))
+            for column, start, end in zip(columns, starts, ends, strict=True):
+                parts += (_INT.pack(end[row] - start[row]), column[start[row] : end[row]])
+        yield b"".join(parts)
+    yield TRAILER

@@ -26,16 +26,16 @@ from movierec_tests.benchmarks.next_movies import NextMoviesCount
 from movierec_tests.benchmarks.original import Original
 from movierec_tests.benchmarks.process_cost import Peaks
 from movierec_tests.benchmarks.quality import Quality
-from movierec_tests.benchmarks.reference_machine import SpeedFactors
+from movierec_tests.benchmarks.solvers import Solvers, solvers_of
 from movierec_tests.benchmarks.stages import Stage
-from movierec_tests.benchmarks.targets import Target, day_targets, targets
+from movierec_tests.benchmarks.targets import Growth, Target, day_targets, growth_target, targets
 from movierec_tests.benchmarks.workspace import Workspace, open_workspace
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Shares of the users that the graph runs on besides all of them."""
 
 COMMAND, ORIGINAL, BARE_FIT, BARE_COPY = "movierec run", "original recipe", "bare fit", "bare COPY"
-NEXT_MOVIES = "next movies"
+NEXT_MOVIES, SOLVERS = "next movies", "solvers"
 """Names of the processes."""
 
 
@@ -78,6 +78,12 @@ class MeasuredRun:
         """Memory of the largest process; every process of Postgres counts by itself."""
         return max(value for name, value in self.peaks.items() if name != process_cost.SERVER)
 
+    @property
+    def growth(self) -> Growth:
+        """What is compared between sizes."""
+        fits = sum(stage.seconds for stage in self.stages if stage.name in stages.FITTING)
+        return Growth(self.ratings, self.seconds - fits)
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -92,7 +98,7 @@ class Benchmark:
         Of the recipe's process, and of the largest backend that served it.
     targets : list of Target
     bare_copy : BareCopy
-    speed : SpeedFactors
+    solvers : Solvers
     next_movies : NextMoviesCount
     next_movies_peak_mb : float
         Of the process that counts, and fits in turn.
@@ -112,7 +118,7 @@ class Benchmark:
     original_postgres_mb: float
     targets: list[Target]
     bare_copy: BareCopy
-    speed: SpeedFactors
+    solvers: Solvers
     next_movies: NextMoviesCount
     next_movies_peak_mb: float
     machine: dict[str, str]
@@ -164,6 +170,9 @@ def run(
         full = _run_graph(workspace, 1.0)
         if full.failures or full.bare_fit is None:
             raise CommandError("The run to be measured failed:\n" + "\n".join(full.failures))
+        log(f"{dataset}: iterations of several solvers")
+        values, _ = workspace.run("solvers", str(workspace.state / "storage"), name=SOLVERS)
+        solvers = solvers_of(values)
         log(f"{dataset}: counting the next movies")
         values, count_cost = workspace.run("next_movies", str(workspace.state / "storage"), name=NEXT_MOVIES)
         next_movies = NextMoviesCount(**values)
@@ -186,19 +195,23 @@ def run(
             with open_workspace(home, part) as workspace:
                 smaller.append(_run_graph(workspace, share))
     about_days = _days(files, home, lambda text: log(f"{dataset}: {text}")) if days else None
-    speed = SpeedFactors.of(full.bare_fit, bare_copy, full.ratings)
     judged = targets(
         full.stages,
         ratings=full.ratings,
         whole_seconds=full.seconds,
         bare_seconds=full.bare_fit.seconds,
-        speed=speed,
+        solvers=solvers,
         peak_mb=full.peak_mb,
         original=stages.original_stages(original),
         original_peak_mb=original_cost.peaks[ORIGINAL],
         next_movies=next_movies,
         next_movies_peak_mb=count_cost.peaks[NEXT_MOVIES],
     )
+    is_judged = judged[0].met is not None
+    if about_days is not None:
+        judged += day_targets(about_days, full.bare_fit.seconds, judged=is_judged)
+    if smaller and not smaller[0].failures:
+        judged.append(growth_target(smaller[0].growth, full.growth, judged=is_judged))
     return Benchmark(
         scale=scale,
         dataset=dataset,
@@ -206,9 +219,9 @@ def run(
         original=original,
         original_peak_mb=original_cost.peaks[ORIGINAL],
         original_postgres_mb=original_cost.peaks.get(process_cost.BACKEND, 0.0),
-        targets=[*judged, *(day_targets(about_days, speed, judged=judged[0].met is not None) if about_days else ())],
+        targets=judged,
         bare_copy=bare_copy,
-        speed=speed,
+        solvers=solvers,
         next_movies=next_movies,
         next_movies_peak_mb=count_cost.peaks[NEXT_MOVIES],
         machine=machine.describe(full.postgres, load),

@@ -174,7 +174,10 @@ def main(app: str, key_file: Path | None, times: int) -> None:
     click.echo(table(found))
     limits = {"opened": PAGE_SECONDS, "followed": PAGE_SECONDS, "star": STAR_SECONDS}
     slow = [
-        f"{name}, {way}" for name, medians in found.items() for way, value in medians.items() if value > limits[way]
+        f"{name}, {way}"
+        for name, medians in found.items()
+        for way, value in medians.items()
+        if value > limits.get(way, value)
     ]
     if slow:
         click.echo(f"Slower than the target: {'; '.join(slow)}.")

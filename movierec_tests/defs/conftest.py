@@ -9,16 +9,14 @@ from pathlib import Path
 import pytest
 from dagster import ExecuteInProcessResult
 
-from movierec_assets.datasets.demo import make_demo
 from movierec_assets.tables.database import Database
 from movierec_tests.alerts.receivers import webhook
-from movierec_tests.defs.harness import Platform, own_platform, run
+from movierec_tests.defs.harness import Platform, run
+from movierec_tests.first_day import FirstDay
 from movierec_tests.models.harness import module_platform, platform
 from movierec_tests.room_database import database, shared_database
 
 __all__ = ["database", "module_platform", "platform", "shared_database", "webhook"]
-
-USERS = 120
 
 
 @dataclass(frozen=True)
@@ -34,18 +32,17 @@ class Ran:
         return self.platform.database
 
 
-@pytest.fixture(scope="package")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def demo(demo_files: Path) -> Path:
     """The demo set with few users."""
-    return make_demo(tmp_path_factory.mktemp("demo") / "demo", users=USERS)
+    return demo_files
 
 
 @pytest.fixture(scope="package")
-def ran_once(server_url: str, tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Iterator[Ran]:
+def ran_once(first_day: FirstDay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """Two runs in a row, for reading only."""
-    with own_platform(server_url, tmp_path_factory.mktemp("ran"), demo) as platform:
-        first, second = run(), run()
-        yield Ran(platform, first, second)
+    with first_day.copied(tmp_path_factory.mktemp("ran")) as platform:
+        yield Ran(platform, first_day.result, run())
 
 
 @pytest.fixture

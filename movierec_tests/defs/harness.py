@@ -157,7 +157,16 @@ def failures_of(result: ExecuteInProcessResult) -> dict[str, str]:
 def empty(database: Database) -> None:
     """Delete all rows of a ratings database."""
     replaced = ("movies", "ratings", "user_recommendations", "similar_movies", "popular_movies", "trending_movies")
-    others = ("rating_totals", "user_totals", "app_ratings", "app_users", "rejected_ratings", "loads", "datasets")
+    others = (
+        "rating_histories",
+        "rating_totals",
+        "user_totals",
+        "app_ratings",
+        "app_users",
+        "rejected_ratings",
+        "loads",
+        "datasets",
+    )
     shown = ("served", "events", "served_feedback", "idempotency_keys", "alerts", "alert_deliveries", "insights")
     tables = ", ".join(f"{SCHEMA}.{table}" for table in (*replaced, *others, *shown))
     with database.transaction() as cursor:

@@ -57,10 +57,16 @@ def comes_after(context: AssetExecutionContext, tracking: MlflowTrackingResource
         pass
 
 
+# A forked process has everything imported already. It has the variables of its server's start, so tests that use these
+# jobs share one platform.
+_PRELOADED = [__name__, "mlflow", "mlflow.store.tracking.sqlalchemy_store"]
+_forked = multiprocess_executor.configured(
+    {"start_method": {"forkserver": {"preload_modules": _PRELOADED}}}, name="forked"
+)
 _GRAPH = Definitions(
     assets=[succeeds, raises, recovers, is_killed, comes_before, comes_after],
     resources={"tracking": MlflowTrackingResource()},
-    executor=multiprocess_executor,
+    executor=_forked,
     jobs=[
         define_asset_job("succeeding", [succeeds]),
         define_asset_job("raising", [raises]),

@@ -16,18 +16,18 @@ from dagster import (
 from movierec_assets.defs.attempts import PAUSE
 from movierec_assets.defs.rejections import note_rejection
 from movierec_assets.models.decisions import Promotions
-from movierec_assets.models.version import CHAMPION
 from movierec_assets.resources.provenance import SPLIT_PARTS
 from movierec_tests.defs.graph import APART, GRAPH
-from movierec_tests.defs.harness import Platform, failed_checks, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import Platform, failed_checks, failures_of, metadata_of, run
 from movierec_tests.defs.watch import Watch, create, fail
+from movierec_tests.first_day import FirstDay
 
 
 @pytest.fixture(scope="module")
-def module_platform(server_url: str, tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Iterator[Platform]:
+def module_platform(first_day: FirstDay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     directory = tmp_path_factory.mktemp("catching up")
-    shutil.copytree(demo, directory / "growing")
-    with own_platform(server_url, directory, directory / "growing") as platform:
+    shutil.copytree(first_day.files, directory / "growing")
+    with first_day.copied(directory, directory / "growing") as platform:
         yield platform
 
 
@@ -126,9 +126,6 @@ def test_a_run_that_failed_after_the_ratings_is_requested_once_and_leaves_nothin
 def test_after_a_rejected_challenger_only_the_recommendations_are_written(
     platform: Platform, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if platform.registry.by_alias(CHAMPION) is None:
-        assert run("everything").success
-        _append(Path(str(platform.settings.dataset)) / "ratings.csv")
     monkeypatch.setenv("MOVIEREC_MAX_POPULARITY_SHARE", "0.000001")
     stopped = run("everything")
     assert "not_only_popular_movies" in failed_checks(stopped)

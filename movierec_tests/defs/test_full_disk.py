@@ -12,7 +12,8 @@ import pytest
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.resources.provenance import SPLIT_PARTS
 from movierec_assets.tables.database import SCHEMA
-from movierec_tests.defs.harness import Platform, failures_of, own_platform, run
+from movierec_tests.defs.harness import Platform, failures_of, run
+from movierec_tests.first_day import FirstDay
 from movierec_tests.full_disk import files_up_to
 from movierec_tests.journeys.conftest import new_ratings, rewrite
 
@@ -32,9 +33,9 @@ STAGES = (
 
 
 @pytest.fixture
-def platform(server_url: str, tmp_path: Path, demo: Path) -> Iterator[Platform]:
-    shutil.copytree(demo, tmp_path / "growing")
-    with own_platform(server_url, tmp_path, tmp_path / "growing") as platform:
+def platform(first_day: FirstDay, tmp_path: Path) -> Iterator[Platform]:
+    shutil.copytree(first_day.files, tmp_path / "growing")
+    with first_day.copied(tmp_path, tmp_path / "growing") as platform:
         yield platform
 
 
@@ -54,7 +55,6 @@ def test_a_full_disk_in_any_stage_is_named_and_changes_nothing_and_afterwards_th
 ) -> None:
     platform.enter(monkeypatch)
     dataset = Path(str(platform.settings.dataset))
-    assert run("everything").success
     rewrite(dataset, lambda lines: [*lines, *new_ratings(dataset, 25, day=1)])
     assert run("refresh").success
     for stage in STAGES:

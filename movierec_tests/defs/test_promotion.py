@@ -9,7 +9,8 @@ import pytest
 from movierec_assets.models.gate import require_compared_with
 from movierec_assets.models.version import MODEL_NAME
 from movierec_assets.recsys.errors import RecsysError
-from movierec_tests.defs.harness import RETRAIN, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import RETRAIN, failures_of, metadata_of, run
+from movierec_tests.first_day import FirstDay
 from movierec_tests.models.harness import (
     move_alias,
     promotions_of,
@@ -31,10 +32,9 @@ def test_an_evaluation_beside_another_champion_decides_nothing() -> None:
 
 @pytest.mark.slow
 def test_champion_model_decides_once_and_not_on_a_comparison_with_another_champion(
-    server_url: str, tmp_path_factory: pytest.TempPathFactory, demo: Path
+    first_day: FirstDay, tmp_path: Path
 ) -> None:
-    with own_platform(server_url, tmp_path_factory.mktemp("champion"), demo) as platform:
-        assert run().success
+    with first_day.copied(tmp_path) as platform:
         promotions = promotions_of(platform)
         (record,) = promotions.history()
         assert (record.outcome, record.promoted, record.decided_by) == ("first", True, "champion_model")

@@ -28,7 +28,8 @@ from movierec_assets.resources.provenance import (
     split_of,
 )
 from movierec_assets.tables.known_datasets import loaded_dataset
-from movierec_tests.defs.harness import RETRAIN, Platform, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import RETRAIN, Platform, failures_of, metadata_of, run
+from movierec_tests.first_day import FirstDay
 
 
 @pytest.fixture
@@ -150,9 +151,8 @@ def test_stored_values_beside_the_expected_ones_do_no_harm() -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(server_url: str, tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Iterator[Platform]:
-    with own_platform(server_url, tmp_path_factory.mktemp("provenance"), demo) as platform:
-        assert run().success
+def trained(first_day: FirstDay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with first_day.copied(tmp_path_factory.mktemp("provenance")) as platform:
         yield platform
 
 

@@ -10,7 +10,7 @@ from dagster import AssetKey, DagsterInstance
 from movierec_assets.definitions import build
 from movierec_assets.models.recipes import latest_recipe
 from movierec_assets.tables.known_datasets import loaded_dataset
-from movierec_tests.defs.harness import own_platform, run
+from movierec_tests.first_day import FirstDay
 
 
 def test_daily_jobs_do_not_wait_for_a_search() -> None:
@@ -30,12 +30,11 @@ def test_the_search_has_no_way_to_the_test_part() -> None:
 
 @pytest.mark.slow
 def test_training_takes_the_winner_of_the_last_search_with_numbers_chosen_by_hand(
-    server_url: str, tmp_path: Path, demo: Path
+    first_day: FirstDay, tmp_path: Path
 ) -> None:
     config = {"ops": {"hyperparameters": {"config": {"trials": 3, "seconds": 1e9}}}}
-    with own_platform(server_url, tmp_path, demo) as platform:
+    with first_day.copied(tmp_path) as platform:
         assert latest_recipe(platform.database, None, None).source == "built-in"
-        assert run().success
         with DagsterInstance.get() as instance:
             search = build().resolve_job_def("search")
             found = search.execute_in_process(instance=instance, run_config=config)

@@ -16,7 +16,8 @@ from movierec_assets.models.artifact_locations import local_path
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.version import MODEL_NAME
 from movierec_assets.resources.provenance import record
-from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import Platform, failures_of, metadata_of, run
+from movierec_tests.first_day import FirstDay
 
 pytestmark = pytest.mark.slow
 
@@ -24,9 +25,8 @@ CHALLENGER = AssetKey("als_model")
 
 
 @pytest.fixture(scope="module")
-def trained(server_url: str, tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Iterator[Platform]:
-    with own_platform(server_url, tmp_path_factory.mktemp("unchanged"), demo) as platform:
-        assert run().success
+def trained(first_day: FirstDay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with first_day.copied(tmp_path_factory.mktemp("unchanged")) as platform:
         yield platform
 
 

@@ -19,7 +19,8 @@ from movierec_assets.recsys import warm_start
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.insights import read_insight
-from movierec_tests.defs.harness import Platform, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import Platform, failures_of, metadata_of, run
+from movierec_tests.first_day import FirstDay
 
 pytestmark = pytest.mark.slow
 
@@ -112,17 +113,17 @@ def _ndcg_by_ranker(document: dict[str, Any]) -> dict[str, float]:
 
 
 def test_training_continues_the_champion_as_ratings_come_in(
-    server_url: str, tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
+    first_day: FirstDay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = tmp_path / "growing"
-    shutil.copytree(demo, dataset)
+    shutil.copytree(first_day.files, dataset)
     rated = {tuple(line.split(",")[:2]) for line in (dataset / "ratings.csv").read_text().splitlines()}
     new = [film for film in range(1, 500) if not any((str(user), str(film)) in rated for user in (1, 2, 3))]
     # With 120 users, one swapped tie costs more NDCG than a warm start, or a refresh, may lose.
     monkeypatch.setattr(warm_start, "MAX_NDCG_LOSS", 0.5)
-    with own_platform(server_url, tmp_path, dataset) as platform:
+    with first_day.copied(tmp_path, dataset) as platform:
         monkeypatch.setenv("MOVIEREC_REFRESH_MARGIN", "0.1")
-        first = metadata_of(run())["als_model"]
+        first = metadata_of(first_day.result)["als_model"]
         assert first["start"].startswith("cold: there is no champion")
         _append(dataset, new[:2], 1_770_000_000)
         user, film = _old_favourite(dataset)

@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from movierec_assets.datasets.demo import make_demo
 from movierec_assets.datasets.generator import generate
 from movierec_assets.datasets.generator.size import Size
 from movierec_assets.models.decisions import Promotions, Record
 from movierec_assets.models.version import CHAMPION, Version
 from movierec_assets.tables.database import SCHEMA
-from movierec_tests.defs.harness import Platform, copied_platform, failures_of, metadata_of, own_platform, run
+from movierec_tests.defs.harness import Platform, failures_of, metadata_of, run
+from movierec_tests.first_day import FirstDay
 
-USERS = 120
 DAY = 86_400
 LISTED = 20
 
@@ -105,11 +104,6 @@ def _ratings_of(dataset: Path) -> dict[int, list[tuple[int, float, int]]]:
 
 
 @pytest.fixture(scope="session")
-def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_demo(tmp_path_factory.mktemp("demo") / "demo", users=USERS)
-
-
-@pytest.fixture(scope="session")
 def other_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Films and users with ids of the demo set; the films have other titles."""
     directory = tmp_path_factory.mktemp("other") / "other"
@@ -123,28 +117,11 @@ def demo_copy(demo_files: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(demo_files, tmp_path / "mine"))
 
 
-@pytest.fixture(scope="session")
-def first_day(
-    server_url: str, tmp_path_factory: pytest.TempPathFactory, demo_files: Path
-) -> Iterator[tuple[Platform, dict[str, dict[str, Any]]]]:
-    """A platform after its first run, on the demo set, and the metadata of the assets; for copies only."""
-    with own_platform(server_url, tmp_path_factory.mktemp("first day"), demo_files) as platform:
-        result = run()
-        assert result.success, failures_of(result)
-        yield platform, metadata_of(result)
-
-
 @pytest.fixture
-def traveller(
-    first_day: tuple[Platform, dict[str, dict[str, Any]]],
-    tmp_path: Path,
-    demo_files: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Traveller]:
+def traveller(first_day: FirstDay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traveller]:
     """A traveller after the first run on the demo set, whose metadata is the first of `days`."""
-    original, metadata = first_day
-    with copied_platform(original, tmp_path, demo_files) as platform:
-        yield Traveller(platform, monkeypatch, [metadata])
+    with first_day.copied(tmp_path) as platform:
+        yield Traveller(platform, monkeypatch, [metadata_of(first_day.result)])
 
 
 def rewrite(dataset: Path, change: Any) -> None:

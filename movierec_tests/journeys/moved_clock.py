@@ -27,6 +27,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._scheduler.scheduler import launch_scheduled_runs
 
+from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.settings import PROJECT_ROOT
 from movierec_assets.tables.database import SCHEMA
 from movierec_tests.defs.harness import Platform
@@ -108,9 +109,9 @@ class Daemon:
         return self._counted > before
 
     def _set_back(self) -> None:
-        database = self.platform.database
-        for table, column in database.rows(_WRITTEN):
-            with database.transaction() as cursor:
+        with self.platform.database.transaction() as cursor:
+            cursor.execute(_WRITTEN)
+            for table, column in cursor.fetchall():
                 cursor.execute(
                     f'UPDATE {SCHEMA}."{table}" SET "{column}" = %(now)s WHERE "{column}" > %(now)s',
                     {"now": self.now},
@@ -130,4 +131,5 @@ def daemon_of(platform: Platform, start: datetime) -> Iterator[Daemon]:
         WorkspaceProcessContext(instance, InProcessWorkspaceLoadTarget(origin)) as workspace,
         QueuedRunCoordinatorDaemon(interval_seconds=1) as queue,
     ):
+        keep_connections(instance)
         yield Daemon(platform, instance, workspace, queue, start.astimezone(UTC))

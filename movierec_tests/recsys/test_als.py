@@ -77,6 +77,14 @@ def test_confidence_does_not_depend_on_the_stars() -> None:
     assert np.abs(other - one).max() > 0.01
 
 
+def test_arrays_that_are_read_only_are_learned_from_as_others() -> None:
+    positives, _ = checker_board()
+    expected = als.fit(positives, SMALL)
+    for array in (positives.stars.data, positives.stars.indices, positives.stars.indptr):
+        array.flags.writeable = False
+    assert np.array_equal(als.fit(positives, SMALL).movies, expected.movies)
+
+
 def test_progress_is_told_after_each_iteration_and_the_loss_does_not_rise() -> None:
     board, _ = checker_board()
     reported: list[Iteration] = []

@@ -103,3 +103,12 @@ def test_few_interactions_are_solved_one_by_one_and_many_together(monkeypatch: p
         monkeypatch.setattr(least_squares, way, lambda *given, way=way, **threads: (way, *given))
     found: list[object] = [least_squares.solver(vectors, 1.0, entries) for entries in (1, 50, 51)]
     assert found == [(way, vectors, 1.0) for way in ("direct", "direct", "iterative")]
+
+
+@WAYS
+def test_arrays_that_are_read_only_are_solved_as_others(way: Way) -> None:
+    movies, confidences = drawn(1, 20, 30, 8, 20.0)
+    expected = way(movies, 1.0)(confidences)
+    for array in (movies, confidences.data, confidences.indices, confidences.indptr):
+        array.flags.writeable = False
+    np.testing.assert_array_equal(way(movies, 1.0)(confidences), expected)

@@ -72,5 +72,5 @@ def test_closing_early_leaves_no_thread_behind() -> None:
 
     made = ahead(endless())
     assert next(made) == 1
-    made.close()  # type: ignore[attr-defined]
+    made.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "movierec-ahead"]

@@ -31,7 +31,7 @@ from movierec_assets.tables.app_users import create_user, erase_user, ratings_of
 from movierec_assets.tables.database import SCHEMA, Database, Load, record_load
 from movierec_assets.tables.histories import read_users
 from movierec_assets.tables.kept_connection import KeptDatabase
-from movierec_tests.databases import own_databases
+from movierec_tests.databases import own_database
 from movierec_tests.defs.harness import count_users, empty, load_films
 from movierec_tests.waiting import PATIENCE
 
@@ -266,7 +266,7 @@ class Ratings(RuleBasedStateMachine):
 
 @pytest.fixture
 def machine(server_url: str) -> Iterator[Any]:
-    with own_databases(server_url) as url, asyncio.Runner() as runner:
+    with own_database(server_url) as url, asyncio.Runner() as runner:
         live = LiveReader(Database(url))
         kept = KeptDatabase(url, statement_seconds=PATIENCE)
         yield type("Machine", (Ratings,), {"database": kept, "runner": runner, "live": live})

@@ -18,6 +18,7 @@ from movierec_assets.tables import rating_append, rating_load
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.loading import Loaded, load_movies, load_ratings
 from movierec_tests.conftest import Dataset
+from movierec_tests.tables.test_rating_histories import histories_of, ratings_of
 from movierec_tests.waiting import wait_until
 
 HEADER = b"userId,movieId,rating,timestamp\n"
@@ -43,10 +44,11 @@ def _forget(database: Database) -> None:
 
 
 def _assert_totals(database: Database) -> None:
-    """The totals equal the counts of the ratings."""
+    """The totals equal the counts of the ratings, and the histories hold them."""
     for totals, keys in (("rating_totals", "movie_id, rating"), ("user_totals", "user_id")):
         kept = database.rows(f"SELECT {keys}, ratings FROM {SCHEMA}.{totals} ORDER BY {keys}")
         assert kept == database.rows(f"SELECT {keys}, count(*) FROM {SCHEMA}.ratings GROUP BY {keys} ORDER BY {keys}")
+    assert histories_of(database) == ratings_of(database)
 
 
 def _grow(database: Database, directory: Path, before: bytes, behind: bytes) -> Loaded:

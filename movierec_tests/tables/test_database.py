@@ -292,18 +292,21 @@ _app = st.lists(st.tuples(st.sampled_from(_USERS), st.integers(1, 9), _stars, st
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(file=_file, app=_app)
-@example(file={(1, 1): (2.0, 1)}, app=[(1, 1, 5.0, 1), (1, 1, 3.0, 1), (1, 1, 4.0, 0)])
-@example(file={(1, movie): (4.0, 0) for movie in range(1, 6)}, app=[(1, 1, 1.0, 1), (1, 1, 2.0, 2)])
+@given(file=_file, app=_app, histories_kept=st.booleans())
+@example(file={(1, 1): (2.0, 1)}, app=[(1, 1, 5.0, 1), (1, 1, 3.0, 1), (1, 1, 4.0, 0)], histories_kept=True)
+@example(
+    file={(1, movie): (4.0, 0) for movie in range(1, 6)}, app=[(1, 1, 1.0, 1), (1, 1, 2.0, 2)], histories_kept=False
+)
 def test_the_latest_rating_of_a_pair_counts_and_users_need_more_than_five_pairs(
     shared_database: Database,
     file: dict[tuple[int, int], tuple[float, int]],
     app: list[tuple[int, int, float, int]],
+    histories_kept: bool,
 ) -> None:
     in_file = {user for user, _ in file}
     app = [row for row in app if row[0] in (in_file | set(_APP_USERS))]  # others are refused
     load_films(shared_database, _CATALOGUE)
-    _load_ratings(shared_database, [(*pair, *rating) for pair, rating in file.items()])
+    _load_ratings(shared_database, [(*pair, *rating) for pair, rating in file.items()], histories=histories_kept)
     with shared_database.transaction() as cursor:
         cursor.execute(f"TRUNCATE {SCHEMA}.app_ratings, {SCHEMA}.app_users RESTART IDENTITY")
         assert new_app_users(cursor, len(_APP_USERS)) == _APP_USERS
@@ -425,10 +428,14 @@ def _rows_of(blocks: list[RatedByUsers]) -> list[tuple[int, int, float, int | No
     return rows
 
 
-def _load_ratings(database: Database, rows: list[tuple[int, int, float, int]]) -> None:
-    with database.replace("ratings") as table:
+def _load_ratings(database: Database, rows: list[tuple[int, int, float, int]], *, histories: bool = False) -> None:
+    with database.replace("ratings", companions=["rating_histories"] if histories else []) as table:
         table.write(_rating_columns(rows), RATING_COLUMNS)
         count_users(table)
+    if histories:  # the triggers fill their table
+        with database.transaction() as cursor:
+            cursor.execute(f"UPDATE {SCHEMA}.ratings SET line = 1")
+    assert database.scalar(f"SELECT {SCHEMA}.has_histories()") == histories
 
 
 def _post(cursor: Any, ratings: list[tuple[int, int, float, int]]) -> None:

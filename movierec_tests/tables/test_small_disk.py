@@ -20,9 +20,9 @@ from movierec_assets.tables.disk_use import disk_use, postgres_directory
 from movierec_assets.tables.migrations import migrate
 from movierec_assets.tables.served import POPULAR_MOVIES
 
-DISK, BALLAST = "320m", 96 << 20
+DISK, BALLAST = "256m", 96 << 20
 """Size of the disk, and bytes of a file that is removed to free space."""
-TOO_MANY = 6_000_000
+TOO_MANY = 3_000_000
 """Rows that take more than the disk has."""
 
 

@@ -266,9 +266,8 @@ def test_an_upgrade_lets_ratings_be_withdrawn_and_keeps_everything(
     empty_database: Database, make_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, files = empty_database, MovieLensFiles.at(make_dataset(LINES))
+    _loaded_before(database, files, _BEFORE_APP_USERS, ("datasets", "user_totals", *_TABLES))
     _migrate_to(database, "0003", tmp_path, monkeypatch)
-    load_movies(database, files)
-    load_ratings(database, files)
     with database.transaction() as cursor:
         (user,) = new_app_users(cursor)
         posts = [(1, 7, 4.0), (1, 1, 2.0), (1, 1, 2.5), *((user, movie, 4.5) for movie in range(1, 8))]

@@ -23,7 +23,9 @@ def show_versions(key: str) -> None:
     _compare(known, champion)
     loading = operating.loading()
     if loading is not None and (champion is None or champion["version"] != loading):
-        st.caption(f"The champion can be changed again when the list of versions shows version {loading} as champion.")
+        st.caption(
+            f"Version {loading} is the champion, and the service is loading it. Wait before you change it again."
+        )
         return
     promote, back = st.columns(2)
     with promote.container(border=True):
@@ -52,7 +54,7 @@ def _compare(known: Sequence[versions.Version], champion: versions.Version | Non
         outcome = versions.OUTCOMES.get(version["outcome"] or "", "not decided")
         st.markdown(
             f"**Version {version['version']}**, made {times.at(datetime.fromisoformat(version['created']))} from "
-            f"{look.plain(version['dataset'] or 'an unknown dataset')}: {outcome}. "
+            f"{look.plain(version['dataset'] or 'an unknown dataset')}; {outcome}. "
             f"{look.plain(version['reason'] or '')}" + (" It is held back from promotion." if held else "")
         )
     if one is two:

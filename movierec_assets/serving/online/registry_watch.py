@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from movierec_assets.garbage import collect_rarely
 from movierec_assets.models.decisions import Promotions
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import CHALLENGER
@@ -35,6 +36,7 @@ def key(registry: ModelRegistry, database: Database) -> list[Any]:
 
 def main() -> None:
     """Write the file."""
+    collect_rarely()
     settings = get_settings()
     promotions = Promotions(ModelRegistry.of(settings), Database(settings.databases.ratings))
     RegistryView.of(KnownVersions(promotions), time.time()).write(settings)

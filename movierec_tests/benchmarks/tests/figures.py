@@ -12,7 +12,7 @@ from movierec_tests.benchmarks.learning_curves import WarmStartComparison
 from movierec_tests.benchmarks.next_movies import NextMoviesCount
 from movierec_tests.benchmarks.original import Original
 from movierec_tests.benchmarks.process_cost import BACKEND, SERVER, Cost, MemorySample
-from movierec_tests.benchmarks.reference_machine import SpeedFactors
+from movierec_tests.benchmarks.solvers import IMPLICIT, OURS, Solver, Solvers
 from movierec_tests.benchmarks.targets import targets
 
 RUN = GraphRun(
@@ -58,7 +58,21 @@ ORIGINAL = Original(ORIGINAL_SECONDS, {}, {}, 20_000_000, 9_000_000, 120_000, {"
 
 BARE_COPY = BareCopy(copy_out=5.0, copy_in=8.0, primary_key=4.0)
 NEXT_MOVIES = NextMoviesCount(counts=[4.0, 6.0, 9.0], fits=[20.0, 20.0, 30.0])
-SPEED = SpeedFactors(fit=1.5, copy=1.8, key=1.1)
+SOLVERS = Solvers(
+    solvers=[
+        Solver(IMPLICIT, 64, 2),
+        Solver(OURS, 64, 2),
+        Solver(IMPLICIT, 128, 2),
+        Solver(OURS, 128, 2),
+        Solver(OURS, 64, 1),
+    ],
+    seconds=[[2.0, 4.0, 2.0], [0.5, 0.8, 0.6], [4.0, 5.0, 6.0], [1.6, 2.0, 2.0], [1.0, 1.2, 1.2]],
+    positives=9_000_000,
+    users=138_000,
+    movies=23_000,
+    gemm=[2e11, 1e11, 3e11],
+    read=[1e10, 1e10, 2e10],
+)
 CURVES = WarmStartComparison(warm=[0.1005, 0.1025], cold=0.1015, cold_iterations=6)
 DAYS = Days(
     first_ratings=19_800_000,
@@ -105,7 +119,7 @@ def benchmark() -> Benchmark:
             ratings=full.ratings,
             whole_seconds=full.seconds,
             bare_seconds=20.0,
-            speed=SPEED,
+            solvers=SOLVERS,
             peak_mb=full.peak_mb,
             original=stages.original_stages(ORIGINAL),
             original_peak_mb=7500.0,
@@ -113,7 +127,7 @@ def benchmark() -> Benchmark:
             next_movies_peak_mb=1800.0,
         ),
         bare_copy=BARE_COPY,
-        speed=SPEED,
+        solvers=SOLVERS,
         next_movies=NEXT_MOVIES,
         next_movies_peak_mb=1800.0,
         machine={"cores": "2", "memory": "24 GiB", "load before": "0.1"},

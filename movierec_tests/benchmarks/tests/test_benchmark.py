@@ -108,6 +108,9 @@ def test_a_bench_from_the_command_line(tmp_path: Path) -> None:
     assert {"movierec run", "Dagster run", process_cost.BACKEND, process_cost.SERVER} <= set(figures["graph"]["peaks"])
     assert figures["graph"]["bare_fit"]["positives"] > 0
     assert all(seconds > 0 for seconds in figures["bare_copy"].values())
+    rounds = figures["solvers"]["seconds"]
+    assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in rounds)
+    assert {each["name"] for each in figures["solvers"]["solvers"]} >= {"implicit"}
     assert all(seconds > 0 for seconds in figures["next_movies"]["counts"] + figures["next_movies"]["fits"])
     assert figures["next_movies_peak_mb"] > 0
     assert figures["original"]["ratings"] == figures["graph"]["ratings"]

@@ -35,10 +35,12 @@ def test_a_report_is_three_files(tmp_path: Path) -> None:
 
 def test_markdown_has_stages_ratios_targets_and_growth() -> None:
     text = report.as_markdown(benchmark())
-    assert "Of 11 targets: 10 met, 0 missed only because this machine is slower, 1 not met." in text
-    assert "less than the least of these, 1.10 times" in text
-    assert "| refresh of eligible_users | ≤ 4 s | 5.0 s, 0.25 bare fits | not met: off by 1.25 times |" in text
-    assert "| CSV to validated, indexed Postgres tables | 20.00 | 20% | 1,000,000 ratings | 900 |" in text
+    assert "Of 8 targets 4 are met." in text
+    assert (
+        "| iteration, 128 factors, beside one of `implicit` | ≤ 0.35 x | 0.40 x | not met: off by 1.14 times |" in text
+    )
+    assert "| this project, 64 factors, 2 threads | 0.50, 0.80, 0.60 | 0.25 |" in text
+    assert "| CSV to validated, indexed Postgres tables | 20.00 | 1.00 | 20% | 1,000,000 ratings | 900 |" in text
     assert "| CSV to validated, indexed Postgres tables | 20.00 | 240.00 | 12.0 |" in text
     assert "| both | 12.00 | CSV to validated, indexed Postgres tables | 20.00 |" in text
     assert "| users | 1/4 | 1/2 | all |" in text
@@ -62,7 +64,7 @@ def test_markdown_has_the_cost_of_a_day_with_new_ratings() -> None:
 
 def test_tables_are_as_wide_in_every_line() -> None:
     tables = [block for block in report.as_markdown(benchmark()).split("\n\n") if block.startswith("|")]
-    assert len(tables) == 6
+    assert len(tables) == 7
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 

@@ -7,20 +7,18 @@ from dataclasses import replace
 import pytest
 
 from movierec_tests.benchmarks import stages, targets
-from movierec_tests.benchmarks.bare_fit import BareFit
 from movierec_tests.benchmarks.graph_run import GraphRun
 from movierec_tests.benchmarks.process_cost import Cost, MemorySample, highest
-from movierec_tests.benchmarks.reference_machine import SpeedFactors
+from movierec_tests.benchmarks.solvers import OURS, Solver, Solvers
 from movierec_tests.benchmarks.stages import Stage
 from movierec_tests.benchmarks.tests.figures import (
-    BARE_COPY,
     CURVES,
     DAYS,
     NEXT_MOVIES,
     ORIGINAL,
     ORIGINAL_SECONDS,
     RUN,
-    SPEED,
+    SOLVERS,
 )
 
 
@@ -75,14 +73,17 @@ def test_peaks_of_a_stage_are_those_of_its_own_time() -> None:
 
 
 def judged(
-    ratings: int = 20_000_000, peak_mb: float = 2400.0, next_movies_peak_mb: float = 1800.0
+    ratings: int = 20_000_000,
+    peak_mb: float = 1900.0,
+    next_movies_peak_mb: float = 1800.0,
+    solvers: Solvers = SOLVERS,
 ) -> dict[str, targets.Target]:
     found = targets.targets(
         [*by_name().values()],
         ratings=ratings,
         whole_seconds=100.0,
         bare_seconds=20.0,
-        speed=SPEED,
+        solvers=solvers,
         peak_mb=peak_mb,
         original=stages.original_stages(ORIGINAL),
         original_peak_mb=7500.0,
@@ -94,14 +95,45 @@ def judged(
 
 def test_targets_that_were_met_and_missed() -> None:
     found = judged()
-    assert len(found) == 11
-    load, refresh = found[stages.DESCRIPTIONS[stages.LOAD]], found[stages.DESCRIPTIONS[stages.REFRESH]]
-    assert (load.met, load.measured, load.verdict) == (True, "20.0 s, 1.00 bare fits", "met")
-    assert (refresh.met, refresh.verdict) == (False, "not met: off by 1.25 times")
-    fit = found["fit, 64 factors, 15 iterations"]
-    assert (fit.met, fit.measured) == (True, "1.05 x")
-    whole = found["whole refresh without search, cold, both fits included"]
-    assert (whole.met, whole.measured) == (True, "5.00 x (100.0 s)")
+    whole = found["whole refresh without search, cold, evaluation and serving included"]
+    assert (whole.met, whole.measured, whole.verdict) == (False, "5.00 x (100.0 s)", "not met: off by 3.33 times")
+    assert {name: each.met for name, each in found.items() if name != whole.name} == {
+        "iteration, 64 factors, beside one of `implicit`": True,
+        "iteration, 128 factors, beside one of `implicit`": False,
+        "iteration, 64 factors, two threads over one": True,
+        "next movies, counted for a split, beside a bare fit": True,
+        "stages that the next-movie signal brings": True,
+        "all stages other than fitting, together": False,
+        "peak RSS of any one process": True,
+    }
+
+
+def test_solvers_are_compared_round_by_round() -> None:
+    found = judged()
+    assert found["iteration, 64 factors, beside one of `implicit`"].measured == "0.25 x", "not 0.6 / 2.0"
+    assert found["iteration, 128 factors, beside one of `implicit`"].measured == "0.40 x"
+    assert found["iteration, 64 factors, two threads over one"].measured == "2.00 x"
+    assert SOLVERS.share(Solver("irspack", 64, 2), Solver(OURS, 64, 2)) is None
+
+
+def test_without_the_native_library_its_targets_are_not_met() -> None:
+    rest = [number for number, each in enumerate(SOLVERS.solvers) if each.name != OURS]
+    without = replace(
+        SOLVERS,
+        solvers=[SOLVERS.solvers[number] for number in rest],
+        seconds=[SOLVERS.seconds[number] for number in rest],
+    )
+    missing = [each for each in judged(solvers=without).values() if each.measured.startswith("not measured")]
+    assert [each.verdict for each in missing] == ["not met"] * 3
+
+
+def test_the_arithmetic_of_an_iteration() -> None:
+    """A like: in both halves, four products with the residual or a direction, of two passes over f factors."""
+    one = replace(SOLVERS, positives=1, users=0, movies=0)
+    assert one.operations(64) == 2 * 4 * 2 * (2 * 64)
+    assert one.bytes(64) == 2 * (4 * 64 + 8)
+    empty = replace(SOLVERS, positives=0, users=1, movies=0)
+    assert empty.operations(64) == 5 * 2 * 64 * 64
 
 
 def test_the_original_is_compared_by_the_stages_that_both_have() -> None:
@@ -109,10 +141,11 @@ def test_the_original_is_compared_by_the_stages_that_both_have() -> None:
     theirs = sum(ORIGINAL_SECONDS[name] for name in ("load", "refresh", "read", "split", "rank", "score"))
     assert target.measured.startswith(f"{theirs / (20 + 5 + 10 + 8):.2f} x")
     assert target.measured.endswith(f"({theirs / (100 - 41):.2f} x with stages that the original does not have)")
-    assert target.met is True
+    assert target.off_by == pytest.approx(12 / (theirs / 43))
+    assert target.met is (target.off_by <= 1)
 
 
-@pytest.mark.parametrize(("peak_mb", "off_by"), [(2400.0, 0.96), (2700.0, 1.08), (3300.0, 1.32)])
+@pytest.mark.parametrize(("peak_mb", "off_by"), [(1900.0, 0.95), (2100.0, 1.05), (3300.0, 1.65)])
 def test_memory_has_to_meet_both_limits(peak_mb: float, off_by: float) -> None:
     target = judged(peak_mb=peak_mb)["peak RSS of any one process"]
     assert target.off_by == pytest.approx(off_by)
@@ -132,29 +165,24 @@ def test_stages_of_the_signal_are_limited_together() -> None:
     assert target.off_by == pytest.approx(1.5 / 20 / 0.6)
 
 
-def test_appending_and_continuing_have_limits_of_their_own() -> None:
-    append, warm = targets.day_targets(DAYS, SPEED, judged=True)
-    assert (append.name, append.met) == ("100,001 appended ratings into Postgres", True)
+def test_a_day_and_continuing_have_limits_of_their_own() -> None:
+    of_day, warm = targets.day_targets(DAYS, 100.0, judged=True)
+    assert of_day.name == "a day with 100,001 new ratings, whole run"
+    assert (of_day.measured, of_day.met) == ("0.60 x (60.0 s)", True)
     assert (warm.limit, warm.measured, warm.met) == ("≤ 2 of 6", "2", True)
-    _, never = targets.day_targets(replace(DAYS, curves=replace(CURVES, cold=0.3)), SPEED, judged=True)
+    _, never = targets.day_targets(replace(DAYS, curves=replace(CURVES, cold=0.3)), 100.0, judged=True)
     assert (never.measured, never.verdict) == ("never, 0.1025 of 0.3000", "not met")
-    _, other = targets.day_targets(replace(DAYS, curves=None), SPEED, judged=True)
+    missed, other = targets.day_targets(replace(DAYS, curves=None), 50.0, judged=True)
+    assert missed.met is False
+    assert missed.off_by == pytest.approx(1.2 / 0.7)
     assert (other.measured, other.met) == (f"no warm start: {DAYS.days[-1].start}", False)
-    assert [each.met for each in targets.day_targets(DAYS, SPEED, judged=False)] == [None, None]
+    assert [each.met for each in targets.day_targets(DAYS, 100.0, judged=False)] == [None, None]
 
 
-def test_a_slower_machine_may_take_longer_by_its_least_speed_factor() -> None:
-    assert SPEED.allowance == 1.1
-    assert SpeedFactors(0.5, 3.0, 2.0).allowance == 1
-    bare = BareFit(2 * 15 * 1.3, [], 9_300_000)
-    speed = SpeedFactors.of(bare, BARE_COPY, 19_000_000)
-    assert (speed.fit, speed.copy, speed.key) == pytest.approx((2.0, 8 * 4.5 / 19, 4 / 3.5))
-    slow = targets.Target("load", "≤ 25 s", "30.0 s", True, 1.2, 1.3)
-    assert slow.verdict == "off by 1.20 times: slower machine"
-    refresh = judged()[stages.DESCRIPTIONS[stages.REFRESH]]
-    assert (refresh.off_by, refresh.allowance, refresh.met) == (1.25, 1.1, False)
-    append, warm = targets.day_targets(DAYS, speed, judged=True)
-    assert (append.allowance, warm.allowance) == (speed.key, 1.0)
+@pytest.mark.parametrize(("seconds", "met"), [(400.0, True), (450.0, False)])
+def test_all_but_fitting_may_grow_as_the_ratings_do(seconds: float, met: bool) -> None:
+    found = targets.growth_target(targets.Growth(1_000, 100.0), targets.Growth(4_000, seconds), judged=True)
+    assert (found.name, found.met) == ("growth of all but fitting, for 4.0 times the ratings", met)
 
 
 def test_small_data_is_not_judged() -> None:

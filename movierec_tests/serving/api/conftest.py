@@ -33,7 +33,7 @@ from movierec_assets.serving.online.shown import ShownLog
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
-from movierec_tests.databases import own_databases
+from movierec_tests.databases import own_database
 from movierec_tests.serving.api.small import load_small, snapshot_of
 
 _Result = TypeVar("_Result")
@@ -49,7 +49,7 @@ def small_url(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         (directory / "movies.csv").write_text("\n".join(["movieId,title,genres", *(movies or [])]) + "\n", "utf-8")
         return directory
 
-    with own_databases(server_url) as url:
+    with own_database(server_url) as url:
         load_small(Database(url), make)
         yield url
 
@@ -63,7 +63,7 @@ def snapshot(small_url: str) -> Snapshot:
 @pytest.fixture
 def database(small_url: str) -> Iterator[Database]:
     """A copy of the small database, of this test's own."""
-    with own_databases(small_url) as url:
+    with own_database(small_url) as url:
         yield Database(url)
 
 
@@ -113,12 +113,23 @@ def running(worker: Worker) -> RunParts:
     return parts
 
 
+class _PromptServer(uvicorn.Server):
+    """Looks for its end every 10 ms, not every 100."""
+
+    async def main_loop(self) -> None:
+        """Serve until the end is asked for."""
+        tick = 0
+        while not await self.on_tick(tick):
+            tick += 1
+            await asyncio.sleep(0.01)
+
+
 @contextmanager
 def served(app: ASGIApp, settings: Settings | None = None) -> Iterator[httpx.Client]:
     """Serve an application from a thread, on a free port, as by these settings; yields a client of it."""
     listening = socket.create_server(("127.0.0.1", 0))
     declared = Declared(app)
-    server = uvicorn.Server(server_config(declared, settings or Settings()))
+    server = _PromptServer(server_config(declared, settings or Settings()))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while not server.started:

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from movierec_assets.serving.api.app import create_app
+from movierec_assets.serving.online.snapshot import Snapshot
+from movierec_assets.settings import Settings
+from movierec_tests.databases import own_database
+from movierec_tests.serving.api.conftest import running, served, worker_with
+
 JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def client(small_url: str, snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Bad input changes nothing, so all of it is sent to one application."""
+    with own_database(small_url) as url:
+        settings = Settings(database_url=url, state_dir=tmp_path_factory.mktemp("state"), api_access_log=False)
+        with served(create_app(settings, running(worker_with(settings, snapshot)))) as client:
+            yield client
 
 
 def send(client: httpx.Client, body: bytes, path: str = "/recommend") -> httpx.Response:

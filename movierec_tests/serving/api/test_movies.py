@@ -16,7 +16,7 @@ from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Database
-from movierec_tests.databases import own_databases
+from movierec_tests.databases import own_database
 from movierec_tests.serving.api.conftest import running, served, worker_with
 from movierec_tests.serving.api.small import LAST_MOVIE
 
@@ -24,7 +24,7 @@ from movierec_tests.serving.api.small import LAST_MOVIE
 @pytest.fixture(scope="module")
 def worker(small_url: str, snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """One worker for all tests of this module, which leave the ratings as they are."""
-    with own_databases(small_url) as url:
+    with own_database(small_url) as url:
         settings = Settings(database_url=url, state_dir=tmp_path_factory.mktemp("state"), api_access_log=False)
         yield worker_with(settings, snapshot)
 

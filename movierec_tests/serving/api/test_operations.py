@@ -25,8 +25,10 @@ from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.api.routes.operations import RecipeChanges
 from movierec_assets.serving.api.worker import Worker
+from movierec_assets.serving.app.dagster import Dagster
 from movierec_assets.serving.online.queries import STATEMENT_SECONDS, ThreadedQueries
 from movierec_assets.serving.online.snapshot import NOTHING
+from movierec_assets.settings import get_settings
 from movierec_assets.tables.api_keys import create_key
 from movierec_assets.tables.database import Database
 from movierec_tests.defs.graph import GRAPH
@@ -199,6 +201,9 @@ def test_a_job_is_launched_once_and_its_run_is_followed_to_its_end(
 
 def _pages_show_it(open_page: OpenPage, api: str, key: str, failed: dict[str, Any]) -> None:
     """The app's pages about a platform whose latest refresh failed and whose search is queued."""
+    outline = Dagster(get_settings().dagster_address).outline()
+    assert {each.name: set(each.parents) & GRAPH.keys() for each in outline.assets} == GRAPH
+    assert {each.state for each in outline.assets} == {"being read"}
     pipeline = open_page("pipeline", at=api)
     assert not pipeline.exception
     said = words(pipeline)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from movierec_assets.serving.api.worker import Worker
+from movierec_assets.serving.app.app_pages.preprocessing import PREVIEW
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_tests.serving.api.small import LAST_MOVIE, USERS
 from movierec_tests.serving.app.conftest import OpenPage, with_tables, words
@@ -64,7 +65,7 @@ def test_rejected_rows_are_found_with_file_line_reason_and_text(open_page: OpenP
 def test_the_steps_and_the_first_rows_of_each_are_shown(open_page: OpenPage, filled: str) -> None:
     page = with_tables(open_page("preprocessing", at=filled))
     assert not page.exception
-    steps, corner, *previews = [frame.value for frame in page.dataframe]
+    steps, corner, original = [frame.value for frame in page.dataframe]
     rows = dict(zip(steps["step"], steps["rows"], strict=True))
     assert rows["loaded"] == 15 * len(USERS)
     assert rows["likes"] == rows["train"] + rows["validation"] + rows["test"] == 12 * len(USERS)
@@ -73,9 +74,10 @@ def test_the_steps_and_the_first_rows_of_each_are_shown(open_page: OpenPage, fil
     assert [tab.label for tab in page.tabs] == [
         *("Original", "Rejected", "Likes", "Train", "Test", "Evaluated test", "Train matrix", "Test matrix")
     ]
-    assert len(previews) == 8
-    assert all(1 <= len(preview) <= 20 for preview in previews)
-    original = previews[0]
+    for tab in [tab.label for tab in page.tabs]:
+        page.session_state[PREVIEW] = tab
+        assert 1 <= len(page.run().dataframe[-1].value) <= 20
+        assert len(page.dataframe) == 3, tab
     assert list(original.columns) == ["line", "user id", "movie id", "title", "stars", "rated at"]
     assert original.iloc[0].to_dict() == {
         "line": original["line"][0], "user id": 1, "movie id": 1, "title": ODD[1], "stars": 4.5,

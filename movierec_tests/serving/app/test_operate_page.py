@@ -174,7 +174,7 @@ def test_the_key_is_in_the_session_only(
     caplog.set_level(logging.DEBUG)
     page = with_key(open_page("operate", at=operated.address), operated.key)
     page = pressed(page, "Train")
-    secret = operated.key.rsplit("_", 1)[1]
+    secret = operated.key.split("_", 2)[2]
     state = dict(page.session_state._state.filtered_state)
     assert state.pop(session.OPERATOR_KEY) == operated.key
     assert state, "the page keeps other things there"

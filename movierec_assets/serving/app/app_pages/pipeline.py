@@ -5,7 +5,7 @@ Belongs here: the page. Does not: reading Dagster (`dagster`), and the drawing (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import streamlit as st
@@ -14,13 +14,13 @@ from movierec_assets.serving.app import graph, look, times
 from movierec_assets.serving.app.dagster import Asset, Check, Dagster, DagsterAway, Pipeline
 from movierec_assets.settings import get_settings
 
-KEPT_SECONDS = 10
+KEPT_SECONDS, SOON_SECONDS = 10, 1
 """An answer of Dagster is shown at once; it is asked again when it is older than this."""
 LEAD = "What is made from what, how old it is, and when it is made again."
 _CHECK_SIGNS = {"passed": "✓", "warned": "!", "failed": "✗", "not run": "○"}
 _ASSET = "pipeline_asset"
 _ABOUT_DECISION = ("als_model", "return_evaluation", "model_evaluation", "champion_model")
-_GRAPH, _READ = "pipeline_graph", "pipeline_read"
+_GRAPH, _DRAWN = "pipeline_graph", "pipeline_drawn"
 
 
 @st.cache_resource(show_spinner=False)
@@ -55,21 +55,41 @@ def page() -> None:
             kept = _kept(dagster.address)
             found = kept.pipeline or dagster.outline()
             _show(found, datetime.now(UTC))
-            if not _is_new(found):
-                if found.at is None:
-                    note.caption("Dagster is reading the states of the assets.")
+            if found.at is None:
+                note.caption("Dagster is reading the states of the assets.")
                 kept.pipeline = dagster.pipeline()
-                st.session_state[_READ] = True
                 st.rerun()
+            _renew(dagster, kept, found)
         except DagsterAway as away:
             with note:
-                look.state(away.message, f"{away.remedy} Recommendations do not need it.")
+                _say(away)
 
 
-def _is_new(found: Pipeline) -> bool:
-    """Whether an answer need not be asked for again: it is young, or was read for this very picture."""
-    just_read = st.session_state.pop(_READ, False)
-    return found.at is not None and (just_read or (datetime.now(UTC) - found.at).total_seconds() < KEPT_SECONDS)
+def _say(away: DagsterAway) -> None:
+    look.state(away.message, f"{away.remedy} Recommendations do not need it.")
+
+
+def _renew(dagster: Dagster, kept: _Kept, shown: Pipeline) -> None:
+    """Ask Dagster again while the page is open, and show it anew when something has changed."""
+    st.session_state[_DRAWN] = True  # the page itself waits for nothing
+
+    @st.fragment(run_every=SOON_SECONDS if _is_old(shown) else KEPT_SECONDS)
+    def renew() -> None:
+        if st.session_state.pop(_DRAWN, False) or (kept.pipeline and not _is_old(kept.pipeline)):
+            return
+        try:
+            kept.pipeline = dagster.pipeline()
+        except DagsterAway as away:
+            _say(away)
+            return
+        if replace(kept.pipeline, at=shown.at) != shown:
+            st.rerun()
+
+    renew()
+
+
+def _is_old(found: Pipeline) -> bool:
+    return found.at is None or (datetime.now(UTC) - found.at).total_seconds() >= KEPT_SECONDS
 
 
 def _show(found: Pipeline, now: datetime) -> None:

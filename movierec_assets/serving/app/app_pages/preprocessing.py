@@ -16,6 +16,8 @@ import streamlit as st
 
 from movierec_assets.serving.app import figures, films, insights, look
 
+PREVIEW = "preview"
+"""Entry of the session state with the step whose rows are shown."""
 _SHAPES = {"train": "circle", "validation": "square", "test": "triangle-up"}
 """Parts of the matrix, and the shape of a like in each."""
 _COLOURS = [figures.OTHER, figures.WARM, figures.OWN]
@@ -117,6 +119,7 @@ def _labels(movies: Sequence[dict[str, Any]]) -> dict[int, str]:
     return {movie: f"{title} ({movie})" if seen[title] > 1 else title for movie, title in short.items()}
 
 
+@st.fragment
 def _previews(previews: dict[str, list[dict[str, Any]]], rules: dict[str, Any]) -> None:
     st.subheader("The first rows of each step", anchor=False)
     said = {
@@ -129,7 +132,10 @@ def _previews(previews: dict[str, list[dict[str, Any]]], rules: dict[str, Any]) 
         "train matrix": "Entries of the sparse matrix of the train part: row, column and stars.",
         "test matrix": "Entries of the sparse matrix of the test part: row, column and stars.",
     }
-    for tab, (name, text) in zip(st.tabs([name.capitalize() for name in said]), said.items(), strict=True):
+    tabs = st.tabs([name.capitalize() for name in said], key=PREVIEW, on_change="rerun")
+    for tab, (name, text) in zip(tabs, said.items(), strict=True):
+        if not tab.open:  # eight tables at once would make the page late
+            continue
         with tab:
             rows = previews.get(name, [])
             st.caption(f"{text} People of the app are not shown." if name != "rejected" else text)
