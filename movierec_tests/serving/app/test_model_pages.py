@@ -10,7 +10,7 @@ from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Database
-from movierec_tests.databases import own_databases
+from movierec_tests.databases import own_database
 from movierec_tests.serving.api.conftest import worker_with
 from movierec_tests.serving.api.small import TITLES
 from movierec_tests.serving.app.conftest import OpenPage, address_of, words
@@ -22,7 +22,7 @@ PAGES = ("introduction", "model", "quality")
 @pytest.fixture(scope="module")
 def told(small_url: str, snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """The parts of an API of this module's own, whose champion has all documents."""
-    with own_databases(small_url) as url:
+    with own_database(small_url) as url:
         settings = Settings(database_url=url, state_dir=tmp_path_factory.mktemp("told"), api_access_log=False)
         worker = worker_with(settings, snapshot)
         tell(worker)
