@@ -179,7 +179,7 @@ class Api:
                 path,
                 params={name: value for name, value in (params or {}).items() if value is not None},
                 json=body,
-                headers={"Authorization": f"Bearer {used}"} if used else None,
+                headers=_headers(method, used),
             )
         except httpx.TimeoutException as error:
             raise ApiAway(
@@ -196,3 +196,9 @@ class Api:
             value = None
         seconds = time.perf_counter() - began
         return Answer(answer.status_code, seconds, answer.text, value, answer.headers.get("X-Request-ID"))
+
+
+def _headers(method: str, key: str | None) -> dict[str, str]:
+    """The API refuses a POST that a page of another site could send: one that does not say that it is JSON."""
+    found = {"Content-Type": "application/json"} if method == "POST" else {}
+    return found | ({"Authorization": f"Bearer {key}"} if key else {})

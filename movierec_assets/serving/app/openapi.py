@@ -123,8 +123,10 @@ def curl(address: str, endpoint: Endpoint, path: str, query: Mapping[str, Any], 
     lines = [" ".join(["curl", *method, shlex.quote(str(url).rstrip("?"))])]
     if key:
         lines.append('-H "Authorization: Bearer $KEY"')
+    if endpoint.method == "POST":
+        lines.append("-H 'Content-Type: application/json'")
     if body is not None:
-        lines.append(f"--json {shlex.quote(json.dumps(body, ensure_ascii=False))}")
+        lines.append(f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
     return " \\\n  ".join(lines)
 
 

@@ -58,7 +58,8 @@ def test_a_shell_reads_the_call_as_it_was_meant(query: str, count: int, segment:
     assert dict(url.params) == {"query": query, "n": str(count)}
     assert url.path == f"/things/{segment}"
     assert words[words.index("-H") + 1] == "Authorization: Bearer $KEY"
-    assert json.loads(words[words.index("--json") + 1]) == {"text": text}
+    assert words[words.index("-H", words.index("-H") + 1) + 1] == "Content-Type: application/json"
+    assert json.loads(words[words.index("-d") + 1]) == {"text": text}
 
 
 def test_a_plain_call_is_one_line() -> None:
