@@ -21,7 +21,7 @@ from movierec_assets.serving.app import app_pages, look, session
 from movierec_assets.serving.online.registry_view import RegistryView
 from movierec_assets.serving.online.snapshot import NOTHING, Snapshot
 from movierec_assets.settings import Settings
-from movierec_tests.databases import own_databases
+from movierec_tests.databases import own_database
 from movierec_tests.serving.api.conftest import running, served, small_url, snapshot, worker_with
 
 __all__ = ["small_url", "snapshot"]
@@ -34,7 +34,7 @@ OpenPage = Callable[..., AppTest]
 @pytest.fixture(scope="session")
 def worker(small_url: str, snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """The parts of the API; a test may write ratings of users that no other test looks at."""
-    with own_databases(small_url) as url:
+    with own_database(small_url) as url:
         settings = Settings(database_url=url, state_dir=tmp_path_factory.mktemp("state"), api_access_log=False)
         yield worker_with(settings, snapshot)
 
@@ -59,7 +59,7 @@ def api_without_champion(worker: Worker, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def empty_api(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of an API on a database without ratings."""
-    with own_databases(server_url) as url:
+    with own_database(server_url) as url:
         settings = Settings(database_url=url, state_dir=tmp_path_factory.mktemp("empty"), api_access_log=False)
         RegistryView(0.0, None, NO_VERSION, []).write(settings)
         with address_of(worker_with(settings, NOTHING)) as address:
