@@ -91,6 +91,7 @@ def test_a_key_that_is_none_of_an_operator_is_refused_with_what_to_do(operated: 
     for typed, said in (
         ("", "No key was typed"),
         ("guessed", "does not accept this key"),
+        ("movierec\u2013as a chat wrote it", "does not accept this key"),
         (f"{operated.key[:-4]}AAAA", "does not accept this key"),
         (reader, "This key is a reader's"),
     ):
