@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import session
+from movierec_assets.serving.app import films, session
 from movierec_assets.serving.app.client import ApiAway, ApiProblem
 
 USER = "user"
@@ -38,7 +38,7 @@ class Event:
     Attributes
     ----------
     said : str
-        In words, as in "You gave Heat (1995) 4 stars".
+        In words, as in "You gave Heat 4 stars".
     movie_id : int
     before : dict
         Lists that were kept, by their wishes.
@@ -136,11 +136,11 @@ def rate(user_id: int, movie: Mapping[str, Any], key: str) -> None:
     def send() -> None:
         if stars is None:
             session.api().delete(f"/ratings/{user_id}/{movie['movie_id']}")
-            _note(f"You took back your rating of {movie['title']}", movie["movie_id"])
+            _note(f"You took back your rating of {_named(movie)}", movie["movie_id"])
         else:
             body = {"user_id": user_id, "movie_id": movie["movie_id"], "stars": float(stars + 1)}
             session.api().post("/ratings", body)
-            _note(f"You gave {movie['title']} {stars + 1} star{'s' if stars else ''}", movie["movie_id"])
+            _note(f"You gave {_named(movie)} {stars + 1} star{'s' if stars else ''}", movie["movie_id"])
         _act(user_id)
 
     _tried(send)
@@ -156,7 +156,7 @@ def dismiss(wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
         event = {"recommendation_id": named, "movie_id": movie_id, "kind": "dismiss"}
         session.api().post("/events", {"events": [event]})
         _act(int(wish["user_id"]))
-        _note(f"You are not interested in {movie['title']}", movie_id)
+        _note(f"You are not interested in {_named(movie)}", movie_id)
         kept = dict.fromkeys([*hidden(), movie_id])
         st.query_params[HIDDEN] = "-".join(map(str, list(kept)[-_MOST_HIDDEN:]))
 
@@ -242,6 +242,11 @@ def moves(before: Sequence[int], after: Sequence[int], gone: int) -> dict[int, s
             way = "up" if place < places[movie] else "down"
             found[movie] = f"{way} {far} place{'s' if far > 1 else ''}"
     return found
+
+
+def _named(movie: Mapping[str, Any]) -> str:
+    """A film in a sentence, as cards name it."""
+    return films.without_year(movie["title"]) if movie["title"] else f"film {movie['movie_id']}"
 
 
 def _note(said: str, movie_id: int) -> None:

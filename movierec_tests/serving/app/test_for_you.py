@@ -154,6 +154,9 @@ def test_any_title_is_said_as_text_after_a_star(open_page: OpenPage, served_api:
         assert not page.exception
         assert look.plain(title) in page.success[0].value
         assert "<script>" not in words(page)
+    page.text_input(key="search").set_value("the matrix").run()
+    page.feedback(key="found-24-2").set_value(4).run()
+    assert page.success[0].value.startswith("You gave The Matrix 5 stars: "), "as cards name it"
 
 
 def test_a_longer_list_is_in_the_url(open_page: OpenPage, served_api: str) -> None:
