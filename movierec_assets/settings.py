@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -155,6 +156,11 @@ class Settings(BaseSettings):
         default="",
         description="Origins whose pages may call the API, separated by commas, as in https://films.example [none].",
     )
+    api_trusted_proxies: str = Field(
+        default="127.0.0.1,::1",
+        description="Addresses or networks of proxies whose X-Forwarded-For names the client, separated by commas; "
+        "empty for none.",
+    )
     api_body_limit: ByteSize = Field(
         default=ByteSize(1_000_000), ge=1_000, description="Largest body of a request, as in 200KB or 1MB."
     )
@@ -275,6 +281,17 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is no origin; expected scheme and host, as in https://films.example")
         return value
 
+    @field_validator("api_trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: str) -> str:
+        for proxy in filter(None, map(str.strip, value.split(","))):
+            try:
+                ip_network(proxy)
+            except ValueError as error:
+                example = "127.0.0.1 or 10.0.0.0/24"
+                raise ValueError(f"{proxy!r} is no address or network; expected one as in {example}") from error
+        return value
+
     @field_validator("alert_webhook_url", "alert_smtp_url")
     @classmethod
     def _receiver(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -361,6 +378,11 @@ class Settings(BaseSettings):
     def cors_origins(self) -> list[str]:
         """Origins whose pages may call the API."""
         return [origin.strip() for origin in self.api_cors_origins.split(",") if origin.strip()]
+
+    @property
+    def trusted_proxies(self) -> list[str]:
+        """Addresses and networks whose X-Forwarded-For names the client."""
+        return [proxy.strip() for proxy in self.api_trusted_proxies.split(",") if proxy.strip()]
 
     @property
     def alert_recipients(self) -> list[str]:

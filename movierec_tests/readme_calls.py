@@ -50,14 +50,14 @@ def commands(page: Path) -> list[str]:
     return [line.strip() for line in re.findall(r"^    (\S.*)$", joined, re.M) if "curl" in line]
 
 
-def python_client(page: Path) -> str:
-    """The Python program of a page: its code block that imports requests."""
+def python_client(page: Path) -> str | None:
+    """The Python program of a page: its code block that imports requests; None without one."""
     blocks: list[str] = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
-    return next(block for block in blocks if "import requests" in block)
+    return next((block for block in blocks if "import requests" in block), None)
 
 
 def run(page: Path, address: str, environment: Mapping[str, str]) -> Iterator[Call]:
-    """Run every call of a page in one directory, one after the other, and then its Python program.
+    """Run every call of a page in one directory, one after the other, and then its Python program, if any.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def run(page: Path, address: str, environment: Mapping[str, str]) -> Iterator[Ca
     for command in commands(page):
         line = command.replace(ADDRESS, address).replace(_MOVIEREC, here).replace("curl ", "curl -fsS ")
         yield _done(command, ["bash", "-o", "pipefail", "-ec", line], environment)
-    program = python_client(page)
-    yield _done(program, [sys.executable, "-c", program.replace(ADDRESS, address)], environment)
+    if program := python_client(page):
+        yield _done(program, [sys.executable, "-c", program.replace(ADDRESS, address)], environment)
 
 
 def _done(command: str, arguments: list[str], environment: Mapping[str, str]) -> Call:
@@ -92,9 +92,10 @@ def _done(command: str, arguments: list[str], environment: Mapping[str, str]) ->
 def main(address: str = ADDRESS) -> int:
     """Print a transcript; the exit status is that of the last call that failed."""
     status = 0
-    for call in run(README, address, os.environ):
-        print(f"$ {call.command}\n{call.output.rstrip()}\n")
-        status = call.status or status
+    for page in (README, PAGE):
+        for call in run(page, address, os.environ):
+            print(f"$ {call.command}\n{call.output.rstrip()}\n")
+            status = call.status or status
     return status
 
 

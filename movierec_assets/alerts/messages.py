@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from movierec_assets.alerts.causes import CHECK, RUN, STALE
+from movierec_assets.alerts.causes import CHECK, FORGOTTEN, RUN, STALE
 from movierec_assets.alerts.storage import Alert
 
 State = Literal["open", "over", "test"]
@@ -64,8 +64,11 @@ def message_of(alert: Alert, state: State, pages: str) -> Message:
     details = alert.as_dict() | {"state": state, "link": link, "host": socket.gethostname()}
     where = [f"Step: {alert.step}" if alert.kind == RUN and alert.step else "", f"Machine: {socket.gethostname()}"]
     if state == "over":
-        lasted = [f"It lasted from {_time(alert.since)} to {_time(alert.over_at or alert.since)} UTC."]
-        lines = [*lasted, f"Reason at the time: {_cut(alert.reason.strip(), MAX_REASON)}", *where]
+        end = alert.over_at or alert.since
+        ended = [f"It lasted from {_time(alert.since)} to {_time(end)} UTC."]
+        if alert.kind == RUN and end - alert.since >= FORGOTTEN:
+            ended.append(f"Nobody repeated the run for {FORGOTTEN.days} days: it is forgotten, not mended.")
+        lines = [*ended, f"Reason at the time: {_cut(alert.reason.strip(), MAX_REASON)}", *where]
     else:
         lines = [_cut(alert.reason.strip(), MAX_REASON), f"Remedy: {alert.remedy}", *where]
     return Message(alert.alert_id, state, title, tuple(filter(None, lines)), link, details)

@@ -25,7 +25,9 @@ from movierec_assets.tables.database import Database
 WAIT_SECONDS = 10.0
 """Sessions that just end, as that of a health check, are waited for."""
 _CONTENT = ("loads", "app_users", "app_ratings", "api_keys", "promotion_decisions")
-"""Tables with rows as soon as somebody has used the platform."""
+"""Tables of ratings with rows as soon as somebody has used the platform."""
+_HISTORY = {"dagster": "runs", "mlflow": "model_versions"}
+"""Tables of the other databases that a restore would take something away from."""
 
 
 class TargetDatabases:
@@ -52,14 +54,15 @@ class TargetDatabases:
 
     def content(self) -> str | None:
         """Name of a table that has rows; None while nobody has used the platform."""
-        if self._names["ratings"] not in self._present():
-            return None
-        with Database(self._urls.ratings).connect() as connection:
-            for table in _CONTENT:
-                name = f"{SCHEMA}.{table}"
-                found = _rows(connection, "SELECT to_regclass(%s) IS NOT NULL", [name])[0][0]
-                if found and _rows(connection, f"SELECT EXISTS (SELECT FROM {name})")[0][0]:
-                    return name
+        present = self._present()
+        tables = {self._names["ratings"]: [f"{SCHEMA}.{table}" for table in _CONTENT]}
+        tables |= {self._names[kind]: [table] for kind, table in _HISTORY.items()}
+        for name in (each for each in tables if each in present):
+            with Database(psycopg2.extensions.make_dsn(self._urls.ratings, dbname=name)).connect() as connection:
+                for table in tables[name]:
+                    found = _rows(connection, "SELECT to_regclass(%s) IS NOT NULL", [table])[0][0]
+                    if found and _rows(connection, f"SELECT EXISTS (SELECT FROM {table})")[0][0]:
+                        return table if name == self._names["ratings"] else f"{table} of the database {name}"
         return None
 
     def require_unused(self) -> None:

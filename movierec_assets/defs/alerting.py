@@ -50,6 +50,7 @@ from movierec_assets.defs import backtest, charts, checks, list_checks
 from movierec_assets.defs.attempts import ended
 from movierec_assets.defs.failures import root_cause
 from movierec_assets.defs.freshness import FRESH_FOR
+from movierec_assets.defs.jobs import JOBS
 from movierec_assets.defs.latest_ticks import latest_ticks
 from movierec_assets.defs.run_limits import will_be_retried
 from movierec_assets.models.decisions import Promotions
@@ -151,14 +152,20 @@ def read_facts(
 def ended_runs(instance: DagsterInstance, now: datetime) -> list[EndedRun]:
     """The latest runs that succeeded or failed, newest first; without failures that Dagster retries itself.
 
-    By the order in which they were created: clocks may be set back.
+    Besides the latest runs of all these are the latest failures and the latest success of each job: a failed run of a
+    job that runs rarely stays known, however many others end. By the order in which they were created: clocks may be
+    set back.
     """
-    if not instance.get_run_records(RunsFilter(statuses=[DagsterRunStatus.FAILURE]), limit=1):
+    failed, succeeded = DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS
+    failures = instance.get_run_records(RunsFilter(statuses=[failed]), limit=RUNS)
+    if not failures:
         return []
-    statuses = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
-    records = instance.get_run_records(RunsFilter(statuses=statuses), limit=RUNS)
+    records = [*failures, *instance.get_run_records(RunsFilter(statuses=[succeeded, failed]), limit=RUNS)]
+    for job in {*(job.name for job in JOBS), *(record.dagster_run.job_name for record in failures)}:
+        records += instance.get_run_records(RunsFilter(job_name=job, statuses=[succeeded]), limit=1)
+    newest_first = sorted({each.storage_id: each for each in records}.values(), key=lambda each: -each.storage_id)
     plans: dict[str, frozenset[str]] = {}
-    return [_ended_run(instance, record, plans) for record in records if not _left_to_dagster(record, now)]
+    return [_ended_run(instance, record, plans) for record in newest_first if not _left_to_dagster(record, now)]
 
 
 def _left_to_dagster(record: RunRecord, now: datetime) -> bool:

@@ -63,6 +63,14 @@ def test_a_webhook_gets_the_beginning_and_the_end_of_an_alert_once_each(database
     assert last.startswith("Over: train failed at als_model\nIt lasted from 2026-05-01 12:00")
 
 
+@pytest.mark.parametrize(("days", "forgotten"), [(29, False), (30, True)])
+def test_a_failed_run_that_nobody_repeated_is_told_as_forgotten(database: Database, days: int, forgotten: bool) -> None:
+    told(database, CAUSE)
+    told(database, at=NOW + timedelta(days=days))
+    text = message_of(told_alerts(database)[0], "over", PAGES).text
+    assert ("it is forgotten, not mended" in text) == forgotten
+
+
 def test_a_webhook_that_is_down_is_tried_again_later_and_told_once(database: Database, webhook: Webhook) -> None:
     webhook.statuses = [503, 500, 404]
     told(database, CAUSE)

@@ -124,7 +124,10 @@ def test_everything_is_restored_on_another_path_and_in_other_databases(
         with pytest.raises(BackupError, match=r"app_users has rows.*Nothing was restored.*--force"):
             restore_here(settings, made.path, quiet)
         with Database(settings.databases.ratings).transaction() as cursor:
-            cursor.execute(f"DELETE FROM {SCHEMA}.app_users")
+            cursor.execute(f"TRUNCATE {', '.join(f'{SCHEMA}.{table}' for table in target._CONTENT)} CASCADE")
+        disconnect(settings)
+        with pytest.raises(BackupError, match=r"runs of the database \w+ has rows.*Nothing was restored"):
+            restore_here(settings, made.path, quiet)
         disconnect(settings)
         restore_here(settings, made.path, quiet, force=True)
         assert content_of(settings.databases.ratings) == before

@@ -269,19 +269,28 @@ def test_an_unknown_user_or_title_is_explained(
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_every_call_of_the_readme_is_answered(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_every_call_of_the_readme_and_of_the_page_of_the_api_is_answered(
+    trained: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
     environment, port = _environment(trained[0]), free_port()
     command = [sys.executable, "-m", "movierec_assets.cli", "api", "--port", str(port)]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: _is_ready(port), "an API that is ready")
-        calls = list(readme_calls.run(readme_calls.README, f"localhost:{port}", environment))
+        address = f"localhost:{port}"
+        calls = list(readme_calls.run(readme_calls.README, address, environment))
+        of_the_page = list(readme_calls.run(readme_calls.PAGE, address, environment))
     finally:
         server.terminate()
         server.wait(PATIENCE)
     assert len(calls) > 5
-    for call in calls:
-        assert call.status == 0, call
+    assert len(of_the_page) > 2
+    for call in [*calls, *of_the_page]:
+        if "/train" in call.command:  # there is no Dagster
+            assert call.status != 0
+            assert "503" in call.output, call
+        else:
+            assert call.status == 0, call
     _wait_for_the_end_of_servers(trained[0])
 
 

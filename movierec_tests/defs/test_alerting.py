@@ -100,6 +100,23 @@ def als_model(problem: str = "") -> AssetsDefinition:
     return made
 
 
+def test_a_failed_run_stays_known_however_many_others_end_after_it(
+    sensor: Sensor, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "RUNS", 2)
+
+    @asset
+    def other() -> None:
+        pass
+
+    materialize([als_model("no memory")], instance=instance, raise_on_error=False)
+    for _ in range(3):
+        materialize([other], instance=instance)
+    assert sensor.look() == ["run:als_model"]
+    materialize([als_model()], instance=instance)
+    assert sensor.look() == []
+
+
 def test_a_failed_run_is_told_with_its_error_and_over_when_the_step_succeeds(
     platform: Platform, instance: DagsterInstance, webhook: Webhook
 ) -> None:

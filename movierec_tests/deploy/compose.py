@@ -32,7 +32,9 @@ def environment_of(service: str) -> dict[str, str]:
 
 def default_of(text: str) -> str:
     """A text of the compose file where no variable is set."""
-    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+    while (inner := re.sub(r"\$\{\w+:-([^${}]*)\}", r"\1", text)) != text:
+        text = inner
+    return text
 
 
 def read_yaml(path: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_only_the_door_with_a_password_is_open_to_other_machines(name: str) -> N
     assert "network_mode" not in SERVICES[name] or SERVICES[name]["network_mode"] == "none"
     for port in SERVICES[name].get("ports", []):
         assert str(port).startswith("127.0.0.1:") or name == "edge", port
+
+
+def test_the_api_believes_the_door_and_no_other_container_who_its_clients_are() -> None:
+    trusted = default_of(SERVICES["api"]["environment"]["MOVIEREC_API_TRUSTED_PROXIES"])
+    assert trusted == default_of(SERVICES["edge"]["networks"]["default"]["ipv4_address"])
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert ip_address(trusted) in ip_network(default_of(network["subnet"]))
+    assert ip_address(trusted) not in ip_network(default_of(network["ip_range"])), "what other containers get"
+    assert [name for name, service in SERVICES.items() if "networks" in service] == ["edge"]
 
 
 def test_published_ports_are_those_of_the_settings() -> None:

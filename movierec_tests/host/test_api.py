@@ -20,6 +20,7 @@ import pytest
 
 from movierec_tests.benchmarks.api.service import free_port
 from movierec_tests.defs.harness import Platform, own_platform
+from movierec_tests.mapped_files import mapped_files
 from movierec_tests.models.harness import CLOSED, MOVIES, USERS, move_alias, reset
 from movierec_tests.serving.online.loaded import load, ours
 from movierec_tests.waiting import wait_until
@@ -137,7 +138,7 @@ def test_it_answers_from_the_champion_and_names_what_is_away(served: Served) -> 
 def test_workers_import_neither_mlflow_nor_dagster_nor_what_takes_memory(served: Served) -> None:
     served.recommend(user_id=USERS[0], n=3, explain=True)
     for pid in served.pids(WORKER):
-        mapped = Path(f"/proc/{pid}/maps").read_text()
+        mapped = mapped_files(pid)
         assert "numpy" in mapped
         assert not [name for name in ("/polars", "/pandas/", "/matplotlib/", "/pyarrow/") if name in mapped]
 

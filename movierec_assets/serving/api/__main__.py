@@ -14,11 +14,12 @@ from collections.abc import Sequence
 
 import uvicorn
 from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
 
 from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.parts import running_worker
 from movierec_assets.serving.online.errand import end_with_parent, log_lines
-from movierec_assets.settings import get_settings
+from movierec_assets.settings import Settings, get_settings
 
 STOP_SECONDS = 5
 """Requests that are under way when the worker is told to end have this time."""
@@ -37,8 +38,14 @@ def main(descriptor: int, routes: Sequence[APIRoute] | None = None) -> None:
     log_lines()
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     settings = get_settings()
-    config = uvicorn.Config(
-        create_app(settings, running_worker, routes),
+    config = server_config(create_app(settings, running_worker, routes), settings)
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+
+
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How the server runs an application."""
+    return uvicorn.Config(
+        app,
         loop="uvloop",
         http="httptools",
         ws="none",
@@ -48,8 +55,8 @@ def main(descriptor: int, routes: Sequence[APIRoute] | None = None) -> None:
         access_log=False,  # the application writes its own
         server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS,
+        forwarded_allow_ips=settings.trusted_proxies,
     )
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 
 if __name__ == "__main__":

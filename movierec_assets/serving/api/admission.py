@@ -124,13 +124,13 @@ class RateLimit:
         client = scope.get("client")
         if not self._size or client is None:
             return
-        network = _network(client[0])
+        network = network_of(client[0])
         if network is not None:
             self.take(network)
 
 
 @lru_cache(10_000)
-def _network(address: str) -> str | None:
+def network_of(address: str) -> str | None:
     """The address, or for IPv6 the network of one subscriber; None for this machine."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -26,6 +26,19 @@ def _plain_digits(value: Any) -> Any:
 PlainDigits = BeforeValidator(_plain_digits)
 """Makes a whole number of a path or a query strict: plain digits only. It goes behind the bounds."""
 
+
+def _plain_truth(value: Any) -> Any:
+    # pydantic reads "yes", "on" and "1" as true, too.
+    if isinstance(value, str):
+        if value not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return value == "true"
+    return value
+
+
+TrueOrFalse = BeforeValidator(_plain_truth)
+"""Makes a switch of a query strict: `true` or `false`, as in a body."""
+
 UserPath = Annotated[int, Path(ge=1, le=LARGEST_ID, description="Id of a user.", examples=[42]), PlainDigits]
 MoviePath = Annotated[int, Path(ge=1, le=LARGEST_ID, description="Id of a movie.", examples=[1]), PlainDigits]
 ListLength = Annotated[int, Query(ge=1, le=100, description="Number of movies, at most.", examples=[10]), PlainDigits]

@@ -55,8 +55,8 @@ class Guard:
         Raises
         ------
         Problem
-            401, 403, 415 for a body that is not JSON, 400 for one in another encoding than UTF-8, or 422 for a query
-            parameter that is unknown or given twice.
+            401, 403, 415 for a request that is not announced as JSON, 400 for a body in another encoding than UTF-8, or
+            422 for a query parameter that is unknown or given twice.
         """
         scope[ROUTE] = self._path
         caller = scope.get(CALLER, ANONYMOUS)
@@ -83,16 +83,22 @@ def query_parameters(route: APIRoute) -> frozenset[str]:
 
 
 def _announces_json(scope: Scope) -> bool:
-    """Whether the body is announced as JSON, or there is none."""
-    kind, some = b"", False
+    """Whether a body is announced as JSON, or there is none and no page of another origin can have sent the request.
+
+    Browsers send a POST without a body to any origin, unless it has a header as Authorization,
+    for which they ask first.
+    """
+    kind, body, asked_first = b"", False, False
     for name, value in scope["headers"]:
         if name == b"content-type":
             kind = value
         elif name == b"content-length":
-            some = value != b"0"
+            body = value != b"0"
         elif name == b"transfer-encoding":
-            some = True
-    return not some or kind.partition(b";")[0].strip().lower() == b"application/json"
+            body = True
+        elif name == b"authorization":
+            asked_first = True
+    return kind.partition(b";")[0].strip().lower() == b"application/json" or (asked_first and not body)
 
 
 def _of_another(bound: int, path: dict[str, str]) -> Problem | None:

@@ -14,10 +14,15 @@ from psycopg2.errors import LockNotAvailable
 
 from movierec_assets.serving.api.dagster_client import DagsterClient, DagsterUnavailableError, Run
 from movierec_assets.serving.api.worker import Queries
+from movierec_assets.serving.online.queries import ThreadedQueries
 from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import Database
 
 _LOCK_SECONDS, _LAUNCH_SECONDS = 10, 20
+_STATEMENT_SECONDS = 20
+"""Longest time of a statement; the wait for the lock is one."""
+_THREADS = 6
+"""One that launches and one that waits for it, of each job."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,21 @@ class Launch:
     new: bool
 
 
+def threads_for_launches(database: Database) -> ThreadedQueries:
+    """Threads that wait for Dagster, apart from those of requests that need only the database."""
+    return ThreadedQueries(database, _THREADS, _STATEMENT_SECONDS)
+
+
 async def launch_once(queries: Queries, dagster: DagsterClient, job: str, config: Mapping[str, Any]) -> Launch:
     """Launch a job, unless a run of it is queued or running: then that one is the answer.
+
+    Parameters
+    ----------
+    queries : Queries
+        With a limit for statements above the wait for the lock, see `threads_for_launches`.
+    dagster : DagsterClient
+    job : str
+    config : mapping
 
     Raises
     ------
@@ -61,5 +79,9 @@ async def launch_once(queries: Queries, dagster: DagsterClient, job: str, config
 
     try:
         return await queries.run(under_lock)
-    except (LockNotAvailable, TimeoutError) as error:
+    except LockNotAvailable as error:
+        raise DagsterUnavailableError(
+            f"Another request launches {job}, and Dagster has not answered it within {_LOCK_SECONDS} s."
+        ) from error
+    except TimeoutError as error:
         raise DagsterUnavailableError(f"Dagster takes too long to launch {job}.") from error

@@ -50,9 +50,15 @@ class Metrics:
             "movierec_request_seconds", "Time to an answer, by route.", ["route"], registry=own, buckets=_SECONDS
         )
         self._answers = Counter("movierec_answers", "Lists by their source.", ["source"], registry=own)
-        self._fold_in = Histogram(
+        self._ranking = Histogram(
             "movierec_ranking_seconds",
             "Time to fold a user in and to rank, without reading ratings.",
+            registry=own,
+            buckets=_FOLD_IN_SECONDS,
+        )
+        self._fold_in = Histogram(
+            "movierec_fold_in_seconds",
+            "Time to fold a user in, within that; not of stored states.",
             registry=own,
             buckets=_FOLD_IN_SECONDS,
         )
@@ -60,6 +66,9 @@ class Metrics:
         self._age = self._gauge("movierec_model_age_seconds", "Since the version became champion.", "mostrecent")
         self._running = self._gauge("movierec_running_requests", "Requests that are being answered.", "livesum")
         self._waiting = self._gauge("movierec_log_queue_rows", "Lists and events that wait to be written.", "livesum")
+        self._reading = self._gauge(
+            "movierec_live_queue_requests", "Requests that wait for the ratings of their user.", "livesum"
+        )
         self._dropped = Counter("movierec_log_dropped_rows", "Lists and events that were not written.", registry=own)
         self._written = Counter("movierec_log_written_rows", "Lists and events that were written.", registry=own)
         self._seen_dropped = self._seen_written = 0
@@ -82,13 +91,15 @@ class Metrics:
         found[0].inc()
         found[1].observe(seconds)
 
-    def answered(self, source: str, seconds: float) -> None:
-        """Count a list, and the time to fold its user in and to rank."""
+    def answered(self, source: str, seconds: float, fold_in_seconds: float | None = None) -> None:
+        """Count a list, the time to fold its user in and to rank, and of that the fold-in, where there was one."""
         found = self._of_source.get(source)
         if found is None:
             found = self._of_source[source] = self._answers.labels(source)
         found.inc()
-        self._fold_in.observe(seconds)
+        self._ranking.observe(seconds)
+        if fold_in_seconds is not None:
+            self._fold_in.observe(fold_in_seconds)
 
     def look(self, worker: Worker, running: int) -> None:
         """Take what a worker counts by itself; called every few seconds, and before the figures are given out."""
@@ -98,6 +109,7 @@ class Metrics:
         self._age.set(max(0.0, time.time() - promoted_at) if promoted_at else 0.0)
         self._running.set(running)
         self._waiting.set(worker.shown.waiting)
+        self._reading.set(worker.live.waiting)
         dropped, written = worker.shown.dropped, worker.shown.written
         self._dropped.inc(dropped - self._seen_dropped)
         self._written.inc(written - self._seen_written)

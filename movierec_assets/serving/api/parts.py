@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from movierec_assets.serving.api.dagster_client import DagsterClient
+from movierec_assets.serving.api.launches import threads_for_launches
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
@@ -46,6 +47,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
             current=await running.enter_async_context(current.followed(directory_of(settings.state))),
             live=await running.enter_async_context(LiveReader(database)),
             queries=await running.enter_async_context(ThreadedQueries(database)),
+            launches=await running.enter_async_context(threads_for_launches(database)),
             shown=await running.enter_async_context(ShownLog(database)),
             dagster=await running.enter_async_context(DagsterClient.of(settings)),
             search=search,

@@ -10,15 +10,17 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from movierec_assets.serving.api.field_examples import give_examples
 from movierec_assets.serving.api.problems import MEDIA_TYPE
 
 TITLE = "Movie recommendations"
 DESCRIPTION = """\
 Lists of movies that take a rating of a moment ago into account and say why.
 
-**Keys.** `movierec keys create` makes a key; send it as `Authorization: Bearer KEY`. Reading needs a key unless the
-service listens on loopback only. What changes models and runs always needs one of the role operator. A key may be for
-one user only. Health needs none.
+**Keys.** `movierec keys create` makes a key; send it as `Authorization: Bearer KEY`. The role reader may read, and also
+post, withdraw and erase: ratings, events and users of the app. It needs a key unless the service listens on loopback
+only. What changes models and runs always needs a key of the role operator. A key may be for one user only. Health needs
+none. Without a key, every POST needs the header `Content-Type: application/json`, with or without a body.
 
 **Refusals** are `application/problem+json`. `detail` says what was wrong and what to send; `errors` names fields;
 `request_id` finds the request in the log of the service. Unknown fields and query parameters are refused.
@@ -41,6 +43,7 @@ _REFUSALS = {
     401: "The key is missing, unknown, expired or revoked.",
     403: "The key has another role, or is for another user.",
     404: "Nothing has this id or name.",
+    409: "The state of the platform does not allow it; `detail` says why.",
     413: "The body is too large.",
     415: "The body is not announced as application/json.",
     422: "A value does not fit; `errors` names the field.",
@@ -96,6 +99,7 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    give_examples(schemas)
     schemas["Problem"] = _PROBLEM
     components["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer", "description": "A key that `movierec keys create` made."}

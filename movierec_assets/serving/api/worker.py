@@ -33,12 +33,21 @@ class Queries(Protocol):
 
 @dataclass
 class Worker:
-    """Parts of a worker."""
+    """Parts of a worker.
+
+    Attributes
+    ----------
+    queries : Queries
+        For what answers soon.
+    launches : Queries
+        For what waits for Dagster, so that nothing else waits behind it; see `launches.threads_for_launches`.
+    """
 
     settings: Settings
     current: CurrentSnapshot
     live: LiveReader
     queries: Queries
+    launches: Queries
     shown: ShownLog
     dagster: DagsterClient
     search: CurrentSearch = field(default_factory=CurrentSearch)

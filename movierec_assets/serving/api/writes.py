@@ -5,6 +5,7 @@ Belongs here: the step from errors of `tables` to problems, and the header Idemp
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -12,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Header, Request, Response
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from movierec_assets.serving.api.admission import network_of
 from movierec_assets.serving.api.problems import Problem, forbidden, not_found
 from movierec_assets.serving.api.roles import caller_of
 from movierec_assets.serving.api.worker import worker_of
@@ -30,7 +32,7 @@ KeyHeader = Annotated[
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
         description="Any text of the client's choice, as a random UUID. The same request sent again with the same key "
-        "within a day gets the first answer and changes nothing.",
+        "within a day gets the first answer and changes nothing. It is of the API key, or without one of the address.",
         examples=["5f3a1c9e-7a41-4a0c-9d0e-0f6f2f9b6c11"],
     ),
 ]
@@ -87,7 +89,7 @@ async def write_once(
     answer : callable
         Writes; returns the answer, as JSON, with a `user_id`.
     """
-    named = None if key is None else IdempotencyKey(caller_of(request).key_id or "", key)
+    named = None if key is None else IdempotencyKey(_sender(request), key)
     asked = {"method": request.method, "path": request.url.path, **body}
 
     def write(database: Database) -> tuple[dict[str, Any], bool]:
@@ -98,6 +100,15 @@ async def write_once(
     if repeated:
         response.headers["Idempotency-Replayed"] = "true"
     return made
+
+
+def _sender(request: Request) -> str:
+    """The API key of a request, or a digest of its address: strangers may choose the same Idempotency-Key."""
+    key_id = caller_of(request).key_id
+    if key_id is not None:
+        return key_id
+    address = network_of(request.client.host) if request.client else None
+    return "" if address is None else f"address {hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
 
 def as_text(time: datetime) -> str:

@@ -17,6 +17,7 @@ from movierec_assets.serving.online.answers import Answer, Stored
 from movierec_assets.serving.online.live import LiveRatings, LiveReader
 from movierec_assets.serving.online.ranker import Ranker
 from movierec_assets.serving.online.requests import Request, RequestError
+from movierec_assets.tables.app_users import user_exists
 from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
 
 WITHOUT_RATINGS = (
@@ -82,8 +83,8 @@ async def known_of(request: Request, ranker: Ranker, live: LiveReader, queries: 
         if states is None or state.ratings is None:
             state = await live.state(request.user_id, None, 0)
         assert state.ratings is not None
-        if len(state.ratings.movie_ids) == 0 and state.freshness.watermark == 0:
-            await _require_app_user(request.user_id, queries)
+        if len(state.ratings.movie_ids) == 0:
+            await _require_user(request.user_id, queries)
         stored = None
         if ranker.model is None and state.ratings.dataset_id == ranker.snapshot.catalogue.dataset_id:
             stored = await queries.run(lambda database: stored_list(database, request.user_id))
@@ -189,10 +190,12 @@ def stored_list(database: Database, user_id: int | None) -> Stored | None:
     return Stored(versions[0], list(movie_ids), list(scores))
 
 
-async def _require_app_user(user_id: int, queries: Any) -> None:
-    """Refuse an id without ratings that is no user of the app."""
-    found = await queries.run(
-        lambda database: database.rows(f"SELECT FROM {SCHEMA}.app_users WHERE user_id = %s", [user_id])
-    )
-    if not found:
+async def _require_user(user_id: int, queries: Any) -> None:
+    """Refuse an id that nobody in the loaded file or in the app has."""
+
+    def exists(database: Database) -> bool:
+        with database.transaction() as cursor:
+            return user_exists(cursor, user_id)
+
+    if not await queries.run(exists):
         raise UnknownIdError("user_id", f"There is no user {user_id}; `POST /users` makes one.")

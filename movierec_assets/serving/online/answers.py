@@ -5,7 +5,7 @@ Belongs here: answers without HTTP. Does not: making them (`ranker`) and writing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from movierec_assets.serving.moments import Moment
@@ -60,6 +60,8 @@ class Answer:
         Why the list is shorter than asked for, for people.
     notes : tuple of str
         What else is unusual, for people.
+    fold_in_seconds : float or None
+        Time of the user's fold-in; None where there was none.
     """
 
     source: Source
@@ -71,6 +73,7 @@ class Answer:
     why_source: str | None = None
     why_fewer: str | None = None
     notes: tuple[str, ...] = ()
+    fold_in_seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

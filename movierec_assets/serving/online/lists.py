@@ -102,6 +102,7 @@ def by_model(
         person.moment,
         None,
         None if len(values) == request.n else shortfall.why_fewer(request, movies, len(values), person.seen, taken),
+        fold_in_seconds=person.fold_in_seconds,
     )
 
 

@@ -129,6 +129,11 @@ class LiveReader:
         self._silent: str | None = None
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """Requests that are not answered yet."""
+        return len(self._running) + len(self._waiting)
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Literal
 
 import numpy as np
@@ -58,6 +59,8 @@ class Person:
         None without likes.
     likes : Likes or None
         None where the vector is a stored one.
+    fold_in_seconds : float or None
+        Time of the fold-in; None where the vector is a stored one.
     """
 
     vector: FloatArray | None
@@ -66,6 +69,7 @@ class Person:
     recency: FloatArray
     moment: Moment | None
     likes: Likes | None = None
+    fold_in_seconds: float | None = None
 
 
 STRANGER = Person(None, _NONE, _NONE, np.empty(0, dtype=np.float32), None)
@@ -112,12 +116,14 @@ def of_ratings(model: ModelIndex, ratings: LiveRatings | None, request: Request,
         return Person(None, seen, _NONE, STRANGER.recency, None)
     ranks = recency_ranks(times)
     confidences = model.confidences(places, stars, ranks)
+    began = perf_counter()
     vector = model.fold_in(places, confidences)
+    took = perf_counter() - began
     if vector @ vector == 0:
         return Person(None, seen, _NONE, STRANGER.recency, None)
     moment = moment_of(request, None if len(added) else latest, now, model)
     recent, recency = _recent(model, places, ranks) if moment.signal > 0 else (_NONE, STRANGER.recency)
-    return Person(vector, seen, recent, recency, moment, Likes(places, confidences))
+    return Person(vector, seen, recent, recency, moment, Likes(places, confidences), took)
 
 
 def recency_ranks(times: IntArray) -> IntArray:

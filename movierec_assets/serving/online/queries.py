@@ -21,19 +21,25 @@ STATEMENT_SECONDS = 5.0
 
 
 class ThreadedQueries:
-    """Runs functions of the database beside the event loop, `THREADS` at a time.
+    """Runs functions of the database beside the event loop, a few at a time.
 
     Parameters
     ----------
     database : Database
         It need not answer yet.
+    threads : int
+        Functions at a time.
+    statement_seconds : float
+        Longest time of a statement.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._url = database.url
+    def __init__(
+        self, database: Database, threads: int = THREADS, statement_seconds: float = STATEMENT_SECONDS
+    ) -> None:
+        self._url, self._statement_seconds = database.url, statement_seconds
         self._own = threading.local()
         self._opened: list[KeptDatabase] = []
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="queries")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="queries")
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,7 +59,7 @@ class ThreadedQueries:
         Raises
         ------
         DatabaseUnavailableError
-            When the database does not answer, or a statement takes longer than `STATEMENT_SECONDS`.
+            When the database does not answer, or a statement takes too long.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: query(self._database()))
 
@@ -61,6 +67,6 @@ class ThreadedQueries:
         """The database with this thread's connection."""
         found: KeptDatabase | None = getattr(self._own, "database", None)
         if found is None:
-            found = self._own.database = KeptDatabase(self._url, STATEMENT_SECONDS)
+            found = self._own.database = KeptDatabase(self._url, self._statement_seconds)
             self._opened.append(found)
         return found

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import Self
@@ -24,7 +24,7 @@ from movierec_assets.tables.database import Database, DatabaseUnavailableError
 from movierec_assets.tables.day_partitions import make_days
 from movierec_assets.tables.kept_connection import open_limited
 from movierec_assets.tables.recommendation_ids import new_id
-from movierec_assets.tables.shown import ShownEvent, ShownList, Source, make_days_of, write
+from movierec_assets.tables.shown import KeptList, ShownEvent, ShownList, Source, make_days_of, write
 
 QUEUE_ROWS = 50_000
 """Lists and events that wait at most: some 25 MB, and half a minute of a busy worker."""
@@ -32,6 +32,8 @@ BATCH_ROWS = 5_000
 """Rows of one transaction at most."""
 WRITE_EVERY = 0.25
 """Seconds between two batches, unless more rows wait than go into one."""
+RECENT_LISTS = 10_000
+"""Lists of this worker that `find` knows, the latest: some 5 MB."""
 STATEMENT_SECONDS = 10
 _PAUSES = (0.25, 1.0, 2.0)
 """Seconds after the first, second and later failures in a row."""
@@ -61,6 +63,7 @@ class ShownLog:
         self._database = database
         self._bound = queue_rows
         self._queue: deque[ShownList | ShownEvent] = deque()
+        self._recent: dict[str, ShownList] = {}  # in the order of `put`; only the event loop uses it
         self._batch: list[ShownList | ShownEvent] = []  # taken from the queue, not yet committed
         self._days: date | None = None  # the latest day that partitions were made for
         self._stopping = threading.Event()
@@ -98,12 +101,19 @@ class ShownLog:
         """
         recommendation_id = new_id()
         if self.waiting < self._bound:
-            self._queue.append(
-                ShownList(recommendation_id, user_id, dataset_id, model_version, source, scenario, movie_ids)
-            )
+            shown = ShownList(recommendation_id, user_id, dataset_id, model_version, source, scenario, movie_ids)
+            self._queue.append(shown)
+            self._recent[recommendation_id] = shown
+            if len(self._recent) > RECENT_LISTS:
+                del self._recent[next(iter(self._recent))]
         else:
             self._overflown += 1
         return recommendation_id
+
+    def find(self, recommendation_ids: Iterable[str]) -> dict[str, KeptList]:
+        """Those of these lists that this worker put in lately, whether they are written or not."""
+        found = {name: self._recent[name] for name in recommendation_ids if name in self._recent}
+        return {name: KeptList(row.user_id, [int(movie) for movie in row.movie_ids]) for name, row in found.items()}
 
     def put_events(self, events: Sequence[ShownEvent]) -> int:
         """Log events of lists that are known; returns how many the queue had room for, the first ones."""

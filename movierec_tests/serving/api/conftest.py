@@ -14,15 +14,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from movierec_assets.serving.api.__main__ import server_config
 from movierec_assets.serving.api.app import RunParts, create_app
 from movierec_assets.serving.api.dagster_client import DagsterClient
+from movierec_assets.serving.api.guard import ROUTE
+from movierec_assets.serving.api.schema import DocumentedApi
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
@@ -83,7 +86,13 @@ def worker_with(settings: Settings, snapshot: Snapshot) -> Worker:
     current.snapshot = snapshot
     nowhere = DagsterClient("http://127.0.0.1:9")
     return Worker(
-        settings, current, LiveReader(database), ThreadQueries(database), shown=ShownLog(database), dagster=nowhere
+        settings,
+        current,
+        LiveReader(database),
+        ThreadQueries(database),
+        ThreadQueries(database),
+        shown=ShownLog(database),
+        dagster=nowhere,
     )
 
 
@@ -116,11 +125,11 @@ class _PromptServer(uvicorn.Server):
 
 
 @contextmanager
-def served(app: ASGIApp) -> Iterator[httpx.Client]:
-    """Serve an application from a thread, on a free port; yields a client of it."""
+def served(app: ASGIApp, settings: Settings | None = None) -> Iterator[httpx.Client]:
+    """Serve an application from a thread, on a free port, as by these settings; yields a client of it."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=5)
-    server = _PromptServer(config)
+    declared = Declared(app)
+    server = _PromptServer(server_config(declared, settings or Settings()))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while not server.started:
@@ -134,6 +143,45 @@ def served(app: ASGIApp) -> Iterator[httpx.Client]:
         server.should_exit = True
         thread.join(30)
         listening.close()
+    assert not declared.others, "statuses that routes gave and the schema lacks"
+
+
+class Declared:
+    """Passes requests on, and notes the statuses that the schema of the application does not declare.
+
+    Attributes
+    ----------
+    others : set of (str, str, int)
+        Method, route and status.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.others = set[tuple[str, str, int]]()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start" and ROUTE in scope and isinstance(self._app, DocumentedApi):
+                path, method, status = scope[ROUTE], scope["method"], message["status"]
+                operations = _paths(self._app).get(path)  # routes of one test are not in the schema of all
+                if operations is not None and str(status) not in operations[method.lower()]["responses"]:
+                    self.others.add((method, path, status))
+            await send(message)
+
+        await self._app(scope, receive, noting)
+
+
+_known_paths: dict[frozenset[str], dict[str, Any]] = {}
+
+
+def _paths(app: DocumentedApi) -> dict[str, Any]:
+    """Operations of an application, made once for all with the same routes: it takes a while."""
+    routes = frozenset(str(route) for route in app.router.routes)
+    if routes not in _known_paths:
+        _known_paths[routes] = app.openapi()["paths"]
+    return _known_paths[routes]
 
 
 class ThreadQueries:

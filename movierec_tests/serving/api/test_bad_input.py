@@ -194,3 +194,12 @@ def test_headers_of_any_kind_do_no_harm(client: httpx.Client) -> None:
     assert client.get("/health/live", headers=odd[2]).status_code == 200
     answer = client.get("/health/live", headers={"X-Request-ID": "a b<script>"})
     assert "<" not in answer.headers["x-request-id"]
+
+
+def test_a_page_of_another_origin_can_make_no_user_without_being_asked_for_its_origin(client: httpx.Client) -> None:
+    page = {"Origin": "https://other.example"}
+    for kind in (None, "text/plain", "application/x-www-form-urlencoded"):
+        answer = client.post("/users", headers=page | ({} if kind is None else {"Content-Type": kind}))
+        assert answer.status_code == 415, kind
+    assert client.post("/users", json={}).status_code == 201
+    assert client.post("/users", headers={"Content-Type": "application/json"}).status_code == 201

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
+from movierec_assets.serving.api.routes import events
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.shown import ShownLog
-from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
 from movierec_assets.tables.recommendation_ids import new_id
 from movierec_tests.waiting import wait_until
 
@@ -77,6 +79,46 @@ def test_events_beyond_the_bound_of_the_queue_are_refused_and_counted(
     assert answer.json() == {"accepted": 2, "refused": [{"index": 2, "reason": "no_room"}]}
     assert (full.waiting, full.dropped) == (2, 1)
     worker.shown = log  # which is stopped at the end
+
+
+def test_events_are_accepted_while_their_list_waits_and_while_the_database_is_away(
+    worker: Worker, client: httpx.Client
+) -> None:
+    known = show(worker.shown, 30, 10)  # nobody writes it
+    worker.queries = Away()
+    answer = client.post("/events", json={"events": [event(known, 10)]})
+    assert (answer.status_code, answer.json()["accepted"], worker.shown.waiting) == (202, 1, 2)
+    unknown = client.post("/events", json={"events": [event(known, 30), event(new_id(), 10)]})
+    assert unknown.status_code == 503, "it cannot be said that there is no such list"
+    assert unknown.headers["retry-after"]
+    assert worker.shown.waiting == 2, "nothing of a refused request counts"
+
+
+def test_made_up_ids_keep_few_requests_waiting(
+    log: ShownLog, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeping = 0
+    most = 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal sleeping, most
+        sleeping += 1
+        most = max(most, sleeping)
+        await asyncio.sleep(seconds)
+        sleeping -= 1
+
+    monkeypatch.setattr(events, "sleep", sleep)
+    with ThreadPoolExecutor(20) as pool:
+        made_up = [pool.submit(client.post, "/events", json={"events": [event(new_id(), 30)]}) for _ in range(20)]
+        assert {each.result().status_code for each in made_up} == {404}
+    assert 0 < most <= 8
+
+
+class Away:
+    """Queries while the database is away."""
+
+    async def run(self, query: Callable[[Database], Any]) -> Any:
+        raise DatabaseUnavailableError("away")
 
 
 BAD_BODIES: list[tuple[dict[str, Any], str]] = [

@@ -203,7 +203,7 @@ def test_the_genres_of_a_user_are_those_of_the_users_best_movies(client: httpx.C
         assert each["share"] == pytest.approx(np.mean([each["genre"] in movie["genres"] for movie in best]))
         assert each["score"] == pytest.approx(each["share"] - each["usual"])
     assert shown["genres"] == sorted(shown["genres"], key=lambda each: -each["score"])
-    created = client.post("/users").json()["user_id"]
+    created = client.post("/users", json={}).json()["user_id"]
     without = client.get(f"/users/{created}/genres").json()
     assert without["genres"] == []
     assert "no ratings" in without["why_none"]

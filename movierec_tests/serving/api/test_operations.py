@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,13 @@ import pytest
 
 from movierec_assets.datasets.demo import make_demo
 from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.serving.api import dagster_client, launches
 from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.dagster_client import DagsterClient
 from movierec_assets.serving.api.routes.operations import RecipeChanges
+from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.app.dagster import Dagster
+from movierec_assets.serving.online.queries import STATEMENT_SECONDS, ThreadedQueries
 from movierec_assets.serving.online.snapshot import NOTHING
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.api_keys import create_key
@@ -32,7 +35,7 @@ from movierec_tests.defs.graph import GRAPH
 from movierec_tests.defs.harness import Platform, own_platform
 from movierec_tests.serving.api.conftest import running, served, worker_with
 from movierec_tests.serving.app.conftest import OpenPage, open_page, words
-from movierec_tests.waiting import wait_until
+from movierec_tests.waiting import PATIENCE, wait_until
 
 __all__ = ["open_page"]
 
@@ -55,6 +58,40 @@ def test_without_dagster_only_runs_are_unavailable(operator: httpx.Client) -> No
         assert "Dagster does not answer at http://127.0.0.1:9" in answer.json()["detail"]
         assert int(answer.headers["retry-after"]) > 0
     assert operator.get("/movies").status_code == 200
+
+
+def test_a_dagster_that_never_answers_holds_up_nothing_else(
+    worker: Worker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launches, "_LOCK_SECONDS", 1)
+    monkeypatch.setattr(dagster_client, "SECONDS", PATIENCE)
+    key = create_key(database, "operator", "night shift")
+    hanging = socket.create_server(("127.0.0.1", 0))  # accepts, and never answers
+    worker.dagster = DagsterClient(f"http://127.0.0.1:{hanging.getsockname()[1]}")
+    worker.queries, worker.launches = ThreadedQueries(database), launches.threads_for_launches(database)
+    with hanging, served(create_app(worker.settings, running(worker))) as client, ThreadPoolExecutor(6) as pool:
+        client.headers["Authorization"] = f"Bearer {key}"
+        waiting = [pool.submit(client.post, "/train") for _ in range(6)]
+        wait_until(lambda: "pg_advisory_xact_lock" in str(_waiting(database)), "a launch that waits for another")
+        assert client.post("/ratings", json={"user_id": 5, "movie_id": 2, "stars": 4.0}).status_code == 201
+        assert client.get("/movies/1").status_code == 200
+        next(as_completed(waiting))
+        assert not all(each.done() for each in waiting), "answered while Dagster hangs"
+        hanging.close()
+        answers = [each.result() for each in waiting]
+    assert {each.status_code for each in answers} == {503}
+    details = " ".join(each.json()["detail"] for each in answers)
+    assert "Dagster does not answer at http://127.0.0.1" in details
+    assert "Another request launches train, and Dagster has not answered it within 1 s" in details
+    assert "database" not in details
+
+
+def test_a_launch_may_wait_longer_for_another_than_requests_for_a_statement() -> None:
+    assert launches._STATEMENT_SECONDS > launches._LOCK_SECONDS > STATEMENT_SECONDS
+
+
+def _waiting(database: Database) -> list[tuple[Any, ...]]:
+    return database.rows("SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
 
 
 @pytest.mark.parametrize(

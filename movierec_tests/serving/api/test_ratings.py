@@ -86,7 +86,7 @@ def test_a_key_of_another_request_is_refused(client: httpx.Client, database: Dat
         answer = _post(client, key="a-1", **other)
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["field"] == "header.Idempotency-Key"
-    assert client.post("/users", headers={"Idempotency-Key": "a-1"}).status_code == 422
+    assert client.post("/users", json={}, headers={"Idempotency-Key": "a-1"}).status_code == 422
     assert len(_rows(database)) == 1
 
 
@@ -106,7 +106,7 @@ def test_a_key_is_forgotten_after_a_day(client: httpx.Client, database: Database
 
 def test_a_request_that_many_send_at_once_with_one_key_is_done_once(client: httpx.Client, database: Database) -> None:
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: client.post("/users", headers={"Idempotency-Key": "u"}), range(8)))
+        answers = list(pool.map(lambda _: client.post("/users", json={}, headers={"Idempotency-Key": "u"}), range(8)))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["user_id"] for answer in answers}) == 1
     assert database.scalar(f"SELECT count(*) FROM {SCHEMA}.app_users") == 1

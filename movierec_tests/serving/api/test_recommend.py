@@ -12,7 +12,7 @@ from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.settings import Settings
-from movierec_assets.tables.database import Database
+from movierec_assets.tables.database import SCHEMA, Database
 from movierec_tests.serving.api.conftest import ThreadQueries, running, served
 from movierec_tests.serving.api.small import LAST_MOVIE, VERSION
 
@@ -52,6 +52,39 @@ def test_unknown_ids_are_not_found_and_named(client: httpx.Client) -> None:
         assert answer.status_code == 404
         assert answer.json()["errors"][0]["field"] == f"body.{field}"
         assert "999" in answer.json()["detail"]
+
+
+def test_a_user_of_another_dataset_is_not_found_whatever_they_rated_there(
+    client: httpx.Client, database: Database
+) -> None:
+    with database.transaction() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # as before this dataset was loaded
+        cursor.execute(
+            f"INSERT INTO {SCHEMA}.app_ratings (user_id, movie_id, rating, dataset_id) "
+            f"SELECT 500, 1, 4, dataset_id + 1 FROM {SCHEMA}.loads WHERE table_name = 'ratings'"
+        )
+    answer = post(client, user_id=500)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (404, "body.user_id")
+
+
+def test_a_user_who_withdrew_every_rating_gets_popular_movies(client: httpx.Client) -> None:
+    made = client.post("/users", json={}).json()["user_id"]
+    rated = [each["movie_id"] for each in client.get("/users/9/ratings").json()["ratings"]]
+    client.post("/ratings", json={"user_id": made, "movie_id": 1, "stars": 5.0})
+    for user, movie in [(made, 1), *((9, movie) for movie in rated)]:
+        assert client.delete(f"/ratings/{user}/{movie}").status_code == 200
+    for user in (made, 9):
+        assert post(client, user_id=user).json()["source"] == "popular"
+
+
+def test_a_switch_has_the_same_spellings_in_a_query_as_in_a_body(client: httpx.Client) -> None:
+    for text, status in (("true", 200), ("false", 200), ("yes", 422), ("on", 422), ("1", 422), ("True", 422)):
+        answer = client.get("/users/5/recommendations", params={"explain": text})
+        assert answer.status_code == status, text
+        if status == 200:
+            assert ("reasons" in answer.json()["movies"][0]) == (text == "true")
+        else:
+            assert answer.json()["errors"][0]["field"] == "query.explain"
 
 
 def test_a_refusal_names_the_place_of_the_value(client: httpx.Client) -> None:
@@ -145,7 +178,7 @@ def test_without_a_model_the_stored_list_is_served_if_it_is_of_the_loaded_data(
 
 
 def test_a_known_user_without_likes_gets_popular_movies_and_is_told_so(client: httpx.Client) -> None:
-    user = client.post("/users").json()["user_id"]
+    user = client.post("/users", json={}).json()["user_id"]
     found = post(client, user_id=user).json()
     assert found["source"] == "popular"
     assert str(user) in found["why_source"]

@@ -19,7 +19,7 @@ from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.observe import SECURITY_HEADERS
 from movierec_assets.serving.api.roles import OPEN, READER
 from movierec_assets.serving.api.worker import Worker
-from movierec_assets.settings import Settings, SettingsError
+from movierec_assets.settings import Settings, SettingsError, get_settings
 from movierec_assets.tables.api_keys import create_key
 from movierec_assets.tables.database import Database
 from movierec_tests.serving.api.conftest import running, served
@@ -83,6 +83,38 @@ def test_more_requests_than_the_limit_are_told_to_come_back(worker: Worker) -> N
     assert health == 200
 
 
+@pytest.mark.parametrize(
+    ("proxies", "expected"), [("127.0.0.1", "198.51.100.7"), ("192.0.2.1", "127.0.0.1"), ("", "127.0.0.1")]
+)
+def test_only_a_trusted_proxy_says_who_the_client_is(
+    worker: Worker, capfdbinary: pytest.CaptureFixture[bytes], proxies: str, expected: str
+) -> None:
+    settings = worker.settings.model_copy(update={"api_access_log": True, "api_trusted_proxies": proxies})
+    with served(create_app(settings, running(worker)), settings) as client:
+        # The proxy adds the last one; what its client sent comes before.
+        client.get("/health/live", headers={"X-Forwarded-For": "203.0.113.9, 198.51.100.7"})
+    assert json.loads(capfdbinary.readouterr().out)["client"] == expected
+
+
+def test_behind_a_trusted_proxy_each_client_has_a_limit_of_its_own(worker: Worker) -> None:
+    settings = worker.settings.model_copy(update={"api_rate_limit": 2})
+    with served(create_app(settings, running(worker)), settings) as client:
+
+        def statuses(address: str) -> list[int]:
+            return [client.get("/movies/1", headers={"X-Forwarded-For": address}).status_code for _ in range(3)]
+
+        assert statuses("198.51.100.7") == [200, 200, 429]
+        assert statuses("198.51.100.8") == [200, 200, 429]
+        assert client.get("/movies/1").status_code == 200
+
+
+@pytest.mark.parametrize("proxies", ["caddy", "10.0.0.0/99", "10.0.0.1/24"])
+def test_a_proxy_is_trusted_by_its_address(monkeypatch: pytest.MonkeyPatch, proxies: str) -> None:
+    monkeypatch.setenv("MOVIEREC_API_TRUSTED_PROXIES", proxies)
+    with pytest.raises(SettingsError, match=r"MOVIEREC_API_TRUSTED_PROXIES.*is no address or network"):
+        get_settings()
+
+
 def test_the_access_log_names_route_status_and_key_and_no_secret(
     worker: Worker, database: Database, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -122,7 +154,7 @@ def test_head_of_what_can_only_be_posted_is_refused(client: httpx.Client) -> Non
 
 def test_metrics_count_requests_and_lists_and_name_the_model(client: httpx.Client) -> None:
     client.post("/recommend", json={"user_id": 5})
-    client.post("/recommend", json={})
+    client.post("/recommend", json={})  # nobody is folded in
     client.post("/recommend/batch", json={"requests": [{"user_id": 5}, {"user_id": 6}]})
     client.get("/made/up/address")
     figures = figures_of(client.get("/metrics").text)
@@ -132,6 +164,9 @@ def test_metrics_count_requests_and_lists_and_name_the_model(client: httpx.Clien
     assert figures['movierec_answers_total{source="model"}'] == 3
     assert figures['movierec_answers_total{source="popular"}'] == 1
     assert figures["movierec_ranking_seconds_count"] == 4
+    assert figures["movierec_fold_in_seconds_count"] == 3
+    assert 0 < figures["movierec_fold_in_seconds_sum"] < figures["movierec_ranking_seconds_sum"]
+    assert figures["movierec_live_queue_requests"] == 0
     assert figures["movierec_model_version"] == VERSION
     assert figures["movierec_model_age_seconds"] > 0
     assert figures["movierec_log_dropped_rows_total"] == 0
@@ -178,8 +213,6 @@ def test_pages_of_the_origins_that_are_set_may_call_and_read_refusals(worker: Wo
     "origins", ["films.example", "https://films.example/page", "https://a.example https://b.example"]
 )
 def test_an_origin_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
-    from movierec_assets.settings import get_settings
-
     monkeypatch.setenv("MOVIEREC_API_CORS_ORIGINS", origins)
     with pytest.raises(SettingsError, match=r"MOVIEREC_API_CORS_ORIGINS.*is no origin"):
         get_settings()

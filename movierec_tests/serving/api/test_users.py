@@ -8,15 +8,18 @@ from typing import Any
 import httpx
 
 from movierec_assets.ratings import FIRST_APP_USER_ID
+from movierec_assets.serving.api.app import create_app
+from movierec_assets.serving.api.worker import Worker
 from movierec_assets.tables.app_ratings import update_rejects
 from movierec_assets.tables.app_users import delete_lists_of_erased_users
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.day_partitions import make_days
+from movierec_tests.serving.api.conftest import running, served
 from movierec_tests.serving.api.small import LAST_MOVIE, USERS
 
 
 def _new(client: httpx.Client, movies: range = range(1, 9)) -> int:
-    user = int(client.post("/users").json()["user_id"])
+    user = int(client.post("/users", json={}).json()["user_id"])
     for movie in movies:
         posted = client.post(
             "/ratings", json={"user_id": user, "movie_id": movie, "stars": 4}, headers=_key(user, movie)
@@ -71,7 +74,7 @@ def _mentions(database: Database, user: int) -> dict[str, int]:
 
 
 def test_new_users_get_ids_that_no_dataset_has(client: httpx.Client) -> None:
-    made = [client.post("/users") for _ in range(3)]
+    made = [client.post("/users", json={}) for _ in range(3)]
     assert [answer.status_code for answer in made] == [201] * 3
     assert [answer.json()["user_id"] for answer in made] == [FIRST_APP_USER_ID + at for at in range(3)]
     page = client.get(made[0].headers["location"])
@@ -117,7 +120,7 @@ def test_an_erased_user_is_in_no_table_and_others_keep_their_rows(client: httpx.
     ):
         assert answer.status_code == 404
         assert "POST /users" in answer.json()["detail"]
-    assert client.post("/users").json()["user_id"] == users[1] + 1, "an id is not given again"
+    assert client.post("/users", json={}).json()["user_id"] == users[1] + 1, "an id is not given again"
 
 
 def test_lists_that_were_being_made_while_their_user_was_erased_are_deleted(
@@ -157,3 +160,15 @@ def test_ratings_come_by_page_the_latest_first_with_titles(client: httpx.Client)
     assert {part["total"] for part in parts} == {16}
     for parameter in ("limit=0", "limit=1001", "offset=-1", "offset=5_0", "page=2", "limit=1.0"):
         assert client.get(f"/users/3/ratings?{parameter}").status_code == 422, parameter
+
+
+def test_strangers_may_choose_the_same_idempotency_key(worker: Worker) -> None:
+    with served(create_app(worker.settings, running(worker)), worker.settings) as client:
+
+        def made(address: str) -> int:
+            headers = {"Idempotency-Key": "1", "X-Forwarded-For": address}
+            return int(client.post("/users", json={}, headers=headers).json()["user_id"])
+
+        first, second = made("198.51.100.7"), made("198.51.100.8")
+        assert first != second
+        assert (made("198.51.100.7"), made("198.51.100.8")) == (first, second)

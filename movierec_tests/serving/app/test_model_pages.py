@@ -142,7 +142,7 @@ def test_any_title_is_text_in_lists_reasons_and_charts(open_page: OpenPage, told
 
 
 def test_a_new_user_without_ratings_has_popular_films_without_reasons(open_page: OpenPage, told_api: str) -> None:
-    user = httpx.post(f"{told_api}/users").json()["user_id"]
+    user = httpx.post(f"{told_api}/users", json={}).json()["user_id"]
     page = open_page("model", at=told_api, person=str(user))
     assert not page.exception
     assert "not of the model" in words(page)

@@ -27,6 +27,7 @@ from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.parts_on_disk import DamagedError
 from movierec_assets.serving.online.snapshot import NOTHING, Catalogue, Champion, ReturnLists, Snapshot, UserStates
 from movierec_assets.serving.online.stored import Pointer
+from movierec_tests.mapped_files import LISTED, mapped_files
 
 FACTORS, MOVIES, USERS = 4, 30, 12
 
@@ -159,12 +160,13 @@ def test_states_of_nobody_are_read_back(tmp_path: Path) -> None:
     assert found.rated.shape == (0, MOVIES)
 
 
+@LISTED
 def test_arrays_are_mapped_from_the_files_and_can_be_written_to_without_changing_them(tmp_path: Path) -> None:
     name = stored.write_champion(tmp_path, champion(), [], 1)
     found = stored.read_champion(tmp_path, name)
     factors = found.recommender.movie_factors
     assert type(factors) is np.ndarray
-    assert f"{tmp_path / name / 'movie_factors.npy'}" in Path("/proc/self/maps").read_text()
+    assert f"{tmp_path / name / 'movie_factors.npy'}" in mapped_files()
     factors[:] = 0
     assert stored.is_sound(tmp_path, name, stored.CHAMPION)
 
@@ -257,6 +259,7 @@ def test_damaged_states_of_users_leave_the_champion(tmp_path: Path) -> None:
     assert found.problem
 
 
+@LISTED
 def test_a_worker_takes_up_each_snapshot_and_releases_the_one_before(tmp_path: Path) -> None:
     prepared: list[Snapshot] = []
 
@@ -276,7 +279,7 @@ def test_a_worker_takes_up_each_snapshot_and_releases_the_one_before(tmp_path: P
         assert current.snapshot.champion.version == 2
         prepared.clear()
         gc.collect()
-        maps = Path("/proc/self/maps").read_text()
+        maps = mapped_files()
         assert not [name for name in first.names if name in maps]
         assert str(second.champion) in maps
 

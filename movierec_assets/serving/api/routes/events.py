@@ -8,7 +8,7 @@ in one request, from clients that cannot repair them: one that does not fit is r
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Semaphore, sleep
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
@@ -29,6 +29,8 @@ MAX_EVENTS = 1000
 _RECENT = timedelta(seconds=5)
 _PAUSES = (0.2, 0.4, 0.6)
 """Seconds between looks for a recent list: another worker may not have written it yet."""
+_waiters = Semaphore(8)
+"""Requests that wait so at a time; others are answered without, because ids can be made up."""
 
 _UNKNOWN: Literal["unknown_recommendation"] = "unknown_recommendation"
 _NOT_LISTED: Literal["movie_not_in_list"] = "movie_not_in_list"
@@ -106,18 +108,34 @@ async def log_events(request: Request, body: Events) -> AcceptedEvents:
 
 
 async def _lists_of(worker: Worker, names: set[str]) -> dict[str, KeptList]:
-    """Lists by id, as far as there are any."""
-    missing, found = {name for name in names if is_id(name)}, dict[str, KeptList]()
-    for pause in (*_PAUSES, None):
-        wanted = sorted(missing)
-        found |= await worker.queries.run(lambda database, wanted=wanted: lists_of(database, wanted))  # type: ignore[misc]
-        missing -= found.keys()
-        now = datetime.now(UTC)
-        missing = {name for name in missing if now - _RECENT < time_of(name) < now + _RECENT}
-        if not missing or pause is None:
-            break
-        await asyncio.sleep(pause)
+    """Lists by id, as far as there are any: of this worker, of the table, or else of other workers in a moment."""
+    found = worker.shown.find(names)
+    missing = {name for name in names if is_id(name)} - found.keys()
+    if not missing:
+        return found
+    found |= await _read(worker, missing)
+    missing = _recent(missing - found.keys())
+    if not missing or _waiters.locked():
+        return found
+    async with _waiters:
+        for pause in _PAUSES:
+            await sleep(pause)
+            found |= await _read(worker, missing)
+            missing = _recent(missing - found.keys())
+            if not missing:
+                break
     return found
+
+
+async def _read(worker: Worker, names: set[str]) -> dict[str, KeptList]:
+    wanted = sorted(names)
+    return await worker.queries.run(lambda database: lists_of(database, wanted))
+
+
+def _recent(names: set[str]) -> set[str]:
+    """Ids of lists that may not be written yet."""
+    now = datetime.now(UTC)
+    return {name for name in names if now - _RECENT < time_of(name) < now + _RECENT}
 
 
 def _checked(

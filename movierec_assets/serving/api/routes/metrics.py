@@ -17,7 +17,7 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/metrics", response_class=PlainTextResponse, **READER)
 async def show_metrics(request: Request) -> PlainTextResponse:
-    """Requests, latency, sources of answers, model version and age, and queues of all workers, for Prometheus."""
+    """Requests, latency, sources of answers, fold-in, model, and queues of all workers, for Prometheus."""
     refuse_bound(request)
     metrics = request.app.state.metrics
     metrics.look(worker_of(request), request.app.state.admission.running)

@@ -30,6 +30,12 @@ _STATUS: dict[Refusal, tuple[int, str]] = {
 }
 
 
+_NOT_NOW: dict[int | str, dict[str, Any]] = {
+    409: {"description": "The change is refused, as of a version that is the champion, or another one is under way."}
+}
+_NO_VERSION: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such version."}}
+
+
 class Decision(BaseModel):
     """A decision about the champion."""
 
@@ -130,13 +136,13 @@ async def list_models(request: Request, n: ListLength = 20) -> Models:
     return Models(versions=versions, as_of=view.at)
 
 
-@router.post("/model/promote", **OPERATOR)
+@router.post("/model/promote", responses=_NO_VERSION | _NOT_NOW, **OPERATOR)
 async def promote(request: Request, promotion: Promotion) -> Changed:
     """Make a version the champion, as `movierec model promote` does."""
     return await _change(request, promotion, promotion.version)
 
 
-@router.post("/model/rollback", **OPERATOR)
+@router.post("/model/rollback", responses=_NO_VERSION | _NOT_NOW, **OPERATOR)
 async def rollback(request: Request, rollback: Rollback) -> Changed:
     """Return to the previous champion, as `movierec model rollback` does."""
     return await _change(request, rollback, None)

@@ -165,7 +165,7 @@ async def show_run(request: Request, run_id: RunId) -> RunState:
 async def _launch(request: Request, response: Response, job: str, config: dict[str, Any]) -> LaunchedRun:
     dagster = worker_of(request).dagster
     try:
-        found = await launch_once(worker_of(request).queries, dagster, job, config)
+        found = await launch_once(worker_of(request).launches, dagster, job, config)
     except DagsterUnavailableError as error:
         raise _away(error) from error
     run = found.run

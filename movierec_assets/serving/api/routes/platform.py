@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from movierec_assets.alerts.storage import not_delivered, told_alerts
 from movierec_assets.backup.kept import backup_state
 from movierec_assets.serving.api.automation import automation_of
-from movierec_assets.serving.api.fields import ListLength
+from movierec_assets.serving.api.fields import ListLength, TrueOrFalse
 from movierec_assets.serving.api.roles import OPERATOR
 from movierec_assets.serving.api.worker import Worker, worker_of
 from movierec_assets.serving.online.registry_view import RegistryView
@@ -160,7 +160,7 @@ class PlatformState(BaseModel):
 async def list_alerts(
     request: Request,
     everything: Annotated[
-        bool, Query(alias="all", description="Also those of the last 90 days that are over.")
+        bool, Query(alias="all", description="Also those of the last 90 days that are over."), TrueOrFalse
     ] = False,
     n: ListLength = 20,
 ) -> Alerts:

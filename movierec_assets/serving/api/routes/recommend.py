@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from movierec_assets.serving.api.fields import ListLength, UserPath
+from movierec_assets.serving.api.fields import ListLength, TrueOrFalse, UserPath
 from movierec_assets.serving.api.problems import Problem, missing, out_of_range
 from movierec_assets.serving.api.ready_route import ReadyRoute
 from movierec_assets.serving.api.recommendation_bodies import BatchBody, BatchOut, ListOut, RecommendBody, Scenario
@@ -80,7 +80,7 @@ async def recommend_to_user(
     user_id: UserPath,
     n: ListLength = 10,
     scenario: Annotated[Scenario | None, Query(description="Where the list is shown, for the log.")] = None,
-    explain: Annotated[bool, Query(description="Whether each movie has reasons.")] = False,
+    explain: Annotated[bool, Query(description="Whether each movie has reasons."), TrueOrFalse] = False,
 ) -> Response:
     """The list of a user, as `POST /recommend` gives it without filters."""
     body = RecommendBody(user_id=user_id, n=n, scenario=scenario, explain=explain)
@@ -105,7 +105,7 @@ def _timed(request: Request, *arguments: Any) -> Answer:
     """`answered`, with its time among the metrics."""
     began = time.perf_counter()
     answer = answered(*arguments)
-    request.app.state.metrics.answered(answer.source, time.perf_counter() - began)
+    request.app.state.metrics.answered(answer.source, time.perf_counter() - began, answer.fold_in_seconds)
     return answer
 
 
