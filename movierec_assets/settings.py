@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI under `movierec up`.")
     api_host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
     api_port: int = Field(default=8000, ge=1, le=65535, description="Port of the API.")
+    api_public_url: str | None = Field(
+        default=None, description="Address of the API for people, as in the calls that the app shows [APP_API_URL]."
+    )
     api_workers: int = Field(default=1, ge=1, le=64, description="Processes that answer the API's requests.")
     api_reader_keys: Literal["auto", "always", "never"] = Field(
         default="auto",
@@ -252,12 +255,13 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is no time zone; expected one of the IANA list, as in {example}") from error
         return value
 
-    @field_validator("mlflow_tracking_uri", "dagster_webserver", "dagster_public_url", "app_api_url")
+    @field_validator("mlflow_tracking_uri", "dagster_webserver", "dagster_public_url", "app_api_url", "api_public_url")
     @classmethod
     def _server(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return None
-        named = {"mlflow_tracking_uri": ("an MLflow", 5000), "app_api_url": ("an API", 8000)}
+        api = ("an API", 8000)
+        named = {"mlflow_tracking_uri": ("an MLflow", 5000), "app_api_url": api, "api_public_url": api}
         server, port = named.get(info.field_name or "", ("a Dagster", 3000))
         example = f"http://127.0.0.1:{port}"
         try:
@@ -405,6 +409,11 @@ class Settings(BaseSettings):
     def app_api_address(self) -> str:
         """Address of the API that the app asks."""
         return self.app_api_url or self.api_address
+
+    @property
+    def api_public_address(self) -> str:
+        """Address of the API for people."""
+        return self.api_public_url or self.app_api_address
 
     @property
     def batch_bytes(self) -> int:

@@ -112,6 +112,7 @@ def test_a_wrong_url_is_explained_with_the_variable_and_without_the_password(
         ("MOVIEREC_MLFLOW_TRACKING_URI", "localhost:5000", "as in http://127.0.0.1:5000"),
         ("MOVIEREC_DAGSTER_WEBSERVER", "dagster:3000", "not the address of a Dagster server; expected one as in"),
         ("MOVIEREC_DAGSTER_PUBLIC_URL", "dagster.example", "not the address of a Dagster server; expected one as in"),
+        ("MOVIEREC_API_PUBLIC_URL", "api.example", "not the address of an API server; expected one as in"),
         ("MOVIEREC_MLFLOW_TRACKING_URI", "./mlruns", "as in http://127.0.0.1:5000"),
         ("MOVIEREC_MLFLOW_TRACKING_URI", "http://host:port", "as in http://127.0.0.1:5000"),
         ("MOVIEREC_STORAGE_URL", "s4://bucket/path", "s4:// cannot be used"),

@@ -12,8 +12,10 @@ from __future__ import annotations
 import streamlit as st
 
 from movierec_assets.serving.app import look, operating, session
+from movierec_assets.serving.app.client import can_be_sent
 
 _MAKE = "`movierec keys create NAME --role operator` makes a key of an operator."
+_UNKNOWN = "The API does not accept this key: it is unknown, expired or revoked."
 _TYPED = "typed_key"
 
 
@@ -60,9 +62,11 @@ def refusal(key: str) -> tuple[str, str] | None:
     """
     if not key:
         return "No key was typed.", _MAKE
+    if not can_be_sent(key):
+        return _UNKNOWN, _MAKE
     answer = session.api().call("GET", "/alerts", params={"n": 1}, key=key)
     if answer.status == 401:
-        return "The API does not accept this key: it is unknown, expired or revoked.", _MAKE
+        return _UNKNOWN, _MAKE
     if answer.status == 403:
         return "This key is a reader's: it may read, and change no model and no run.", _MAKE
     if answer.status >= 400:

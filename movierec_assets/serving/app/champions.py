@@ -41,12 +41,15 @@ def _compare(known: Sequence[versions.Version], champion: versions.Version | Non
     first = champion["version"] if champion else numbers[-1]
     other = next((number for number in numbers if number != first), first)
     left, right = st.columns(2)
-    one = named[
-        left.selectbox("Version", numbers, index=numbers.index(first), format_func=_label(named), key="operate_one")
-    ]
-    two = named[
-        right.selectbox("with", numbers, index=numbers.index(other), format_func=_label(named), key="operate_two")
-    ]
+    # Boxes of their own for each champion: a browser keeps the words of what is chosen, as in "2, champion".
+    one, two = (
+        named[
+            place.selectbox(
+                words, numbers, index=numbers.index(shown), format_func=_label(named), key=f"operate_{words}_{first}"
+            )
+        ]
+        for place, words, shown in ((left, "Version", first), (right, "with", other))
+    )
     if one is two:
         st.caption("Pick two different versions to see differences.")
     for version in (one, two) if one is not two else (one,):
@@ -123,4 +126,4 @@ def _roll_back(key: str, known: Sequence[versions.Version], champion: versions.V
 def _change(answer: Answer) -> None:
     changed = answer.value
     operating.await_champion(int(changed["champion"]))
-    operating.done(f"Version {changed['champion']} is the champion. {look.plain(changed['follows'])}")
+    operating.done(f"Version {changed['champion']} is the champion. {look.with_code(changed['follows'])}")

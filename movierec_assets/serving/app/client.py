@@ -21,6 +21,11 @@ CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 30.0
 Params = Mapping[str, str | int | float | bool | None]
 
 
+def can_be_sent(key: str) -> bool:
+    """Whether a header can hold a key. Every key of the platform can; a dash that a chat made longer cannot."""
+    return key.isascii() and key.isprintable()
+
+
 class ApiAway(ExplainedError):  # noqa: N818 - a state that pages show, not a fault of theirs
     """The API does not answer.
 
@@ -126,7 +131,7 @@ class Api:
         Raises
         ------
         SettingsError
-            When the file cannot be read.
+            When the file cannot be read, or holds no key.
         """
         file, key = settings.app_api_key_file, None
         if file is not None:
@@ -137,6 +142,11 @@ class Api:
                     f"MOVIEREC_APP_API_KEY_FILE: {file} cannot be read ({error}). Write a key of `movierec keys "
                     "create app` into it."
                 ) from error
+            if not can_be_sent(key):
+                raise SettingsError(
+                    f"MOVIEREC_APP_API_KEY_FILE: {file} holds no key: it has characters that no key has. Write a key "
+                    "of `movierec keys create app` into it."
+                )
         return cls(settings.app_api_address, key or None)
 
     def get(self, path: str, params: Params | None = None, *, key: str | None = None) -> Any:

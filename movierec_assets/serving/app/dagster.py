@@ -229,10 +229,8 @@ class Dagster:
     def _nodes(self, found: Mapping[str, Any]) -> list[dict[str, Any]]:
         nodes: list[dict[str, Any]] = found["assetNodes"]
         if not nodes:
-            raise DagsterAway(
-                f"Dagster at {self.address} has loaded no asset.",
-                "Its page Deployment shows why the code did not load.",
-            )
+            remedy = "Its page Deployment shows why the code did not load."
+            raise DagsterAway(f"Dagster at {self.address} has loaded no asset.", remedy)
         return nodes
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,6 +243,9 @@ class Dagster:
                 f"Dagster does not answer at {self.address}.",
                 "`movierec up` starts it. MOVIEREC_DAGSTER_WEBSERVER names another address.",
             ) from error
+        if not isinstance(content, dict) or not (content.get("errors") or isinstance(content.get("data"), dict)):
+            remedy = "MOVIEREC_DAGSTER_WEBSERVER names the address of its webserver."
+            raise DagsterAway(f"What answers at {self.address} is not Dagster.", remedy)
         if content.get("errors"):
             raise DagsterAway(f"Dagster refused the request: {content['errors'][0]['message']}", "Try again.")
         data: dict[str, Any] = content["data"]

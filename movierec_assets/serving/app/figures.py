@@ -156,9 +156,9 @@ def factorization(users: int, movies: int, factors: int) -> Chart:
     signs = pd.DataFrame([(45, 15, "≈"), (62, 26, "·")], columns=["x", "y", "sign"])
     x, y = alt.Scale(domain=[-2, 108]), alt.Scale(domain=[-6, 32])
     drawn = alt.Chart(blocks).mark_rect(stroke=OWN, strokeWidth=2, fill=OWN, fillOpacity=0.22)
-    names = alt.Chart(blocks).mark_text(fontSize=13, fontWeight="bold", color=OWN)
-    sizes = alt.Chart(blocks).mark_text(fontSize=11, dy=6, color=OTHER, baseline="top")
-    between = alt.Chart(signs).mark_text(fontSize=26, color=OTHER)
+    names = alt.Chart(blocks).mark_text(fontSize=13, fontWeight="bold")
+    sizes = alt.Chart(blocks).mark_text(fontSize=11, dy=6, baseline="top")
+    between = alt.Chart(signs).mark_text(fontSize=26)
     return alt.layer(
         drawn.encode(
             alt.X("left:Q", axis=None, scale=x), alt.X2("right:Q"), alt.Y("low:Q", axis=None, scale=y), alt.Y2("high:Q")

@@ -72,6 +72,11 @@ def film(
     )
 
 
+def unseen(words: str, title: str) -> None:
+    """Say to a screen reader which film the next widget, which has no label, is about."""
+    st.html(f'<p class="mr-unseen">{escape(words)} <bdi>{escape(without_year(title))}</bdi></p>')
+
+
 def _match(share: float) -> str:
     percent = round(100 * min(1.0, max(0.0, share)))
     return f'<div class="mr-match"><i><b style="width:{percent}%"></b></i><span>{percent} % match</span></div>'

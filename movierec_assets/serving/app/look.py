@@ -61,16 +61,24 @@ class NothingYet(ExplainedError):  # noqa: N818 - a state, not a fault
 
 @contextmanager
 def page(title: str, lead: str) -> Iterator[None]:
-    """A page with its heading and one sentence under it; see `calm` for its states.
+    """A page with its heading and one sentence under it, and a word while it is made; see `calm` for its states.
 
     Parameters
     ----------
     title, lead : str
         Of ours: plain text.
     """
-    st.html(f'<header class="mr-heading"><h1>{escape(title)}</h1><p>{escape(lead)}</p></header>')
+    heading = st.empty()
+    heading.html(_heading(title, lead, "mr-waiting"))
     with calm():
         yield
+    heading.html(_heading(title, lead, "mr-ready"))
+
+
+def _heading(title: str, lead: str, state: str) -> str:
+    # The word keeps its place when it is not seen, so that nothing moves when the page is ready.
+    waiting = f'<span class="{state}">Loading…</span>'
+    return f'<header class="mr-heading"><h1>{escape(title)}</h1><p>{escape(lead)} {waiting}</p></header>'
 
 
 @contextmanager
@@ -108,6 +116,11 @@ def plain(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
+def label(words: str, title: str) -> str:
+    """Label of a button that each film has: people see the words, and a screen reader says the title after them."""
+    return f"{words} :gray[{plain(films.shortened(films.without_year(title), 80))}]"
+
+
 def with_code(text: str) -> str:
     """A text of ours as Markdown: `code` between backquotes as code, and every other character as it is."""
     parts = text.split("`")
@@ -142,6 +155,13 @@ def grouped(value: float) -> str:
     return f"{value:,.1f}" if abs(value) >= 100 else f"{value:,.3g}"
 
 
+def inked(drawn: Chart) -> Chart:
+    """A chart whose texts all have the colour of the page's text: Streamlit's own greys are too faint."""
+    ink = {"labelColor": INK, "titleColor": INK}
+    whole: Chart = drawn.configure_text(color=INK).configure_axis(**ink).configure_legend(**ink)
+    return whole
+
+
 def chart(
     drawn: Chart,
     description: str,
@@ -168,7 +188,7 @@ def chart(
     state or None
         What is selected, with "rerun".
     """
-    drawn = drawn.configure_text(color=INK)
+    drawn = inked(drawn)
     selected: Any = None
     if on_select == "rerun":
         selected = st.altair_chart(drawn, width="stretch", key=key, on_select="rerun", alt=description)

@@ -67,6 +67,8 @@ def show_loading() -> None:
             forget_state()
             st.rerun()
         until = "there is no model" if served is None else f"the API answers with version {served}"
+        if served == version:
+            until = "the list of versions is as it was before"
         remedy = (
             f"Until then {until}."
             if time.monotonic() - since < LONG_SECONDS

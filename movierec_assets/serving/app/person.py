@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import session
+from movierec_assets.serving.app import films, session
 from movierec_assets.serving.app.client import ApiAway, ApiProblem
 
 USER = "user"
@@ -20,11 +22,13 @@ USER = "user"
 DEFAULT_USER = 1
 FIRST_APP_USER = 1_000_000_000
 """Ids of users that `POST /users` makes begin here."""
+LARGEST_ID = 2**31 - 1
+"""Of users and of films."""
 HIDDEN = "not"
 """Part of the URL with the films that the person does not want to see."""
 _LISTS, _EVENT, _FAILURE, _ACTED = "lists", "event", "failure", "acted_as"
 _NAME = "recommendation_id"
-_KEPT_LISTS, _MOST_HIDDEN = 20, 100
+_KEPT_LISTS, _MOST_HIDDEN, _MOST_MAKERS = 20, 100, 10_000
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Event:
     Attributes
     ----------
     said : str
-        In words, as in "You gave Heat (1995) 4 stars".
+        In words, as in "You gave Heat 4 stars".
     movie_id : int
     before : dict
         Lists that were kept, by their wishes.
@@ -45,15 +49,53 @@ class Event:
     before: dict[str, list[int]]
 
 
+class _Made:
+    """Browsers that made new persons, in the memory of the app."""
+
+    def __init__(self) -> None:
+        self._makers = dict[int, str]()
+
+    def note(self, user_id: int) -> None:
+        if (maker := session.browser()) is not None:
+            while len(self._makers) >= _MOST_MAKERS:
+                self._makers.pop(next(iter(self._makers)))
+            self._makers[user_id] = maker
+
+    def knows(self, user_id: int) -> bool:
+        maker = self._makers.get(user_id)
+        return maker is not None and maker == session.browser()
+
+
+@st.cache_resource(show_spinner=False)
+def _made_here() -> _Made:
+    return _Made()
+
+
 def is_new(user_id: int) -> bool:
     """Whether a person is of the app, and not of the dataset."""
     return user_id >= FIRST_APP_USER
 
 
+def first() -> int:
+    """The person whom a page shows until somebody chooses one; data whose ids do not begin with 1 have another."""
+    with suppress(ApiAway, ApiProblem):
+        if (
+            session.api().call("GET", f"/users/{DEFAULT_USER}/ratings", params={"limit": 1}).status
+            == HTTPStatus.NOT_FOUND
+        ):
+            return int(session.cached("/insights/training")["document"].get("example_user") or DEFAULT_USER)
+    return DEFAULT_USER
+
+
 def choose(user_id: int) -> None:
     """Become a person, as a callback of a widget."""
     st.session_state[USER] = user_id
-    forget_lists()
+    changed()
+
+
+def changed() -> None:
+    """Forget what was of the person before: their lists, and the films that they hid; a callback."""
+    show_hidden()
 
 
 def choose_another() -> None:
@@ -68,13 +110,14 @@ def become_new() -> None:
         user_id = int(session.api().post("/users", {})["user_id"])
         choose(user_id)
         _act(user_id)
+        _made_here().note(user_id)
 
     _tried(become)
 
 
 def acts(user_id: int) -> bool:
-    """Whether whoever looks has done something as a person in this session; else the list of somebody else is read."""
-    return user_id in st.session_state.get(_ACTED, ())
+    """Whether whoever looks has acted as a person in this session, or has made this new person in this browser."""
+    return user_id in st.session_state.get(_ACTED, ()) or _made_here().knows(user_id)
 
 
 def _act(user_id: int) -> None:
@@ -93,11 +136,11 @@ def rate(user_id: int, movie: Mapping[str, Any], key: str) -> None:
     def send() -> None:
         if stars is None:
             session.api().delete(f"/ratings/{user_id}/{movie['movie_id']}")
-            _note(f"You took back your rating of {movie['title']}", movie["movie_id"])
+            _note(f"You took back your rating of {_named(movie)}", movie["movie_id"])
         else:
             body = {"user_id": user_id, "movie_id": movie["movie_id"], "stars": float(stars + 1)}
             session.api().post("/ratings", body)
-            _note(f"You gave {movie['title']} {stars + 1} star{'s' if stars else ''}", movie["movie_id"])
+            _note(f"You gave {_named(movie)} {stars + 1} star{'s' if stars else ''}", movie["movie_id"])
         _act(user_id)
 
     _tried(send)
@@ -113,16 +156,23 @@ def dismiss(wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
         event = {"recommendation_id": named, "movie_id": movie_id, "kind": "dismiss"}
         session.api().post("/events", {"events": [event]})
         _act(int(wish["user_id"]))
+        _note(f"You are not interested in {_named(movie)}", movie_id)
+        kept = dict.fromkeys([*hidden(), movie_id])
+        st.query_params[HIDDEN] = "-".join(map(str, list(kept)[-_MOST_HIDDEN:]))
 
     _tried(send)
-    _note(f"You are not interested in {movie['title']}", movie_id)
-    kept = [*hidden(), movie_id][-_MOST_HIDDEN:]
-    st.query_params[HIDDEN] = "-".join(map(str, dict.fromkeys(kept)))
 
 
 def hidden() -> list[int]:
-    """Films that the person does not want to see, from the URL."""
-    return [int(part) for part in st.query_params.get(HIDDEN, "").split("-") if part.isascii() and part.isdigit()]
+    """Films that the person does not want to see, from the URL: the last ones, if it names too many."""
+    found = [whole_number(part) for part in st.query_params.get(HIDDEN, "").split("-")]
+    return list(dict.fromkeys(filter(None, found)))[-_MOST_HIDDEN:]
+
+
+def whole_number(text: str) -> int | None:
+    """An id as a URL names it; None for any other text."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID)) else 0
+    return number if 0 < number <= LARGEST_ID else None
 
 
 def show_hidden() -> None:
@@ -192,6 +242,11 @@ def moves(before: Sequence[int], after: Sequence[int], gone: int) -> dict[int, s
             way = "up" if place < places[movie] else "down"
             found[movie] = f"{way} {far} place{'s' if far > 1 else ''}"
     return found
+
+
+def _named(movie: Mapping[str, Any]) -> str:
+    """A film in a sentence, as cards name it."""
+    return films.without_year(movie["title"]) if movie["title"] else f"film {movie['movie_id']}"
 
 
 def _note(said: str, movie_id: int) -> None:

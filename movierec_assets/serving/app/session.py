@@ -5,6 +5,8 @@ Belongs here: the API, kept answers, the version that is served, the operator's 
 
 from __future__ import annotations
 
+from hashlib import sha256
+from itertools import cycle
 from typing import Any
 
 import streamlit as st
@@ -50,6 +52,22 @@ def cached(path: str, params: Params | None = None) -> Any:
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=500, show_spinner=False)
 def _kept(path: str, params: tuple[tuple[str, Any], ...], version: int | None) -> Any:
     return api().get(path, dict(params))
+
+
+def browser() -> str | None:
+    """A name of the browser that stays while it is open, also over a reload; None where it has none."""
+    return browser_of(st.context.cookies.get("_streamlit_xsrf", ""))
+
+
+def browser_of(cookie: str) -> str | None:
+    """A name from the token against forged requests that Streamlit gives each browser; each answer masks it anew."""
+    try:
+        version, mask, masked, _ = cookie.split("|")
+        pairs = zip(bytes.fromhex(masked), cycle(bytes.fromhex(mask)), strict=False)
+        token = bytes(one ^ other for one, other in pairs)
+    except ValueError:
+        return None
+    return sha256(token).hexdigest() if version == "2" and token else None
 
 
 def operator_key() -> str | None:

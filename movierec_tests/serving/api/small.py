@@ -21,9 +21,18 @@ from movierec_assets.tables.loading import load_movies, load_ratings
 from movierec_tests.conftest import Dataset
 
 GENRES = ("Drama", "Comedy|Romance", "Action|Sci-Fi", "Crime|Film-Noir")
-TITLES = {1: "Toy Story", 2: "Matrix, The", 3: "Amélie (Fabuleux destin d'Amélie Poulain, Le)", 4: "Heat"}
+ODD = {
+    9: "It's \"odd\", *isn't* it? [yes](http://example.org) $x$",
+    10: "<b>Bold</b> & <script>alert(1)</script>",
+    11: "ציור של חתול",
+    12: "Long " + "title" * 58,
+}
+"""Titles with quotes, marks of Markdown, HTML, a right-to-left script, and 300 characters."""
+TITLES = {1: "Toy Story", 2: "Matrix, The", 3: "Amélie (Fabuleux destin d'Amélie Poulain, Le)", 4: "Heat", **ODD}
 MOVIES = [
-    f'{number},"{TITLES.get(number, f"Film {number}")} ({1950 + number})",{GENRES[number % 4]}'
+    '{},"{} ({})",{}'.format(
+        number, TITLES.get(number, f"Film {number}").replace('"', '""'), 1950 + number, GENRES[number % 4]
+    )
     for number in range(1, 61)
 ]
 USERS = range(1, 41)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from movierec_assets.serving.api.worker import Worker
@@ -37,6 +38,15 @@ def test_the_first_form_answers_with_a_list(served_api: str, open_page: OpenPage
     page = call(page, "POST /recommend")
     assert page.success[0].value.startswith("Status 200 in ")
     assert len(json.loads(answered(page))["movies"]) == 3
+
+
+def test_the_line_for_a_shell_names_the_address_that_people_reach(
+    served_api: str, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOVIEREC_API_PUBLIC_URL", "https://films.example:8443/")
+    page = call(open_page("api", at=served_api), "POST /recommend")
+    assert page.code[0].value.startswith("curl -X POST https://films.example:8443/recommend ")
+    assert page.warning[0].value.startswith("Status 404 in "), "the page itself asks at its own address"
 
 
 def test_every_endpoint_that_changes_nothing_answers(served_api: str, open_page: OpenPage) -> None:
@@ -86,6 +96,8 @@ def test_a_call_that_changes_something_is_agreed_to_first(served_api: str, worke
     page.checkbox(key=f"agreed {name}").check().run()
     page = call(page, name)
     assert page.warning[0].value.startswith("Status 401 in ")
+    assert not page.checkbox(key=f"agreed {name}").value, "the next call is agreed to anew"
+    page.checkbox(key=f"agreed {name}").check().run()
     key = create_key(Database(worker.settings.databases.ratings), "operator", "o")
     page.session_state[session.OPERATOR_KEY] = key
     page = call(page.run(), name)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from movierec_assets.serving.api.worker import Worker
-from movierec_assets.serving.app import person
+from movierec_assets.serving.app import look, person
 from movierec_assets.tables.database import SCHEMA, Database
-from movierec_tests.serving.api.small import VERSION
-from movierec_tests.serving.app.conftest import OpenPage, words
+from movierec_tests.serving.api.small import ODD, VERSION
+from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, forget, words
 from movierec_tests.waiting import wait_until
 
 
@@ -17,6 +20,12 @@ def listed(page: AppTest) -> list[int]:
     """Films of the list, by the keys of their stars."""
     keys = [str(each.key) for each in page.feedback]
     return [int(key.rpartition("-")[2]) for key in keys if key.startswith("star-")]
+
+
+def asked(api: str, **wish: Any) -> list[dict[str, Any]]:
+    """The list of the API itself."""
+    found: list[dict[str, Any]] = httpx.post(f"{api}/recommend", json=wish | {"shown": False}).json()["movies"]
+    return found
 
 
 def test_a_person_has_a_list_at_once_with_reasons_and_its_source(open_page: OpenPage, served_api: str) -> None:
@@ -34,8 +43,7 @@ def test_a_person_has_a_list_at_once_with_reasons_and_its_source(open_page: Open
 def test_the_url_names_the_person_the_filters_and_the_moment(open_page: OpenPage, served_api: str) -> None:
     query = {"user": "6", "genre": "Comedy", "moment": "Next time"}
     page = open_page("for_you", at=served_api, **query)
-    body = {"user_id": 6, "n": 12, "explain": True, "at": "return", "filters": {"genres_any": ["Comedy"]}}
-    expected = httpx.post(f"{served_api}/recommend", json=body).json()["movies"]
+    expected = asked(served_api, user_id=6, n=12, at="return", filters={"genres_any": ["Comedy"]})
     assert listed(page) == [movie["movie_id"] for movie in expected]
 
 
@@ -84,6 +92,37 @@ def test_a_film_that_is_not_wanted_is_listed_no_more_and_the_api_knows(
     assert unwanted in listed(page)
 
 
+def test_films_that_one_person_hid_are_listed_for_the_next_one(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("for_you", at=served_api, user="9", **{"not": "1-2-3"})
+    assert not {1, 2, 3} & set(listed(page))
+    page.number_input(key="user").set_value(5).run()
+    assert "not" not in page.query_params
+    assert not [each.label for each in page.button if "hidden" in each.label]
+
+
+def test_a_film_stays_listed_when_the_api_could_not_be_told(
+    open_page: OpenPage, served_api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = open_page("for_you", at=served_api, user="9")
+    unwanted = listed(page)[1]
+    monkeypatch.setenv("MOVIEREC_APP_API_URL", NOWHERE)
+    forget()
+    page.button(key=f"no-9-{unwanted}").click().run()
+    assert "does not answer" in words(page)
+    assert "not" not in page.query_params
+    monkeypatch.setenv("MOVIEREC_APP_API_URL", served_api)
+    forget()
+    assert unwanted in listed(page.run())
+
+
+def test_an_url_that_hides_nonsense_hides_what_are_films(open_page: OpenPage, served_api: str) -> None:
+    many = "-".join(map(str, [*range(1000, 3000), 1, 1]))
+    page = open_page("for_you", at=served_api, user="9", **{"not": f"{many}-x--{'9' * 5000}-0-2"})
+    assert len(listed(page)) == 12
+    assert not {1, 2} & set(listed(page))
+    assert [each.label for each in page.button if "hidden" in each.label] == ["List the 100 hidden again"]
+
+
 def test_a_list_of_somebody_else_counts_as_shown_only_after_one_has_acted_as_this_user(
     open_page: OpenPage, served_api: str, worker: Worker
 ) -> None:
@@ -105,6 +144,38 @@ def test_a_search_forgives_typing_errors_and_its_films_can_be_rated(open_page: O
     page.text_input(key="search").set_value("the matirx").run()
     assert any(str(each.key) == "found-10-2" for each in page.feedback)
     assert "The Matrix" in words(page)
+
+
+def test_any_title_is_said_as_text_after_a_star(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("for_you", at=served_api, user="24")
+    for movie, title in ODD.items():
+        page.text_input(key="search").set_value(title[:60]).run()
+        page.feedback(key=f"found-24-{movie}").set_value(4).run()
+        assert not page.exception
+        assert look.plain(title) in page.success[0].value
+        assert "<script>" not in words(page)
+    page.text_input(key="search").set_value("the matrix").run()
+    page.feedback(key="found-24-2").set_value(4).run()
+    assert page.success[0].value.startswith("You gave The Matrix 5 stars: "), "as cards name it"
+
+
+def test_a_longer_list_is_in_the_url(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("for_you", at=served_api, user="5")
+    next(each for each in page.button if each.label == "More films").click().run()
+    longer = listed(page)
+    assert longer == [each["movie_id"] for each in asked(served_api, user_id=5, n=24, at="latest")]
+    length = page.query_params["films"]
+    assert length in ("24", ["24"])
+    assert listed(open_page("for_you", at=served_api, user="5", films="24")) == longer
+    assert len(listed(open_page("for_you", at=served_api, user="5", films="-1e9"))) == 12
+
+
+def test_stars_and_buttons_of_a_card_name_the_film(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("for_you", at=served_api, user="5")
+    labels = [each.label for each in page.button if str(each.key).startswith(("no-", "like-", "why-"))]
+    assert len(labels) == len(set(labels)) == 36
+    unseen = [each.proto.body for each in page.get("html") if "mr-unseen" in each.proto.body]
+    assert len(unseen) == len(set(unseen)) == 12
 
 
 def test_nobody_with_this_id_is_said_and_the_person_can_be_changed(open_page: OpenPage, served_api: str) -> None:

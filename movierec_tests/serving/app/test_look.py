@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from movierec_assets.serving.app import films, look, person
+from movierec_assets.host.app import _OPTIONS
+from movierec_assets.serving.app import figures, films, graph, look, person, session
+from movierec_assets.serving.app.dagster import Asset
 
 ODD = [
     """It's "odd", isn't it? (1999)""",
@@ -92,6 +96,92 @@ def test_what_moved_leaves_out_that_others_closed_up() -> None:
 
 def test_numbers_are_grouped() -> None:
     assert [look.grouped(value) for value in (1234567, 0.12345, 1234.56, 0)] == ["1,234,567", "0.123", "1,234.6", "0"]
+
+
+def loading(over: bool) -> None:
+    import streamlit as st
+
+    from movierec_assets.serving.app import look
+
+    with look.page("Title", "Lead"):
+        if not over:
+            st.stop()
+
+
+def test_a_page_says_that_it_loads_in_the_room_that_it_has_when_it_is_ready() -> None:
+    waiting, ready = (AppTest.from_function(loading, args=(over,)).run().get("html") for over in (False, True))
+    (before,), (after,) = ([each.proto.body for each in found] for found in (waiting, ready))
+    assert "mr-waiting" in before
+    assert before.replace("mr-waiting", "mr-ready") == after
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def text_colours(spec: Any) -> list[str]:
+    """Colours of text marks: their own, and of their encodings."""
+    if isinstance(spec, list):
+        return [colour for each in spec for colour in text_colours(each)]
+    if not isinstance(spec, dict):
+        return []
+    mark = spec.get("mark")
+    found: list[str] = []
+    if isinstance(mark, dict) and mark["type"] == "text":
+        found += [mark[name] for name in ("color", "fill") if name in mark]
+        found += [str(spec["encoding"][name]["value"]) for name in ("color", "fill") if name in spec["encoding"]]
+    return found + [colour for each in spec.values() for colour in text_colours(each)]
+
+
+ASSET = Asset("als_model", "models", "", (), (), (), "up to date", None, None, ())
+DRAWN = {
+    "factorization": look.inked(figures.factorization(610, 9724, 64)),
+    "bars": look.inked(figures.bars([{"name": "a", "share": 0.5}], "name", "share", title="share")),
+    "reasons": look.inked(figures.reasons([{"reason": "after a", "kind": "after", "contribution": 0.5}])),
+    "graph": graph.drawing([ASSET], datetime.now(UTC), look.INK),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_of_a_chart_is_readable_on_the_page(name: str, scheme: str) -> None:
+    spec = DRAWN[name].to_dict()
+    colours = text_colours(spec)
+    if name != "graph":  # which has neither axes nor a legend
+        config = spec["config"]
+        colours += [config[part][text] for part in ("axis", "legend") for text in ("labelColor", "titleColor")]
+        colours.append(config["text"]["color"])
+    assert colours
+    ink, paper = (_OPTIONS[f"theme.{scheme}.{part}"] for part in ("textColor", "backgroundColor"))
+    for colour in colours:
+        assert contrast(ink if colour == look.INK else colour, paper) >= 4.5, colour
+
+
+@pytest.mark.parametrize("title", ODD)
+def test_a_label_holds_a_title_as_text(title: str) -> None:
+    label = look.label("Similar", title)
+    assert label.startswith("Similar :gray[")
+    inner = label.removeprefix("Similar :gray[").removesuffix("]")
+    assert not re.search(r"[*_\[\]`$<>#~:]", re.sub(r"\\.", "", inner))
+
+
+def test_a_browser_has_one_name_under_every_mask() -> None:
+    token, names = bytes(range(16)), set[str | None]()
+    for mask in (b"\x01\x02\x03\x04", b"\xff\x00\xaa\x10"):
+        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(token))
+        names.add(session.browser_of(f"2|{mask.hex()}|{masked.hex()}|1700000000"))
+    assert len(names) == 1
+    assert names != {None}
+    for nothing in ("", "2|zz|00|1", "3|00|00|1", "2|00||1", "2|00|11", "a|b"):
+        assert session.browser_of(nothing) is None
 
 
 def states() -> None:

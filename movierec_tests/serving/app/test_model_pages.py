@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from html import escape
 
+import httpx
 import pytest
 
 from movierec_assets.serving.api.worker import Worker
+from movierec_assets.serving.app import person
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.insights import write_insight
 from movierec_tests.databases import own_database
 from movierec_tests.serving.api.conftest import worker_with
-from movierec_tests.serving.api.small import TITLES
+from movierec_tests.serving.api.small import ODD, TITLES, USERS, VERSION
 from movierec_tests.serving.app.conftest import OpenPage, address_of, words
 from movierec_tests.serving.app.told import REASON, tell, tell_of_versions
 
@@ -76,12 +81,39 @@ def test_a_film_of_the_url_is_taken_apart_first(open_page: OpenPage, told_api: s
     assert "Film 77 is not among" in words(missing)
 
 
+def test_a_stored_list_is_shown_without_reasons(open_page: OpenPage, told: Worker) -> None:
+    database = Database(told.settings.databases.ratings)
+    with database.replace("user_recommendations") as table:
+        names = ("user_id", "rank", "movie_id", "score", "model_version")
+        table.write_rows(names, [(5, rank, 40 - rank, 1 / rank, VERSION) for rank in range(1, 6)])
+    with database.transaction() as cursor:
+        cursor.execute(
+            """INSERT INTO movierec.promotion_decisions
+                   (model_version, outcome, promoted, reason, numbers, decided_by, state, version_tags)
+               SELECT %s, 'first', true, '', '{}', 'a test', 'done', jsonb_build_object('dataset_id', dataset_id::text)
+               FROM movierec.loads WHERE table_name = 'ratings'""",
+            [VERSION],
+        )
+    away = replace(told.current.snapshot, champion=None, why_none="It cannot be read.")
+    with address_of(worker_with(told.settings, away)) as address:
+        page = open_page("model", at=address, person="5")
+    assert not page.exception
+    said = words(page)
+    assert "not of the model" in said
+    assert "without reasons" in said
+
+
 def test_both_moments_of_one_person_are_side_by_side(open_page: OpenPage, told_api: str) -> None:
     page = open_page("model", at=told_api, person="5")
     sitting, later = [each.value for each in page.dataframe if "film" in each.value.columns]
     assert list(sitting.columns) == ["", "film", "next time"]
     assert list(later.columns) == ["", "film", "right now"]
     assert len(sitting) == len(later) == 10
+    lists = list(page.session_state["lists"].values())
+    assert len(lists) == 3
+    page.number_input[0].set_value(6).run()
+    page.number_input[0].set_value(5).run()
+    assert all(any(one is each for each in page.session_state["lists"].values()) for one in lists), "asked for once"
 
 
 def test_a_user_who_is_not_there_is_a_calm_state_and_the_rest_of_the_page_stays(
@@ -91,6 +123,45 @@ def test_a_user_who_is_not_there_is_a_calm_state_and_the_rest_of_the_page_stays(
     assert not page.exception
     assert "999999999" in words(page)
     assert "Recency" in words(page)
+
+
+def test_any_title_is_text_in_lists_reasons_and_charts(open_page: OpenPage, told_api: str) -> None:
+    page = open_page("introduction", at=told_api)
+    assert not page.exception
+    said = words(page)
+    assert "<script>" not in said
+    assert any(escape(title[:40]) in said for title in ODD.values()), "everybody likes one of them"
+    page = open_page("model", at=told_api, person="6")
+    options = page.selectbox[1].options
+    for title in ODD.values():
+        place = next((place for place, option in enumerate(options) if title in option), None)
+        if place is not None:
+            page.selectbox[1].select_index(place).run()
+            assert not page.exception
+            assert "<script>" not in words(page)
+
+
+def test_a_new_user_without_ratings_has_popular_films_without_reasons(open_page: OpenPage, told_api: str) -> None:
+    user = httpx.post(f"{told_api}/users", json={}).json()["user_id"]
+    page = open_page("model", at=told_api, person=str(user))
+    assert not page.exception
+    assert "not of the model" in words(page)
+
+
+def test_users_who_are_away_are_replaced_or_told(
+    open_page: OpenPage, told_api: str, told: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(person, "DEFAULT_USER", 999)
+    page = open_page("for_you", at=told_api)
+    assert page.number_input(key="user").value in USERS
+    assert not page.info
+    database = Database(told.settings.databases.ratings)
+    document = httpx.get(f"{told_api}/insights/training").json()["document"]
+    write_insight(database, "training", document | {"example_user": 999}, VERSION)
+    page = open_page("introduction", at=told_api)
+    assert "999" in page.info[0].value
+    assert page.subheader[-1].value == "Two moments"
+    tell(told)
 
 
 def test_a_nonsense_user_in_the_url_is_the_example_user(open_page: OpenPage, told_api: str) -> None:

@@ -91,6 +91,7 @@ def test_a_key_that_is_none_of_an_operator_is_refused_with_what_to_do(operated: 
     for typed, said in (
         ("", "No key was typed"),
         ("guessed", "does not accept this key"),
+        ("movierec\u2013as a chat wrote it", "does not accept this key"),
         (f"{operated.key[:-4]}AAAA", "does not accept this key"),
         (reader, "This key is a reader's"),
     ):
@@ -121,6 +122,7 @@ def test_a_champion_is_promoted_and_rolled_back_after_a_confirmation(operated: O
     assert champion_of(operated.platform) == 2
     operated.read_registry()
     page.run()
+    assert [each.value for each in page.selectbox if each.label == "Version"] == [2], "the champion is compared"
     assert "night shift" in str(operated.platform.database.rows("SELECT decided_by FROM movierec.promotion_decisions"))
 
     assert "The champion before version 2 was version 1." in told(page)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import httpx
 
 from movierec_assets.serving.app.app_pages import similar
-from movierec_tests.serving.api.small import LAST_MOVIE
+from movierec_tests.serving.api.small import LAST_MOVIE, ODD
 from movierec_tests.serving.app.conftest import OpenPage, words
 
 
@@ -37,6 +38,16 @@ def test_one_goes_on_from_a_neighbour_and_from_a_search(open_page: OpenPage, ser
     page.button(key="find-3").click().run()
     assert page.query_params["movie"] in ("3", ["3"])
     assert page.text_input(key="find").value == ""
+
+
+def test_any_title_is_text_on_the_map_the_cards_and_the_buttons(open_page: OpenPage, served_api: str) -> None:
+    for movie, title in ODD.items():
+        page = open_page("similar", at=served_api, movie=str(movie))
+        assert not page.exception
+        assert escape(title) in words(page)
+        assert "<script>" not in words(page)
+    page.text_input(key="find").set_value("bold script alert").run()
+    assert r"\<b\>Bold" in page.button(key="find-10").label
 
 
 def test_a_film_that_the_model_does_not_know_is_told(open_page: OpenPage, served_api: str) -> None:

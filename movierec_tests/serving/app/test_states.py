@@ -57,6 +57,18 @@ def test_with_a_key_that_the_api_does_not_know_a_page_says_which_setting_to_mend
         assert "`movierec keys create app --file FILE`" in shown
 
 
+def test_a_key_file_without_a_key_says_which_setting_to_mend(
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "key"
+    file.write_text("movierec\u2013as a chat wrote it", "utf-8")
+    monkeypatch.setenv("MOVIEREC_APP_API_KEY_FILE", str(file))
+    shown = said(open_page, "for_you", NOWHERE)
+    assert "MOVIEREC_APP_API_KEY_FILE" in shown
+    assert str(file) in shown
+    assert "chat" not in shown
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_without_ratings_a_page_says_what_loads_them(open_page: OpenPage, empty_api: str, name: str) -> None:
     shown = said(open_page, name, empty_api)

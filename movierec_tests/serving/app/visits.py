@@ -113,13 +113,15 @@ def rate_three_films(visit: Visit) -> None:
     visit.page.reload()
     visit.settle()
     assert visit.titles() == lists[-1]
+    assert visit.page.locator("text=counts in no figure").count() == 0, "it is still one's own list"
     visit.check()
 
 
 def go_to_neighbours(visit: Visit) -> None:
     """From a film of the list to films like it, and on from one of them."""
     visit.open("")
-    visit.page.get_by_role("button", name="Similar", exact=True).first.click()
+    # A screen reader says which film each of these buttons is about.
+    visit.page.get_by_role("button", name=re.compile(r"^Similar \S")).first.click()
     visit.page.wait_for_selector("text=Go on from here")
     visit.settle()
     address = visit.page.url
@@ -132,8 +134,13 @@ def go_to_neighbours(visit: Visit) -> None:
 
 
 def see_in_every_way(visit: Visit, entry: Entry) -> None:
-    """A page in light and dark, wide and on a phone: whole, accessible, and no wider than the screen."""
+    """A page, opened, in every way of `look_in_every_way`."""
     visit.open(path_of(entry))
+    look_in_every_way(visit, entry.name)
+
+
+def look_in_every_way(visit: Visit, name: str) -> None:
+    """The open page in light and dark, wide and on a phone: whole, accessible, and no wider than the screen."""
     for size in (DESK, PHONE):
         visit.page.set_viewport_size({"width": size[0], "height": size[1]})
         for scheme in ("light", "dark"):
@@ -142,8 +149,8 @@ def see_in_every_way(visit: Visit, entry: Entry) -> None:
             visit.check()
             # Of the rules of accessibility, only that of contrast asks for colours.
             found = serious(visit.page) if scheme == "light" else serious(visit.page, "color-contrast")
-            assert found == [], (entry.name, scheme, size)
+            assert found == [], (name, scheme, size)
             wider = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-            assert wider <= 0, (entry.name, scheme, size)
+            assert wider <= 0, (name, scheme, size)
     visit.page.emulate_media(color_scheme="light")
     visit.page.set_viewport_size({"width": DESK[0], "height": DESK[1]})

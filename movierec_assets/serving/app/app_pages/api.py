@@ -22,6 +22,7 @@ _ROLES = {
     "operator": "An operator's key",
 }
 _START = "POST /recommend"
+_CALLED = "api_called"
 _SHOWN = 20_000
 """Characters of an answer that are shown."""
 
@@ -51,19 +52,33 @@ def _form(endpoint: Endpoint) -> None:
     key = session.operator_key() if endpoint.role == "operator" else None
     st.markdown("**The call for your shell**")
     keyed = endpoint.role == "operator" or (endpoint.role == "reader" and get_settings().app_api_key_file is not None)
-    line = curl(session.api().address, endpoint, path, query, body, key=keyed)
+    line = curl(get_settings().api_public_address.rstrip("/"), endpoint, path, query, body, key=keyed)
     # Without a language: the colours of words have too little contrast.
     st.code(line, language=None, wrap_lines=True)
     if endpoint.role == "operator":
         st.caption(
             "The call sends the key of the page Operate." if key else "Without a key: enter one on the page Operate."
         )
-    agreed = not endpoint.changes or st.checkbox("This call changes something. Call it.", key=f"agreed {endpoint.name}")
+    agreed = not endpoint.changes or st.checkbox("This call changes something. Call it.", key=_agreement(endpoint))
     if problem:
         st.error(problem, icon=":material/error:")
-    if st.button("Call", disabled=bool(problem) or not agreed, key=f"call {endpoint.name}"):
+    st.button(
+        "Call", disabled=bool(problem) or not agreed, key=f"call {endpoint.name}", on_click=_called, args=[endpoint]
+    )
+    if st.session_state.pop(_CALLED, None) == endpoint.name:
         answer = session.api().call(endpoint.method, path, params=query, body=body, key=key)
         _show(answer)
+
+
+def _called(endpoint: Endpoint) -> None:
+    """Note that a person wants a call; who wants it once more agrees once more."""
+    st.session_state[_CALLED] = endpoint.name
+    if endpoint.changes:
+        st.session_state[_agreement(endpoint)] = False
+
+
+def _agreement(endpoint: Endpoint) -> str:
+    return f"agreed {endpoint.name}"
 
 
 def _value(endpoint: Endpoint, parameter: Parameter) -> Any:

@@ -44,7 +44,11 @@ def _numbers(document: dict[str, Any], in_the_app: dict[str, int]) -> None:
         ("Users", counts["users"], None),
         ("Rated movies", counts["rated_movies"], f"Of {counts['movies']:,} in the catalogue."),
         ("Mean stars", None if document["mean_stars"] is None else f"{document['mean_stars']:.2f}", None),
-        ("Rejected rows", counts["rejected"], f"Of {counts['rows_read']:,} rows of the file."),
+        (
+            "Rejected rows",
+            counts["rejected"],
+            f"Of {counts['rows_read']:,} rows of the file. They are at the end of this page.",
+        ),
         (
             "Posted in the app",
             in_the_app["ratings"],

@@ -17,6 +17,8 @@ from movierec_assets.serving.app import films, look, person, session
 
 LENGTH, MORE, LONGEST = 12, 12, 96
 FIRST_YEAR = 1900
+_LENGTH = "films"
+"""Part of the URL with the number of films that are listed."""
 NOW, NEXT = "Right now", "Next time"
 _MOMENTS = {NOW: "latest", NEXT: "return"}
 _EXPLAINED = {
@@ -34,18 +36,20 @@ def page() -> None:
 
 def _person() -> int:
     """Who the list is for, and the ways to be somebody else."""
-    st.session_state.setdefault(person.USER, st.session_state.get("person", person.DEFAULT_USER))
+    if person.USER not in st.session_state:
+        start = person.DEFAULT_USER if person.USER in st.query_params else person.first()
+        st.session_state[person.USER] = st.session_state.get("person", start)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         user_id = st.number_input(
             "User",
             min_value=1,
-            max_value=2**31 - 1,
+            max_value=person.LARGEST_ID,
             step=1,
             key=person.USER,
             bind="query-params",
             width=220,
             help="A user of MovieLens, or one of the app. The address of this page names the user: share it.",
-            on_change=person.forget_lists,
+            on_change=person.changed,
         )
         st.button("Somebody else", icon=":material/casino:", on_click=person.choose_another)
         st.button("Be a new user", icon=":material/person_add:", on_click=person.become_new)
@@ -159,7 +163,7 @@ def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
     }
     return {
         "user_id": user_id,
-        "n": st.session_state.get("length", LENGTH),
+        "n": _length(),
         "explain": True,
         "diversity": diversity / 10,
         "shown": person.acts(user_id),
@@ -227,6 +231,7 @@ def _actions(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) ->
     movie_id = movie["movie_id"]
     key = f"star-{user_id}-{movie_id}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        films.unseen("Your stars for", movie["title"])
         st.feedback("stars", key=key, on_change=partial(person.rate, user_id, movie, key))
         with st.container(horizontal=True, gap="small", width="content"):
             _more(user_id, wish, movie)
@@ -235,14 +240,14 @@ def _actions(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) ->
 def _more(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
     movie_id = movie["movie_id"]
     st.button(
-        "Not interested",
+        look.label("Not interested", movie["title"]),
         key=f"no-{user_id}-{movie_id}",
         type="tertiary",
         on_click=partial(person.dismiss, wish, movie),
     )
-    if st.button("Similar", key=f"like-{user_id}-{movie_id}", type="tertiary"):
+    if st.button(look.label("Similar", movie["title"]), key=f"like-{user_id}-{movie_id}", type="tertiary"):
         st.switch_page("app_pages/similar.py", query_params={"movie": str(movie_id)})
-    if st.button("Why?", key=f"why-{user_id}-{movie_id}", type="tertiary"):
+    if st.button(look.label("Why?", movie["title"]), key=f"why-{user_id}-{movie_id}", type="tertiary"):
         # Names of their own: those of this page are bound to its widgets.
         asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get("moment") or NOW}
         st.switch_page("app_pages/model.py", query_params=asked)
@@ -264,8 +269,13 @@ def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
     st.caption(f"To share this list, copy the address of this page.{looked}")
 
 
+def _length() -> int:
+    """Films that are listed: as many as the URL says."""
+    return min(LONGEST, max(LENGTH, person.whole_number(st.query_params.get(_LENGTH, "")) or LENGTH))
+
+
 def _longer() -> None:
-    st.session_state["length"] = min(LONGEST, st.session_state.get("length", LENGTH) + MORE)
+    st.query_params[_LENGTH] = str(min(LONGEST, _length() + MORE))
     person.forget_lists()
 
 

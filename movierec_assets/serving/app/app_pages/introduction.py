@@ -96,15 +96,17 @@ def _recommendation(user: int | None) -> None:
         "A recommendation is a short list: the films with the highest score among those that the person has not rated. "
         "The score says how well a film fits the person's likes. Each film comes with its reasons."
     )
-    body = {"n": _SHOWN, "explain": True, "shown": False} | ({} if user is None else {"user_id": user})
-    answer = session.api().post("/recommend", body)
-    st.caption(
-        "For nobody in particular: the most liked films." if user is None else f"For user {user:,}, at this moment:"
-    )
-    for place, movie in zip(st.columns(_SHOWN), answer["movies"], strict=False):
-        liked = [(_because(each["kind"]), each["title"]) for each in movie["reasons"] if each.get("title")][:2]
-        with place:
-            look.film(movie, notes=liked)
+    # The user of the figures may be away since: the rest of the page does not need them.
+    with look.calm():
+        body = {"n": _SHOWN, "explain": True, "shown": False} | ({} if user is None else {"user_id": user})
+        answer = session.api().post("/recommend", body)
+        st.caption(
+            "For nobody in particular: the most liked films." if user is None else f"For user {user:,}, at this moment:"
+        )
+        for place, movie in zip(st.columns(_SHOWN), answer["movies"], strict=False):
+            liked = [(_because(each["kind"]), each["title"]) for each in movie["reasons"] if each.get("title")][:2]
+            with place:
+                look.film(movie, notes=liked)
 
 
 def _because(kind: str) -> str:

@@ -12,12 +12,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from movierec_assets.serving.app import figures, insights, look, session
+from movierec_assets.serving.app import figures, insights, look, person
 
 _LISTED = 100
 """Films whose scores may be taken apart."""
 _COMPARED = 10
-_LARGEST_ID = 2**31 - 1
 _MOMENTS = {"Right now": "latest", "Next time": "return"}
 """As on the page For you."""
 _NUMBERS_OF_RECIPE = {
@@ -141,7 +140,7 @@ def _person(version: dict[str, Any], example: int | None) -> None:
     user: int = st.number_input(
         "User",
         min_value=1,
-        max_value=_LARGEST_ID,
+        max_value=person.LARGEST_ID,
         value=_asked("person") or example or 1,
         step=1,
         help="An id of MovieLens, or of a new user.",
@@ -153,8 +152,7 @@ def _person(version: dict[str, Any], example: int | None) -> None:
 
 def _asked(name: str) -> int | None:
     """An id in the URL; None where there is none."""
-    text = st.query_params.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and 0 < int(text[:12]) <= _LARGEST_ID else None
+    return person.whole_number(st.query_params.get(name, ""))
 
 
 def _score(user: int) -> None:
@@ -197,6 +195,9 @@ def _taken_apart(movie: dict[str, Any], answer: dict[str, Any]) -> None:
             {"reason": _reason(each), "kind": each["kind"], "contribution": each["contribution"]}
             for each in movie["reasons"]
         ]
+        if not rows:
+            st.markdown("This film comes without reasons.")
+            return
         look.chart(
             figures.reasons(rows),
             f"Parts of the score of {movie['title']}: a bar for each like that adds to it.",
@@ -282,9 +283,8 @@ def _curves(recipe: dict[str, Any]) -> None:
 
 
 def _list_of(user: int, at: str, n: int, *, explain: bool = False) -> Any:
-    """A list that is only looked at: it counts in no figure."""
-    body = {"user_id": user, "n": n, "explain": explain, "at": at, "shown": False}
-    return session.api().post("/recommend", body)
+    """A list that is only looked at: it counts in no figure. It is kept until something changes."""
+    return person.listed({"user_id": user, "n": n, "explain": explain, "at": at, "shown": False})
 
 
 if __name__ == "__main__":

@@ -56,7 +56,6 @@ def page() -> None:
             found = kept.pipeline or dagster.outline()
             _show(found, datetime.now(UTC))
             if found.at is None:
-                note.caption("Dagster is reading the states of the assets.")
                 kept.pipeline = dagster.pipeline()
                 st.rerun()
             _renew(dagster, kept, found)

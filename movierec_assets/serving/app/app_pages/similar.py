@@ -86,7 +86,8 @@ def _neighbours(movie_id: int) -> None:
             with st.container(border=True, gap="small"):
                 films.film(movie, match=movie["similarity"])
                 name = f"near-{movie_id}-{movie['movie_id']}"
-                st.button("Go on from here", key=name, type="tertiary", on_click=_go_to, args=[movie["movie_id"]])
+                label = look.label("Go on from here", movie["title"])
+                st.button(label, key=name, type="tertiary", on_click=_go_to, args=[movie["movie_id"]])
     version = f"model version {drawn['model_version']}" if drawn["model_version"] else "no model"
     st.caption(f"The match is the cosine of the factors of two films · {version}.")
 
