@@ -8,14 +8,14 @@ import pytest
 
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_assets.tables.migrations import migrate
-from movierec_tests.databases import own_database
+from movierec_tests.databases import own_databases
 from movierec_tests.defs.harness import empty
 
 
 @pytest.fixture(scope="package")
 def shared_database(server_url: str) -> Iterator[Database]:
-    """A ratings database that is not emptied between the examples of a property test."""
-    with own_database(server_url) as url:
+    """A ratings database, with others beside it, that is not emptied between the examples of a property test."""
+    with own_databases(server_url) as url:
         yield Database(url)
 
 

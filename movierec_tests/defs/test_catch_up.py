@@ -22,8 +22,6 @@ from movierec_assets.tables.loading import is_loaded
 from movierec_tests.conftest import Dataset
 from movierec_tests.defs.watch import RATINGS, Watch, derive, load
 
-pytestmark = pytest.mark.usefixtures("database_url")  # the sensor asks MLflow as well
-
 
 @pytest.fixture
 def instance() -> Iterator[DagsterInstance]:

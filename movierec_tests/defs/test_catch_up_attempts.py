@@ -24,8 +24,6 @@ from movierec_assets.tables.database import Database
 from movierec_tests.conftest import Dataset
 from movierec_tests.defs.watch import RATINGS, Watch, create, derive, fail, load
 
-pytestmark = pytest.mark.usefixtures("database_url")  # the sensor asks MLflow as well
-
 
 @pytest.fixture
 def instance() -> Iterator[DagsterInstance]:

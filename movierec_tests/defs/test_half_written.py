@@ -26,8 +26,6 @@ from movierec_assets.tables.database import Database
 from movierec_tests.conftest import Dataset
 from movierec_tests.defs.watch import RATINGS, Watch
 
-pytestmark = pytest.mark.usefixtures("database_url")  # the sensor asks MLflow as well
-
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 CUT = "3,1,4.0,9649"
 

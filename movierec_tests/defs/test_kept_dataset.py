@@ -19,8 +19,6 @@ from movierec_tests.datasets.test_judgement import rows_of
 from movierec_tests.defs.harness import failures_of, metadata_of, own_platform, run
 from movierec_tests.defs.watch import RATINGS, Watch, derive, load
 
-pytestmark = pytest.mark.usefixtures("database_url")  # the sensor asks MLflow as well
-
 LARGER = [*RATINGS, *(f"{user},1,4.0,964982703" for user in range(2, 9))]
 
 
