@@ -34,9 +34,9 @@ everything = define_asset_job(
 )
 publish = define_asset_job(
     "publish",
-    selection=AssetSelection.groups(SERVING),
+    selection=AssetSelection.groups(SERVING) - AssetSelection.assets("trending_movies"),
     tags=limits(timedelta(hours=2)),
-    description="Write the recommendations of the champion; nothing is trained.",
+    description="Write the lists of the champion; nothing is trained, and trending movies, which no model makes, stay.",
 )
 search = define_asset_job(
     "search",

@@ -183,7 +183,7 @@ def test_one_moment_holds_the_champion_of_its_latest_decision_and_whole_files(us
 
     def work() -> None:
         for number in range(200):
-            if ended.is_set():
+            if ended.wait(0.1):  # longer than one attempt takes
                 return
             carry_out(used, 1 + number % 2, replace(BETTER, outcome="manual"))
             beside = storage / ".beside"

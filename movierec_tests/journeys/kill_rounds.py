@@ -101,9 +101,12 @@ class Rounds:
         """Append ratings, and kill `targets`, in this order, until everything is made from them."""
         if self._reader is not None:
             self._reader.begin()
-        lines = new_ratings(self._platform.dataset, NEW_RATINGS, day=number, seed=seed)
-        rewrite(self._platform.dataset, lambda before: [*before, *lines])
+        self._append(number, seed)
         return self.disturb(seed, targets)
+
+    def _append(self, day: int, seed: int) -> None:
+        lines = new_ratings(self._platform.dataset, NEW_RATINGS, day=day, seed=seed)
+        rewrite(self._platform.dataset, lambda before: [*before, *lines])
 
     def disturb(self, seed: int, targets: Sequence[str]) -> Round:
         """Kill `targets`, in this order, in the runs that are due, and wait until nothing is due."""
@@ -134,7 +137,11 @@ class Rounds:
         def executes(instance: DagsterInstance) -> bool:
             if any(run.status is DagsterRunStatus.STARTED for run in self._platform.runs(instance)):
                 return True
-            return target != RUN and self._platform.undone(instance) is None  # everything was done meanwhile
+            if self._platform.undone(instance) is not None:
+                return False
+            if target == RUN:  # all was done before it could be killed: more is due
+                self._append(1000, chance.randrange(1_000_000))
+            return target != RUN
 
         self._until(f"a run to kill {target} in", executes)
         began = time.monotonic()
