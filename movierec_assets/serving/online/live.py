@@ -1,4 +1,4 @@
-"""Users' ratings at the time of a request, read by the event loop for several who wait in one query.
+"""Users' ratings at the time of a request, read by the event loop for all who wait in one query.
 
 Belongs here: batching the requests of a worker. Does not: the queries (`tables`).
 """
@@ -30,9 +30,7 @@ from movierec_assets.tables.live_ratings import (
 SILENT_SECONDS = 2.5
 """A database that answers nothing for so long is unavailable. A load may keep readers waiting for 1.5 s."""
 _LOOK_SECONDS = 0.25
-_MOST_AT_ONCE = 8
-"""Users of one query. The server reads these while the worker answers those before; with all who wait in one query, the
-two would wait for each other."""
+_MOST_AT_ONCE = 64
 _NO_RATINGS = (np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64))
 
 _Answer = asyncio.Future[Found]
@@ -102,7 +100,7 @@ class LiveState:
 
 
 class LiveReader:
-    """Reads for one worker: those who wait are answered together, a few by each query.
+    """Reads for one worker: all who wait are answered by one query.
 
     The event loop sends the query on an asynchronous connection, and takes the answer when its socket is readable.
     While a query runs, requests collect for the next one. A thread connects, with the first request. A connection that
