@@ -6,6 +6,7 @@ spend more time on imports than on the steps. Does not: the lock that a run hold
 Dagster concept: run executors, https://docs.dagster.io/guides/operate/run-executors
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +15,11 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
 from movierec_assets.errors import ExplainedError
-from movierec_assets.resources import kept_artifacts
 from movierec_assets.resources.exclusive import exclusive_run, live_run
+from movierec_assets.resources.io_managers import inputs_of
+from movierec_assets.resources.kept_artifacts import keeping
 from movierec_assets.resources.kept_connections import keep_connections
-from movierec_assets.resources.memory import reset_peak
+from movierec_assets.resources.memory import give_back, reset_peak
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import Database
 
@@ -50,11 +52,14 @@ class InOneProcess(InProcessExecutor):
             plan_context.log.info("Waiting for another run to end")
 
         run_id = plan_context.run_id
-        alone = exclusive_run(database, run_id, wait) if self._alone else live_run(database, run_id)
-        with alone as locks, kept_artifacts.keeping():
+        lock = exclusive_run(database, run_id, wait) if self._alone else live_run(database, run_id)
+        job, steps = plan_context.job.get_definition(), execution_plan.get_steps_to_execute_in_topo_order()
+        readers = Counter(asset for step in steps for asset in inputs_of(job, step))
+        with lock as locks, keeping(readers):
             for event in super().execute(plan_context, execution_plan):
                 if event.is_step_start:
                     locks.require()
+                    give_back()
                     reset_peak()
                 yield event
                 if event.is_step_failure and locks.interrupted():

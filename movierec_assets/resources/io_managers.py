@@ -18,7 +18,15 @@ from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
-from dagster import ConfigurableIOManagerFactory, InputContext, MetadataValue, OutputContext, UPathIOManager
+from dagster import (
+    ConfigurableIOManagerFactory,
+    InputContext,
+    JobDefinition,
+    MetadataValue,
+    OutputContext,
+    UPathIOManager,
+)
+from dagster._core.execution.plan.step import ExecutionStep
 from upath import UPath
 
 from movierec_assets import full_disk
@@ -80,7 +88,7 @@ class _VerifyingIOManager(UPathIOManager):
                 beside.rename(path)
         finally:
             beside.unlink(missing_ok=True)
-        kept = self._keep(path, obj, signature)
+        kept = self._keep(context.asset_key.to_user_string(), path, obj, signature)
         context.add_output_metadata(
             {
                 FINGERPRINT: kept.fingerprint,
@@ -105,7 +113,7 @@ class _VerifyingIOManager(UPathIOManager):
                 f"{name} was never materialized, or was removed: {path} does not exist. Materialize {name} first, or "
                 "run the job `everything` (`movierec run`), which makes all assets in order."
             )
-        kept = kept_artifacts.find(path, wanted)
+        kept = kept_artifacts.take(name, path, wanted)
         if kept is None:
             kept = self._read_again(name, wanted, path)
         require_recorded(context.op_def.name, name, kept.fingerprint, self._records_of(context)[name])
@@ -117,13 +125,13 @@ class _VerifyingIOManager(UPathIOManager):
             loaded = self._read(path, wanted)
         except (BadZipFile, EOFError, KeyError, ValueError) as error:  # pyarrow's errors are ValueErrors
             raise ArtifactDamagedError(f"{path} is damaged ({error}); materialize {name} again.") from error
-        return self._keep(path, loaded, signature)
+        return self._keep(name, path, loaded, signature)
 
-    def _keep(self, path: UPath, obj: Any, signature: Signature | None) -> Kept:
+    def _keep(self, name: str, path: UPath, obj: Any, signature: Signature | None) -> Kept:
         arrays = self._arrays(obj)
         size = sum(each.nbytes for each in (arrays or {}).values())
         kept = Kept(obj, fingerprint(obj), signature, size)
-        kept_artifacts.keep(path, kept, arrays)
+        kept_artifacts.keep(name, path, kept, arrays)
         return kept
 
     def _records_of(self, context: InputContext) -> Mapping[str, Mapping[str, Any]]:
@@ -131,7 +139,7 @@ class _VerifyingIOManager(UPathIOManager):
         step = context.step_context
         attempt = (step.run_id, step.step.key, step.previous_attempt_count)
         if self._attempt != attempt:
-            recorded = records(context.instance, _inputs(context))
+            recorded = records(context.instance, inputs_of(step.job_def, step.step))
             require_one_split(context.op_def.name, recorded)
             self._attempt, self._records = attempt, recorded
         return self._records
@@ -151,12 +159,9 @@ class _VerifyingIOManager(UPathIOManager):
         return obj
 
 
-def _inputs(context: InputContext) -> list[str]:
-    """Names of all assets that the step of an input reads."""
-    step = context.step_context
-    keys = (
-        step.job_def.asset_layer.get_asset_key_for_node_input(step.node_handle, name) for name in step.op_def.input_dict
-    )
+def inputs_of(job: JobDefinition, step: ExecutionStep) -> list[str]:
+    """Names of all assets that a step reads."""
+    keys = (job.asset_layer.get_asset_key_for_node_input(step.node_handle, name) for name in step.step_input_dict)
     return [key.to_user_string() for key in keys if key is not None]
 
 

@@ -3,15 +3,15 @@
 Belongs here: which artifacts are kept, and whether a kept one is still what the file holds. Does not: formats
 (`io_managers`) and the record that a loaded artifact must fit (`provenance`).
 
-Only the executor keeps artifacts, and only while its run goes on. An artifact is handed on when nobody has replaced its
-file since. Nobody can change its arrays: they are made read-only.
+Only the executor keeps artifacts, and only until the last step of its run that reads them has begun. An artifact is
+handed on when nobody has replaced its file since. Nobody can change its arrays: they are made read-only.
 """
 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from upath import UPath
 from movierec_assets.recsys.interactions import Arrays
 
 MAX_BYTES = 400_000_000
-"""Of all kept artifacts; those that were not used for the longest time are forgotten first."""
+"""Of all kept artifacts; what has no room is read again."""
 
 Signature = tuple[int, int, int]
 
@@ -47,14 +47,28 @@ class Kept:
     bytes: int
 
 
-_runs: list[OrderedDict[str, Kept]] = []
-"""The artifacts of the runs of this process, by path; the last run goes on."""
+class _Run:
+    """The artifacts of a run by path, and how many steps that have not begun read each asset."""
+
+    def __init__(self, readers: Mapping[str, int]) -> None:
+        self.kept: dict[str, Kept] = {}
+        self.readers = Counter(readers)
+
+
+_runs: list[_Run] = []
+"""Of this process; the last one goes on."""
 
 
 @contextmanager
-def keeping() -> Iterator[None]:
-    """Keep artifacts in this context, and forget them at its end."""
-    _runs.append(OrderedDict())
+def keeping(readers: Mapping[str, int]) -> Iterator[None]:
+    """Keep artifacts in this context, and forget them at its end.
+
+    Parameters
+    ----------
+    readers : dict of int
+        How many steps read an asset, by its name; others are not kept.
+    """
+    _runs.append(_Run(readers))
     try:
         yield
     finally:
@@ -69,32 +83,39 @@ def signature_of(path: UPath) -> Signature | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def keep(path: UPath, kept: Kept, arrays: Arrays | None) -> None:
-    """Keep an artifact that was just written to, or read from, a file.
+def keep(asset: str, path: UPath, kept: Kept, arrays: Arrays | None) -> None:
+    """Keep an artifact that was just written to, or read from, a file, where a later step of the run reads it.
 
     Parameters
     ----------
+    asset : str
     path : UPath
     kept : Kept
         Without a signature, nothing cheap tells whether the file was replaced, and it is not kept.
     arrays : dict of arrays or None
         All that it consists of; it is not kept without them.
     """
-    if not _runs or arrays is None or kept.signature is None:
+    if not _runs or arrays is None or kept.signature is None or _runs[-1].readers[asset] <= 0:
+        return
+    others = _runs[-1].kept
+    others.pop(str(path), None)
+    if kept.bytes + sum(each.bytes for each in others.values()) > MAX_BYTES:
         return
     for array in arrays.values():
         array.flags.writeable = False
-    _runs[-1].pop(str(path), None)
-    _runs[-1][str(path)] = kept
-    sizes = sum(each.bytes for each in _runs[-1].values())
-    while sizes > MAX_BYTES:
-        sizes -= _runs[-1].popitem(last=False)[1].bytes
+    others[str(path)] = kept
 
 
-def find(path: UPath, wanted: Any) -> Kept | None:
-    """The kept artifact of a file, where it is of the wanted class and the file is the same; None otherwise."""
-    found = _runs[-1].get(str(path)) if _runs else None
+def take(asset: str, path: UPath, wanted: Any) -> Kept | None:
+    """The kept artifact of a file, for a step that begins; None where it has to be read.
+
+    It is kept for further steps only where there are any. It must be of the wanted class, and the file the same.
+    """
+    if not _runs:
+        return None
+    run = _runs[-1]
+    run.readers[asset] -= 1
+    found = run.kept.get(str(path)) if run.readers[asset] > 0 else run.kept.pop(str(path), None)
     if found is None or found.signature != signature_of(path) or type(found.artifact) is not wanted:
         return None
-    _runs[-1].move_to_end(str(path))
     return found

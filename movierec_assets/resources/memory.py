@@ -1,4 +1,4 @@
-"""Peak memory of this process.
+"""Memory of this process: its peak, and giving back what is free.
 
 Belongs here: asking the system. Does not: showing the peak (`defs.presentation`). Steps of a run share one process, so
 the peak is reset where a step begins. Only Linux can reset it; elsewhere it counts from the start of the process.
@@ -6,6 +6,7 @@ the peak is reset where a step begins. Only Linux can reset it; elsewhere it cou
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 from contextlib import suppress
@@ -13,6 +14,13 @@ from pathlib import Path
 
 _PROCESS = Path("/proc/self")
 _RESET_PEAK = "5"
+
+
+def give_back() -> None:
+    """Return memory that steps before have freed, where the system's allocator keeps it: GNU's keeps hundreds of MB."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def reset_peak() -> None:

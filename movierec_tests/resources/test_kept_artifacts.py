@@ -15,7 +15,7 @@ from upath import UPath
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.resources import kept_artifacts
 from movierec_assets.resources.io_managers import NpzStorage, ParquetStorage
-from movierec_assets.resources.kept_artifacts import Kept, find, keep, keeping, signature_of
+from movierec_assets.resources.kept_artifacts import Kept, keep, keeping, signature_of, take
 
 
 def _interactions() -> Interactions:
@@ -24,51 +24,61 @@ def _interactions() -> Interactions:
     )
 
 
-def _kept(path: UPath, artifact: Any = "artifact", size: int = 8) -> Kept:
+def _kept(path: UPath, size: int = 8) -> Kept:
     path.touch()
-    kept = Kept(artifact, "fingerprint", signature_of(path), size)
-    keep(path, kept, {"values": np.zeros(1)})
+    kept = Kept("artifact", "fingerprint", signature_of(path), size)
+    keep("asset", path, kept, {"values": np.zeros(1)})
     return kept
 
 
 def test_an_artifact_is_handed_on_as_long_as_its_file_and_its_run_last(tmp_path: Path) -> None:
     path = UPath(tmp_path / "a.npz")
     _kept(path)
-    assert find(path, str) is None, "no run goes on"
-    with keeping():
+    assert take("asset", path, str) is None, "no run goes on"
+    with keeping({"asset": 9}):
         kept = _kept(path)
-        assert find(path, str) is kept
-        assert find(path, int) is None, "another class"
-        with keeping():
-            assert find(path, str) is None, "of another run"
-        assert find(path, str) is kept
+        assert take("asset", path, str) is kept
+        assert take("asset", path, int) is None, "another class"
+        with keeping({"asset": 9}):
+            assert take("asset", path, str) is None, "of another run"
+        assert take("asset", path, str) is kept
         beside = tmp_path / "beside"
         beside.touch()
         os.replace(beside, path.path)
-        assert find(path, str) is None, "somebody replaced the file"
-    assert find(path, str) is None
+        assert take("asset", path, str) is None, "somebody replaced the file"
 
 
-def test_what_was_not_used_for_the_longest_time_is_forgotten_first(tmp_path: Path) -> None:
-    first, second, third, large = (UPath(tmp_path / name) for name in ("1", "2", "3", "4"))
-    with keeping():
-        half = kept_artifacts.MAX_BYTES // 2
-        _kept(first, size=half)
-        _kept(second, size=half)
-        assert find(first, str) is not None
-        _kept(third, size=half)
-        assert [find(each, str) is not None for each in (first, second, third)] == [True, False, True]
-        _kept(large, size=kept_artifacts.MAX_BYTES + 1)
-        assert find(large, str) is None
+def test_an_artifact_is_kept_until_the_last_step_that_reads_it(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "a.npz")
+    with keeping({"asset": 2}):
+        kept = _kept(path)
+        assert [take("asset", path, str) for _ in range(3)] == [kept, kept, None], (
+            "the third is a step that is repeated"
+        )
+        assert _kept(path).artifact == "artifact"
+        assert take("asset", path, str) is None
+    with keeping({"another": 1}):
+        _kept(path)
+        assert take("asset", path, str) is None, "no step reads it"
+
+
+def test_what_has_no_room_is_not_kept(tmp_path: Path) -> None:
+    first, second = UPath(tmp_path / "1"), UPath(tmp_path / "2")
+    with keeping({"asset": 9}):
+        kept = _kept(first, kept_artifacts.MAX_BYTES)
+        _kept(second, 1)
+        assert take("asset", first, str) is kept
+        assert take("asset", second, str) is None
+        assert _kept(first, kept_artifacts.MAX_BYTES) is take("asset", first, str), "it takes the place of itself"
 
 
 def test_artifacts_of_another_storage_and_those_that_may_read_back_differently_are_not_kept(tmp_path: Path) -> None:
     path = UPath(tmp_path / "a")
     path.touch()
-    with keeping():
-        keep(path, Kept("artifact", "fingerprint", None, 8), {"values": np.zeros(1)})
-        keep(path, Kept("artifact", "fingerprint", signature_of(path), 8), None)
-        assert find(path, str) is None
+    with keeping({"asset": 9}):
+        keep("asset", path, Kept("artifact", "fingerprint", None, 8), {"values": np.zeros(1)})
+        keep("asset", path, Kept("artifact", "fingerprint", signature_of(path), 8), None)
+        assert take("asset", path, str) is None
     assert signature_of(UPath("memory://a")) is None
 
 
@@ -94,7 +104,7 @@ def test_a_step_gets_the_object_of_the_step_before_and_another_run_reads_the_fil
     assets: list[AssetsDefinition] = [written, table, reading]
     storages = {"npz": NpzStorage(base_path=str(tmp_path)), "parquet": ParquetStorage(base_path=str(tmp_path))}
     with DagsterInstance.ephemeral() as instance:
-        with keeping():
+        with keeping({"written": 2, "table": 2}):
             materialize(assets, instance=instance, resources=storages)
             materialize(assets, instance=instance, resources=storages, selection=[reading])
         materialize(assets, instance=instance, resources=storages, selection=[reading])

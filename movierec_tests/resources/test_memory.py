@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from movierec_assets.resources import memory
-from movierec_assets.resources.memory import peak_rss_mb, reset_peak
+from movierec_assets.resources.memory import give_back, peak_rss_mb, reset_peak
 from movierec_assets.tables.read_ahead import ahead
 
 
@@ -22,6 +23,12 @@ def test_linux_records_the_peak_since_the_last_reset(tmp_path: Path, monkeypatch
     assert peak_rss_mb() == pytest.approx(2048)
     reset_peak()
     assert (tmp_path / "clear_refs").read_text() == "5"
+
+
+def test_a_system_without_gnus_allocator_has_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_back()
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    give_back()
 
 
 def test_other_systems_record_the_peak_since_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
