@@ -7,21 +7,27 @@ anything. The environment is not read on import: assets and commands call `get_s
 from __future__ import annotations
 
 import os
-import re
 from functools import lru_cache
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
-from movierec_assets.database_urls import DAGSTER_SUFFIX, MLFLOW_SUFFIX, DatabaseUrls
+from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.errors import ExplainedError
+from movierec_assets.setting_values import (
+    absolute,
+    address_of_receiver,
+    address_of_server,
+    addresses_of_mail,
+    known_storage,
+    known_zone,
+    libpq_url,
+    origins,
+    proxies,
+)
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,9 +35,6 @@ DAGSTER_URL_VARIABLE = "MOVIEREC_DAGSTER_URL"
 DAGSTER_FILES_VARIABLE = "MOVIEREC_DAGSTER_FILES"
 """Read by dagster.yaml, which cannot derive them."""
 EMBEDDED_URL_VARIABLE = "MOVIEREC_EMBEDDED_DATABASE_URL"
-
-_MAX_NAME_BYTES = 63
-"""Postgres cuts longer names."""
 
 
 class SettingsError(ExplainedError, ValueError):
@@ -231,102 +234,17 @@ class Settings(BaseSettings):
         description="Server of these mails, as in smtp://user:password@mail.example:587 (STARTTLS) or smtps://.",
     )
 
-    @field_validator("home", "state_dir", "data_dir", "backup_dir")
-    @classmethod
-    def _absolute(cls, value: Path | None) -> Path | None:
-        if value is None:
-            return None
-        path = value.expanduser().resolve()
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"{path} is a file; expected a directory, as in {path.parent}")
-        return path
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415
-
-        try:
-            ZoneInfo(value)
-        except (OSError, ValueError, KeyError) as error:  # a directory of zones, a path, an unknown name
-            wanted = value.replace(" ", "_").casefold()
-            alike = sorted(zone for zone in available_timezones() if zone.casefold().split("/")[-1] == wanted)
-            example = next((zone for zone in alike if "/" in zone), "Europe/Berlin")
-            raise ValueError(f"{value!r} is no time zone; expected one of the IANA list, as in {example}") from error
-        return value
-
-    @field_validator("mlflow_tracking_uri", "dagster_webserver", "dagster_public_url", "app_api_url", "api_public_url")
-    @classmethod
-    def _server(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None:
-            return None
-        api = ("an API", 8000)
-        named = {"mlflow_tracking_uri": ("an MLflow", 5000), "app_api_url": api, "api_public_url": api}
-        server, port = named.get(info.field_name or "", ("a Dagster", 3000))
-        example = f"http://127.0.0.1:{port}"
-        try:
-            parsed = urlsplit(value)
-            host, _ = parsed.hostname, parsed.port
-        except ValueError as error:
-            raise ValueError(f"not an address; expected one as in {example}") from error
-        if parsed.scheme not in ("http", "https") or not host:
-            raise ValueError(f"not the address of {server} server; expected one as in {example}")
-        return value
-
-    @field_validator("api_cors_origins")
-    @classmethod
-    def _origins(cls, value: str) -> str:
-        for origin in filter(None, map(str.strip, value.split(","))):
-            if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", origin):
-                raise ValueError(f"{origin!r} is no origin; expected scheme and host, as in https://films.example")
-        return value
-
-    @field_validator("api_trusted_proxies")
-    @classmethod
-    def _proxies(cls, value: str) -> str:
-        for proxy in filter(None, map(str.strip, value.split(","))):
-            try:
-                ip_network(proxy)
-            except ValueError as error:
-                example = "127.0.0.1 or 10.0.0.0/24"
-                raise ValueError(f"{proxy!r} is no address or network; expected one as in {example}") from error
-        return value
-
-    @field_validator("alert_webhook_url", "alert_smtp_url")
-    @classmethod
-    def _receiver(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        mail = info.field_name == "alert_smtp_url"
-        schemes = ("smtp", "smtps") if mail else ("http", "https")
-        example = "smtp://user:password@mail.example:587" if mail else "https://hooks.slack.com/services/..."
-        try:
-            parsed = urlsplit(value.get_secret_value() if value else f"{schemes[0]}://none")
-            usable = parsed.scheme in schemes and bool(parsed.hostname) and (parsed.port is None or parsed.port > 0)
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ValueError(f"no address of a {'mail server' if mail else 'webhook'}; expected one as in {example}")
-        return value
-
-    @field_validator("alert_email_to", "alert_email_from")
-    @classmethod
-    def _addresses(cls, value: str) -> str:
-        for address in filter(None, map(str.strip, value.split(","))):
-            if not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", address):
-                raise ValueError(f"{address!r} is no address of e-mail; expected one as in team@films.example")
-        return value.strip()
-
-    @field_validator("storage_url")
-    @classmethod
-    def _known_storage(cls, value: str | None) -> str | None:
-        if value is not None and "://" in value:
-            from fsspec import get_filesystem_class  # type: ignore[import-untyped]  # noqa: PLC0415
-
-            protocol = value.partition("://")[0]
-            try:
-                get_filesystem_class(protocol)
-            except (ImportError, ValueError) as error:
-                raise ValueError(f"{protocol}:// cannot be used ({error}); expected a path or an fsspec URL") from error
-        return value
+    _absolute = field_validator("home", "state_dir", "data_dir", "backup_dir")(absolute)
+    _known_zone = field_validator("timezone")(known_zone)
+    _address_of_server = field_validator(
+        "mlflow_tracking_uri", "dagster_webserver", "dagster_public_url", "app_api_url", "api_public_url"
+    )(address_of_server)
+    _origins = field_validator("api_cors_origins")(origins)
+    _proxies = field_validator("api_trusted_proxies")(proxies)
+    _address_of_receiver = field_validator("alert_webhook_url", "alert_smtp_url")(address_of_receiver)
+    _addresses_of_mail = field_validator("alert_email_to", "alert_email_from")(addresses_of_mail)
+    _known_storage = field_validator("storage_url")(known_storage)
+    _libpq_url = field_validator("database_url", "embedded_database_url")(libpq_url)
 
     @model_validator(mode="after")
     def _different_ports(self) -> Self:
@@ -344,35 +262,6 @@ class Settings(BaseSettings):
             there, missing = ("EMAIL_TO", "SMTP_URL") if self.alert_recipients else ("SMTP_URL", "EMAIL_TO")
             raise ValueError(f"MOVIEREC_ALERT_{there}: set without MOVIEREC_ALERT_{missing}; e-mail needs both")
         return self
-
-    @field_validator("database_url", "embedded_database_url")
-    @classmethod
-    def _libpq_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            url = make_url(value)
-        except (ArgumentError, ValueError) as error:
-            raise ValueError("not a database URL; expected postgresql://user:password@host:5432/movierec") from error
-        if url.get_backend_name() not in ("postgresql", "postgres"):
-            raise ValueError(f"is a {url.get_backend_name()} URL; the platform runs on Postgres only")
-        if not url.database:
-            raise ValueError("names no database; end it with one, as in postgresql://user@host:5432/movierec")
-        if len(f"{url.database}{DAGSTER_SUFFIX}".encode()) > _MAX_NAME_BYTES:
-            max_bytes = _MAX_NAME_BYTES - len(DAGSTER_SUFFIX)
-            raise ValueError(
-                f"names a database of more than {max_bytes} bytes; Postgres cuts longer names, and {DAGSTER_SUFFIX} "
-                f"and {MLFLOW_SUFFIX} are added to it"
-            )
-        from psycopg2 import ProgrammingError  # noqa: PLC0415
-        from psycopg2.extensions import parse_dsn  # noqa: PLC0415
-
-        try:
-            parse_dsn(DatabaseUrls(value).ratings)
-        except ProgrammingError as error:
-            problem = str(error).strip() if "parameter" in str(error) else "not a URL that libpq reads"
-            raise ValueError(f"{problem}; expected postgresql://user:password@host:5432/movierec") from error
-        return value
 
     @property
     def cors_origins(self) -> list[str]:

@@ -23,6 +23,7 @@ FLOORS = (
     {"tables"},
     {"postgres", "datasets", "recsys"},
     {"full_disk", "sql", "settings"},
+    {"setting_values"},
     {"database_urls", "errors", "file_lock", "garbage", "progress", "ratings"},
 )
 """Rooms and single modules, from the top down; imports go down only."""

@@ -6,14 +6,7 @@ lists that a champion makes (`recommendations`).
 
 import numpy as np
 import pandas as pd
-from dagster import (
-    AssetCheckResult,
-    AssetExecutionContext,
-    MaterializeResult,
-    MetadataValue,
-    asset,
-    asset_check,
-)
+from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, asset, asset_check
 
 from movierec_assets.defs.column_lineage import column_lineage
 from movierec_assets.defs.presentation import DATA_TEAM, SERVING, peak_memory, rows, schema, table
