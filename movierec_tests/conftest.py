@@ -55,6 +55,7 @@ SHARE_A_RUN = {
     "defs/test_whole_run.py": "two runs",
     "defs/test_whole_run_in_mlflow.py": "two runs",
     "host/test_api.py": "api",
+    "journeys/test_kill_rounds.py": "kill rounds",
     "serving/online/test_keeper.py": "keeper",
 }
 """Modules whose tests share a run of the platform, which takes half a minute and is made once on each worker. Tests of

@@ -120,7 +120,7 @@ class Rounds:
             runs = self._platform.runs(instance, files)
             faults = self._platform.faults(instance, files)
         if not self._platform.running():
-            faults.append("movierec up ended")
+            faults.append(f"movierec up has ended:\n{self._platform.last_lines()}")
         read = ""
         if self._reader is not None:
             read = self._reader.summary()
@@ -149,8 +149,9 @@ class Rounds:
         victims: list[psutil.Process] = []
         while not victims:
             victims = self._platform.processes(target)
+            self._platform.must_run()
             if time.monotonic() - began > PATIENCE:
-                raise TimeoutError(f"{target} does not run")
+                raise TimeoutError(f"{target} does not run:\n{self._platform.last_lines()}")
         after = time.monotonic() - began
         victim = chance.choice(sorted(victims, key=lambda process: process.pid))
         victim.send_signal(signal.SIGKILL)
@@ -166,6 +167,7 @@ class Rounds:
         deadline = time.monotonic() + PATIENCE
         last = ""
         while time.monotonic() < deadline:
+            self._platform.must_run()
             try:
                 with DagsterInstance.get() as instance:
                     if condition(instance):
@@ -190,6 +192,7 @@ def first_champion(platform: WatchedPlatform) -> float:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with DagsterInstance.get() as instance:
+            platform.must_run()
             if platform.undone(instance) is None:
                 run = platform.runs(instance, stamp(platform))[0]
                 record = instance.get_run_record_by_id(run.run_id)

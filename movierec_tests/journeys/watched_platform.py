@@ -119,6 +119,15 @@ class WatchedPlatform:
         """Whether `movierec up` itself runs."""
         return self._process is not None and self._process.poll() is None
 
+    def must_run(self) -> None:
+        """Raise an error with the end of the log when `movierec up` has ended."""
+        if not self.running():
+            raise RuntimeError(f"movierec up has ended:\n{self.last_lines()}")
+
+    def last_lines(self) -> str:
+        """The end of what `movierec up` and its servers said."""
+        return (self.directory / "up.log").read_text(errors="replace")[-4000:]
+
     def stop(self) -> None:
         """End it; a process in the background of a script ignores Ctrl-C."""
         if self._process is not None and self.running():
