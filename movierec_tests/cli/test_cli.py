@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +15,15 @@ import psutil
 import psycopg2
 import pytest
 
-from movierec_assets.datasets.demo import load_catalogue, make_demo
+from movierec_assets.datasets.demo import make_demo
 from movierec_assets.postgres.server import EmbeddedPostgres
 from movierec_tests import readme_calls
 from movierec_tests.benchmarks.api.service import free_port
+from movierec_tests.cli.command import Movierec, environment, home_of, run_movierec
 from movierec_tests.conftest import Dataset
-from movierec_tests.datasets.sources.written import FORMATS, zipped
 from movierec_tests.waiting import PATIENCE, wait_until
 
 USERS = 120
-Movierec = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def _environment(state: Path) -> dict[str, str]:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("MOVIEREC_", "DAGSTER_", "MLFLOW_", "FORCE_COLOR", "TTY_"))
-    }
-    return environment | {
-        "MOVIEREC_STATE_DIR": str(state / "state"),
-        "MOVIEREC_DATA_DIR": str(state / "data"),
-        "MOVIEREC_HOME": str(state / "home"),
-        "PYTHONIOENCODING": "utf-8",  # whatever the locale
-    }
-
-
-def _movierec(state: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "movierec_assets.cli", *arguments],
-        env=_environment(state) | variables,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=10 * PATIENCE,
-        check=False,
-    )
-
-
-def _home(directory: Path) -> Path:
-    """A project directory of this test, so that the .env of the clone is not read or written."""
-    (directory / "home").mkdir()
-    for name in ("dagster.yaml", "workspace.yaml"):
-        (directory / "home" / name).symlink_to(Path(__file__).parents[2] / name)
-    return directory
 
 
 def _servers_of(state: Path) -> list[psutil.Process]:
@@ -77,20 +42,12 @@ def _wait_for_the_end_of_servers(state: Path) -> None:
     wait_until(lambda: not _servers_of(state), "the end of Postgres")
 
 
-@pytest.fixture
-def movierec(tmp_path: Path) -> Iterator[Movierec]:
-    """The command in a state directory of this test."""
-    home = _home(tmp_path)
-    yield lambda *arguments, **variables: _movierec(home, *arguments, **variables)
-    EmbeddedPostgres(home / "state").destroy(force=True)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
     """A state directory after `movierec run`, and the output of the run."""
-    directory = _home(tmp_path_factory.mktemp("cli"))
+    directory = home_of(tmp_path_factory.mktemp("cli"))
     demo = make_demo(directory / "demo set", users=USERS)
-    yield directory, _movierec(directory, "run", "--dataset", str(demo))
+    yield directory, run_movierec(directory, "run", "--dataset", str(demo))
     EmbeddedPostgres(directory / "state").destroy(force=True)
 
 
@@ -134,7 +91,7 @@ def test_after_a_run_no_postgres_of_it_is_left(trained: tuple[Path, subprocess.C
 @pytest.mark.slow
 def test_recommendations_come_from_the_champion(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     directory, _ = trained
-    result = _movierec(directory, "recommend", "--user", "42", "-k", "7")
+    result = run_movierec(directory, "recommend", "--user", "42", "-k", "7")
     assert result.returncode == 0, result.stderr
     assert "because of" in result.stdout
     assert "From the model, version 1" in result.stdout
@@ -147,7 +104,7 @@ def test_recommendations_for_a_liked_movie_are_json_for_programs(
     trained: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     directory, _ = trained
-    result = _movierec(directory, "recommend", "--like", "toy story", "--json")
+    result = run_movierec(directory, "recommend", "--like", "toy story", "--json")
     assert result.returncode == 0, result.stderr
     answer = json.loads(result.stdout)
     assert answer["liked"] == ["Toy Story (1995)"]
@@ -170,7 +127,7 @@ def test_a_request_has_a_moment_which_can_be_tried_out(
     trained: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     def answered(*arguments: str) -> dict[str, Any]:
-        result = _movierec(trained[0], "recommend", "--user", "42", "--json", *arguments)
+        result = run_movierec(trained[0], "recommend", "--user", "42", "--json", *arguments)
         assert result.returncode == 0, result.stderr
         answer: dict[str, Any] = json.loads(result.stdout)
         return answer
@@ -209,7 +166,7 @@ def _imported_by(directory: Path, *arguments: str) -> set[str]:
     """Modules that a command imports in a process of its own."""
     result = subprocess.run(
         [sys.executable, "-c", IMPORTS, *arguments],
-        env=_environment(directory),
+        env=environment(directory),
         capture_output=True,
         encoding="utf-8",
         timeout=10 * PATIENCE,
@@ -243,7 +200,7 @@ def test_an_answer_imports_only_what_it_needs(
 def test_recommendations_for_nobody_are_the_most_liked_movies(
     trained: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
-    answer = json.loads(_movierec(trained[0], "recommend", "--json", "-k", "3").stdout)
+    answer = json.loads(run_movierec(trained[0], "recommend", "--json", "-k", "3").stdout)
     assert answer["source"] == "popular"
     scores = [movie["score"] for movie in answer["movies"]]
     assert scores == sorted(scores, reverse=True)
@@ -261,7 +218,7 @@ def test_recommendations_for_nobody_are_the_most_liked_movies(
 def test_an_unknown_user_or_title_is_explained(
     trained: tuple[Path, subprocess.CompletedProcess[str]], arguments: list[str], message: str
 ) -> None:
-    result = _movierec(trained[0], "recommend", *arguments)
+    result = run_movierec(trained[0], "recommend", *arguments)
     assert result.returncode == 1
     assert message in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
@@ -272,14 +229,14 @@ def test_an_unknown_user_or_title_is_explained(
 def test_every_call_of_the_readme_and_of_the_page_of_the_api_is_answered(
     trained: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
-    environment, port = _environment(trained[0]), free_port()
+    variables, port = environment(trained[0]), free_port()
     command = [sys.executable, "-m", "movierec_assets.cli", "api", "--port", str(port)]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: _is_ready(port), "an API that is ready")
         address = f"localhost:{port}"
-        calls = list(readme_calls.run(readme_calls.README, address, environment))
-        of_the_page = list(readme_calls.run(readme_calls.PAGE, address, environment))
+        calls = list(readme_calls.run(readme_calls.README, address, variables))
+        of_the_page = list(readme_calls.run(readme_calls.PAGE, address, variables))
     finally:
         server.terminate()
         server.wait(PATIENCE)
@@ -308,13 +265,13 @@ def test_a_broken_dataset_ends_with_its_reason_and_leaves_the_champion(
     directory, _ = trained
     broken = make_dataset(["1,1,4.0,964982703"], name="broken")
     (broken / "ratings.csv").write_text("userId,movieId,rating\n1,1,4.0\n")
-    result = _movierec(directory, "run", "--dataset", str(broken))
+    result = run_movierec(directory, "run", "--dataset", str(broken))
     assert result.returncode == 1
     last = "\n".join(result.stdout.splitlines()[-3:])
     assert f"{broken / 'ratings.csv'}, line 1: no column timestamp" in last
     assert "Write a column timestamp" in last
     assert "Traceback" not in result.stdout + result.stderr
-    assert json.loads(_movierec(directory, "recommend", "--json").stdout)["model_version"] == 1
+    assert json.loads(run_movierec(directory, "recommend", "--json").stdout)["model_version"] == 1
     _wait_for_the_end_of_servers(directory)
 
 
@@ -373,82 +330,13 @@ def test_an_external_database_that_does_not_answer_is_explained(movierec: Movier
     assert "hidden" not in result.stderr
 
 
-def test_the_list_of_datasets_says_which_are_here(movierec: Movierec, make_dataset: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    make_dataset(["1,1,4.0,964982703"], name="data/ml-latest-small")
-    make_dataset(["1,1,4.0,964982703"], name="data/mine")
-    shown = movierec("data", "list").stdout
-    small = shown[shown.index("ml-latest-small") : shown.index("ml-20m")]
-    assert "100,836" in small
-    # A long path goes over several lines of its cell.
-    assert str(tmp_path / "data" / "ml-latest-small") in "".join(
-        line.split("│")[-2].strip() for line in ("│" + small).splitlines() if line.count("│") > 2
-    )
-    assert {"ml-20m", "ml-25m", "ml-32m"} <= set(shown.replace("│", " ").split())
-    assert f"Also in {tmp_path / 'data'}: mine" in shown
-    assert f"from {len(load_catalogue())} real films" in shown
-    for files in ("ratings.csv, movies.csv", "u.data, u.item", "ratings.dat, movies.dat", "rating.csv, movie.csv"):
-        assert files in shown
-    assert "ratings.parquet" in shown
-    assert ".zip" in shown
-
-
-def test_info_says_which_dataset_why_and_what_is_wrong_with_it(movierec: Movierec, make_dataset: Dataset) -> None:
-    directory = make_dataset(["1,1,4.0,964982703", "1,2,9,964982703", "2,1,4.0,964982703"])
-    result = movierec("data", "info", "--dataset", str(directory))
-    assert result.returncode == 0, result.stderr
-    assert f"tiny: chosen by path, {directory}." in result.stdout
-    assert "40 movies" in result.stdout
-    assert "2 ratings of 2 users" in result.stdout
-    assert "1 rows of ratings.csv do not load: 1 rating off the half-star grid" in result.stdout
-    assert movierec("data", "info", str(directory)).stdout == result.stdout
-
-
-def test_info_fails_for_a_dataset_that_run_refuses(movierec: Movierec, make_dataset: Dataset) -> None:
-    result = movierec("data", "info", str(make_dataset(["1,1,4.0,964982703", *["1,2,9,964982703"] * 40])))
-    assert result.returncode == 1
-    assert "`movierec run` refuses this dataset." in result.stdout
-    assert "40 of 41 rows (97.6%) do not load" in result.stdout
-
-
-def test_info_reads_an_archive_of_another_format_and_says_that_utc_was_assumed(
-    movierec: Movierec, tmp_path: Path
-) -> None:
-    (tmp_path / "inner").mkdir()
-    kaggle = next(each for each in FORMATS if each.name == "Kaggle")
-    archive = zipped(tmp_path / "archive.zip", kaggle.write(tmp_path / "inner", [(1, 1, 4.0, 964982703)]), "")
-    result = movierec("data", "info", str(archive))
-    assert result.returncode == 0, result.stderr
-    assert f"{archive}, MovieLens from Kaggle" in result.stdout
-    assert "1 ratings of 1 users\nThe times of 1 ratings name no zone; they are taken as UTC." in result.stdout
-
-
-def test_info_downloads_nothing_and_says_how_to(movierec: Movierec) -> None:
-    shown = movierec("data", "info")
-    assert shown.returncode == 0, shown.stderr
-    assert "ml-latest-small was not fetched: this command downloads nothing" in shown.stdout
-    assert "`movierec data download ml-latest-small`" in shown.stdout
-    refused = movierec("data", "info", "ml-20m")
-    assert refused.returncode == 1
-    assert "Get it with `movierec data download ml-20m`" in refused.stderr
-
-
-def test_a_dataset_that_does_not_exist_is_explained(movierec: Movierec) -> None:
-    result = movierec("data", "info", "--dataset", "ml-latest-smal")
-    assert result.returncode == 1
-    assert "Did you mean ml-latest-small?" in result.stderr
-    unknown = movierec("data", "download", "ml-1b")
-    assert unknown.returncode == 1
-    assert "choose one of" in unknown.stderr
-
-
 @pytest.mark.slow
 def test_a_refresh_with_another_dataset_reports_that_recommendations_are_gone(
     trained: tuple[Path, subprocess.CompletedProcess[str]], make_dataset: Dataset
 ) -> None:
     """The last test on these tables."""
     ratings = [f"{user},{movie},4.0,{10**9 + user * movie}" for user in range(1, 8) for movie in range(1, 9)]
-    result = _movierec(trained[0], "run", "--job", "refresh", "--dataset", str(make_dataset(ratings, name="other")))
+    result = run_movierec(trained[0], "run", "--job", "refresh", "--dataset", str(make_dataset(ratings, name="other")))
     assert result.returncode == 0, result.stdout + result.stderr
     last = " ".join(result.stdout.split())
     assert "The tables of recommendations are empty, because they were for demo set (dataset 1)." in last

@@ -123,8 +123,11 @@ def test_a_cold_fit_starts_from_the_factors_of_implicit() -> None:
     # With a regularization this high, one pass hardly turns the random vectors.
     confidences, recipe = abs(matrix(8, 50, 40)), replace(RECIPE, iterations=1, regularization=1e4)
     (_, found), (_, expected) = (each.factorize(confidences, recipe, None) for each in (fit, implicit_fit))
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
-    assert np.abs(expected).max() > 0
+    # Sums of small numbers differ by a per cent between processors, those of another start by a fifth.
+    _, other = fit.factorize(confidences, replace(recipe, seed=recipe.seed + 1), None)
+    far = np.linalg.norm(other - expected)
+    assert np.linalg.norm(found - expected) < 0.05 * far
+    assert far > 0.1 * np.linalg.norm(expected)
 
 
 def test_a_fit_ends_when_its_listener_has_enough() -> None:
