@@ -30,7 +30,7 @@ DAEMONS = (
 EDGE_PORTS = (8443, 3443, 5443, 8543)
 OPEN_A_PAGE = b'Z\t"\x07similar'
 """What a browser sends Streamlit to open the page `similar`, which changes nothing: a BackMsg of its protocol."""
-PAGE_MARK = b"mr-heading"
+PAGE_MARK = b'class="mr-heading"'
 """In the heading of every page of the app."""
 
 _LOCATION = """

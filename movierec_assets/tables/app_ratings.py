@@ -57,11 +57,18 @@ class AppCounts(NamedTuple):
 
 
 def counts_of_app(database: Database) -> AppCounts:
-    """Ratings and withdrawals of the loaded dataset, people who posted them, and those since midnight, UTC."""
+    """Ratings and withdrawals of the loaded dataset, people who posted them, and those since midnight, UTC.
+
+    Reads all of them, so it takes longer with each: keep the answer (`serving.online.app_counts`).
+    """
+    # Grouped by user first, which Postgres does by hashing on several cores: count(DISTINCT) would sort all rows.
     found = database.rows(
-        f"""SELECT count(*), count(DISTINCT user_id),
-                   count(*) FILTER (WHERE rated_at >= date_trunc('day', now(), 'UTC'))
-            FROM {SCHEMA}.valid_app_ratings"""
+        f"""SELECT coalesce(sum(ratings), 0)::bigint, count(*), coalesce(sum(today), 0)::bigint
+            FROM (
+                SELECT count(*) AS ratings, count(*) FILTER (WHERE rated_at >= date_trunc('day', now(), 'UTC')) AS today
+                FROM {SCHEMA}.valid_app_ratings
+                GROUP BY user_id
+            ) of_user"""
     )
     return AppCounts(*found[0])
 

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar, cast
 from starlette.requests import Request
 
 from movierec_assets.serving.api.dagster_client import DagsterClient
+from movierec_assets.serving.online.app_counts import AppCountsKept
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.live import LiveReader
 from movierec_assets.serving.online.movie_search import CurrentSearch
@@ -52,6 +53,7 @@ class Worker:
     dagster: DagsterClient
     search: CurrentSearch = field(default_factory=CurrentSearch)
     rankers: Rankers = field(default_factory=Rankers)
+    app_counts: AppCountsKept = field(default_factory=AppCountsKept)
 
     @property
     def ranker(self) -> Ranker:

@@ -19,8 +19,8 @@ Rows = Sequence[dict[str, Any]]
 
 _ROW_HEIGHT, _AXIS, _LEGEND = 28, 50, 30
 """Of charts with a row for each thing, in pixels; the height of a chart is that of everything in it."""
-_NAMES = alt.Axis(labelLimit=230, labelOverlap=False)
-"""Of an axis with names: Vega leaves out every second one where it sees too little room."""
+_NAMES = alt.Axis(labelLimit=230, labelOverlap=False, labelFlush=False)
+"""Of an axis with names: Vega leaves out every second one in little room, and Streamlit moves the first one."""
 
 
 def _room(values: pd.Series[float]) -> alt.Scale:
@@ -152,18 +152,19 @@ def factorization(users: int, movies: int, factors: int) -> Chart:
         ],
         columns=["left", "right", "low", "high", "name", "size"],
     )
-    blocks["x"], blocks["y"] = (blocks["left"] + blocks["right"]) / 2, (blocks["low"] + blocks["high"]) / 2
+    blocks["x"] = (blocks["left"] + blocks["right"]) / 2
     signs = pd.DataFrame([(45, 15, "≈"), (62, 26, "·")], columns=["x", "y", "sign"])
-    x, y = alt.Scale(domain=[-2, 108]), alt.Scale(domain=[-6, 32])
+    x, y = alt.Scale(domain=[-2, 108]), alt.Scale(domain=[-6, 36])
     drawn = alt.Chart(blocks).mark_rect(stroke=OWN, strokeWidth=2, fill=OWN, fillOpacity=0.22)
-    names = alt.Chart(blocks).mark_text(fontSize=13, fontWeight="bold")
+    # Above the blocks: on a phone, the middle one is narrower than its name.
+    names = alt.Chart(blocks).mark_text(fontSize=13, fontWeight="bold", dy=-6, baseline="bottom")
     sizes = alt.Chart(blocks).mark_text(fontSize=11, dy=6, baseline="top")
     between = alt.Chart(signs).mark_text(fontSize=26)
     return alt.layer(
         drawn.encode(
             alt.X("left:Q", axis=None, scale=x), alt.X2("right:Q"), alt.Y("low:Q", axis=None, scale=y), alt.Y2("high:Q")
         ),
-        names.encode(x="x:Q", y="y:Q", text="name:N"),
+        names.encode(x="x:Q", y="high:Q", text="name:N"),
         sizes.encode(x="x:Q", y="low:Q", text="size:N"),
         between.encode(x="x:Q", y="y:Q", text="sign:N"),
         height=220,
@@ -180,16 +181,16 @@ def reasons(rows: Rows) -> Chart:
         alt.X("contribution:Q", title="part of the score", scale=_room(data["contribution"])),
         tooltip=[alt.Tooltip("reason:N"), alt.Tooltip("contribution:Q", format="+.3f")],
     )
+    # Without a legend, which a phone has no room for: each name begins with its kind.
     colour = alt.Color(
         "kind:N",
-        title=None,
-        legend=alt.Legend(orient="top"),
+        legend=None,
         scale=alt.Scale(domain=kinds, range=[known.get(kind, COOL) for kind in kinds]),
     )
     numbers = base.mark_text(align="left", dx=4).encode(alt.X("end:Q"), text=alt.Text("contribution:Q", format="+.2f"))
     data["end"] = data["contribution"].clip(lower=0)
     return alt.layer(base.mark_bar(height={"band": 0.62}).encode(colour), numbers).properties(
-        height=_ROW_HEIGHT * max(3, len(data)) + _AXIS + _LEGEND
+        height=_ROW_HEIGHT * max(3, len(data)) + _AXIS
     )
 
 

@@ -69,10 +69,10 @@ def page(title: str, lead: str) -> Iterator[None]:
         Of ours: plain text.
     """
     heading = st.empty()
-    heading.html(_heading(title, lead, "mr-waiting"))
+    heading.markdown(_heading(title, lead, "mr-waiting"), unsafe_allow_html=True)
     with calm():
         yield
-    heading.html(_heading(title, lead, "mr-ready"))
+    heading.markdown(_heading(title, lead, "mr-ready"), unsafe_allow_html=True)
 
 
 def _heading(title: str, lead: str, state: str) -> str:
@@ -162,6 +162,16 @@ def inked(drawn: Chart) -> Chart:
     return whole
 
 
+@contextmanager
+def below() -> Iterator[None]:
+    """What is below the first screen of a page, once in a page: its charts are drawn when those above are there.
+
+    A chart keeps the browser busy, so many at once would make the page late. `look.css` holds them back.
+    """
+    with st.container(key="mr-below"):
+        yield
+
+
 def chart(
     drawn: Chart,
     description: str,
@@ -188,12 +198,14 @@ def chart(
     state or None
         What is selected, with "rerun".
     """
+    # Its place has its height from the start, so that nothing moves when it is drawn.
+    height: int | Literal["content"] = drawn.height if isinstance(drawn.height, int) else "content"
     drawn = inked(drawn)
     selected: Any = None
     if on_select == "rerun":
-        selected = st.altair_chart(drawn, width="stretch", key=key, on_select="rerun", alt=description)
+        selected = st.altair_chart(drawn, width="stretch", height=height, key=key, on_select="rerun", alt=description)
     else:
-        st.altair_chart(drawn, width="stretch", key=key, alt=description)
+        st.altair_chart(drawn, width="stretch", height=height, key=key, alt=description)
     table = data if data is not None else getattr(drawn, "data", None)
     if table is not None and table is not alt.Undefined:
         _table(description, pd.DataFrame(table))

@@ -22,7 +22,8 @@ ABOUT = "Movie recommendations from MovieLens ratings. Every number on these pag
 def main() -> None:
     """Show the page that the URL names."""
     st.set_page_config(page_title="movierec", page_icon=ICON, layout="wide", menu_items={"About": ABOUT})
-    st.html(STYLE)
+    # As Markdown, which Streamlit draws at once: `st.html` comes later, and the page would jump.
+    st.markdown(f"<style>{STYLE.read_text(encoding='utf-8')}</style>", unsafe_allow_html=True)
     groups = entries()
     first = next(iter(groups.values()))[0]
     pages = {

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from movierec_assets.serving.api.worker import Worker
+from movierec_assets.serving.online.app_counts import AppCountsKept
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.dataset_document import refresh_dataset_document
@@ -15,7 +16,9 @@ from movierec_assets.tables.insights import write_insight
 from movierec_tests.serving.api.small import LAST_MOVIE, USERS, VERSION
 
 
-def test_the_document_of_the_dataset_comes_with_what_is_posted_now(client: httpx.Client, database: Database) -> None:
+def test_the_document_of_the_dataset_comes_with_what_is_posted_now(
+    worker: Worker, client: httpx.Client, database: Database
+) -> None:
     refresh_dataset_document(database)
     answer = client.get("/insights/dataset").json()
     assert (answer["name"], answer["version"]) == ("dataset", None)
@@ -26,6 +29,7 @@ def test_the_document_of_the_dataset_comes_with_what_is_posted_now(client: httpx
     assert answer["in_the_app"] == {"ratings": 0, "users": 0, "today": 0}
     for movie in (1, 2):
         assert client.post("/ratings", json={"user_id": 1, "movie_id": movie, "stars": 5.0}).status_code == 201
+    worker.app_counts = AppCountsKept()
     posted = client.get("/insights/dataset").json()
     assert posted["in_the_app"]["ratings"] == 2
     assert posted["in_the_app"]["users"] == 1

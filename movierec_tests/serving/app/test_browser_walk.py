@@ -19,10 +19,12 @@ from movierec_tests.serving.app.told import tell
 from movierec_tests.serving.app.visits import (
     PAGES,
     Visit,
+    find_no_jump_from_charts,
     go_to_neighbours,
     look_in_every_way,
     rate_three_films,
     see_in_every_way,
+    use_the_menu_of_a_phone,
 )
 
 pytestmark = [
@@ -55,6 +57,15 @@ def test_three_stars_change_the_list_and_survive_a_reload(visit: Visit) -> None:
 
 def test_one_goes_from_a_film_to_its_neighbours(visit: Visit) -> None:
     go_to_neighbours(visit)
+
+
+@pytest.mark.parametrize("path", ["model", "quality", "dataset"])
+def test_a_page_has_its_height_before_its_charts_are_drawn(visit: Visit, path: str) -> None:
+    find_no_jump_from_charts(visit, path)
+
+
+def test_the_menu_of_a_phone_is_accessible_and_leads_to_the_pages(visit: Visit) -> None:
+    use_the_menu_of_a_phone(visit)
 
 
 def test_an_operators_key_opens_every_part_and_leaves_no_trace_in_the_browser(visit: Visit, worker: Worker) -> None:

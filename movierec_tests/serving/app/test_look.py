@@ -109,8 +109,8 @@ def loading(over: bool) -> None:
 
 
 def test_a_page_says_that_it_loads_in_the_room_that_it_has_when_it_is_ready() -> None:
-    waiting, ready = (AppTest.from_function(loading, args=(over,)).run().get("html") for over in (False, True))
-    (before,), (after,) = ([each.proto.body for each in found] for found in (waiting, ready))
+    waiting, ready = (AppTest.from_function(loading, args=(over,)).run().markdown for over in (False, True))
+    (before,), (after,) = ([each.value for each in found] for found in (waiting, ready))
     assert "mr-waiting" in before
     assert before.replace("mr-waiting", "mr-ready") == after
 

@@ -15,7 +15,7 @@ from movierec_assets.serving.api.fields import LARGEST_ID, PlainDigits
 from movierec_assets.serving.api.problems import not_found, out_of_range
 from movierec_assets.serving.api.roles import READER, refuse_bound
 from movierec_assets.serving.api.worker import worker_of
-from movierec_assets.tables.app_ratings import AppCounts, counts_of_app
+from movierec_assets.tables.app_ratings import AppCounts
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.insights import KINDS, Insight, InsightName, read_insight
 
@@ -35,7 +35,7 @@ OfVersion = Annotated[
 
 
 class InTheApp(BaseModel):
-    """Ratings that users posted, as they are now."""
+    """Ratings that users posted, as they are now or, where counting takes long, were a moment ago."""
 
     ratings: int = Field(description="Ratings and withdrawals of movies of the loaded dataset.")
     users: int = Field(description="People who posted them.")
@@ -56,12 +56,12 @@ class InsightAnswer(BaseModel):
 async def show_insight(request: Request, name: Name, version: OfVersion = None) -> InsightAnswer:
     """Figures that the latest run of an asset left: of the dataset, its preprocessing, training and evaluation."""
     refuse_bound(request)
-    asked = _version(request, name, version)
+    worker, asked = worker_of(request), _version(request, name, version)
 
     def read(database: Database) -> tuple[Insight | None, AppCounts | None]:
-        return read_insight(database, name, asked), counts_of_app(database) if name == "dataset" else None
+        return read_insight(database, name, asked), worker.app_counts.of(database) if name == "dataset" else None
 
-    found, in_the_app = await worker_of(request).queries.run(read)
+    found, in_the_app = await worker.queries.run(read)
     if found is None:
         of_version = "" if asked is None else f" of version {asked}"
         raise not_found(f"{name}: the document{of_version} was not made. `{KINDS[name].made_by}` makes it.")

@@ -28,13 +28,14 @@ def page() -> None:
         name = look.plain(document["dataset"] or "The loaded dataset")
         st.caption(
             f"{name}, file {look.plain(document['file'])}. Figures of the file alone, made "
-            f"{insights.moment(answer['made_at'])}. Ratings that people posted in the app are counted as they are now."
+            f"{insights.moment(answer['made_at'])}. Ratings that people posted in the app are counted apart."
         )
         _numbers(document, answer["in_the_app"])
         _stars_and_months(document)
-        _tails(document)
-        _genres(document)
-        _rejected(document)
+        with look.below():
+            _tails(document)
+            _genres(document)
+            _rejected(document)
 
 
 def _numbers(document: dict[str, Any], in_the_app: dict[str, int]) -> None:

@@ -22,11 +22,12 @@ def page() -> None:
         trained, scored = (insights.latest(name, known) for name in ("training", "evaluation"))
         if trained is not None:
             _problem(trained)
-        if scored is not None:
-            _simple_answers(scored)
-        _recommendation(None if trained is None else trained.get("example_user"))
-        if scored is not None:
-            _two_moments(scored)
+        with look.below():
+            if scored is not None:
+                _simple_answers(scored)
+            _recommendation(None if trained is None else trained.get("example_user"))
+            if scored is not None:
+                _two_moments(scored)
 
 
 def _problem(trained: dict[str, Any]) -> None:
@@ -85,8 +86,8 @@ def _simple_answers(scored: dict[str, Any]) -> None:
     with right:
         st.markdown("**Films that appear on anybody's list**")
         look.chart(
-            figures.bars(rows, "method", "coverage", title="share of all films", own="this version", axis=".1%"),
-            "Share of the catalogue that is listed for anybody, for each method.",
+            figures.bars(rows, "method", "coverage", title="share of liked films", own="this version", axis=".1%"),
+            "Share of the films that somebody likes that is on anybody's list, for each method.",
         )
 
 

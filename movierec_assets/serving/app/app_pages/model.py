@@ -40,9 +40,11 @@ def page() -> None:
         example = None if trained is None else trained.get("example_user")
         # Who comes from a list asks about a film, and reads on from there.
         parts.insert(0 if "film" in st.query_params else len(parts), lambda: _person(version, example))
-        for part in parts:
-            part()
-        _curves(recipe)
+        parts[0]()
+        with look.below():
+            for part in parts[1:]:
+                part()
+            _curves(recipe)
 
 
 def _factorization(recipe: dict[str, Any], trained: dict[str, Any] | None) -> None:
@@ -241,7 +243,8 @@ def _ranking(title: str, movies: list[dict[str, Any]], other: dict[int, int], wh
         {"": number, "film": movie["title"], when: str(other.get(movie["movie_id"], f"below {_LISTED}"))}
         for number, movie in enumerate(movies[:_COMPARED], start=1)
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    narrow = {name: st.column_config.Column(width=width) for name, width in (("", 30), (when, 75))}
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=narrow)
 
 
 def _curves(recipe: dict[str, Any]) -> None:

@@ -35,8 +35,9 @@ def page() -> None:
             f"{insights.moment(answer['made_at'])}."
         )
         _steps(document)
-        _corner(document["corner"])
-        _previews(document["previews"], document["rules"])
+        with look.below():
+            _corner(document["corner"])
+            _previews(document["previews"], document["rules"])
 
 
 def _steps(document: dict[str, Any]) -> None:

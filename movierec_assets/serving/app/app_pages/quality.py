@@ -44,11 +44,13 @@ def page() -> None:
         scored = insights.document("evaluation", version["version"])
         if scored is not None:
             _both_moments(scored)
-            _metrics(scored)
-            _slices(scored)
-        _months()
-        _history(known)
-        _people()
+        with look.below():
+            if scored is not None:
+                _metrics(scored)
+                _slices(scored)
+            _months()
+            _history(known)
+            _people()
 
 
 def _latest(known: list[dict[str, Any]]) -> None:
@@ -74,7 +76,11 @@ def _both_moments(scored: dict[str, Any]) -> None:
         ("NDCG@10 in the sitting", sitting, "Likes that follow another one at once."),
         ("NDCG@10 on return", back, "Likes of people who come back days or years later."),
         ("Beside popularity", _ratio(means.get((_MOMENTS[0], _OWN)), popular), "NDCG@10, in the sitting."),
-        ("Coverage", f"{own['coverage_at_10']:.1%}", "Films that are on anybody's list of ten."),
+        (
+            "Coverage",
+            f"{own['coverage_at_10']:.1%}",
+            "Of the films that somebody likes, those on anybody's list.",
+        ),
     )
     st.markdown(_EXPLAINED)
     for place, moment in zip(st.columns(2), _MOMENTS, strict=True):
@@ -122,9 +128,9 @@ def _metrics(scored: dict[str, Any]) -> None:
     formats["method"] = st.column_config.TextColumn(width=270, pinned=True)
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=formats)
     st.caption(
-        "Coverage: share of films that are on anybody's list. Share of the top 1 %: how much of all lists the most "
-        "liked films take. Gini: 0 when all films are listed equally often, 1 when one film takes all. Novelty: how "
-        "rarely a listed film is liked."
+        "Coverage: share of the liked films that is on anybody's list. Share of the top 1 %: how much of all lists the "
+        "most liked films take. Gini: 0 when all films are listed equally often, 1 when one film takes all. Novelty: "
+        "how rarely a listed film is liked."
     )
 
 
