@@ -35,7 +35,9 @@ def memory_directory(otherwise: Path) -> Iterator[Path]:
         gone = number.isdigit() and not psutil.pid_exists(int(number))
         if gone and time.time() - left.stat().st_mtime > _DAY:  # a container may share the memory, and not the numbers
             shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=_MEMORY) as directory:
+    name = f"{_PREFIX}{os.getpid()}-"
+    # What the last process of a server writes while files are removed stays until the tests of another day.
+    with tempfile.TemporaryDirectory(prefix=name, dir=_MEMORY, ignore_cleanup_errors=True) as directory:
         # The server's account enters it, so that the data is here as well when root runs the tests.
         os.chmod(directory, 0o711)
         yield Path(directory)
