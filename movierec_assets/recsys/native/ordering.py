@@ -35,17 +35,19 @@ def time_order(indptr: _Ints, times: _Ints, threads: int = ALL_CORES) -> tuple[_
 
     Returns
     -------
-    order : int64 array, shape (nnz,)
+    order : int32 array, shape (nnz,)
     is_new : bool array, shape (nnz,)
         Whether another row or another time begins, in this order.
 
     Raises
     ------
     RecsysError
-        When the rows do not cover the entries.
+        When the rows do not cover the entries, or there are more entries than an int32 counts.
     MemoryError
     """
-    order, is_new = np.empty(len(times), np.int64), np.empty(len(times), np.bool_)
+    if len(times) > np.iinfo(np.int32).max:
+        raise RecsysError(f"{len(times):,} interactions are too many to be put in order of time: 2,147,483,647 can be.")
+    order, is_new = np.empty(len(times), np.int32), np.empty(len(times), np.bool_)
     _by_time(indptr, times, threads, order, is_new, None)
     return order, is_new
 
