@@ -141,8 +141,8 @@ def registered_version_answers(
 
     Its next-movie transitions are sound.
     """
-    liked = train_matrix.union(validation_matrix, test_matrix)
-    return _answers(als_model.version, liked.stars, ids_from(id_maps), postgres, registry)
+    split = Split(train_matrix, validation_matrix, test_matrix)
+    return _answers(als_model.version, split, ids_from(id_maps), postgres, registry)
 
 
 @asset_check(asset="champion_refit", blocking=True)
@@ -161,27 +161,28 @@ def refitted_champion_answers(
 
 def _answers(
     version: int,
-    liked: csr_matrix | None,
+    split: Split | None,
     ids: IdMaps | None,
     postgres: PostgresResource,
     registry: RegistryResource,
 ) -> AssetCheckResult:
     """Ask a version for the users with most likes, and count movies that must not be in their lists.
 
-    Without `liked`, the likes that the version was trained on are taken.
+    Without `split`, the likes that the version was trained on are taken.
     """
     versions = registry.open()
     recommender = versions.load(versions.version(version))
-    liked = recommender.seen if liked is None else liked
     ids = recommender.ids if ids is None else ids
-    users = np.argsort(-np.diff(liked.indptr), kind="stable")[:100]
+    per_user = np.diff(recommender.seen.indptr) if split is None else split.per_user
+    users = np.argsort(-per_user, kind="stable")[:100]
+    liked: csr_matrix = recommender.seen[users] if split is None else split.of_users(users).together().stars
     lists = recommender.for_known(ids.user_ids[users], PER_USER)
     movie_ids = recommender.movie_ids_of(lists)
     problems = {"already liked": 0, "listed twice": 0, "unknown movie": 0, "empty list": 0}
     problems |= unsound_transitions(recommender.next_movies, len(recommender.ids.movie_ids))
-    for user, row in zip(users, movie_ids, strict=True):
+    for place, row in enumerate(movie_ids):
         listed = row[row >= 0]
-        own = ids.movie_ids[liked.indices[liked.indptr[user] : liked.indptr[user + 1]]]
+        own = ids.movie_ids[liked.indices[liked.indptr[place] : liked.indptr[place + 1]]]
         problems["already liked"] += int(np.isin(listed, own).sum())
         problems["listed twice"] += len(listed) - len(np.unique(listed))
         problems["unknown movie"] += int((~np.isin(listed, ids.movie_ids)).sum())

@@ -72,7 +72,7 @@ def count(log: Any, split: Split, signal: NextMovie) -> NextMoviesOfSplit:
     """Count the transitions of a split, with a line in the log every few seconds."""
     return report_progress(
         log,
-        f"Counting which movies are liked soon after which in {len(split.positives):,} positives",
+        f"Counting which movies are liked soon after which in {len(split):,} positives",
         lambda report: NextMoviesOfSplit.of(
             split,
             signal,
@@ -128,7 +128,7 @@ def _note(counted: NextMoviesOfSplit) -> str:
 
 def _preview(data: TrainingData, served: NextMovies, database: Database) -> MetadataValue[str]:
     """The strongest followers of the movies with most likes."""
-    best_known = np.argsort(-data.split.positives.per_movie, kind="stable")
+    best_known = np.argsort(-data.split.per_movie, kind="stable")
     followed = best_known[np.diff(served.matrix.indptr)[best_known] > 0]
     found = {int(movie): _followers(served, movie) for movie in followed[:_SHOWN_MOVIES]}
     columns = [*found, *(follower for followers in found.values() for follower in followers)]

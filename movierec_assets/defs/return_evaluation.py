@@ -148,8 +148,7 @@ def _recipes(challenger: Challenger, champion: ChampionFit) -> dict[str, Recipe]
 
 def _scores(split: Split, user_ids: IntArray, recipes: Mapping[str, Recipe], progress: Progress) -> pd.DataFrame:
     """A row for each ranker, window and user; none when fewer users came back than are asked for."""
-    likes = len(split.train) + len(split.validation) + len(split.test)
-    windows = WINDOWS if likes <= MAX_LIKES else WINDOWS_OF_A_SAMPLE
+    windows = WINDOWS if len(split) <= MAX_LIKES else WINDOWS_OF_A_SAMPLE
     returns = Returns.of(sample_of_split(split, MAX_LIKES, user_ids), windows=windows)
     if len(np.unique(returns.users)) < get_settings().min_evaluated_users:
         returns = Returns(())

@@ -79,8 +79,8 @@ class TrainingData:
     @property
     def counts(self) -> dict[str, int]:
         """Number of positives, users and movies."""
-        users, movies = self.split.positives.shape
-        return {"positives": len(self.split.positives), "users": users, "movies": movies}
+        users, movies = self.split.shape
+        return {"positives": len(self.split), "users": users, "movies": movies}
 
     @property
     def provenance(self) -> dict[str, str]:

@@ -208,8 +208,8 @@ def _log_inputs(context: AssetExecutionContext, inputs: TrainingInputs, mlflow: 
     mlflow.set_tags({"attempt": str(context.retry_number + 1), "dagster_job": context.job_name})
     about = {"split": "leave-latest-out", "recipe_source": chosen.source}
     mlflow.log_params(chosen.recipe.as_dict() | about | data.counts)
-    history, positives = len(data.split.history), len(data.split.positives)
-    context.log.info(f"Fitting {history:,} positives before the test, and all {positives:,}")
+    positives = len(data.split)
+    context.log.info(f"Fitting {positives - len(data.split.test):,} positives before the test, and all {positives:,}")
 
 
 def _fit(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> Training:
@@ -223,7 +223,7 @@ def _fit(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> Training:
         step.predecessor(),
         step.engine,
         _reporting(step.context, mlflow, losses),
-        loss_every=1 if len(data.split.positives) < MAX_POSITIVES_FOR_EVERY_LOSS else 5,
+        loss_every=1 if len(data.split) < MAX_POSITIVES_FOR_EVERY_LOSS else 5,
         min_users=get_settings().min_evaluated_users,
         next_movies=step.next_movies(inputs.chosen.recipe),
     )
@@ -240,7 +240,7 @@ def _fit(step: TrainingStep, inputs: TrainingInputs, mlflow: Any) -> Training:
 def _learning_curve(step: TrainingStep, recipe: Recipe) -> LearningCurve | None:
     """The learning curve of a fit that is made for it alone, where that is cheap; a cold training has no other."""
     split = step.data.split
-    if len(split.positives) > MAX_POSITIVES_FOR_A_CURVE or len(split.evaluated_users("validation")) == 0:
+    if len(split) > MAX_POSITIVES_FOR_A_CURVE or len(split.evaluated_users("validation")) == 0:
         return None
     return warm_start.fit_and_score(split.task("validation"), step.data.ids, recipe, None, step.engine)[1]
 

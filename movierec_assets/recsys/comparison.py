@@ -145,13 +145,16 @@ def mean_intervals(
     part = ~np.isnan(columns)
     if not part.any(axis=0).all() or len(columns) == 0:
         raise RecsysError(NO_USER)
-    values = np.where(part, columns, 0.0)
-    if not np.isfinite(values).all():
+    if np.isinf(columns).any():
         raise RecsysError("A score is not a number; compare on users with something held out.")
-    mean = values.sum(axis=0) / part.sum(axis=0)
+    mean = columns.sum(axis=0, where=part) / part.sum(axis=0)
     # Columns about the same users share one count of them. Differences from the mean lose nothing in single precision.
     distinct, distinct_of = _different(part)
-    weighed = np.hstack([np.where(part, values - mean, 0.0), part[:, distinct]])
+    many = len(columns) >= _MANY_USERS and groups is None
+    weighed = np.empty((len(columns), n_columns + len(distinct)), np.float32 if many else np.float64)
+    np.subtract(columns, mean, out=weighed[:, :n_columns], casting="same_kind")
+    np.copyto(weighed[:, :n_columns], 0.0, where=~part)
+    weighed[:, n_columns:] = part[:, distinct]
     if groups is not None:
         weighed = _sums(weighed, groups)
     draw = _poisson_totals if len(weighed) >= _MANY_USERS else _totals
@@ -184,7 +187,7 @@ def _poisson_totals(weighed: FloatArray, resamples: int, seed: int, progress: Pr
     starts = range(0, len(weighed), _CHUNK_USERS)
 
     def of_chunk(start: int, sequence: np.random.SeedSequence) -> FloatArray:
-        some = weighed[start : start + _CHUNK_USERS].astype(np.float32)
+        some = weighed[start : start + _CHUNK_USERS].astype(np.float32, copy=False)
         random = np.random.Generator(np.random.SFC64(sequence))
         sums = np.empty((resamples, weighed.shape[1]))
         for first in range(0, resamples, _CHUNK_RESAMPLES):

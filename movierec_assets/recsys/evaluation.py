@@ -140,15 +140,16 @@ def with_intervals(
     """
     if all(each.intervals.keys() >= set(names) for each in evaluations):
         return list(evaluations)
-    columns = [
-        column
-        for each in evaluations
-        for column in (
-            *(each.per_user[name] for name in names),
-            *(part.column(name) for part in each.slices for name in WITH_INTERVALS),
-        )
-    ]
-    found = iter(mean_intervals(np.column_stack(columns), groups=groups, progress=progress))
+    number = sum(len(names) + len(each.slices) * len(WITH_INTERVALS) for each in evaluations)
+    columns = np.empty((len(next(iter(evaluations[0].per_user.values()))), number))
+    places = iter(columns.T)
+    for each in evaluations:
+        for name in names:
+            next(places)[:] = each.per_user[name]
+        for part in each.slices:
+            for name in WITH_INTERVALS:
+                next(places)[:] = part.column(name)
+    found = iter(mean_intervals(columns, groups=groups, progress=progress))
     return [
         replace(
             each,

@@ -7,6 +7,7 @@ the matrix (`split`) and learning from it (`als`).
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -23,6 +24,12 @@ FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
 Arrays = dict[str, npt.NDArray[Any]]
 """Named arrays, as artifacts are stored."""
+
+NEVER = np.iinfo(np.int64).min
+"""In place of the time of the latest interaction of users without any."""
+
+_ENTRIES = 1 << 20
+"""Entries that are gathered at a time: temporary arrays of 8 MB."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,14 @@ class Interactions:
         """Interactions with each movie, shape (n_movies,)."""
         return np.bincount(self.stars.indices, minlength=self.shape[1])
 
+    @property
+    def latest(self) -> IntArray:
+        """Unix seconds of the latest interaction of each user, int64, shape (n_users,); `NEVER` where there is none."""
+        latest, some = np.full(self.shape[0], NEVER), np.flatnonzero(self.per_user)
+        if len(some):
+            latest[some] = np.maximum.reduceat(self.rated_at, self.stars.indptr[some])
+        return latest
+
     def weighted(self, weights: FloatArray | None = None) -> csr_matrix:
         """The matrix with weights in place of the stars, in the order of `stars.data`; with ones by default."""
         values = np.ones(len(self), dtype=np.float32) if weights is None else weights
@@ -200,11 +215,19 @@ class Interactions:
 
     def rows(self, chosen: IntArray) -> Interactions:
         """The matrix of some users, in the order given."""
-        lengths = self.per_user[chosen]
+        starts, lengths = self.stars.indptr[:-1][chosen], self.per_user[chosen]
         indptr = np.concatenate([[0], np.cumsum(lengths)])
-        entries = np.arange(indptr[-1]) + np.repeat(self.stars.indptr[:-1][chosen] - indptr[:-1], lengths)
-        stars = _csr(self.stars.data[entries], self.stars.indices[entries], indptr, (len(lengths), self.shape[1]))
-        return Interactions(stars, self.rated_at[entries])
+        columns = self.stars.data, self.stars.indices, self.rated_at
+        found = [np.empty(indptr[-1], column.dtype) for column in columns]
+        bounds = np.unique(np.searchsorted(indptr, np.arange(0, indptr[-1], _ENTRIES)))
+        for first, last in itertools.pairwise([*bounds.tolist(), len(lengths)]):
+            part = slice(indptr[first], indptr[last])
+            entries = np.arange(part.start, part.stop)
+            entries += np.repeat(starts[first:last] - indptr[first:last], lengths[first:last])
+            for column, into in zip(columns, found, strict=True):
+                np.take(column, entries, out=into[part], mode="clip")  # "raise" would gather into a buffer
+        data, indices, rated_at = found
+        return Interactions(_csr(data, indices, indptr, (len(lengths), self.shape[1])), rated_at)
 
     def between(self, start: int, stop: int) -> Interactions:
         """The matrix of the users from `start` to before `stop`, as a view."""

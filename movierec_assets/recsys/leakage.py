@@ -16,10 +16,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from movierec_assets.ratings import pair_key
-from movierec_assets.recsys.interactions import BoolArray, IdMaps, IntArray, Interactions, positions
+from movierec_assets.recsys.interactions import NEVER, BoolArray, IdMaps, IntArray, Interactions, positions
 from movierec_assets.recsys.training_state import KnownLikes, Predecessor
-
-_NEVER = np.iinfo(np.int64).min
 
 
 def users_who_leak(predecessor: Predecessor, known: KnownLikes, part: Interactions, ids: IdMaps) -> BoolArray:
@@ -58,7 +56,7 @@ def was_trained_on(predecessor: Predecessor, pairs: IntArray, held_out: IntArray
 
 
 def known_after(
-    fitted: Interactions,
+    fitted: Sequence[Interactions],
     held_out: Sequence[Interactions],
     ids: IdMaps,
     users: IntArray,
@@ -68,8 +66,8 @@ def known_after(
 
     Parameters
     ----------
-    fitted : Interactions
-        Data of the fit.
+    fitted : sequence of Interactions
+        Parts that the fit was made to.
     held_out : sequence of Interactions
         Parts that are held out from it.
     ids : IdMaps
@@ -80,9 +78,8 @@ def known_after(
         The training that is continued, and the likes that its fit knows.
     """
     pairs = np.concatenate([pairs_of(part, ids) for part in held_out])
-    rows, _, _, rated_at = fitted.triplets()
-    latest = np.full(len(users), _NEVER)
-    np.maximum.at(latest, positions(users, ids.user_ids)[rows], rated_at)
+    latest = np.full(len(users), NEVER)
+    latest[positions(users, ids.user_ids)] = np.max([part.latest for part in fitted], axis=0)
     if continued is not None:
         predecessor, known = continued
         pairs = pairs[~was_trained_on(predecessor, pairs, known.held_out)]

@@ -73,13 +73,13 @@ class NextMovies:
             Called with the number of movies done, and of all movies.
         """
         sequence = _Sequence.of(positives, signal)
-        reach = _Reach.of(sequence, sequence.user_end, threads)
+        reach = _Reach.of(sequence, sequence.user_ends, threads)
 
         def in_python(movies: slice) -> list[csr_matrix]:
             return [reach.strongest(sequence.transitions(movies, reach.start, reach.stop), movies)]
 
         count = in_python if library.why_not() else sequence.counter(sequence.reached(reach))
-        (matrix,) = _by_blocks(sequence, reach, count, batch_bytes, threads, progress)
+        (matrix,) = _stacked(_by_blocks(sequence, reach, count, batch_bytes, threads, progress))
         return cls(matrix)
 
     def __len__(self) -> int:
@@ -133,10 +133,17 @@ def of_split(
     The test part is the end of each user's likes, so transitions are counted once: those to likes before the test part,
     and those into it.
     """
-    sequence = _Sequence.of(split.positives, signal)
-    whole = _Reach.of(sequence, sequence.user_end, threads)
-    tested = np.repeat(split.test.per_user, split.positives.per_user).astype(sequence.user_end.dtype)
-    earlier = _Reach.of(sequence, sequence.user_end - tested, threads)
+    history, everything = _stacked(_blocks_of_split(split, signal, batch_bytes, threads, progress))
+    return NextMovies(history), NextMovies(everything)
+
+
+def _blocks_of_split(
+    split: Split, signal: NextMovie, batch_bytes: int, threads: int, progress: Progress | None
+) -> list[list[csr_matrix]]:
+    """The two matrices of `of_split` for some movies at a time; all that counting needs is given up at the end."""
+    sequence = _Sequence.of(split.together(), signal)
+    whole = _Reach.of(sequence, sequence.user_ends, threads)
+    earlier = _Reach.of(sequence, sequence.user_ends - split.test.per_user, threads)
     tested_start = np.maximum(whole.start, earlier.stop)
     near_test = sequence.only_from(tested_start < whole.stop)
 
@@ -148,15 +155,15 @@ def of_split(
 
     into_test = near_test.reached(replace(whole, start=tested_start))
     count = in_python if library.why_not() else sequence.counter(sequence.reached(earlier), into_test)
-    history, everything = _by_blocks(sequence, whole, count, batch_bytes, threads, progress)
-    return NextMovies(history), NextMovies(everything)
+    return _by_blocks(sequence, whole, count, batch_bytes, threads, progress)
 
 
 def recency_weights(histories: Interactions, tau: float) -> csr_matrix:
     """`exp(-rank / tau)` of each user's latest likes, those from `MIN_RECENCY` on, shape (n_users, n_movies)."""
-    weights = np.exp(-histories.recency_rank() / np.float32(tau)).astype(np.float32)
-    recent = weights >= MIN_RECENCY
-    return histories.only(recent).weighted(weights[recent])
+    ranks = histories.recency_rank()
+    of_rank = np.exp(-np.arange(ranks.max(initial=0) + 1, dtype=np.int32) / np.float32(tau)).astype(np.float32)
+    recent = np.append(of_rank >= MIN_RECENCY, False)[ranks]
+    return histories.only(recent).weighted(of_rank[ranks[recent]])
 
 
 @dataclass(frozen=True)
@@ -166,10 +173,10 @@ class _Sequence:
     Attributes
     ----------
     movie : int array, shape (n_likes,)
-    user_start, user_end : int array, shape (n_likes,)
-        Where the likes of the same user start and end.
-    moment_start, moment_end : int array, shape (n_likes,)
-        Where the likes of the same user in the same second start and end.
+    users : int array, shape (n_users + 1,)
+        Where the likes of each user start, and where all end.
+    moments : int array, shape (n_moments + 1,)
+        Where the likes of one user in one second start, and where all end.
     by_movie : int array, shape (n_likes,)
         Places of the likes, movie by movie.
     starts : int array, shape (n_movies + 1,)
@@ -180,10 +187,8 @@ class _Sequence:
     """
 
     movie: IntArray
-    user_start: IntArray
-    user_end: IntArray
-    moment_start: IntArray
-    moment_end: IntArray
+    users: IntArray
+    moments: IntArray
     by_movie: IntArray
     starts: IntArray
     decays: FloatArray
@@ -194,25 +199,29 @@ class _Sequence:
         order, moments = positives.time_order()
         indptr, n_likes = positives.stars.indptr, len(positives)
         window = min(signal.window, int(positives.per_user.max(initial=1)))
-        moments = np.append(moments, n_likes).astype(indptr.dtype)
+        moments = np.append(moments.astype(indptr.dtype, copy=False), indptr[-1:])
         movie = positives.stars.indices[order]
+        del order
         places = csr_matrix((np.arange(n_likes, dtype=indptr.dtype), movie, indptr), shape=positives.shape).tocsc()
         return cls(
             movie,
-            np.repeat(indptr[:-1], np.diff(indptr)),
-            np.repeat(indptr[1:], np.diff(indptr)),
-            np.repeat(moments[:-1], np.diff(moments)),
-            np.repeat(moments[1:], np.diff(moments)),
+            indptr,
+            moments,
             places.data,
             places.indptr,
             np.append(0.0, signal.decay ** np.arange(window)).astype(np.float32),
             signal,
         )
 
+    @property
+    def user_ends(self) -> IntArray:
+        """Where the likes of each user end, shape (n_users,)."""
+        return self.users[1:]
+
     def only_from(self, chosen: BoolArray) -> Self:
         """The same likes, but transitions start from the chosen ones only, shape (n_likes,)."""
-        kept = chosen[self.by_movie]
-        return replace(self, by_movie=self.by_movie[kept], starts=np.concatenate([[0], np.cumsum(kept)])[self.starts])
+        kept = np.flatnonzero(chosen[self.by_movie])
+        return replace(self, by_movie=self.by_movie[kept], starts=np.searchsorted(kept, self.starts))
 
     def transitions(self, movies: slice, start: IntArray, stop: IntArray) -> csr_matrix:
         """Sums of the transitions from some movies, shape (len(movies), n_movies), columns in no order.
@@ -264,11 +273,11 @@ class _Reach:
     of_follower: FloatArray
 
     @classmethod
-    def of(cls, sequence: _Sequence, user_end: IntArray, threads: int) -> Self:
-        """Where each user's likes end at `user_end`, shape (n_likes,)."""
+    def of(cls, sequence: _Sequence, user_ends: IntArray, threads: int) -> Self:
+        """Where each user's likes end at `user_ends`, shape (n_users,)."""
         window, n_likes, n_movies = len(sequence.decays) - 1, len(sequence.movie), len(sequence.starts) - 1
-        start, stop = np.empty_like(user_end), np.empty_like(user_end)
-        out, into = np.empty(n_likes), np.empty(n_likes)
+        start, stop = np.empty_like(sequence.movie), np.empty_like(sequence.movie)
+        out_sum, in_sum = np.zeros(n_movies), np.zeros(n_movies)
         # The weights of the lags from first to last add up to a difference of two sums, so no pair is needed.
         sums = np.cumsum(sequence.decays, dtype=np.float64)
 
@@ -276,18 +285,25 @@ class _Reach:
             found: FloatArray = sums[np.clip(last, 0, window)] - sums[np.clip(first - 1, 0, window)]
             return found
 
-        def fill(first: int) -> None:
-            part = slice(first, min(first + _LIKES, n_likes))
-            places, end = np.arange(part.start, part.stop, dtype=user_end.dtype), user_end[part]
+        def fill(part: slice) -> tuple[slice, FloatArray, FloatArray]:
+            places = np.arange(part.start, part.stop, dtype=start.dtype)
+            users, per_user = _within(sequence.users, part)
+            moments, per_moment = _within(sequence.moments, part)
+            user_start, end = (np.repeat(each[users], per_user) for each in (sequence.users, user_ends))
+            moment_start, moment_end = (
+                np.repeat(each[moments], per_moment) for each in (sequence.moments, sequence.moments[1:])
+            )
             np.minimum(places + window + 1, end, out=stop[part])
-            np.minimum(sequence.moment_end[part], stop[part], out=start[part])
+            np.minimum(moment_end, stop[part], out=start[part])
             known = places < end
-            out[part] = of_lags(start[part] - places, stop[part] - 1 - places) * known
-            into[part] = of_lags(places - sequence.moment_start[part] + 1, places - sequence.user_start[part]) * known
+            out = of_lags(start[part] - places, stop[part] - 1 - places) * known
+            into = of_lags(places - moment_start + 1, places - user_start) * known
+            return part, out, into
 
         with ThreadPoolExecutor(thread_count(threads)) as pool:
-            list(pool.map(fill, range(0, n_likes, _LIKES)))
-        out_sum, in_sum = (np.bincount(sequence.movie, weights, n_movies) for weights in (out, into))
+            for part, out, into in pool.map(fill, _parts(n_likes)):  # in order, which decides the last bits
+                np.add.at(out_sum, sequence.movie[part], out)
+                np.add.at(in_sum, sequence.movie[part], into)
         return cls(
             start,
             stop,
@@ -302,6 +318,22 @@ class _Reach:
         return strongest(sums, MAX_FOLLOWERS)
 
 
+def _parts(n_likes: int) -> list[slice]:
+    """All likes, in parts that are worked on one at a time."""
+    return [slice(first, min(first + _LIKES, n_likes)) for first in range(0, n_likes, _LIKES)]
+
+
+def _within(bounds: IntArray, part: slice) -> tuple[slice, IntArray]:
+    """The groups that a part of the likes, which is not empty, belongs to, and how many likes of the part each has.
+
+    `bounds` has the starts of all groups, and the end of the last one.
+    """
+    first = int(np.searchsorted(bounds, part.start, "right")) - 1
+    last = int(np.searchsorted(bounds, part.stop, "left"))
+    within = np.clip(bounds[first : last + 1], part.start, part.stop)
+    return slice(first, last), within[1:] - within[:-1]
+
+
 def _by_blocks(
     sequence: _Sequence,
     reach: _Reach,
@@ -309,10 +341,12 @@ def _by_blocks(
     batch_bytes: int,
     threads: int,
     progress: Progress | None,
-) -> list[csr_matrix]:
+) -> list[list[csr_matrix]]:
     """What `count` returns for all movies, given some movies at a time."""
     n_movies, threads = len(sequence.starts) - 1, thread_count(threads)
-    pairs = np.bincount(sequence.movie, reach.stop - reach.start, n_movies)
+    pairs = np.zeros(n_movies)
+    for part in _parts(len(sequence.movie)):
+        pairs += np.bincount(sequence.movie[part], reach.stop[part] - reach.start[part], n_movies)
     needed = np.cumsum(_PAIR_BYTES * pairs).astype(np.int64)
     blocks = []
     with ThreadPoolExecutor(threads) as pool:
@@ -321,7 +355,12 @@ def _by_blocks(
             blocks.append(block)
             if progress is not None and done.stop:
                 progress(done.stop, n_movies)
-    return [vstack(parts, format="csr", dtype=np.float32) for parts in zip(*blocks, strict=True)]
+    return blocks
+
+
+def _stacked(blocks: list[list[csr_matrix]]) -> list[csr_matrix]:
+    """Each matrix as a whole, from all matrices for some movies at a time; the blocks are given up on the way."""
+    return [vstack([block.pop(0) for block in blocks], format="csr", dtype=np.float32) for _ in range(len(blocks[0]))]
 
 
 def strongest(matrix: csr_matrix, kept: int) -> csr_matrix:

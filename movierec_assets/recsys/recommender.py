@@ -31,9 +31,6 @@ from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.threads import ALL_CORES
 
-NEVER = np.iinfo(np.int64).min
-"""In place of the time of the latest like of users without likes."""
-
 _RECENT, _CSR = "recent_", ("data", "indices", "indptr")
 
 
@@ -60,7 +57,7 @@ class Recommender:
     recent : csr_matrix of float32, shape (n_users, n_movies), or None
         Recency weights of each user's latest likes, see `next_movies.recency_weights`; None without `next_movies`.
     latest_at : int64 array, shape (n_users,), or None
-        Unix seconds of each user's latest like, `NEVER` for users without one; None without `next_movies`.
+        Unix seconds of each user's latest like, `interactions.NEVER` for users without one; None without `next_movies`.
     """
 
     ids: IdMaps
@@ -99,7 +96,7 @@ class Recommender:
             made,
             next_movies=factors.next_movies,
             recent=recency_weights(positives, recipe.next_movie.tau),
-            latest_at=latest_times(positives),
+            latest_at=positives.latest,
         )
 
     def with_titles(self, titles: Sequence[str]) -> Self:
@@ -358,11 +355,3 @@ class Recommender:
             return made
         recent = csr_matrix(tuple(arrays[f"{_RECENT}{name}"] for name in _CSR), shape=ids.shape)
         return replace(made, next_movies=next_movies, recent=recent, latest_at=arrays["latest_at"])
-
-
-def latest_times(positives: Interactions) -> IntArray:
-    """Unix seconds of the latest interaction of each user, int64, shape (n_users,); `NEVER` where there is none."""
-    latest, some = np.full(positives.shape[0], NEVER), np.flatnonzero(positives.per_user)
-    if len(some):
-        latest[some] = np.maximum.reduceat(positives.rated_at, positives.stars.indptr[some])
-    return latest

@@ -91,10 +91,9 @@ def sample_of_users(positives: Interactions, max_likes: int, user_ids: IntArray 
 def sample_of_split(split: Split, max_likes: int, user_ids: IntArray | None = None) -> Interactions:
     """`sample_of_users` of everything in a split, whose parts are joined for the sample only."""
     parts = (split.train, split.validation, split.test)
-    if sum(map(len, parts)) <= max_likes:
+    if len(split) <= max_likes:
         return split.positives
-    per_user = split.train.per_user + split.validation.per_user + split.test.per_user
-    chosen = _sampled(per_user, max_likes, user_ids)
+    chosen = _sampled(split.per_user, max_likes, user_ids)
     first, *others = (part.only(np.repeat(chosen, part.per_user)) for part in parts)
     return first.union(*others)
 

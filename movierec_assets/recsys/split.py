@@ -92,15 +92,43 @@ class Split:
     validation: Interactions
     test: Interactions
 
-    @cached_property
+    def __len__(self) -> int:
+        return len(self.train) + len(self.validation) + len(self.test)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Users and movies."""
+        return self.train.shape
+
+    def of_users(self, users: IntArray) -> Split:
+        """The rows of some users, in the order given."""
+        return Split(self.train.rows(users), self.validation.rows(users), self.test.rows(users))
+
+    @property
+    def per_user(self) -> IntArray:
+        """Interactions of each user in all parts, shape (n_users,)."""
+        counts: IntArray = self.train.per_user + self.validation.per_user + self.test.per_user
+        return counts
+
+    @property
+    def per_movie(self) -> IntArray:
+        """Interactions with each movie in all parts, shape (n_movies,)."""
+        counts: IntArray = self.train.per_movie + self.validation.per_movie + self.test.per_movie
+        return counts
+
+    @property
     def history(self) -> Interactions:
-        """Everything before the test part."""
+        """Everything before the test part; made anew for each who asks, because few need it and it is large."""
         return self.train.union(self.validation)
 
     @cached_property
     def positives(self) -> Interactions:
         """Everything."""
-        return self.history.union(self.test)
+        return self.together()
+
+    def together(self) -> Interactions:
+        """Everything, as `positives`, but not kept for the next one who asks."""
+        return self.train.union(self.validation.union(self.test))
 
     def before(self, part: Part) -> Interactions:
         """Everything earlier than `part`: the data for a fit that is scored on it."""
@@ -109,7 +137,8 @@ class Split:
     def evaluated_users(self, part: Part) -> IntArray:
         """Rows of the users with held-out positives in `part` and at least `MIN_TRAIN_TO_EVALUATE` earlier ones."""
         held_out = self.validation if part == "validation" else self.test
-        return np.flatnonzero((held_out.per_user > 0) & (self.before(part).per_user >= MIN_TRAIN_TO_EVALUATE))
+        earlier = self.train.per_user if part == "validation" else self.train.per_user + self.validation.per_user
+        return np.flatnonzero((held_out.per_user > 0) & (earlier >= MIN_TRAIN_TO_EVALUATE))
 
     def task(self, part: Part) -> Task:
         """The evaluated users of one part, with their earlier positives as histories."""

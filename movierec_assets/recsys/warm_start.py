@@ -209,14 +209,14 @@ def _state(
         validation=None if validation is None else validation.movies,
         user_ids=users,
         known_to_scored=known_after(
-            split.history,
+            [split.train, split.validation],
             [split.test],
             ids,
             users,
             None if predecessor is None else (predecessor, predecessor.state.known_to_scored),
         ),
         known_to_validation=known_after(
-            split.train,
+            [split.train],
             [split.validation, split.test],
             ids,
             users,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import load_npz
 
+from movierec_assets.recsys import interactions
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import IdMaps, Interactions, distinct, positions
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
@@ -123,7 +124,9 @@ def test_parts_of_different_shapes_do_not_unite() -> None:
 @given(ratings(), st.data())
 def test_rows_are_those_of_the_users_in_the_order_asked_for(drawn: Ratings, data: st.DataObject) -> None:
     chosen = data.draw(st.lists(st.integers(0, drawn.shape[0] - 1)))
-    picked = drawn.interactions().rows(np.array(chosen, dtype=np.int64))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(interactions, "_ENTRIES", data.draw(st.integers(1, 9)))
+        picked = drawn.interactions().rows(np.array(chosen, dtype=np.int64))
     expected = [
         (row, movie, stars, time)
         for row, user in enumerate(chosen)

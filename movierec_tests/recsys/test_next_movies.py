@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from movierec_assets.recsys import next_movies
 from movierec_assets.recsys.interactions import Interactions
+from movierec_assets.recsys.native import counting
 from movierec_assets.recsys.next_movies import (
     MAX_FOLLOWERS,
     MIN_RECENCY,
@@ -119,6 +121,19 @@ def test_neither_threads_nor_memory_change_a_bit(
         strict=True,
     ):
         assert_same(found, whole)
+
+
+@settings(deadline=None)
+@given(ratings(max_size=40, max_movies=20, times=30), signals(), st.integers(1, 9))
+def test_the_number_of_likes_at_a_time_does_not_change_a_bit(drawn: Ratings, signal: NextMovie, likes: int) -> None:
+    positives = drawn.interactions()
+    expected = [NextMovies.of(positives, signal), *of_split(split_of(positives), signal)]
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (next_movies, counting):
+            patched.setattr(module, "_LIKES", likes)
+        found = [NextMovies.of(positives, signal), *of_split(split_of(positives), signal)]
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other)
 
 
 def test_likes_in_the_same_second_take_places_but_do_not_follow_each_other() -> None:

@@ -16,11 +16,11 @@ from movierec_assets.recsys import als, ranking
 from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.errors import RecsysError
-from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
+from movierec_assets.recsys.interactions import NEVER, FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, FoldIn, NextMovie, Recipe
-from movierec_assets.recsys.recommender import NEVER, Recommender
+from movierec_assets.recsys.recommender import Recommender
 from movierec_tests.ranked_lists import assert_same_lists
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 

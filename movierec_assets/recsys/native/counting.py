@@ -15,6 +15,9 @@ from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import FloatArray, IntArray
 from movierec_assets.recsys.native import library
 
+_LIKES = 131_072
+"""Likes that are checked at a time."""
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -68,18 +71,7 @@ class Counter:
             raise RecsysError(f"Likes name movies outside the {self._n_movies:,} that there are.")
         fields = []
         for reach in reaches:
-            lags = reach.stop - np.arange(n_likes, dtype=reach.stop.dtype)
-            some = reach.start < reach.stop
-            inside = (reach.likes >= 0) & (reach.likes < n_likes)
-            if (
-                not inside.all()
-                or reach.indptr[0] != 0
-                or reach.indptr[-1] != len(reach.likes)
-                or (np.diff(reach.indptr) < 0).any()
-                or lags[some].max(initial=0) > len(decays)
-                or (reach.start[some] < some.nonzero()[0]).any()
-                or reach.stop.max(initial=0) > n_likes
-            ):
+            if not _sound(reach, n_likes, len(decays)):
                 raise RecsysError("The places of following likes lie outside the likes, or beyond the window.")
             fields.append(
                 [
@@ -121,3 +113,19 @@ class Counter:
         filled = np.arange(self._kept) < counts[:, None]
         indptr = np.concatenate([[0], np.cumsum(counts)])
         return csr_matrix((values[filled], columns[filled], indptr), shape=(len(counts), self._n_movies))
+
+
+def _sound(reach: Reach, n_likes: int, most: int) -> bool:
+    """Whether all places of a reach are within the likes, and following likes at most so many places behind."""
+    likes, indptr = reach.likes, reach.indptr
+    if indptr[0] != 0 or indptr[-1] != len(likes) or (np.diff(indptr) < 0).any():
+        return False
+    if len(likes) and (likes.min() < 0 or likes.max() >= n_likes):
+        return False
+    for first in range(0, n_likes, _LIKES):
+        start, stop = reach.start[first : first + _LIKES], reach.stop[first : first + _LIKES]
+        places = np.arange(first, first + len(start), dtype=start.dtype)
+        wrong = (start < places) | (stop - places > most) | (stop > n_likes)
+        if (wrong & (start < stop)).any():
+            return False
+    return True

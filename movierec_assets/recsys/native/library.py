@@ -22,7 +22,7 @@ HOW_TO_BUILD = (
 )
 WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256)
 """Numbers of factors that `solver.c` is compiled for."""
-_ABI = 4
+_ABI = 5
 """As in `solver.c`; both rise when an argument changes."""
 
 

@@ -47,7 +47,7 @@ static void sort(Entry *entries, Entry *other, int64_t n) {
  * the mean, rounded down. Each of the three is left out where its place is NULL. Returns -1 when there is no memory,
  * else 0.
  */
-EXPORT int movierec_by_time(const int64_t *indptr, int64_t first, int64_t stop, const int64_t *times, int64_t *order,
+EXPORT int movierec_by_time(const int64_t *indptr, int64_t first, int64_t stop, const int64_t *times, int32_t *order,
                             uint8_t *is_new, int32_t *ranks) {
     int64_t longest = 0;
     for (int64_t row = first; row < stop; row++) {
@@ -64,7 +64,7 @@ EXPORT int movierec_by_time(const int64_t *indptr, int64_t first, int64_t stop, 
         for (int64_t i = 0, end; i < n; i = end) {
             for (end = i + 1; end < n && entries[end].time == entries[i].time;) end++;
             for (int64_t at = i; at < end; at++) {
-                if (order) order[start + at] = entries[at].place;
+                if (order) order[start + at] = (int32_t)entries[at].place;
                 if (is_new) is_new[start + at] = at == i;
                 if (ranks) ranks[entries[at].place] = (int32_t)(n - end + (end - i - 1) / 2);
             }

@@ -19,8 +19,8 @@ from movierec_assets.recsys.threads import ALL_CORES, in_threads
 _Ints = npt.NDArray[np.integer[Any]]
 _ENTRIES_PER_CALL = 262_144
 """A thread takes rows with about this many entries: a few milliseconds."""
-_ONE_ROW = 4096
-"""Entries up to which one row is sorted without asking for threads."""
+_WITHOUT_THREADS = 4096
+"""Entries of all rows together up to which they are sorted without threads: starting one takes longer."""
 
 
 def time_order(indptr: _Ints, times: _Ints, threads: int = ALL_CORES) -> tuple[_Ints, npt.NDArray[np.bool_]]:
@@ -35,17 +35,19 @@ def time_order(indptr: _Ints, times: _Ints, threads: int = ALL_CORES) -> tuple[_
 
     Returns
     -------
-    order : int64 array, shape (nnz,)
+    order : int32 array, shape (nnz,)
     is_new : bool array, shape (nnz,)
         Whether another row or another time begins, in this order.
 
     Raises
     ------
     RecsysError
-        When the rows do not cover the entries.
+        When the rows do not cover the entries, or there are more entries than an int32 counts.
     MemoryError
     """
-    order, is_new = np.empty(len(times), np.int64), np.empty(len(times), np.bool_)
+    if len(times) > np.iinfo(np.int32).max:
+        raise RecsysError(f"{len(times):,} interactions are too many to be put in order of time: 2,147,483,647 can be.")
+    order, is_new = np.empty(len(times), np.int32), np.empty(len(times), np.bool_)
     _by_time(indptr, times, threads, order, is_new, None)
     return order, is_new
 
@@ -72,7 +74,7 @@ def _by_time(indptr: _Ints, times: _Ints, threads: int, *found: npt.NDArray[Any]
         if function(at_indptr, *rows, at_times, *places):
             raise MemoryError("There is no memory for sorting a row.")
 
-    if len(times) <= _ONE_ROW:
+    if len(times) <= _WITHOUT_THREADS:
         call((0, len(indptr) - 1))
         return
     marks = np.searchsorted(indptr, np.arange(0, len(times), _ENTRIES_PER_CALL), "right") - 1

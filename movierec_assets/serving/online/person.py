@@ -13,9 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.interactions import NEVER, FloatArray, IntArray
 from movierec_assets.recsys.moment import HOUR, MIN_FADE
-from movierec_assets.recsys.recommender import NEVER
 from movierec_assets.serving.moments import LATEST, SITTING_SECONDS, Moment
 from movierec_assets.serving.online.live import LiveRatings
 from movierec_assets.serving.online.model_index import LIKED_STARS, ModelIndex

@@ -111,7 +111,7 @@ class UserStates:
     rated : csr_matrix, shape (n, n_movies)
         Everything rated, high or low, over the movies of the recommender; its data is not read.
     latest_at : int64 array, shape (n,)
-        Unix seconds of the latest like, `recommender.NEVER` without one.
+        Unix seconds of the latest like, `interactions.NEVER` without one.
     recent : csr_matrix of float32, shape (n, n_movies), or None
         Recency weights of the latest likes; None for a recipe without next-movie signal.
     lists : ReturnLists or None

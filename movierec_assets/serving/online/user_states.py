@@ -20,9 +20,9 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.errors import ExplainedError
 from movierec_assets.recsys import als, least_squares
-from movierec_assets.recsys.interactions import FloatArray, IntArray
+from movierec_assets.recsys.interactions import NEVER, FloatArray, IntArray
 from movierec_assets.recsys.next_movies import recency_weights
-from movierec_assets.recsys.recommender import NEVER, Recommender, latest_times
+from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.serving.online import stored
 from movierec_assets.serving.online.errand import end_with_parent, explained
 from movierec_assets.serving.online.return_lists import with_lists
@@ -117,7 +117,7 @@ def _block(recommender: Recommender, ratings: RatedByUsers, solve: least_squares
     )
     # Likes of movies that the model does not know count as well: somebody was there at that time.
     everywhere = _latest_likes(ratings)[of_file]
-    latest_at = np.where(latest_times(liked) == NEVER, NEVER, everywhere)
+    latest_at = np.where(liked.latest == NEVER, NEVER, everywhere)
     signal = recommender.recipe.next_movie
     recent = recency_weights(liked, signal.tau) if recommender.scorer.on else None
     return _Block(histories.user_ids[of_file], vectors, latest_at, rated, recent)

@@ -52,7 +52,8 @@ int main(void) {
         }
     if (movierec_solve(0, 5, indptr, indices, confidences, NULL, NULL, NULL, order, ROWS, 4) != -2) return 1;
     if (movierec_solve(N_TARGETS, 1, indptr, indices, confidences, NULL, NULL, NULL, order, ROWS, 4) != -2) return 1;
-    int64_t *times = malloc((size_t)entries * sizeof(int64_t)), *by_time = malloc((size_t)entries * sizeof(int64_t));
+    int64_t *times = malloc((size_t)entries * sizeof(int64_t));
+    int32_t *by_time = malloc((size_t)entries * sizeof(int32_t));
     uint8_t *is_new = malloc((size_t)entries);
     int32_t *ranks = malloc((size_t)entries * sizeof(int32_t));
     for (int64_t i = 0; i < entries; i++) times[i] = i * 2654435761u % 97;

@@ -9,10 +9,10 @@ from scipy.sparse import csr_matrix
 
 from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import Factors
-from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
+from movierec_assets.recsys.interactions import NEVER, FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import ConfidenceKind, FoldIn, NextMovie, Recipe
-from movierec_assets.recsys.recommender import NEVER, Recommender
+from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.serving.online.live import LiveRatings
 from movierec_assets.serving.online.snapshot import Catalogue, Champion, Snapshot, UserStates
 

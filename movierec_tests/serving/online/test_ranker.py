@@ -12,9 +12,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from movierec_assets.recsys import als
+from movierec_assets.recsys.interactions import NEVER
 from movierec_assets.recsys.ranking import TopK, popular
 from movierec_assets.recsys.recipe import ConfidenceKind
-from movierec_assets.recsys.recommender import NEVER
 from movierec_assets.serving.online import movie_index
 from movierec_assets.serving.online.live import Freshness
 from movierec_assets.serving.online.ranker import Ranker

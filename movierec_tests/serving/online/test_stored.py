@@ -18,10 +18,10 @@ from hypothesis.extra import numpy as arrays_of
 from scipy.sparse import csr_matrix, random_array
 
 from movierec_assets.recsys.confidence import Confidence
-from movierec_assets.recsys.interactions import IdMaps
+from movierec_assets.recsys.interactions import NEVER, IdMaps
 from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import NextMovie, Recipe
-from movierec_assets.recsys.recommender import NEVER, Recommender
+from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.serving.online import parts_on_disk, stored
 from movierec_assets.serving.online.current import CurrentSnapshot
 from movierec_assets.serving.online.parts_on_disk import DamagedError

@@ -12,8 +12,8 @@ import pytest
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.recsys import als
+from movierec_assets.recsys.interactions import NEVER
 from movierec_assets.recsys.next_movies import recency_weights
-from movierec_assets.recsys.recommender import NEVER
 from movierec_assets.serving.online import user_states
 from movierec_assets.serving.online.ranker import Ranker
 from movierec_assets.serving.online.requests import Request
