@@ -23,7 +23,7 @@ from movierec_assets.host import CommandError
 from movierec_assets.host.environment import variables
 from movierec_assets.host.provision import provision
 from movierec_assets.host.supervision import Child, end
-from movierec_assets.postgres.server import EmbeddedPostgres, EmbeddedPostgresError
+from movierec_assets.postgres.server import EmbeddedPostgres
 from movierec_assets.progress import Log
 from movierec_assets.serving.api.metrics import MULTIPROCESS
 from movierec_assets.settings import Settings, get_settings
@@ -168,7 +168,7 @@ def _bring_back(server: EmbeddedPostgres, ended: threading.Event) -> None:
                 _log.warning("The embedded Postgres ended; it is started again.")
                 with server.lease():
                     pass
-        except EmbeddedPostgresError as error:
+        except Exception as error:  # noqa: BLE001 - Postgres may be killed again, and nobody else starts it
             _log.warning("%s", error)
 
 

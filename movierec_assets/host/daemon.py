@@ -18,6 +18,7 @@ from collections.abc import Callable
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
+from movierec_assets.host.supervision import AGAIN
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.advisory_locks import take_lock
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
@@ -74,9 +75,9 @@ def main() -> None:
     from movierec_assets.host.clock import wake_all, watch_clock  # noqa: PLC0415
 
     # Another daemon may have the lock by now. Whoever started this one starts it again.
-    threading.Thread(target=watch, args=(session, lambda: os._exit(1)), daemon=True).start()
+    threading.Thread(target=watch, args=(session, lambda: os._exit(AGAIN)), daemon=True).start()
     wake_all()
-    threading.Thread(target=watch_clock, args=(threading.Event(), lambda: os._exit(1)), daemon=True).start()
+    threading.Thread(target=watch_clock, args=(threading.Event(), lambda: os._exit(AGAIN)), daemon=True).start()
     run_command.main(sys.argv[1:], prog_name="dagster-daemon run")
 
 

@@ -23,6 +23,8 @@ STEADY_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0
 SHORT_LIVES = 5
 """A process that ended so many times in a row, each time soon, does not get better by another start."""
+AGAIN = 75
+"""Exit status of a process that asks to be started again, for a reason outside of it."""
 
 _log = logging.getLogger("movierec.api")
 
@@ -56,7 +58,8 @@ class Child:
     status : int or None
         Exit status of its latest end, negative for a signal; None before the first.
     hopeless : bool
-        Whether its first life was short, or too many in a row were. It is not started again then.
+        Whether its first life was short, or too many in a row were. It is not started again then. A life that a signal
+        or AGAIN ended says nothing about the next one, unless too many in a row were short.
     """
 
     def __init__(
@@ -110,7 +113,8 @@ class Child:
         self._steady = self._steady or lived > STEADY_SECONDS
         self._failures = 0 if lived > STEADY_SECONDS else self._failures + 1
         self.status = status
-        self.hopeless = self._gives_up and (not self._steady or self._failures >= SHORT_LIVES)
+        by_itself = status >= 0 and status != AGAIN
+        self.hopeless = self._gives_up and ((by_itself and not self._steady) or self._failures >= SHORT_LIVES)
         if self.hopeless:
             return
         pause = 0.0 if self._failures == 0 else min(FIRST_PAUSE * 2 ** (self._failures - 1), LONGEST_PAUSE)

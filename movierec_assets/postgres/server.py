@@ -237,8 +237,8 @@ class EmbeddedPostgres:
             try:
                 self._create_missing_database()
                 break
-            except psycopg2.OperationalError as error:
-                # The server is recovering, shutting down, or gone again; waiting helps.
+            except psycopg2.Error as error:
+                # The server is recovering, shutting down, or gone again, even between two queries; waiting helps.
                 if time.monotonic() > deadline or "password authentication failed" in str(error):
                     raise EmbeddedPostgresError(
                         f"The embedded Postgres runs on port {cluster.port} but admits nobody: {str(error).strip()}. "

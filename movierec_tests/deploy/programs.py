@@ -16,7 +16,6 @@ from movierec_tests.deploy.compose import DEPLOY, SERVICES, default_of, environm
 
 PORTS = {"mlflow": 5000, "code": 4000, "webserver": 3000, "api": 8000, "app": 8501}
 _MODULES = {
-    "mlflow": "mlflow",
     "dagster": "dagster",
     "dagster-webserver": "dagster_webserver",
     "movierec": "movierec_assets.cli",

@@ -13,10 +13,11 @@ import pytest
 
 from movierec_assets.host import daemon
 from movierec_assets.host.daemon import only_daemon, watch
+from movierec_assets.host.supervision import AGAIN
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
 from movierec_tests.resources.test_exclusive import end_sessions
-from movierec_tests.waiting import wait_until
+from movierec_tests.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +91,7 @@ def daemons(platform_settings: Settings, workspace: Path) -> Iterator[list[subpr
 
 @pytest.mark.slow  # two processes that import Dagster
 def test_of_two_daemons_one_launches_runs_and_the_other_follows_a_kill(
-    daemons: list[subprocess.Popen[str]],
+    daemons: list[subprocess.Popen[str]], database: Database
 ) -> None:
     lines: dict[int, list[str]] = {process.pid: [] for process in daemons}
 
@@ -111,3 +112,5 @@ def test_of_two_daemons_one_launches_runs_and_the_other_follows_a_kill(
     wait_until(lambda: any("Another daemon works" in line for line in lines[second.pid]), "the other one waits")
     first.kill()
     wait_until(lambda: second in working(), "the other one works")
+    end_sessions(database)
+    assert second.wait(PATIENCE) == AGAIN, "a restart of Postgres ends it, whenever that is"

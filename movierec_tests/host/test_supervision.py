@@ -76,6 +76,44 @@ def test_a_process_that_lived_long_is_started_again_at_once(
     assert caplog.text.rstrip().endswith("it is started again.")
 
 
+def lives(child: Child, count: int, warned: list[str]) -> bool:
+    """Let a child that ends soon be started `count` times, or until it is hopeless; returns whether it is."""
+
+    def ended() -> bool:
+        child.look()
+        return child.hopeless or len(warned) >= count
+
+    wait_until(ended, "the ends of the process")
+    return child.hopeless
+
+
+def soon_ending(code: str, warned: list[str], monkeypatch: pytest.MonkeyPatch) -> Child:
+    monkeypatch.setattr(supervision, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(supervision, "STEADY_SECONDS", 600.0)
+    return Child("The daemon", ["-c", code], warn=warned.append, gives_up=True)
+
+
+def test_a_server_that_ends_soon_after_its_first_start_is_hopeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    warned: list[str] = []
+    child = soon_ending("raise SystemExit(1)", warned, monkeypatch)
+    assert lives(child, 1, warned)
+    assert (child.status, warned) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [f"raise SystemExit({supervision.AGAIN})", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"],
+    ids=["it asks for another start", "somebody kills it"],
+)
+def test_a_server_that_something_else_ends_soon_after_its_first_start_is_started_again(
+    code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    child = soon_ending(code, warned, monkeypatch)
+    assert not lives(child, supervision.SHORT_LIVES - 1, warned)
+    assert lives(child, supervision.SHORT_LIVES, warned), "in the end it is hopeless, too"
+
+
 def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(supervision, "STOP_SECONDS", 0)
     ready = tmp_path / "ready"

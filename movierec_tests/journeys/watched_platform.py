@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import psycopg2
@@ -54,6 +55,7 @@ _WORDS = {
     API: ("movierec_assets.serving.api",),
     MLFLOW: ("mlflow.server.fastapi_app:app",),
 }
+Found = TypeVar("Found")
 UNREACHABLE = (psycopg2.Error, ExplainedError, OSError)
 READ_SECONDS = 0.2
 """Between two questions of a reader."""
@@ -106,7 +108,7 @@ class WatchedPlatform:
 
     def enter(self) -> None:
         """Wait for the API, which comes after the databases, and let this process use them."""
-        _wait(self._answers, "an answer of the API", 300)
+        self.wait_for(self._answers, "an answer of the API", 300)
         os.environ.update(variables(self.settings))
 
     def _answers(self) -> bool:
@@ -123,6 +125,26 @@ class WatchedPlatform:
         """Raise an error with the end of the log when `movierec up` has ended."""
         if not self.running():
             raise RuntimeError(f"movierec up has ended:\n{self.last_lines()}")
+
+    def wait_for(
+        self, look: Callable[[], Found | None], event: str, seconds: float, why: Callable[[], str] = str
+    ) -> Found:
+        """Wait until `look` sees something, and return that.
+
+        Raises
+        ------
+        RuntimeError
+            When `movierec up` has ended, with the end of its log.
+        TimeoutError
+            When nothing is seen in these seconds, with what `why` says and the end of the log.
+        """
+        deadline = time.monotonic() + seconds
+        while not (found := look()):
+            self.must_run()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{event}: not within {seconds:.0f} s. {why()}\n{self.last_lines()}")
+            time.sleep(READ_SECONDS)
+        return found
 
     def last_lines(self) -> str:
         """The end of what `movierec up` and its servers said."""
@@ -230,16 +252,6 @@ def _is(target: str, words: Sequence[str], process: psutil.Process) -> bool:
     return any(list(words[start : start + len(parts)]) == list(parts) for start in range(len(words)))
 
 
-def _wait(condition: Callable[[], bool], event: str, seconds: float) -> float:
-    """Wait for an event; returns the seconds that it took."""
-    started = time.monotonic()
-    while not condition():
-        if time.monotonic() - started > seconds:
-            raise TimeoutError(f"{event}: not within {seconds:.0f} s")
-        time.sleep(0.2)
-    return time.monotonic() - started
-
-
 class Reader:
     """Asks for the champion again and again: the API, and the registry with the files.
 
@@ -250,7 +262,9 @@ class Reader:
     longest : float
         Seconds of the longest time without an answer of the API.
     away : float
-        Seconds of the longest time in which the registry's database did not answer.
+        Seconds of the longest time in which no champion could be read from the registry.
+    crowd : float
+        The greatest load of a processor, at least 1: how many processes shared it.
     faults : list of str
         Answers without the model, an alias that no version carries, files that are gone or damaged.
     """
@@ -266,9 +280,12 @@ class Reader:
         """Count from here on."""
         self.answers = self.reads = 0
         self.longest = self.away = 0.0
+        self.crowd = 1.0
         self.faults: list[str] = []
 
     def __enter__(self) -> Reader:
+        """Begin, once the API has taken up the champion."""
+        self._platform.wait_for(self._has_model, "an answer from the champion", 300)
         for thread in self._threads:
             thread.start()
         return self
@@ -278,26 +295,38 @@ class Reader:
         for thread in self._threads:
             thread.join()
 
+    def _post(self) -> requests.Response:
+        return requests.post(f"http://127.0.0.1:{self._platform.ports[0]}/recommend", json=self._body, timeout=30)
+
+    def _has_model(self) -> bool:
+        try:
+            return self._is_from_model(self._post())
+        except requests.RequestException:
+            return False
+
     def _ask(self) -> None:
-        address = f"http://127.0.0.1:{self._platform.ports[0]}/recommend"
         answered = time.monotonic()
         while not self._ended.wait(READ_SECONDS):
             try:
-                answer = requests.post(address, json=self._body, timeout=30)
+                answer = self._post()
             except requests.RequestException:
                 self.longest = max(self.longest, time.monotonic() - answered)
                 continue
             self.longest = max(self.longest, time.monotonic() - answered - READ_SECONDS)
             answered = time.monotonic()
-            found = answer.json() if answer.ok else {}
-            if found.get("source") == "model" and len(found.get("movies", [])) == self._body["n"]:
+            if self._is_from_model(answer):
                 self.answers += 1
             else:
                 self.faults.append(f"the API answered {answer.status_code}: {answer.text[:200]}")
 
+    def _is_from_model(self, answer: requests.Response) -> bool:
+        found = answer.json() if answer.ok else {}
+        return found.get("source") == "model" and len(found.get("movies", [])) == self._body["n"]
+
     def _read(self) -> None:
         answered = time.monotonic()
         while not self._ended.wait(READ_SECONDS):
+            self.crowd = max(self.crowd, os.getloadavg()[0] / (os.cpu_count() or 1))
             try:
                 registry = self._platform.registry
                 champion = registry.by_alias(CHAMPION)
@@ -316,7 +345,17 @@ class Reader:
                 if not _of_connection(error):
                     self.faults.append(repr(error))
                 continue
+            self.away = max(self.away, time.monotonic() - answered - READ_SECONDS)
             answered = time.monotonic()
+
+    def pauses(self, longest: float, away: float) -> list[str]:
+        """Faults of pauses that were longer than these seconds, which are for a machine that nobody else uses."""
+        seen = (("the API did not answer", self.longest, longest), ("the registry was not read", self.away, away))
+        return [
+            f"{what} for {seconds:.0f} s; {allowed:.0f} s are allowed, times a load of {self.crowd:.1f} per processor"
+            for what, seconds, allowed in seen
+            if seconds > allowed * self.crowd
+        ]
 
     def summary(self) -> str:
         """What was read, in one line."""
@@ -326,6 +365,7 @@ class Reader:
                 "reads": self.reads,
                 "longest without the API": round(self.longest, 1),
                 "longest without the registry": round(self.away, 1),
+                "load of a processor": round(self.crowd, 1),
             }
         )
 
