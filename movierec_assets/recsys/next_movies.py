@@ -21,7 +21,7 @@ from movierec_assets.recsys.interactions import Arrays, BoolArray, FloatArray, I
 from movierec_assets.recsys.native import counting, library
 from movierec_assets.recsys.recipe import NextMovie
 from movierec_assets.recsys.split import Split
-from movierec_assets.recsys.threads import ALL_CORES, thread_count
+from movierec_assets.recsys.threads import ALL_CORES, in_order, thread_count
 
 MAX_FOLLOWERS = 500
 """Strongest followers that are kept of each movie."""
@@ -162,7 +162,7 @@ def recency_weights(histories: Interactions, tau: float) -> csr_matrix:
     """`exp(-rank / tau)` of each user's latest likes, those from `MIN_RECENCY` on, shape (n_users, n_movies)."""
     ranks = histories.recency_rank()
     of_rank = np.exp(-np.arange(ranks.max(initial=0) + 1, dtype=np.int32) / np.float32(tau)).astype(np.float32)
-    recent = np.append(of_rank >= MIN_RECENCY, False)[ranks]
+    recent = (of_rank >= MIN_RECENCY)[ranks]
     return histories.only(recent).weighted(of_rank[ranks[recent]])
 
 
@@ -300,10 +300,9 @@ class _Reach:
             into = of_lags(places - moment_start + 1, places - user_start) * known
             return part, out, into
 
-        with ThreadPoolExecutor(thread_count(threads)) as pool:
-            for part, out, into in pool.map(fill, _parts(n_likes)):  # in order, which decides the last bits
-                np.add.at(out_sum, sequence.movie[part], out)
-                np.add.at(in_sum, sequence.movie[part], into)
+        for part, out, into in in_order(fill, _parts(n_likes), threads):  # the order decides the last bits
+            np.add.at(out_sum, sequence.movie[part], out)
+            np.add.at(in_sum, sequence.movie[part], into)
         return cls(
             start,
             stop,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import TypeVar
@@ -20,6 +20,7 @@ import scipy.linalg  # noqa: F401
 from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 ALL_CORES = 0
 """As a number of threads: one for each core of the machine."""
@@ -55,6 +56,22 @@ def in_threads(work: Callable[[T], None], tasks: Iterable[T], threads: int = ALL
                 worker.result()
         finally:
             waiting.clear()
+
+
+def in_order(work: Callable[[T], R], tasks: Iterable[T], threads: int = ALL_CORES) -> Iterator[R]:
+    """Results of tasks that a number of threads do, in the order of the tasks.
+
+    Only as many tasks are begun ahead of the caller as there are threads, so few results wait in memory.
+    """
+    count = thread_count(threads)
+    begun: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(count) as pool:
+        for task in tasks:
+            begun.append(pool.submit(work, task))
+            if len(begun) > count:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
 
 @cache

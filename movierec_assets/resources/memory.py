@@ -18,9 +18,9 @@ _RESET_PEAK = "5"
 
 def give_back() -> None:
     """Return memory that steps before have freed, where allocators keep it: GNU's hundreds of MB, Arrow's tens."""
-    arrow = sys.modules.get("pyarrow")
-    if arrow is not None:
-        arrow.default_memory_pool().release_unused()
+    pool = getattr(sys.modules.get("pyarrow"), "default_memory_pool", None)
+    if pool is not None:
+        pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

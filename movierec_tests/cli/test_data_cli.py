@@ -1,4 +1,4 @@
-"""`movierec data list` and `movierec data info`, as people type them."""
+"""`movierec data`, as people type it."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,6 +30,14 @@ def test_a_system_without_gnus_allocator_has_nothing_to_give_back(monkeypatch: p
     give_back()
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     give_back()
+
+
+def test_arrow_gives_back_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[bool] = []
+    pool = SimpleNamespace(release_unused=lambda: released.append(True))
+    monkeypatch.setitem(sys.modules, "pyarrow", SimpleNamespace(default_memory_pool=lambda: pool))
+    give_back()
+    assert released == [True]
 
 
 def test_other_systems_record_the_peak_since_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,8 @@ def _sound(reach: Reach, n_likes: int, most: int) -> bool:
         return False
     if len(likes) and (likes.min() < 0 or likes.max() >= n_likes):
         return False
+    if not len(reach.start) == len(reach.stop) == n_likes:
+        return False
     for first in range(0, n_likes, _LIKES):
         start, stop = reach.start[first : first + _LIKES], reach.stop[first : first + _LIKES]
         places = np.arange(first, first + len(start), dtype=start.dtype)

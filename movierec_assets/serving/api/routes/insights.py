@@ -5,7 +5,7 @@ Belongs here: the route, and which version a document is asked of. Does not: the
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -59,7 +59,10 @@ async def show_insight(request: Request, name: Name, version: OfVersion = None) 
     worker, asked = worker_of(request), _version(request, name, version)
 
     def read(database: Database) -> tuple[Insight | None, AppCounts | None]:
-        return read_insight(database, name, asked), worker.app_counts.of(database) if name == "dataset" else None
+        found = read_insight(database, name, asked)
+        if found is None or name != "dataset":
+            return found, None
+        return found, worker.app_counts.of(database, (found.made_at, datetime.now(UTC).date()))
 
     found, in_the_app = await worker.queries.run(read)
     if found is None:

@@ -128,9 +128,11 @@ def _picture(found: Pipeline, now: datetime) -> None:
 
     current = sum(asset.state == "up to date" for asset in found.assets)
     known = "" if found.at is None else f", {current} of them up to date"
+    drawn = graph.drawing(found.assets, now, look.INK)
     st.altair_chart(
-        graph.drawing(found.assets, now, look.INK),
+        drawn,
         width="content",
+        height=drawn.height,
         key=_GRAPH,
         on_select=picked,
         selection_mode=graph.PICKED,
