@@ -69,7 +69,8 @@ def test_a_process_that_lived_long_is_started_again_at_once(
     child = Child("A worker", SLEEP)
     started.append(child)
     child.look()
-    os.kill(child.pid or 0, signal.SIGKILL)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
     wait_until(lambda: child.pid is None, "the end of the process")
     child.look()
     assert child.pid is not None

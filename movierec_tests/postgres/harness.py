@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -82,6 +83,13 @@ def query(url: str, statement: str) -> Any:
 
 def stopped(server: EmbeddedPostgres) -> Callable[[], bool]:
     return lambda: server.url() is None
+
+
+def kill_server(server: EmbeddedPostgres) -> None:
+    """Kill the main process of a server that runs."""
+    pid = server.status().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
 
 
 def keepers(state: Path) -> list[psutil.Process]:

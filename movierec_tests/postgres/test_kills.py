@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import threading
 import time
@@ -16,7 +15,7 @@ import psycopg2
 import pytest
 
 from movierec_assets.postgres.server import EmbeddedPostgres
-from movierec_tests.postgres.harness import AS_ROOT, Holder, keepers, query, stopped
+from movierec_tests.postgres.harness import AS_ROOT, Holder, keepers, kill_server, query, stopped
 from movierec_tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow  # real servers, some seconds each
@@ -55,7 +54,7 @@ def test_a_killed_server_comes_back_with_its_data_although_its_children_linger(
             worker.start()
             is_busy = f"SELECT state = 'active' AND query LIKE 'SELECT%' FROM pg_stat_activity WHERE pid = {busy_pid}"
             wait_until(lambda: query(url, is_busy) == (True,), "a long query")
-            os.kill(server.status().pid or 0, signal.SIGKILL)
+            kill_server(server)
             wait_until(stopped(server))
             assert psutil.pid_exists(busy_pid)
             with server.lease() as again:
@@ -76,7 +75,7 @@ def test_owner_keeper_and_server_killed_together_do_no_harm(
     query(holder.url, "DROP TABLE IF EXISTS survivor; CREATE TABLE survivor AS SELECT 42 AS n")
     for keeper in keepers(common_state):
         keeper.kill()
-    os.kill(server.status().pid or 0, signal.SIGKILL)
+    kill_server(server)
     holder.kill()
     with server.lease() as url:
         assert query(url, "SELECT n FROM survivor") == (42,)
@@ -114,7 +113,7 @@ def test_an_unrelated_process_named_by_a_stale_pid_file_stays_alive(
     server.start()
     pid_file = server.status().data_dir / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
-    os.kill(server.status().pid or 0, signal.SIGKILL)
+    kill_server(server)
     wait_until(stopped(server))
     for act in (server.stop, server.start):
         pid_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -24,7 +22,7 @@ from movierec_assets.tables.migrations import migrate
 from movierec_assets.tables.recommendation_ids import is_id, new_id, time_of
 from movierec_assets.tables.shown import KeptList, ShownEvent, ShownList, lists_of, write
 from movierec_tests.defs.harness import new_app_users
-from movierec_tests.postgres.harness import open_directory, stopped
+from movierec_tests.postgres.harness import kill_server, open_directory, stopped
 from movierec_tests.waiting import PATIENCE, until_somebody_waits, wait_until
 
 
@@ -236,7 +234,7 @@ def test_rows_outlive_a_server_that_is_killed_up_to_the_bound() -> None:
             with started(ShownLog(database, queue_rows=100)) as log:
                 before = [put(log) for _ in range(10)]
                 wait_until(lambda: log.written == 10, "the rows before")
-                os.kill(server.status().pid or 0, signal.SIGKILL)
+                kill_server(server)
                 wait_until(stopped(server), "the end of the server")
                 waiting = [put(log) for _ in range(150)]
                 assert (log.waiting, log.dropped) == (100, 50)
