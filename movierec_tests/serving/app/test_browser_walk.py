@@ -59,7 +59,7 @@ def test_one_goes_from_a_film_to_its_neighbours(visit: Visit) -> None:
     go_to_neighbours(visit)
 
 
-@pytest.mark.parametrize("path", ["model", "quality", "dataset", "pipeline"])
+@pytest.mark.parametrize("path", ["model", "quality", "dataset"])
 def test_a_page_has_its_height_before_its_charts_are_drawn(visit: Visit, path: str) -> None:
     find_no_jump_from_charts(visit, path)
 
