@@ -13,10 +13,11 @@ from pathlib import Path
 
 
 @contextmanager
-def locked(path: Path, operation: int = fcntl.LOCK_EX, *, remove: bool = False) -> Iterator[int]:
+def locked(path: Path, operation: int = fcntl.LOCK_EX, *, create: bool = True, remove: bool = False) -> Iterator[int]:
     """Hold a flock on a file; with LOCK_NB, BlockingIOError says that another process has it.
 
     The system releases it when the process ends, however it ends. With `remove`, the file is removed with the lock.
+    Without `create`, FileNotFoundError says that the file is not there, or was removed while the lock was waited for.
 
     Yields
     ------
@@ -25,7 +26,7 @@ def locked(path: Path, operation: int = fcntl.LOCK_EX, *, remove: bool = False) 
         still uses the server keeps its lease.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
         try:
             fcntl.flock(descriptor, operation)
             # Another process may have removed the file, and made it anew, in the meantime.

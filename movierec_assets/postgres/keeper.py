@@ -31,6 +31,7 @@ def ensure_keeper(state: StateDirectory) -> subprocess.Popen[bytes] | None:
     """
     try:
         with locked(state.keeper_lock, fcntl.LOCK_EX | fcntl.LOCK_NB) as held, state.keeper_log.open("wb") as log:
+            state.lease_lock.touch(mode=0o600)  # the keeper waits for it, and makes nothing
             path = [str(IMPORT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
             return subprocess.Popen(
                 [sys.executable, "-m", MODULE, str(state.path)],
@@ -50,7 +51,8 @@ def keep(state: StateDirectory) -> None:
     """Wait until nobody holds a lease, then stop the server unless it is pinned."""
     cluster = state.cluster
     try:
-        with locked(state.lease_lock), locked(state.server_lock):
+        # Nothing is made anew: somebody may be removing the directory.
+        with locked(state.lease_lock, create=False), locked(state.server_lock, create=False):
             try:
                 if not state.pin.exists():
                     state.cluster.stop()
