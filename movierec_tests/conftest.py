@@ -62,12 +62,15 @@ SHARE_A_RUN = {
 the app share one API and one browser."""
 
 
+def _settings() -> list[str]:
+    return [name for name in os.environ if name.startswith(SETTINGS) and name != SWITCH]
+
+
 def pytest_configure() -> None:
     """Tests, fixtures of a session and the processes they start see no setting of the person who runs them, nor of
     that person's terminal."""
-    for name in list(os.environ):
-        if (name.startswith(SETTINGS) and name != SWITCH) or name in TERMINAL:
-            del os.environ[name]
+    for name in [*_settings(), *TERMINAL]:
+        os.environ.pop(name, None)
     collect_rarely()
     # In the background of a script Ctrl-C is ignored. Dagster then ignores SIGTERM as well, and so do child processes.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -101,12 +104,19 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Neither a test nor any fixture of it, of its module or of the session sees a setting that a command left in this
+    process: with the URL of a database of another test, a whole platform worked on that one."""
+    for name in _settings():
+        del os.environ[name]
+
+
 @pytest.fixture(autouse=True)
-def _no_settings_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test sees no setting that a command left in this process."""
-    for name in list(os.environ):
-        if name.startswith(SETTINGS) and name != SWITCH:
-            monkeypatch.delenv(name)
+def _no_settings_of_fixtures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test sees no setting that a fixture of its module set for itself."""
+    for name in _settings():
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
