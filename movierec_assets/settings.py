@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         default=0.5,
         ge=0,
         le=1,
-        description="Smallest catalogue coverage of a challenger, as a share of the champion's (else popularity's).",
+        description="Smallest coverage of a challenger, as a share of the champion's (else popularity's).",
     )
     max_popularity_share: float = Field(
         default=0.8, gt=0, le=1, description="Largest share of the top 1 % of movies among a challenger's listings."

@@ -19,7 +19,9 @@ from movierec_assets.tables.migrations import known_versions, latest_version
 
 FORMAT = 1
 """Version of the form of archives. A reader accepts its own and earlier ones."""
-_UPDATE = "Update this program first (`git pull`, `make install`), then restore."
+_UPDATE = (
+    "Update this program first (`git pull`, then `make install`; for containers `docker compose build`), then restore."
+)
 
 
 class Member(BaseModel):

@@ -21,7 +21,7 @@ _ROWS = (
     ("MAP", "map"),
     ("NDCG", "ndcg"),
     ("Hit rate", "hit_rate"),
-    ("Catalogue coverage", "coverage"),
+    ("Coverage", "coverage"),
     ("Gini coefficient of the listings", "gini"),
     ("Novelty, bits", "novelty"),
     ("Share of the top 1 % of movies", "popularity_share"),

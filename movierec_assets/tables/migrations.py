@@ -144,8 +144,8 @@ def _refuse_newer(found: str | None) -> None:
     if found is not None and found not in known_versions():
         raise SchemaVersionError(
             f"The schema of the ratings database has version {found}, which a newer program made: this one knows "
-            f"versions up to {latest_version()}. Update it (`git pull`, `make install`), and restart what still runs "
-            "the old one."
+            f"versions up to {latest_version()}. Update it (`git pull`, then `make install`; for containers "
+            "`docker compose build`), and restart what still runs the old one."
         )
 
 

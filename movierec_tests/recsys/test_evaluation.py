@@ -133,7 +133,7 @@ def test_the_report_shows_every_number_under_its_cutoff_and_ranker(
         "MAP": "map",
         "NDCG": "ndcg",
         "Hit rate": "hit_rate",
-        "Catalogue coverage": "coverage",
+        "Coverage": "coverage",
         "Gini coefficient of the listings": "gini",
         "Novelty, bits": "novelty",
         "Share of the top 1 % of movies": "popularity_share",

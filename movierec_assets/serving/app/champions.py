@@ -35,7 +35,7 @@ def show_versions(key: str) -> None:
 
 
 def _compare(known: Sequence[versions.Version], champion: versions.Version | None) -> None:
-    st.markdown("#### Compare")
+    st.markdown("## Compare")
     named = {each["version"]: each for each in known}
     numbers = list(named)
     first = champion["version"] if champion else numbers[-1]
@@ -80,7 +80,7 @@ def _label(named: Mapping[int, versions.Version]) -> Callable[[int], str]:
 
 
 def _promote(key: str, known: Sequence[versions.Version], champion: versions.Version | None) -> None:
-    st.markdown("#### Promote")
+    st.markdown("## Promote")
     others = {each["version"]: each for each in known if each is not champion}
     if not others:
         st.caption("There is no other version to promote.")
@@ -104,7 +104,7 @@ def _promote(key: str, known: Sequence[versions.Version], champion: versions.Ver
 
 
 def _roll_back(key: str, known: Sequence[versions.Version], champion: versions.Version | None) -> None:
-    st.markdown("#### Roll back")
+    st.markdown("## Roll back")
     before = versions.returned_to(known)
     if champion is None or before is None:
         st.caption("There is no champion before the present one.")

@@ -77,6 +77,11 @@ def unseen(words: str, title: str) -> None:
     st.html(f'<p class="mr-unseen">{escape(words)} <bdi>{escape(without_year(title))}</bdi></p>')
 
 
+def unseen_heading(words: str) -> None:
+    """Name the films that follow for a screen reader, which goes from heading to heading."""
+    st.html(f'<h2 class="mr-unseen">{escape(words)}</h2>')
+
+
 def _match(share: float) -> str:
     percent = round(100 * min(1.0, max(0.0, share)))
     return f'<div class="mr-match"><i><b style="width:{percent}%"></b></i><span>{percent} % match</span></div>'

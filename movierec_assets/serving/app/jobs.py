@@ -32,7 +32,7 @@ def show_runs(key: str, state: Mapping[str, Any]) -> None:
     st.session_state[_FOLLOWED] = followed[-MOST:]
     if not followed:
         return
-    st.subheader("Runs")
+    st.header("Runs")
     ended = st.session_state.get(_OVER, set())
     waiting = not set(followed) <= ended
 

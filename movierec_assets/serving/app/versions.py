@@ -19,7 +19,7 @@ FIGURES = (
     ("Recall@10, in the sitting", "recall_at_10"),
     ("NDCG@10, on return", "return_ndcg_at_10"),
     ("Hit rate@10, on return", "return_hit_rate_at_10"),
-    ("Catalogue coverage@10", "coverage_at_10"),
+    ("Coverage@10", "coverage_at_10"),
     ("Novelty@10", "novelty_at_10"),
     ("Share of popular films@10", "popularity_share_at_10"),
     ("NDCG@10 of popularity", "popularity_ndcg_at_10"),

@@ -166,6 +166,8 @@ def require_movies(ranker: Ranker, movie_ids: Sequence[int] | IntArray, field: s
     """
     rows = ranker.catalogued.rows_of(movie_ids)
     unknown = [movie_id for movie_id, row in zip(movie_ids, rows.tolist(), strict=True) if row < 0]
+    if unknown and not len(ranker.catalogued.catalogue.movie_ids):
+        raise UnknownIdError(field, "No movie has an id yet: no dataset is loaded. `movierec run` loads one.")
     if unknown:
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         listed = ", ".join(map(str, unknown[:5]))

@@ -116,7 +116,7 @@ def with_tables(page: AppTest) -> AppTest:
 
 def words(page: AppTest) -> str:
     """Everything that a page says, as text with markup."""
-    kinds = ("html", "markdown", "caption", "info", "success", "warning", "error", "text", "subheader")
+    kinds = ("html", "markdown", "caption", "info", "success", "warning", "error", "text", "header")
     said = [each for kind in kinds for each in page.get(kind)]
     texts = [str(getattr(each, "value", "") or getattr(each.proto, "body", "")) for each in said]
     return "\n".join([*texts, *(f"{each.label} {each.value}" for each in page.metric)])

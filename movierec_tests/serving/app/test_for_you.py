@@ -174,7 +174,7 @@ def test_stars_and_buttons_of_a_card_name_the_film(open_page: OpenPage, served_a
     page = open_page("for_you", at=served_api, user="5")
     labels = [each.label for each in page.button if str(each.key).startswith(("no-", "like-", "why-"))]
     assert len(labels) == len(set(labels)) == 36
-    unseen = [each.proto.body for each in page.get("html") if "mr-unseen" in each.proto.body]
+    unseen = [each.proto.body for each in page.get("html") if '<p class="mr-unseen">' in each.proto.body]
     assert len(unseen) == len(set(unseen)) == 12
 
 

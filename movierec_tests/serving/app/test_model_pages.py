@@ -73,7 +73,7 @@ def test_a_film_of_the_url_is_taken_apart_first(open_page: OpenPage, told_api: s
     film = next(str(each.key) for each in listed.button if str(each.key).startswith("why-5-")).rpartition("-")[2]
     page = open_page("model", at=told_api, person="5", film=film, when="Next time")
     assert not page.exception
-    assert page.subheader[0].value == "One score taken apart"
+    assert page.header[0].value == "One score taken apart"
     assert page.button_group(key="moment_of_score").value == "Next time"
     chosen = page.selectbox[1].options[page.selectbox[1].index or 0]
     assert str(TITLES.get(int(film), f"Film {film} ")) in chosen
@@ -160,7 +160,7 @@ def test_users_who_are_away_are_replaced_or_told(
     write_insight(database, "training", document | {"example_user": 999}, VERSION)
     page = open_page("introduction", at=told_api)
     assert "999" in page.info[0].value
-    assert page.subheader[-1].value == "Two moments"
+    assert page.header[-1].value == "Two moments"
     tell(told)
 
 

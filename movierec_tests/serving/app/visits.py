@@ -17,6 +17,8 @@ MENU = '[data-testid="stSidebarNavItems"]'
 """The list of links that Streamlit makes of the navigation on a phone."""
 NOT_OURS = ("list", "listitem")
 """Rules that the menu breaks: between its list and the items, Streamlit puts a `div` with the heading of each group."""
+HEADINGS = "heading-order"
+"""A rule that axe calls moderate: whoever listens goes from heading to heading, and misses none of a level."""
 QUIET = """
 !document.querySelector('[data-testid="stStatusWidget"], [data-stale="true"], [data-testid="stSkeleton"]') &&
 [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')].every(each => each.querySelector('canvas, svg'))
@@ -91,7 +93,7 @@ class Visit:
 
 
 def serious(page: Any, *rules: str) -> list[str]:
-    """Violations of accessibility that axe calls serious or critical; of these rules only, where some are named."""
+    """Violations that axe calls serious or critical, and of the order of headings; of these rules only, if any."""
     from axe_playwright_python.sync_playwright import Axe
 
     options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
@@ -99,7 +101,7 @@ def serious(page: Any, *rules: str) -> list[str]:
     return [
         f"{each['id']}: {each['help']}: {node['html'][:300]}"
         for each in found
-        if each["impact"] in ("serious", "critical")
+        if each["impact"] in ("serious", "critical") or each["id"] == HEADINGS
         for node in each["nodes"]
         if each["id"] not in NOT_OURS or not _in_menu(page, node["target"][0])
     ]

@@ -14,6 +14,7 @@ from movierec_assets.recsys import ranking
 from movierec_assets.recsys.interactions import FloatArray
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.serving.online.answer_json import answer_json, neighbours_json
+from movierec_assets.serving.online.answering import UnknownIdError, require_movies
 from movierec_assets.serving.online.answers import Stored
 from movierec_assets.serving.online.diversity import diverse
 from movierec_assets.serving.online.ranker import Ranker
@@ -214,6 +215,8 @@ def test_without_anything_loaded_lists_are_empty_and_say_what_to_do() -> None:
     assert ranker.similar(1, Request()).why_fewer == answer.why_source
     assert ranker.genres(Request(user_id=1)).why_none == answer.why_source
     assert json.loads(answer_json(answer, ranker.catalogued))["movies"] == []
+    with pytest.raises(UnknownIdError, match="no dataset is loaded"):
+        require_movies(ranker, [1], "liked_movie_ids")
 
 
 @settings(deadline=None, max_examples=40)

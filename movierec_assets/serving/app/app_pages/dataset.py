@@ -70,7 +70,7 @@ def _stars_and_months(document: dict[str, Any]) -> None:
     stars["share"] = stars["ratings"] / total
     most = stars.loc[stars["ratings"].idxmax(), "stars"]
     with left:
-        st.subheader("Stars", anchor=False)
+        st.header("Stars", anchor=False)
         drawn = (
             alt.Chart(stars)
             .mark_bar(color=OWN)
@@ -84,7 +84,7 @@ def _stars_and_months(document: dict[str, Any]) -> None:
         look.chart(drawn, f"Number of ratings by stars. Most ratings have {most:g} stars.")
     months = pd.DataFrame(document["months"], columns=["month", "ratings"])
     with right:
-        st.subheader("Ratings over time", anchor=False)
+        st.header("Ratings over time", anchor=False)
         timed = months.assign(first_day=months["month"] + "-01")
         drawn = (
             alt.Chart(timed)
@@ -104,7 +104,7 @@ def _tails(document: dict[str, Any]) -> None:
     users, movies = document["users"], document["movies"]
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("How active users are", anchor=False)
+        st.header("How active users are", anchor=False)
         st.markdown(_about(users, "user", document["counts"]["users"]))
         bins = pd.DataFrame(
             [
@@ -126,7 +126,7 @@ def _tails(document: dict[str, Any]) -> None:
         )
         look.chart(drawn, "Number of users by how many ratings they have, in ranges that double.")
     with right:
-        st.subheader("How popular movies are", anchor=False)
+        st.header("How popular movies are", anchor=False)
         st.markdown(_about(movies, "movie", document["counts"]["rated_movies"]))
         ranks = pd.DataFrame(movies["ranks"], columns=["rank", "ratings"])
         drawn = (
@@ -159,7 +159,7 @@ def _range(each: dict[str, int]) -> str:
 
 
 def _genres(document: dict[str, Any]) -> None:
-    st.subheader("Genres by era", anchor=False)
+    st.header("Genres by era", anchor=False)
     st.markdown(
         "Each circle is a genre in a decade of release: its size shows how many ratings it has, its colour their mean."
     )
@@ -202,7 +202,7 @@ def _genres(document: dict[str, Any]) -> None:
 
 
 def _rejected(document: dict[str, Any]) -> None:
-    st.subheader("Rejected rows", anchor=False)
+    st.header("Rejected rows", anchor=False)
     reasons = document["rejected"]
     if not reasons:
         st.markdown("Every row of the files loaded.")

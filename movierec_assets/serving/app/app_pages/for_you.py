@@ -175,6 +175,7 @@ def _list(user_id: int, moment: str, wish: dict[str, Any]) -> None:
     """The films of one moment."""
     answer = person.listed(wish)
     movies = answer["movies"]
+    films.unseen_heading(f"Films: {moment.lower()}")
     st.caption(_EXPLAINED[moment])
     if answer["source"] == "popular" and person.is_new(user_id):
         look.state("Rate a film that you like, and this list becomes yours.", "Until then it has the most liked films.")
@@ -281,7 +282,7 @@ def _longer() -> None:
 
 def _ratings(user_id: int, history: Mapping[str, Any]) -> None:
     """Search and rate, and the latest ratings."""
-    st.subheader("Rate films", anchor=False)
+    st.header("Rate films", anchor=False)
     typed = st.text_input("Search a film", placeholder="star wars", key="search", max_chars=200, type="search")
     if typed.strip():
         found = session.cached("/movies", {"query": typed.strip(), "n": 6})["movies"]

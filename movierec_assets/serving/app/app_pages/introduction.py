@@ -33,7 +33,7 @@ def page() -> None:
 def _problem(trained: dict[str, Any]) -> None:
     counts, sample = trained["counts"], trained["sample"]
     pairs = counts["users"] * counts["movies"]
-    st.subheader("The problem: almost everything is unknown", anchor="problem")
+    st.header("The problem: almost everything is unknown", anchor="problem")
     st.markdown(
         "Imagine a table with a row for each person and a column for each film. People have seen few of the films, and "
         "have rated fewer. So nearly all cells are empty, and the empty ones are what we want to know. This is called "
@@ -64,7 +64,7 @@ def _problem(trained: dict[str, Any]) -> None:
 
 
 def _simple_answers(scored: dict[str, Any]) -> None:
-    st.subheader("Why simple answers do not do", anchor="simple-answers")
+    st.header("Why simple answers do not do", anchor="simple-answers")
     st.markdown(
         "The films with the most likes are a safe answer, and the same one for everybody. Averages of stars favour "
         "films that few people rated. The model looks for people and films that belong together instead "
@@ -92,7 +92,7 @@ def _simple_answers(scored: dict[str, Any]) -> None:
 
 
 def _recommendation(user: int | None) -> None:
-    st.subheader("What a recommendation is", anchor="recommendation")
+    st.header("What a recommendation is", anchor="recommendation")
     st.markdown(
         "A recommendation is a short list: the films with the highest score among those that the person has not rated. "
         "The score says how well a film fits the person's likes. Each film comes with its reasons."
@@ -115,7 +115,7 @@ def _because(kind: str) -> str:
 
 
 def _two_moments(scored: dict[str, Any]) -> None:
-    st.subheader("Two moments", anchor="moments")
+    st.header("Two moments", anchor="moments")
     st.markdown(
         "People ask at two moments, and these are different questions.\n* **In the sitting**: somebody has just "
         "liked a film, and asks what comes next. What others liked right after that film is the best hint.\n* **On "

@@ -48,7 +48,7 @@ def page() -> None:
 
 
 def _factorization(recipe: dict[str, Any], trained: dict[str, Any] | None) -> None:
-    st.subheader("Two small tables in place of a large one", anchor="factorization")
+    st.header("Two small tables in place of a large one", anchor="factorization")
     st.markdown(
         "The table of likes has a row for each person and a column for each film, and nearly all cells are empty. "
         "The model looks for two small tables whose product is as near to it as can be. One has a few numbers for "
@@ -85,7 +85,7 @@ def _factorization(recipe: dict[str, Any], trained: dict[str, Any] | None) -> No
 
 
 def _learning(trained: dict[str, Any]) -> None:
-    st.subheader("Learned by turns", anchor="learning")
+    st.header("Learned by turns", anchor="learning")
     st.markdown(
         "Both tables are unknown at first, and filled with chance. *Alternating least squares* holds the films still "
         "and solves for the people: that is easy, one small equation for each person. Then it holds the people still "
@@ -135,7 +135,7 @@ def _validation(trained: dict[str, Any]) -> None:
 
 def _person(version: dict[str, Any], example: int | None) -> None:
     """Lists of one person, at both moments."""
-    st.subheader("One score taken apart", anchor="score")
+    st.header("One score taken apart", anchor="score")
     if not insights.is_champion(version):
         st.caption("Lists come from the champion only. Choose it above to see a score taken apart.")
         return
@@ -217,7 +217,7 @@ def _reason(reason: dict[str, Any]) -> str:
 
 
 def _moments(user: int) -> None:
-    st.subheader("The same person, right now and next time", anchor="moments")
+    st.header("The same person, right now and next time", anchor="moments")
     st.markdown(
         "Right after a like, the model adds the *next-movie signal*: what others liked soon after the films that "
         "this person liked last. The signal fades with time. Next time, a day later, the list follows from the taste "
@@ -248,7 +248,7 @@ def _ranking(title: str, movies: list[dict[str, Any]], other: dict[int, int], wh
 
 
 def _curves(recipe: dict[str, Any]) -> None:
-    st.subheader("What time does to a like", anchor="time")
+    st.header("What time does to a like", anchor="time")
     left, right = st.columns(2)
     with left:
         st.markdown("**Recency**: later likes count more in a person's vector")

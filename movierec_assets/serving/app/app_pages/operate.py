@@ -102,7 +102,7 @@ def _alerts(key: str) -> None:
 
 def _keeping(state: Mapping[str, Any]) -> None:
     now, data, backup, disk = datetime.now(UTC), state["data"], state["backup"], state["disk"]
-    st.markdown("#### Data")
+    st.markdown("## Data")
     if data is None:
         st.markdown("Nothing is loaded. `movierec run` loads a dataset.")
     else:
@@ -112,7 +112,7 @@ def _keeping(state: Mapping[str, Any]) -> None:
             f"{data['users']:,} users, loaded {times.ago(loaded, now)}; {data['rejected']:,} rows rejected. "
             f"{data['app_ratings']:,} ratings were posted in the app."
         )
-    st.markdown("#### Backups")
+    st.markdown("## Backups")
     if backup is None:
         st.markdown(
             "There is no backup yet. The schedule `daily_backup` makes one each night; `movierec backup FILE` now."
@@ -124,7 +124,7 @@ def _keeping(state: Mapping[str, Any]) -> None:
             f"{_bytes(backup['size'])}; {backup['kept']} are kept."
         )
         st.code(backup["file"], language=None, wrap_lines=True)
-    st.markdown("#### Disk")
+    st.markdown("## Disk")
     if disk is not None:
         free, total, own, databases = (_bytes(disk[name]) for name in ("free", "total", "state", "databases"))
         st.markdown(f"{free} of {total} are free. The state directory has {own}, the databases have {databases}.")

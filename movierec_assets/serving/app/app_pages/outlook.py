@@ -80,17 +80,17 @@ _CREDITS = (
 def page() -> None:
     """The page."""
     with look.page("Outlook and credits", LEAD):
-        st.subheader("What is next")
+        st.header("What is next")
         st.markdown(_NEXT)
-        st.subheader("Licence of the data")
+        st.header("Licence of the data")
         st.markdown(_DATA)
-        st.subheader("References")
+        st.header("References")
         st.markdown(
             "\n".join(
                 f"* [{look.plain(text.rstrip('.'))}]({address}): {about}." for text, address, about in _REFERENCES
             )
         )
-        st.subheader("Credits")
+        st.header("Credits")
         st.markdown(
             "The platform grew from a presentation in nine pages about recommending films with matrix factorization. "
             "It stands on free software:"

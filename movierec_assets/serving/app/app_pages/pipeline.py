@@ -174,7 +174,7 @@ def _check(check: Check) -> str:
 
 
 def _schedules(found: Pipeline, now: datetime) -> None:
-    st.subheader("Schedules")
+    st.header("Schedules")
     if not found.daemon_up:
         look.state("Dagster's daemon is down, so nothing starts by itself.", "`movierec up` starts it.")
     for schedule in found.schedules:
@@ -191,7 +191,7 @@ def _list(found: Pipeline, now: datetime) -> None:
         for asset in found.assets:
             if asset.group != group:
                 group = asset.group
-                st.markdown(f"#### {group}")
+                st.markdown(f"### {group}")
             passed = sum(check.result == "passed" for check in asset.checks)
             checks = f"; {passed} of {len(asset.checks)} checks passed" if asset.checks else ""
             st.markdown(

@@ -41,7 +41,7 @@ def page() -> None:
 
 
 def _steps(document: dict[str, Any]) -> None:
-    st.subheader("Steps", anchor=False)
+    st.header("Steps", anchor=False)
     rules = document["rules"]
     said = {
         "read": "Rows of the file of ratings.",
@@ -74,7 +74,7 @@ def _steps(document: dict[str, Any]) -> None:
 def _corner(corner: dict[str, Any]) -> None:
     if not corner["cells"]:
         return
-    st.subheader("A corner of the matrix", anchor=False)
+    st.header("A corner of the matrix", anchor=False)
     st.markdown(
         "The first users, movies that many people like, and movies that these users liked latest. Each mark is a like, "
         "and its shape says in which part it is. An empty place is a movie that the user did not like, or did not see."
@@ -122,7 +122,7 @@ def _labels(movies: Sequence[dict[str, Any]]) -> dict[int, str]:
 
 @st.fragment
 def _previews(previews: dict[str, list[dict[str, Any]]], rules: dict[str, Any]) -> None:
-    st.subheader("The first rows of each step", anchor=False)
+    st.header("The first rows of each step", anchor=False)
     said = {
         "original": "Ratings as they were loaded, with titles; the line is that of the file.",
         "rejected": "Rows that did not load, as they are in the file, with the reason.",

@@ -58,7 +58,7 @@ def _latest(known: list[dict[str, Any]]) -> None:
     decisions = _decisions(known)
     if not decisions:
         return
-    st.subheader("The latest decision", anchor="latest")
+    st.header("The latest decision", anchor="latest")
     last = decisions[0]
     st.markdown(
         f"**Version {last['version']}: {last['outcome']}** ({_time(last['decided'])}, by {look.plain(last['by'])})."
@@ -67,7 +67,7 @@ def _latest(known: list[dict[str, Any]]) -> None:
 
 
 def _both_moments(scored: dict[str, Any]) -> None:
-    st.subheader("Beside simpler methods, at both moments", anchor="moments")
+    st.header("Beside simpler methods, at both moments", anchor="moments")
     means = {(row["moment"], row["ranker"]): row["mean"] for row in scored["moments"]}
     popular = means.get((_MOMENTS[0], "popularity"))
     own = next(found for found in scored["metrics"] if found["ranker"] == _OWN)
@@ -119,7 +119,7 @@ def _lead(scored: dict[str, Any]) -> None:
 
 
 def _metrics(scored: dict[str, Any]) -> None:
-    st.subheader("All figures of ten films, in the sitting", anchor="figures")
+    st.header("All figures of ten films, in the sitting", anchor="figures")
     rows = [
         {"method": found["ranker"]} | {label: found[name] for name, label in _METRICS.items()}
         for found in scored["metrics"]
@@ -138,7 +138,7 @@ def _slices(scored: dict[str, Any]) -> None:
     found = list(dict.fromkeys(row["by"] for row in scored["slices"]))
     if not found:
         return
-    st.subheader("For whom, and for which films", anchor="slices")
+    st.header("For whom, and for which films", anchor="slices")
     by = st.segmented_control("NDCG@10 by", found, default=found[-1]) or found[-1]
     rows = [row for row in scored["slices"] if row["by"] == by]
     rankers = list(dict.fromkeys(row["ranker"] for row in rows))
@@ -151,7 +151,7 @@ def _slices(scored: dict[str, Any]) -> None:
 
 
 def _months() -> None:
-    st.subheader("In every month of the past", anchor="backtest")
+    st.header("In every month of the past", anchor="backtest")
     st.markdown(
         "The recipe is trained anew on what was known before each month, of anybody, and scored on the month. Nothing "
         "from later is known, so figures are lower than above, and as they would have been."
@@ -180,7 +180,7 @@ def _months() -> None:
 
 
 def _history(known: list[dict[str, Any]]) -> None:
-    st.subheader("Versions and decisions", anchor="versions")
+    st.header("Versions and decisions", anchor="versions")
     st.markdown(
         "Every training ends in a decision. A version is promoted when it is better than the champion beyond chance, "
         "or as good and trained on newer data. A night without new ratings trains nothing, and decides nothing."
@@ -239,7 +239,7 @@ def _decisions(known: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def _people() -> None:
-    st.subheader("What people did with their lists", anchor="people")
+    st.header("What people did with their lists", anchor="people")
     st.markdown(
         "Lists of the last four weeks: how often a film that was shown was clicked or dismissed, or rated as a like "
         "within a week. The place in the list decides most clicks, so compare at the same place."

@@ -78,10 +78,10 @@ def _neighbours(movie_id: int) -> None:
         raise look.NothingYet(drawn["why_fewer"] or "This film has no neighbours.", remedy)
     chart, near = st.columns([1.7, 1], gap="medium")
     with chart:
-        st.subheader("Map", anchor=False)
+        st.header("Map", anchor=False)
         _map(movie_id, movies, drawn["shares"])
     with near:
-        st.subheader("Nearest", anchor=False)
+        st.header("Nearest", anchor=False)
         for movie in movies[1 : LISTED + 1]:
             with st.container(border=True, gap="small"):
                 films.film(movie, match=movie["similarity"])
