@@ -97,7 +97,8 @@ class Settings(BaseSettings):
     improvement_margin: float = Field(
         default=0.005,
         ge=0,
-        description="Smallest lead of another recipe, as a share of the champion's NDCG@10, to be an improvement.",
+        description="Smallest lead of another recipe, as a share of the champion's NDCG@10, to be an improvement. "
+        "Below 0.005 it is also the smallest loss on return for which a challenger is rejected.",
     )
     refresh_margin: float = Field(
         default=0.002,

@@ -32,6 +32,7 @@ from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.few_users import why_few
 from movierec_assets.recsys.guardrails import unsound_transitions
 from movierec_assets.recsys.interactions import IdMaps, Interactions
+from movierec_assets.recsys.promotion import IMPROVEMENT_MARGIN, Margins
 from movierec_assets.recsys.rankers import CHAMPION, MODEL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, Split
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
@@ -208,7 +209,8 @@ def not_worse_on_return(
     It only warns where the run has something to serve instead of the challenger: the champion's recipe on changed data,
     or the champion, while another dataset's is served. Then champion_model rejects the challenger.
     """
-    compared, margin = ReturnFigures.of(return_evaluation).compared, get_settings().improvement_margin
+    compared = ReturnFigures.of(return_evaluation).compared
+    margin = Margins(get_settings().improvement_margin).loss_on_return
     worse = compared.clearly_worse(margin)
     if champion_refit.champion is None:
         found = "There is no champion to compare with."
@@ -227,7 +229,7 @@ def not_worse_on_return(
         passed=not worse,
         severity=severity,
         description=f"{found}{instead} A loss fails that is certain and at least {margin:.1%} "
-        "(MOVIEREC_IMPROVEMENT_MARGIN).",
+        f"(MOVIEREC_IMPROVEMENT_MARGIN, but never more than {IMPROVEMENT_MARGIN:.1%}).",
         metadata={**compared.numbers, "least_loss": margin},
     )
 

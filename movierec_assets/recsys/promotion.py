@@ -41,6 +41,15 @@ class Margins:
     improvement: float = IMPROVEMENT_MARGIN
     refresh: float = 0.002
 
+    @property
+    def loss_on_return(self) -> float:
+        """Smallest mean loss on return that matters, as a share of the champion's NDCG@10.
+
+        It is the margin of an improvement, but never above the default: who asks for more before a promotion does not
+        allow a larger loss.
+        """
+        return min(self.improvement, IMPROVEMENT_MARGIN)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -102,7 +111,8 @@ class OnReturn:
     def clearly_worse(self, margin: float = IMPROVEMENT_MARGIN) -> bool:
         """Whether the challenger's recipe is worse by a loss that is both certain and large enough to matter.
 
-        It is the mirror image of `is_improvement`. Where nothing was compared, nothing is clearly worse.
+        It is the mirror image of `is_improvement`, with `Margins.loss_on_return`. Where nothing was compared, nothing
+        is clearly worse.
         """
         if self.difference is None or self.champion_ndcg is None:
             return False
@@ -226,7 +236,7 @@ def decide(
         found |= {"champion_ndcg_at_10": champion.champion_ndcg, **_named("difference", champion.lead)}
     if champion.same_recipe or on_return is None:
         return _in_the_sitting(champion, over_popularity, margins, found)
-    if on_return.clearly_worse(margins.improvement):
+    if on_return.clearly_worse(margins.loss_on_return):
         sitting = "" if champion.lead is None else f" In the sitting it differs by {champion.lead.signed}."
         reason = f"Clearly worse than the champion's recipe for people who come back. {on_return.sentence}{sitting}"
         return Decision(False, "rejected", reason, found)

@@ -276,6 +276,23 @@ def test_a_loss_on_return_is_both_certain_and_large_enough(difference: Interval,
     assert is_improvement(mirrored, RETURN_NDCG) is worse
 
 
+@pytest.mark.parametrize("margin", [IMPROVEMENT_MARGIN, 0.05, 0.1, 1.0])
+def test_who_asks_for_a_larger_lead_does_not_allow_a_larger_loss_on_return(margin: float) -> None:
+    margins = Margins(improvement=margin)
+    worse = _on_return(Interval(-0.03 * RETURN_NDCG, -0.003, -0.0018))
+    for lead in (_from(0.001), _from(0.0)):
+        decision = _decide(lead, changed_data=True, on_return=worse, margins=margins)
+        assert (decision.promoted, decision.outcome) == (False, "rejected")
+    assert _decide(_from(0.0), changed_data=True, margins=margins).promoted
+
+
+def test_a_smaller_lead_that_matters_makes_a_smaller_loss_matter() -> None:
+    loss = IMPROVEMENT_MARGIN * RETURN_NDCG / 2
+    worse = _on_return(Interval(-loss, -2 * loss, -loss / 2))
+    assert _decide(_from(0.001), on_return=worse).promoted
+    assert not _decide(_from(0.001), on_return=worse, margins=Margins(improvement=IMPROVEMENT_MARGIN / 4)).promoted
+
+
 def test_where_too_few_users_came_back_nothing_is_worse_and_the_reason_says_so() -> None:
     decision = _decide(_from(0.001), on_return=OnReturn(7))
     assert decision.outcome == "improvement"
