@@ -19,7 +19,7 @@ from movierec_assets.recsys import baselines, metrics
 from movierec_assets.recsys.both_moments import MomentScores
 from movierec_assets.recsys.engine import Fit
 from movierec_assets.recsys.evaluation import HEADLINE, WITH_INTERVALS, Evaluation, evaluate, with_intervals
-from movierec_assets.recsys.few_users import nobody_returns, nobody_to_score
+from movierec_assets.recsys.few_users import SIGNAL_IS_OFF, has_order, nobody_returns, nobody_to_score
 from movierec_assets.recsys.interactions import FloatArray, IdMaps, IntArray, Interactions
 from movierec_assets.recsys.metrics import CUTOFFS
 from movierec_assets.recsys.rankers import EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY, WITHOUT_SIGNAL
@@ -63,11 +63,6 @@ HEADLINES_OF: dict[ProtocolName, tuple[str, ...]] = {
 MAX_LIKES_OF_OTHER_MOMENT = 1_000_000
 """Likes up to which all baselines are scored at the other moment, too. With more, popularity alone is, and a sample of
 users with so many likes is scored on return."""
-
-SIGNAL_IS_OFF = (
-    "The next-movie signal is off: of the likes to learn from, no user has any at two different times, so no movie "
-    "follows another. Load ratings with the time at which each was made."
-)
 
 MAY_BE_SEEN: dict[ProtocolName, str] = {
     "leave-latest-out": "The search may have seen some of the likes to find on return; "
@@ -288,11 +283,6 @@ def run(
     return Experiment(
         protocol, recipe, found, task, plan.ids, lists[MODEL], evaluations, spans, tuple(moments), tuple(notes)
     )
-
-
-def has_order(positives: Interactions) -> bool:
-    """Whether any user has likes at two different times, so that one movie follows another."""
-    return len(latest_of_each_user(positives)[0]) > 0
 
 
 def _ranked(rankers: _Rankers, parts: Iterable[_Part], k: int, log: Log) -> tuple[list[_Part], dict[str, TopK]]:

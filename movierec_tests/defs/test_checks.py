@@ -7,15 +7,17 @@ import pandas as pd
 import pytest
 from dagster import AssetCheckResult
 
-from movierec_assets.defs.checks import not_worse_on_return, signal_does_no_harm
+from movierec_assets.defs.checks import not_worse_on_return, signal_does_no_harm, somebody_can_be_evaluated
 from movierec_assets.defs.list_checks import carry_champion
 from movierec_assets.defs.return_figures import METRICS
 from movierec_assets.models.challenger import Challenger, ChampionFit
+from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.confidence import Confidence
 from movierec_assets.recsys.engine import Factors
 from movierec_assets.recsys.evaluation import HEADLINE
 from movierec_assets.recsys.rankers import CHAMPION, MODEL, WITHOUT_SIGNAL
 from movierec_assets.recsys.recipe import Recipe
+from movierec_assets.recsys.split import leave_latest_out
 from movierec_assets.resources.configurable import RegistryResource
 
 
@@ -68,6 +70,17 @@ def test_a_larger_margin_for_improvements_allows_no_larger_loss_on_return(
     assert isinstance(result, AssetCheckResult)
     assert result.passed is passed
     assert "MOVIEREC_IMPROVEMENT_MARGIN, but never more than 0.5%" in str(result.description)
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_likes_without_an_order_are_said_to_switch_the_signal_off_before_anything_is_trained(equal: bool) -> None:
+    users, likes = np.repeat(np.arange(1, 9), 6), np.tile(np.arange(1, 7), 8)
+    times = 10**9 + likes * (not equal)
+    split, _ = leave_latest_out(RatingColumns.cast(users, likes, np.full(len(users), 4.0), times))
+    result = somebody_can_be_evaluated(split.train, split.validation, split.test)
+    assert isinstance(result, AssetCheckResult)
+    assert not result.passed
+    assert ("The next-movie signal is off" in str(result.description)) is equal
 
 
 def test_tables_of_another_version_than_the_champion_are_told_with_the_remedy() -> None:

@@ -16,6 +16,7 @@ from movierec_assets.recsys.engine import Fit
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.evaluation import HEADLINE, evaluate
 from movierec_assets.recsys.experiment import Experiment, run
+from movierec_assets.recsys.few_users import SIGNAL_IS_OFF
 from movierec_assets.recsys.rankers import EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe, without_signal
@@ -196,7 +197,7 @@ def test_equal_times_switch_the_signal_off_and_the_report_says_so(engine: Fit) -
         run(equal, fit=engine, protocol="time-split")
     for budget in (None, Budget(2, 1e9)):
         found = run(equal, fit=engine, protocol="strong-generalization", budget=budget)
-        assert found.notes == (experiment.SIGNAL_IS_OFF,)
+        assert found.notes == (SIGNAL_IS_OFF,)
         assert (found.moments, found.spans) == ((), ())
         assert not found.recipe.next_movie.on
         assert WITHOUT_SIGNAL not in [each.ranker for each in found.evaluations]
