@@ -34,6 +34,7 @@ from movierec_assets.recsys.split import (
     Task,
     Window,
     as_matrix,
+    last_time_window,
     latest_of_each_user,
     latest_split,
     pooled,
@@ -352,12 +353,16 @@ def _time_split(positives: RatingColumns, _: int) -> _Plan:
         raise nobody_returns(together)
     before = first.task.train
     inner = next(time_windows(before, windows=1, first_cut=_EASE_CUT), None)
+    last = last_time_window(together)
+    in_order = last is not None and has_order(last.task.train)
+    del last
     return _Plan(
         ids,
         together,
         (_Part(window.task, Span.of(window)) for window in chain([first], windows)),
         lambda: SearchObjective.latest(*latest_of_each_user(before)),
         None if inner is None else inner.task,
+        in_order,
     )
 
 

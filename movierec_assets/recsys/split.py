@@ -6,9 +6,10 @@ scoring (`metrics`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -194,12 +195,26 @@ def time_windows(positives: Interactions, *, windows: int = WINDOWS, first_cut: 
     first_cut : float
         Share of the likes before the first cut; the windows divide the rest.
     """
+    yield from _with_users(positives, _spans(positives, windows, first_cut))
+
+
+def last_time_window(positives: Interactions) -> Window | None:
+    """The last window of `time_windows`, whose training data holds that of all others; None where there is none."""
+    return next(_with_users(positives, _spans(positives, WINDOWS, FIRST_CUT)[::-1]), None)
+
+
+def _spans(positives: Interactions, windows: int, first_cut: float) -> list[tuple[int, int]]:
+    """The cut and the end of each window, in Unix seconds."""
     if len(positives) == 0:
-        return
+        return []
     shares = np.linspace(first_cut, 1.0, windows + 1)
     cuts = np.quantile(positives.rated_at, shares, method="inverted_cdf")
     cuts[-1] += 1
-    for cut, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+    return list(pairwise(cuts.tolist()))
+
+
+def _with_users(positives: Interactions, spans: Iterable[tuple[int, int]]) -> Iterator[Window]:
+    for cut, end in spans:
         window = time_window(positives, cut, end)
         if len(window.task.users):
             yield window

@@ -23,7 +23,7 @@ from movierec_assets.recsys.recipe import Recipe, without_signal
 from movierec_assets.recsys.returns import Returns
 from movierec_assets.recsys.scoring import fitted, rank
 from movierec_assets.recsys.search import Budget, SearchObjective
-from movierec_assets.recsys.split import as_matrix, time_windows
+from movierec_assets.recsys.split import ProtocolName, as_matrix, time_windows
 
 ALL = [MODEL, WITHOUT_SIGNAL, ORIGINAL, POPULARITY, ITEM_KNN, EASE]
 LOGGED: list[str] = []
@@ -202,6 +202,25 @@ def test_equal_times_switch_the_signal_off_and_the_report_says_so(engine: Fit) -
         assert not found.recipe.next_movie.on
         assert WITHOUT_SIGNAL not in [each.ranker for each in found.evaluations]
     assert run(columns, fit=engine, protocol="strong-generalization").notes == ()
+
+
+@pytest.mark.parametrize("protocol", ["leave-latest-out", "time-split"])
+def test_likes_that_differ_in_time_from_those_to_find_alone_switch_the_signal_off(
+    engine: Fit, protocol: ProtocolName
+) -> None:
+    columns = sittings().chosen(np.arange(900) % 15 < 12)
+    days = np.where(np.arange(720) % 12 < 8, 10, 20)
+    twice = RatingColumns.cast(columns.user_id, columns.movie_id, columns.rating, 10**9 + 86_400 * days)
+    found = run(twice, fit=engine, protocol=protocol)
+    assert SIGNAL_IS_OFF in found.notes
+    assert not found.recipe.next_movie.on
+    assert WITHOUT_SIGNAL not in [each.ranker for each in found.evaluations]
+    # One user with likes at two times before the last cut is enough.
+    days[0] = 9
+    once = RatingColumns.cast(columns.user_id, columns.movie_id, columns.rating, 10**9 + 86_400 * days)
+    found = run(once, fit=engine, protocol=protocol)
+    assert SIGNAL_IS_OFF not in found.notes
+    assert found.recipe.next_movie.on
 
 
 def test_users_who_never_come_back_are_scored_in_the_sitting_alone(engine: Fit) -> None:

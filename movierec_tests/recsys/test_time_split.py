@@ -16,6 +16,7 @@ from movierec_assets.recsys.split import (
     MIN_LIKES_BEFORE_CUT,
     Task,
     Window,
+    last_time_window,
     pooled,
     strong_generalization,
     time_windows,
@@ -65,6 +66,16 @@ def test_targets_are_all_likes_of_the_window_by_users_with_enough_likes_before_i
         assert users == sorted(enough & {row[0] for row in within})
         assert users
         assert rows_of(window.task.held_out, users) == {row for row in within if row[0] in enough}
+
+
+@settings(deadline=None)
+@given(MANY)
+def test_the_last_window_is_found_without_those_before_it(drawn: Ratings) -> None:
+    found, last = list(time_windows(drawn.interactions())), last_time_window(drawn.interactions())
+    assert (last is None) == (not found)
+    if last is not None:
+        assert (last.cut, last.end) == (found[-1].cut, found[-1].end)
+        assert all(rows_of(each.task.train) <= rows_of(last.task.train) for each in found)
 
 
 @settings(deadline=None)
