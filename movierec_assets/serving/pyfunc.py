@@ -9,6 +9,8 @@ Reference: "Models from Code" in the MLflow documentation.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -20,8 +22,10 @@ from mlflow.pyfunc.model import PythonModel
 
 from movierec_assets.datasets.times import parse_time
 from movierec_assets.recsys.errors import RecsysError
+from movierec_assets.recsys.interactions import IntArray
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.serving.moments import Moment
 
 DEFAULT_K = 20
 
@@ -52,7 +56,7 @@ class MovieRecommender(PythonModel):
         model_input : DataFrame
             Columns `user_id`, `liked_movie_ids` and `at`, all optional, as may be their values. A time is Unix
             seconds, or ISO 8601, in UTC unless it names a zone. One before the user's latest like counts as one right
-            after it.
+            after it, and a warning says so.
         params : mapping
             `k`, the length of the lists; `dataset`, the name of the dataset that the caller's ids belong to, which is
             compared with the model's when it is given.
@@ -87,12 +91,23 @@ class MovieRecommender(PythonModel):
         user_id, liked = row.get("user_id"), row.get("liked_movie_ids")
         source = "model"
         if user_id is not None and not pd.isna(user_id):
-            lists = self.recommender.for_known(np.array([int(user_id)]), k, _seconds(row.get("at")))
+            user, at = np.array([int(user_id)]), _seconds(row.get("at"))
+            lists = self.recommender.for_known(user, k, at)
+            if note := self._note(user, at):
+                warnings.warn(f"Question {question}, user {int(user_id)}: {note}", stacklevel=3)
         elif isinstance(liked, list | tuple | np.ndarray) and len(liked):
             lists = self.recommender.for_liked(np.asarray(liked, dtype=np.int64), k)
         else:
             lists, source = self.recommender.for_nobody(k), "popular"
         return self._table(question, lists, source)
+
+    def _note(self, user: IntArray, at: float | None) -> str | None:
+        """What is unusual about the time of a request, in the words of the API; None where nothing is."""
+        latest = self.recommender.latest_at
+        if at is None or latest is None:
+            return None
+        (like,) = latest[self.recommender.ids.users_at(user)].tolist()
+        return Moment.of(math.floor(at), like, self.recommender).note
 
     def _table(self, question: int, lists: TopK, source: str) -> pd.DataFrame:
         movie_ids = self.recommender.movie_ids_of(lists)[0]

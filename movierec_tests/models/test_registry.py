@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import mlflow
 import numpy as np
@@ -22,6 +23,7 @@ from movierec_assets.recsys.promotion import Decision
 from movierec_assets.recsys.ranking import TopK
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
+from movierec_assets.serving.moments import Moment
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.known_datasets import DatasetRef
 from movierec_tests.defs.harness import Platform, empty
@@ -209,6 +211,20 @@ def test_the_pyfunc_answers_a_known_user_at_a_time_and_without_one_for_a_return(
         own = answered[answered["question"] == question]
         found = TopK(own["movie_id"].to_numpy()[None], own["score"].to_numpy()[None])
         assert_same_lists(found, TopK(RECOMMENDER.movie_ids_of(expected), expected.scores))
+
+
+def test_the_pyfunc_warns_of_a_time_before_the_latest_like_in_the_words_of_the_api(registered: Platform) -> None:
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/{registered.registry.versions()[0].number}")
+    assert RECOMMENDER.latest_at is not None
+    latest = int(RECOMMENDER.latest_at[RECOMMENDER.ids.users_at(np.array([12]))][0])
+    for at, early in ((latest - 1, True), (latest - 0.5, True), (latest, False), (None, False)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.predict(pd.DataFrame({"user_id": [13, 12], "at": [None, at]}, dtype=object))
+        texts = [str(each.message) for each in caught if "latest like" in str(each.message)]
+        assert len(texts) == early
+        if early:
+            assert texts[0] == f"Question 1, user 12: {Moment.of(latest - 1, latest, RECOMMENDER).note}"
 
 
 @pytest.mark.parametrize("at", ["yesterday", "", True, float("inf"), [3]])
