@@ -17,12 +17,15 @@ from rich.table import Table
 from movierec_assets.models.decisions import Hold, Loss, Record
 from movierec_assets.models.version_details import VersionDetails, VersionSummary
 from movierec_assets.models.version_page import (
+    ELAPSED_TITLE,
     HEADLINE_CUTOFF,
     METRICS,
     MOMENTS,
     RANKERS,
     RETURN,
+    elapsed_rows,
     figures,
+    is_elapsed_figure,
     ranker_rows,
 )
 from movierec_assets.recsys.evaluation import HEADLINE
@@ -99,6 +102,9 @@ def show_details(details: VersionDetails, console: Console) -> None:
         console.print(_held_back(summary.hold))
     for beginning, k in _parts(summary.metrics):
         console.print(_metrics_at(k, summary.metrics, beginning))
+    headings, rows = elapsed_rows(summary.metrics)
+    if headings:
+        console.print(_of_rankers(ELAPSED_TITLE, headings, rows))
     console.print("[dim]Gini coefficient, novelty and others: --json[/]")
     for title, values in _sections(details):
         _show_values(title, values, console)
@@ -121,15 +127,23 @@ def _parts(metrics: dict[str, float]) -> list[tuple[str, int]]:
 def _metrics_at(k: int, metrics: dict[str, float], beginning: str) -> Table:
     """Rankers as rows and metrics as columns, for one moment and one length of lists."""
     headings, rows = ranker_rows(metrics, k, beginning)
-    table = _table_of_lists(k, "ranker", headings, beginning)
+    return _of_rankers(_title(k, beginning), headings, rows)
+
+
+def _of_rankers(title: str, headings: list[str], rows: list[tuple[str, list[float | None]]]) -> Table:
+    table = _table_of_figures(title, "ranker", headings)
     for ranker, values in rows:
         table.add_row(ranker, *map(_text, values), style="bold" if ranker == RANKERS[""] else None)
     return table
 
 
-def _table_of_lists(k: int, first: str, metrics: list[str], beginning: str) -> Table:
-    table = Table(first, title=f"Lists of {k} {MOMENTS[beginning]}", title_justify="left")
-    for heading in metrics:
+def _title(k: int, beginning: str) -> str:
+    return f"Lists of {k} {MOMENTS[beginning]}"
+
+
+def _table_of_figures(title: str, first: str, headings: list[str]) -> Table:
+    table = Table(first, title=title, title_justify="left")
+    for heading in headings:
         table.add_column(heading, justify="right")
     return table
 
@@ -170,7 +184,7 @@ def _compare_metrics(left: VersionSummary, right: VersionSummary, console: Conso
     both = left.metrics | right.metrics
     for beginning, k in _parts(both):
         names = [name for name in METRICS if f"{beginning}{name}_at_{k}" in both]
-        table = _table_of_lists(k, "", [f"{METRICS[name]}@{k}" for name in names], beginning)
+        table = _table_of_figures(_title(k, beginning), "", [f"{METRICS[name]}@{k}" for name in names])
         values = [[each.metrics.get(f"{beginning}{name}_at_{k}") for name in names] for each in (left, right)]
         for summary, row in zip((left, right), values, strict=True):
             table.add_row(f"version {summary.version.number}", *map(_text, row))
@@ -180,7 +194,11 @@ def _compare_metrics(left: VersionSummary, right: VersionSummary, console: Conso
 
 
 def _sections(details: VersionDetails) -> list[tuple[str, dict[str, Any]]]:
-    training = {name: value for name, value in sorted(details.summary.metrics.items()) if not _SCORE.search(name)}
+    training = {
+        name: value
+        for name, value in sorted(details.summary.metrics.items())
+        if not _SCORE.search(name) and not is_elapsed_figure(name)
+    }
     provenance = {name: _readable(value) for name, value in details.provenance.items()}
     return [("Recipe", _without_needless_digits(details.recipe)), ("Training", training), ("Provenance", provenance)]
 

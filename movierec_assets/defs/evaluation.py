@@ -23,7 +23,7 @@ from movierec_assets.defs.run_limits import POOL
 from movierec_assets.models.challenger import Challenger, ChampionFit
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.models.version import DATASET
-from movierec_assets.models.version_page import PREFIXES
+from movierec_assets.models.version_page import PREFIXES, elapsed_figures, is_elapsed_figure
 from movierec_assets.recsys import als
 from movierec_assets.recsys.evaluation import HEADLINE, SHOWN
 from movierec_assets.recsys.guardrails import full_lists, seen_items
@@ -155,8 +155,8 @@ def _log(versions: ModelRegistry, results: Results) -> None:
         f"{prefix}{name}": value
         for prefix, each in found.items()
         if prefix
-        for name, value in each.means().items()
-        if prefix == PREFIXES[POPULARITY] or name in SHOWN
+        for name, value in (each.means() | elapsed_figures(each.slices, users=False)).items()
+        if prefix == PREFIXES[POPULARITY] or name in SHOWN or is_elapsed_figure(name)
     }
     challenger, refit = results.contest.challenger, results.contest.champion.refit
     named = [(challenger, found[PREFIXES[MODEL]], beside)]
@@ -167,6 +167,7 @@ def _log(versions: ModelRegistry, results: Results) -> None:
     for trained, own, others in named:
         interval = own.interval()
         own_figures = own.means() | {f"{HEADLINE}_low": interval.low, f"{HEADLINE}_high": interval.high}
+        own_figures |= elapsed_figures(own.slices, users=True)
         on_page = {*SHOWN, f"{HEADLINE}_low", f"{HEADLINE}_high", *(f"{prefix}{HEADLINE}" for prefix in found)}
         versions.log_metrics(versions.version(trained.version), own_figures | others, on_page)
     files = {f"{name}.png": image for name, image in results.pictures.items()}

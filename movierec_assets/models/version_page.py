@@ -5,10 +5,10 @@ Belongs here: names and descriptions, made of plain values. Does not: writing th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from movierec_assets.recsys.both_moments import IN_THE_SITTING, ON_RETURN
-from movierec_assets.recsys.evaluation import HEADLINE
+from movierec_assets.recsys.evaluation import BY_ELAPSED, ELAPSED_NAMES, HEADLINE, Slice
 from movierec_assets.recsys.rankers import CHAMPION, EASE, ITEM_KNN, MODEL, ORIGINAL, POPULARITY, WITHOUT_SIGNAL
 from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.report import markdown_table
@@ -44,6 +44,9 @@ RETURN = "return_"
 """Beginning, after the ranker's prefix, of the names of figures for people who come back."""
 MOMENTS = {"": IN_THE_SITTING, RETURN: ON_RETURN}
 """The moments that recommendations are scored for, by the beginning of the names of their figures."""
+_ELAPSED = {f"elapsed_{name.replace(' ', '_')}_": name for name in ELAPSED_NAMES}
+"""Slices by the time since the like before, by the beginning, after the ranker's prefix, of the names of figures."""
+ELAPSED_TITLE = f"NDCG@10 {IN_THE_SITTING}, by the {BY_ELAPSED}"
 _FOR_PEOPLE = {MODEL: "this version", CHAMPION: "champion then"}
 RANKERS = {prefix: _FOR_PEOPLE.get(ranker, ranker) for ranker, prefix in PREFIXES.items()}
 """Rankers for people, by prefix."""
@@ -92,6 +95,7 @@ def description(made: Mapping[str, str], recipe: Recipe | None, trained_on: str,
     if made.get("promotion_outcome"):
         parts.append(f"**Decision** {made['promotion_outcome']}: {made.get('promotion_reason', '')}")
     tables = [_table(metrics, beginning, moment) for beginning, moment in MOMENTS.items()]
+    tables.append(_elapsed_table(metrics))
     return "\n\n".join([*parts, *(each for each in tables if each)])
 
 
@@ -138,10 +142,58 @@ def ranker_rows(
     return [f"{METRICS[name]}@{k}" for name in names], [row for row in rows if any(each is not None for each in row[1])]
 
 
+def elapsed_figures(slices: Iterable[Slice], *, users: bool) -> dict[str, float]:
+    """NDCG@10 of a ranker by the time since the like before, named as on a run; with numbers of users on request."""
+    beginnings = {name: beginning for beginning, name in _ELAPSED.items()}
+    found: dict[str, float] = {}
+    for part in slices:
+        if part.by == BY_ELAPSED:
+            beginning = beginnings[part.name]
+            found[f"{beginning}{HEADLINE}"] = float(part.per_user[HEADLINE].mean())
+            found |= {f"{beginning}users": float(part.users)} if users else {}
+    return found
+
+
+def is_elapsed_figure(name: str) -> bool:
+    """Whether a figure has a name of `elapsed_figures`."""
+    return name.startswith(tuple(_ELAPSED))
+
+
+def elapsed_rows(metrics: Mapping[str, float]) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
+    """NDCG@10 of all rankers in the sitting by the time since the like before, from the names of `elapsed_figures`.
+
+    Returns
+    -------
+    headings : list of str
+        Slices that the version itself has, with their numbers of users.
+    rows : list of (str, list of float or None)
+        Name and figures of each ranker that has any.
+    """
+    own = [beginning for beginning in _ELAPSED if f"{beginning}{HEADLINE}" in metrics]
+    counts = {each: metrics.get(f"{each}users") for each in own}
+    headings = [_ELAPSED[each] + ("" if n is None else f", {n:,.0f} users") for each, n in counts.items()]
+    rows = [
+        (ranker, [metrics.get(f"{prefix}{beginning}{HEADLINE}") for beginning in own])
+        for prefix, ranker in RANKERS.items()
+    ]
+    return headings, [row for row in rows if any(each is not None for each in row[1])]
+
+
+def _elapsed_table(metrics: Mapping[str, float]) -> str:
+    """Figures of `elapsed_rows`; empty where there are none."""
+    headings, rows = elapsed_rows(metrics)
+    return _markdown([ELAPSED_TITLE, *headings], rows) if headings else ""
+
+
 def _table(metrics: Mapping[str, float], beginning: str, moment: str) -> str:
     """Figures of all rankers in one moment; empty where it was not scored."""
     if f"{beginning}{HEADLINE}" not in metrics:
         return ""
     headings, rows = ranker_rows(metrics, HEADLINE_CUTOFF, beginning)
-    cells = ([ranker, *("" if each is None else f"{each:.4f}" for each in values)] for ranker, values in rows)
-    return markdown_table([moment, *headings], cells)
+    return _markdown([moment, *headings], rows)
+
+
+def _markdown(header: list[str], rows: Iterable[tuple[str, list[float | None]]]) -> str:
+    return markdown_table(
+        header, ([ranker, *("" if each is None else f"{each:.4f}" for each in values)] for ranker, values in rows)
+    )

@@ -33,6 +33,10 @@ _SLICED_AT = 10
 _ELAPSED = ((60, "under a minute"), (3600, "a minute to an hour"), (86400, "an hour to a day"))
 """Seconds since the like before that end each slice, and its name."""
 _LATER = "a day or more"
+ELAPSED_NAMES = (*(name for _, name in _ELAPSED), _LATER)
+"""Names of the slices by the time since the like before, the shortest first."""
+BY_ELAPSED = "time since the like before"
+"""The property that divides users into these slices."""
 
 
 @dataclass(frozen=True)
@@ -266,10 +270,10 @@ def by_elapsed(lists: TopK, held_out: Interactions, elapsed: IntArray) -> tuple[
     """
     group = np.searchsorted([seconds for seconds, _ in _ELAPSED], elapsed, side="right")
     slices = []
-    for number, name in enumerate((*(name for _, name in _ELAPSED), _LATER)):
+    for number, name in enumerate(ELAPSED_NAMES):
         users = np.flatnonzero(group == number)
         if len(users):
-            slices.append(_slice("time since the like before", name, lists, held_out.stars, users))
+            slices.append(_slice(BY_ELAPSED, name, lists, held_out.stars, users))
     return tuple(slices)
 
 

@@ -81,6 +81,8 @@ def test_figures_are_a_row_for_each_ranker_with_the_headline_first(model: Comman
     found |= {"ndcg_at_10_low": 0.1, "ndcg_at_10_high": 0.15, "training_loss": 0.5}
     found |= {"popularity_ndcg_at_10": 0.05, "popularity_gini_at_20": 0.99, "original_ndcg_at_10": 0.07}
     found |= {"champion_ndcg_at_10": 0.12, "return_ndcg_at_10": 0.09, "popularity_return_ndcg_at_10": 0.06}
+    found |= {"elapsed_under_a_minute_ndcg_at_10": 0.2, "elapsed_under_a_minute_users": 1234.0}
+    found |= {"elapsed_a_day_or_more_ndcg_at_10": 0.04, "popularity_elapsed_under_a_minute_ndcg_at_10": 0.03}
     registry.log_metrics(version, found, ())
     shown = model("show", model.second).stdout
     _, headline, on_return, *_ = shown.splitlines()
@@ -90,7 +92,7 @@ def test_figures_are_a_row_for_each_ranker_with_the_headline_first(model: Comman
     )
     assert on_return == "NDCG@10 on return 0.0900, popularity 0.0600"
     rows = [[cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")] for line in shown.splitlines()]
-    ten, returned, five, twenty = [at for at, row in enumerate(rows) if row[0] == "ranker"]
+    ten, returned, five, twenty, elapsed = [at for at, row in enumerate(rows) if row[0] == "ranker"]
     assert rows[ten] == ["ranker", "NDCG@10", "recall@10", "coverage@10"]
     assert rows[ten + 2 : ten + 6] == [
         ["this version", "0.1234", "0.0100", "0.0100"],
@@ -101,11 +103,16 @@ def test_figures_are_a_row_for_each_ranker_with_the_headline_first(model: Comman
     assert rows[returned] == ["ranker", "NDCG@10"]
     assert rows[returned + 2 : returned + 4] == [["this version", "0.0900"], ["popularity", "0.0600"]]
     assert (rows[five][1], rows[twenty][-1]) == ("recall@5", "coverage@20")
+    assert "NDCG@10 in the sitting, by the time since the like before" in shown
+    assert rows[elapsed] == ["ranker", "under a minute, 1,234 users", "a day or more"]
+    assert rows[elapsed + 2 : elapsed + 4] == [["this version", "0.2000", "0.0400"], ["popularity", "0.0300", ""]]
     assert "_at_" not in shown
+    assert "elapsed_" not in shown
     assert ["training_loss", "0.5000"] in rows
     assert json.loads(model("show", model.second, "--json").stdout)["metrics"] == found | {"ndcg_at_10": 0.1234}
     compared = model("compare", model.first, model.second).stdout
     assert "_at_" not in compared
+    assert "elapsed_" not in compared
     assert "coverage@20" in compared
 
 

@@ -16,7 +16,7 @@ from movierec_assets.defs.insights_of_model import CHAMPION_THEN, THIS_VERSION
 from movierec_assets.defs.insights_of_model import METRICS as METRICS_OF_INSIGHT
 from movierec_assets.models.version import CHALLENGER, CHAMPION, MODEL_NAME
 from movierec_assets.models.version_page import METRICS
-from movierec_assets.recsys.evaluation import HEADLINE
+from movierec_assets.recsys.evaluation import ELAPSED_NAMES, HEADLINE
 from movierec_assets.recsys.rankers import WITHOUT_SIGNAL
 from movierec_assets.tables.database import SCHEMA
 from movierec_assets.tables.insights import read_insight
@@ -79,7 +79,7 @@ def test_the_page_of_a_version_says_data_recipe_figures_and_decision_in_few_tags
     client, (version,) = ran.platform.registry.client, ran.platform.registry.versions()
     evaluation, returned = (metadata_of(ran.first)[name] for name in ("model_evaluation", "return_evaluation"))
     described = client.get_model_version(MODEL_NAME, str(version.number)).description
-    figures, data, recipe, decision, table, on_return = str(described).split("\n\n")
+    figures, data, recipe, decision, table, on_return, elapsed = str(described).split("\n\n")
     positives = metadata_of(ran.first)["positive_ratings"]
     assert data.startswith("**Data** demo (dataset 1), likes from 4 stars: ")
     assert f"{positives['dagster/row_count']:,} likes, {positives['users']:,} users" in data
@@ -96,6 +96,15 @@ def test_the_page_of_a_version_says_data_recipe_figures_and_decision_in_few_tags
     returned_rows = [line.strip("| ").split(" | ") for line in on_return.splitlines()]
     assert [row[0] for row in returned_rows] == ["on return", "---", "this version", WITHOUT_SIGNAL, "popularity"]
     assert rows[2][2] == f"{evaluation['recall_at_10']:.4f}"
+    elapsed_rows = [line.strip("| ").split(" | ") for line in elapsed.splitlines()]
+    assert elapsed_rows[0][0] == "NDCG@10 in the sitting, by the time since the like before"
+    assert [row[0] for row in elapsed_rows] == [elapsed_rows[0][0], "---", *(row[0] for row in rows[2:])]
+    names, users = zip(*(heading.split(", ") for heading in elapsed_rows[0][1:]), strict=True)
+    counts = [int(each.removesuffix(" users").replace(",", "")) for each in users]
+    assert set(names) <= set(ELAPSED_NAMES)
+    assert sum(counts) == evaluation["evaluated_users"]
+    weighted = sum(count * float(cell) for count, cell in zip(counts, elapsed_rows[2][1:], strict=True))
+    assert weighted / sum(counts) == pytest.approx(evaluation[HEADLINE], abs=1e-4)
     assert decision == f"**Decision** first: {version.tags['promotion_reason']}"
     assert len(version.tags) <= 10
     assert client.get_registered_model(MODEL_NAME).description
