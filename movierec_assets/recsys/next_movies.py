@@ -59,7 +59,10 @@ class NextMovies:
         threads: int = ALL_CORES,
         progress: Progress | None = None,
     ) -> Self:
-        """Count the transitions in positives. Likes of one user in the same second have no order and do not count.
+        """Count the transitions in positives.
+
+        Likes of one user in the same second do not follow each other. For the window and the lag, they stand one after
+        the other in the order of their columns.
 
         Parameters
         ----------

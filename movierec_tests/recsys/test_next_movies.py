@@ -85,6 +85,13 @@ def test_the_matrix_is_the_normalized_sum_over_all_pairs_of_likes(drawn: Ratings
     np.testing.assert_allclose(found.toarray(), plain_matrix(drawn, signal), rtol=1e-5)
 
 
+def test_likes_of_one_second_do_not_follow_each_other_and_stand_in_the_order_of_movies_before_the_next_like() -> None:
+    rows: list[Row] = [(0, 2, 4.0, 1), (0, 0, 4.0, 1), (0, 1, 4.0, 7)]
+    signal = NextMovie(window=30, decay=0.5, out_exponent=0.0, in_exponent=0.0)
+    found = NextMovies.of(interactions_of(rows, (1, 3)), signal).matrix.toarray()
+    assert found.tolist() == [[0, 0.5, 0], [0, 0, 0], [0, 1, 0]]
+
+
 @settings(deadline=None)
 @given(ratings(min_size=1, max_size=40, max_users=3, max_movies=20, times=30), signals())
 def test_both_matrices_of_a_split_are_those_of_its_parts_counted_alone(drawn: Ratings, signal: NextMovie) -> None:
