@@ -209,14 +209,15 @@ class Scorer:
         mean, deviation = self.spread.of_users(vectors)
         scaled = (vectors / deviation[:, None]).astype(np.float32)
         left = strength(self.signal, elapsed)
-        if k and ranking.many(len(vectors)) and library.why_not() is None:
+        if k and len(self.movie_factors) and library.why_not() is None:  # for one user as well: it is faster
             lists, means = TopK.empty(len(vectors), k), mean / deviation
             for some in batches(_LIKE_BYTES * seen.indptr[1:].astype(np.int64), batch_bytes, progress):
                 signal = None
                 if left[some].any():
                     signal = native.Signal(self._followers, _recent_of(recent, left > 0, some), left[some])
+                own = seen if some.stop - some.start == len(vectors) else seen[some]
                 lists.items[some], lists.scores[some] = native.rank(
-                    self._movies, scaled[some], means[some], seen[some], k, signal, threads=threads
+                    self._movies, scaled[some], means[some], own, k, signal, threads=threads
                 )
             return lists
         request = _Request(
@@ -236,6 +237,8 @@ class Scorer:
 def _recent_of(recent: Recent, moved: BoolArray, some: slice) -> csr_matrix:
     """The recency weights of a range of users; empty rows for those whom the signal does not move."""
     found = recent(np.flatnonzero(moved[some]) + some.start)
+    if found.shape[0] == some.stop - some.start:
+        return found
     counts = np.zeros(some.stop - some.start, dtype=np.int64)
     counts[moved[some]] = np.diff(found.indptr)
     indptr = np.concatenate([[0], np.cumsum(counts)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from movierec_assets.recsys import moment, ranking
 from movierec_assets.recsys.batches import BATCH_BYTES
 from movierec_assets.recsys.interactions import FloatArray, IntArray, Interactions
 from movierec_assets.recsys.moment import HOUR, ON_RETURN, Scorer, Spread
+from movierec_assets.recsys.native import library
+from movierec_assets.recsys.native import ranking as native
 from movierec_assets.recsys.next_movies import NextMovies, recency_weights
 from movierec_assets.recsys.ranking import EMPTY, TopK
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, NextMovie
@@ -22,6 +25,8 @@ from movierec_tests.ranked_lists import assert_same_lists
 from movierec_tests.recsys.strategies import Ratings, Row, interactions_of, ratings
 
 FACTORS = 3
+
+pytestmark = pytest.mark.usefixtures("each_solver")
 
 
 def single(rows: list[list[float]]) -> FloatArray:
@@ -172,6 +177,36 @@ def test_movies_out_of_reach_are_on_no_list_of_scoring_all_movies(monkeypatch: p
 @pytest.mark.parametrize(("batch_bytes", "threads"), [(1, 1), (10**5, 3), (10**6, 2)])
 def test_neither_memory_nor_threads_change_a_list(batch_bytes: int, threads: int) -> None:
     assert_same_lists(LONG.lists(9, batch_bytes, threads), LONG.lists(9), 1e-5)
+
+
+@pytest.mark.parametrize("users", [1, 2, 300])
+def test_the_library_ranks_one_user_as_it_ranks_many(users: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    rank = native.rank
+
+    def counted(*arguments: Any, **options: Any) -> tuple[IntArray, FloatArray]:
+        asked.append(len(arguments[1]))
+        return rank(*arguments, **options)
+
+    monkeypatch.setattr(native, "rank", counted)
+    some = np.arange(20, 20 + users) % 300
+    found = LONG.scorer.recommend(
+        LONG.vectors[some],
+        LONG.scorer.recent(LONG.histories.rows(some)),
+        LONG.seen[some],
+        9,
+        elapsed=LONG.elapsed[some],
+    )
+    everybody = LONG.lists(9)
+    assert_same_lists(found, TopK(everybody.items[some], everybody.scores[some]), 1e-5)
+    assert asked[:1] == ([users] if library.why_not() is None else [])
+
+
+def test_an_empty_catalogue_gives_empty_lists() -> None:
+    scorer = Scorer(np.empty((0, FACTORS), np.float32), NextMovies(csr_matrix((0, 0), dtype=np.float32)), SIGNAL)
+    nothing = csr_matrix((1, 0), dtype=np.float32)
+    lists = scorer.recommend(single([[1, 2, 3]]), lambda _: nothing, nothing, 2, elapsed=np.zeros(1))
+    assert lists.items.tolist() == [[EMPTY, EMPTY]]
 
 
 def test_only_users_whose_signal_has_not_faded_are_asked_for_their_latest_likes() -> None:

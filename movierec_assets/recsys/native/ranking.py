@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -299,5 +299,6 @@ def _structure(*fields: npt.NDArray[Any] | int) -> ctypes.Structure:
     return made
 
 
+@cache
 def _of_length(number: int) -> type[ctypes.Structure]:
     return type("Fields", (ctypes.Structure,), {"_fields_": [(f"field_{i}", ctypes.c_int64) for i in range(number)]})
