@@ -222,7 +222,7 @@ class Scorer:
             return lists
         request = _Request(
             self._longest,
-            self.next_movies.matrix,
+            self.next_movies,
             self._totals,
             scaled,
             mean / deviation,
@@ -253,9 +253,9 @@ class _Request:
     ----------
     longest : Longest
         Of the movie factors.
-    followers : csr_matrix, shape (n_movies, n_movies)
+    next_movies : NextMovies
     totals : float64 array, shape (n_movies,)
-        Sums of the rows of `followers`.
+        Sums of the rows of its matrix.
     scaled : float32 array, shape (n_users, factors)
         User vectors over the spreads of their scores.
     mean : float64 array, shape (n_users,)
@@ -265,7 +265,7 @@ class _Request:
     """
 
     longest: Longest
-    followers: csr_matrix
+    next_movies: NextMovies
     totals: FloatArray
     scaled: FloatArray
     mean: FloatArray
@@ -335,11 +335,7 @@ class _Request:
         """The signal of some users, float32, shape (n_rows, n_movies), with the mean and the spread of each row."""
         n, n_movies = recent.shape
         users = np.repeat(np.arange(n), np.diff(recent.indptr))
-        # The sum of all users is one product: each like is a column with the cells that it adds to.
-        likes = self.followers[recent.indices]
-        cells = likes.indices + np.repeat(users * n_movies, np.diff(likes.indptr)).astype(likes.indices.dtype)
-        added = csc_matrix((likes.data, cells, likes.indptr), shape=(n * n_movies, len(recent.indices)))
-        signal: FloatArray = (added @ recent.data).reshape(n, n_movies)
+        signal = self._sum_of_one(recent) if n == 1 and recent.nnz else self._sums(recent, users)
         mean = np.bincount(users, recent.data * self.totals[recent.indices], n) / n_movies
         size = np.einsum("um,um->u", signal, signal).astype(np.float64) / n_movies
         variance = size - mean**2
@@ -347,3 +343,18 @@ class _Request:
         near = np.flatnonzero(variance < _NEAR * size)
         variance[near] = np.square(signal[near] - mean[near, None]).mean(axis=1)
         return signal, mean, _deviation(variance, size)
+
+    def _sum_of_one(self, recent: csr_matrix) -> FloatArray:
+        """The signal of one user with likes, float32, shape (1, n_movies)."""
+        columns, values = self.next_movies.added_by(recent.indices, recent.data)
+        return np.bincount(columns, values, recent.shape[1]).astype(np.float32)[None]
+
+    def _sums(self, recent: csr_matrix, users: IntArray) -> FloatArray:
+        """The signal of some users, float32, shape (n_users, n_movies), given the user of each like."""
+        n, n_movies = recent.shape
+        # The sum of all users is one product: each like is a column with the cells that it adds to.
+        likes = self.next_movies.matrix[recent.indices]
+        cells = likes.indices + np.repeat(users * n_movies, np.diff(likes.indptr)).astype(likes.indices.dtype)
+        added = csc_matrix((likes.data, cells, likes.indptr), shape=(n * n_movies, len(recent.indices)))
+        signal: FloatArray = (added @ recent.data).reshape(n, n_movies)
+        return signal

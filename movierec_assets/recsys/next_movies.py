@@ -99,6 +99,29 @@ class NextMovies:
         """
         return recency_weights(histories, tau) @ self.matrix
 
+    def added_by(self, likes: IntArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
+        """What the likes of one user add to the user's signal: for one user, faster than `signal`.
+
+        Parameters
+        ----------
+        likes : int array, shape (n_likes,)
+            Columns; at least one.
+        weights : float32 array, shape (n_likes,)
+            Their recency weights.
+
+        Returns
+        -------
+        columns : int array, shape (n_added,)
+            The followers of each like in turn; a movie that follows several likes is there several times.
+        values : float32 array, same shape
+        """
+        matrix = self.matrix
+        starts, stops = matrix.indptr[likes].tolist(), matrix.indptr[likes + 1].tolist()
+        rows = [slice(start, stop) for start, stop in zip(starts, stops, strict=True)]
+        values = np.concatenate([matrix.data[row] for row in rows])
+        values *= weights.repeat([row.stop - row.start for row in rows])
+        return np.concatenate([matrix.indices[row] for row in rows]), values
+
     def matched(self, movie_ids: IntArray, wanted: IntArray) -> Self:
         """The matrix over other movies, given the ids of this one's and the wanted ones; both increasing."""
         if np.array_equal(movie_ids, wanted):

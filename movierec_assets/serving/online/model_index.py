@@ -142,13 +142,8 @@ class ModelIndex:
         followers = self.recommender.next_movies
         if followers is None or len(recent) == 0:
             return np.zeros(len(self)), 0.0, 1.0
-        matrix = followers.matrix
-        starts, stops = matrix.indptr[recent].tolist(), matrix.indptr[recent + 1].tolist()
-        rows = [slice(start, stop) for start, stop in zip(starts, stops, strict=True)]
-        places = self.places.take(np.concatenate([matrix.indices[row] for row in rows]))
-        weights = np.concatenate([matrix.data[row] for row in rows])
-        weights *= recency.repeat([row.stop - row.start for row in rows])
-        signal: FloatArray = np.bincount(places, weights, len(self)).astype(np.float64, copy=False)
+        columns, weights = followers.added_by(recent, recency)
+        signal: FloatArray = np.bincount(self.places.take(columns), weights, len(self)).astype(np.float64, copy=False)
         mean, size = float(weights.sum(dtype=np.float64)) / len(self), float(signal @ signal) / len(self)
         variance = size - mean * mean
         return signal, mean, variance**0.5 if variance > EQUAL**2 * size else 1.0
