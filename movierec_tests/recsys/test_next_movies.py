@@ -230,7 +230,7 @@ def test_a_signal_sums_the_rows_of_the_latest_likes(drawn: Ratings, others: Rati
         expected[user] += weight * matrix[movie] if weight >= MIN_RECENCY else 0.0
     np.testing.assert_allclose(next_movies.signal(histories, signal.tau).toarray(), expected, rtol=1e-5)
     recent = recency_weights(histories, signal.tau)
-    for user in np.flatnonzero(np.diff(recent.indptr)):
+    for user in np.flatnonzero(np.diff(recent.indptr)).tolist():
         own = slice(recent.indptr[user], recent.indptr[user + 1])
         columns, values = next_movies.added_by(recent.indices[own], recent.data[own])
         np.testing.assert_allclose(np.bincount(columns, values, n_movies), expected[user], rtol=1e-5)
