@@ -11,6 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
@@ -19,12 +21,15 @@ from movierec_assets.sql.alembic_paths import allow_percent
 
 _found: set[str] = set()
 """Configurations of databases in which this process has seen Dagster's tables."""
+_columns: set[tuple[str, str]] = set()
+"""The same with columns of the table of asset keys."""
 
 
 class OwnPostgresStorage(DagsterPostgresStorage):
     """`DagsterPostgresStorage` that refuses the database of a copied `.env`, and looks for its tables once.
 
-    Each tick of a sensor opens the instance. Looking for the tables took three connections each time.
+    Each tick of a sensor opens the instance. Looking for the tables took three connections each time. Each look at the
+    records of assets asked for columns that only older versions of Dagster lack: a quarter of all queries of a run.
     """
 
     @classmethod
@@ -44,4 +49,18 @@ class OwnPostgresStorage(DagsterPostgresStorage):
         config: Any = {**config_value, "should_autocreate_tables": False} if found else config_value
         storage = super().from_config_value(inst_data, config)
         _found.add(str(config_value))
+        _ask_for_columns_once(storage.event_log_storage, str(config_value))
         return storage
+
+
+def _ask_for_columns_once(events: EventLogStorage, database: str) -> None:
+    """Keep which columns of asset keys are there; no migration of Dagster removes one."""
+    assert isinstance(events, SqlEventLogStorage)
+    ask = events.has_asset_key_col
+
+    def has(column_name: str) -> bool:
+        if (database, column_name) not in _columns and ask(column_name):
+            _columns.add((database, column_name))
+        return (database, column_name) in _columns
+
+    events.has_asset_key_col = has  # type: ignore[method-assign]

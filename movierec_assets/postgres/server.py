@@ -179,7 +179,7 @@ class EmbeddedPostgres:
             process = cluster.postmaster()
             binaries = version = None
             if process:
-                with suppress(psutil.Error):
+                with suppress(psutil.Error, IndexError):  # a process that ends has no command line any more
                     binaries = Path(process.cmdline()[0]).parent
                     version = program_version(binaries, None)
             elif installation := next(installations(cluster.major), None):

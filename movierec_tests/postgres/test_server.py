@@ -42,6 +42,15 @@ def test_a_lease_gives_a_utf8_database_made_for_bulk_loads_that_keeps_what_it_is
         assert server.url() == url
 
 
+def test_a_server_whose_process_is_ending_has_no_programs_that_could_be_named(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server.lease():
+        monkeypatch.setattr(psutil.Process, "cmdline", lambda _: [])
+        status = server.status()
+        assert (status.running, status.binaries, status.server_version) == (True, None, None)
+
+
 def test_a_missing_database_is_made_whatever_its_name(server: EmbeddedPostgres, common_state: Path) -> None:
     with server.lease(), EmbeddedPostgres(common_state, 'od"d näme/').lease() as url:
         assert query(url, "SELECT current_database()") == ('od"d näme/',)
