@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from upath import UPath
@@ -89,8 +89,11 @@ def restored(settings: Settings, path: Path, log: Log = lambda _: None, *, force
             _fill(archive, targets, log)
             log("Unpacking matrices and model files")
             _unpack(archive, unpacked)
-            _merge(unpacked / ARTIFACTS, settings.artifacts)
-            with targets.exchanged(manifest.databases), _storage_exchanged(settings, unpacked):
+            with (
+                _artifacts_merged(unpacked, settings.artifacts),
+                targets.exchanged(manifest.databases),
+                _storage_exchanged(settings, unpacked),
+            ):
                 for name in _MADE_AGAIN:
                     shutil.rmtree(settings.state / name, ignore_errors=True)
                 yield manifest
@@ -168,12 +171,47 @@ def _unpack(archive: Archive, directory: Path) -> None:
             shutil.copyfileobj(source, file, CHUNK)
 
 
-def _merge(source: Path, target: Path) -> None:
-    """Move files to the directory of artifacts; files of other runs and versions stay, as their names are unique."""
-    for path in visible_files(source):
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(path, place)
+@contextmanager
+def _artifacts_merged(unpacked: Path, target: Path) -> Iterator[None]:
+    """Move unpacked files to the directory of artifacts; when the block fails, it is as before.
+
+    Files of other runs and versions stay, as their names are unique.
+    """
+    source, former = unpacked / ARTIFACTS, unpacked / "former artifacts"
+    placed: list[Path] = []
+    directories: list[Path] = []
+    try:
+        for path in visible_files(source):
+            name = path.relative_to(source)
+            place = target / name
+            _make_directory(place.parent, directories)
+            if place.exists():
+                (former / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(place, former / name)
+            placed.append(name)
+            shutil.move(path, place)
+        yield
+    except BaseException:
+        for name in placed:
+            if (former / name).exists():
+                shutil.move(former / name, target / name)
+            else:
+                (target / name).unlink(missing_ok=True)
+        for directory in reversed(directories):
+            with suppress(OSError):  # others have put files there
+                directory.rmdir()
+        raise
+
+
+def _make_directory(directory: Path, made: list[Path]) -> None:
+    """Make a directory, and note it and each parent that was missing, parents first."""
+    missing = []
+    while not directory.is_dir():
+        missing.append(directory)
+        directory = directory.parent
+    for each in reversed(missing):
+        each.mkdir()
+        made.append(each)
 
 
 @contextmanager

@@ -96,6 +96,11 @@ def content_of(url: str) -> dict[str, tuple[int, str]]:
     return {query: database.rows(query)[0] for query in queries}
 
 
+def everything_in(directory: Path) -> dict[Path, bytes | None]:
+    """Files under a directory with their content, and directories."""
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(directory.rglob("*"))}
+
+
 @pytest.mark.slow
 def test_everything_is_restored_on_another_path_and_in_other_databases(
     used: Platform, server_url: str, tmp_path: Path
@@ -144,16 +149,24 @@ def test_a_restore_that_fails_leaves_everything_as_it_was(
             new_app_users(cursor, 3)
         storage.mkdir(parents=True)
         (storage / "mine.npz").write_bytes(b"mine")
+        same_name = settings.state / next(name for name in made.manifest.members if name.startswith("mlartifacts/"))
+        for path in (same_name, settings.artifacts / "mine" / "model"):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"mine")
         before = content_of(settings.databases.ratings)
+        artifacts = everything_in(settings.artifacts)
 
         def require_unchanged() -> None:
             assert content_of(settings.databases.ratings) == before
             assert [path.name for path in storage.iterdir()] == ["mine.npz"]
+            assert everything_in(settings.artifacts) == artifacts
             assert not list(settings.state.glob(".restoring-*"))
 
         def migrations_fail() -> None:
             with restored(settings, made.path, force=True):
                 assert Database(settings.databases.ratings).scalar(f"SELECT count(*) FROM {SCHEMA}.app_users") == 1
+                assert len(everything_in(settings.artifacts)) > len(artifacts)
+                assert same_name.read_bytes() != b"mine"
                 raise RuntimeError("migrations")
 
         with pytest.raises(RuntimeError, match="migrations"):
