@@ -196,6 +196,17 @@ def test_a_crashed_refresh_that_dagster_starts_again_is_waited_for(instance: Dag
     assert len(look.at(end)) == 1
 
 
+def test_a_tick_that_failed_is_made_up_for_once(instance: DagsterInstance) -> None:
+    look = Look(instance, TickStatus.FAILURE)
+    assert look.at(DUE) == []
+    assert "waits for its refresh" in look.skipped
+    _run(instance, "refresh", DagsterRunStatus.SUCCESS)
+    (asked,) = look.at(DUE + timedelta(minutes=1))
+    assert (asked.run_key, asked.tags[DAY_TAG]) == ("2026-03-29", "2026-03-29")
+    _run(instance, "train", DagsterRunStatus.QUEUED)
+    assert look.at(DUE + timedelta(minutes=2)) == []
+
+
 def test_nothing_is_started_after_a_tick_that_started_the_training(instance: DagsterInstance) -> None:
     _run(instance, "refresh", DagsterRunStatus.SUCCESS)
     look = Look(instance, TickStatus.SUCCESS)
