@@ -18,6 +18,7 @@ from dagster import (
 )
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorTick, TickData, TickStatus
+from dagster_shared.error import SerializableErrorInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,7 +123,12 @@ class Look:
         self._instance = instance
         started: list[str] | None = [] if status is TickStatus.SUCCESS else None
         at = DUE.timestamp()
-        data = TickData("origin", "daily_train", InstigatorType.SCHEDULE, status, at, run_ids=started, end_timestamp=at)
+        data = TickData(
+            *("origin", "daily_train", InstigatorType.SCHEDULE, status, at),
+            run_ids=started,
+            error=SerializableErrorInfo("broken", [], None) if status is TickStatus.FAILURE else None,
+            end_timestamp=at,
+        )
         self._tick = InstigatorTick(1, data)
         self._cursor: str | None = None
         self.errors: list[str] = []
