@@ -338,6 +338,12 @@ class Settings(BaseSettings):
         return self.storage_url if "://" in self.storage_url else str(Path(self.storage_url).expanduser().resolve())
 
     @property
+    def local_storage(self) -> Path | None:
+        """Directory of matrices and Parquet files; None where they are not on a disk of this machine."""
+        protocol, found, path = self.storage.rpartition("://")
+        return Path(path) if not found or protocol in ("file", "local") else None
+
+    @property
     def databases(self) -> DatabaseUrls:
         """URLs of the three databases.
 

@@ -171,6 +171,20 @@ def test_paths_follow_the_state_directory_and_are_absolute(monkeypatch: pytest.M
     assert settings.data == PROJECT_ROOT / "data"
 
 
+@pytest.mark.parametrize(
+    ("storage", "directory"),
+    [
+        (None, Path("/state/storage")),
+        ("/disk/matrices", Path("/disk/matrices")),
+        ("file:///disk/matrices", Path("/disk/matrices")),
+        ("local:///disk/matrices", Path("/disk/matrices")),
+        ("memory://disk/matrices", None),
+    ],
+)
+def test_a_storage_on_a_disk_of_this_machine_has_a_directory(storage: str | None, directory: Path | None) -> None:
+    assert Settings(state_dir=Path("/state"), storage_url=storage).local_storage == directory
+
+
 def test_an_mlflow_server_goes_before_the_database() -> None:
     direct = Settings(database_url="postgresql://u@host/films")
     assert direct.mlflow_uri == direct.databases.mlflow

@@ -20,11 +20,14 @@ class DeliveryError(ExplainedError, RuntimeError):
     ----------
     retry_after : timedelta or None
         Wait that the receiver asked for.
+    may_have_arrived : bool
+        Whether the receiver may have the message, because only its answer is missing.
     """
 
-    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+    def __init__(self, message: str, retry_after: timedelta | None = None, *, may_have_arrived: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.may_have_arrived = may_have_arrived
 
 
 class Channel(Protocol):

@@ -3,7 +3,8 @@
 Belongs here: which message a channel tells next, when it tries again, and the thread that sends. Does not: one request
 or mail (`webhook`, `mail`).
 
-A message is marked as told after the receiver took it. When the process is killed in between, it is told again.
+A message is marked as told after the receiver took it. When the process is killed in between, it is told again. A
+receiver that takes messages and does not answer gets each FAILING_ATTEMPTS times at most.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from movierec_assets.alerts.channel import Channel, DeliveryError
 from movierec_assets.alerts.messages import State, message_of
-from movierec_assets.alerts.storage import COLUMNS, Alert
+from movierec_assets.alerts.storage import COLUMNS, FAILING_ATTEMPTS, Alert
 from movierec_assets.tables.advisory_locks import release_locks, take_lock
 from movierec_assets.tables.database import SCHEMA, Database
 
@@ -63,7 +64,7 @@ def deliver(database: Database, channel: Channel, pages: str, clock: Callable[[]
                 try:
                     channel.send(message_of(alert, state, pages))
                 except DeliveryError as error:
-                    _note_failure(cursor, channel, alert, attempts + 1, due_since, error, clock())
+                    _note_failure(cursor, channel, alert, state, attempts + 1, due_since, error, clock())
                 else:
                     _note_success(cursor, channel, alert, state, clock())
                     told += 1
@@ -110,21 +111,33 @@ def _note_failure(
     cursor: Cursor,
     channel: Channel,
     alert: Alert,
+    state: State,
     attempts: int,
     due_since: datetime,
     error: DeliveryError,
     now: datetime,
 ) -> None:
     given_up = now - due_since >= GIVE_UP
+    # A receiver that never answers may have it this often; then its end is told as well.
+    counts_as_told = error.may_have_arrived and attempts >= FAILING_ATTEMPTS
     _log.info("Alert %s by %s, try %s: %s", alert.alert_id, channel.name, attempts, error)
     cursor.execute(
         f"""UPDATE {SCHEMA}.alert_deliveries
-            SET attempts = %s, tried_at = %s, error = %s, next_try_at = %s, due = CASE WHEN %s THEN NULL ELSE due END
-            WHERE alert_id = %s AND channel = %s""",
-        [
-            *(attempts, now, str(error), now + pause_after(attempts, error.retry_after), given_up),
-            *(alert.alert_id, channel.name),
-        ],
+            SET attempts = %(attempts)s, tried_at = %(now)s, error = %(error)s, next_try_at = %(next)s,
+                told = CASE WHEN %(told)s THEN %(state)s ELSE told END,
+                due = CASE WHEN %(given_up)s OR %(told)s AND due = %(state)s THEN NULL ELSE due END
+            WHERE alert_id = %(alert)s AND channel = %(channel)s""",
+        {
+            "attempts": attempts,
+            "now": now,
+            "error": str(error),
+            "next": now + pause_after(attempts, error.retry_after),
+            "told": counts_as_told,
+            "state": state,
+            "given_up": given_up,
+            "alert": alert.alert_id,
+            "channel": channel.name,
+        },
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import ProtocolError
 
 from movierec_assets.alerts.channel import DeliveryError
 from movierec_assets.alerts.messages import Message
@@ -55,16 +56,22 @@ class WebhookChannel:
         """
         try:
             # Not redirected: the message would become a GET, and the address of a webhook does not move.
-            answer = requests.post(
-                self._url, json=payload(message, self.target), timeout=self._seconds, allow_redirects=False
-            )
+            # Only the status is read: a body that drips holds nothing up.
+            with requests.post(
+                self._url, json=payload(message, self.target), timeout=self._seconds, allow_redirects=False, stream=True
+            ) as answer:
+                pass
         except requests.RequestException as error:
-            raise self._error(_why(error)) from None  # requests' own message has the address
+            # requests' own message has the address
+            raise self._error(_why(error), may_have_arrived=_may_have_arrived(error)) from None
         if not answer.ok or answer.is_redirect:
             raise self._error(f"answered {answer.status_code}", _retry_after(answer.headers.get("Retry-After", "")))
 
-    def _error(self, problem: str, retry_after: timedelta | None = None) -> DeliveryError:
-        return DeliveryError(f"The webhook at {self.target} {problem}. {_REMEDY}.", retry_after)
+    def _error(
+        self, problem: str, retry_after: timedelta | None = None, *, may_have_arrived: bool = False
+    ) -> DeliveryError:
+        text = f"The webhook at {self.target} {problem}. {_REMEDY}."
+        return DeliveryError(text, retry_after, may_have_arrived=may_have_arrived)
 
 
 def payload(message: Message, host: str) -> dict[str, Any]:
@@ -115,9 +122,16 @@ def _why(error: requests.RequestException) -> str:
         return "took the message, but did not answer in time"
     if isinstance(error, requests.exceptions.SSLError):
         return "has no valid certificate"
+    if _may_have_arrived(error):
+        return "ended the connection without an answer"
     if isinstance(error, requests.ConnectionError):
         return "cannot be reached"
     return f"cannot be used ({type(error).__name__})"
+
+
+def _may_have_arrived(error: requests.RequestException) -> bool:
+    """Whether there was a connection, over which no answer came."""
+    return isinstance(error, requests.ReadTimeout) or any(isinstance(cause, ProtocolError) for cause in error.args)
 
 
 def _retry_after(header: str) -> timedelta | None:

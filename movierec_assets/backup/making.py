@@ -14,11 +14,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
-from upath import UPath
 
 from movierec_assets.backup.archive import ArchiveWriter, writing
 from movierec_assets.backup.manifest import Champion, DumpedDatabase, Manifest
-from movierec_assets.backup.moment import Frozen, Moment, moment_of, only_one, visible_files
+from movierec_assets.backup.moment import Frozen, Moment, moment_of, only_one
+from movierec_assets.backup.storages import visible_files
 from movierec_assets.postgres.dumps import client, dump
 from movierec_assets.progress import Log
 from movierec_assets.settings import Settings
@@ -99,7 +99,7 @@ def _write(settings: Settings, moment: Moment, archive: ArchiveWriter, log: Log)
             dump(frozen.url, file, programs, frozen.snapshot)
         databases[kind] = DumpedDatabase(bytes=size, member=member)
     log(f"Copying matrices, and the files of {len(moment.models.versions)} versions of the model")
-    _copy_storage(settings, moment, archive)
+    _copy(archive, STORAGE, moment.storage)
     _copy(archive, ARTIFACTS, moment.artifacts)
     dataset = ratings.rows(f"SELECT name FROM {SCHEMA}.loaded_dataset")
     champion = moment.models.champion
@@ -123,17 +123,6 @@ _SHOWN = {"ratings": "the ratings", "dagster": "Dagster", "mlflow": "MLflow"}
 
 def _major(frozen: Frozen) -> int:
     return int(frozen.value("SELECT current_setting('server_version_num')::integer / 10000"))
-
-
-def _copy_storage(settings: Settings, moment: Moment, archive: ArchiveWriter) -> None:
-    if moment.storage is not None:
-        _copy(archive, STORAGE, moment.storage)
-        return
-    base = UPath(settings.storage)
-    for path in sorted(base.rglob("*"), key=str):
-        if path.is_file() and not path.name.startswith("."):
-            with path.open("rb") as file:
-                archive.add(f"{STORAGE}/{path.relative_to(base)}", file)
 
 
 def _copy(archive: ArchiveWriter, into: str, directory: Path) -> None:

@@ -1,19 +1,19 @@
 """One moment of the databases and files, held while a backup is made of it.
 
 Belongs here: the locks and snapshots of a moment, and links to its files. Does not: writing them into an archive
-(`making`), and which model files are needed (`model_files`).
+(`making`), which model files are needed (`model_files`), and how files are listed and copied (`storages`).
 
 Runs go on meanwhile. Postgres has snapshots of one database each, so those of the three databases are taken one after
 another within milliseconds, while the lock of promotions is held: no decision and no alias changes between them. The
-platform replaces files and never changes them, so a second link to a file keeps its content. A step that replaces a
-file at this very moment may have noted it in Dagster's database a moment later. Then the restored asset does not have
-the content that Dagster recorded. Whoever reads it says so, and the run that `ending` ends is made up for.
+platform replaces files and never changes them, so a second link to a file keeps its content. Files that are not on a
+disk of this machine are downloaded while the lock is held. A step that replaces a file at this very moment may have
+noted it in Dagster's database a moment later. Then the restored asset does not have the content that Dagster recorded.
+Whoever reads it says so, and the run that `ending` ends is made up for.
 """
 
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +28,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from movierec_assets.backup.errors import BackupError
 from movierec_assets.backup.model_files import ModelFiles, model_files
+from movierec_assets.backup.storages import link_tree, storage_of
 from movierec_assets.database_urls import DatabaseUrls
 from movierec_assets.file_lock import locked
 from movierec_assets.settings import Settings
@@ -83,15 +84,15 @@ class Moment:
     ----------
     databases : dict of str to Frozen
         By kind: "ratings", "dagster", and "mlflow" where the platform has that database.
-    storage : Path or None
-        Directory with links to the matrices and Parquet files; None where they are not on this machine's disk.
+    storage : Path
+        Directory with links to the matrices and Parquet files, or copies where they are not on this machine's disk.
     artifacts : Path
         Directory with links to the needed artifacts of MLflow.
     models : ModelFiles
     """
 
     databases: dict[str, Frozen]
-    storage: Path | None
+    storage: Path
     artifacts: Path
     models: ModelFiles
 
@@ -136,8 +137,8 @@ def moment_of(settings: Settings) -> Iterator[Moment]:
             shutil.rmtree(links)
             links.mkdir()
         raise BackupError(
-            f"The files in {settings.storage} changed during each of {ATTEMPTS} attempts to back them up. Try again "
-            "when the run that writes them has ended."
+            f"The files in {storage_of(settings)} changed during each of {ATTEMPTS} attempts to back them up. Try "
+            "again when the run that writes them has ended."
         )
     finally:
         shutil.rmtree(links, ignore_errors=True)
@@ -145,22 +146,21 @@ def moment_of(settings: Settings) -> Iterator[Moment]:
 
 def _attempt(settings: Settings, links: Path, held: ExitStack) -> Moment | None:
     """The moment, held until `held` is closed; None when files were replaced meanwhile."""
-    storage = local_storage(settings.storage)
+    storage = storage_of(settings)
     connections = {kind: held.enter_context(_connected(url)) for kind, url in _urls(settings).items()}
     _keep_tables(connections["ratings"], settings.databases.ratings)
     with _no_promotion(settings.databases.ratings):
-        before = _signatures(storage)
+        before = storage.signatures()
         frozen = {
             kind: Frozen(url, _export(connections[kind]), connections[kind]) for kind, url in _urls(settings).items()
         }
-        if storage is not None:
-            link_tree(storage, links / "storage")
+        storage.copy_to(links / "storage")
         models = model_files(frozen["ratings"].rows, frozen["mlflow"].rows if "mlflow" in frozen else None)
         for directory in models.directories(settings.artifacts):
             link_tree(directory, links / "mlartifacts" / directory.relative_to(settings.artifacts))
-        if _signatures(storage) != before:
+        if storage.signatures() != before:
             return None
-    return Moment(frozen, None if storage is None else links / "storage", links / "mlartifacts", models)
+    return Moment(frozen, links / "storage", links / "mlartifacts", models)
 
 
 def _urls(settings: Settings) -> dict[str, str]:
@@ -223,43 +223,3 @@ def _export(connection: Connection) -> str:
         row = cursor.fetchone()
         assert row is not None
         return str(row[0])
-
-
-def local_storage(storage: str) -> Path | None:
-    """The directory of the storage; None where it is not on this machine's disk."""
-    if "://" not in storage:
-        return Path(storage)
-    return Path(storage.removeprefix("file://")) if storage.startswith("file://") else None
-
-
-def link_tree(source: Path, target: Path) -> None:
-    """Link all files of a directory that are whole; copies where the file system has no links."""
-    target.mkdir(parents=True, exist_ok=True)
-    for path in visible_files(source):
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(path, place)
-        except FileNotFoundError:
-            continue  # removed since it was listed
-        except OSError:
-            shutil.copy2(path, place)
-
-
-def visible_files(directory: Path) -> list[Path]:
-    """Files under a directory; not those that are being written, whose names begin with a dot."""
-    if not directory.is_dir():
-        return []
-    return sorted(path for path in directory.rglob("*") if path.is_file() and not path.name.startswith("."))
-
-
-def _signatures(storage: Path | None) -> dict[Path, tuple[int, int, int]]:
-    """Each file of the storage with its identity, time and size."""
-    found = {}
-    for path in visible_files(storage) if storage is not None else ():
-        try:
-            state = path.stat()
-        except FileNotFoundError:
-            continue
-        found[path] = (state.st_ino, state.st_mtime_ns, state.st_size)
-    return found

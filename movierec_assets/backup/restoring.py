@@ -12,16 +12,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from upath import UPath
 
 from movierec_assets.backup.archive import CHUNK, Archive, reading
 from movierec_assets.backup.errors import BackupError, DamagedBackupError
 from movierec_assets.backup.making import ARTIFACTS, STORAGE
 from movierec_assets.backup.manifest import Manifest
-from movierec_assets.backup.moment import local_storage, only_one, visible_files
+from movierec_assets.backup.moment import only_one
+from movierec_assets.backup.storages import UNPACKED, storage_of, visible_files
 from movierec_assets.backup.target import TargetDatabases
 from movierec_assets.postgres.dumps import client, restore
 from movierec_assets.postgres.server import EmbeddedPostgres
@@ -30,7 +29,6 @@ from movierec_assets.settings import Settings
 from movierec_assets.sql import SCHEMA
 from movierec_assets.tables.database import Database
 
-_UNPACKED = ".restoring-"
 _MADE_AGAIN = ("champion", "serving")
 """Directories that are made again from what is restored."""
 
@@ -82,15 +80,19 @@ def restored(settings: Settings, path: Path, log: Log = lambda _: None, *, force
             _require_empty(settings, targets)
         targets.require_unused()
         _require_space(settings, manifest)
-        for left in settings.state.glob(f"{_UNPACKED}*"):
+        for left in settings.state.glob(f"{UNPACKED}*"):
             shutil.rmtree(left, ignore_errors=True)
-        unpacked = Path(tempfile.mkdtemp(prefix=_UNPACKED, dir=settings.state))
+        unpacked = Path(tempfile.mkdtemp(prefix=UNPACKED, dir=settings.state))
         try:
             _fill(archive, targets, log)
             log("Unpacking matrices and model files")
+            (unpacked / STORAGE).mkdir()
             _unpack(archive, unpacked)
-            _merge(unpacked / ARTIFACTS, settings.artifacts)
-            with targets.exchanged(manifest.databases), _storage_exchanged(settings, unpacked):
+            with (
+                _artifacts_merged(unpacked, settings.artifacts),
+                targets.exchanged(manifest.databases),
+                storage_of(settings).exchanged(unpacked / STORAGE, settings.state),
+            ):
                 for name in _MADE_AGAIN:
                     shutil.rmtree(settings.state / name, ignore_errors=True)
                 yield manifest
@@ -107,13 +109,15 @@ def restored(settings: Settings, path: Path, log: Log = lambda _: None, *, force
 def _require_empty(settings: Settings, targets: TargetDatabases) -> None:
     there = targets.content()
     found = [f"the table {there} has rows"] if there else []
-    storage = local_storage(settings.storage)
-    directories = [settings.artifacts, *([storage] if storage else [])]
-    found += [f"{directory} has files" for directory in directories if visible_files(directory)]
+    if visible_files(settings.artifacts):
+        found.append(f"{settings.artifacts} has files")
+    storage = storage_of(settings)
+    if storage.signatures():
+        found.append(f"{storage} has files")
     if found:
         raise BackupError(
             f"{' and '.join(found)}. Nothing was restored. `--force` replaces everything that is there; or set "
-            "MOVIEREC_STATE_DIR to an empty directory."
+            "MOVIEREC_STATE_DIR, and MOVIEREC_STORAGE_URL where it is set, to empty places."
         )
 
 
@@ -168,45 +172,44 @@ def _unpack(archive: Archive, directory: Path) -> None:
             shutil.copyfileobj(source, file, CHUNK)
 
 
-def _merge(source: Path, target: Path) -> None:
-    """Move files to the directory of artifacts; files of other runs and versions stay, as their names are unique."""
-    for path in visible_files(source):
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(path, place)
-
-
 @contextmanager
-def _storage_exchanged(settings: Settings, unpacked: Path) -> Iterator[None]:
-    """Put the unpacked storage in place; put the former one back when the block fails."""
-    source, target = unpacked / STORAGE, local_storage(settings.storage)
-    source.mkdir(exist_ok=True)
-    if target is None:
-        _upload(source, UPath(settings.storage))
-        yield
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its place, which may be on another disk than the state.
-    beside = Path(tempfile.mkdtemp(prefix=_UNPACKED, dir=target.parent))
-    former = beside / "former"
+def _artifacts_merged(unpacked: Path, target: Path) -> Iterator[None]:
+    """Move unpacked files to the directory of artifacts; when the block fails, it is as before.
+
+    Files of other runs and versions stay, as their names are unique.
+    """
+    source, former = unpacked / ARTIFACTS, unpacked / "former artifacts"
+    placed: list[Path] = []
+    directories: list[Path] = []
     try:
-        fresh = Path(shutil.move(source, beside / "fresh"))
-        if target.exists():
-            target.rename(former)
-        fresh.rename(target)
-        try:
-            yield
-        except BaseException:
-            target.rename(fresh)
-            if former.exists():
-                former.rename(target)
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        for path in visible_files(source):
+            name = path.relative_to(source)
+            place = target / name
+            _make_directory(place.parent, directories)
+            if place.exists():
+                (former / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(place, former / name)
+            placed.append(name)
+            shutil.move(path, place)
+        yield
+    except BaseException:
+        for name in placed:
+            if (former / name).exists():
+                shutil.move(former / name, target / name)
+            else:
+                (target / name).unlink(missing_ok=True)
+        for directory in reversed(directories):
+            with suppress(OSError):  # others have put files there
+                directory.rmdir()
+        raise
 
 
-def _upload(source: Path, target: UPath) -> None:
-    for path in visible_files(source):
-        place = target / path.relative_to(source).as_posix()
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(path.read_bytes())
+def _make_directory(directory: Path, made: list[Path]) -> None:
+    """Make a directory, and note it and each parent that was missing, parents first."""
+    missing = []
+    while not directory.is_dir():
+        missing.append(directory)
+        directory = directory.parent
+    for each in reversed(missing):
+        each.mkdir()
+        made.append(each)

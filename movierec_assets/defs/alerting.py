@@ -240,12 +240,10 @@ def _decisions(promotions: Promotions) -> Sequence[Decided]:
 
 
 def _free(settings: Settings) -> dict[Path, int]:
-    """Free bytes of the state directory, of backups and of the embedded Postgres; each file system once."""
-    directories = [settings.state, settings.backups]
-    if (postgres := postgres_directory(settings)) is not None:
-        directories.append(postgres)
+    """Free bytes of the state directory, of backups, matrices and the embedded Postgres; each file system once."""
+    directories = [settings.state, settings.backups, settings.local_storage, postgres_directory(settings)]
     found: dict[int, tuple[Path, int]] = {}
-    for directory in directories:
+    for directory in filter(None, directories):
         with suppress(OSError):  # it does not exist yet, or belongs to another user
             found.setdefault(directory.stat().st_dev, (directory, shutil.disk_usage(directory).free))
     return dict(found.values())

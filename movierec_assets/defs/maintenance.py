@@ -117,10 +117,10 @@ def old_files(settings: Settings, now: datetime) -> Iterator[Path]:
     These are logs of runs that are older than `keep_days`, and unfinished files of matrices that are older than a day.
     """
     before = now - timedelta(days=settings.keep_days)
-    dagster, logs, storage = settings.state / "dagster", settings.state / "logs", Path(settings.storage)
+    dagster, logs, storage = settings.state / "dagster", settings.state / "logs", settings.local_storage
     yield from _older(_inside(dagster, "*"), before)
     yield from _older(_inside(logs, "*.log"), before)
-    if "://" not in settings.storage:
+    if storage is not None:
         yield from _older(_inside(storage, ".*"), now - timedelta(days=UNFINISHED_DAYS))
 
 

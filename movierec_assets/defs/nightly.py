@@ -4,7 +4,8 @@ Belongs here: whether the training starts, waits or is skipped; the function of 
 sensor that starts a training that had to wait. Does not: the times of the schedules (`automation`).
 
 At 02:00 the refresh of 01:55 may still run, and on a machine that slept both ticks come at once. So the schedule
-decides about the day, and as long as its decision is to wait, the sensor makes it again.
+decides about the day, and as long as its decision is to wait, the sensor makes it again. So it does after a tick that
+failed.
 
 Dagster concepts: https://docs.dagster.io/guides/automate/schedules, https://docs.dagster.io/guides/automate/sensors
 """
@@ -126,7 +127,8 @@ def _asked(day: date, verdict: Verdict) -> RunRequest | SkipReason:
     job=train,
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts the training of a day that had to wait at 02:00 for the end of that day's refresh.",
+    description="Starts the training of a day that had to wait at 02:00 for the end of that day's refresh, or whose "
+    "tick failed.",
 )
 def late_training(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Request the training of a day as soon as its refresh has succeeded."""
@@ -135,7 +137,7 @@ def late_training(context: SensorEvaluationContext) -> SensorResult | SkipReason
 
 def evaluate(context: SensorEvaluationContext, tick: InstigatorTick | None, now: datetime) -> SensorResult | SkipReason:
     """Evaluate the sensor at a given time, after the latest tick of the schedule."""
-    if tick is None or tick.status is not TickStatus.SKIPPED:
+    if tick is None or tick.status not in (TickStatus.SKIPPED, TickStatus.FAILURE):
         return SkipReason("No training waits for a refresh.")
     day = day_of(datetime.fromtimestamp(tick.timestamp, UTC))
     since = datetime.fromtimestamp(tick.tick_data.end_timestamp or tick.timestamp, UTC)

@@ -40,13 +40,18 @@ class _Serving:
 
 
 class Webhook(_Serving):
-    """A webhook that answers with `statuses` in order, then with 200; while `held` is set, it does not answer."""
+    """A webhook that answers with `statuses` in order, then with 200; after `hold` it does not answer.
+
+    With `drips`, the body of an answer does not come; with `breaks`, a request gets none.
+    """
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.statuses: list[int] = []
         self.headers: dict[str, str] = {}
+        self.drips = self.breaks = False
         self.arrived = threading.Event()
+        self._over = threading.Event()
         self._answers = threading.Event()
         self._answers.set()
         outer = self
@@ -59,11 +64,16 @@ class Webhook(_Serving):
                 status = outer.statuses.pop(0) if outer.statuses else 200
                 if status == 200:
                     outer.bodies.append(body)
+                if outer.breaks:
+                    self.close_connection = True
+                    return
                 self.send_response(status)
                 for name, value in outer.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", "1" if outer.drips else "0")
                 self.end_headers()
+                if outer.drips:
+                    outer._over.wait(60)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -84,6 +94,7 @@ class Webhook(_Serving):
 
     def release(self) -> None:
         self._answers.set()
+        self._over.set()
 
 
 class MailServer(_Serving):

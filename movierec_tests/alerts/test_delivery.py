@@ -26,7 +26,7 @@ from movierec_assets.alerts.log import LogChannel
 from movierec_assets.alerts.mail import MailChannel
 from movierec_assets.alerts.messages import MAX_REASON, Message, message_of, sample_message
 from movierec_assets.alerts.storage import due_channels, failing_channels, not_delivered, told_alerts, update
-from movierec_assets.alerts.webhook import MAX_DISCORD, WebhookChannel, payload
+from movierec_assets.alerts.webhook import CONNECT_SECONDS, MAX_DISCORD, READ_SECONDS, WebhookChannel, payload
 from movierec_assets.tables.database import Database
 from movierec_tests.alerts.receivers import MailServer, Webhook
 from movierec_tests.waiting import wait_until
@@ -42,8 +42,8 @@ def told(database: Database, *causes: Cause, at: datetime = NOW) -> None:
     update(database, causes, ["webhook"], at)
 
 
-def send(database: Database, url: str, at: datetime = NOW) -> int:
-    return deliver(database, WebhookChannel(url), PAGES, lambda: at)
+def send(database: Database, url: str, at: datetime = NOW, seconds: float = READ_SECONDS) -> int:
+    return deliver(database, WebhookChannel(url, (CONNECT_SECONDS, seconds)), PAGES, lambda: at)
 
 
 def message(database: Database, reason: str = CAUSE.reason) -> Message:
@@ -146,6 +146,55 @@ def test_a_slow_webhook_delays_nobody_and_gets_the_message_once(database: Databa
     webhook.release()
     wait_until(lambda: not due_channels(database))
     assert len(webhook.bodies) == 1
+
+
+def test_a_webhook_that_never_answers_gets_a_beginning_three_times_and_an_end_once(
+    database: Database, webhook: Webhook
+) -> None:
+    webhook.hold()
+    at = NOW
+    for causes in ([CAUSE], []):
+        told(database, *causes, at=at)
+        for _ in range(5):
+            send(database, webhook.url, at, seconds=0.05)
+            at += MAX_PAUSE
+        assert due_channels(database) == set()
+        assert list(failing_channels(database, ["webhook"])) == ["webhook"]
+    webhook.release()
+    wait_until(lambda: len(webhook.bodies) >= 4)
+    assert sorted(body["alert"]["state"] for body in webhook.bodies) == ["open", "open", "open", "over"]
+
+
+def test_a_message_that_did_not_arrive_is_not_given_up_after_three_tries(database: Database, webhook: Webhook) -> None:
+    webhook.statuses, at = [503] * 5, NOW
+    told(database, CAUSE)
+    for _ in range(5):
+        assert send(database, webhook.url, at) == 0
+        at += MAX_PAUSE
+    send(database, "http://127.0.0.1:9/SECRET", at)
+    assert send(database, webhook.url, at + MAX_PAUSE) == 1
+
+
+def test_only_an_answer_that_is_missing_means_that_a_message_may_have_arrived(webhook: Webhook) -> None:
+    def arrived(url: str) -> bool:
+        with pytest.raises(DeliveryError) as error:
+            WebhookChannel(url, (30, 0.05)).send(sample_message(PAGES))
+        return error.value.may_have_arrived
+
+    assert not arrived("http://127.0.0.1:9/SECRET")
+    assert not arrived("https://no-such-host.invalid/SECRET")
+    webhook.breaks = True
+    with pytest.raises(DeliveryError, match="ended the connection without an answer") as error:
+        WebhookChannel(webhook.url).send(sample_message(PAGES))
+    assert error.value.may_have_arrived
+    webhook.hold()
+    assert arrived(webhook.url)
+
+
+def test_a_webhook_whose_answer_drips_is_not_waited_for(database: Database, webhook: Webhook) -> None:
+    webhook.drips = True
+    told(database, CAUSE)
+    assert send(database, webhook.url) == 1
 
 
 def test_an_alert_that_ends_while_its_beginning_is_sent_is_told_as_over_afterwards(

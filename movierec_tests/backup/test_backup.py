@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ import psycopg2
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 from pydantic import SecretStr
+from upath import UPath
 
 from movierec_assets.backup import restoring, target
 from movierec_assets.backup.errors import BackupError
 from movierec_assets.backup.making import make, settings_to_keep
 from movierec_assets.backup.moment import moment_of, only_one
 from movierec_assets.backup.restoring import restored
+from movierec_assets.backup.storages import UrlStorage
 from movierec_assets.host.restoring import restore_here
 from movierec_assets.models.decision_history import TABLE
 from movierec_assets.models.registry import ModelRegistry
@@ -96,6 +99,11 @@ def content_of(url: str) -> dict[str, tuple[int, str]]:
     return {query: database.rows(query)[0] for query in queries}
 
 
+def everything_in(directory: Path) -> dict[Path, bytes | None]:
+    """Files under a directory with their content, and directories."""
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(directory.rglob("*"))}
+
+
 @pytest.mark.slow
 def test_everything_is_restored_on_another_path_and_in_other_databases(
     used: Platform, server_url: str, tmp_path: Path
@@ -144,16 +152,24 @@ def test_a_restore_that_fails_leaves_everything_as_it_was(
             new_app_users(cursor, 3)
         storage.mkdir(parents=True)
         (storage / "mine.npz").write_bytes(b"mine")
+        same_name = settings.state / next(name for name in made.manifest.members if name.startswith("mlartifacts/"))
+        for path in (same_name, settings.artifacts / "mine" / "model"):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"mine")
         before = content_of(settings.databases.ratings)
+        artifacts = everything_in(settings.artifacts)
 
         def require_unchanged() -> None:
             assert content_of(settings.databases.ratings) == before
             assert [path.name for path in storage.iterdir()] == ["mine.npz"]
+            assert everything_in(settings.artifacts) == artifacts
             assert not list(settings.state.glob(".restoring-*"))
 
         def migrations_fail() -> None:
             with restored(settings, made.path, force=True):
                 assert Database(settings.databases.ratings).scalar(f"SELECT count(*) FROM {SCHEMA}.app_users") == 1
+                assert len(everything_in(settings.artifacts)) > len(artifacts)
+                assert same_name.read_bytes() != b"mine"
                 raise RuntimeError("migrations")
 
         with pytest.raises(RuntimeError, match="migrations"):
@@ -201,13 +217,79 @@ def test_one_moment_holds_the_champion_of_its_latest_decision_and_whole_files(us
                 )
                 assert moment.models.champion == latest
                 assert not moment.databases["ratings"].value(f"SELECT count(*) FROM {TABLE} WHERE state = 'pending'")
-                assert moment.storage is not None
                 content = (moment.storage / "train_matrix.npz").read_bytes()
                 assert content == b"matrix" * 1000 or content == content[:1] * 100_000
                 champions.add(latest)
     finally:
         ended.set()
         worker.join(PATIENCE)
+
+
+@pytest.fixture
+def bucket() -> Iterator[UPath]:
+    """A place of a test's own at a URL."""
+    place = UPath(f"memory://backup-{uuid.uuid4().hex}/matrices")
+    yield place
+    with suppress(FileNotFoundError):
+        place.fs.rm(place.parent.path, recursive=True)
+
+
+def test_a_moment_of_files_at_a_url_is_taken_again_when_one_is_replaced_meanwhile(
+    used: Platform, bucket: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = used.settings.model_copy(update={"storage_url": str(bucket)})
+    (bucket / "train.npz").write_bytes(b"old")
+    (bucket / "test.npz").write_bytes(b"old")
+    copy_to, copies = UrlStorage.copy_to, []
+
+    def copied_while_a_run_replaces_both(storage: UrlStorage, directory: Path) -> None:
+        copy_to(storage, directory)
+        copies.append(directory)
+        if len(copies) == 1:
+            (bucket / "train.npz").write_bytes(b"new")
+            (bucket / "test.npz").write_bytes(b"new")
+
+    monkeypatch.setattr(UrlStorage, "copy_to", copied_while_a_run_replaces_both)
+    with only_one(settings.state), moment_of(settings) as moment:
+        assert len(copies) == 2
+        (bucket / "train.npz").write_bytes(b"after the moment")
+        assert {path.name: path.read_bytes() for path in moment.storage.iterdir()} == {
+            "train.npz": b"new",
+            "test.npz": b"new",
+        }
+
+
+@pytest.mark.slow
+def test_files_at_a_url_are_replaced_with_force_only_and_are_as_before_when_the_restore_fails(
+    used: Platform, server_url: str, tmp_path: Path, bucket: UPath
+) -> None:
+    source = bucket / "source"
+    (source / "train_matrix.npz").write_bytes(b"matrix")
+    made = make(used.settings.model_copy(update={"storage_url": str(source)}), tmp_path / "backup.zip")
+    target = bucket / "target"
+    with elsewhere(server_url, tmp_path) as empty:
+        settings = empty.model_copy(update={"storage_url": str(target)})
+        mine = {"train_matrix.npz": b"mine", "mine.npz": b"mine"}
+        for name, content in mine.items():
+            (target / name).write_bytes(content)
+
+        def there() -> dict[str, bytes]:
+            return {path.name: path.read_bytes() for path in target.iterdir()}
+
+        def restored_until(error: Exception | None, *, force: bool) -> None:
+            with restored(settings, made.path, force=force):
+                assert there() == {"train_matrix.npz": b"matrix"}
+                if error is not None:
+                    raise error
+
+        with pytest.raises(BackupError, match=r"memory://.* has files. Nothing was restored"):
+            restored_until(None, force=False)
+        assert there() == mine
+        with pytest.raises(RuntimeError, match="migrations"):
+            restored_until(RuntimeError("migrations"), force=True)
+        assert there() == mine
+        restored_until(None, force=True)
+        assert there() == {"train_matrix.npz": b"matrix"}
 
 
 def test_a_table_that_is_replaced_meanwhile_is_dumped_as_it_was(used: Platform, tmp_path: Path) -> None:

@@ -234,6 +234,17 @@ def test_a_full_disk_is_told_until_there_is_room(platform: Platform, sensor: Sen
     assert sensor.look() == []
 
 
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_the_disk_of_the_matrices_is_watched(platform: Platform, sensor: Sensor, tmp_path: Path, prefix: str) -> None:
+    storage = tmp_path / "matrices"
+    storage.mkdir()
+    # Directories that do not exist yet are not looked at, so that no other one is on the same disk.
+    nowhere = {"state_dir": tmp_path / "later", "backup_dir": tmp_path / "later"}
+    full = {"storage_url": f"{prefix}{storage}", "min_free_disk": 1 << 60}
+    sensor.settings = sensor.settings.model_copy(update=nowhere | full)
+    assert sensor.look() == [f"disk:{storage}"]
+
+
 def test_a_webhook_that_does_not_answer_does_not_delay_the_sensor(
     platform: Platform, instance: DagsterInstance, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from dagster import (
 )
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorTick, TickData, TickStatus
+from dagster_shared.error import SerializableErrorInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,7 +123,12 @@ class Look:
         self._instance = instance
         started: list[str] | None = [] if status is TickStatus.SUCCESS else None
         at = DUE.timestamp()
-        data = TickData("origin", "daily_train", InstigatorType.SCHEDULE, status, at, run_ids=started, end_timestamp=at)
+        data = TickData(
+            *("origin", "daily_train", InstigatorType.SCHEDULE, status, at),
+            run_ids=started,
+            error=SerializableErrorInfo("broken", [], None) if status is TickStatus.FAILURE else None,
+            end_timestamp=at,
+        )
         self._tick = InstigatorTick(1, data)
         self._cursor: str | None = None
         self.errors: list[str] = []
@@ -194,6 +200,17 @@ def test_a_crashed_refresh_that_dagster_starts_again_is_waited_for(instance: Dag
     instance.add_run_tags(crashed, {"dagster/auto_retry_run_id": "the next one"})
     _run(instance, "refresh", DagsterRunStatus.SUCCESS)
     assert len(look.at(end)) == 1
+
+
+def test_a_tick_that_failed_is_made_up_for_once(instance: DagsterInstance) -> None:
+    look = Look(instance, TickStatus.FAILURE)
+    assert look.at(DUE) == []
+    assert "waits for its refresh" in look.skipped
+    _run(instance, "refresh", DagsterRunStatus.SUCCESS)
+    (asked,) = look.at(DUE + timedelta(minutes=1))
+    assert (asked.run_key, asked.tags[DAY_TAG]) == ("2026-03-29", "2026-03-29")
+    _run(instance, "train", DagsterRunStatus.QUEUED)
+    assert look.at(DUE + timedelta(minutes=2)) == []
 
 
 def test_nothing_is_started_after_a_tick_that_started_the_training(instance: DagsterInstance) -> None:

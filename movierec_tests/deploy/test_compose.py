@@ -8,10 +8,14 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 from movierec_assets.deploy.check import CHECKS, DAEMONS
 from movierec_assets.host.environment import variables
 from movierec_assets.postgres.cluster import PASSWORD_ITERATIONS, SERVER_SETTINGS
+from movierec_assets.serving.api.app import all_routes
+from movierec_assets.serving.api.pages import pages
+from movierec_assets.serving.api.roles import declared_role
 from movierec_assets.settings import PROJECT_ROOT, Settings, get_settings
 from movierec_tests.deploy.compose import (
     COMPOSE,
@@ -243,3 +247,18 @@ def test_the_door_asks_for_a_password_at_every_page_and_for_a_key_else() -> None
         proxied = body.count("reverse_proxy")
         assert body.count("import password") == proxied - body.count("handle @key")
     assert "{$EDGE_PASSWORD_HASH}" in caddyfile
+
+
+def test_the_door_lets_a_key_through_only_where_the_api_asks_for_it() -> None:
+    caddyfile = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
+    (matcher,) = re.findall(r"^\t@key \{\n(.*?)^\t\}", caddyfile, re.M | re.S)
+    assert re.findall(r"^\t\tnot path (.*)$", matcher, re.M) == [" ".join(sorted(open_paths()))]
+    (handle,) = re.findall(r"^\thandle @key \{\n(.*?)^\t\}", caddyfile, re.M | re.S)
+    assert "\t\trequest_header -Connection\n" in handle, "else the caller says that the key is not handed on"
+
+
+def open_paths() -> set[str]:
+    """Paths that the API answers without a key."""
+    return {route.path for route in all_routes() if declared_role(route) == "open"} | {
+        route.path for route in pages(FastAPI())
+    }
