@@ -43,6 +43,7 @@ def film(
     match: float | None = None,
     notes: Sequence[tuple[str, str]] = (),
     badge: str | None = None,
+    level: int = 3,
 ) -> None:
     """A card: tile, title, year and genres, how well the film matches, and why it is listed.
 
@@ -56,6 +57,8 @@ def film(
         Words of ours and a title, as in ("Because you liked", "Heat (1995)"); the title may be empty.
     badge : str, optional
         A few words of ours, as in "up 3".
+    level : int
+        Of the heading that the title is.
     """
     title = str(movie["title"])
     about = " · ".join([*([str(movie["year"])] if movie.get("year") else []), *map(str, movie.get("genres") or ())])
@@ -67,7 +70,7 @@ def film(
     moved = f"<p><strong>{escape(badge)}</strong></p>" if badge else ""
     st.html(
         f'<article class="mr-film"><img src="{tile(title, movie.get("genres") or ())}" alt="">'
-        f'<div><h3 dir="auto" title="{escape(title)}">{escape(without_year(title))}</h3>'
+        f'<div><h{level} dir="auto" title="{escape(title)}">{escape(without_year(title))}</h{level}>'
         f"<p>{escape(about)}</p>{shown}{moved}{lines}</div></article>"
     )
 

@@ -70,7 +70,7 @@ def _search() -> None:
 def _neighbours(movie_id: int) -> None:
     """The film, its map and the list of the nearest."""
     about = session.cached(f"/movies/{movie_id}")
-    films.film(about, notes=[(_about(about), "")])
+    films.film(about, notes=[(_about(about), "")], level=2)
     drawn = session.cached(f"/movies/{movie_id}/map", {"n": ON_MAP})
     movies = drawn["movies"]
     if not movies:
