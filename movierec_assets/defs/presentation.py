@@ -88,6 +88,9 @@ def long_tail(counts: IntArray) -> MetadataValue[str]:
 
     def draw(axes: "Axes") -> None:
         axes.loglog(np.arange(1, len(ordered) + 1), np.maximum(ordered, 1), color=_ACCENT, linewidth=2)
+        axes.minorticks_off()  # they took half of the time of the picture
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:,.0f}")
         axes.set(title="The long tail: ratings per movie", xlabel="movie, most rated first", ylabel="ratings")
 
     return picture(draw)

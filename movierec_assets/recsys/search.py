@@ -8,12 +8,13 @@ stay in memory.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 
 import numpy as np
 import optuna
+from numpy.random import Generator
 from optuna.trial import TrialState
 
 from movierec_assets.progress import Log
@@ -49,8 +50,12 @@ _RETURN_LIKES = 1_000_000
 _EACH_KIND = 0.36
 """Share of the budget in which the kinds of confidence take turns: early luck of one would keep the search with it."""
 _WHOLE = 0.6
-"""Share of the budget for trials that draw the numbers of the fit; the others keep the best fit."""
+"""Share of the budget for trials that draw all numbers of a recipe; the others move some of the best one's."""
 _NEEDS_NO_FIT = ("fold_in_", "next_movie_")
+_NEW_FIT = 0.35
+"""Share of the trials near the best in which numbers of the fit may move as well."""
+_SPREAD, _LAST_SPREAD = 0.2, 0.04
+"""Size of these moves at first and at the end, as a share of the range."""
 _STARTUP = 12
 """Trials before any is drawn by what the others found."""
 
@@ -315,7 +320,7 @@ def search(
         # Each trial has a seed of its own, so that an interrupted search continues with the same trials.
         trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         spent = max(number / budget.trials, (time.monotonic() - started) / budget.seconds)
-        given = _given(number, spent, study, space, built_in)
+        given = _given(number, spent, study, space, built_in, np.random.default_rng(trial_seed))
         if given and not study.get_trials(states=[TrialState.WAITING]):
             study.enqueue_trial(given)
         study.sampler = optuna.samplers.TPESampler(seed=trial_seed, multivariate=True, n_startup_trials=_STARTUP)
@@ -358,12 +363,13 @@ def _decided(
     return best.recipe, taken, lead
 
 
-def _given(number: int, spent: float, study: optuna.Study, space: Space, built_in: Recipe) -> dict[str, Any]:
+def _given(
+    number: int, spent: float, study: optuna.Study, space: Space, built_in: Recipe, random: Generator
+) -> dict[str, Any]:
     """The numbers of a trial that are not drawn.
 
     The first trials are the built-in recipe, the same without its signal, and with each other kind of confidence. Then
-    the kinds take turns. When the share `_WHOLE` of the budget is spent, all others keep the fit of the best trial so
-    far, and draw the recency and the signal, which need no fit.
+    the kinds take turns. When the share `_WHOLE` of the budget is spent, all others are near the best trial so far.
     """
     others = [kind for kind in space.confidence if kind != built_in.confidence]
     first = [built_in, without_signal(built_in), *(replace(built_in, confidence=kind) for kind in others)]
@@ -375,7 +381,17 @@ def _given(number: int, spent: float, study: optuna.Study, space: Space, built_i
         return {"confidence": space.confidence[number % len(space.confidence)]}
     if spent < _WHOLE or not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
         return {}
-    return {name: value for name, value in study.best_trial.params.items() if not name.startswith(_NEEDS_NO_FIT)}
+    return _near_the_best(study.best_trial.params, spent, space, random)
+
+
+def _near_the_best(best: Mapping[str, Any], spent: float, space: Space, random: Generator) -> dict[str, Any]:
+    """The best numbers so far, one to three of them moved, by less and less towards the end of the budget."""
+    names = [name for name in best if name != "confidence"]
+    cheap = [name for name in names if name.startswith(_NEEDS_NO_FIT)]
+    drawn_from = names if random.random() < _NEW_FIT else cheap
+    moved = random.choice(drawn_from, size=min(len(drawn_from), int(random.integers(1, 4))), replace=False)
+    left = (1.0 - min(spent, 1.0)) / (1.0 - _WHOLE)
+    return space.near(best, map(str, moved), _LAST_SPREAD + (_SPREAD - _LAST_SPREAD) * left, random)
 
 
 def _trial(frozen: optuna.trial.FrozenTrial) -> Trial:

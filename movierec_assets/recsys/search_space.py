@@ -7,10 +7,12 @@ value of a recipe, and the order of the trials (`search`).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 import optuna
+from numpy.random import Generator
 
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.recipe import ConfidenceKind, Recipe, without_signal
@@ -97,6 +99,43 @@ class Space:
             else:
                 trial.suggest_float(name, *given, log=name in _LOG_RANGES, step=_STEPS.get(name))
         return recipe_of(trial.params, seed)
+
+    def near(self, drawn: Mapping[str, Any], names: Iterable[str], spread: float, random: Generator) -> dict[str, Any]:
+        """A trial's parameters, some of them moved.
+
+        Parameters
+        ----------
+        drawn : mapping
+            Within the space.
+        names : iterable of str
+            Parameters to move: to a neighbouring choice, or by a normal step.
+        spread : float
+            Deviation of the step, as a share of the range; of the logarithm where that is drawn.
+        random : Generator
+
+        Returns
+        -------
+        dict
+            All parameters; a moved one may have its old value.
+        """
+        moved = dict(drawn)
+        for name in names:
+            given = getattr(self, name)
+            if name in _CHOICES:
+                place = given.index(drawn[name]) + int(random.choice([-1, 1]))
+                moved[name] = given[min(max(place, 0), len(given) - 1)]
+                continue
+            low, high = map(math.log, given) if name in _LOG_RANGES else given
+            value = math.log(drawn[name]) if name in _LOG_RANGES else drawn[name]
+            step = spread * (high - low) * float(random.standard_normal())
+            if (unit := 1 if name == "iterations" else _STEPS.get(name)) is not None:
+                steps = round(step / unit) or int(math.copysign(1, step))
+                value = round(low + unit * (round((value - low) / unit) + steps), 9)
+            else:
+                value += step
+            value = min(max(value, low), high)
+            moved[name] = min(max(math.exp(value), given[0]), given[1]) if name in _LOG_RANGES else value
+        return moved
 
 
 def recipe_of(drawn: dict[str, Any], seed: int) -> Recipe:

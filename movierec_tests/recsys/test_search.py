@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from movierec_assets.ratings import RatingColumns
 from movierec_assets.recsys.als import fit
@@ -215,7 +217,7 @@ def test_a_signal_that_does_not_help_beyond_chance_is_switched_off(objective: Se
     assert any("switched off" in line for line in lines)
 
 
-def test_kinds_of_confidence_take_turns_and_later_trials_share_the_best_fit(objective: SearchObjective) -> None:
+def test_kinds_of_confidence_take_turns_and_the_last_trials_are_near_the_best_one(objective: SearchObjective) -> None:
     fits = []
 
     def counted(positives: Interactions, recipe: Recipe, *given: Any, **options: Any) -> Factors:
@@ -223,9 +225,43 @@ def test_kinds_of_confidence_take_turns_and_later_trials_share_the_best_fit(obje
             fits.append(recipe)
         return fit(positives, recipe, *given, **options)
 
-    found = search(objective, counted, space=SMALL, budget=Budget(18, PLENTY), built_in=BUILT_IN)
-    assert 1 < len(fits) < len(found.trials)
+    found = search(objective, counted, space=SMALL, budget=Budget(20, PLENTY), built_in=BUILT_IN, seed=3)
+    assert 1 < len(fits) < len(found.trials), "a trial that moves the signal only needs no fit"
     assert {trial.recipe["confidence"] for trial in found.trials[4:7]} == set(SMALL.confidence)
+    for trial in found.trials[12:]:
+        before = [each for each in found.trials[: trial.number] if each.value is not None]
+        best = max(before, key=lambda each: (each.value or 0.0, -each.number)).recipe
+        assert sum(trial.recipe[name] != best[name] for name in best) <= 3
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "factors": st.sampled_from(Space().factors),
+            "iterations": st.integers(*Space().iterations),
+            "alpha": st.floats(*Space().alpha),
+            "next_movie_fade_hours": st.floats(*Space().next_movie_fade_hours),
+            "next_movie_window": st.sampled_from(Space().next_movie_window),
+            "next_movie_weight": st.integers(0, 30).map(lambda tenths: round(tenths / 10, 9)),
+        }
+    ),
+    st.data(),
+    st.floats(0.001, 3.0),
+    st.integers(0, 10_000),
+)
+def test_a_recipe_near_another_is_within_the_space_and_differs_in_what_was_named(
+    drawn: dict[str, Any], data: st.DataObject, spread: float, seed: int
+) -> None:
+    space, whole = Space(), BUILT_IN.as_dict() | drawn
+    del whole["seed"]
+    moved = data.draw(st.lists(st.sampled_from(sorted(drawn)), unique=True, min_size=1))
+    near = space.near(whole, moved, spread, np.random.default_rng(seed))
+    assert {name for name in whole if near[name] != whole[name]} <= set(moved)
+    study = optuna.create_study()
+    study.enqueue_trial(near)
+    trial = study.ask()
+    assert space.holds(space.suggest(trial, seed=1)) or not near["next_movie_weight"]
+    assert trial.params == near, "nothing had to be drawn instead"
 
 
 def test_users_who_are_not_scored_have_no_score(objective: SearchObjective) -> None:
