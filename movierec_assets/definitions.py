@@ -67,8 +67,6 @@ def build(resources: Mapping[str, Any] | None = None, executor: ExecutorDefiniti
             [
                 catch_up.dataset_file_sensor,
                 nightly.late_training,
-                automation.unfinished_mlflow_runs,
-                automation.canceled_mlflow_runs,
                 automation.dead_runs,
                 publishing.champion_sensor,
                 rejections.rejected_challengers,

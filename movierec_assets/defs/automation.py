@@ -13,18 +13,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from dagster import (
-    DagsterRunStatus,
     DefaultScheduleStatus,
     DefaultSensorStatus,
     RunRequest,
-    RunStatusSensorContext,
-    RunStatusSensorDefinition,
     ScheduleDefinition,
     ScheduleEvaluationContext,
     SensorDefinition,
     SensorEvaluationContext,
     SkipReason,
-    run_status_sensor,
     sensor,
 )
 
@@ -36,7 +32,7 @@ from movierec_assets.defs.maintenance import maintenance
 from movierec_assets.defs.nightly import SCHEDULE, day_of
 from movierec_assets.defs.run_limits import DAY_TAG
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
-from movierec_assets.resources.exclusive import end_dead_runs
+from movierec_assets.resources.exclusive import end_dead_runs, end_left_mlflow_runs
 
 _Asked = RunRequest | SkipReason
 _Automatic = TypeVar("_Automatic", ScheduleDefinition, SensorDefinition)
@@ -93,33 +89,15 @@ def switched(definitions: Iterable[_Automatic], *, on: bool) -> list[_Automatic]
     return found
 
 
-def _mlflow_sensor(name: str, ended: DagsterRunStatus, step: str, status: str) -> RunStatusSensorDefinition:
-    """The sensor that ends MLflow runs which a step could not end itself."""
-
-    @run_status_sensor(
-        name=name,
-        run_status=ended,
-        default_status=DefaultSensorStatus.RUNNING,
-        description=f"Ends MLflow runs that a {step} training step left running.",
-    )
-    def end_mlflow_runs(context: RunStatusSensorContext) -> SkipReason | None:
-        registry = RegistryResource().open()
-        left = [run for run in registry.runs_of(context.dagster_run.run_id) if registry.end_run(run, status)]
-        return SkipReason("Nothing was left running.") if not left else None
-
-    return end_mlflow_runs
-
-
-unfinished_mlflow_runs = _mlflow_sensor("unfinished_mlflow_runs", DagsterRunStatus.FAILURE, "killed", "FAILED")
-canceled_mlflow_runs = _mlflow_sensor("canceled_mlflow_runs", DagsterRunStatus.CANCELED, "canceled", "KILLED")
-
-
 @sensor(
     minimum_interval_seconds=60,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Ends runs whose process was killed; they would keep the queue waiting for ever.",
+    description="Ends runs whose process was killed, which would keep the queue waiting for ever, and MLflow runs that "
+    "a training step could not end.",
 )
 def dead_runs(context: SensorEvaluationContext, postgres: PostgresResource, registry: RegistryResource) -> SkipReason:
-    """Mark a run as failed when its process was killed."""
-    ended = end_dead_runs(context.instance, postgres.open(), registry.open())
-    return SkipReason(f"Ended {', '.join(ended)}." if ended else "Every run that has started is being executed.")
+    """Mark a run as failed when its process was killed, and then every MLflow run whose Dagster run has ended."""
+    ended = end_dead_runs(context.instance, postgres.open())
+    left = end_left_mlflow_runs(context.instance, registry.open())
+    told = [*ended, *(f"the MLflow run {each}" for each in left)]
+    return SkipReason(f"Ended {', '.join(told)}." if told else "Every run that has started is being executed.")

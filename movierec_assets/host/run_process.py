@@ -39,7 +39,7 @@ def execute(read: Callable[[], str], sender: Sender) -> bool:
         from movierec_assets.host.run_events import Events, Report  # noqa: PLC0415
         from movierec_assets.models.decisions import Promotions  # noqa: PLC0415
         from movierec_assets.models.registry import ModelRegistry  # noqa: PLC0415
-        from movierec_assets.resources.exclusive import end_dead_runs  # noqa: PLC0415
+        from movierec_assets.resources.exclusive import end_dead_runs, end_left_mlflow_runs  # noqa: PLC0415
         from movierec_assets.resources.kept_connections import keep_connections  # noqa: PLC0415
         from movierec_assets.settings import get_settings  # noqa: PLC0415
         from movierec_assets.tables.database import Database  # noqa: PLC0415
@@ -52,8 +52,10 @@ def execute(read: Callable[[], str], sender: Sender) -> bool:
     database, registry = Database(settings.databases.ratings), ModelRegistry.of(settings)
     with DagsterInstance.get() as instance:
         keep_connections(instance)
-        for dead in end_dead_runs(instance, database, registry):
-            sender.warned(f"Run {dead} was killed earlier; it is marked as failed now.")
+        if dead := end_dead_runs(instance, database):
+            end_left_mlflow_runs(instance, registry)
+        for each in dead:
+            sender.warned(f"Run {each} was killed earlier; it is marked as failed now.")
         report = Report()
         result = _run(request, instance, Events(report, sender), sender)
         report.succeeded = result.success and not report.failures

@@ -192,6 +192,14 @@ class MlflowConnection:
         found = self.client.search_runs([experiment.experiment_id], f"tags.dagster_run_id = '{dagster_run_id}'")
         return [run.info.run_id for run in found]
 
+    def unfinished_runs(self) -> dict[str, str]:
+        """MLflow runs of training steps that are marked as running, with the Dagster run that started each."""
+        experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            return {}
+        found = self.client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'")
+        return {run.info.run_id: tag for run in found if (tag := run.data.tags.get("dagster_run_id"))}
+
 
 def if_present(ask: Callable[[], _T]) -> _T | None:
     """MLflow's answer; None when it has no such alias, version or run."""

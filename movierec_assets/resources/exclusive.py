@@ -200,10 +200,8 @@ def _kept(locks: RunLocks, on_wait: Callable[[], None]) -> Iterator[RunLocks]:
         locks.end()
 
 
-def end_dead_runs(
-    instance: DagsterInstance, database: Database, registry: ModelRegistry, now: datetime | None = None
-) -> list[str]:
-    """Mark runs whose process is gone as failed, with their MLflow runs; returns the ids of the Dagster runs.
+def end_dead_runs(instance: DagsterInstance, database: Database, now: datetime | None = None) -> list[str]:
+    """Mark runs whose process is gone as failed; returns their ids.
 
     A run that a person was canceling is marked as canceled.
     """
@@ -218,15 +216,31 @@ def end_dead_runs(
         still = {record.dagster_run.run_id for record in instance.get_run_records(unfinished)}
         found = _without_lock(database, [record for record in found if record.dagster_run.run_id in still], now)
     for record in found:
-        run_id = record.dagster_run.run_id
         gone = "The process of this run ended without a word; it was killed, or the machine went down."
         if record.dagster_run.status is DagsterRunStatus.CANCELING:
             instance.report_run_canceled(record.dagster_run, gone)  # a failed one would be started again
         else:
             instance.report_run_failed(record.dagster_run, gone)
-        for mlflow_run_id in registry.runs_of(run_id):
-            registry.end_run(mlflow_run_id, "FAILED")
     return [record.dagster_run.run_id for record in found]
+
+
+def end_left_mlflow_runs(instance: DagsterInstance, registry: ModelRegistry) -> list[str]:
+    """End MLflow runs whose Dagster run has ended, or is not kept any more; returns their ids.
+
+    It compares states, so no run stays RUNNING because MLflow was away when its Dagster run ended.
+    """
+    from dagster import DagsterRunStatus  # noqa: PLC0415
+
+    ends = {DagsterRunStatus.SUCCESS: "FINISHED", DagsterRunStatus.CANCELED: "KILLED"}
+    left = []
+    for mlflow_run_id, run_id in registry.unfinished_runs().items():
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            continue
+        status = "FAILED" if run is None else ends.get(run.status, "FAILED")
+        if registry.end_run(mlflow_run_id, status):
+            left.append(mlflow_run_id)
+    return left
 
 
 def _wait_for_locks() -> None:

@@ -79,7 +79,7 @@ def test_one_module_level_location_holds_jobs_schedules_and_sensors() -> None:
     repository = build().get_repository_def()
     assert {job.name for job in repository.get_all_jobs()} >= {"refresh", "train", "everything", "feedback", "backtest"}
     assert {schedule.name for schedule in repository.schedule_defs} >= {"daily_refresh", "daily_train"}
-    assert {sensor.name for sensor in repository.sensor_defs} >= {"dataset_file_sensor", "unfinished_mlflow_runs"}
+    assert {sensor.name for sensor in repository.sensor_defs} >= {"dataset_file_sensor", "dead_runs"}
 
 
 def test_the_page_of_architecture_draws_the_graph_and_lists_its_assets() -> None:

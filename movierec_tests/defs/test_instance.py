@@ -84,7 +84,7 @@ def _killed(platform: Platform, daemon: Daemon, run_id: str) -> str:
     daemon.until(run_id, STARTED)
     os.kill(daemon.process_of(run_id), signal.SIGKILL)
     # Postgres may notice a little later that the connection is closed.
-    wait_until(lambda: bool(exclusive.end_dead_runs(daemon.instance, platform.database, platform.registry)))
+    wait_until(lambda: bool(exclusive.end_dead_runs(daemon.instance, platform.database)))
     return _started_again(daemon, run_id)
 
 

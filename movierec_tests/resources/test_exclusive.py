@@ -6,14 +6,18 @@ import threading
 import time
 from datetime import UTC, datetime
 from functools import partial
+from typing import cast
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRunStatus, SkipReason, build_sensor_context
 from dagster._core.utils import make_new_run_id
 
 from movierec_assets.definitions import build
+from movierec_assets.defs.automation import dead_runs
+from movierec_assets.models.errors import RegistryUnavailableError
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.resources import exclusive
+from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Database
 from movierec_tests.waiting import PATIENCE, wait_until
@@ -126,8 +130,7 @@ def started(platform_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> tup
 
 
 def end_dead_runs(instance: DagsterInstance, settings: Settings) -> list[str]:
-    registry = ModelRegistry.of(settings)
-    return exclusive.end_dead_runs(instance, Database(settings.databases.ratings), registry)
+    return exclusive.end_dead_runs(instance, Database(settings.databases.ratings))
 
 
 def test_a_started_run_without_a_process_is_marked_failed_once(
@@ -171,17 +174,50 @@ def test_a_run_that_died_before_the_clock_was_set_back_is_marked_failed(
 ) -> None:
     instance, run_id = started
     monkeypatch.setattr(exclusive, "_GRACE_SECONDS", 30.0)
-    registry, database = ModelRegistry.of(platform_settings), Database(platform_settings.databases.ratings)
+    database = Database(platform_settings.databases.ratings)
     with instance:
-        assert exclusive.end_dead_runs(instance, database, registry, datetime(2001, 1, 1, tzinfo=UTC)) == [run_id]
+        assert exclusive.end_dead_runs(instance, database, datetime(2001, 1, 1, tzinfo=UTC)) == [run_id]
 
 
-def test_the_mlflow_run_of_a_dead_run_is_marked_failed_with_it(
-    started: tuple[DagsterInstance, str], platform_settings: Settings
+def test_an_mlflow_run_ends_after_its_dagster_run_although_mlflow_was_away_then(
+    started: tuple[DagsterInstance, str], platform_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance, run_id = started
     registry = ModelRegistry.of(platform_settings)
-    mlflow_run = registry.client.create_run(registry.ensure_experiment(), tags={"dagster_run_id": run_id}).info.run_id
+    experiment = registry.ensure_experiment()
+
+    def started_by(tags: dict[str, str]) -> str:
+        return str(registry.client.create_run(experiment, tags=tags).info.run_id)
+
+    def status(mlflow_run: str) -> str:
+        return str(registry.client.get_run(mlflow_run).info.status)
+
+    def tick() -> str:
+        context = build_sensor_context(instance)
+        skipped = dead_runs(context, postgres=PostgresResource(), registry=RegistryResource())
+        return str(cast("SkipReason", skipped).skip_message)
+
+    own, of_nobody, search = (
+        started_by({"dagster_run_id": run_id}),
+        started_by({"dagster_run_id": "x"}),
+        started_by({}),
+    )
     with instance:
-        end_dead_runs(instance, platform_settings)
-    assert registry.client.get_run(mlflow_run).info.status == "FAILED"
+        exclusive.end_left_mlflow_runs(instance, registry)
+        assert (status(own), status(of_nobody)) == ("RUNNING", "FAILED")
+        with monkeypatch.context() as away:
+            away.setattr(RegistryResource, "open", _unavailable)
+            with pytest.raises(RegistryUnavailableError):
+                tick()
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        assert run.status == DagsterRunStatus.FAILURE
+        assert status(own) == "RUNNING"
+        assert own in tick()
+        assert status(own) == "FAILED"
+        assert "Ended" not in tick()
+    assert status(search) == "RUNNING", "no step of a run started it"
+
+
+def _unavailable(_: RegistryResource) -> ModelRegistry:
+    raise RegistryUnavailableError("MLflow is away")

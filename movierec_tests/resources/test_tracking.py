@@ -7,19 +7,14 @@ from typing import Any
 
 import pytest
 from dagster import (
-    DagsterEvent,
-    DagsterEventType,
     DagsterInstance,
-    DagsterRun,
     JobDefinition,
-    SkipReason,
-    build_run_status_sensor_context,
     execute_job,
     reconstructable,
 )
 
-from movierec_assets.defs.automation import unfinished_mlflow_runs
 from movierec_assets.models.artifact_locations import local_path
+from movierec_assets.resources.exclusive import end_left_mlflow_runs
 from movierec_tests.defs import multiprocess_jobs as jobs
 from movierec_tests.defs.harness import Platform, own_platform
 
@@ -122,13 +117,6 @@ def test_runs_belong_to_the_platforms_experiment_with_artifacts_in_the_state_dir
     assert directory.is_relative_to(platform.settings.state)
 
 
-def _run_sensor(run: DagsterRun, event: DagsterEvent, instance: DagsterInstance) -> Any:
-    context = build_run_status_sensor_context(
-        sensor_name="unfinished_mlflow_runs", dagster_event=event, dagster_instance=instance, dagster_run=run
-    )
-    return unfinished_mlflow_runs(context)
-
-
 @pytest.mark.slow
 def test_a_killed_step_leaves_its_run_running_until_the_sensor_ends_it_as_failed(platform: Platform) -> None:
     succeeded, run_id = _in_processes(jobs.killed)
@@ -136,16 +124,10 @@ def test_a_killed_step_leaves_its_run_running_until_the_sensor_ends_it_as_failed
     (run,) = _mlflow_runs(platform, run_id)
     assert run.info.status == "RUNNING"
     with DagsterInstance.get() as instance:
-        dagster_run = instance.get_run_by_id(run_id)
-        assert dagster_run is not None
-        (record,) = instance.get_records_for_run(run_id, of_type=DagsterEventType.RUN_FAILURE).records
-        event = record.event_log_entry.dagster_event
-        assert event is not None
-        assert _run_sensor(dagster_run, event, instance) is None
+        assert end_left_mlflow_runs(instance, platform.registry) == [run.info.run_id]
         (run,) = _mlflow_runs(platform, run_id)
         assert run.info.status == "FAILED"
-        again = _run_sensor(dagster_run, event, instance)
-        assert isinstance(again, SkipReason)
+        assert end_left_mlflow_runs(instance, platform.registry) == []
 
 
 def test_the_sensor_leaves_a_run_that_ended_by_itself_alone(platform: Platform) -> None:
