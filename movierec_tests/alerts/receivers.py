@@ -97,6 +97,17 @@ class Webhook(_Serving):
         self._over.set()
 
 
+class Closing(_Serving):
+    """A port that takes connections and closes them, as a proxy without a server behind it."""
+
+    def __init__(self) -> None:
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/services/SECRET"  # type: ignore[index]
+
+
 class MailServer(_Serving):
     """A mail server that takes AUTH PLAIN with `password`, and refuses recipients in `refused`.
 
