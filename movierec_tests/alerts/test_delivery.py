@@ -449,6 +449,38 @@ def test_a_mail_that_was_taken_is_told_however_the_server_ends(mail_server: Mail
     assert len(mail_server.mails) == 1
 
 
+@pytest.mark.parametrize("at_once", [None, False, True], ids=["plain", "smtp", "smtps"])
+def test_a_mail_may_have_arrived_when_only_the_answer_to_the_whole_mail_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool | None
+) -> None:
+    certificate, context = own_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with MailServer(None if at_once is None else context, at_once=bool(at_once)) as server:
+        url = f"{'smtps' if at_once else 'smtp'}://127.0.0.1:{server.port}"
+        channel = MailChannel(url, ["one@films.example"], "me@films.example")
+        server.ends_at = "DATA"
+        with pytest.raises(DeliveryError, match="cannot be reached") as error:
+            channel.send(sample_message(PAGES))
+        assert not error.value.may_have_arrived
+        server.ends_at = "."
+        with pytest.raises(DeliveryError, match=r"took the mail, but did not answer.*ALERT_SMTP_URL") as error:
+            channel.send(sample_message(PAGES))
+        assert error.value.may_have_arrived
+        assert server.encrypted == [at_once is not None]
+
+
+def test_a_mail_server_that_never_answers_gets_a_mail_three_times_at_most(
+    database: Database, mail_server: MailServer
+) -> None:
+    mail_server.ends_at = "."
+    update(database, [CAUSE], ["email"], NOW)
+    for hour in range(24):
+        deliver(database, mail_channel(mail_server), PAGES, lambda at=NOW + hour * MAX_PAUSE: at)  # type: ignore[misc]
+    assert 2 <= len(mail_server.mails) <= 3
+    assert len({mail["Message-ID"] for mail in mail_server.mails}) == 1
+    assert due_channels(database) == set()
+
+
 def test_the_log_has_one_line_for_an_alert(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     told(database, Cause("k", "run", "train failed", "first line\nsecond line", "m"))
     LogChannel().send(message_of(told_alerts(database)[0], "open", PAGES))
