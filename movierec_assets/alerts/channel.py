@@ -21,7 +21,7 @@ class DeliveryError(ExplainedError, RuntimeError):
     retry_after : timedelta or None
         Wait that the receiver asked for.
     may_have_arrived : bool
-        Whether the receiver may have the message, because only its answer is missing.
+        Whether the whole message was sent, and only the answer is missing.
     """
 
     def __init__(self, message: str, retry_after: timedelta | None = None, *, may_have_arrived: bool = False) -> None:

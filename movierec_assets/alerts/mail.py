@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from movierec_assets.alerts.channel import DeliveryError
@@ -21,6 +22,21 @@ from movierec_assets.alerts.messages import Message
 SECONDS = 30.0
 _PORTS = {"smtp": 587, "smtps": 465}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class _NotesTheEnd(smtplib.SMTP):
+    """A session that notes when a whole mail was sent."""
+
+    sent_whole = False
+
+    def send(self, s: Any) -> None:
+        super().send(s)
+        if isinstance(s, bytes) and s.endswith(b"\r\n.\r\n"):
+            self.sent_whole = True
+
+
+class _EncryptedNotesTheEnd(_NotesTheEnd, smtplib.SMTP_SSL):
+    """The same, encrypted from the beginning."""
 
 
 class MailChannel:
@@ -61,6 +77,7 @@ class MailChannel:
         DeliveryError
         """
         mail = self._mail(message)
+        session: _NotesTheEnd | None = None
         try:
             session = self._session()
             try:
@@ -78,6 +95,8 @@ class MailChannel:
         except ssl.SSLError:
             raise self._error("has no valid certificate") from None
         except (OSError, smtplib.SMTPException) as error:
+            if session is not None and session.sent_whole:
+                raise self._error("took the mail, but did not answer", may_have_arrived=True) from None
             raise self._error(f"cannot be reached ({str(error) or type(error).__name__})") from None
         if refused:
             # The others have it: sent again, they would have it twice.
@@ -85,13 +104,13 @@ class MailChannel:
                 "The mail server at %s refuses %s (MOVIEREC_ALERT_EMAIL_TO).", self._host, ", ".join(refused)
             )
 
-    def _session(self) -> smtplib.SMTP:
+    def _session(self) -> _NotesTheEnd:
         port = self._server.port or _PORTS[self._server.scheme]
         context = ssl.create_default_context()
         if self._server.scheme == "smtps":
-            session: smtplib.SMTP = smtplib.SMTP_SSL(self._host, port, timeout=self._seconds, context=context)
+            session: _NotesTheEnd = _EncryptedNotesTheEnd(self._host, port, timeout=self._seconds, context=context)
         else:
-            session = smtplib.SMTP(self._host, port, timeout=self._seconds)
+            session = _NotesTheEnd(self._host, port, timeout=self._seconds)
         try:
             self._greet(session, context)
         except BaseException:
@@ -129,9 +148,10 @@ class MailChannel:
         mail.set_content("\n\n".join([message.headline, *message.lines, *([message.link] if message.link else [])]))
         return mail
 
-    def _error(self, problem: str) -> DeliveryError:
+    def _error(self, problem: str, *, may_have_arrived: bool = False) -> DeliveryError:
         return DeliveryError(
-            f"The mail server at {self._host} {problem}. Correct MOVIEREC_ALERT_SMTP_URL, or see that it works."
+            f"The mail server at {self._host} {problem}. Correct MOVIEREC_ALERT_SMTP_URL, or see that it works.",
+            may_have_arrived=may_have_arrived,
         )
 
 

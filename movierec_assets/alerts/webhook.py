@@ -9,7 +9,9 @@ https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connector
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,16 +56,24 @@ class WebhookChannel:
         ------
         DeliveryError
         """
+        body = BytesIO(json.dumps(payload(message, self.target)).encode())
         try:
             # Not redirected: the message would become a GET, and the address of a webhook does not move.
             # Only the status is read: a body that drips holds nothing up.
             with requests.post(
-                self._url, json=payload(message, self.target), timeout=self._seconds, allow_redirects=False, stream=True
+                self._url,
+                data=body,
+                headers={"Content-Type": "application/json"},
+                timeout=self._seconds,
+                allow_redirects=False,
+                stream=True,
             ) as answer:
                 pass
         except requests.RequestException as error:
+            # A handshake of TLS that hangs is a ReadTimeout as well, but then the body was not read.
+            sent = isinstance(error, requests.ReadTimeout) and body.tell() > 0
             # requests' own message has the address
-            raise self._error(_why(error), may_have_arrived=_may_have_arrived(error)) from None
+            raise self._error(_why(error, sent), may_have_arrived=sent) from None
         if not answer.ok or answer.is_redirect:
             raise self._error(f"answered {answer.status_code}", _retry_after(answer.headers.get("Retry-After", "")))
 
@@ -115,23 +125,18 @@ def _card(message: Message) -> dict[str, Any]:
     }
 
 
-def _why(error: requests.RequestException) -> str:
-    if isinstance(error, requests.ConnectTimeout):
-        return "cannot be reached: no connection in time"
-    if isinstance(error, requests.Timeout):
+def _why(error: requests.RequestException, sent: bool) -> str:
+    if sent:
         return "took the message, but did not answer in time"
+    if isinstance(error, requests.Timeout):
+        return "cannot be reached: no connection in time"
     if isinstance(error, requests.exceptions.SSLError):
         return "has no valid certificate"
-    if _may_have_arrived(error):
+    if any(isinstance(cause, ProtocolError) for cause in error.args):
         return "ended the connection without an answer"
     if isinstance(error, requests.ConnectionError):
         return "cannot be reached"
     return f"cannot be used ({type(error).__name__})"
-
-
-def _may_have_arrived(error: requests.RequestException) -> bool:
-    """Whether there was a connection, over which no answer came."""
-    return isinstance(error, requests.ReadTimeout) or any(isinstance(cause, ProtocolError) for cause in error.args)
 
 
 def _retry_after(header: str) -> timedelta | None:

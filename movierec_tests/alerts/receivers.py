@@ -97,10 +97,22 @@ class Webhook(_Serving):
         self._over.set()
 
 
+class Closing(_Serving):
+    """A port that takes connections and closes them, as a proxy without a server behind it."""
+
+    def __init__(self) -> None:
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/services/SECRET"  # type: ignore[index]
+
+
 class MailServer(_Serving):
     """A mail server that takes AUTH PLAIN with `password`, and refuses recipients in `refused`.
 
-    With a TLS context it offers STARTTLS, or speaks TLS `at_once`.
+    With a TLS context it offers STARTTLS, or speaks TLS `at_once`. It ends the connection `ends_at` "DATA", before a
+    mail, or at ".", after it.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None, *, at_once: bool = False) -> None:
@@ -112,6 +124,7 @@ class MailServer(_Serving):
         self.logins: list[str] = []
         self.busy = False
         self.farewell = "221 bye"
+        self.ends_at = ""
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -143,10 +156,14 @@ class MailServer(_Serving):
                         address = rest.partition("<")[2].partition(">")[0]
                         outer.recipients.append(address)
                         self._say("550 unknown" if address in outer.refused else "250 ok")
+                    case "DATA" if outer.ends_at == "DATA":
+                        return False
                     case "DATA":
                         self._say("354 go on")
                         outer.encrypted.append(self._is_encrypted())
                         outer._take(b"".join(iter(self.rfile.readline, b".\r\n")))
+                        if outer.ends_at == ".":
+                            return False
                         self._say("250 taken")
                     case "QUIT":
                         self._say(outer.farewell)

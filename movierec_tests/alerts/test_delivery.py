@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import ssl
 import threading
 from datetime import UTC, datetime, timedelta
@@ -27,8 +28,8 @@ from movierec_assets.alerts.mail import MailChannel
 from movierec_assets.alerts.messages import MAX_REASON, Message, message_of, sample_message
 from movierec_assets.alerts.storage import due_channels, failing_channels, not_delivered, told_alerts, update
 from movierec_assets.alerts.webhook import CONNECT_SECONDS, MAX_DISCORD, READ_SECONDS, WebhookChannel, payload
-from movierec_assets.tables.database import Database
-from movierec_tests.alerts.receivers import MailServer, Webhook
+from movierec_assets.tables.database import SCHEMA, Database
+from movierec_tests.alerts.receivers import Closing, MailServer, Webhook
 from movierec_tests.waiting import wait_until
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -148,21 +149,74 @@ def test_a_slow_webhook_delays_nobody_and_gets_the_message_once(database: Databa
     assert len(webhook.bodies) == 1
 
 
-def test_a_webhook_that_never_answers_gets_a_beginning_three_times_and_an_end_once(
+def tries(database: Database, url: str, start: datetime = NOW) -> list[int]:
+    """Of some minutes after a start: those at which a webhook that never answers was tried."""
+    found = []
+    for minute in (0, 1, 2, 3, 60, 61, 62, 120, 180, 240):
+        before = _attempts(database)
+        send(database, url, start + timedelta(minutes=minute), seconds=0.05)
+        found += [minute] * (_attempts(database) - before)
+    return found
+
+
+def _attempts(database: Database) -> int:
+    ((attempts,),) = database.rows(f"SELECT sum(attempts) FROM {SCHEMA}.alert_deliveries")
+    return int(attempts)
+
+
+def test_a_webhook_that_never_answers_gets_a_beginning_and_an_end_three_times_each_at_most(
     database: Database, webhook: Webhook
 ) -> None:
     webhook.hold()
-    at = NOW
-    for causes in ([CAUSE], []):
-        told(database, *causes, at=at)
-        for _ in range(5):
-            send(database, webhook.url, at, seconds=0.05)
-            at += MAX_PAUSE
-        assert due_channels(database) == set()
-        assert list(failing_channels(database, ["webhook"])) == ["webhook"]
+    told(database, CAUSE)
+    assert tries(database, webhook.url) == [0, 1, 61]
+    assert due_channels(database) == set()
+    later = NOW + timedelta(days=1)
+    told(database, at=later)
+    assert tries(database, webhook.url, later) == [0, 60], "the pauses go on from those of the beginning"
+    assert due_channels(database) == set()
+    assert list(failing_channels(database, ["webhook"])) == ["webhook"]
     webhook.release()
-    wait_until(lambda: len(webhook.bodies) >= 4)
-    assert sorted(body["alert"]["state"] for body in webhook.bodies) == ["open", "open", "open", "over"]
+    wait_until(lambda: len(webhook.bodies) >= 5)
+    assert sorted(body["alert"]["state"] for body in webhook.bodies) == ["open"] * 3 + ["over"] * 2
+
+
+def test_tries_that_failed_for_sure_do_not_count_as_tries_that_may_have_arrived(
+    database: Database, webhook: Webhook
+) -> None:
+    webhook.statuses = [503] * 5
+    told(database, CAUSE)
+    at = NOW
+    for _ in range(5):
+        send(database, webhook.url, at)
+        at += MAX_PAUSE
+    webhook.hold()
+    send(database, webhook.url, at, seconds=0.05)
+    webhook.release()
+    wait_until(lambda: len(webhook.bodies) == 1)
+    assert due_channels(database) == {"webhook"}
+    assert send(database, webhook.url, at + MAX_PAUSE) == 1
+
+
+def test_after_a_day_without_an_arrival_one_that_is_unsure_still_makes_the_end_be_told(
+    database: Database, webhook: Webhook
+) -> None:
+    webhook.hold()
+    told(database, CAUSE)
+    send(database, "http://127.0.0.1:9/SECRET")
+    send(database, webhook.url, NOW + GIVE_UP, seconds=0.05)
+    assert due_channels(database) == set()
+    told(database, at=NOW + GIVE_UP)
+    assert due_channels(database) == {"webhook"}
+
+
+def test_a_port_that_closes_connections_misses_no_message(database: Database, webhook: Webhook) -> None:
+    told(database, CAUSE)
+    with Closing() as closing:
+        for minute in (0, 1, 3, 7, 70):
+            assert send(database, closing.url, NOW + timedelta(minutes=minute)) == 0
+    assert send(database, webhook.url, NOW + timedelta(minutes=140)) == 1
+    assert [body["alert"]["state"] for body in webhook.bodies] == ["open"]
 
 
 def test_a_message_that_did_not_arrive_is_not_given_up_after_three_tries(database: Database, webhook: Webhook) -> None:
@@ -175,20 +229,32 @@ def test_a_message_that_did_not_arrive_is_not_given_up_after_three_tries(databas
     assert send(database, webhook.url, at + MAX_PAUSE) == 1
 
 
-def test_only_an_answer_that_is_missing_means_that_a_message_may_have_arrived(webhook: Webhook) -> None:
-    def arrived(url: str) -> bool:
+def test_only_a_request_that_was_sent_and_not_answered_in_time_may_have_arrived(webhook: Webhook) -> None:
+    def failure(url: str, seconds: float = READ_SECONDS) -> DeliveryError:
         with pytest.raises(DeliveryError) as error:
-            WebhookChannel(url, (30, 0.05)).send(sample_message(PAGES))
-        return error.value.may_have_arrived
+            WebhookChannel(url, (30, seconds)).send(sample_message(PAGES))
+        return error.value
 
-    assert not arrived("http://127.0.0.1:9/SECRET")
-    assert not arrived("https://no-such-host.invalid/SECRET")
+    for url in ("http://127.0.0.1:9/SECRET", "https://no-such-host.invalid/SECRET"):
+        assert not failure(url).may_have_arrived
+    with Closing() as closing:
+        for scheme in ("http", "https"):
+            assert not failure(closing.url.replace("http", scheme, 1)).may_have_arrived
+    webhook.hold()
+    assert failure(webhook.url, 0.05).may_have_arrived
+    webhook.release()
     webhook.breaks = True
     with pytest.raises(DeliveryError, match="ended the connection without an answer") as error:
         WebhookChannel(webhook.url).send(sample_message(PAGES))
-    assert error.value.may_have_arrived
-    webhook.hold()
-    assert arrived(webhook.url)
+    assert not error.value.may_have_arrived
+
+
+def test_a_handshake_of_tls_that_hangs_is_a_connection_that_failed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/SECRET"
+        with pytest.raises(DeliveryError, match="cannot be reached: no connection in time") as error:
+            WebhookChannel(url, (0.05, 0.05)).send(sample_message(PAGES))
+    assert not error.value.may_have_arrived
 
 
 def test_a_webhook_whose_answer_drips_is_not_waited_for(database: Database, webhook: Webhook) -> None:
@@ -381,6 +447,38 @@ def test_a_mail_that_was_taken_is_told_however_the_server_ends(mail_server: Mail
     mail_server.farewell = "421 shutting down"
     mail_channel(mail_server).send(sample_message(PAGES))
     assert len(mail_server.mails) == 1
+
+
+@pytest.mark.parametrize("at_once", [None, False, True], ids=["plain", "smtp", "smtps"])
+def test_a_mail_may_have_arrived_when_only_the_answer_to_the_whole_mail_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool | None
+) -> None:
+    certificate, context = own_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with MailServer(None if at_once is None else context, at_once=bool(at_once)) as server:
+        url = f"{'smtps' if at_once else 'smtp'}://127.0.0.1:{server.port}"
+        channel = MailChannel(url, ["one@films.example"], "me@films.example")
+        server.ends_at = "DATA"
+        with pytest.raises(DeliveryError, match="cannot be reached") as error:
+            channel.send(sample_message(PAGES))
+        assert not error.value.may_have_arrived
+        server.ends_at = "."
+        with pytest.raises(DeliveryError, match=r"took the mail, but did not answer.*ALERT_SMTP_URL") as error:
+            channel.send(sample_message(PAGES))
+        assert error.value.may_have_arrived
+        assert server.encrypted == [at_once is not None]
+
+
+def test_a_mail_server_that_never_answers_gets_a_mail_three_times_at_most(
+    database: Database, mail_server: MailServer
+) -> None:
+    mail_server.ends_at = "."
+    update(database, [CAUSE], ["email"], NOW)
+    for hour in range(24):
+        deliver(database, mail_channel(mail_server), PAGES, lambda at=NOW + hour * MAX_PAUSE: at)  # type: ignore[misc]
+    assert 2 <= len(mail_server.mails) <= 3
+    assert len({mail["Message-ID"] for mail in mail_server.mails}) == 1
+    assert due_channels(database) == set()
 
 
 def test_the_log_has_one_line_for_an_alert(database: Database, caplog: pytest.LogCaptureFixture) -> None:
