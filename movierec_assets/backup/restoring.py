@@ -99,6 +99,7 @@ def restored(settings: Settings, path: Path, log: Log = lambda _: None, *, force
                 yield manifest
             # Only now, when no part can be undone any more while another one stays.
             storage.forget(settings.state)
+            targets.forget(manifest.databases, log)
         except OSError as error:
             raise BackupError(
                 f"Nothing was restored into {settings.state}: {error}. Make room and see that this account may write "
@@ -106,7 +107,7 @@ def restored(settings: Settings, path: Path, log: Log = lambda _: None, *, force
             ) from error
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
-            targets.discard(manifest.databases)
+            targets.discard(manifest.databases, log)
 
 
 def _require_empty(settings: Settings, targets: TargetDatabases) -> None:
