@@ -88,14 +88,18 @@ def restored(settings: Settings, path: Path, log: Log = lambda _: None, *, force
             log("Unpacking matrices and model files")
             (unpacked / STORAGE).mkdir()
             _unpack(archive, unpacked)
+            storage = storage_of(settings)
             with (
                 _artifacts_merged(unpacked, settings.artifacts),
                 targets.exchanged(manifest.databases),
-                storage_of(settings).exchanged(unpacked / STORAGE, settings.state),
+                storage.exchanged(unpacked / STORAGE, settings.state),
             ):
                 for name in _MADE_AGAIN:
                     shutil.rmtree(settings.state / name, ignore_errors=True)
                 yield manifest
+            # Only now, when no part can be undone any more while another one stays.
+            storage.forget(settings.state)
+            targets.forget(manifest.databases, log)
         except OSError as error:
             raise BackupError(
                 f"Nothing was restored into {settings.state}: {error}. Make room and see that this account may write "
@@ -103,7 +107,7 @@ def restored(settings: Settings, path: Path, log: Log = lambda _: None, *, force
             ) from error
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
-            targets.discard(manifest.databases)
+            targets.discard(manifest.databases, log)
 
 
 def _require_empty(settings: Settings, targets: TargetDatabases) -> None:

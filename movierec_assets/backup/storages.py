@@ -47,6 +47,8 @@ class Storage(Protocol):
     def exchanged(self, source: Path, state: Path) -> AbstractContextManager[None]:
         """Put the files of a directory in place of all that are there; put these back when the block fails.
 
+        Replaced files are kept aside until `forget`, so that nothing takes long or fails after the block.
+
         Parameters
         ----------
         source : Path
@@ -58,6 +60,9 @@ class Storage(Protocol):
         ------
         BackupError
         """
+
+    def forget(self, state: Path) -> None:
+        """Remove the files that an exchange replaced, once nothing can be undone any more."""
 
 
 def storage_of(settings: Settings) -> Storage:
@@ -95,26 +100,50 @@ class DirectoryStorage:
 
     @contextmanager
     def exchanged(self, source: Path, state: Path) -> Iterator[None]:
-        """Rename both directories."""
+        """Rename the entries of the directory, which stays in place: it may be a mount point, or a link."""
         target = self._directory
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its place, which may be on another disk than the state.
-        beside = Path(tempfile.mkdtemp(prefix=UNPACKED, dir=target.parent))
+        made = not target.exists()
+        target.mkdir(parents=True, exist_ok=True)
+        # Inside its place, which may be on another disk than the state.
+        beside = Path(tempfile.mkdtemp(prefix=UNPACKED, dir=target))
         former = beside / "former"
         try:
+            former.mkdir()
             fresh = Path(shutil.move(source, beside / "fresh"))
-            if target.exists():
-                target.rename(former)
-            fresh.rename(target)
+            names = {path.name for path in fresh.iterdir()}
+            replaced = [path for path in target.iterdir() if not _is_of_the_disk(path)]
             try:
+                for path in replaced:
+                    path.rename(former / path.name)
+                for name in names:
+                    (fresh / name).rename(target / name)
                 yield
-            except BaseException:
-                target.rename(fresh)
-                if former.exists():
-                    former.rename(target)
+            except BaseException as error:
+                self._put_back(beside, names, state, error)
                 raise
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        except BaseException:
+            if not _has_entries(former):
+                shutil.rmtree(beside, ignore_errors=True)
+            if made:
+                with suppress(OSError):  # others have put files there
+                    target.rmdir()
+            raise
+
+    def forget(self, state: Path) -> None:
+        """Remove what the exchange moved aside inside the directory."""
+        _remove_unpacked(self._directory)
+
+    def _put_back(self, beside: Path, names: set[str], state: Path, cause: BaseException) -> None:
+        """Undo the renames that were made; which ones, the directories tell."""
+        target, fresh, former = self._directory, beside / "fresh", beside / "former"
+        try:
+            for name in names:
+                if os.path.lexists(target / name) and not os.path.lexists(fresh / name):
+                    (target / name).rename(fresh / name)
+            for path in list(former.iterdir()):
+                path.rename(target / path.name)
+        except BaseException as error:  # noqa: BLE001 -- also when it is interrupted
+            raise _not_put_back(self, former, state, cause, error) from cause
 
 
 class UrlStorage:
@@ -150,24 +179,26 @@ class UrlStorage:
         former = Path(tempfile.mkdtemp(prefix=UNPACKED, dir=state))
         try:
             self._download(self._all(), former)
-            try:
-                self._replace_all(source)
-                yield
-            except BaseException as error:
-                self._put_back(former, error)
-                raise
-        finally:
+        except BaseException:
             shutil.rmtree(former, ignore_errors=True)
+            raise
+        try:
+            self._replace_all(source)
+            yield
+        except BaseException as error:
+            self._put_back(former, state, error)
+            raise
 
-    def _put_back(self, former: Path, cause: BaseException) -> None:
+    def forget(self, state: Path) -> None:
+        """Remove what was downloaded."""
+        _remove_unpacked(state)
+
+    def _put_back(self, former: Path, state: Path, cause: BaseException) -> None:
         try:
             self._replace_all(former)
         except BaseException as error:  # noqa: BLE001 -- also when it is interrupted
-            kept = former.rename(tempfile.mkdtemp(prefix=KEPT, dir=former.parent))
-            raise BackupError(
-                f"The restore failed ({cause}), and the former files of {self} could not be put back: {error} "
-                f"They are in {kept}: copy them there, or restore again with `--force`."
-            ) from cause
+            raise _not_put_back(self, former, state, cause, error) from cause
+        shutil.rmtree(former, ignore_errors=True)
 
     def _replace_all(self, source: Path) -> None:
         with self._explained("replaced"):
@@ -224,11 +255,48 @@ def link_tree(source: Path, target: Path) -> None:
 
 
 def visible_files(directory: Path) -> list[Path]:
-    """Files under a directory; not those that are being written, whose names begin with a dot."""
+    """Files under a directory; not those that are being written.
+
+    Their names, or those of directories around them, begin with a dot.
+    """
     if not directory.is_dir():
         return []
-    return sorted(path for path in directory.rglob("*") if path.is_file() and not _is_unfinished(path.name))
+    return sorted(
+        path
+        for path in directory.rglob("*")
+        if path.is_file() and not _is_unfinished(path.relative_to(directory).as_posix())
+    )
 
 
 def _is_unfinished(name: str) -> bool:
-    return PurePosixPath(name).name.startswith(".")
+    """Whether a name in a storage has a part that begins with a dot."""
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+
+
+def _is_of_the_disk(path: Path) -> bool:
+    """Whether an entry belongs to the file system at a mount point, or is a directory of a restore."""
+    return path.name == "lost+found" or (path.name.startswith(".") and path.is_dir())
+
+
+def _has_entries(directory: Path) -> bool:
+    return directory.is_dir() and any(directory.iterdir())
+
+
+def _remove_unpacked(directory: Path) -> None:
+    for path in directory.glob(f"{UNPACKED}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _not_put_back(
+    storage: Storage, former: Path, state: Path, cause: BaseException, error: BaseException
+) -> BackupError:
+    """Move former files to where nothing removes them; where that fails, they stay. The error says where they are."""
+    kept = former
+    with suppress(OSError):
+        place = Path(tempfile.mkdtemp(prefix=KEPT, dir=state))
+        place.rmdir()
+        kept = Path(shutil.move(former, place))
+    return BackupError(
+        f"The restore failed ({cause}), and the former files of {storage} could not be put back: {error} "
+        f"They are in {kept}: copy them there, or restore again with `--force`."
+    )

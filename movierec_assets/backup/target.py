@@ -19,8 +19,9 @@ from psycopg2.extensions import parse_dsn
 
 from movierec_assets.backup.errors import BackupError
 from movierec_assets.database_urls import DatabaseUrls
+from movierec_assets.progress import Log
 from movierec_assets.sql import SCHEMA
-from movierec_assets.tables.database import Database
+from movierec_assets.tables.database import Database, DatabaseUnavailableError
 
 WAIT_SECONDS = 10.0
 """Sessions that just end, as that of a health check, are waited for."""
@@ -105,7 +106,9 @@ class TargetDatabases:
 
     @contextmanager
     def exchanged(self, kinds: Mapping[str, object]) -> Iterator[None]:
-        """Put the filled databases in place; put the former ones back when the block fails, else drop them.
+        """Put the filled databases in place; put the former ones back when the block fails.
+
+        When it succeeds, they are left to `forget`, so that nothing fails after the block.
 
         Raises
         ------
@@ -125,13 +128,24 @@ class TargetDatabases:
             self._terminate()
             self._rename([(new, old) for old, new in reversed(names)])
             raise
-        for kind in replaced:
-            self._drop(self._former(kind))
 
-    def discard(self, kinds: Mapping[str, object]) -> None:
-        """Drop databases that were filled and not put in place."""
-        for kind in kinds:
-            self._drop(self._filling(kind))
+    def forget(self, kinds: Mapping[str, object], log: Log) -> None:
+        """Drop the databases that were replaced. Those that cannot be dropped are logged: the restore took effect."""
+        self._drop_or_log([self._former(kind) for kind in kinds], log)
+
+    def discard(self, kinds: Mapping[str, object], log: Log) -> None:
+        """Drop databases that were filled and not put in place. Those that cannot be dropped are logged."""
+        self._drop_or_log([self._filling(kind) for kind in kinds], log)
+
+    def _drop_or_log(self, names: list[str], log: Log) -> None:
+        try:
+            for name in names:
+                self._drop(name)
+        except (DatabaseUnavailableError, psycopg2.Error) as error:
+            log(
+                f"These databases are not needed any more, and those that exist could not be dropped: "
+                f"{', '.join(names)}. The next restore drops them. The cause: {str(error).strip()}"
+            )
 
     def _rename(self, names: list[tuple[str, str]]) -> None:
         """Rename in one transaction, so that a process that is killed leaves all or none."""

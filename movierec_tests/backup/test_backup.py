@@ -29,7 +29,7 @@ from movierec_assets.models.decision_history import TABLE
 from movierec_assets.models.registry import ModelRegistry
 from movierec_assets.postgres.dumps import client, dump
 from movierec_assets.settings import Settings
-from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError
 from movierec_tests.databases import own_databases
 from movierec_tests.defs.harness import Platform, new_app_users, run
 from movierec_tests.models.harness import BETTER, FIRST, KEPT, carry_out, register
@@ -185,6 +185,61 @@ def test_a_restore_that_fails_leaves_everything_as_it_was(
         with pytest.raises(BackupError, match=r"0 MB are free.*Nothing was restored"):
             restore_here(settings, made.path, quiet, force=True)
         require_unchanged()
+
+
+@pytest.mark.slow
+def test_a_restore_that_took_effect_stays_when_what_it_replaced_cannot_be_removed(
+    used: Platform, server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(used.settings, tmp_path / "backup.zip")
+    drop, logged = target.TargetDatabases._drop, list[str]()
+    with elsewhere(server_url, tmp_path) as settings:
+        model_file = settings.state / next(name for name in made.manifest.members if name.startswith("mlartifacts/"))
+
+        def left_databases() -> list[str]:
+            rows = Database(settings.databases.ratings).rows("SELECT datname FROM pg_database")
+            own = target.TargetDatabases(settings.databases)
+            return [name for (name,) in rows if name in {own._former(kind) for kind in made.manifest.databases}]
+
+        def restored_until(error: BaseException) -> None:
+            with restored(settings, made.path, logged.append, force=True):
+
+                def refused(targets: target.TargetDatabases, name: str) -> None:
+                    if name.startswith("replaced_"):
+                        raise error
+                    drop(targets, name)
+
+                monkeypatch.setattr(target.TargetDatabases, "_drop", refused)
+
+        def require_restored() -> None:
+            assert Database(settings.databases.ratings).scalar(f"SELECT count(*) FROM {SCHEMA}.app_users") == 1
+            assert (Path(settings.storage) / "train_matrix.npz").read_bytes() == b"matrix" * 1000
+            assert model_file.read_bytes() != b"mine"
+            assert not [*settings.state.glob(".restoring-*"), *Path(settings.storage).glob(".*")]
+
+        def made_mine() -> None:
+            disconnect(settings)
+            monkeypatch.setattr(target.TargetDatabases, "_drop", drop)
+            model_file.parent.mkdir(parents=True, exist_ok=True)
+            model_file.write_bytes(b"mine")
+
+        made_mine()
+        restored_until(DatabaseUnavailableError("no answer"))
+        require_restored()
+        assert len(left_databases()) > 0
+        assert "could not be dropped" in logged[-1]
+        assert "no answer" in logged[-1]
+
+        made_mine()
+        with pytest.raises(KeyboardInterrupt):
+            restored_until(KeyboardInterrupt())
+        require_restored()
+
+        made_mine()
+        with restored(settings, made.path, force=True):
+            pass
+        require_restored()
+        assert left_databases() == []
 
 
 class _Full:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[impor
 from upath import UPath
 
 from movierec_assets.backup.errors import BackupError
-from movierec_assets.backup.storages import Storage, UrlStorage, storage_of
+from movierec_assets.backup.storages import UNPACKED, Storage, UrlStorage, storage_of
 from movierec_assets.settings import Settings
 
 _NUMBERS = itertools.count()
@@ -39,6 +41,11 @@ class Used:
         beside = path.with_name(".beside")
         beside.write_bytes(content)
         os.replace(beside.path, path.path)
+
+    @property
+    def visible(self) -> dict[str, bytes]:
+        """Content of the files that are not below a directory of a restore."""
+        return {name: content for name, content in self.content.items() if not name.startswith(UNPACKED)}
 
     @property
     def content(self) -> dict[str, bytes]:
@@ -105,7 +112,9 @@ def test_a_storage_that_was_never_used_has_no_files(tmp_path: Path) -> None:
 
 def test_an_exchange_leaves_only_the_new_files(used: Used, restored: Path) -> None:
     with used.storage.exchanged(restored, used.state):
-        assert used.content == {"train.npz": b"restored", "other/new.npz": b"new"}
+        assert used.visible == {"train.npz": b"restored", "other/new.npz": b"new"}
+        assert len(used.storage.signatures()) == 2
+    used.storage.forget(used.state)
     assert used.content == {"train.npz": b"restored", "other/new.npz": b"new"}
     assert list(used.state.iterdir()) == []
 
@@ -116,6 +125,112 @@ def test_an_exchange_that_fails_leaves_the_former_files_and_no_others(used: Used
         raise KeyboardInterrupt
     assert used.content == before
     assert list(used.state.iterdir()) == []
+
+
+def refuse_renames(
+    monkeypatch: pytest.MonkeyPatch, calls: range, error: BaseException, *, when: str = "before"
+) -> None:
+    """Make the given calls of `Path.rename`, counted from 0, raise an error before or after they rename."""
+    rename, seen = Path.rename, itertools.count()
+
+    def refused(path: Path, place: Path) -> Path:
+        fails = next(seen) in calls
+        if fails and when == "before":
+            raise error
+        renamed = rename(path, place)
+        if fails:
+            raise error
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", refused)
+
+
+@pytest.mark.parametrize(
+    ("error", "when"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "before"),
+        (KeyboardInterrupt(), "before"),
+        (KeyboardInterrupt(), "after"),
+    ],
+    ids=["full disk", "interrupted before", "interrupted after"],
+)
+def test_an_exchange_of_a_directory_that_fails_at_any_rename_leaves_the_former_files(
+    error: BaseException, when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = 0
+    while True:
+        place = _made(tmp_path / f"{number}")
+        used, source = Used(_made(place / "state"), str(place / "matrices")), _made(place / "restored")
+        (source / "train.npz").write_bytes(b"restored")
+        before = used.content
+        with monkeypatch.context() as patched:
+            refuse_renames(patched, range(number, number + 1), error, when=when)
+            try:
+                with used.storage.exchanged(source, used.state):
+                    break  # it was not reached
+            except type(error):
+                pass
+        assert used.content == before
+        assert sorted(path.name for path in (place / "matrices").iterdir()) == [".test.npz.half", "deep", "train.npz"]
+        number += 1
+    assert number == 4, "three former entries, one new one"
+
+
+def test_former_files_of_a_directory_that_cannot_be_put_back_are_kept_in_the_state_directory(
+    tmp_path: Path, restored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = Used(_made(tmp_path / "state"), str(tmp_path / "matrices"))
+    before = used.content
+    refuse_renames(monkeypatch, range(3, 1000), OSError(errno.EIO, "Input/output error"))
+    monkeypatch.setattr("shutil.move", _copied)
+    with pytest.raises(BackupError, match=r"could not be put back.*They are in .*copy them there") as raised:
+        used.storage.exchanged(restored, used.state).__enter__()
+    (kept,) = used.state.iterdir()
+    assert str(kept) in str(raised.value)
+    assert not kept.name.startswith("."), "the next restore would remove it"
+    files = {path.relative_to(kept).as_posix(): path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    assert files == before
+
+
+def _copied(source: Path, place: Path) -> Path:
+    """Move to another disk."""
+    shutil.copytree(source, place)
+    shutil.rmtree(source)
+    return place
+
+
+def test_a_directory_that_cannot_be_renamed_is_exchanged_in_place(
+    tmp_path: Path, restored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount point: the kernel refuses to rename it, and some entries belong to the disk."""
+    used, place = Used(_made(tmp_path / "state"), str(tmp_path / "matrices")), tmp_path / "matrices"
+    (place / ".snapshot").mkdir()
+    (place / ".snapshot" / "train.npz").write_bytes(b"of the disk")
+    (place / "lost+found").mkdir()
+    rename, identity = Path.rename, place.stat().st_ino
+
+    def refused(path: Path, to: Path) -> Path:
+        if place in (path, to) or path.name in (".snapshot", "lost+found"):
+            raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    before = used.content
+    assert len(used.storage.signatures()) == 2, "a directory of the disk is no content"
+    with pytest.raises(KeyboardInterrupt), used.storage.exchanged(_another(restored), used.state):
+        raise KeyboardInterrupt
+    assert used.content == before
+    with used.storage.exchanged(restored, used.state):
+        pass
+    used.storage.forget(used.state)
+    new = {"train.npz": b"restored", "other/new.npz": b"new", ".snapshot/train.npz": b"of the disk"}
+    assert used.content == new
+    assert sorted(path.name for path in place.iterdir()) == [".snapshot", "lost+found", "other", "train.npz"]
+    assert place.stat().st_ino == identity
+
+
+def _another(directory: Path) -> Path:
+    return Path(shutil.copytree(directory, directory.with_name("another")))
 
 
 def refuse_from(number: int) -> Callable[..., None]:
