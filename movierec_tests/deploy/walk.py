@@ -99,11 +99,10 @@ class Api:
         return found if found == model["champion"] else None
 
     def recommend(self, user_id: int) -> dict[str, Any]:
-        """Recommendations of a user, which are printed."""
-        path = f"/users/{user_id}/recommendations?n=5"
-        found: dict[str, Any] = self.ask(path)
+        """Recommendations of a user right after their latest like, which are printed: later ones may be others."""
+        found: dict[str, Any] = self.ask("/recommend", {"user_id": user_id, "n": 5, "at": "latest"})
         movies = "; ".join(movie["title"] for movie in found["movies"])
-        say(f"GET {path}: {found['source']}, version {found['model_version']}: {movies}")
+        say(f"POST /recommend for user {user_id}: {found['source']}, version {found['model_version']}: {movies}")
         return found
 
 
