@@ -71,6 +71,7 @@ def restored(settings: Settings, path: Path, log: Log = lambda _: None, *, force
     DumpError, DatabaseUnavailableError
     """
     targets = TargetDatabases(settings.databases)
+    _require_storage_of_its_own(settings, path)
     with only_one(settings.state), reading(path) as archive:
         manifest = archive.manifest
         manifest.require_known(path)
@@ -123,6 +124,19 @@ def _require_empty(settings: Settings, targets: TargetDatabases) -> None:
             f"{' and '.join(found)}. Nothing was restored. `--force` replaces everything that is there; or set "
             "MOVIEREC_STATE_DIR, and MOVIEREC_STORAGE_URL where it is set, to empty places."
         )
+
+
+def _require_storage_of_its_own(settings: Settings, archive: Path) -> None:
+    """Refuse a directory of matrices that holds what must outlive its exchange."""
+    storage = settings.local_storage
+    if storage is None:
+        return
+    for kept in (settings.state, settings.backups, archive):
+        if kept.resolve().is_relative_to(storage.resolve()):
+            raise BackupError(
+                f"{kept} is in {storage}, where the matrices are: a restore replaces everything there. Nothing was "
+                "restored. Set MOVIEREC_STORAGE_URL to a directory of its own, or move the backup."
+            )
 
 
 def _require_space(settings: Settings, manifest: Manifest) -> None:

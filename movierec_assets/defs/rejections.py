@@ -3,10 +3,9 @@
 Belongs here: finding such a challenger in the events of a run, and the sensor that writes the decision `rejected`. Does
 not: the checks (`checks`), decisions of `champion_model` (`promotion`).
 
-Dagster concept: https://docs.dagster.io/guides/automate/sensors
+Dagster concept: https://docs.dagster.io/guides/automate/sensors/run-status-sensors
 """
 
-import json
 from dataclasses import dataclass, field
 
 from dagster import (
@@ -17,10 +16,9 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
-    RunsFilter,
-    SensorEvaluationContext,
+    RunStatusSensorContext,
     SkipReason,
-    sensor,
+    run_status_sensor,
 )
 
 from movierec_assets.defs.decision_metadata import CHAMPION_ASSET, EVALUATION_ASSET, RETURN_ASSET
@@ -30,8 +28,6 @@ from movierec_assets.resources.configurable import PostgresResource, RegistryRes
 
 CANDIDATE_ASSETS = (AssetKey("als_model"), RETURN_ASSET, EVALUATION_ASSET)
 """Assets whose blocking checks stand before champion_model."""
-RUNS = 25
-"""Latest failed runs that the sensor looks at."""
 
 
 @dataclass(frozen=True)
@@ -52,29 +48,16 @@ class Rejection:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-@sensor(
-    minimum_interval_seconds=30,
+@run_status_sensor(
+    run_status=DagsterRunStatus.FAILURE,
     default_status=DefaultSensorStatus.RUNNING,
     description="Keeps the decision `rejected` about a challenger that a blocking check stopped.",
 )
-def rejected_challengers(
-    context: SensorEvaluationContext, postgres: PostgresResource, registry: RegistryResource
-) -> SkipReason:
-    """Write the decisions about challengers that did not reach champion_model.
-
-    The cursor has the latest failed runs that were looked at. It moves when all were: a sensor of run statuses would
-    pass over a run that failed while MLflow was away.
-    """
-    records = context.instance.get_run_records(RunsFilter(statuses=[DagsterRunStatus.FAILURE]), limit=RUNS)
-    failed = [record.dagster_run.run_id for record in records]
-    seen = set(json.loads(context.cursor or "[]"))
-    noted: list[str] = []
-    if new := [run_id for run_id in reversed(failed) if run_id not in seen]:
-        promotions = Promotions(registry.open(), postgres.open())
-        found = (note_rejection(promotions, context.instance, run_id) for run_id in new)
-        noted = [f"version {record.version}" for record in found if record is not None]
-    context.update_cursor(json.dumps(failed))
-    return SkipReason(f"Rejected: {', '.join(noted)}." if noted else "No check of a challenger failed.")
+def rejected_challengers(context: RunStatusSensorContext) -> SkipReason | None:
+    """Write the decision about a challenger that did not reach champion_model."""
+    promotions = Promotions(RegistryResource().open(), PostgresResource().open())
+    record = note_rejection(promotions, context.instance, context.dagster_run.run_id)
+    return SkipReason("No check of a challenger failed.") if record is None else None
 
 
 def note_rejection(promotions: Promotions, instance: DagsterInstance, run_id: str) -> Record | None:

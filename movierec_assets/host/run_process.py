@@ -38,6 +38,7 @@ def execute(read: Callable[[], str], sender: Sender) -> bool:
         from movierec_assets.host.provision import provision  # noqa: PLC0415
         from movierec_assets.host.run_events import Events, Report  # noqa: PLC0415
         from movierec_assets.models.decisions import Promotions  # noqa: PLC0415
+        from movierec_assets.models.errors import RegistryUnavailableError  # noqa: PLC0415
         from movierec_assets.models.registry import ModelRegistry  # noqa: PLC0415
         from movierec_assets.resources.exclusive import end_dead_runs, end_left_mlflow_runs  # noqa: PLC0415
         from movierec_assets.resources.kept_connections import keep_connections  # noqa: PLC0415
@@ -52,10 +53,15 @@ def execute(read: Callable[[], str], sender: Sender) -> bool:
     database, registry = Database(settings.databases.ratings), ModelRegistry.of(settings)
     with DagsterInstance.get() as instance:
         keep_connections(instance)
-        if dead := end_dead_runs(instance, database):
-            end_left_mlflow_runs(instance, registry)
+        dead = end_dead_runs(instance, database)
         for each in dead:
             sender.warned(f"Run {each} was killed earlier; it is marked as failed now.")
+        if dead:
+            try:
+                registry.require_reachable()
+                end_left_mlflow_runs(instance, registry)
+            except RegistryUnavailableError as error:
+                sender.warned(f"The MLflow runs of killed runs stay marked as running for now. {error}")
         report = Report()
         result = _run(request, instance, Events(report, sender), sender)
         report.succeeded = result.success and not report.failures

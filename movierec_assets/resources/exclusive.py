@@ -225,9 +225,10 @@ def end_dead_runs(instance: DagsterInstance, database: Database, now: datetime |
 
 
 def end_left_mlflow_runs(instance: DagsterInstance, registry: ModelRegistry) -> list[str]:
-    """End MLflow runs whose Dagster run has ended, or is not kept any more; returns their ids.
+    """End MLflow runs whose Dagster run has ended; returns their ids.
 
-    It compares states, so no run stays RUNNING because MLflow was away when its Dagster run ended.
+    It compares states, so no run stays RUNNING because MLflow was away when its Dagster run ended. Runs that this
+    instance of Dagster does not know may be those of another platform, and are left alone.
     """
     from dagster import DagsterRunStatus  # noqa: PLC0415
 
@@ -235,10 +236,7 @@ def end_left_mlflow_runs(instance: DagsterInstance, registry: ModelRegistry) -> 
     left = []
     for mlflow_run_id, run_id in registry.unfinished_runs().items():
         run = instance.get_run_by_id(run_id)
-        if run is not None and not run.is_finished:
-            continue
-        status = "FAILED" if run is None else ends.get(run.status, "FAILED")
-        if registry.end_run(mlflow_run_id, status):
+        if run is not None and run.is_finished and registry.end_run(mlflow_run_id, ends.get(run.status, "FAILED")):
             left.append(mlflow_run_id)
     return left
 

@@ -13,6 +13,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from upath import UPath
 
+from movierec_assets.backup import restoring
 from movierec_assets.backup.errors import BackupError
 from movierec_assets.backup.storages import UNPACKED, Storage, UrlStorage, storage_of
 from movierec_assets.settings import Settings
@@ -279,3 +280,20 @@ def test_former_files_that_cannot_be_put_back_are_kept_in_the_state_directory(
 def test_a_place_is_shown_without_user_and_password(tmp_path: Path) -> None:
     assert str(UrlStorage("memory://me:secret@host/a@b")) == "memory://host/a@b"
     assert str(storage_of(Settings(state_dir=tmp_path, storage_url=None))) == str(tmp_path / "storage")
+
+
+@pytest.mark.parametrize("within", ["state", "backups", "archive"])
+def test_a_directory_of_matrices_that_holds_what_a_restore_must_not_touch_is_refused(
+    tmp_path: Path, within: str
+) -> None:
+    storage, elsewhere = tmp_path / "matrices", tmp_path / "elsewhere"
+    places = {name: (storage if name == within else elsewhere) / name for name in ("state", "backups", "archive")}
+    settings = Settings(
+        state_dir=places["state"],
+        backup_dir=places["backups"],
+        storage_url=str(storage),
+        database_url="postgresql://nobody@127.0.0.1:1/none",
+    )
+    with pytest.raises(BackupError, match=f"{within} is in .*matrices, where the matrices are"):
+        restoring.restored(settings, places["archive"], force=True).__enter__()
+    assert not storage.exists()
