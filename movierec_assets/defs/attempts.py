@@ -21,8 +21,9 @@ PAUSE = timedelta(minutes=5)
 PRESUMED_KILLED = timedelta(hours=12)
 """A run that is unfinished for this long was killed."""
 
-_RETRIED_WITHIN = timedelta(minutes=30)
-"""The daemon looks every few seconds for crashed runs to start again, but may be down itself."""
+_RETRIED_WITHIN = PAUSE
+"""The daemon looks every few seconds for crashed runs to start again. It passes over one when Postgres ends at that very
+moment; then a sensor requests the work."""
 
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,

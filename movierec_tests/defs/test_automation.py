@@ -19,7 +19,7 @@ from dagster import (
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
 
 from movierec_assets.definitions import build
-from movierec_assets.defs.attempts import unfinished_runs
+from movierec_assets.defs.attempts import PAUSE, unfinished_runs
 from movierec_assets.defs.automation import schedules
 from movierec_assets.defs.run_limits import DAY_TAG, MAX_RETRIES, MAX_RUNTIME, POOL
 from movierec_assets.settings import PROJECT_ROOT
@@ -128,5 +128,6 @@ def test_a_crashed_run_counts_as_unfinished_until_it_was_started_again(instance:
     instance.create_run_for_job(job, status=DagsterRunStatus.FAILURE, tags=tags)  # of the command line
     now = datetime.now(UTC)
     assert [run.run_id for run in unfinished_runs(instance, now)] == [crashed]
+    assert unfinished_runs(instance, now + PAUSE) == [], "Dagster passed over it"
     instance.add_run_tags(crashed, {"dagster/auto_retry_run_id": "the next one"})
     assert unfinished_runs(instance, now) == []
