@@ -22,7 +22,7 @@ PRESUMED_KILLED = timedelta(hours=12)
 """A run that is unfinished for this long was killed."""
 
 _RETRIED_WITHIN = PAUSE
-"""The daemon looks every few seconds for crashed runs to start again. It passes over one when Postgres ends at that very
+"""The daemon looks every few seconds for crashed runs to start again. It passes over one when Postgres ends at that
 moment; then a sensor requests the work."""
 
 _UNFINISHED = [
