@@ -20,6 +20,7 @@ from movierec_assets.settings import (
     DAGSTER_URL_VARIABLE,
     EMBEDDED_URL_VARIABLE,
     Settings,
+    SettingsError,
     get_settings,
 )
 
@@ -87,6 +88,11 @@ def variables(settings: Settings) -> dict[str, str]:
 
 def _dagster_home(settings: Settings) -> Path:
     """Directory with a link to the project's dagster.yaml, so that Dagster writes nothing into the project."""
+    if not (settings.home / "dagster.yaml").is_file():
+        raise SettingsError(
+            f"The project directory {settings.home} has no dagster.yaml, which says how Dagster runs. MOVIEREC_HOME "
+            "names the directory of the project's clone; leave it out to take the one that is installed."
+        )
     home = settings.state / "dagster_home"
     home.mkdir(parents=True, exist_ok=True)
     link, target = home / "dagster.yaml", settings.home / "dagster.yaml"

@@ -64,3 +64,12 @@ def test_a_copied_env_file_opens_no_instance_and_the_first_command_removes_its_l
     read_env_file(copy)
     assert dict(dotenv_values(copy / ".env")) == {"MOVIEREC_DATASET": "demo"}
     assert dotenv_values(home / ".env")["DAGSTER_HOME"]
+
+
+def test_a_directory_without_dagsters_configuration_is_not_taken_for_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOVIEREC_HOME", str(tmp_path))
+    with pytest.raises(SettingsError, match=r"no dagster\.yaml.*MOVIEREC_HOME"):
+        variables(get_settings())
+    assert list(tmp_path.iterdir()) == []
