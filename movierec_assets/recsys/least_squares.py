@@ -110,11 +110,12 @@ def iterative(movie_factors: FloatArray, regularization: float, *, threads: int 
     factors = movie_factors.shape[1]
     # The regularization is added as more movies, which nobody likes: the sum of z z^T over all is then the identity.
     known = np.vstack([movie_factors.astype(np.float64), np.sqrt(regularization) * np.eye(factors)])
-    try:
-        lower = cholesky(known.T @ known, lower=True)
-    except LinAlgError as error:
-        raise RecsysError(f"User vectors are not determined ({error}); raise the regularization.") from error
-    white = np.ascontiguousarray(_UNIT * solve_triangular(lower, known.T, lower=True).T, dtype=np.float32)
+    with one_blas_thread():  # more gain little, and wait for each other on a busy machine
+        try:
+            lower = cholesky(known.T @ known, lower=True)
+        except LinAlgError as error:
+            raise RecsysError(f"User vectors are not determined ({error}); raise the regularization.") from error
+        white = np.ascontiguousarray(_UNIT * solve_triangular(lower, known.T, lower=True).T, dtype=np.float32)
 
     conjugate_gradients = (_native if library.solves(factors) else _by_implicit)(white, threads)
 
@@ -123,7 +124,8 @@ def iterative(movie_factors: FloatArray, regularization: float, *, threads: int 
         if start is not None:
             solution[:] = start @ lower / _UNIT
         solution = conjugate_gradients(confidences, solution)
-        vectors: FloatArray = solve_triangular(lower, _UNIT * solution.T, lower=True, trans="T").T
+        with one_blas_thread():
+            vectors: FloatArray = solve_triangular(lower, _UNIT * solution.T, lower=True, trans="T").T
         return vectors.astype(np.float32)
 
     return solve

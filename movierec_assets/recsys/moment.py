@@ -96,7 +96,8 @@ class Spread:
         exact, n = movie_factors.astype(np.float64), max(1, len(movie_factors))
         mean = exact.sum(axis=0) / n
         exact -= mean
-        return cls(mean, exact.T @ exact / n)
+        with one_blas_thread():  # more gain nothing, and wait for each other on a busy machine
+            return cls(mean, exact.T @ exact / n)
 
     def of_users(self, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean and spread (standard deviation) of each user's scores over all movies, both of shape (n_users,).

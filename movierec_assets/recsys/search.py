@@ -321,7 +321,7 @@ def search(
         trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         spent = max(number / budget.trials, (time.monotonic() - started) / budget.seconds)
         given = _given(number, spent, study, space, built_in, np.random.default_rng(trial_seed))
-        if given and not study.get_trials(states=[TrialState.WAITING]):
+        if given and not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
             study.enqueue_trial(given)
         study.sampler = optuna.samplers.TPESampler(seed=trial_seed, multivariate=True, n_startup_trials=_STARTUP)
         study.optimize(run_trial, n_trials=1, callbacks=[report], catch=(RecsysError,))
@@ -401,7 +401,5 @@ def _trial(frozen: optuna.trial.FrozenTrial) -> Trial:
 
 
 def _best_value(study: optuna.Study) -> float:
-    values: Sequence[float] = [
-        trial.value for trial in study.trials if trial.state == TrialState.COMPLETE and trial.value is not None
-    ]
-    return max(values, default=float("nan"))
+    finished = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    return max((trial.value for trial in finished if trial.value is not None), default=float("nan"))

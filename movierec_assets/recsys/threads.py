@@ -32,30 +32,32 @@ def thread_count(threads: int) -> int:
 
 
 def in_threads(work: Callable[[T], None], tasks: Iterable[T], threads: int = ALL_CORES) -> None:
-    """Do tasks in a number of threads; each thread takes the next task when it is done with one.
+    """Do tasks in a number of threads, of which the calling one is one; each takes the next task when it is done.
 
     The first error of a task is raised. After an error or an interruption, no further task is begun.
     """
     waiting = deque(tasks)
 
     def work_on() -> None:
-        while True:
-            try:
-                task = waiting.popleft()
-            except IndexError:
-                return
-            work(task)
-
-    used = min(thread_count(threads), len(waiting))
-    if used <= 1:
-        return work_on()
-    with ThreadPoolExecutor(used) as pool:
-        workers = [pool.submit(work_on) for _ in range(used)]
         try:
-            for worker in workers:
-                worker.result()
+            while True:
+                try:
+                    task = waiting.popleft()
+                except IndexError:
+                    return
+                work(task)
         finally:
             waiting.clear()
+
+    others = min(thread_count(threads), len(waiting)) - 1
+    if others < 1:
+        work_on()
+        return
+    with ThreadPoolExecutor(others) as pool:
+        working = [pool.submit(work_on) for _ in range(others)]
+        work_on()
+        for worker in working:
+            worker.result()
 
 
 def in_order(work: Callable[[T], R], tasks: Iterable[T], threads: int = ALL_CORES) -> Iterator[R]:
