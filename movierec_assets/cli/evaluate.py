@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 @click.option(
     "--search-trials",
     type=click.IntRange(min=0),
-    default=400,
+    default=600,
     show_default=True,
     help="Recipes to try on the validation part; 0 takes the built-in recipe.",
 )
 @click.option(
-    "--search-seconds", type=click.FloatRange(min=1), default=240, show_default=True, help="Stop trying after this."
+    "--search-seconds", type=click.FloatRange(min=1), default=300, show_default=True, help="Stop trying after this."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of search, fits and split.")
 @click.option(

@@ -42,8 +42,8 @@ SEARCH_VERSION = "3"
 class SearchConfig(Config):
     """How long to search."""
 
-    trials: int = Field(default=400, description="Recipes to try at most.")
-    seconds: float = Field(default=240.0, description="Stop after this, in seconds.")
+    trials: int = Field(default=600, description="Recipes to try at most.")
+    seconds: float = Field(default=300.0, description="Stop after this, in seconds.")
     seed: int = Field(default=0, description="Same seed, data and number of trials: same winner.")
 
 

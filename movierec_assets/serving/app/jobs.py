@@ -92,8 +92,8 @@ def show_jobs(key: str) -> None:
     with search.container(border=True):
         st.markdown("**Search** for a better recipe")
         st.caption("Tries recipes on likes that are held out from training.")
-        trials = st.number_input("Recipes to try, at most", 2, 10_000, 400, key="operate_trials")
-        minutes = st.number_input("Minutes, at most", 1, 720, 4, key="operate_minutes")
+        trials = st.number_input("Recipes to try, at most", 2, 10_000, 600, key="operate_trials")
+        minutes = st.number_input("Minutes, at most", 1, 720, 5, key="operate_minutes")
         changes = (
             f"Up to {trials:,} recipes are tried for up to {minutes:,} minutes, which keep the machine's processors "
             "busy. No model changes: the next training takes the winner if it is better beyond chance."
