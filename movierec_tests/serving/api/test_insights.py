@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import httpx
@@ -34,6 +35,23 @@ def test_the_document_of_the_dataset_comes_with_what_is_posted_now(
     assert posted["in_the_app"]["ratings"] == 2
     assert posted["in_the_app"]["users"] == 1
     assert posted["document"] == answer["document"]
+
+
+def test_counts_that_take_long_are_kept_until_the_document_is_made_anew(
+    worker: Worker, client: httpx.Client, database: Database
+) -> None:
+    def posted() -> int:
+        count: int = client.get("/insights/dataset").json()["in_the_app"]["ratings"]
+        return count
+
+    refresh_dataset_document(database)
+    looks = itertools.count(step=10)
+    worker.app_counts = AppCountsKept(lambda: float(next(looks)))
+    assert posted() == 0
+    assert client.post("/ratings", json={"user_id": 1, "movie_id": 1, "stars": 5.0}).status_code == 201
+    assert posted() == 0
+    write_insight(database, "dataset", client.get("/insights/dataset").json()["document"])
+    assert posted() == 1
 
 
 @pytest.mark.parametrize("name", ["dataset", "preprocessing", "training"])
