@@ -93,9 +93,16 @@ lock: $(READY) ## refresh the lock files from pyproject.toml (needs uv)
 	$(LOCK) --extra app -c requirements-dev.lock -o requirements-app.lock
 	$(LOCK) -c requirements-dev.lock -o requirements.lock
 
+# Of `host/env_file.py`; a test compares them.
+ENV_LINES := MOVIEREC_ENV_FILE DAGSTER_HOME MOVIEREC_DAGSTER_URL MOVIEREC_DAGSTER_FILES \
+  MOVIEREC_EMBEDDED_DATABASE_URL MOVIEREC_STATE_DIR OPENBLAS_NUM_THREADS
+space := $(subst ,, )
 clean: ## stop the embedded database and remove everything made here: environment, state, caches
 	@if [ '$(WORKS)' = yes ]; then MOVIEREC_DATABASE_URL= $(MOVIEREC) db destroy --yes; \
 	else bash movierec_assets/host/clean.sh "$${MOVIEREC_STATE_DIR:-.movierec}"; fi
-	rm -rf $(VENV) .movierec .env build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@if [ -f .env ]; then grep -vE '^(# The lines below are kept up by|$(subst $(space),|,$(ENV_LINES))=)' .env > .env.own; \
+	  if grep -q '[^[:space:]]' .env.own; then chmod 600 .env.own; mv .env.own .env; echo "Your own lines stay in .env."; \
+	  else rm -f .env .env.own; fi; fi
+	rm -rf $(VENV) .movierec build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -f movierec_assets/recsys/native/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

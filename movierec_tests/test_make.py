@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from movierec_assets.cli import root as cli
+from movierec_assets.host.env_file import MANAGED, write_env_file
 from movierec_assets.host.scripts import repair
 from movierec_assets.postgres.server import EmbeddedPostgres
 
@@ -123,8 +124,16 @@ def test_make_clean_works_without_the_environment_that_it_removes(clone: Path) -
     assert refused.returncode != 0
     assert "is in use" in refused.stderr
     assert (clone / ".movierec").exists()
+    write_env_file(clone, dict.fromkeys(MANAGED, "ours"))
+    with (clone / ".env").open("a", encoding="utf-8") as file:
+        file.write("# of my own\nMOVIEREC_DATASET=demo\n")
     cleaned = _make(clone, "clean")
     assert cleaned.returncode == 0, cleaned.stderr
+    assert (clone / ".env").read_text(encoding="utf-8") == "# of my own\nMOVIEREC_DATASET=demo\n"
+    assert (clone / ".env").stat().st_mode & 0o777 == 0o600
+    (clone / ".env").unlink()
+    write_env_file(clone, dict.fromkeys(MANAGED, "ours"))
+    assert _make(clone, "clean").returncode == 0
     assert not any((clone / name).exists() for name in (".movierec", ".venv", ".env"))
     assert not data.exists()
     assert server.status().pid is None

@@ -73,6 +73,8 @@ def update(
     channels: Collection[str],
     now: datetime,
     unknown: Collection[str] = (),
+    *,
+    watched: bool = True,
 ) -> Change:
     """Compare the causes of now with the open alerts, and note what each channel has to tell.
 
@@ -86,6 +88,8 @@ def update(
     now : datetime
     unknown : collection of str
         Kinds of which nothing is known now: their alerts stay open.
+    watched : bool
+        False when nobody has looked for a while, as when the machine slept: patience with what is not told begins anew.
     """
     with database.transaction() as cursor:
         take_lock(cursor, "alerts")
@@ -93,6 +97,8 @@ def update(
             f"UPDATE {SCHEMA}.alert_deliveries SET due = NULL WHERE due IS NOT NULL AND NOT channel = ANY(%s)",
             [list(channels)],
         )
+        if not watched:
+            cursor.execute(f"UPDATE {SCHEMA}.alerts SET since = %s WHERE over_at IS NULL AND told_at IS NULL", [now])
         known = {alert.cause: alert for alert in _open(cursor)}
         told = [cause.key for cause in causes if _see(cursor, cause, known.get(cause.key), channels, now)]
         present = {cause.key for cause in causes}

@@ -30,9 +30,10 @@ STORAGE, ARTIFACTS = "storage", "mlartifacts"
 """Directories in the archive."""
 _OF_THIS_MACHINE = {
     *("home", "state_dir", "data_dir", "storage_url", "backup_dir", "database_url", "embedded_database_url"),
-    *("mlflow_tracking_uri", "dagster_webserver", "dagster_public_url"),
+    *("mlflow_tracking_uri", "dagster_webserver", "dagster_public_url", "api_host", "api_public_url", "app_host"),
+    *("app_api_url", "app_api_key_file", "api_trusted_proxies"),
 }
-"""Settings that name directories, and addresses that may hold a password."""
+"""Settings that name directories, and addresses, which may hold a password."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,8 @@ def settings_to_keep(settings: Settings) -> dict[str, str]:
     found = {}
     for name in sorted(settings.model_fields_set - _OF_THIS_MACHINE):
         value = getattr(settings, name)
+        if name == "dataset" and Path(str(value)).name != value:
+            continue  # a path
         if value is not None and not isinstance(value, SecretStr) and not urlsplit(str(value)).password:
             found[f"MOVIEREC_{name.upper()}"] = str(value).lower() if isinstance(value, bool) else str(value)
     return found

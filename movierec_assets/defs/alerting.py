@@ -11,7 +11,7 @@ Dagster concept: sensors, https://docs.dagster.io/guides/automate/sensors
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -64,6 +64,8 @@ from movierec_assets.tables.known_datasets import loaded_from
 
 RUNS = 200
 """Latest runs that are looked at: more than a month of nights."""
+UNWATCHED = timedelta(minutes=10)
+"""Without a tick for so long, the daemon was away or the machine slept."""
 RETRIED_WITHIN = timedelta(minutes=30)
 """Time in which Dagster starts a run again whose process was killed, also on a busy machine."""
 
@@ -79,7 +81,14 @@ _COMPLETED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionReco
 )
 def alerts(context: SensorEvaluationContext, postgres: PostgresResource) -> SkipReason:
     """Tell what is wrong now and was not told."""
-    return evaluate(context.instance, postgres, get_settings(), datetime.now(UTC), context.repository_def)
+    now = datetime.now(UTC)
+    watched = watched_since(context.last_tick_completion_time, now)
+    return evaluate(context.instance, postgres, get_settings(), now, context.repository_def, watched=watched)
+
+
+def watched_since(last: float | None, now: datetime) -> bool:
+    """Whether the tick before, which ended at `last` (Unix seconds), is no longer ago than UNWATCHED."""
+    return last is None or now - datetime.fromtimestamp(last, UTC) < UNWATCHED
 
 
 def evaluate(
@@ -88,8 +97,13 @@ def evaluate(
     settings: Settings,
     now: datetime,
     repository: RepositoryDefinition | None = None,
+    *,
+    watched: bool = True,
 ) -> SkipReason:
-    """Evaluate the sensor at a given time, for the schedules and sensors of a repository, or for all."""
+    """Evaluate the sensor at a given time, for the schedules and sensors of a repository, or for all.
+
+    `watched` is as for `storage.update`.
+    """
     try:
         database = postgres.open()
     except DatabaseUnavailableError as error:
@@ -104,7 +118,7 @@ def evaluate(
         absent=absent_dataset(settings, loaded_from(database)),
     )
     open_keys = {alert.cause for alert in storage.open_alerts(database)}
-    change = storage.update(database, causes(facts, open_keys, now), names, now, unknown)
+    change = storage.update(database, causes(facts, open_keys, now), names, now, unknown, watched=watched)
     due = storage.due_channels(database)
     log, *others = channels
     if log.name in due:
@@ -150,11 +164,11 @@ def read_facts(
 
 
 def ended_runs(instance: DagsterInstance, now: datetime) -> list[EndedRun]:
-    """The latest runs that succeeded or failed, newest first; without failures that Dagster retries itself.
+    """The latest runs that succeeded or failed, the latest end first; without failures that Dagster retries itself.
 
     Besides the latest runs of all these are the latest failures and the latest success of each job: a failed run of a
-    job that runs rarely stays known, however many others end. By the order in which they were created: clocks may be
-    set back.
+    job that runs rarely stays known, however many others end. By the order in which Dagster wrote that they had ended:
+    a run that waited in the queue may end after later ones, and clocks may be set back.
     """
     failed, succeeded = DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS
     failures = instance.get_run_records(RunsFilter(statuses=[failed]), limit=RUNS)
@@ -163,9 +177,29 @@ def ended_runs(instance: DagsterInstance, now: datetime) -> list[EndedRun]:
     records = [*failures, *instance.get_run_records(RunsFilter(statuses=[succeeded, failed]), limit=RUNS)]
     for job in {*(job.name for job in JOBS), *(record.dagster_run.job_name for record in failures)}:
         records += instance.get_run_records(RunsFilter(job_name=job, statuses=[succeeded]), limit=1)
-    newest_first = sorted({each.storage_id: each for each in records}.values(), key=lambda each: -each.storage_id)
+    each_once = {record.dagster_run.run_id: record for record in records}
+    ends = _ends(instance, each_once)
+    latest_first = sorted(each_once, key=lambda run_id: -ends[run_id])
     plans: dict[str, frozenset[str]] = {}
-    return [_ended_run(instance, record, plans) for record in newest_first if not _left_to_dagster(record, now)]
+    return [
+        _ended_run(instance, each_once[run_id], plans)
+        for run_id in latest_first
+        if not _left_to_dagster(each_once[run_id], now)
+    ]
+
+
+def _ends(instance: DagsterInstance, run_ids: Iterable[str]) -> dict[str, int]:
+    """Place of each run's end in the log of all events; 0 where it has none."""
+    kinds = {DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE}
+    ends: dict[str, int] = {}
+    for kind in kinds:
+        for event in instance.fetch_run_status_changes(kind, limit=2 * RUNS).records:
+            ends[event.run_id] = max(event.storage_id, ends.get(event.run_id, 0))
+    for run_id in run_ids:
+        if run_id not in ends:  # of a job that runs rarely
+            found = instance.get_records_for_run(run_id, of_type=kinds, limit=1, ascending=False).records
+            ends[run_id] = found[0].storage_id if found else 0
+    return ends
 
 
 def _left_to_dagster(record: RunRecord, now: datetime) -> bool:

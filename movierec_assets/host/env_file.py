@@ -24,7 +24,7 @@ ENV_FILE_VARIABLE = "MOVIEREC_ENV_FILE"
 """Line of `.env` with the path of the file itself."""
 _HEADER = "# The lines below are kept up by `movierec`; `dg` reads them. Lines of your own may stand here too.\n"
 # For `dg`. Other variables, such as MOVIEREC_DATASET, are the user's.
-_MANAGED = (
+MANAGED = (
     ENV_FILE_VARIABLE,
     "DAGSTER_HOME",
     DAGSTER_URL_VARIABLE,
@@ -43,7 +43,7 @@ def write_env_file(home: Path, variables: Mapping[str, str]) -> None:
         path.write_text(_HEADER, encoding="utf-8")
     path.chmod(0o600)
     for name, value in ({ENV_FILE_VARIABLE: str(path)} | dict(variables)).items():
-        if name in _MANAGED:
+        if name in MANAGED:
             # dotenv expands ${NAME} even between quotes. The default of an unset variable stays a plain dollar.
             set_key(path, name, value.replace("${", "${MOVIEREC_:-$}{"))
 
@@ -58,11 +58,11 @@ def read_env_file(home: Path) -> None:
         return
     if written_for(path) not in (None, path):
         with suppress(OSError):
-            for name in _MANAGED:
+            for name in MANAGED:
                 if name in dotenv_values(path):
                     unset_key(path, name)
     for name, value in dotenv_values(path).items():
-        if name.startswith("MOVIEREC_") and name not in _MANAGED and value is not None:
+        if name.startswith("MOVIEREC_") and name not in MANAGED and value is not None:
             os.environ.setdefault(name, value)
 
 

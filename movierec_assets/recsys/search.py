@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import optuna
 from numpy.random import Generator
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from movierec_assets.progress import Log
 from movierec_assets.recsys import scoring
@@ -56,6 +56,8 @@ _NEW_FIT = 0.35
 """Share of the trials near the best in which numbers of the fit may move as well."""
 _SPREAD, _LAST_SPREAD = 0.2, 0.04
 """Size of these moves at first and at the end, as a share of the range."""
+_NEAR_ENOUGH = 0.98
+"""Share of the best trial's value for the latest moment that a trial near it must reach, or is pruned."""
 _STARTUP = 12
 """Trials before any is drawn by what the others found."""
 
@@ -277,17 +279,20 @@ def search(
     space, budget, built_in = space or Space(), budget or Budget(), built_in or Recipe()
     started = time.monotonic()
     scores: dict[Recipe, FloatArray] = {}
+    lowest: float | None = None
+    """For the latest moment, of a trial near the best; None for others, which are compared with all."""
 
     def run_trial(trial: optuna.Trial) -> float:
         recipe = space.suggest(trial, built_in.seed)
 
         def prune(factors: Factors, iterations: int) -> None:
-            trial.report(float(np.nanmean(objective.score(factors, recipe, moments=1))), iterations)
-            if trial.should_prune():
+            latest = float(np.nanmean(objective.score(factors, recipe, moments=1)))
+            trial.report(latest, iterations)
+            if trial.should_prune() if lowest is None else latest < lowest:
                 raise optuna.TrialPruned
 
         def after(iteration: Iteration) -> None:
-            if iteration.number in _PRUNING_ITERATIONS and iteration.number < iteration.of:
+            if lowest is None and iteration.number in _PRUNING_ITERATIONS and iteration.number < iteration.of:
                 prune(Factors.of_movies(iteration.movies, confidence), iteration.number)
 
         confidence = Confidence.of(objective.train, recipe.confidence)
@@ -310,7 +315,7 @@ def search(
     abandoned = sum(name.startswith(_ABANDONED) for name in study.user_attrs)
     done = sum(trial.state.is_finished() for trial in study.trials) - abandoned
 
-    def report(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> None:
+    def report(study: optuna.Study, frozen: FrozenTrial) -> None:
         if progress:
             progress(_trial(frozen), _best_value(study))
 
@@ -320,7 +325,12 @@ def search(
         # Each trial has a seed of its own, so that an interrupted search continues with the same trials.
         trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         spent = max(number / budget.trials, (time.monotonic() - started) / budget.seconds)
-        given = _given(number, spent, study, space, built_in, np.random.default_rng(trial_seed))
+        leader = _best_trial(study) if spent >= _WHOLE and number >= len(_first(space, built_in)) else None
+        if leader is None:
+            lowest, given = None, _given(number, spent, space, built_in)
+        else:
+            lowest = _NEAR_ENOUGH * leader.intermediate_values[_FITTED]
+            given = _near(leader.params, spent, space, np.random.default_rng(trial_seed))
         if given and not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
             study.enqueue_trial(given)
         study.sampler = optuna.samplers.TPESampler(seed=trial_seed, multivariate=True, n_startup_trials=_STARTUP)
@@ -363,28 +373,29 @@ def _decided(
     return best.recipe, taken, lead
 
 
-def _given(
-    number: int, spent: float, study: optuna.Study, space: Space, built_in: Recipe, random: Generator
-) -> dict[str, Any]:
-    """The numbers of a trial that are not drawn.
+def _best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """The best trial so far; None before the first is complete."""
+    finished = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    return max(finished, key=lambda trial: trial.value or 0.0, default=None)
 
-    The first trials are the built-in recipe, the same without its signal, and with each other kind of confidence. Then
-    the kinds take turns. When the share `_WHOLE` of the budget is spent, all others are near the best trial so far.
-    """
+
+def _first(space: Space, built_in: Recipe) -> list[Recipe]:
+    """The first trials: the built-in recipe, the same without its signal, and with each other kind of confidence."""
     others = [kind for kind in space.confidence if kind != built_in.confidence]
-    first = [built_in, without_signal(built_in), *(replace(built_in, confidence=kind) for kind in others)]
+    return [built_in, without_signal(built_in), *(replace(built_in, confidence=kind) for kind in others)]
+
+
+def _given(number: int, spent: float, space: Space, built_in: Recipe) -> dict[str, Any]:
+    """The numbers of a trial that are not drawn: all of the first ones, and then the kind of confidence for a while."""
+    first = _first(space, built_in)
     if number < len(first):
         given = first[number].as_dict()
         del given["seed"]
         return given if space.holds(first[number]) else {}
-    if spent < _EACH_KIND:
-        return {"confidence": space.confidence[number % len(space.confidence)]}
-    if spent < _WHOLE or not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
-        return {}
-    return _near_the_best(study.best_trial.params, spent, space, random)
+    return {"confidence": space.confidence[number % len(space.confidence)]} if spent < _EACH_KIND else {}
 
 
-def _near_the_best(best: Mapping[str, Any], spent: float, space: Space, random: Generator) -> dict[str, Any]:
+def _near(best: Mapping[str, Any], spent: float, space: Space, random: Generator) -> dict[str, Any]:
     """The best numbers so far, one to three of them moved, by less and less towards the end of the budget."""
     names = [name for name in best if name != "confidence"]
     cheap = [name for name in names if name.startswith(_NEEDS_NO_FIT)]
@@ -394,7 +405,7 @@ def _near_the_best(best: Mapping[str, Any], spent: float, space: Space, random: 
     return space.near(best, map(str, moved), _LAST_SPREAD + (_SPREAD - _LAST_SPREAD) * left, random)
 
 
-def _trial(frozen: optuna.trial.FrozenTrial) -> Trial:
+def _trial(frozen: FrozenTrial) -> Trial:
     seconds = frozen.duration.total_seconds() if frozen.duration else 0.0
     complete = frozen.state == TrialState.COMPLETE
     return Trial(frozen.number, frozen.state.name.lower(), frozen.params, frozen.value if complete else None, seconds)

@@ -21,8 +21,10 @@ def cause(key: str = "run:als_model", *, patience: timedelta = timedelta(0), rea
     return Cause(key, "run", "train failed", reason, "Try again.", "run-1", "als_model", patience)
 
 
-def see(database: Database, *causes: Cause, minutes: float = 0, unknown: Sequence[str] = ()) -> Change:
-    return update(database, causes, ["log", "webhook"], NOW + minutes * MINUTE, unknown)
+def see(
+    database: Database, *causes: Cause, minutes: float = 0, unknown: Sequence[str] = (), watched: bool = True
+) -> Change:
+    return update(database, causes, ["log", "webhook"], NOW + minutes * MINUTE, unknown, watched=watched)
 
 
 def due(database: Database) -> list[tuple[str, str]]:
@@ -61,6 +63,17 @@ def test_a_cause_that_passed_by_itself_is_never_told(database: Database) -> None
     assert see(database, minutes=29) == Change()
     assert see(database, cause(patience=30 * MINUTE), minutes=31) == Change(), "its time begins anew"
     assert due(database) == []
+
+
+def test_time_in_which_nobody_looked_is_no_time_in_which_a_cause_lasted(database: Database) -> None:
+    patient = cause(patience=30 * MINUTE)
+    see(database, patient)
+    assert see(database, patient, minutes=480, watched=False) == Change(), "the machine slept"
+    assert see(database, patient, minutes=509) == Change()
+    assert see(database, patient, minutes=510).told == (patient.key,)
+    (told,) = open_alerts(database)
+    see(database, patient, minutes=960, watched=False)
+    assert open_alerts(database) == [told], "what was told stays as it is"
 
 
 def test_a_clock_that_was_set_back_keeps_nothing_silent(database: Database) -> None:

@@ -384,12 +384,20 @@ def test_settings_are_kept_without_secrets_and_paths() -> None:
         alert_email_to="me@mail.example",
         alert_smtp_url=SecretStr("smtp://me:secret@mail.example"),
         state_dir=Path("/srv/secret"),
+        dataset="/srv/secret/ratings",
+        api_host="10.0.0.5",
+        api_public_url="https://films.example",
+        api_trusted_proxies="10.0.0.1",
+        app_host="10.0.0.5",
+        app_api_url="http://10.0.0.5:8000",
+        app_api_key_file=Path("/srv/secret/key"),
     )
     assert settings_to_keep(settings) == {
         "MOVIEREC_ALERT_EMAIL_TO": "me@mail.example",
         "MOVIEREC_TIMEZONE": "Europe/Berlin",
         "MOVIEREC_WARM_START": "false",
     }
+    assert settings_to_keep(Settings(dataset="ml-20m")) == {"MOVIEREC_DATASET": "ml-20m"}
 
 
 def test_the_job_makes_a_backup_and_drops_the_oldest(used: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

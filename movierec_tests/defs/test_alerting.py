@@ -20,8 +20,13 @@ from dagster import (
     asset_check,
     build_sensor_context,
     define_asset_job,
+    in_process_executor,
+    job,
     materialize,
+    op,
 )
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import (
     InstigatorState,
@@ -115,6 +120,41 @@ def test_a_failed_run_stays_known_however_many_others_end_after_it(
     assert sensor.look() == ["run:als_model"]
     materialize([als_model()], instance=instance)
     assert sensor.look() == []
+
+
+def test_runs_count_in_the_order_in_which_they_ended_not_in_that_in_which_they_were_created(
+    sensor: Sensor, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "RUNS", 1)
+    problems = ["", "MLflow is away", ""]
+
+    @op(name="als_model")
+    def trained() -> None:
+        if problem := problems.pop(0):
+            raise ValueError(problem)
+
+    @job(executor_def=in_process_executor)
+    def train() -> None:
+        trained()
+
+    @job(executor_def=in_process_executor)
+    def everything() -> None:
+        trained()
+
+    waits, overtaken = (instance.create_run_for_job(train) for _ in range(2))
+    overtakes = instance.create_run_for_job(everything)
+    execute_run(InMemoryJob(everything), overtakes, instance)
+    execute_run(InMemoryJob(train), overtaken, instance, raise_on_error=False)
+    assert sensor.look() == ["run:als_model"], "it failed after the run that was created later"
+    execute_run(InMemoryJob(train), waits, instance)
+    assert sensor.look() == [], "it succeeded after the run that was created later"
+
+
+def test_after_a_while_without_a_tick_nobody_has_watched() -> None:
+    now = datetime.now(UTC)
+    for since, watched in ((timedelta(seconds=30), True), (timedelta(hours=8), False), (-timedelta(hours=1), True)):
+        assert alerting.watched_since((now - since).timestamp(), now) is watched
+    assert alerting.watched_since(None, now), "the first tick"
 
 
 def test_a_failed_run_is_told_with_its_error_and_over_when_the_step_succeeds(

@@ -8,6 +8,7 @@ Dagster concept: https://docs.dagster.io/api/graphql
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -76,7 +77,11 @@ query Failures($runId: ID!, $after: String, $limit: Int) {
 }
 fragment named on PythonError { className message }
 """
-_ALIVE = "query Alive { version }"
+_DAEMON = "query Daemon { instance { daemonHealth { allDaemonStatuses { required lastHeartbeatTime } } } }"
+
+
+HEARTBEAT_SECONDS = 180.0
+"""Age of a heartbeat at which the daemon has ended or hangs; it writes one every 30 seconds."""
 
 
 class DagsterUnavailableError(RuntimeError):
@@ -163,14 +168,16 @@ class DagsterClient:
         """Address of a run in Dagster's UI, for people."""
         return f"{self._pages}/runs/{run_id}"
 
-    async def version(self) -> str:
-        """Version of the Dagster that answers.
+    async def daemon_lives(self) -> bool:
+        """Whether each part of Dagster's daemon was heard of in the last `HEARTBEAT_SECONDS`.
 
         Raises
         ------
         DagsterUnavailableError
         """
-        return str((await self.ask(_ALIVE, {}))["version"])
+        statuses = (await self.ask(_DAEMON, {}))["instance"]["daemonHealth"]["allDaemonStatuses"]
+        beats = [each["lastHeartbeatTime"] for each in statuses if each["required"]]
+        return all(beat is not None and time.time() - beat < HEARTBEAT_SECONDS for beat in beats)
 
     async def launch(self, job: str, config: Mapping[str, Any]) -> str:
         """Launch a job; returns the id of the run.

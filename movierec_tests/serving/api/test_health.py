@@ -48,6 +48,7 @@ def test_each_dependency_is_told_with_its_latency(client: httpx.Client, address:
         "database": True,
         "mlflow": True,
         "dagster": False,
+        "daemon": None,
         "keeper": True,
     }
     assert dependencies["database"]["milliseconds"] > 0

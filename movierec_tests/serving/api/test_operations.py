@@ -167,6 +167,7 @@ def test_a_job_is_launched_once_and_its_run_is_followed_to_its_end(
         assert other["recipe"] == {"factors": 16, "alpha": 2.5}, "of the run that is reported"
         assert client.get(f"/runs/{NO_RUN}").status_code == 404
 
+        wait_until(lambda: _daemon_lives(client) is False, "an answer about the daemon")
         with _daemon(platform):
             done = ended(client, answers[0]["run_id"])
             assert (done["state"], done["failures"]) == ("SUCCESS", [])
@@ -182,6 +183,8 @@ def test_a_job_is_launched_once_and_its_run_is_followed_to_its_end(
             assert again["run_id"] != answers[0]["run_id"]
             failed = ended(client, again["run_id"])
             automation = client.get("/status").json()["automation"]
+            wait_until(lambda: _daemon_lives(client) is True, "heartbeats of every part of the daemon")
+        _daemon_is_missed(client, monkeypatch)
         assert failed["state"] == "FAILURE"
         assert automation["daemon_up"]
         assert {(run["job"], run["status"]) for run in automation["runs"]} == {
@@ -226,6 +229,17 @@ def _pages_show_it(open_page: OpenPage, api: str, key: str, failed: dict[str, An
     progress = "\n".join(each.proto.text for each in operate.get("progress"))
     assert "**search** queued, 0 of 1 steps done" in progress, "that of somebody else, too"
     assert re.search(r"\*\*refresh\*\* queued, 0 of \d steps done", progress)
+
+
+def _daemon_lives(client: httpx.Client) -> bool | None:
+    found: bool | None = client.get("/health/ready").json()["dependencies"]["daemon"]["answers"]
+    return found
+
+
+def _daemon_is_missed(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as later:
+        later.setattr(dagster_client, "HEARTBEAT_SECONDS", 0.0)
+        wait_until(lambda: "daemon does not answer" in client.get("/health/ready").json()["problems"], "a problem")
 
 
 @contextmanager

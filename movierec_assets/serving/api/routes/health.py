@@ -39,7 +39,9 @@ class Alive(BaseModel):
 class Dependency(BaseModel):
     """What the API needs, or works together with."""
 
-    answers: Annotated[bool | None, Field(description="null when that is not known, because the keeper is away.")]
+    answers: Annotated[
+        bool | None, Field(description="null when that is not known: the keeper or Dagster, who would know, is away.")
+    ]
     milliseconds: Annotated[float | None, Field(description="Time of its last answer.", examples=[1.7])] = None
     without: Annotated[str, Field(description="What works while it does not answer.")]
 
@@ -75,7 +77,7 @@ class Health(BaseModel):
     ]
     problems: list[str]
     model: ServedModel
-    dependencies: dict[Literal["database", "mlflow", "dagster", "keeper"], Dependency]
+    dependencies: dict[Literal["database", "mlflow", "dagster", "daemon", "keeper"], Dependency]
 
 
 @router.get("/health/live", **OPEN)
@@ -117,9 +119,15 @@ async def _shared(request: Request) -> Health:
 
 async def _health(worker: Worker) -> Health:
     directory = stored.directory_of(worker.settings.state)
+    daemon: bool | None = None
+
+    async def ask_dagster() -> None:
+        nonlocal daemon
+        daemon = await worker.dagster.daemon_lives()
+
     (database, database_time), (dagster, dagster_time), keeper = await asyncio.gather(
         _timed(worker.queries.run(lambda database: database.rows("SELECT 1"))),
-        _timed(worker.dagster.version()),
+        _timed(ask_dagster()),
         asyncio.to_thread(stored.read_json, directory / stored.KEEPER),
     )
     seen = keeper or {}
@@ -139,6 +147,7 @@ async def _health(worker: Worker) -> Health:
         "dagster": Dependency(
             answers=dagster, milliseconds=dagster_time, without="everything but training, refreshes, and runs"
         ),
+        "daemon": Dependency(answers=daemon, without="everything but schedules, sensors, alerts, and runs that wait"),
         "keeper": Dependency(
             answers=keeper_lives, without="everything but a change of the champion or the dataset; the last ones stay"
         ),
