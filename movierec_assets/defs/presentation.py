@@ -219,9 +219,11 @@ def _draw_years(axes: "Axes", ranker: str, months: Sequence[tuple[Month, Figure]
 def _draw_months(axes: "Axes", months: Sequence[tuple[Month, Figure]]) -> float:
     """Each month with enough users as a dot, with its interval as a line; returns the highest."""
     found = [(_at(month), each.interval) for month, each in months if each.interval is not None]
-    for at, interval in found:
-        axes.vlines(at, interval.low, interval.high, color=_PALE, linewidth=1, zorder=1)
-    axes.scatter([at for at, _ in found], [each.mean for _, each in found], color=_ACCENT, s=8, zorder=2, alpha=0.6)
+    at = [at for at, _ in found]
+    axes.vlines(
+        at, [each.low for _, each in found], [each.high for _, each in found], color=_PALE, linewidth=1, zorder=1
+    )
+    axes.scatter(at, [each.mean for _, each in found], color=_ACCENT, s=8, zorder=2, alpha=0.6)
     return max((each.mean for _, each in found), default=0.0)
 
 
@@ -329,7 +331,7 @@ def _make_room(figure: "Picture", bottom: float = 0.25) -> None:
     Only the labels on the left are measured. Matplotlib's layout engines measure each text of each panel twice, which
     took nearly half of the time of a picture.
     """
-    grid = figure.axes[0].get_gridspec()
+    grid = cast("Any", figure.axes[0]).get_gridspec()
     width, height = figure.get_size_inches()
     title = figure.get_suptitle()
     top = 0.3 if title else 0.0
@@ -347,7 +349,8 @@ def _make_room(figure: "Picture", bottom: float = 0.25) -> None:
 def _height_of_title(axes: "Axes") -> float:
     """Of what is above a panel, in inches."""
     titles = [axes.title, cast("Any", axes)._left_title]
-    return max(_INCHES * (1.25 * title.get_fontsize() * len(title.get_text().splitlines()) + 8) for title in titles)
+    heights = [1.25 * float(title.get_fontsize()) * len(title.get_text().splitlines()) for title in titles]
+    return _INCHES * (8 + max(heights))
 
 
 def _width_of_labels(axes: "Axes", figure: "Picture") -> float:
@@ -355,7 +358,7 @@ def _width_of_labels(axes: "Axes", figure: "Picture") -> float:
     axis, renderer = axes.yaxis, cast("Any", figure.canvas).get_renderer()
     width = _INCHES * 3
     if axis.label.get_text():
-        width += _INCHES * (1.25 * axis.label.get_fontsize() + 4)
+        width += _INCHES * (1.25 * float(axis.label.get_fontsize()) + 4)
     if labels := [label for label in axis.get_majorticklabels() if label.get_text()]:
         sizes = [renderer.get_text_width_height_descent(x.get_text(), x.get_fontproperties(), False) for x in labels]
         width += max(size[0] for size in sizes) / figure.dpi + _INCHES * 8

@@ -52,9 +52,8 @@ def test_intervals_of_slices_are_drawn_though_a_ranker_has_none_there() -> None:
     figure.canvas.draw()
     first, second = figure.axes[:2]
     assert [label.get_text() for label in first.get_yticklabels()] == ["als", "EASE"]
-    shown = [
-        [len(lines.get_paths()), len(dots.get_offsets())] for lines, dots in (first.collections, second.collections)
-    ]
+    drawn_of = [axes.collections for axes in (first, second)]
+    shown = [[len(lines.get_paths()), len(np.asarray(dots.get_offsets()))] for lines, dots in drawn_of]
     assert shown == [[2, 2], [1, 1]], "a line and a dot for each interval"
 
 
@@ -109,9 +108,10 @@ def test_no_text_of_a_picture_is_cut_off_or_in_another_panel(name: str, monkeypa
     (picture,) = pictures
     picture.canvas.draw()
     title = [text.get_window_extent() for text in picture.texts]
-    boxes = [*title, *(axes.get_tightbbox() for axes in picture.axes if axes.axison)]
+    panels = [box for axes in picture.axes if axes.axison and (box := axes.get_tightbbox()) is not None]
+    assert panels
+    boxes = [*title, *panels]
     for box in boxes:
-        assert box is not None
         assert picture.bbox.x0 <= box.x0 < box.x1 <= picture.bbox.x1
         assert picture.bbox.y0 <= box.y0 < box.y1 <= picture.bbox.y1
     assert not [(one, other) for one, other in combinations(boxes, 2) if one.overlaps(other)]
