@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,9 @@ def test_another_definition_of_a_like_is_another_learning_problem(
 def test_five_days_of_appended_withdrawn_and_corrected_ratings_are_served_day_by_day(
     traveller: Traveller, demo_copy: Path
 ) -> None:
+    def appended(day: int, lines: list[str]) -> list[str]:
+        return [*lines, *new_ratings(demo_copy, 25, day=day)]
+
     def day_after(change: Callable[[list[str]], list[str]]) -> None:
         """Run on the changed file; its ratings are learned and served."""
         rewrite(demo_copy, change)
@@ -87,13 +91,13 @@ def test_five_days_of_appended_withdrawn_and_corrected_ratings_are_served_day_by
         return [",".join(row) for row in rows]
 
     for day in (1, 2):
-        day_after(lambda lines, day=day: [*lines, *new_ratings(demo_copy, 25, day=day)])
+        day_after(partial(appended, day))
     day_after(withdraw)
     model = traveller.platform.registry.load(traveller.champion)
     assert not {1, 2, 3, 4, 5, 6} & set(model.ids.user_ids.tolist())
     assert traveller.served(3) == []
     day_after(correct)
-    day_after(lambda lines: [*lines, *new_ratings(demo_copy, 30, day=5)])
+    day_after(partial(appended, 5))
 
 
 def test_new_ratings_are_served_although_a_searched_recipe_does_not_prove_itself(
