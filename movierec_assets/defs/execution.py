@@ -22,6 +22,7 @@ from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.resources.memory import give_back, reset_peak
 from movierec_assets.settings import get_settings
 from movierec_assets.tables.database import Database
+from movierec_assets.tables.reused_connection import reusing_connections
 
 
 class InterruptedRunError(ExplainedError):
@@ -55,7 +56,7 @@ class InOneProcess(InProcessExecutor):
         lock = exclusive_run(database, run_id, wait) if self._alone else live_run(database, run_id)
         job, steps = plan_context.job.get_definition(), execution_plan.get_steps_to_execute_in_topo_order()
         readers = Counter(asset for step in steps for asset in inputs_of(job, step))
-        with lock as locks, keeping(readers):
+        with lock as locks, keeping(readers), reusing_connections():
             for event in super().execute(plan_context, execution_plan):
                 if event.is_step_start:
                     locks.require()

@@ -36,6 +36,8 @@ MODEL_TEAM = "team:recommendations"
 INGESTION, PREPROCESSING, TRAINING, SERVING = "ingestion", "preprocessing", "training", "serving"
 BACKTEST, FEEDBACK = "backtest", "feedback"
 
+_INCHES = 1 / 72  # of a point
+_GAP, _RIGHT = 0.3, 0.25  # inches between panels and on their right, for halves of labels below the ends of an axis
 _INK, _ACCENT, _PALE, _SOFT, _WARM = "#24292f", "#4f46e5", "#c7d2fe", "#94a3b8", "#d97706"
 
 
@@ -149,6 +151,7 @@ def metric_panels(rankers: Mapping[str, Mapping[str, float]], names: Sequence[st
         axes.margins(x=0.2)
         axes.tick_params(axis="y", length=0, labelsize=8)
     panels[0].invert_yaxis()  # shared by all panels: the first ranker is on top
+    _make_room(figure, bottom=0.08)
     return figure
 
 
@@ -157,20 +160,18 @@ def interval_panels(panels: Mapping[str, Mapping[str, Interval]], title: str) ->
     rankers = list(dict.fromkeys(ranker for panel in panels.values() for ranker in panel))
     figure, grid = _panels(len(panels), 0.24 * len(rankers) + 0.8, title)
     for axes, (name, intervals) in zip(grid, panels.items(), strict=True):
-        for row, ranker in enumerate(rankers):
-            found = intervals.get(ranker)
-            if found is None:
-                continue
-            colour = _ACCENT if row == 0 else _SOFT
-            axes.plot([found.low, found.high], [row, row], color=colour, linewidth=2)
-            axes.plot(found.mean, row, "o", color=colour, markersize=4)
-        axes.set_yticks(range(len(rankers)), rankers)
+        found = [(row, intervals[ranker]) for row, ranker in enumerate(rankers) if ranker in intervals]
+        at, colours = [row for row, _ in found], [_SOFT if row else _ACCENT for row, _ in found]
+        axes.hlines(at, [each.low for _, each in found], [each.high for _, each in found], colours, linewidth=2)
+        axes.scatter([each.mean for _, each in found], at, color=colours, s=16, zorder=3)
         axes.set_title(name.replace("_at_", "@").replace("_", " "), fontsize=8, loc="left")
         axes.grid(axis="x", color="#e2e8f0", linewidth=0.6)
         axes.set_xlim(left=0)
         axes.tick_params(labelsize=8)
         axes.tick_params(axis="y", length=0)
-    grid[0].invert_yaxis()  # shared by all panels: the first ranker is on top
+    grid[0].set_yticks(range(len(rankers)), rankers)  # shared by all panels
+    grid[0].set_ylim(len(rankers) - 0.7, -0.3)  # the first ranker is on top
+    _make_room(figure)
     return figure
 
 
@@ -196,6 +197,7 @@ def month_panels(figures: Sequence[tuple[Month, Figure]]) -> "Picture":
             axes.set_xlim(min(month for month, _ in figures).year, max(month for month, _ in figures).year + 1)
         if axes.lines:
             axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
+    _make_room(figure, bottom=0.3)
     return figure
 
 
@@ -217,9 +219,11 @@ def _draw_years(axes: "Axes", ranker: str, months: Sequence[tuple[Month, Figure]
 def _draw_months(axes: "Axes", months: Sequence[tuple[Month, Figure]]) -> float:
     """Each month with enough users as a dot, with its interval as a line; returns the highest."""
     found = [(_at(month), each.interval) for month, each in months if each.interval is not None]
-    for at, interval in found:
-        axes.vlines(at, interval.low, interval.high, color=_PALE, linewidth=1, zorder=1)
-    axes.scatter([at for at, _ in found], [each.mean for _, each in found], color=_ACCENT, s=8, zorder=2, alpha=0.6)
+    at = [at for at, _ in found]
+    axes.vlines(
+        at, [each.low for _, each in found], [each.high for _, each in found], color=_PALE, linewidth=1, zorder=1
+    )
+    axes.scatter(at, [each.mean for _, each in found], color=_ACCENT, s=8, zorder=2, alpha=0.6)
     return max((each.mean for _, each in found), default=0.0)
 
 
@@ -294,6 +298,7 @@ def png(draw: Any) -> bytes:
     axes = figure.subplots()
     _tidy(axes)
     draw(axes)
+    _make_room(figure, bottom=0.55)
     return encoded(figure)
 
 
@@ -315,9 +320,49 @@ def _figure(width: float, height: float) -> "Picture":
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=100)
     FigureCanvasAgg(figure)
     return figure
+
+
+def _make_room(figure: "Picture", bottom: float = 0.25) -> None:
+    """Place panels so that titles and labels fit; `bottom` is the height of what is below a panel, in inches.
+
+    Only the labels on the left are measured. Matplotlib's layout engines measure each text of each panel twice, which
+    took nearly half of the time of a picture.
+    """
+    grid = cast("Any", figure.axes[0]).get_gridspec()
+    width, height = figure.get_size_inches()
+    title = figure.get_suptitle()
+    top = 0.3 if title else 0.0
+    above = max(map(_height_of_title, figure.axes))
+    panel = (height - top) / grid.nrows - above - bottom
+    # The height comes first, because it decides which labels there are.
+    figure.subplots_adjust(top=1 - (top + above) / height, bottom=bottom / height, hspace=(above + bottom) / panel)
+    left = max(_width_of_labels(axes, figure) for axes in figure.axes[:: grid.ncols])
+    across = (width - left - _RIGHT - (grid.ncols - 1) * _GAP) / grid.ncols
+    figure.subplots_adjust(left=left / width, right=1 - _RIGHT / width, wspace=_GAP / across)
+    if title:
+        figure.suptitle(title, y=1 - 0.05 / height)
+
+
+def _height_of_title(axes: "Axes") -> float:
+    """Of what is above a panel, in inches."""
+    titles = [axes.title, cast("Any", axes)._left_title]
+    heights = [1.25 * float(title.get_fontsize()) * len(title.get_text().splitlines()) for title in titles]
+    return _INCHES * (8 + max(heights))
+
+
+def _width_of_labels(axes: "Axes", figure: "Picture") -> float:
+    """Of what is on the left of a panel, in inches."""
+    axis, renderer = axes.yaxis, cast("Any", figure.canvas).get_renderer()
+    width = _INCHES * 3
+    if axis.label.get_text():
+        width += _INCHES * (1.25 * float(axis.label.get_fontsize()) + 4)
+    if labels := [label for label in axis.get_majorticklabels() if label.get_text()]:
+        sizes = [renderer.get_text_width_height_descent(x.get_text(), x.get_fontproperties(), False) for x in labels]
+        width += max(size[0] for size in sizes) / figure.dpi + _INCHES * 8
+    return width
 
 
 def _tidy(axes: "Axes") -> None:

@@ -253,13 +253,15 @@ def _reporting(context: AssetExecutionContext, mlflow: Any, losses: dict[int, fl
         noted += "" if ndcg is None else f", validation NDCG@10 {ndcg:.4f}"
         of = f"of {iteration.of}" if fit == "scored" else f"of at most {iteration.of}"
         context.log.info(f"{fit} fit, iteration {iteration.number} {of}: {iteration.seconds:.2f} s{noted}")
+        metrics: dict[str, float] = {}
         if ndcg is not None:
-            mlflow.log_metric("validation_ndcg_at_10", ndcg, step=iteration.number)
+            metrics["validation_ndcg_at_10"] = ndcg
         if fit == "scored":
-            mlflow.log_metric("iteration_seconds", iteration.seconds, step=iteration.number)
+            metrics["iteration_seconds"] = iteration.seconds
         if iteration.loss is not None:
-            losses[iteration.number] = iteration.loss
-            mlflow.log_metric("training_loss", iteration.loss, step=iteration.number)
+            losses[iteration.number] = metrics["training_loss"] = iteration.loss
+        if metrics:
+            mlflow.log_metrics(metrics, step=iteration.number)
 
     return report
 

@@ -18,6 +18,7 @@ from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.known_datasets import loaded_from
 from movierec_assets.tables.migrations import require_current
+from movierec_assets.tables.reused_connection import database_at
 
 
 class PostgresResource(ConfigurableResource[None]):
@@ -34,7 +35,7 @@ class PostgresResource(ConfigurableResource[None]):
         DatabaseUnavailableError
             When it does not answer, or was made by an earlier or later version.
         """
-        database = Database(self.url or get_settings().databases.ratings)
+        database = database_at(self.url or get_settings().databases.ratings)
         require_current(database)
         return database
 

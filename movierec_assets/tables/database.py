@@ -9,7 +9,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -97,14 +97,21 @@ class Database:
         """
         connection = self.open()
         try:
-            yield connection
+            with self._full_disk_explained():
+                yield connection
+        finally:
+            connection.close()
+
+    @staticmethod
+    @contextmanager
+    def _full_disk_explained() -> Iterator[None]:
+        try:
+            yield
         except errors.DiskFull as error:
             raise DatabaseFullError(
                 f"The disk of Postgres is full: {' '.join(str(error).split())} The tables are as they were. Free space "
                 "there (`movierec status` shows the disk of an embedded server), then run the job again."
             ) from None  # a failed step shows the innermost error
-        finally:
-            connection.close()
 
     def open(self, connect_timeout: int = 10, **options: Any) -> Connection:
         """A new connection, which the server must accept within some seconds; options are those of libpq."""
@@ -133,8 +140,12 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
         """A cursor in a transaction: committed at the end, rolled back by an exception."""
-        with self.connect() as connection, connection, connection.cursor() as cursor:
+        with self._session() as connection, connection, connection.cursor() as cursor:
             yield cursor
+
+    def _session(self) -> AbstractContextManager[Connection]:
+        """The connection of a transaction; what is set on it beyond the transaction may be lost afterwards."""
+        return self.connect()
 
     def rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a small query."""

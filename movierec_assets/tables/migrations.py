@@ -42,7 +42,7 @@ def latest_version() -> str:
 
 def version_of(database: Database) -> str | None:
     """Version of a database's schema; None when it is empty, or older than the first numbered version."""
-    with database.connect() as connection, connection.cursor() as cursor:
+    with database.transaction() as cursor:
         return read_version(cursor)
 
 

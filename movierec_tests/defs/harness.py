@@ -29,6 +29,7 @@ from movierec_assets.resources.kept_connections import keep_connections
 from movierec_assets.settings import Settings, get_settings
 from movierec_assets.tables.binary_copy import Kind
 from movierec_assets.tables.database import SCHEMA, Database, Replacement
+from movierec_assets.tables.reused_connection import reusing_connections
 from movierec_tests.databases import own_databases
 
 _OURS = ("MOVIEREC_", "DAGSTER_", "MLFLOW_")
@@ -101,8 +102,8 @@ def run(
     tags: Mapping[str, str] | None = None,
 ) -> ExecuteInProcessResult:
     """Run a job, or some of its assets, in this process, in the Dagster instance that the environment names."""
-    with DagsterInstance.get() as instance:
-        keep_connections(instance)  # as the platform's executor does, which is not used here
+    with DagsterInstance.get() as instance, reusing_connections():
+        keep_connections(instance)  # both as the platform's executor does, which is not used here
         return (
             build(resources)
             .resolve_job_def(job)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,26 +66,22 @@ def test_another_definition_of_a_like_is_another_learning_problem(
     traveller.require_right_lists(demo_files)
 
 
-def test_five_days_of_appended_ratings_are_served_day_by_day(traveller: Traveller, demo_copy: Path) -> None:
-    for day in range(1, 6):
-        rewrite(demo_copy, lambda lines, day=day: [*lines, *new_ratings(demo_copy, 25, day=day)])
+def test_five_days_of_appended_withdrawn_and_corrected_ratings_are_served_day_by_day(
+    traveller: Traveller, demo_copy: Path
+) -> None:
+    def appended(day: int, lines: list[str]) -> list[str]:
+        return [*lines, *new_ratings(demo_copy, 25, day=day)]
+
+    def day_after(change: Callable[[list[str]], list[str]]) -> None:
+        """Run on the changed file; its ratings are learned and served."""
+        rewrite(demo_copy, change)
         after = traveller.run(demo_copy)
         assert after["champion_model"]["outcome"] == "refresh", after["champion_model"]["reason"]
         assert traveller.champion.number == after["als_model"]["model_version"]
         traveller.require_right_lists(demo_copy)
 
-
-def test_withdrawn_corrected_and_later_ratings_reach_people(traveller: Traveller, demo_copy: Path) -> None:
     def withdraw(lines: list[str]) -> list[str]:
         return [line for line in lines if int(line.split(",")[0]) > 6]
-
-    rewrite(demo_copy, withdraw)
-    smaller = traveller.run(demo_copy)
-    assert smaller["champion_model"]["outcome"] == "refresh", smaller["champion_model"]["reason"]
-    model = traveller.platform.registry.load(traveller.champion)
-    assert not {1, 2, 3, 4, 5, 6} & set(model.ids.user_ids.tolist())
-    assert traveller.served(3) == []
-    traveller.require_right_lists(demo_copy)
 
     def correct(lines: list[str]) -> list[str]:
         """Make the latest like ten years older."""
@@ -92,15 +90,14 @@ def test_withdrawn_corrected_and_later_ratings_reach_people(traveller: Traveller
         wrong[3] = str(int(wrong[3]) - 3650 * DAY)
         return [",".join(row) for row in rows]
 
-    rewrite(demo_copy, correct)
-    corrected = traveller.run(demo_copy)
-    assert corrected["champion_model"]["outcome"] == "refresh", corrected["champion_model"]["reason"]
-    traveller.require_right_lists(demo_copy)
-
-    rewrite(demo_copy, lambda lines: [*lines, *new_ratings(demo_copy, 30, day=1)])
-    later = traveller.run(demo_copy)
-    assert later["champion_model"]["outcome"] == "refresh", later["champion_model"]["reason"]
-    traveller.require_right_lists(demo_copy)
+    for day in (1, 2):
+        day_after(partial(appended, day))
+    day_after(withdraw)
+    model = traveller.platform.registry.load(traveller.champion)
+    assert not {1, 2, 3, 4, 5, 6} & set(model.ids.user_ids.tolist())
+    assert traveller.served(3) == []
+    day_after(correct)
+    day_after(partial(appended, 5))
 
 
 def test_new_ratings_are_served_although_a_searched_recipe_does_not_prove_itself(

@@ -35,6 +35,7 @@ from movierec_assets.recsys.recipe import Recipe
 from movierec_assets.recsys.recommender import Recommender
 from movierec_assets.tables.database import SCHEMA, Database, Load, record_load
 from movierec_assets.tables.known_datasets import DatasetRef
+from movierec_assets.tables.reused_connection import database_at, reusing_connections
 from movierec_tests.defs.harness import Platform, count_users, empty, load_films, own_platform
 
 MOVIES = list(range(101, 131))
@@ -107,7 +108,11 @@ def reset(platform: Platform) -> None:
     client = platform.registry.client
     for model in client.search_registered_models():
         client.delete_registered_model(model.name)
-    database = platform.database
+    with reusing_connections():
+        _load_few(database_at(platform.settings.databases.ratings))
+
+
+def _load_few(database: Database) -> None:
     empty(database)
     with database.transaction() as cursor:
         cursor.execute(f"TRUNCATE {SCHEMA}.promotion_decisions, {SCHEMA}.promotion_holds RESTART IDENTITY")
@@ -174,7 +179,6 @@ def register(
         file.parent.mkdir(parents=True)
         np.savez(file, **_recommender(recipe).to_arrays())  # type: ignore[arg-type]
     uri = f"{artifact_locations.ROOT}models/{run.info.run_id}" if stored == "artifacts" else source.as_uri()
-    version = client.create_model_version(MODEL_NAME, uri, run.info.run_id)
     tags = {
         "recipe": json.dumps(recipe.as_dict()),
         "code_version": "0.1.0",
@@ -184,9 +188,7 @@ def register(
         tags |= {DATASET_ID: str(dataset.id), DATASET: dataset.name}
     if threshold is not None:
         tags[POSITIVE_THRESHOLD] = str(threshold)
-    for name, value in tags.items():
-        client.set_model_version_tag(MODEL_NAME, str(version.version), name, value)
-    return int(version.version)
+    return int(client.create_model_version(MODEL_NAME, uri, run.info.run_id, tags=tags).version)
 
 
 @contextmanager

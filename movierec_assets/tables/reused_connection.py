@@ -1,0 +1,78 @@
+"""One connection for the transactions of a run, which makes a hundred of them one after the other.
+
+Belongs here: which databases reuse a connection, and for how long. Does not: connections with settings, locks or time
+limits of their own (`Database.connect`, `kept_connection`). To connect takes longer than most of a run's transactions.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg2.extensions import connection as Connection  # noqa: N812
+
+from movierec_assets.tables.database import Database
+from movierec_assets.tables.kept_connection import is_closed
+
+_reusing: list[dict[str, _ReusingDatabase]] = []
+"""Databases by URL of each run that executes in this process; the last one goes on."""
+
+
+@contextmanager
+def reusing_connections() -> Iterator[None]:
+    """Let databases of `database_at` reuse a connection until the end of the block."""
+    databases: dict[str, _ReusingDatabase] = {}
+    _reusing.append(databases)
+    try:
+        yield
+    finally:
+        _reusing.remove(databases)
+        for database in databases.values():
+            database.close()
+
+
+def database_at(url: str) -> Database:
+    """The database at a libpq URL, which reuses a connection within a block of `reusing_connections`."""
+    if not _reusing:
+        return Database(url)
+    return _reusing[-1].setdefault(url, _ReusingDatabase(url))
+
+
+class _ReusingDatabase(Database):
+    """A database that keeps a connection between transactions; a transaction beside another one has its own."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._free = threading.Lock()
+        self._kept: Connection | None = None
+        self._ended = False
+
+    @contextmanager
+    def _session(self) -> Iterator[Connection]:
+        if self._ended or not self._free.acquire(blocking=False):
+            with self.connect() as another:
+                yield another
+            return
+        try:
+            if self._kept is None or is_closed(self._kept):
+                self._drop()
+                self._kept = self.open()
+            with self._full_disk_explained():
+                yield self._kept
+        except BaseException:
+            self._drop()
+            raise
+        finally:
+            self._free.release()
+
+    def close(self) -> None:
+        """Close the kept connection, and keep none any more."""
+        self._ended = True
+        with self._free:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
