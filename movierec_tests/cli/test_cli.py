@@ -42,6 +42,50 @@ def _wait_for_the_end_of_servers(state: Path) -> None:
     wait_until(lambda: not _servers_of(state), "the end of Postgres")
 
 
+HEAVY = {
+    "alembic",
+    "dagster",
+    "matplotlib",
+    "mlflow",
+    "optuna",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "requests",
+    "scipy.stats",
+}
+"""Modules that take tenths of a second to seconds to import, and that no answer needs."""
+
+IMPORTS = """
+import atexit, sys
+atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))
+from movierec_assets.cli.root import main
+main()
+"""
+
+
+def _run_and_see_imports(directory: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+    """Run a command that succeeds in a process of its own; returns also the modules that it imported."""
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORTS, *arguments],
+        env=environment(directory),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=10 * PATIENCE,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result, set(result.stderr.splitlines()[-1].split())
+
+
+def _recommend(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `movierec recommend`, which imports only what it needs."""
+    result, imported = _run_and_see_imports(directory, "recommend", *arguments)
+    assert "movierec_assets.serving.recommendations" in imported
+    assert not HEAVY & imported
+    return result
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
     """A state directory after `movierec run`, and the output of the run."""
@@ -91,8 +135,7 @@ def test_after_a_run_no_postgres_of_it_is_left(trained: tuple[Path, subprocess.C
 @pytest.mark.slow
 def test_recommendations_come_from_the_champion(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     directory, _ = trained
-    result = run_movierec(directory, "recommend", "--user", "42", "-k", "7")
-    assert result.returncode == 0, result.stderr
+    result = _recommend(directory, "--user", "42", "-k", "7")
     assert "because of" in result.stdout
     assert "From the model, version 1" in result.stdout
     ranks = [line.split("│")[1].strip() for line in result.stdout.splitlines() if line.startswith("│")]
@@ -104,8 +147,7 @@ def test_recommendations_for_a_liked_movie_are_json_for_programs(
     trained: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     directory, _ = trained
-    result = run_movierec(directory, "recommend", "--like", "toy story", "--json")
-    assert result.returncode == 0, result.stderr
+    result = _recommend(directory, "--like", "toy story", "--json")
     answer = json.loads(result.stdout)
     assert answer["liked"] == ["Toy Story (1995)"]
     assert (answer["source"], answer["model_version"]) == ("model", 1)
@@ -140,44 +182,8 @@ def test_a_request_has_a_moment_which_can_be_tried_out(
     assert "1990-01-02 02:04:00 UTC is before the user's latest like" in early["moment"]["note"]
 
 
-HEAVY = {
-    "alembic",
-    "dagster",
-    "matplotlib",
-    "mlflow",
-    "optuna",
-    "pandas",
-    "polars",
-    "pyarrow",
-    "requests",
-    "scipy.stats",
-}
-"""Modules that take tenths of a second to seconds to import, and that no answer needs."""
-
-IMPORTS = """
-import atexit, sys
-atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))
-from movierec_assets.cli.root import main
-main()
-"""
-
-
-def _imported_by(directory: Path, *arguments: str) -> set[str]:
-    """Modules that a command imports in a process of its own."""
-    result = subprocess.run(
-        [sys.executable, "-c", IMPORTS, *arguments],
-        env=environment(directory),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=10 * PATIENCE,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return set(result.stderr.splitlines()[-1].split())
-
-
 def test_help_imports_no_room_below_the_command_line(tmp_path: Path) -> None:
-    imported = _imported_by(tmp_path, "--help")
+    _, imported = _run_and_see_imports(tmp_path, "--help")
     below = (
         *("datasets", "defs", "host", "models", "postgres", "recsys"),
         *("resources", "serving", "settings", "sql", "tables"),
@@ -187,20 +193,10 @@ def test_help_imports_no_room_below_the_command_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [["--user", "42"], ["--like", "toy story"], []])
-def test_an_answer_imports_only_what_it_needs(
-    trained: tuple[Path, subprocess.CompletedProcess[str]], arguments: list[str]
-) -> None:
-    imported = _imported_by(trained[0], "recommend", *arguments)
-    assert "movierec_assets.serving.recommendations" in imported
-    assert not HEAVY & imported
-
-
-@pytest.mark.slow
 def test_recommendations_for_nobody_are_the_most_liked_movies(
     trained: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
-    answer = json.loads(run_movierec(trained[0], "recommend", "--json", "-k", "3").stdout)
+    answer = json.loads(_recommend(trained[0], "--json", "-k", "3").stdout)
     assert answer["source"] == "popular"
     scores = [movie["score"] for movie in answer["movies"]]
     assert scores == sorted(scores, reverse=True)

@@ -24,6 +24,8 @@ QUIET = """
 [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')].every(each => each.querySelector('canvas, svg'))
 """.strip()
 """Whether Streamlit has drawn everything, charts included."""
+POLLING = 50.0
+"""Milliseconds between two looks; Playwright looks at each frame, which keeps the browser busy with frames."""
 
 
 def path_of(entry: Entry) -> str:
@@ -59,9 +61,9 @@ class Visit:
     def settle(self) -> None:
         """Wait until the page is drawn."""
         self.page.wait_for_selector(".mr-heading h1")
-        self.page.wait_for_function(QUIET)
+        self.page.wait_for_function(QUIET, polling=POLLING)
         self.page.wait_for_timeout(300)
-        self.page.wait_for_function(QUIET)
+        self.page.wait_for_function(QUIET, polling=POLLING)
 
     def check(self) -> None:
         """Nothing went wrong, and no error is shown."""
@@ -97,7 +99,9 @@ def serious(page: Any, *rules: str) -> list[str]:
     from axe_playwright_python.sync_playwright import Axe
 
     options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
-    found = Axe().run(page, options=options).response["violations"]
+    if not page.evaluate("'axe' in window"):  # a document is given axe once, which is half a megabyte
+        page.evaluate(Axe().axe_script)
+    found = page.evaluate("options => axe.run(options)", options)["violations"]
     return [
         f"{each['id']}: {each['help']}: {node['html'][:300]}"
         for each in found
