@@ -100,7 +100,9 @@ space := $(subst ,, )
 clean: ## stop the embedded database and remove everything made here: environment, state, caches
 	@if [ '$(WORKS)' = yes ]; then MOVIEREC_DATABASE_URL= $(MOVIEREC) db destroy --yes; \
 	else bash movierec_assets/host/clean.sh "$${MOVIEREC_STATE_DIR:-.movierec}"; fi
-	@if [ -f .env ]; then grep -vE '^(# The lines below are kept up by|$(subst $(space),|,$(ENV_LINES))=)' .env > .env.own; \
+	@if [ -f .env ]; then \
+	  grep -vE '^(# The lines below are kept up by|($(subst $(space),|,$(ENV_LINES)))=)' .env >.env.own; \
+	  [ $$? -lt 2 ] || { rm -f .env.own; echo "Your own lines of .env cannot be written to .env.own; .env stays." >&2; exit 1; }; \
 	  if grep -q '[^[:space:]]' .env.own; then chmod 600 .env.own; mv .env.own .env; echo "Your own lines stay in .env."; \
 	  else rm -f .env .env.own; fi; fi
 	rm -rf $(VENV) .movierec build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
