@@ -101,9 +101,9 @@ clean: ## stop the embedded database and remove everything made here: environmen
 	@if [ '$(WORKS)' = yes ]; then MOVIEREC_DATABASE_URL= $(MOVIEREC) db destroy --yes; \
 	else bash movierec_assets/host/clean.sh "$${MOVIEREC_STATE_DIR:-.movierec}"; fi
 	@if [ -f .env ]; then \
-	  grep -vE '^(# The lines below are kept up by|($(subst $(space),|,$(ENV_LINES)))=)' .env >.env.own; \
-	  [ $$? -lt 2 ] || { rm -f .env.own; echo "Your own lines of .env cannot be written to .env.own; .env stays." >&2; exit 1; }; \
-	  if grep -q '[^[:space:]]' .env.own; then chmod 600 .env.own; mv .env.own .env; echo "Your own lines stay in .env."; \
+	  umask 077; LC_ALL=C grep -avE '^(# The lines below are kept up by|($(subst $(space),|,$(ENV_LINES)))=)' .env >.env.own; \
+	  [ $$? -lt 2 ] && [ -f .env.own ] || { rm -f .env.own; echo "Your own lines of .env cannot be written to .env.own; .env stays." >&2; exit 1; }; \
+	  if grep -q '[^[:space:]]' .env.own; then mv .env.own .env; echo "Your own lines stay in .env."; \
 	  else rm -f .env .env.own; fi; fi
 	rm -rf $(VENV) .movierec build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -f movierec_assets/recsys/native/*.so

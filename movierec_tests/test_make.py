@@ -126,11 +126,17 @@ def test_make_clean_works_without_the_environment_that_it_removes(clone: Path) -
     assert (clone / ".movierec").exists()
     write_env_file(clone, dict.fromkeys(MANAGED, "ours"))
     with (clone / ".env").open("a", encoding="utf-8") as file:
-        file.write("# of my own\nMOVIEREC_DATASET=demo\n")
+        file.write("# of my own\nMOVIEREC_DATASET=demo\nDAGSTER_HOMEPAGE=x\n")
     cleaned = _make(clone, "clean")
     assert cleaned.returncode == 0, cleaned.stderr
-    assert (clone / ".env").read_text(encoding="utf-8") == "# of my own\nMOVIEREC_DATASET=demo\n"
+    assert (clone / ".env").read_text(encoding="utf-8") == "# of my own\nMOVIEREC_DATASET=demo\nDAGSTER_HOMEPAGE=x\n"
     assert (clone / ".env").stat().st_mode & 0o777 == 0o600
+    (clone / ".env.own").mkdir()
+    refused = _make(clone, "clean")
+    assert refused.returncode != 0
+    assert ".env stays" in refused.stderr
+    assert (clone / ".env").is_file()
+    (clone / ".env.own").rmdir()
     (clone / ".env").unlink()
     write_env_file(clone, dict.fromkeys(MANAGED, "ours"))
     assert _make(clone, "clean").returncode == 0

@@ -67,7 +67,7 @@ class Budget:
     """Limits of a search, which stops at the first one it reaches."""
 
     trials: int = 60
-    seconds: float = 240.0
+    seconds: float = 300.0
 
     def __post_init__(self) -> None:
         if self.trials < 1 or not self.seconds > 0:

@@ -7,6 +7,7 @@ limits of their own (`Database.connect`, `kept_connection`). To connect takes lo
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from movierec_assets.tables.database import Database
 from movierec_assets.tables.kept_connection import is_closed
 
+_IDLE_SECONDS = 60.0
+"""A connection without a transaction for so long is replaced: what is between here and a server may have dropped it."""
 _reusing: list[dict[str, _ReusingDatabase]] = []
 """Databases by URL of each run that executes in this process; the last one goes on."""
 
@@ -27,7 +30,7 @@ def reusing_connections() -> Iterator[None]:
     try:
         yield
     finally:
-        _reusing.remove(databases)
+        _reusing[:] = [each for each in _reusing if each is not databases]
         for database in databases.values():
             database.close()
 
@@ -46,6 +49,7 @@ class _ReusingDatabase(Database):
         super().__init__(url)
         self._free = threading.Lock()
         self._kept: Connection | None = None
+        self._used = 0.0
         self._ended = False
 
     @contextmanager
@@ -55,7 +59,7 @@ class _ReusingDatabase(Database):
                 yield another
             return
         try:
-            if self._kept is None or is_closed(self._kept):
+            if self._kept is None or time.monotonic() - self._used > _IDLE_SECONDS or is_closed(self._kept):
                 self._drop()
                 self._kept = self.open()
             with self._full_disk_explained():
@@ -64,13 +68,17 @@ class _ReusingDatabase(Database):
             self._drop()
             raise
         finally:
+            self._used = time.monotonic()
+            if self._ended:
+                self._drop()
             self._free.release()
 
     def close(self) -> None:
-        """Close the kept connection, and keep none any more."""
+        """Keep no connection any more; a transaction of another thread, which may end with the process, goes on."""
         self._ended = True
-        with self._free:
+        if self._free.acquire(blocking=False):
             self._drop()
+            self._free.release()
 
     def _drop(self) -> None:
         if self._kept is not None:

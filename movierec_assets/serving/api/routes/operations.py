@@ -69,7 +69,7 @@ class RecipeSearch(Body):
     """How long to search, at most; without a number as long as the weekly search."""
 
     trials: int | None = Field(None, strict=True, ge=2, le=10_000, description="Recipes to try.", examples=[100])
-    seconds: float | None = Field(None, strict=True, gt=0, le=43_200, description="Time to search.", examples=[240])
+    seconds: float | None = Field(None, strict=True, gt=0, le=43_200, description="Time to search.", examples=[300])
 
 
 class StepState(BaseModel):
