@@ -14,11 +14,10 @@ from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import films, session
+from movierec_assets.serving.app import films, kept_list, session
 from movierec_assets.serving.app.client import ApiAway, ApiProblem
 
-USER = "user"
-"""Entry of the session state, and part of the URL, with the id of the person."""
+USER = kept_list.USER
 DEFAULT_USER = 1
 FIRST_APP_USER = 1_000_000_000
 """Ids of users that `POST /users` makes begin here."""
@@ -95,6 +94,8 @@ def choose(user_id: int) -> None:
 
 def changed() -> None:
     """Forget what was of the person before: their lists, and the films that they hid; a callback."""
+    if (user_id := st.session_state[USER]) is not None:
+        kept_list.keep({USER: user_id})
     show_hidden()
 
 

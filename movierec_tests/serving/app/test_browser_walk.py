@@ -19,6 +19,7 @@ from movierec_tests.serving.app.told import tell
 from movierec_tests.serving.app.visits import (
     PAGES,
     Visit,
+    come_back_to_the_list,
     find_no_jump_from_charts,
     go_to_neighbours,
     look_in_every_way,
@@ -57,6 +58,10 @@ def test_three_stars_change_the_list_and_survive_a_reload(visit: Visit) -> None:
 
 def test_one_goes_from_a_film_to_its_neighbours(visit: Visit) -> None:
     go_to_neighbours(visit)
+
+
+def test_one_comes_back_to_the_list_that_one_left(visit: Visit) -> None:
+    come_back_to_the_list(visit)
 
 
 @pytest.mark.parametrize("path", ["model", "quality", "dataset"])

@@ -47,6 +47,25 @@ def test_the_url_names_the_person_the_filters_and_the_moment(open_page: OpenPage
     assert listed(page) == [movie["movie_id"] for movie in expected]
 
 
+def test_an_address_without_a_person_shows_the_list_that_was_looked_at_last(
+    open_page: OpenPage, served_api: str
+) -> None:
+    query = {"user": "6", "genre": "Comedy", "moment": "Next time", "films": "24"}
+    page = open_page("for_you", at=served_api, **query)
+    before = listed(page)
+    page.query_params.clear()  # as the menu, and the browser's Back, may come here
+    page.query_params["film"] = "3"
+    page.run()
+    assert not page.exception
+    assert listed(page) == before
+    address = {name: value if isinstance(value, str) else value[-1] for name, value in page.query_params.items()}
+    assert {name: address.get(name) for name in query} == query
+    page.number_input(key="user").set_value(None).run()
+    assert listed(page) == before, "an empty box names nobody else"
+    page.button[1].click().run()
+    assert int(page.session_state["user"]) >= person.FIRST_APP_USER
+
+
 def test_the_two_moments_are_two_lists(open_page: OpenPage, served_api: str) -> None:
     now, then = (open_page("for_you", at=served_api, user="7", moment=moment) for moment in ("Right now", "Next time"))
     assert listed(now) != listed(then)

@@ -63,6 +63,19 @@ class Visit:
         self.page.wait_for_timeout(300)
         self.page.wait_for_function(QUIET)
 
+    def arrive(self, title: str) -> None:
+        """Wait until the page with a title is drawn."""
+        self.page.wait_for_function(
+            "title => document.querySelector('.mr-heading h1')?.textContent == title", arg=title
+        )
+        self.settle()
+
+    def choose(self, group: str, title: str) -> None:
+        """Go to a page by the menu on top."""
+        self.page.get_by_test_id("stTopNavSection").filter(has_text=group).click()
+        self.page.get_by_test_id("stTopNavDropdownLink").filter(has_text=re.compile(f"{title}$")).click()
+        self.arrive(title)
+
     def check(self) -> None:
         """Nothing went wrong, and no error is shown."""
         assert not self.wrong, self.wrong
@@ -147,6 +160,41 @@ def go_to_neighbours(visit: Visit) -> None:
     visit.check()
 
 
+def come_back_to_the_list(visit: Visit) -> None:
+    """A list with a person, a filter and a moment is there again after each way to another page and back."""
+    visit.open("?user=7&genre=Drama&moment=Next+time")
+    listed = visit.titles()
+
+    def find_the_list() -> None:
+        visit.arrive("For you")
+        visit.page.wait_for_function(
+            "titles => JSON.stringify([...document.querySelectorAll('[data-testid=\"stTabs\"] .mr-film h3')]"
+            ".map(each => each.textContent)) == JSON.stringify(titles)",
+            arg=listed,
+        )
+        visit.settle()
+        for part in ("user=7", "genre=Drama", "moment=Next+time"):
+            assert part in visit.page.url, visit.page.url
+        assert "film=" not in visit.page.url
+
+    for button, title in (("Why?", "The model"), ("Similar", "Similar films")):
+        visit.page.get_by_role("button", name=re.compile(rf"^{re.escape(button)} \S")).first.click()
+        visit.arrive(title)
+        visit.page.go_back()
+        find_the_list()
+        visit.page.go_forward()
+        visit.arrive(title)
+        visit.page.get_by_role("button", name="Back to the list of user 7").click()
+        find_the_list()
+    visit.choose("How it works", "Dataset")
+    visit.page.go_back()
+    find_the_list()
+    visit.choose("How it works", "Dataset")
+    visit.choose("Try it", "For you")
+    find_the_list()
+    visit.check()
+
+
 def use_the_menu_of_a_phone(visit: Visit) -> None:
     """The menu, opened on a narrow screen, is accessible, and leads to another page."""
     visit.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
@@ -160,8 +208,7 @@ def use_the_menu_of_a_phone(visit: Visit) -> None:
             visit.settle()
             assert serious(visit.page) == [], scheme
         visit.page.locator(MENU).get_by_text("Dataset", exact=True).click()
-        visit.page.wait_for_function("document.querySelector('.mr-heading h1')?.textContent == 'Dataset'")
-        visit.settle()
+        visit.arrive("Dataset")
         visit.check()
     finally:
         visit.page.emulate_media(color_scheme="light")

@@ -13,10 +13,12 @@ from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import films, look, person, session
+from movierec_assets.serving.app import films, kept_list, look, person, session
 
 LENGTH, MORE, LONGEST = 12, 12, 96
 FIRST_YEAR = 1900
+GENRE, YEARS, ADVENTURE, MOMENT = "genre", "years", "adventure", "moment"
+"""Entries of the session state, and parts of the URL, with what the list is asked for with."""
 _LENGTH = "films"
 """Part of the URL with the number of films that are listed."""
 NOW, NEXT = "Right now", "Next time"
@@ -30,20 +32,21 @@ _EXPLAINED = {
 def page() -> None:
     """The page."""
     with look.page("For you", "What the model recommends, and why. Rate a film, and the list changes at once."):
+        kept_list.come_back()
         user_id = _person()
         _body(user_id)
 
 
 def _person() -> int:
     """Who the list is for, and the ways to be somebody else."""
-    if person.USER not in st.session_state:
-        start = person.DEFAULT_USER if person.USER in st.query_params else person.first()
-        st.session_state[person.USER] = st.session_state.get("person", start)
+    if person.USER not in st.session_state and not person.whole_number(st.query_params.get(person.USER, "")):
+        st.session_state[person.USER] = person.first()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         user_id = st.number_input(
             "User",
             min_value=1,
             max_value=person.LARGEST_ID,
+            value=None,  # no number is a default, so that the address names each person
             step=1,
             key=person.USER,
             bind="query-params",
@@ -53,8 +56,8 @@ def _person() -> int:
         )
         st.button("Somebody else", icon=":material/casino:", on_click=person.choose_another)
         st.button("Be a new user", icon=":material/person_add:", on_click=person.become_new)
-    chosen = int(user_id)
-    st.session_state["person"] = chosen
+    chosen = int(user_id or kept_list.person() or person.first())
+    kept_list.keep({person.USER: chosen})
     return chosen
 
 
@@ -76,11 +79,26 @@ def _body(user_id: int) -> None:
         with ratings:
             _ratings(user_id, history)
         with lists:
-            tabs = st.tabs([NOW, NEXT], key="moment", on_change="rerun", bind="query-params")
+            tabs = st.tabs([NOW, NEXT], key=MOMENT, on_change="rerun", bind="query-params")
+            _keep(wish)
             for name, tab in zip(_MOMENTS, tabs, strict=True):
                 if tab.open:
                     with tab:
                         _list(user_id, name, wish | {"at": _MOMENTS[name], "scenario": f"app: {name.lower()}"})
+
+
+def _keep(wish: Mapping[str, Any]) -> None:
+    """Keep what the list is asked for with, for those who come back to it."""
+    first, last = st.session_state[YEARS]
+    kept_list.keep(
+        {
+            GENRE: wish["filters"].get("genres_any"),
+            YEARS: [first, last] if {"year_from", "year_to"} & wish["filters"].keys() else None,
+            ADVENTURE: st.session_state[ADVENTURE] or None,
+            MOMENT: NEXT if st.session_state.get(MOMENT) == NEXT else None,
+            _LENGTH: _length() if _length() > LENGTH else None,
+        }
+    )
 
 
 def _genres() -> list[str]:
@@ -131,7 +149,7 @@ def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
     genres = genre.multiselect(
         "Genres",
         known_genres,
-        key="genre",
+        key=GENRE,
         bind="query-params",
         placeholder="All genres",
         on_change=person.forget_lists,
@@ -141,7 +159,7 @@ def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
         FIRST_YEAR,
         this_year,
         (FIRST_YEAR, this_year),
-        key="years",
+        key=YEARS,
         bind="query-params",
         on_change=person.forget_lists,
     )
@@ -150,7 +168,7 @@ def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
         0,
         10,
         0,
-        key="adventure",
+        key=ADVENTURE,
         bind="query-params",
         help="0 lists the films that match best. 10 lists films that are as unlike each other as can be.",
         on_change=person.forget_lists,
@@ -250,7 +268,7 @@ def _more(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) -> No
         st.switch_page("app_pages/similar.py", query_params={"movie": str(movie_id)})
     if st.button(look.label("Why?", movie["title"]), key=f"why-{user_id}-{movie_id}", type="tertiary"):
         # Names of their own: those of this page are bound to its widgets.
-        asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get("moment") or NOW}
+        asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get(MOMENT) or NOW}
         st.switch_page("app_pages/model.py", query_params=asked)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from movierec_assets.serving.app import figures, insights, look, person
+from movierec_assets.serving.app import figures, insights, kept_list, look, person
 
 _LISTED = 100
 """Films whose scores may be taken apart."""
@@ -31,6 +31,7 @@ _NUMBERS_OF_RECIPE = {
 def page() -> None:
     """The page."""
     with look.page("The model", "Matrix factorization, learned by alternating least squares, on the data of now."):
+        kept_list.link_back()
         version = insights.chosen_version(insights.versions())
         number, recipe = version["version"], version["recipe"]
         trained = insights.document("training", number)
