@@ -19,6 +19,7 @@ from movierec_tests.serving.app.told import tell
 from movierec_tests.serving.app.visits import (
     PAGES,
     Visit,
+    ask_why_of_the_last_card,
     come_back_to_the_list,
     find_no_jump_from_charts,
     go_to_neighbours,
@@ -62,6 +63,10 @@ def test_one_goes_from_a_film_to_its_neighbours(visit: Visit) -> None:
 
 def test_one_comes_back_to_the_list_that_one_left(visit: Visit) -> None:
     come_back_to_the_list(visit)
+
+
+def test_an_explanation_begins_at_the_top_of_its_page(visit: Visit) -> None:
+    ask_why_of_the_last_card(visit)
 
 
 @pytest.mark.parametrize("path", ["model", "quality", "dataset"])

@@ -15,6 +15,7 @@ DESK, PHONE = (1280, 900), (390, 844)
 PAGES = [entry for found in entries().values() for entry in found]
 MENU = '[data-testid="stSidebarNavItems"]'
 """The list of links that Streamlit makes of the navigation on a phone."""
+SCROLLED = "document.querySelector('[data-testid=\"stMain\"]').scrollTop"
 NOT_OURS = ("list", "listitem")
 """Rules that the menu breaks: between its list and the items, Streamlit puts a `div` with the heading of each group."""
 HEADINGS = "heading-order"
@@ -192,6 +193,25 @@ def come_back_to_the_list(visit: Visit) -> None:
     visit.choose("How it works", "Dataset")
     visit.choose("Try it", "For you")
     find_the_list()
+    visit.check()
+
+
+def ask_why_of_the_last_card(visit: Visit) -> None:
+    """The explanation begins at the top of its page, and what is chosen there does not scroll it."""
+    visit.open("?user=7")
+    button = visit.page.get_by_role("button", name=re.compile(r"^Why\? \S")).last
+    button.scroll_into_view_if_needed()
+    assert visit.page.evaluate(SCROLLED) > 0
+    button.click()
+    visit.arrive("The model")
+    visit.page.wait_for_function(f"{SCROLLED} == 0")
+    visit.page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollTo(0, 200)")
+    visit.page.evaluate(
+        "[...document.querySelectorAll('button')].find(each => each.textContent.includes('Next time')).click()"
+    )
+    visit.page.wait_for_selector('button[aria-checked="true"]:has-text("Next time")')
+    visit.settle()
+    assert visit.page.evaluate(SCROLLED) == 200
     visit.check()
 
 
