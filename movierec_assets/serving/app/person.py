@@ -26,6 +26,8 @@ LARGEST_ID = 2**31 - 1
 HIDDEN = "not"
 """Part of the URL with the films that the person does not want to see."""
 _LISTS, _EVENT, _FAILURE, _ACTED = "lists", "event", "failure", "acted_as"
+_HIDDEN_OF = "hidden_films"
+"""Entry of the session state with the films that each person hid."""
 _NAME = "recommendation_id"
 _KEPT_LISTS, _MOST_HIDDEN, _MOST_MAKERS = 20, 100, 10_000
 
@@ -93,10 +95,11 @@ def choose(user_id: int) -> None:
 
 
 def changed() -> None:
-    """Forget what was of the person before: their lists, and the films that they hid; a callback."""
+    """Put away what was of the person before: their lists, and the films that they hid; a callback."""
     if (user_id := st.session_state[USER]) is not None:
         kept_list.keep({USER: user_id})
-    show_hidden()
+    st.query_params.pop(HIDDEN, None)
+    forget_lists()
 
 
 def choose_another() -> None:
@@ -158,8 +161,7 @@ def dismiss(wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
         session.api().post("/events", {"events": [event]})
         _act(int(wish["user_id"]))
         _note(f"You are not interested in {_named(movie)}", movie_id)
-        kept = dict.fromkeys([*hidden(), movie_id])
-        st.query_params[HIDDEN] = "-".join(map(str, list(kept)[-_MOST_HIDDEN:]))
+        _hide(int(wish["user_id"]), [*hidden(), movie_id])
 
     _tried(send)
 
@@ -170,14 +172,31 @@ def hidden() -> list[int]:
     return list(dict.fromkeys(filter(None, found)))[-_MOST_HIDDEN:]
 
 
+def recall_hidden(user_id: int) -> None:
+    """Hide what a person hid in this session, whatever address they come back by, and keep what the address hides."""
+    kept: list[int] = st.session_state.get(_HIDDEN_OF, {}).get(user_id, [])
+    named = hidden()
+    if not set(kept) <= set(named) or len(kept) < len(named):
+        _hide(user_id, [*kept, *named])
+
+
+def _hide(user_id: int, movie_ids: Sequence[int]) -> None:
+    """Hide films of a person, in the session and in the URL: the last ones, if they are too many."""
+    kept = list(dict.fromkeys(movie_ids))[-_MOST_HIDDEN:]
+    st.session_state[_HIDDEN_OF] = {**st.session_state.get(_HIDDEN_OF, {}), user_id: kept}
+    if kept != hidden():
+        st.query_params[HIDDEN] = "-".join(map(str, kept))
+
+
 def whole_number(text: str) -> int | None:
     """An id as a URL names it; None for any other text."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID)) else 0
     return number if 0 < number <= LARGEST_ID else None
 
 
-def show_hidden() -> None:
-    """List films again that were not wanted; a callback."""
+def show_hidden(user_id: int) -> None:
+    """List films again that a person did not want; a callback."""
+    st.session_state.get(_HIDDEN_OF, {}).pop(user_id, None)
     st.query_params.pop(HIDDEN, None)
     forget_lists()
 

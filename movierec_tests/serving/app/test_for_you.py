@@ -117,6 +117,24 @@ def test_films_that_one_person_hid_are_listed_for_the_next_one(open_page: OpenPa
     page.number_input(key="user").set_value(5).run()
     assert "not" not in page.query_params
     assert not [each.label for each in page.button if "hidden" in each.label]
+    page.number_input(key="user").set_value(9).run()
+    assert not {1, 2, 3} & set(listed(page)), "they are hidden from the person who hid them"
+    assert page.query_params["not"] in ("1-2-3", ["1-2-3"])
+
+
+def test_a_hidden_film_stays_hidden_at_an_address_that_does_not_name_it(open_page: OpenPage, served_api: str) -> None:
+    page = open_page("for_you", at=served_api, user="12")
+    unwanted = listed(page)[1]
+    page.button(key=f"no-12-{unwanted}").click().run()
+    for address in ({}, {"user": "12"}):
+        page.query_params.clear()  # as the menu, and the browser's Back, may come here
+        page.query_params.update(address)
+        page.run()
+        assert unwanted not in listed(page)
+        assert page.query_params["not"] in (str(unwanted), [str(unwanted)])
+    next(each for each in page.button if "hidden" in each.label).click().run()
+    assert unwanted in listed(page)
+    assert unwanted in listed(page.run())
 
 
 def test_a_film_stays_listed_when_the_api_could_not_be_told(

@@ -67,6 +67,7 @@ def _body(user_id: int) -> None:
     with look.calm():
         if (error := person.failure()) is not None:
             look.explain(error)
+        person.recall_hidden(user_id)
         genres = _genres()
         history = _history(user_id)
         _about(user_id, history)
@@ -278,7 +279,7 @@ def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
         if len(answer["movies"]) == wish["n"] < LONGEST:
             st.button("More films", icon=":material/expand_more:", on_click=_longer)
         if count := len(person.hidden()):
-            st.button(f"List the {count} hidden again", on_click=person.show_hidden)
+            st.button(f"List the {count} hidden again", on_click=person.show_hidden, args=[wish["user_id"]])
     version = f"model version {answer['model_version']}" if answer["model_version"] else "no model"
     fewer = f" {look.plain(answer['why_fewer'])}" if answer["why_fewer"] and answer["movies"] else ""
     source = {"model": "Made by the model from the ratings as they are now", "stored": "A stored list"}
