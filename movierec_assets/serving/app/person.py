@@ -6,7 +6,7 @@ Belongs here: the person in the URL, and changes of their ratings. Does not: wid
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,6 +26,9 @@ LARGEST_ID = 2**31 - 1
 HIDDEN = "not"
 """Part of the URL with the films that the person does not want to see."""
 _LISTS, _EVENT, _FAILURE, _ACTED = "lists", "event", "failure", "acted_as"
+PAGE = 1000
+"""Ratings that the API gives at once, at most."""
+_RATED = "rated_films"
 _HIDDEN_OF = "hidden_films"
 """Entry of the session state with the films that each person hid."""
 _NAME = "recommendation_id"
@@ -148,6 +151,39 @@ def rate(user_id: int, movie: Mapping[str, Any], key: str) -> None:
         _act(user_id)
 
     _tried(send)
+
+
+def rated(user_id: int, history: Mapping[str, Any], movie_ids: Sequence[int]) -> dict[int, Any]:
+    """Those films that a person has rated, each with its rating; older ones are asked for once until one changes.
+
+    Parameters
+    ----------
+    user_id : int
+    history : mapping
+        The first page of the person's ratings.
+    movie_ids : sequence of int
+
+    Raises
+    ------
+    ApiAway, ApiProblem
+    """
+    known = {each["movie_id"]: each for each in history["ratings"]}
+    if not set(movie_ids) <= known.keys() and history["total"] > len(known):
+        name = (user_id, history["total"], history["ratings"][0]["rated_at"])
+        kept = st.session_state.get(_RATED)
+        if kept is None or kept[0] != name:
+            kept = (name, {each["movie_id"]: each for each in _all_ratings(user_id)})
+            st.session_state[_RATED] = kept
+        known = {**kept[1], **known}
+    return {movie_id: known[movie_id] for movie_id in movie_ids if movie_id in known}
+
+
+def _all_ratings(user_id: int) -> Iterator[Any]:
+    offset, total = 0, 1
+    while offset < total:
+        answer = session.api().get(f"/users/{user_id}/ratings", {"limit": PAGE, "offset": offset})
+        yield from answer["ratings"]
+        offset, total = offset + PAGE, answer["total"]
 
 
 def dismiss(wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:

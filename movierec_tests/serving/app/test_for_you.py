@@ -22,6 +22,13 @@ def listed(page: AppTest) -> list[int]:
     return [int(key.rpartition("-")[2]) for key in keys if key.startswith("star-")]
 
 
+def found(page: AppTest, user: int, movie: int) -> Any:
+    """The stars of a film that was searched."""
+    keys = (f"found-{user}-{movie}", f"found-{user}-{movie}-")
+    (stars,) = [each for each in page.feedback if str(each.key) == keys[0] or str(each.key).startswith(keys[1])]
+    return stars
+
+
 def asked(api: str, **wish: Any) -> list[dict[str, Any]]:
     """The list of the API itself."""
     found: list[dict[str, Any]] = httpx.post(f"{api}/recommend", json=wish | {"shown": False}).json()["movies"]
@@ -179,20 +186,47 @@ def test_a_list_of_somebody_else_counts_as_shown_only_after_one_has_acted_as_thi
 def test_a_search_forgives_typing_errors_and_its_films_can_be_rated(open_page: OpenPage, served_api: str) -> None:
     page = open_page("for_you", at=served_api, user="10")
     page.text_input(key="search").set_value("the matirx").run()
-    assert any(str(each.key) == "found-10-2" for each in page.feedback)
+    assert found(page, 10, 2)
     assert "The Matrix" in words(page)
+
+
+def test_each_rating_of_a_person_is_reached_by_a_search_and_below_the_latest_ones(
+    open_page: OpenPage, served_api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(person, "PAGE", 4)
+    ratings = httpx.get(f"{served_api}/users/13/ratings").json()["ratings"]
+    oldest = ratings[-1]
+    page = open_page("for_you", at=served_api, user="13")
+    shown = [str(each.key) for each in page.feedback if str(each.key).startswith("rated-13-")]
+    assert len(shown) == 6
+    page.text_input(key="search").set_value(oldest["title"]).run()
+    stars = found(page, 13, oldest["movie_id"])
+    assert stars.value == max(0, round(oldest["stars"] + 0.01) - 1)
+    stars.set_value(None).run()
+    left = httpx.get(f"{served_api}/users/13/ratings").json()["ratings"]
+    assert oldest["movie_id"] not in {each["movie_id"] for each in left}, "the same stars took the rating back"
+    assert found(page, 13, oldest["movie_id"]).value is None
+    found(page, 13, oldest["movie_id"]).set_value(3).run()
+    monkeypatch.setattr(person, "PAGE", 1000)
+    page.text_input(key="search").set_value("").run()
+    next(each for each in page.button if each.label == "All ratings").click().run()
+    shown = [str(each.key) for each in page.feedback if str(each.key).startswith("rated-13-")]
+    assert len(shown) == len(ratings)
+    assert not [each for each in page.button if each.label == "All ratings"]
 
 
 def test_any_title_is_said_as_text_after_a_star(open_page: OpenPage, served_api: str) -> None:
     page = open_page("for_you", at=served_api, user="24")
     for movie, title in ODD.items():
         page.text_input(key="search").set_value(title[:60]).run()
-        page.feedback(key=f"found-24-{movie}").set_value(4).run()
+        if found(page, 24, movie).value == 4:
+            found(page, 24, movie).set_value(3).run()
+        found(page, 24, movie).set_value(4).run()
         assert not page.exception
         assert look.plain(title) in page.success[0].value
         assert "<script>" not in words(page)
     page.text_input(key="search").set_value("the matrix").run()
-    page.feedback(key="found-24-2").set_value(4).run()
+    found(page, 24, 2).set_value(4).run()
     assert page.success[0].value.startswith("You gave The Matrix 5 stars: "), "as cards name it"
 
 

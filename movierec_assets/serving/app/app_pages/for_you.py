@@ -21,6 +21,9 @@ GENRE, YEARS, ADVENTURE, MOMENT = "genre", "years", "adventure", "moment"
 """Entries of the session state, and parts of the URL, with what the list is asked for with."""
 _LENGTH = "films"
 """Part of the URL with the number of films that are listed."""
+_ROWS, _MORE_ROWS = 6, 30
+"""Ratings that are shown at first, and with each press of the button below them."""
+_ROWS_OF = "ratings_shown"
 NOW, NEXT = "Right now", "Next time"
 _MOMENTS = {NOW: "latest", NEXT: "return"}
 _EXPLAINED = {
@@ -117,14 +120,14 @@ def _genres() -> list[str]:
 
 
 def _history(user_id: int) -> Any:
-    """The latest ratings of the person.
+    """The latest ratings of the person: as many as are shown.
 
     Raises
     ------
     NothingYet
         When there is no such person.
     """
-    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": 6})
+    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": _rows_shown(user_id)})
     if answer.status == HTTPStatus.NOT_FOUND:
         raise look.NothingYet(f"There is no user {user_id}.", "Choose another number, or be a new user.")
     return answer.value
@@ -311,14 +314,36 @@ def _ratings(user_id: int, history: Mapping[str, Any]) -> None:
         found = session.cached("/movies/popular", {"n": 6})["movies"] if history["total"] < 3 else []
         if found:
             st.caption("Films that many people like:")
-    rated = {each["movie_id"]: each["stars"] for each in history["ratings"]}
+    rated = person.rated(user_id, history, [movie["movie_id"] for movie in found])
     for movie in found:
-        if movie["movie_id"] not in rated:
-            _rate_line(user_id, movie, f"found-{user_id}-{movie['movie_id']}", None)
+        key, given = f"found-{user_id}-{movie['movie_id']}", rated.get(movie["movie_id"])
+        if given is None:
+            _rate_line(user_id, movie, key, None)
+        elif typed.strip():
+            _rate_line(user_id, movie, f"{key}-{given['rated_at']}", given["stars"])
     if history["total"]:
         st.caption("Latest ratings. Choose other stars, or the same ones to take a rating back.")
     for each in history["ratings"]:
         _rate_line(user_id, each, f"rated-{user_id}-{each['movie_id']}-{each['rated_at']}", each["stars"])
+    shown = len(history["ratings"])
+    if shown < min(history["total"], person.PAGE):
+        st.button(
+            "All ratings" if history["total"] <= shown + _MORE_ROWS else "More ratings",
+            icon=":material/expand_more:",
+            help=f"{look.grouped(history['total'])} in all. A search finds each of them as well.",
+            on_click=_show_more_rows,
+            args=[user_id],
+        )
+
+
+def _rows_shown(user_id: int) -> int:
+    """Ratings of the person that are shown."""
+    shown: int = st.session_state.get(_ROWS_OF, {}).get(user_id, _ROWS)
+    return shown
+
+
+def _show_more_rows(user_id: int) -> None:
+    st.session_state[_ROWS_OF] = {user_id: min(person.PAGE, _rows_shown(user_id) + _MORE_ROWS)}
 
 
 def _rate_line(user_id: int, movie: Mapping[str, Any], key: str, stars: float | None) -> None:
