@@ -11,6 +11,8 @@ from streamlit.testing.v1 import AppTest
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.app import look, person
 from movierec_assets.tables.database import SCHEMA, Database
+from movierec_assets.tables.dataset_document import refresh_dataset_document
+from movierec_assets.tables.insights import write_insight
 from movierec_tests.serving.api.small import ODD, VERSION
 from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, forget, words
 from movierec_tests.waiting import wait_until
@@ -71,6 +73,21 @@ def test_an_address_without_a_person_shows_the_list_that_was_looked_at_last(
     assert listed(page) == before, "an empty box names nobody else"
     page.button[1].click().run()
     assert int(page.session_state["user"]) >= person.FIRST_APP_USER
+
+
+def test_every_genre_of_the_data_can_be_chosen(open_page: OpenPage, served_api: str, worker: Worker) -> None:
+    database = Database(worker.settings.databases.ratings)
+    options = open_page("for_you", at=served_api).multiselect(key="genre").options
+    assert options == ["Action", "Comedy", "Crime", "Drama", "Film-Noir", "Romance", "Sci-Fi"]
+    refresh_dataset_document(database)
+    document = httpx.get(f"{served_api}/insights/dataset").json()["document"]
+    rare = {"genre": "Documentary", "decade": None, "movies": 1, "ratings": 1, "mean_stars": 4.0}
+    write_insight(database, "dataset", document | {"genres": [*document["genres"], rare, rare | {"genre": ""}]})
+    try:
+        page = open_page("for_you", at=served_api)
+    finally:
+        refresh_dataset_document(database)
+    assert page.multiselect(key="genre").options == sorted([*options, "Documentary"]), "also a genre of rare films"
 
 
 def test_the_two_moments_are_two_lists(open_page: OpenPage, served_api: str) -> None:

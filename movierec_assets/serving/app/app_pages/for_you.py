@@ -6,6 +6,7 @@ Belongs here: the page. Does not: lists, which the API makes, and the person's s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from typing import Any
 import streamlit as st
 
 from movierec_assets.serving.app import films, kept_list, look, person, session
+from movierec_assets.serving.app.client import ApiProblem
 
 LENGTH, MORE, LONGEST = 12, 12, 96
 FIRST_YEAR = 1900
@@ -106,13 +108,17 @@ def _keep(wish: Mapping[str, Any]) -> None:
 
 
 def _genres() -> list[str]:
-    """Genres of the most rated films.
+    """Genres of all rated films; of the most rated ones, where the document of the dataset is not made yet.
 
     Raises
     ------
     NothingYet
         When there are no films.
     """
+    with suppress(ApiProblem):
+        rows = session.cached("/insights/dataset")["document"]["genres"]
+        if found := {row["genre"] for row in rows} - {""}:
+            return sorted(found)
     movies = session.cached("/movies", {"n": 100})["movies"]
     if not movies:
         raise look.NothingYet("No films are loaded yet.")
