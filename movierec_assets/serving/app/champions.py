@@ -89,9 +89,7 @@ def _promote(key: str, known: Sequence[versions.Version], champion: versions.Ver
     reason = st.text_input("Why", max_chars=200, key="operate_promote_reason", help="Kept with the decision.").strip()
     force = st.checkbox("Also if it is of other data than the loaded one", key="operate_promote_force")
     place = f"in place of version {champion['version']}" if champion else "where there is none"
-    replaced = ""
-    if champion:
-        replaced = f"Version {champion['version']} is held back: no training promotes its recipe on its data again. "
+    replaced = f"{_held_back(champion, others[number])} " if champion else ""
     changes = (
         f"Version {number} becomes the champion {place}. The API answers with it within 30 s, and a run of publish "
         f"writes the lists of everybody within some minutes. {replaced}A rollback undoes it."
@@ -109,18 +107,26 @@ def _roll_back(key: str, known: Sequence[versions.Version], champion: versions.V
     if champion is None or before is None:
         st.caption("There is no champion before the present one.")
         return
+    named = {each["version"]: each for each in known}
     st.caption(f"The champion before version {champion['version']} was version {before}.")
     reason = st.text_input("Why", max_chars=200, key="operate_back_reason", help="Kept with the decision.").strip()
     force = st.checkbox("Also to a version of other data than the loaded one", key="operate_back_force")
     changes = (
-        f"Version {before} becomes the champion again, and version {champion['version']} is held back: no training "
-        "promotes its recipe on its data again. The API follows within 30 s, the lists within some minutes. "
-        "Promoting a version undoes it."
+        f"Version {before} becomes the champion again. {_held_back(champion, named[before])} The API follows within "
+        "30 s, the lists within some minutes. Promoting a version undoes it."
     )
     if not reason:
         st.caption("A reason is needed.")
     if asking.confirmed("rollback", "Roll back", changes, disabled=not reason):
         _change(session.api().call("POST", "/model/rollback", body={"reason": reason, "force": force}, key=key))
+
+
+def _held_back(replaced: versions.Version, promoted: versions.Version) -> str:
+    """What becomes of the champion that a person replaces, in a sentence."""
+    reason = versions.why_not_held_back(replaced, promoted)
+    if reason is None:
+        return f"Version {replaced['version']} is held back: no training promotes its recipe on its data again."
+    return f"Version {replaced['version']} is not held back, since {reason}: a training may promote its recipe again."
 
 
 def _change(answer: Answer) -> None:
