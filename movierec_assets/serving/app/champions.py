@@ -10,17 +10,21 @@ from datetime import datetime
 
 import streamlit as st
 
-from movierec_assets.serving.app import asking, look, operating, session, times, versions
+from movierec_assets.serving.app import asking, jobs, look, operating, session, times, versions
 from movierec_assets.serving.app.client import Answer
 
 
 def show_versions(key: str) -> None:
     """Versions side by side, and forms that promote one or roll back."""
-    known = session.api().get("/models", {"n": 50})["versions"]
+    answer = session.api().get("/models", {"n": 50})
+    known = answer["versions"]
     if not known:
         raise look.NothingYet("There is no version yet.", "Train one under Jobs, or run `movierec run`.")
     champion = versions.champion_of(known)
-    _compare(known, champion)
+    reading = answer["as_of"] < jobs.last_end()
+    _compare(known, champion, "its decision is being read" if reading else "not decided")
+    if reading:
+        _await_registry()
     loading = operating.loading()
     if loading is not None and (champion is None or champion["version"] != loading):
         st.caption(
@@ -34,8 +38,21 @@ def show_versions(key: str) -> None:
         _roll_back(key, known, champion)
 
 
-def _compare(known: Sequence[versions.Version], champion: versions.Version | None) -> None:
+@st.fragment(run_every=operating.LOOK_SECONDS)
+def _await_registry() -> None:
+    """Show the page anew when the service has read the registry after the last run."""
+    with look.calm():
+        if session.api().get("/models", {"n": 1})["as_of"] >= jobs.last_end():
+            st.rerun()
+
+
+def _compare(known: Sequence[versions.Version], champion: versions.Version | None, undecided: str) -> None:
+    """Two versions side by side; `undecided` is said of one without a decision."""
     st.markdown("## Compare")
+    if len(known) == 1:
+        _about(known[0], undecided)
+        st.caption("There is one version. The next training adds one to compare it with.")
+        return
     named = {each["version"]: each for each in known}
     numbers = list(named)
     first = champion["version"] if champion else numbers[-1]
@@ -53,13 +70,7 @@ def _compare(known: Sequence[versions.Version], champion: versions.Version | Non
     if one is two:
         st.caption("Pick two different versions to see differences.")
     for version in (one, two) if one is not two else (one,):
-        held = version["held_back"]
-        outcome = versions.OUTCOMES.get(version["outcome"] or "", "not decided")
-        st.markdown(
-            f"**Version {version['version']}**, made {times.at(datetime.fromisoformat(version['created']))} from "
-            f"{look.plain(version['dataset'] or 'an unknown dataset')}; {outcome}. "
-            f"{look.plain(version['reason'] or '')}" + (" It is held back from promotion." if held else "")
-        )
+        _about(version, undecided)
     if one is two:
         return
     st.table(versions.compared(one, two), hide_index=True)
@@ -69,6 +80,15 @@ def _compare(known: Sequence[versions.Version], champion: versions.Version | Non
         )
     differences = versions.recipe_differences(one, two)
     st.markdown("Recipe: " + ("; ".join(map(look.plain, differences)) if differences else "the same") + ".")
+
+
+def _about(version: versions.Version, undecided: str) -> None:
+    outcome = versions.OUTCOMES.get(version["outcome"] or "", undecided)
+    st.markdown(
+        f"**Version {version['version']}**, made {times.at(datetime.fromisoformat(version['created']))} from "
+        f"{look.plain(version['dataset'] or 'an unknown dataset')}; {outcome}. "
+        f"{look.plain(version['reason'] or '')}" + (" It is held back from promotion." if version["held_back"] else "")
+    )
 
 
 def _label(named: Mapping[int, versions.Version]) -> Callable[[int], str]:

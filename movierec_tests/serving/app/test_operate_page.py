@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from movierec_assets.serving.api.keys import CHECK_EVERY
 from movierec_assets.serving.app import session, versions
 from movierec_assets.serving.app.app_pages.operate import PART
 from movierec_assets.serving.app.asking import _TYPED
+from movierec_assets.serving.app.jobs import _LAST_END
 from movierec_assets.serving.app.operating import _STATE
 from movierec_assets.serving.online.registry_view import RegistryView
 from movierec_assets.serving.online.snapshot import NOTHING
@@ -178,6 +179,29 @@ def test_versions_compare_when_they_learned_from_the_same_likes() -> None:
     assert not versions.same_data(version(1, None), version(2, None))
 
 
+def test_a_version_whose_run_has_just_ended_is_not_called_undecided(operated: Operated, open_page: OpenPage) -> None:
+    page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Versions")
+    assert "; not decided" in told(page)
+    page.session_state[_LAST_END] = time.time()
+    page.run()
+    assert not page.exception
+    assert "; its decision is being read" in told(page)
+    assert "not decided" not in told(page)
+    operated.read_registry()
+    assert "; not decided" in told(page.run())
+
+
+def test_the_only_version_is_compared_with_none(operated: Operated, open_page: OpenPage) -> None:
+    view = RegistryView.read(operated.platform.settings)
+    assert view is not None
+    replace(view, versions=view.versions[-1:]).write(operated.platform.settings)
+    page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Versions")
+    assert not page.exception
+    assert not page.selectbox
+    assert "There is one version." in told(page)
+    assert "Version 1**, made" in told(page)
+
+
 def test_alerts_and_parts_that_are_away_are_told(operated: Operated, open_page: OpenPage) -> None:
     failed = Cause("run:train:als_model", RUN, "train failed", f"als_model: {ODD}", "Run `movierec run` again.")
     update(operated.platform.database, [failed], ["webhook"], datetime.now(UTC))
@@ -208,6 +232,7 @@ def test_a_key_is_forgotten_when_a_person_says_so_and_when_it_was_revoked(
     page.session_state[_STATE] = None
     page = page.run()
     assert "The API accepts the key no longer." in told(page)
+    assert [each.label for each in page.button] == ["Use this key"], "another one can be typed"
     assert operated.key not in str(page.session_state._state.filtered_state)
 
 
