@@ -9,6 +9,8 @@ that no widget has: it is in no URL, no cookie, no log, and no argument of a cac
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import streamlit as st
 
 from movierec_assets.serving.app import look, operating, session
@@ -16,7 +18,7 @@ from movierec_assets.serving.app.client import can_be_sent
 
 _MAKE = "`movierec keys create NAME --role operator` makes a key of an operator."
 _UNKNOWN = "The API does not accept this key: it is unknown, expired or revoked."
-_TYPED = "typed_key"
+_TYPED, _REFUSED = "typed_key", "refused_key"
 
 
 def operator_key() -> str | None:
@@ -30,6 +32,8 @@ def operator_key() -> str | None:
             operating.forget_state()
             st.rerun()
         return known
+    if st.session_state.pop(_REFUSED, False):
+        look.state("The API accepts the key no longer.", "Type another one.", icon=":material/key_off:")
     with st.form("operator", clear_on_submit=True):
         typed = st.text_input(
             "Operator key", type="password", autocomplete="off", key=_TYPED, placeholder="movierec_...",
@@ -46,6 +50,14 @@ def operator_key() -> str | None:
     else:
         look.state(*problem, icon=":material/key_off:")
     return None
+
+
+def refuse_key() -> NoReturn:
+    """Forget a key that is accepted no longer, and ask for another one."""
+    session.keep_operator_key(None)
+    operating.forget_state()
+    st.session_state[_REFUSED] = True
+    st.rerun()
 
 
 def _how() -> str:

@@ -10,17 +10,21 @@ from datetime import datetime
 
 import streamlit as st
 
-from movierec_assets.serving.app import asking, look, operating, session, times, versions
+from movierec_assets.serving.app import asking, jobs, look, operating, session, times, versions
 from movierec_assets.serving.app.client import Answer
 
 
 def show_versions(key: str) -> None:
     """Versions side by side, and forms that promote one or roll back."""
-    known = session.api().get("/models", {"n": 50})["versions"]
+    answer = session.api().get("/models", {"n": 50})
+    known = answer["versions"]
     if not known:
         raise look.NothingYet("There is no version yet.", "Train one under Jobs, or run `movierec run`.")
     champion = versions.champion_of(known)
-    _compare(known, champion)
+    reading = answer["as_of"] < jobs.last_end()
+    _compare(known, champion, "its decision is being read" if reading else "not decided")
+    if reading:
+        _await_registry()
     loading = operating.loading()
     if loading is not None and (champion is None or champion["version"] != loading):
         st.caption(
@@ -34,8 +38,21 @@ def show_versions(key: str) -> None:
         _roll_back(key, known, champion)
 
 
-def _compare(known: Sequence[versions.Version], champion: versions.Version | None) -> None:
+@st.fragment(run_every=operating.LOOK_SECONDS)
+def _await_registry() -> None:
+    """Show the page anew when the service has read the registry after the last run."""
+    with look.calm():
+        if session.api().get("/models", {"n": 1})["as_of"] >= jobs.last_end():
+            st.rerun()
+
+
+def _compare(known: Sequence[versions.Version], champion: versions.Version | None, undecided: str) -> None:
+    """Two versions side by side; `undecided` is said of one without a decision."""
     st.markdown("## Compare")
+    if len(known) == 1:
+        _about(known[0], undecided)
+        st.caption("There is one version. The next training adds one to compare it with.")
+        return
     named = {each["version"]: each for each in known}
     numbers = list(named)
     first = champion["version"] if champion else numbers[-1]
@@ -53,13 +70,7 @@ def _compare(known: Sequence[versions.Version], champion: versions.Version | Non
     if one is two:
         st.caption("Pick two different versions to see differences.")
     for version in (one, two) if one is not two else (one,):
-        held = version["held_back"]
-        outcome = versions.OUTCOMES.get(version["outcome"] or "", "not decided")
-        st.markdown(
-            f"**Version {version['version']}**, made {times.at(datetime.fromisoformat(version['created']))} from "
-            f"{look.plain(version['dataset'] or 'an unknown dataset')}; {outcome}. "
-            f"{look.plain(version['reason'] or '')}" + (" It is held back from promotion." if held else "")
-        )
+        _about(version, undecided)
     if one is two:
         return
     st.table(versions.compared(one, two), hide_index=True)
@@ -69,6 +80,15 @@ def _compare(known: Sequence[versions.Version], champion: versions.Version | Non
         )
     differences = versions.recipe_differences(one, two)
     st.markdown("Recipe: " + ("; ".join(map(look.plain, differences)) if differences else "the same") + ".")
+
+
+def _about(version: versions.Version, undecided: str) -> None:
+    outcome = versions.OUTCOMES.get(version["outcome"] or "", undecided)
+    st.markdown(
+        f"**Version {version['version']}**, made {times.at(datetime.fromisoformat(version['created']))} from "
+        f"{look.plain(version['dataset'] or 'an unknown dataset')}; {outcome}. "
+        f"{look.plain(version['reason'] or '')}" + (" It is held back from promotion." if version["held_back"] else "")
+    )
 
 
 def _label(named: Mapping[int, versions.Version]) -> Callable[[int], str]:
@@ -89,9 +109,7 @@ def _promote(key: str, known: Sequence[versions.Version], champion: versions.Ver
     reason = st.text_input("Why", max_chars=200, key="operate_promote_reason", help="Kept with the decision.").strip()
     force = st.checkbox("Also if it is of other data than the loaded one", key="operate_promote_force")
     place = f"in place of version {champion['version']}" if champion else "where there is none"
-    replaced = ""
-    if champion:
-        replaced = f"Version {champion['version']} is held back: no training promotes its recipe on its data again. "
+    replaced = f"{_held_back(champion, others[number])} " if champion else ""
     changes = (
         f"Version {number} becomes the champion {place}. The API answers with it within 30 s, and a run of publish "
         f"writes the lists of everybody within some minutes. {replaced}A rollback undoes it."
@@ -109,18 +127,26 @@ def _roll_back(key: str, known: Sequence[versions.Version], champion: versions.V
     if champion is None or before is None:
         st.caption("There is no champion before the present one.")
         return
+    named = {each["version"]: each for each in known}
     st.caption(f"The champion before version {champion['version']} was version {before}.")
     reason = st.text_input("Why", max_chars=200, key="operate_back_reason", help="Kept with the decision.").strip()
     force = st.checkbox("Also to a version of other data than the loaded one", key="operate_back_force")
     changes = (
-        f"Version {before} becomes the champion again, and version {champion['version']} is held back: no training "
-        "promotes its recipe on its data again. The API follows within 30 s, the lists within some minutes. "
-        "Promoting a version undoes it."
+        f"Version {before} becomes the champion again. {_held_back(champion, named[before])} The API follows within "
+        "30 s, the lists within some minutes. Promoting a version undoes it."
     )
     if not reason:
         st.caption("A reason is needed.")
     if asking.confirmed("rollback", "Roll back", changes, disabled=not reason):
         _change(session.api().call("POST", "/model/rollback", body={"reason": reason, "force": force}, key=key))
+
+
+def _held_back(replaced: versions.Version, promoted: versions.Version) -> str:
+    """What becomes of the champion that a person replaces, in a sentence."""
+    reason = versions.why_not_held_back(replaced, promoted)
+    if reason is None:
+        return f"Version {replaced['version']} is held back: no training promotes its recipe on its data again."
+    return f"Version {replaced['version']} is not held back, since {reason}: a training may promote its recipe again."
 
 
 def _change(answer: Answer) -> None:

@@ -18,7 +18,7 @@ LOOK_SECONDS = 2
 """Time between two looks at runs that are not finished."""
 MOST = 5
 """Runs that are shown."""
-_FOLLOWED, _OVER = "followed_runs", "ended_runs"
+_FOLLOWED, _OVER, _LAST_END = "followed_runs", "ended_runs", "last_end_of_runs"
 _ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 _SIGNS = {"SUCCESS": "✓", "FAILURE": "✗", "CANCELED": "!"}
 _UNFINISHED = ("queued", "not_started", "managed", "starting", "started", "canceling")
@@ -42,6 +42,7 @@ def show_runs(key: str, state: Mapping[str, Any]) -> None:
             found = [session.api().get(f"/runs/{run_id}", key=key) for run_id in st.session_state[_FOLLOWED]]
             for run in found:
                 _run(run)
+            st.session_state[_LAST_END] = max((run["ended"] or 0.0 for run in found), default=0.0)
             over = {run["run_id"] for run in found if run["state"] in _ENDED}
             if over != st.session_state.get(_OVER, set()):
                 st.session_state[_OVER] = over
@@ -49,6 +50,12 @@ def show_runs(key: str, state: Mapping[str, Any]) -> None:
                 st.rerun()
 
     progress()
+
+
+def last_end() -> float:
+    """When the last run that is shown ended, in Unix seconds; 0 before one did."""
+    end: float = st.session_state.get(_LAST_END, 0.0)
+    return end
 
 
 def _run(run: Mapping[str, Any]) -> None:

@@ -22,6 +22,11 @@ from movierec_assets.settings import SettingsError
 
 NO_CHAMPION = "Run `movierec run` on the machine of the platform: it loads ratings, trains, and makes a champion."
 """What to do while there is no champion yet."""
+_TOP = (
+    '<script class="mr-top" data-page="{}">'
+    "document.querySelector('[data-testid=\"stMain\"]')?.scrollTo({{top: 0, behavior: 'instant'}})</script>"
+)
+"""A page begins at its top: Streamlit leaves it where the page before was. It runs when another page comes only."""
 _UNKNOWN_KEY = 401
 _APP_KEY = "Pages read with the key in the file of MOVIEREC_APP_API_KEY_FILE: `movierec keys create app --file FILE`."
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&])")
@@ -70,6 +75,7 @@ def page(title: str, lead: str) -> Iterator[None]:
     """
     heading = st.empty()
     heading.markdown(_heading(title, lead, "mr-waiting"), unsafe_allow_html=True)
+    st.html(_TOP.format(escape(title)), unsafe_allow_javascript=True)
     with calm():
         yield
     heading.markdown(_heading(title, lead, "mr-ready"), unsafe_allow_html=True)

@@ -6,7 +6,7 @@ Belongs here: the person in the URL, and changes of their ratings. Does not: wid
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,11 +14,10 @@ from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import films, session
+from movierec_assets.serving.app import films, kept_list, session
 from movierec_assets.serving.app.client import ApiAway, ApiProblem
 
-USER = "user"
-"""Entry of the session state, and part of the URL, with the id of the person."""
+USER = kept_list.USER
 DEFAULT_USER = 1
 FIRST_APP_USER = 1_000_000_000
 """Ids of users that `POST /users` makes begin here."""
@@ -27,6 +26,11 @@ LARGEST_ID = 2**31 - 1
 HIDDEN = "not"
 """Part of the URL with the films that the person does not want to see."""
 _LISTS, _EVENT, _FAILURE, _ACTED = "lists", "event", "failure", "acted_as"
+PAGE = 1000
+"""Ratings that the API gives at once, at most."""
+_RATED = "rated_films"
+_HIDDEN_OF = "hidden_films"
+"""Entry of the session state with the films that each person hid."""
 _NAME = "recommendation_id"
 _KEPT_LISTS, _MOST_HIDDEN, _MOST_MAKERS = 20, 100, 10_000
 
@@ -94,8 +98,11 @@ def choose(user_id: int) -> None:
 
 
 def changed() -> None:
-    """Forget what was of the person before: their lists, and the films that they hid; a callback."""
-    show_hidden()
+    """Put away what was of the person before: their lists, and the films that they hid; a callback."""
+    if (user_id := st.session_state[USER]) is not None:
+        kept_list.keep({USER: user_id})
+    st.query_params.pop(HIDDEN, None)
+    forget_lists()
 
 
 def choose_another() -> None:
@@ -146,6 +153,39 @@ def rate(user_id: int, movie: Mapping[str, Any], key: str) -> None:
     _tried(send)
 
 
+def rated(user_id: int, history: Mapping[str, Any], movie_ids: Sequence[int]) -> dict[int, Any]:
+    """Those films that a person has rated, each with its rating; older ones are asked for once until one changes.
+
+    Parameters
+    ----------
+    user_id : int
+    history : mapping
+        The first page of the person's ratings.
+    movie_ids : sequence of int
+
+    Raises
+    ------
+    ApiAway, ApiProblem
+    """
+    known = {each["movie_id"]: each for each in history["ratings"]}
+    if not set(movie_ids) <= known.keys() and history["total"] > len(known):
+        name = (user_id, history["total"], history["ratings"][0]["rated_at"])
+        kept = st.session_state.get(_RATED)
+        if kept is None or kept[0] != name:
+            kept = (name, {each["movie_id"]: each for each in _all_ratings(user_id)})
+            st.session_state[_RATED] = kept
+        known = {**kept[1], **known}
+    return {movie_id: known[movie_id] for movie_id in movie_ids if movie_id in known}
+
+
+def _all_ratings(user_id: int) -> Iterator[Any]:
+    offset, total = 0, 1
+    while offset < total:
+        answer = session.api().get(f"/users/{user_id}/ratings", {"limit": PAGE, "offset": offset})
+        yield from answer["ratings"]
+        offset, total = offset + PAGE, answer["total"]
+
+
 def dismiss(wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
     """Say that a film of the list for a wish is not wanted, and list it no more; a callback."""
     movie_id = int(movie["movie_id"])
@@ -157,8 +197,7 @@ def dismiss(wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
         session.api().post("/events", {"events": [event]})
         _act(int(wish["user_id"]))
         _note(f"You are not interested in {_named(movie)}", movie_id)
-        kept = dict.fromkeys([*hidden(), movie_id])
-        st.query_params[HIDDEN] = "-".join(map(str, list(kept)[-_MOST_HIDDEN:]))
+        _hide(int(wish["user_id"]), [*hidden(), movie_id])
 
     _tried(send)
 
@@ -169,14 +208,31 @@ def hidden() -> list[int]:
     return list(dict.fromkeys(filter(None, found)))[-_MOST_HIDDEN:]
 
 
+def recall_hidden(user_id: int) -> None:
+    """Hide what a person hid in this session, whatever address they come back by, and keep what the address hides."""
+    kept: list[int] = st.session_state.get(_HIDDEN_OF, {}).get(user_id, [])
+    named = hidden()
+    if not set(kept) <= set(named) or len(kept) < len(named):
+        _hide(user_id, [*kept, *named])
+
+
+def _hide(user_id: int, movie_ids: Sequence[int]) -> None:
+    """Hide films of a person, in the session and in the URL: the last ones, if they are too many."""
+    kept = list(dict.fromkeys(movie_ids))[-_MOST_HIDDEN:]
+    st.session_state[_HIDDEN_OF] = {**st.session_state.get(_HIDDEN_OF, {}), user_id: kept}
+    if kept != hidden():
+        st.query_params[HIDDEN] = "-".join(map(str, kept))
+
+
 def whole_number(text: str) -> int | None:
     """An id as a URL names it; None for any other text."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID)) else 0
     return number if 0 < number <= LARGEST_ID else None
 
 
-def show_hidden() -> None:
-    """List films again that were not wanted; a callback."""
+def show_hidden(user_id: int) -> None:
+    """List films again that a person did not want; a callback."""
+    st.session_state.get(_HIDDEN_OF, {}).pop(user_id, None)
     st.query_params.pop(HIDDEN, None)
     forget_lists()
 

@@ -6,7 +6,6 @@ Does not: the page (`app_pages.operate`), and the rule of promotion.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,9 +73,31 @@ def recipe_differences(one: Version, other: Version) -> list[str]:
 
 
 def same_data(one: Version, other: Version) -> bool:
-    """Whether two versions were trained and scored on the same ratings, so that their figures compare."""
-    first, second = (json.loads(each["provenance"].get("made_from") or "null") for each in (one, other))
-    return first is not None and first == second
+    """Whether two versions were trained and scored on the same likes, so that their figures compare."""
+    likes = _likes(one)
+    return likes is not None and likes == _likes(other)
+
+
+def why_not_held_back(replaced: Version, promoted: Version) -> str | None:
+    """Why a person who promotes a version does not hold back the champion that it replaces; None when it is held back.
+
+    As `models.promotion_transaction` does it.
+    """
+    ours, others = replaced["dataset_id"], promoted["dataset_id"]
+    if ours is not None and others is not None and ours != others:
+        return f"it is of other data than version {promoted['version']}"
+    if _likes(replaced) is None or not replaced["recipe"]:
+        return "its recipe or its likes were not recorded"
+    start = {"seed": None}
+    if same_data(replaced, promoted) and {**replaced["recipe"], **start} == {**promoted["recipe"], **start}:
+        return f"version {promoted['version']} has the same recipe and learned from the same likes"
+    return None
+
+
+def _likes(version: Version) -> str | None:
+    """Fingerprint of the likes that a version learned from; None where it was not recorded."""
+    found: str | None = version["provenance"].get("positives_fingerprint")
+    return found
 
 
 def returned_to(versions: Sequence[Version]) -> int | None:

@@ -89,7 +89,7 @@ def address_of(worker: Worker) -> Iterator[str]:
 def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
     """Runs a page by its name: `open_page("for_you", at=served_api, user="5")`; keywords are of the URL."""
 
-    def opened(name: str, *, at: str, **query: str) -> AppTest:
+    def opened(name: str, *, at: str, **query: str | list[str]) -> AppTest:
         monkeypatch.setenv("MOVIEREC_APP_API_URL", at)
         forget()
         page = AppTest.from_file(str(app_pages.file_of(name)), default_timeout=60)

@@ -19,6 +19,8 @@ from movierec_tests.serving.app.told import tell
 from movierec_tests.serving.app.visits import (
     PAGES,
     Visit,
+    ask_why_of_the_last_card,
+    come_back_to_the_list,
     find_no_jump_from_charts,
     go_to_neighbours,
     look_in_every_way,
@@ -57,6 +59,14 @@ def test_three_stars_change_the_list_and_survive_a_reload(visit: Visit) -> None:
 
 def test_one_goes_from_a_film_to_its_neighbours(visit: Visit) -> None:
     go_to_neighbours(visit)
+
+
+def test_one_comes_back_to_the_list_that_one_left(visit: Visit) -> None:
+    come_back_to_the_list(visit)
+
+
+def test_an_explanation_begins_at_the_top_of_its_page(visit: Visit) -> None:
+    ask_why_of_the_last_card(visit)
 
 
 @pytest.mark.parametrize("path", ["model", "quality", "dataset"])

@@ -70,6 +70,7 @@ def test_the_steps_and_the_first_rows_of_each_are_shown(open_page: OpenPage, fil
     assert rows["loaded"] == 15 * len(USERS)
     assert rows["likes"] == rows["train"] + rows["validation"] + rows["test"] == 12 * len(USERS)
     assert all(steps["explanation"])
+    assert "when it was refreshed last" in words(page), "ratings are posted after the eligible users were counted"
     assert set(corner["part"]) <= {"train", "validation", "test"}
     assert [tab.label for tab in page.tabs] == [
         *("Original", "Rejected", "Likes", "Train", "Test", "Evaluated test", "Train matrix", "Test matrix")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from movierec_assets.serving.api.worker import Worker
-from movierec_assets.serving.app import person
+from movierec_assets.serving.app import explained, person
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Database
@@ -77,8 +77,42 @@ def test_a_film_of_the_url_is_taken_apart_first(open_page: OpenPage, told_api: s
     assert page.button_group(key="moment_of_score").value == "Next time"
     chosen = page.selectbox[1].options[page.selectbox[1].index or 0]
     assert str(TITLES.get(int(film), f"Film {film} ")) in chosen
-    missing = open_page("model", at=told_api, person="5", film="77")
-    assert "Film 77 is not among" in words(missing)
+
+
+def test_a_film_of_a_filtered_list_is_explained_although_it_is_not_among_the_best(
+    open_page: OpenPage, told_api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explained, "LISTED", 2)
+    filters = {"genre": "Crime", "years": ["1955", "2005"], "adventure": "4", "moment": "Next time"}
+    page = open_page("for_you", at=told_api, user="5", **filters)
+    listed = [int(str(each.key).rpartition("-")[2]) for each in page.button if str(each.key).startswith("why-5-")]
+    assert len(listed) > 4
+    further = 0
+    for film in listed:
+        page = open_page("model", at=told_api, person="5", film=str(film), when="Next time")
+        assert not page.exception
+        assert not page.info
+        title = httpx.get(f"{told_api}/movies/{film}").json()["title"]
+        assert title in page.selectbox[1].options[page.selectbox[1].index or 0]
+        (card,) = [each.proto.body for each in page.get("html") if "mr-film" in each.proto.body]
+        assert escape(title) in card
+        assert [each.label for each in page.metric if each.label == "Score"]
+        further += "not among the 2 best" in words(page)
+    assert further > 0
+
+
+@pytest.mark.parametrize("film", ["rated", "77"])
+def test_a_film_that_no_list_has_is_told_and_no_other_one_is_shown(
+    open_page: OpenPage, told_api: str, film: str
+) -> None:
+    rated = httpx.get(f"{told_api}/users/5/ratings").json()["ratings"][0]["movie_id"]
+    page = open_page("model", at=told_api, person="5", film=str(rated) if film == "rated" else film)
+    assert not page.exception
+    assert "No list of user 5 has" in page.info[0].value
+    assert not [each for each in page.get("html") if "mr-film" in each.proto.body]
+    assert not [each for each in page.metric if each.label == "Score"]
+    page.selectbox[1].select_index(0).run()
+    assert [each for each in page.metric if each.label == "Score"]
 
 
 def test_a_stored_list_is_shown_without_reasons(open_page: OpenPage, told: Worker) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,9 +18,10 @@ from movierec_assets.alerts.storage import update
 from movierec_assets.models.version_details import KnownVersions
 from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.keys import CHECK_EVERY
-from movierec_assets.serving.app import session
+from movierec_assets.serving.app import session, versions
 from movierec_assets.serving.app.app_pages.operate import PART
 from movierec_assets.serving.app.asking import _TYPED
+from movierec_assets.serving.app.jobs import _LAST_END
 from movierec_assets.serving.app.operating import _STATE
 from movierec_assets.serving.online.registry_view import RegistryView
 from movierec_assets.serving.online.snapshot import NOTHING
@@ -111,6 +112,7 @@ def test_a_champion_is_promoted_and_rolled_back_after_a_confirmation(operated: O
 
     page = pressed(page, "Promote version 2")
     assert "Version 2 becomes the champion in place of version 1" in told(page)
+    assert "Version 1 is held back" in told(page)
     page = pressed(page, "No, change nothing")
     assert champion_of(operated.platform) == 1
     page = pressed(pressed(page, "Promote version 2"), "Yes: promote version 2")
@@ -128,13 +130,76 @@ def test_a_champion_is_promoted_and_rolled_back_after_a_confirmation(operated: O
     assert "The champion before version 2 was version 1." in told(page)
     page.text_input(key="operate_back_reason").set_value("Complaints").run()
     page = pressed(page, "Roll back")
-    assert "Version 1 becomes the champion again, and version 2 is held back" in told(page)
+    assert "Version 1 becomes the champion again. Version 2 is held back" in told(page)
     page = pressed(page, "Yes: roll back")
     assert champion_of(operated.platform) == 1
     operated.read_registry()
     page.run()
     assert "There is no champion before the present one." in told(page)
     assert "It is held back from promotion." in told(page)
+
+
+def test_a_confirmation_promises_a_hold_only_where_one_is_made(operated: Operated, open_page: OpenPage) -> None:
+    third = register(operated.platform, seed=3, data="1" * 8)  # the recipe and the likes of version 1
+    operated.read_registry()
+    page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Versions")
+    page.selectbox(key="operate_version").set_value(third).run()
+    page.text_input(key="operate_promote_reason").set_value("as good").run()
+    page = pressed(page, f"Promote version {third}")
+    assert "Version 1 is not held back, since version 3 has the same recipe" in told(page)
+    page = pressed(page, f"Yes: promote version {third}")
+    assert champion_of(operated.platform) == third
+    assert promotions_of(operated.platform).holds() == []
+
+
+def version(number: int, likes: str | None, dataset: int | None = 1, **recipe: int) -> dict[str, Any]:
+    """Parts of a version, as GET /models answers it."""
+    provenance = {} if likes is None else {"positives_fingerprint": likes}
+    return {"version": number, "dataset_id": dataset, "recipe": recipe, "provenance": provenance}
+
+
+def test_a_replaced_champion_is_held_back_unless_it_is_as_good_as_the_same_or_of_other_data() -> None:
+    champion = version(1, "a", factors=8, seed=1)
+    assert versions.why_not_held_back(champion, version(2, "b", factors=8, seed=1)) is None
+    assert versions.why_not_held_back(champion, version(2, "a", factors=9, seed=1)) is None
+    assert versions.why_not_held_back(champion, version(2, None, None, factors=8, seed=1)) is None
+    for promoted, said in (
+        (version(2, "a", factors=8, seed=2), "the same recipe"),
+        (version(2, "b", 2, factors=9, seed=2), "other data"),
+    ):
+        assert said in str(versions.why_not_held_back(champion, promoted))
+    assert "not recorded" in str(versions.why_not_held_back(version(1, None, factors=8), champion))
+
+
+def test_versions_compare_when_they_learned_from_the_same_likes() -> None:
+    one, other = version(1, "a"), version(2, "a")
+    one["provenance"]["made_from"], other["provenance"]["made_from"] = '{"app_ratings": null}', '{"app_ratings": 8}'
+    assert versions.same_data(one, other)
+    assert not versions.same_data(one, version(2, "b"))
+    assert not versions.same_data(version(1, None), version(2, None))
+
+
+def test_a_version_whose_run_has_just_ended_is_not_called_undecided(operated: Operated, open_page: OpenPage) -> None:
+    page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Versions")
+    assert "; not decided" in told(page)
+    page.session_state[_LAST_END] = time.time()
+    page.run()
+    assert not page.exception
+    assert "; its decision is being read" in told(page)
+    assert "not decided" not in told(page)
+    operated.read_registry()
+    assert "; not decided" in told(page.run())
+
+
+def test_the_only_version_is_compared_with_none(operated: Operated, open_page: OpenPage) -> None:
+    view = RegistryView.read(operated.platform.settings)
+    assert view is not None
+    replace(view, versions=view.versions[-1:]).write(operated.platform.settings)
+    page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Versions")
+    assert not page.exception
+    assert not page.selectbox
+    assert "There is one version." in told(page)
+    assert "Version 1**, made" in told(page)
 
 
 def test_alerts_and_parts_that_are_away_are_told(operated: Operated, open_page: OpenPage) -> None:
@@ -167,6 +232,7 @@ def test_a_key_is_forgotten_when_a_person_says_so_and_when_it_was_revoked(
     page.session_state[_STATE] = None
     page = page.run()
     assert "The API accepts the key no longer." in told(page)
+    assert [each.label for each in page.button] == ["Use this key"], "another one can be typed"
     assert operated.key not in str(page.session_state._state.filtered_state)
 
 

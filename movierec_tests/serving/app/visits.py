@@ -15,6 +15,7 @@ DESK, PHONE = (1280, 900), (390, 844)
 PAGES = [entry for found in entries().values() for entry in found]
 MENU = '[data-testid="stSidebarNavItems"]'
 """The list of links that Streamlit makes of the navigation on a phone."""
+SCROLLED = "document.querySelector('[data-testid=\"stMain\"]').scrollTop"
 NOT_OURS = ("list", "listitem")
 """Rules that the menu breaks: between its list and the items, Streamlit puts a `div` with the heading of each group."""
 HEADINGS = "heading-order"
@@ -64,6 +65,19 @@ class Visit:
         self.page.wait_for_function(QUIET, polling=POLLING)
         self.page.wait_for_timeout(300)
         self.page.wait_for_function(QUIET, polling=POLLING)
+
+    def arrive(self, title: str) -> None:
+        """Wait until the page with a title is drawn."""
+        self.page.wait_for_function(
+            "title => document.querySelector('.mr-heading h1')?.textContent == title", arg=title
+        )
+        self.settle()
+
+    def choose(self, group: str, title: str) -> None:
+        """Go to a page by the menu on top."""
+        self.page.get_by_test_id("stTopNavSection").filter(has_text=group).click()
+        self.page.get_by_test_id("stTopNavDropdownLink").filter(has_text=re.compile(f"{title}$")).click()
+        self.arrive(title)
 
     def check(self) -> None:
         """Nothing went wrong, and no error is shown."""
@@ -151,6 +165,60 @@ def go_to_neighbours(visit: Visit) -> None:
     visit.check()
 
 
+def come_back_to_the_list(visit: Visit) -> None:
+    """A list with a person, a filter and a moment is there again after each way to another page and back."""
+    visit.open("?user=7&genre=Drama&moment=Next+time")
+    listed = visit.titles()
+
+    def find_the_list() -> None:
+        visit.arrive("For you")
+        visit.page.wait_for_function(
+            "titles => JSON.stringify([...document.querySelectorAll('[data-testid=\"stTabs\"] .mr-film h3')]"
+            ".map(each => each.textContent)) == JSON.stringify(titles)",
+            arg=listed,
+        )
+        visit.settle()
+        for part in ("user=7", "genre=Drama", "moment=Next+time"):
+            assert part in visit.page.url, visit.page.url
+        assert "film=" not in visit.page.url
+
+    for button, title in (("Why?", "The model"), ("Similar", "Similar films")):
+        visit.page.get_by_role("button", name=re.compile(rf"^{re.escape(button)} \S")).first.click()
+        visit.arrive(title)
+        visit.page.go_back()
+        find_the_list()
+        visit.page.go_forward()
+        visit.arrive(title)
+        visit.page.get_by_role("button", name="Back to the list of user 7").click()
+        find_the_list()
+    visit.choose("How it works", "Dataset")
+    visit.page.go_back()
+    find_the_list()
+    visit.choose("How it works", "Dataset")
+    visit.choose("Try it", "For you")
+    find_the_list()
+    visit.check()
+
+
+def ask_why_of_the_last_card(visit: Visit) -> None:
+    """The explanation begins at the top of its page, and what is chosen there does not scroll it."""
+    visit.open("?user=7")
+    button = visit.page.get_by_role("button", name=re.compile(r"^Why\? \S")).last
+    button.scroll_into_view_if_needed()
+    assert visit.page.evaluate(SCROLLED) > 0
+    button.click()
+    visit.arrive("The model")
+    visit.page.wait_for_function(f"{SCROLLED} == 0")
+    visit.page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollTo(0, 200)")
+    visit.page.evaluate(
+        "[...document.querySelectorAll('button')].find(each => each.textContent.includes('Next time')).click()"
+    )
+    visit.page.wait_for_selector('button[aria-checked="true"]:has-text("Next time")')
+    visit.settle()
+    assert visit.page.evaluate(SCROLLED) == 200
+    visit.check()
+
+
 def use_the_menu_of_a_phone(visit: Visit) -> None:
     """The menu, opened on a narrow screen, is accessible, and leads to another page."""
     visit.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
@@ -164,8 +232,7 @@ def use_the_menu_of_a_phone(visit: Visit) -> None:
             visit.settle()
             assert serious(visit.page) == [], scheme
         visit.page.locator(MENU).get_by_text("Dataset", exact=True).click()
-        visit.page.wait_for_function("document.querySelector('.mr-heading h1')?.textContent == 'Dataset'")
-        visit.settle()
+        visit.arrive("Dataset")
         visit.check()
     finally:
         visit.page.emulate_media(color_scheme="light")

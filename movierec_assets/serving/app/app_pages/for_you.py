@@ -6,6 +6,7 @@ Belongs here: the page. Does not: lists, which the API makes, and the person's s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -13,12 +14,18 @@ from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import films, look, person, session
+from movierec_assets.serving.app import films, kept_list, look, person, session
+from movierec_assets.serving.app.client import ApiProblem
 
 LENGTH, MORE, LONGEST = 12, 12, 96
 FIRST_YEAR = 1900
+GENRE, YEARS, ADVENTURE, MOMENT = "genre", "years", "adventure", "moment"
+"""Entries of the session state, and parts of the URL, with what the list is asked for with."""
 _LENGTH = "films"
 """Part of the URL with the number of films that are listed."""
+_ROWS, _MORE_ROWS = 6, 30
+"""Ratings that are shown at first, and with each press of the button below them."""
+_ROWS_OF = "ratings_shown"
 NOW, NEXT = "Right now", "Next time"
 _MOMENTS = {NOW: "latest", NEXT: "return"}
 _EXPLAINED = {
@@ -30,20 +37,21 @@ _EXPLAINED = {
 def page() -> None:
     """The page."""
     with look.page("For you", "What the model recommends, and why. Rate a film, and the list changes at once."):
+        kept_list.come_back()
         user_id = _person()
         _body(user_id)
 
 
 def _person() -> int:
     """Who the list is for, and the ways to be somebody else."""
-    if person.USER not in st.session_state:
-        start = person.DEFAULT_USER if person.USER in st.query_params else person.first()
-        st.session_state[person.USER] = st.session_state.get("person", start)
+    if person.USER not in st.session_state and not person.whole_number(st.query_params.get(person.USER, "")):
+        st.session_state[person.USER] = person.first()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         user_id = st.number_input(
             "User",
             min_value=1,
             max_value=person.LARGEST_ID,
+            value=None,  # no number is a default, so that the address names each person
             step=1,
             key=person.USER,
             bind="query-params",
@@ -53,8 +61,8 @@ def _person() -> int:
         )
         st.button("Somebody else", icon=":material/casino:", on_click=person.choose_another)
         st.button("Be a new user", icon=":material/person_add:", on_click=person.become_new)
-    chosen = int(user_id)
-    st.session_state["person"] = chosen
+    chosen = int(user_id or kept_list.person() or person.first())
+    kept_list.keep({person.USER: chosen})
     return chosen
 
 
@@ -64,6 +72,7 @@ def _body(user_id: int) -> None:
     with look.calm():
         if (error := person.failure()) is not None:
             look.explain(error)
+        person.recall_hidden(user_id)
         genres = _genres()
         history = _history(user_id)
         _about(user_id, history)
@@ -76,21 +85,40 @@ def _body(user_id: int) -> None:
         with ratings:
             _ratings(user_id, history)
         with lists:
-            tabs = st.tabs([NOW, NEXT], key="moment", on_change="rerun", bind="query-params")
+            tabs = st.tabs([NOW, NEXT], key=MOMENT, on_change="rerun", bind="query-params")
+            _keep(wish)
             for name, tab in zip(_MOMENTS, tabs, strict=True):
                 if tab.open:
                     with tab:
                         _list(user_id, name, wish | {"at": _MOMENTS[name], "scenario": f"app: {name.lower()}"})
 
 
+def _keep(wish: Mapping[str, Any]) -> None:
+    """Keep what the list is asked for with, for those who come back to it."""
+    first, last = st.session_state[YEARS]
+    kept_list.keep(
+        {
+            GENRE: wish["filters"].get("genres_any"),
+            YEARS: [first, last] if {"year_from", "year_to"} & wish["filters"].keys() else None,
+            ADVENTURE: st.session_state[ADVENTURE] or None,
+            MOMENT: NEXT if st.session_state.get(MOMENT) == NEXT else None,
+            _LENGTH: _length() if _length() > LENGTH else None,
+        }
+    )
+
+
 def _genres() -> list[str]:
-    """Genres of the most rated films.
+    """Genres of all rated films; of the most rated ones, where the document of the dataset is not made yet.
 
     Raises
     ------
     NothingYet
         When there are no films.
     """
+    with suppress(ApiProblem):
+        rows = session.cached("/insights/dataset")["document"]["genres"]
+        if found := {row["genre"] for row in rows} - {""}:
+            return sorted(found)
     movies = session.cached("/movies", {"n": 100})["movies"]
     if not movies:
         raise look.NothingYet("No films are loaded yet.")
@@ -98,14 +126,14 @@ def _genres() -> list[str]:
 
 
 def _history(user_id: int) -> Any:
-    """The latest ratings of the person.
+    """The latest ratings of the person: as many as are shown.
 
     Raises
     ------
     NothingYet
         When there is no such person.
     """
-    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": 6})
+    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": _rows_shown(user_id)})
     if answer.status == HTTPStatus.NOT_FOUND:
         raise look.NothingYet(f"There is no user {user_id}.", "Choose another number, or be a new user.")
     return answer.value
@@ -131,7 +159,7 @@ def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
     genres = genre.multiselect(
         "Genres",
         known_genres,
-        key="genre",
+        key=GENRE,
         bind="query-params",
         placeholder="All genres",
         on_change=person.forget_lists,
@@ -141,7 +169,7 @@ def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
         FIRST_YEAR,
         this_year,
         (FIRST_YEAR, this_year),
-        key="years",
+        key=YEARS,
         bind="query-params",
         on_change=person.forget_lists,
     )
@@ -150,7 +178,7 @@ def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
         0,
         10,
         0,
-        key="adventure",
+        key=ADVENTURE,
         bind="query-params",
         help="0 lists the films that match best. 10 lists films that are as unlike each other as can be.",
         on_change=person.forget_lists,
@@ -250,7 +278,7 @@ def _more(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) -> No
         st.switch_page("app_pages/similar.py", query_params={"movie": str(movie_id)})
     if st.button(look.label("Why?", movie["title"]), key=f"why-{user_id}-{movie_id}", type="tertiary"):
         # Names of their own: those of this page are bound to its widgets.
-        asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get("moment") or NOW}
+        asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get(MOMENT) or NOW}
         st.switch_page("app_pages/model.py", query_params=asked)
 
 
@@ -260,7 +288,7 @@ def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
         if len(answer["movies"]) == wish["n"] < LONGEST:
             st.button("More films", icon=":material/expand_more:", on_click=_longer)
         if count := len(person.hidden()):
-            st.button(f"List the {count} hidden again", on_click=person.show_hidden)
+            st.button(f"List the {count} hidden again", on_click=person.show_hidden, args=[wish["user_id"]])
     version = f"model version {answer['model_version']}" if answer["model_version"] else "no model"
     fewer = f" {look.plain(answer['why_fewer'])}" if answer["why_fewer"] and answer["movies"] else ""
     source = {"model": "Made by the model from the ratings as they are now", "stored": "A stored list"}
@@ -292,14 +320,36 @@ def _ratings(user_id: int, history: Mapping[str, Any]) -> None:
         found = session.cached("/movies/popular", {"n": 6})["movies"] if history["total"] < 3 else []
         if found:
             st.caption("Films that many people like:")
-    rated = {each["movie_id"]: each["stars"] for each in history["ratings"]}
+    rated = person.rated(user_id, history, [movie["movie_id"] for movie in found])
     for movie in found:
-        if movie["movie_id"] not in rated:
-            _rate_line(user_id, movie, f"found-{user_id}-{movie['movie_id']}", None)
+        key, given = f"found-{user_id}-{movie['movie_id']}", rated.get(movie["movie_id"])
+        if given is None:
+            _rate_line(user_id, movie, key, None)
+        elif typed.strip():
+            _rate_line(user_id, movie, f"{key}-{given['rated_at']}", given["stars"])
     if history["total"]:
         st.caption("Latest ratings. Choose other stars, or the same ones to take a rating back.")
     for each in history["ratings"]:
         _rate_line(user_id, each, f"rated-{user_id}-{each['movie_id']}-{each['rated_at']}", each["stars"])
+    shown = len(history["ratings"])
+    if shown < min(history["total"], person.PAGE):
+        st.button(
+            "All ratings" if history["total"] <= shown + _MORE_ROWS else "More ratings",
+            icon=":material/expand_more:",
+            help=f"{look.grouped(history['total'])} in all. A search finds each of them as well.",
+            on_click=_show_more_rows,
+            args=[user_id],
+        )
+
+
+def _rows_shown(user_id: int) -> int:
+    """Ratings of the person that are shown."""
+    shown: int = st.session_state.get(_ROWS_OF, {}).get(user_id, _ROWS)
+    return shown
+
+
+def _show_more_rows(user_id: int) -> None:
+    st.session_state[_ROWS_OF] = {user_id: min(person.PAGE, _rows_shown(user_id) + _MORE_ROWS)}
 
 
 def _rate_line(user_id: int, movie: Mapping[str, Any], key: str, stars: float | None) -> None:

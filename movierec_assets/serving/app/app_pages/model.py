@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from movierec_assets.serving.app import figures, insights, look, person
+from movierec_assets.serving.app import explained, figures, films, insights, kept_list, look, person, session
+from movierec_assets.serving.app.client import ApiProblem
 
-_LISTED = 100
-"""Films whose scores may be taken apart."""
 _COMPARED = 10
 _MOMENTS = {"Right now": "latest", "Next time": "return"}
 """As on the page For you."""
@@ -31,6 +31,7 @@ _NUMBERS_OF_RECIPE = {
 def page() -> None:
     """The page."""
     with look.page("The model", "Matrix factorization, learned by alternating least squares, on the data of now."):
+        kept_list.link_back()
         version = insights.chosen_version(insights.versions())
         number, recipe = version["version"], version["recipe"]
         trained = insights.document("training", number)
@@ -166,23 +167,47 @@ def _score(user: int) -> None:
         asked = st.query_params.get("when", "")
         first = asked if asked in _MOMENTS else "Right now"
         chosen = st.segmented_control("Moment", list(_MOMENTS), default=first, key="moment_of_score") or first
-        answer = _list_of(user, _MOMENTS[chosen], _LISTED, explain=True)
-        movies = answer["movies"]
-        if not movies:
+        answer = explained.list_of(user, _MOMENTS[chosen], explained.LISTED, explain=True)
+        best = answer["movies"]
+        if not best:
             raise look.NothingYet("There is no film to list for this user.", "Choose another user.")
         film = _asked("film")
+        movies = [*best, *_further_down(user, _MOMENTS[chosen], film, best)]
         place = st.selectbox(
-            f"Film, of the {len(movies):,} best for user {user:,}",
+            f"Film, of the {len(best):,} best for user {user:,}",
             range(len(movies)),
-            index=next((place for place, movie in enumerate(movies) if movie["movie_id"] == film), 0),
-            format_func=lambda number: f"{number + 1}. {movies[number]['title']}",
+            index=next((place for place, movie in enumerate(movies) if film in (None, movie["movie_id"])), None),
+            format_func=lambda number: (
+                f"{number + 1}. {movies[number]['title']}" if number < len(best) else movies[number]["title"]
+            ),
+            placeholder="Choose a film",
             help="Type a part of a title. A film that is not here is rated already, or not among these.",
         )
-        if film is not None and all(movie["movie_id"] != film for movie in movies):
-            st.caption(
-                f"Film {film} is not among the {len(movies)} best at this moment, or is rated. This is the best one."
-            )
+        if place is None:
+            return
+        if place >= len(best):
+            st.caption(f"This film is not among the {len(best):,} best of all films; filters list others.")
         _taken_apart(movies[place], answer)
+
+
+def _further_down(user: int, at: str, film: int | None, best: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The film that somebody asks about, where it is not among the best; a box says so where no list has it."""
+    if film is None or any(movie["movie_id"] == film for movie in best):
+        return []
+    try:
+        found = explained.further_down(user, at, film)
+        named = look.plain(films.without_year(session.cached(f"/movies/{film}")["title"]))
+    except ApiProblem as problem:
+        if problem.status != HTTPStatus.NOT_FOUND:
+            raise
+        found, named = None, f"film {film}"
+    if found is None:
+        look.state(
+            f"No list of user {user} has {named} at this moment.",
+            "The user has rated it, or the model does not know it. So there is no score to take apart.",
+        )
+        return []
+    return [found]
 
 
 def _taken_apart(movie: dict[str, Any], answer: dict[str, Any]) -> None:
@@ -224,8 +249,8 @@ def _moments(user: int) -> None:
         "over all."
     )
     with look.calm():
-        sitting = _list_of(user, "latest", _LISTED)["movies"]
-        later = _list_of(user, "return", _LISTED)["movies"]
+        sitting = explained.list_of(user, "latest", explained.LISTED)["movies"]
+        later = explained.list_of(user, "return", explained.LISTED)["movies"]
         place = {movie["movie_id"]: number for number, movie in enumerate(later, start=1)}
         was = {movie["movie_id"]: number for number, movie in enumerate(sitting, start=1)}
         left, right = st.columns(2)
@@ -240,7 +265,7 @@ def _moments(user: int) -> None:
 def _ranking(title: str, movies: list[dict[str, Any]], other: dict[int, int], when: str) -> None:
     st.markdown(f"**{title}**")
     rows = [
-        {"": number, "film": movie["title"], when: str(other.get(movie["movie_id"], f"below {_LISTED}"))}
+        {"": number, "film": movie["title"], when: str(other.get(movie["movie_id"], f"below {explained.LISTED}"))}
         for number, movie in enumerate(movies[:_COMPARED], start=1)
     ]
     narrow = {name: st.column_config.Column(width=width) for name, width in (("", 30), (when, 75))}
@@ -283,11 +308,6 @@ def _curves(recipe: dict[str, Any]) -> None:
             "Share of the next-movie signal by the hours since the latest like; it falls towards nothing.",
         )
         st.caption(f"Weight at the like: {weight:.2g} times the ALS score. After {fade:.2g} h, 37 % is left.")
-
-
-def _list_of(user: int, at: str, n: int, *, explain: bool = False) -> Any:
-    """A list that is only looked at: it counts in no figure. It is kept until something changes."""
-    return person.listed({"user_id": user, "n": n, "explain": explain, "at": at, "shown": False})
 
 
 if __name__ == "__main__":

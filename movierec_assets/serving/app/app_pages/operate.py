@@ -30,9 +30,7 @@ def page() -> None:
         except ApiProblem as problem:
             if problem.status not in (401, 403):
                 raise
-            session.keep_operator_key(None)  # revoked or expired since
-            look.state("The API accepts the key no longer.", "Load the page again and type another one.")
-            return
+            asking.refuse_key()  # revoked or expired since
         # Containers keep the place of everything below, so that a message or a run does not close what is open there.
         with st.container():
             operating.show_said()

@@ -47,8 +47,9 @@ def _steps(document: dict[str, Any]) -> None:
         "read": "Rows of the file of ratings.",
         "complete": "Rows in which every column has a value.",
         "loaded": "Valid rows, one for each user and movie: the latest.",
-        "posted in the app": "Ratings and withdrawals of people in the app.",
-        "of eligible users": f"Current ratings, file and app, of users with more than {rules['ratings_above']}.",
+        "posted in the app": "Ratings and withdrawals of people in the app, when these steps were counted.",
+        "of eligible users": f"Current ratings, file and app, of users with more than {rules['ratings_above']}, "
+        "as eligible_users had them when it was refreshed last: ratings that were posted since are not in it.",
         "likes": f"Ratings of {rules['like_from_stars']:g} stars or more; the others are left out.",
         "train": "What each user liked before the two parts below. The model learns from it.",
         "validation": "What each user liked latest before the test part. It chooses the recipe.",

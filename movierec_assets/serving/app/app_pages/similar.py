@@ -13,7 +13,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from movierec_assets.serving.app import films, look, session
+from movierec_assets.serving.app import films, kept_list, look, session
 
 MOVIE = "movie"
 """Entry of the session state, and part of the URL, with the id of the film."""
@@ -27,6 +27,7 @@ _COLOURS = ("#d1495b", "#4f63d2", "#2a9d8f", "#b7791f", "#8e5bb5", "#3d8fc4", "#
 def page() -> None:
     """The page."""
     with look.page("Similar films", "Films that the same people like. Near on the map means liked by the same people."):
+        kept_list.link_back()
         movie_id = _movie()
         _search()
         _neighbours(movie_id)
