@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 import requests
 
 from movierec_assets.host import CommandError
-from movierec_assets.host.environment import variables
+from movierec_assets.host.environment import require_project, variables
 from movierec_assets.host.provision import provision
 from movierec_assets.host.supervision import Child, end
 from movierec_assets.postgres.server import EmbeddedPostgres
@@ -146,6 +146,7 @@ def api_databases(settings: Settings, log: Log) -> Iterator[Settings]:
     ended = threading.Event()
     with ExitStack() as held:
         held.callback(ended.set)
+        require_project(settings)
         if settings.database_url is None:
             server = EmbeddedPostgres(settings.state)
             url = held.enter_context(server.lease())

@@ -38,7 +38,13 @@ def running_databases(settings: Settings, log: Log = lambda _: None, *, prepared
     ------
     Settings
         With the database URL.
+
+    Raises
+    ------
+    SettingsError
+        As `require_project`.
     """
+    require_project(settings)
     with ExitStack() as held:
         if settings.database_url is None:
             url = held.enter_context(EmbeddedPostgres(settings.state).lease())
@@ -51,12 +57,22 @@ def running_databases(settings: Settings, log: Log = lambda _: None, *, prepared
 
 def pin(settings: Settings, log: Log = lambda _: None) -> Settings:
     """Start the embedded server until it is stopped, bring its databases up to date, and write `.env` for `dg`."""
+    require_project(settings)
     url = EmbeddedPostgres(settings.state).start()
     settings = settings.model_copy(update={"embedded_database_url": url})
     os.environ.update(variables(settings))
     provision(settings, log)
     write_env_file(settings.home, variables(settings))
     return settings
+
+
+def require_project(settings: Settings) -> None:
+    """Refuse a project directory without dagster.yaml: SettingsError."""
+    if not (settings.home / "dagster.yaml").is_file():
+        raise SettingsError(
+            f"The project directory {settings.home} has no dagster.yaml, which says how Dagster runs. MOVIEREC_HOME "
+            "names the directory of the project's clone; leave it out to take the one that is installed."
+        )
 
 
 def variables(settings: Settings) -> dict[str, str]:
@@ -88,11 +104,6 @@ def variables(settings: Settings) -> dict[str, str]:
 
 def _dagster_home(settings: Settings) -> Path:
     """Directory with a link to the project's dagster.yaml, so that Dagster writes nothing into the project."""
-    if not (settings.home / "dagster.yaml").is_file():
-        raise SettingsError(
-            f"The project directory {settings.home} has no dagster.yaml, which says how Dagster runs. MOVIEREC_HOME "
-            "names the directory of the project's clone; leave it out to take the one that is installed."
-        )
     home = settings.state / "dagster_home"
     home.mkdir(parents=True, exist_ok=True)
     link, target = home / "dagster.yaml", settings.home / "dagster.yaml"

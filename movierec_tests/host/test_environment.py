@@ -10,7 +10,7 @@ from dagster import DagsterInstance
 from dotenv import dotenv_values
 
 from movierec_assets.host.env_file import read_env_file, write_env_file, written_for
-from movierec_assets.host.environment import variables
+from movierec_assets.host.environment import pin, running_databases, variables
 from movierec_assets.settings import SettingsError, get_settings
 
 PROJECT = Path(__file__).parents[2]
@@ -70,6 +70,8 @@ def test_a_directory_without_dagsters_configuration_is_not_taken_for_the_project
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOVIEREC_HOME", str(tmp_path))
+    with pytest.raises(SettingsError, match=r"no dagster\.yaml.*MOVIEREC_HOME"), running_databases(get_settings()):
+        pass
     with pytest.raises(SettingsError, match=r"no dagster\.yaml.*MOVIEREC_HOME"):
-        variables(get_settings())
+        pin(get_settings())
     assert list(tmp_path.iterdir()) == []

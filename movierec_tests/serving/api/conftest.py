@@ -35,6 +35,7 @@ from movierec_assets.settings import Settings
 from movierec_assets.tables.database import Database
 from movierec_tests.databases import own_database
 from movierec_tests.serving.api.small import load_small, snapshot_of
+from movierec_tests.waiting import PATIENCE
 
 _Result = TypeVar("_Result")
 
@@ -137,7 +138,7 @@ def served(app: ASGIApp, settings: Settings | None = None) -> Iterator[httpx.Cli
         time.sleep(0.005)
     port = listening.getsockname()[1]
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False) as client:
             yield client
     finally:
         server.should_exit = True
