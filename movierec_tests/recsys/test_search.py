@@ -234,6 +234,25 @@ def test_kinds_of_confidence_take_turns_and_the_last_trials_are_near_the_best_on
         assert sum(trial.recipe[name] != best[name] for name in best) <= 3
 
 
+class _OnlyOnTheWhole(SearchObjective):
+    """Ratings as confidence score highest over all moments, and lowest at the latest one; the rest is alike."""
+
+    def score(self, factors: Factors, recipe: Recipe, moments: int | None = None) -> np.ndarray:
+        best = recipe.confidence == "rating"
+        if moments == 1:
+            return np.full(self.train.shape[0], 0.2 if best else 0.4)
+        return super().score(factors, recipe) / 100 + (0.3 if best else 0.1)
+
+
+def test_trials_near_the_best_are_finished_also_where_its_latest_moment_is_not_among_the_best(split: Split) -> None:
+    latest = SearchObjective.latest(split.train, split.validation)
+    objective = _OnlyOnTheWhole(latest.train, latest.moments, 10)
+    found = search(objective, fit, space=SMALL, budget=Budget(30, PLENTY), built_in=BUILT_IN, seed=3)
+    near = found.trials[18:]
+    assert {trial.recipe["confidence"] for trial in near} == {"rating"}
+    assert {trial.state for trial in near} == {"complete"}
+
+
 @given(
     st.fixed_dictionaries(
         {
