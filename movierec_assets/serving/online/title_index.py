@@ -46,6 +46,9 @@ _OTHER_TITLE = 0.25
 _RATINGS = 0.1
 """Errors that ten times more ratings make up for."""
 
+_KNOWN = 0.02
+"""What ten times more ratings add to the fit of a candidate."""
+
 
 @dataclass(frozen=True)
 class _Trigrams:
@@ -123,6 +126,7 @@ class TitleIndex:
             [name not in (self._forms[p], names[p]) for name, p in zip(names, movies, strict=True)], bool
         )
         self._weight = np.log10(1.0 + ratings)
+        self._most_weight = float(self._weight.max(initial=0.0))
         self._movies_of_form: dict[str, list[int]] = {}
         for place, form in enumerate(self._forms):
             self._movies_of_form.setdefault(form, []).append(place)
@@ -149,9 +153,11 @@ class TitleIndex:
         readings = [(without_articles(form), year)]
         if year is None and bare is not None:
             readings.append((without_articles(normal_form(bare[0])), bare[1]))
-        errors = self._errors(readings, among)
+        errors: dict[int, float] = {}
+        for reading in readings:
+            self._add_errors(errors, *reading, among)
         if form != readings[0][0] and min(errors.values(), default=_FEW) >= _FEW:
-            errors = self._errors([*readings, (form, year)], among)
+            self._add_errors(errors, form, year, among)
         places = np.fromiter(errors, dtype=np.int64, count=len(errors))
         cost = np.fromiter(errors.values(), dtype=np.float64, count=len(errors)) - _RATINGS * self._weight[places]
         return places[np.lexsort((places, -self._ratings[places], cost))][:CANDIDATES]
@@ -191,38 +197,47 @@ class TitleIndex:
     def _of_year(self, year: int | None) -> BoolArray:
         return np.ones(len(self._titles), dtype=bool) if year is None else self._years == year
 
-    def _errors(self, readings: Sequence[tuple[str, int | None]], among: BoolArray | None) -> dict[int, float]:
-        """Fewest errors with which each movie is found by one of the readings of a query; with too many it is not.
+    def _add_errors(self, found: dict[int, float], form: str, year: int | None, among: BoolArray | None) -> None:
+        """Keep the fewest errors with which each movie is found, by a normal form and the year that is wanted as well.
 
-        A reading is a normal form, and the year that is wanted.
+        With too many errors a movie is not found.
         """
-        found: dict[int, float] = {}
-        for form, year in readings:
-            # An error spoils up to three trigrams, which may be all that a short title has.
-            groups = [self._candidates(form, among), self._of_its_length(form, among)]
-            names = np.concatenate(groups)
-            errors = np.concatenate([self._texts.errors(form, group) for group in groups])
-            errors = errors + np.where(self._other[names], _OTHER_TITLE, 0.0)
-            near = errors <= MOST_ERRORS * len(form)
-            movies, errors = self._movie_of[names[near]], errors[near]
-            if year is not None:
-                errors = errors + np.where(self._years[movies] == year, 0.0, _OTHER_YEAR)
-            for movie, each in zip(movies.tolist(), errors.tolist(), strict=True):
-                found[movie] = min(each, found.get(movie, each))
-        return found
+        # An error spoils up to three trigrams, which may be all that a short title has.
+        groups = [self._candidates(form, among), self._of_its_length(form, among)]
+        names = np.concatenate(groups)
+        errors = np.concatenate([self._texts.errors(form, group) for group in groups])
+        errors = errors + np.where(self._other[names], _OTHER_TITLE, 0.0)
+        near = errors <= MOST_ERRORS * len(form)
+        movies, errors = self._movie_of[names[near]], errors[near]
+        if year is not None:
+            errors = errors + np.where(self._years[movies] == year, 0.0, _OTHER_YEAR)
+        for movie, each in zip(movies.tolist(), errors.tolist(), strict=True):
+            found[movie] = min(each, found.get(movie, each))
 
     def _candidates(self, form: str, among: BoolArray | None) -> IntArray:
         """Names that share most trigrams with a form."""
         shared, wanted = self._trigrams.shared(form)
         if among is not None:
             shared = shared * among[self._movie_of]
-        names = np.flatnonzero(shared)
+        names = np.flatnonzero(shared >= self._fewest_shared(shared, wanted))
         common = shared[names]
         union = self._trigrams.of_name[names] + wanted - common
-        fit: FloatArray = common / wanted + 0.5 * common / union + 0.02 * self._weight[self._movie_of[names]]
+        fit: FloatArray = common / wanted + 0.5 * common / union + _KNOWN * self._weight[self._movie_of[names]]
         if len(names) > CANDIDATES:
             names = names[np.argpartition(-fit, CANDIDATES)[:CANDIDATES]]
         return names
+
+    def _fewest_shared(self, shared: IntArray, wanted: int) -> float:
+        """Names that share fewer trigrams, of those that are wanted, do not fit as well as `CANDIDATES` others.
+
+        A name that shares c of w fits by c / w at least, and by 1.5 c / w and what its ratings add at most.
+        """
+        sharing = np.cumsum(np.bincount(shared)[:0:-1])
+        enough = int(np.searchsorted(sharing, CANDIDATES))
+        if enough == len(sharing):
+            return 1
+        least = len(sharing) - enough
+        return max(1.0, (least - _KNOWN * self._most_weight * wanted) / 1.5)
 
     def _of_its_length(self, form: str, among: BoolArray | None) -> IntArray:
         """Names of about as many letters as a short form; none for a long one."""

@@ -23,12 +23,13 @@ from movierec_assets.recsys.interactions import FloatArray, IntArray
 MAX_LETTERS = 60
 """Letters of a text that are compared."""
 
-_UNIT = 20
+_UNIT = np.int16(20)
 """One error; distances are counted in small integers."""
 LATER_START, WORDS_LEFT, WITHIN_WORD, OTHER_ORDER = 0.5, 0.25, 0.6, 0.5
 """Errors that are added when a query begins at a later word, ends before the last word, ends within a word, or has its
 words in another order."""
-_FAR = 10_000
+_FAR = np.int16(10_000)
+_FAR_OF_UNIT = np.int16(_FAR // _UNIT)
 
 Small = npt.NDArray[np.int16]
 
@@ -96,7 +97,7 @@ class _Compared:
         self._letters = np.ascontiguousarray(letters)
         self._lengths = lengths
         self._place = np.arange(len(letters) + 1, dtype=np.int16)[:, None]
-        self._same: dict[str, npt.NDArray[np.bool_]] = {}
+        self._saved: dict[str, Small] = {}
 
     def least(self, query: str, *, in_order: bool = True) -> FloatArray:
         """Fewest errors of a query in each text, beginning at a word and ending anywhere.
@@ -106,23 +107,28 @@ class _Compared:
         start, end = self._in_order if in_order else self._anywhere
         # Row i has the errors of the first i letters of the query up to each place of the text, less the place: then
         # letters that only the text has cost nothing more, and a running minimum covers them.
-        row = np.minimum.accumulate(start - self._place * _UNIT, axis=0)
-        earlier = row
-        for number, letter in enumerate(query):
-            following = row + np.int16(_UNIT)
-            same = self._places_of(letter)
-            np.minimum(following[1:], row[:-1] - same * np.int16(_UNIT), out=following[1:])
-            if number:
-                swapped = same[:-1] & self._places_of(query[number - 1])[1:]
-                np.minimum(following[2:], earlier[:-2] - np.int16(_UNIT), out=following[2:], where=swapped)
-            earlier, row = row, np.minimum.accumulate(following, axis=0)
+        row = _running_minimum(start - self._place * _UNIT)
+        earlier, saved_before = row, None
+        for letter in query:
+            following = row + _UNIT
+            saved = self._saved_by(letter)
+            np.minimum(following[1:], row[:-1] - saved, out=following[1:])
+            if saved_before is not None:
+                swapped = np.minimum(saved[:-1], saved_before[1:])
+                np.minimum(following[2:], earlier[:-2] + (_FAR - _UNIT) - swapped * _FAR_OF_UNIT, out=following[2:])
+            earlier, row, saved_before = row, _running_minimum(following), saved
         least: FloatArray = (row + self._place * _UNIT + end).min(axis=0) / np.float32(_UNIT)
         return least
 
+    def _saved_by(self, letter: str) -> Small:
+        """What is saved where a letter of the query is that of the text."""
+        if letter not in self._saved:
+            self._saved[letter] = self._places_of(letter) * _UNIT
+        return self._saved[letter]
+
     def _places_of(self, letter: str) -> npt.NDArray[np.bool_]:
-        if letter not in self._same:
-            self._same[letter] = self._letters == ord(letter)
-        return self._same[letter]
+        places: npt.NDArray[np.bool_] = self._letters == ord(letter)
+        return places
 
     @cached_property
     def _word_starts(self) -> npt.NDArray[np.bool_]:
@@ -150,5 +156,16 @@ class _Compared:
         return start.astype(np.int16), end.astype(np.int16)
 
 
+def _running_minimum(rows: Small) -> Small:
+    """The least of each row and all rows before it: faster than `np.minimum.accumulate` where rows are long."""
+    step = 1
+    while step < len(rows):
+        wider = np.empty_like(rows)
+        wider[:step] = rows[:step]
+        np.minimum(rows[step:], rows[:-step], out=wider[step:])
+        rows, step = wider, 2 * step
+    return rows
+
+
 def _scaled(errors: float) -> int:
-    return round(errors * _UNIT)
+    return round(errors * int(_UNIT))
