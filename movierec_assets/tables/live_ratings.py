@@ -1,7 +1,7 @@
 """Current ratings of a few users at a time, by a statement that is prepared once for each connection.
 
-Belongs here: the query, and the arrays that it gives. Does not: collecting the users who are asked for
-(`serving.online.live`), and reading everybody (`histories`).
+Belongs here: the query, and merging ratings of the file and of the app. Does not: collecting the users who are asked
+for (`serving.online.live`), and reading everybody (`histories`).
 """
 
 from __future__ import annotations
@@ -122,17 +122,48 @@ class LiveConnection:
 
 
 def found_in(rows: Sequence[Row]) -> list[Found]:
-    """What rows of the query hold; the ratings of all users are converted together."""
-    stops = np.cumsum([0 if movies is None else len(movies) // 8 for _, _, _, movies, _ in rows]).tolist()
-    both = np.frombuffer(b"".join(movies for _, _, _, movies, _ in rows if movies is not None), ">i8").astype(np.int64)
-    movie_ids = (both >> STAR_BITS).astype(np.int32)
-    stars = (both & _STARS_MASK).astype(np.float32) / np.float32(2)
-    times = np.frombuffer(b"".join(times for _, _, _, _, times in rows if times is not None), ">i8")
-    rated_at = times.astype(np.int64) // 1_000_000 + POSTGRES_EPOCH
-    found, start = [], 0
-    for (version, dataset_id, watermark, movies, _), stop in zip(rows, stops, strict=True):
+    """What rows of the query hold; the ratings of all users are converted and merged together.
+
+    Of ratings of one movie the latest counts, and of equally late ones that of the app, as in the view
+    `current_ratings`. Times of the file are whole seconds.
+    """
+    _, _, _, file_movies, file_times, app_movies, app_times = zip(*rows, strict=True)
+    place, movie_ids = _values(file_movies, ">i4")
+    times_and_stars = _values(file_times, ">i8")[1]
+    halves, rated_at = times_and_stars & _STARS_MASK, times_and_stars >> STAR_BITS
+    if any(app_movies):
+        app_place, posted = _values(app_movies, ">i8")
+        posted_at = _values(app_times, ">i8")[1] + POSTGRES_EPOCH * 1_000_000
+        # The last of each user and movie, in the order of both.
+        keys, last = np.unique(((app_place << 32) | (posted >> STAR_BITS))[::-1], return_index=True)
+        last = len(posted) - 1 - last
+        app_place, posted, posted_at = app_place[last], posted[last], posted_at[last]
+        of_file = (place << 32) | movie_ids
+        rival = np.minimum(np.searchsorted(keys, of_file), len(keys) - 1)
+        both = np.flatnonzero(keys[rival] == of_file)
+        newer = rated_at[both] * 1_000_000 > posted_at[rival[both]]
+        in_file, in_app = np.ones(len(of_file), np.bool_), posted & _STARS_MASK > 0
+        in_file[both[~newer]] = False
+        in_app[rival[both[newer]]] = False
+        place = np.concatenate([place[in_file], app_place[in_app]])
+        order = np.argsort(place, kind="stable")
+        place = place[order]
+        movie_ids = np.concatenate([movie_ids[in_file], posted[in_app] >> STAR_BITS])[order]
+        halves = np.concatenate([halves[in_file], posted[in_app] & _STARS_MASK])[order]
+        rated_at = np.concatenate([rated_at[in_file], posted_at[in_app] // 1_000_000])[order]
+    movie_ids = movie_ids.astype(np.int32)
+    stars: FloatArray = halves.astype(np.float32) / np.float32(2)
+    bounds = np.searchsorted(place, np.arange(len(rows) + 1)).tolist()
+    found = []
+    for (version, dataset_id, watermark, *_), start, stop in zip(rows, bounds, bounds[1:], strict=False):
         some = slice(start, stop)
-        ratings = None if movies is None else (movie_ids[some], stars[some], rated_at[some])
+        ratings = (movie_ids[some], stars[some], rated_at[some]) if stop > start else None
         found.append(Found(version, dataset_id, watermark, ratings))
-        start = stop
     return found
+
+
+def _values(column: Sequence[memoryview | None], kind: str) -> tuple[IntArray, IntArray]:
+    """Values of byte strings one after the other, and the place of the string that each is in."""
+    lengths = [0 if each is None else len(each) for each in column]
+    values = np.frombuffer(b"".join(each for each in column if each is not None), kind).astype(np.int64)
+    return np.repeat(np.arange(len(column)), np.array(lengths) // np.dtype(kind).itemsize), values
