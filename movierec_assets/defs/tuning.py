@@ -35,7 +35,7 @@ from movierec_assets.recsys.search import Budget, SearchObjective, Trial
 from movierec_assets.resources.configurable import PostgresResource, RegistryResource
 from movierec_assets.resources.provenance import SOURCES, record
 
-SEARCH_VERSION = "4"
+SEARCH_VERSION = "5"
 """Raise it when the same data and seed are searched in another way: unfinished studies are then not resumed."""
 
 

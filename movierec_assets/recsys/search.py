@@ -29,7 +29,7 @@ from movierec_assets.recsys.next_movies import NextMovies
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, FoldIn, NextMovie, Recipe, without_signal
 from movierec_assets.recsys.return_constraint import GuardedRecipe, keep_return
 from movierec_assets.recsys.returns import Returns
-from movierec_assets.recsys.search_space import Space, recipe_of
+from movierec_assets.recsys.search_space import Space, as_recipe, drawn_of, recipe_of
 from movierec_assets.recsys.split import MIN_TRAIN_TO_EVALUATE, StrongSplit, Task, latest_of_each_user
 from movierec_assets.recsys.warm_start import mixed_order
 
@@ -58,6 +58,29 @@ _SPREAD, _LAST_SPREAD = 0.2, 0.04
 """Size of these moves at first and at the end, as a share of the range."""
 _NEAR_ENOUGH = 0.98
 """Share of the best trial's value for the latest moment that a trial near it must reach, or is pruned."""
+_OTHER_STARTS = tuple(
+    Recipe(
+        confidence="bm25",
+        alpha=1.5,
+        regularization=regularization,
+        factors=factors,
+        iterations=12,
+        fold_in=FoldIn(floor=0.1, boost=1.8, tau=5.0),
+        next_movie=NextMovie(
+            window=10,
+            decay=0.95,
+            out_exponent=0.6,
+            in_exponent=0.4,
+            smoothing=30.0,
+            tau=8.0,
+            weight=0.3,
+            fade_hours=0.5,
+        ),
+    )
+    for factors, regularization in ((64, 16.0), (128, 18.0))
+)
+"""Recipes among the first trials that do well on data unlike the demo set: many factors need a regularization within a
+narrow range, which trials at random hardly meet."""
 _STARTUP = 12
 """Trials before any is drawn by what the others found."""
 
@@ -380,18 +403,17 @@ def _best_trial(study: optuna.Study) -> FrozenTrial | None:
 
 
 def _first(space: Space, built_in: Recipe) -> list[Recipe]:
-    """The first trials: the built-in recipe, the same without its signal, and with each other kind of confidence."""
-    others = [kind for kind in space.confidence if kind != built_in.confidence]
-    return [built_in, without_signal(built_in), *(replace(built_in, confidence=kind) for kind in others)]
+    """The first trials: the built-in recipe, without its signal, with each other kind of confidence, and the others."""
+    kinds = [replace(built_in, confidence=kind) for kind in space.confidence if kind != built_in.confidence]
+    others = [replace(each, seed=built_in.seed) for each in _OTHER_STARTS if space.holds(each)]
+    return [built_in, without_signal(built_in), *kinds, *others]
 
 
 def _given(number: int, spent: float, space: Space, built_in: Recipe) -> dict[str, Any]:
     """The numbers of a trial that are not drawn: all of the first ones, and then the kind of confidence for a while."""
     first = _first(space, built_in)
     if number < len(first):
-        given = first[number].as_dict()
-        del given["seed"]
-        return given if space.holds(first[number]) else {}
+        return drawn_of(first[number]) if space.holds(first[number]) else {}
     return {"confidence": space.confidence[number % len(space.confidence)]} if spent < _EACH_KIND else {}
 
 
@@ -408,7 +430,8 @@ def _near(best: Mapping[str, Any], spent: float, space: Space, random: Generator
 def _trial(frozen: FrozenTrial) -> Trial:
     seconds = frozen.duration.total_seconds() if frozen.duration else 0.0
     complete = frozen.state == TrialState.COMPLETE
-    return Trial(frozen.number, frozen.state.name.lower(), frozen.params, frozen.value if complete else None, seconds)
+    value = frozen.value if complete else None
+    return Trial(frozen.number, frozen.state.name.lower(), as_recipe(frozen.params), value, seconds)
 
 
 def _best_value(study: optuna.Study) -> float:

@@ -20,7 +20,7 @@ from movierec_assets.recsys.recipe import ConfidenceKind, Recipe, without_signal
 _CHOICES = ("confidence", "factors", "next_movie_window", "next_movie_decay")
 _LOG_RANGES = (
     "alpha",
-    "regularization",
+    "regularization_ratio",
     "fold_in_floor",
     "fold_in_boost",
     "fold_in_tau",
@@ -28,21 +28,23 @@ _LOG_RANGES = (
     "next_movie_tau",
     "next_movie_fade_hours",
 )
+RATIO = "regularization_ratio"
 _STEPS = {"next_movie_out_exponent": 0.1, "next_movie_in_exponent": 0.1, "next_movie_weight": 0.1}
 """Ranges that may start at 0, and the distance between the values that are drawn."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """Choices and bounds of the search, both ends included; the names are those of `Recipe.as_dict`.
+    """Choices and bounds of the search, both ends included; the names are those of `Recipe.as_dict`, but for one.
 
-    A weight of 0 switches the next-movie signal off. A decay of 1 counts every place of the window alike, and an
+    In place of the regularization, its ratio to alpha is drawn: twice the alpha needs about twice the regularization. A
+    weight of 0 switches the next-movie signal off. A decay of 1 counts every place of the window alike, and an
     exponent of 0 does not normalize. Window and decay have few choices, because each pair of them has to be counted.
     """
 
     confidence: tuple[ConfidenceKind, ...] = ("binary", "rating", "bm25")
     alpha: tuple[float, float] = (0.5, 50.0)
-    regularization: tuple[float, float] = (0.5, 1000.0)
+    regularization_ratio: tuple[float, float] = (0.05, 50.0)
     factors: tuple[int, ...] = (32, 64, 96, 128)
     iterations: tuple[int, int] = (6, 24)
     fold_in_floor: tuple[float, float] = (0.03, 1.0)
@@ -82,7 +84,7 @@ class Space:
 
     def holds(self, recipe: Recipe) -> bool:
         """Whether a recipe is within the bounds."""
-        values = recipe.as_dict()
+        values = drawn_of(recipe)
         ranges = (*_LOG_RANGES, *_STEPS, "iterations")
         return all(values[name] in getattr(self, name) for name in _CHOICES) and all(
             low <= float(values[name]) <= high for name in ranges for low, high in [getattr(self, name)]
@@ -138,7 +140,22 @@ class Space:
         return moved
 
 
-def recipe_of(drawn: dict[str, Any], seed: int) -> Recipe:
+def recipe_of(drawn: Mapping[str, Any], seed: int) -> Recipe:
     """The recipe of a trial's parameters; all recipes whose signal is off have the same numbers for it."""
-    recipe = Recipe.from_dict({**drawn, "seed": seed})
+    recipe = Recipe.from_dict({**as_recipe(drawn), "seed": seed})
     return recipe if recipe.next_movie.on else without_signal(recipe)
+
+
+def as_recipe(drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's parameters with the regularization in place of its ratio to alpha, as in `Recipe.as_dict`."""
+    return {
+        "regularization" if name == RATIO else name: drawn["alpha"] * value if name == RATIO else value
+        for name, value in drawn.items()
+    }
+
+
+def drawn_of(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as a trial's parameters; the opposite of `recipe_of`."""
+    numbers = recipe.as_dict() | {RATIO: recipe.regularization / recipe.alpha}
+    del numbers["seed"], numbers["regularization"]
+    return numbers

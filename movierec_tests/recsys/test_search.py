@@ -21,7 +21,7 @@ from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.interactions import Interactions
 from movierec_assets.recsys.recipe import NO_NEXT_MOVIE, FoldIn, NextMovie, Recipe, without_signal
 from movierec_assets.recsys.search import Budget, SearchObjective, SearchResult, Trial, search
-from movierec_assets.recsys.search_space import Space, recipe_of
+from movierec_assets.recsys.search_space import Space, drawn_of, recipe_of
 from movierec_assets.recsys.split import Split, leave_latest_out, strong_generalization
 
 PLENTY = 1e9
@@ -155,7 +155,7 @@ def test_a_recipe_that_is_no_better_beyond_chance_does_not_replace_the_built_in_
     only = Space(
         confidence=("binary",),
         alpha=(5.0, 5.0),
-        regularization=(10.0, 10.0),
+        regularization_ratio=(2.0, 2.0),
         factors=(8,),
         iterations=(4, 4),
         fold_in_floor=(0.2, 0.2),
@@ -194,7 +194,7 @@ def test_each_part_of_the_signal_can_be_switched_off() -> None:
 
     off = Recipe(factors=96, next_movie=NextMovie(window=5, weight=0.0, tau=2.0))
     study = optuna.create_study()
-    study.enqueue_trial(off.as_dict())
+    study.enqueue_trial(drawn_of(off))
     assert space.suggest(study.ask(), seed=1) == replace(off, next_movie=NO_NEXT_MOVIE)
 
 
@@ -208,10 +208,23 @@ def test_the_second_trial_is_the_built_in_recipe_without_its_signal(objective: S
     assert recipe_of(found.trials[1].recipe, BUILT_IN.seed) == without_signal(BUILT_IN)
 
 
+def test_recipes_for_other_data_are_among_the_first_trials_where_the_space_holds_them(
+    objective: SearchObjective,
+) -> None:
+    space = replace(Space(), confidence=("bm25",))
+    found = search(objective, fit, space=space, budget=Budget(5, PLENTY), built_in=Recipe(confidence="bm25"))
+    starts = [recipe_of(drawn_of(Recipe.from_dict({**trial.recipe, "seed": 1})), 1) for trial in found.trials[2:4]]
+    assert [each.factors for each in starts] == [64, 128]
+    assert [each.regularization / each.alpha for each in starts] == pytest.approx([32 / 3, 12])
+    assert found.trials[4].recipe["factors"] in space.factors
+    small = search(objective, fit, space=SMALL, budget=Budget(5, PLENTY), built_in=BUILT_IN)
+    assert {trial.recipe["factors"] for trial in small.trials} <= set(SMALL.factors)
+
+
 def test_a_signal_that_does_not_help_beyond_chance_is_switched_off(objective: SearchObjective) -> None:
     lines: list[str] = []
     # Too little to move a movie past another.
-    space = replace(SMALL, regularization=(0.5, 5.0), factors=(8,), next_movie_weight=(1e-6, 1e-6))
+    space = replace(SMALL, regularization_ratio=(0.1, 1.0), factors=(8,), next_movie_weight=(1e-6, 1e-6))
     found = search(objective, fit, space=space, budget=Budget(2, PLENTY), built_in=BUILT_IN, log=lines.append)
     assert not found.best.next_movie.on
     assert any("switched off" in line for line in lines)
@@ -231,7 +244,13 @@ def test_kinds_of_confidence_take_turns_and_the_last_trials_are_near_the_best_on
     for trial in found.trials[12:]:
         before = [each for each in found.trials[: trial.number] if each.value is not None]
         best = max(before, key=lambda each: (each.value or 0.0, -each.number)).recipe
-        assert sum(trial.recipe[name] != best[name] for name in best) <= 3
+        assert len(_moved(best, trial.recipe)) <= 3
+
+
+def _moved(recipe: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    """Numbers that differ; the regularization follows alpha."""
+    moved = {name for name in recipe if recipe[name] != other[name]}
+    return moved - ({"regularization"} if "alpha" in moved else set())
 
 
 class _OnlyOnTheWhole(SearchObjective):
@@ -271,8 +290,7 @@ def test_trials_near_the_best_are_finished_also_where_its_latest_moment_is_not_a
 def test_a_recipe_near_another_is_within_the_space_and_differs_in_what_was_named(
     drawn: dict[str, Any], data: st.DataObject, spread: float, seed: int
 ) -> None:
-    space, whole = Space(), BUILT_IN.as_dict() | drawn
-    del whole["seed"]
+    space, whole = Space(), drawn_of(BUILT_IN) | drawn
     moved = data.draw(st.lists(st.sampled_from(sorted(drawn)), unique=True, min_size=1))
     near = space.near(whole, moved, spread, np.random.default_rng(seed))
     assert {name for name in whole if near[name] != whole[name]} <= set(moved)
@@ -281,6 +299,14 @@ def test_a_recipe_near_another_is_within_the_space_and_differs_in_what_was_named
     trial = study.ask()
     assert space.holds(space.suggest(trial, seed=1)) or not near["next_movie_weight"]
     assert trial.params == near, "nothing had to be drawn instead"
+
+
+@given(st.floats(*Space().alpha), st.floats(*Space().regularization_ratio))
+def test_the_regularization_is_drawn_as_a_ratio_to_alpha(alpha: float, ratio: float) -> None:
+    drawn = drawn_of(BUILT_IN) | {"alpha": alpha, "regularization_ratio": ratio}
+    recipe = recipe_of(drawn, seed=1)
+    assert recipe == replace(BUILT_IN, seed=1, alpha=alpha, regularization=alpha * ratio)
+    assert drawn_of(recipe) == pytest.approx(drawn)
 
 
 def test_users_who_are_not_scored_have_no_score(objective: SearchObjective) -> None:
@@ -297,8 +323,8 @@ def test_a_budget_of_nothing_is_refused(budget: tuple[int, float]) -> None:
 
 
 def test_an_impossible_space_is_refused_by_the_name_of_what_is_wrong() -> None:
-    with pytest.raises(RecsysError, match="regularization is 10 to 1"):
-        Space(regularization=(10, 1))
+    with pytest.raises(RecsysError, match="regularization_ratio is 10 to 1"):
+        Space(regularization_ratio=(10, 1))
     with pytest.raises(RecsysError, match="alpha is 0 to 1"):
         Space(alpha=(0, 1))
     with pytest.raises(RecsysError, match="no choice for factors"):
