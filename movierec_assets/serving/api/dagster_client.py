@@ -151,7 +151,7 @@ class DagsterClient:
     def __init__(self, address: str, pages: str | None = None) -> None:
         self.address = address.rstrip("/")
         self._pages = (pages or address).rstrip("/")
-        self._http = httpx.AsyncClient(timeout=SECONDS, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=SECONDS, trust_env=False, verify=self.address.startswith("https:"))
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

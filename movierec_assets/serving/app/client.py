@@ -122,6 +122,8 @@ class Api:
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             headers={"User-Agent": "movierec-app"},
             trust_env=False,  # no proxy between the app and its API
+            # Reading the system's certificates takes longer than fifty answers.
+            verify=self.address.startswith("https:"),
         )
 
     @classmethod

@@ -176,7 +176,9 @@ class Dagster:
     def __init__(self, address: str, pages: str | None = None) -> None:
         self.address = address.rstrip("/")
         self.pages = (pages or address).rstrip("/")
-        self._client = httpx.Client(timeout=httpx.Timeout(SECONDS, connect=2.0), trust_env=False)
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(SECONDS, connect=2.0), trust_env=False, verify=self.address.startswith("https:")
+        )
 
     def page_of_graph(self) -> str:
         """Address of the whole graph in Dagster's pages."""
