@@ -16,10 +16,10 @@ import psycopg2
 import pytest
 import uvloop
 
-from movierec_assets.serving.online import live
+from movierec_assets.serving.online import live, queries
 from movierec_assets.serving.online.live import LiveReader, LiveState
 from movierec_assets.serving.online.queries import STATEMENT_SECONDS, ThreadedQueries
-from movierec_assets.tables import live_ratings
+from movierec_assets.tables import kept_connection, live_ratings
 from movierec_assets.tables.database import SCHEMA, Database, DatabaseUnavailableError, Load, record_load
 from movierec_tests.defs.harness import count_users, load_films
 from movierec_tests.room_database import database, shared_database
@@ -312,14 +312,14 @@ def test_an_event_loop_that_stood_still_takes_no_database_for_silent(rated: Data
     _run(main())
 
 
-def _allow_connections(database: Database, allowed: bool) -> None:
-    """Let the server refuse connections to a database, or take them again."""
+def _allow_connections(database: Database, allowed: bool | None) -> None:
+    """Let the server refuse connections to a database, with None only new ones, or take them again."""
     name = database.url.rpartition("/")[2]
     connection = psycopg2.connect(database.url, dbname="postgres")
     connection.autocommit = True
     with closing(connection), connection.cursor() as cursor:
-        cursor.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {allowed}')
-        if not allowed:
+        cursor.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {bool(allowed)}')
+        if allowed is False:
             cursor.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", [name])
 
 
@@ -336,6 +336,37 @@ def test_reads_work_again_when_the_database_is_back(rated: Database) -> None:
                     with pytest.raises(DatabaseUnavailableError):
                         await queries.run(lambda database: database.scalar("SELECT 1"))
                 _allow_connections(rated, allowed=True)
+
+    _run(main())
+
+
+def test_nobody_waits_for_a_query_of_a_silent_database(rated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(kept_connection, "_CONNECT_SECONDS", int(PATIENCE))  # a busy machine is not silent
+
+    def pid_of(database: Database) -> int:
+        return int(database.scalar("SELECT pg_backend_pid()"))
+
+    async def main() -> None:
+        async with ThreadedQueries(rated, threads=1) as threaded:
+            slow = await threaded.run(lambda database: database.rows("SELECT 1 FROM pg_sleep(1)"))
+            assert slow == [(1,)], "a database that answers others is waited for"
+            pid = await threaded.run(pid_of)
+            _allow_connections(rated, allowed=None)
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                for _ in range(3):
+                    with pytest.raises(DatabaseUnavailableError):
+                        await threaded.run(pid_of)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+                _allow_connections(rated, allowed=True)
+            while True:
+                try:
+                    assert await threaded.run(pid_of) == pid
+                    break
+                except DatabaseUnavailableError:
+                    await asyncio.sleep(0.02)
 
     _run(main())
 

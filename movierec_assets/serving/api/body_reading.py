@@ -5,12 +5,16 @@ Belongs here: its bytes and their encoding. Does not: its length (`body_limit`),
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from movierec_assets.serving.api.problems import not_json
+from movierec_assets.serving.api.problems import Problem, not_json
+
+BODY_SECONDS = 5.0
+"""A body that is not complete after this time is refused: while it is awaited, it counts as a request at a time."""
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -19,7 +23,18 @@ async def read_body(receive: Receive) -> bytes:
     Raises
     ------
     ClientDisconnect
+    Problem
+        408 when the body is not complete in time.
     """
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _whole(receive)
+    except TimeoutError:
+        detail = f"The body did not arrive within {BODY_SECONDS:g} s; send it at once."
+        raise Problem(408, "Body not received", detail, {"Connection": "close"}) from None
+
+
+async def _whole(receive: Receive) -> bytes:
     message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
@@ -43,7 +58,7 @@ async def read_text(receive: Receive) -> Receive:
     Raises
     ------
     Problem
-        400 for another encoding; 413, see `body_limit`.
+        400 for another encoding; 408, see `read_body`; 413, see `body_limit`.
     """
     body = await read_body(receive)
     try:

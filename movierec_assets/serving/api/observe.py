@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from movierec_assets.serving.api.problems import REQUEST_ID, internal, problem_of, response
@@ -23,6 +24,8 @@ SECURITY_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
+GONE = 499
+"""Status in metrics and log of a request whose client hung up before it was read; nobody gets it as an answer."""
 _POLICIES = (b"content-security-policy", b"cache-control")
 """Headers that a route may set otherwise."""
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -69,6 +72,8 @@ class Observe:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            status = status or GONE
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             problem = problem_of(error)
             if problem.status == internal().status:

@@ -43,6 +43,7 @@ _REFUSALS = {
     401: "The key is missing, unknown, expired or revoked.",
     403: "The key has another role, or is for another user.",
     404: "Nothing has this id or name.",
+    408: "The body did not arrive in time.",
     409: "The state of the platform does not allow it; `detail` says why.",
     413: "The body is too large.",
     415: "The body is not announced as application/json.",
@@ -145,7 +146,7 @@ def _statuses(operation: Mapping[str, Any], path: str, role: str) -> set[int]:
     if role != "open":
         statuses |= {401, 403, 429, 503}
     if "requestBody" in operation:
-        statuses |= {400, 413, 415}
+        statuses |= {400, 408, 413, 415}
     if "{" in path or ("requestBody" in operation and role == "reader"):
         statuses.add(404)
     return statuses

@@ -1,6 +1,7 @@
 """Queries for which a request may wait: a few threads with a kept connection each.
 
-Belongs here: the threads. Does not: queries, and ratings of the user who is answered (`live`).
+Belongs here: the threads, and noticing a database that says nothing. Does not: queries, and ratings of the user who is
+answered (`live`).
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from movierec_assets.tables.database import Database
-from movierec_assets.tables.kept_connection import KeptDatabase
+from movierec_assets.tables.database import Database, DatabaseUnavailableError
+from movierec_assets.tables.kept_connection import KeptDatabase, open_asynchronous
 
 _Result = TypeVar("_Result")
 
 THREADS = 4
 STATEMENT_SECONDS = 5.0
+SILENT_SECONDS = 1.0
+"""A query that is not answered for so long may be slow, or wait: then a new connection tells whether the database is
+silent. The time limit of statements is the server's own, which does not hold while the server stands still."""
+_AGAIN_SECONDS = 0.5
 
 
 class ThreadedQueries:
@@ -40,18 +45,25 @@ class ThreadedQueries:
         self._own = threading.local()
         self._opened: list[KeptDatabase] = []
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="queries")
+        self._database_of_look = database
+        self._watch: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()
+        self._silent: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
-        """End the threads after the queries that they run."""
-        self._threads.shutdown(cancel_futures=True)
-        for database in self._opened:
-            database.close()
+        """End the threads after the queries that they run; those that a silent database does not answer are left."""
+        self._threads.shutdown(wait=self._silent is None, cancel_futures=True)
+        if self._silent is None:
+            for database in self._opened:
+                database.close()
 
     async def run(self, query: Callable[[Database], _Result]) -> _Result:
         """The result of a function of the database.
@@ -59,9 +71,42 @@ class ThreadedQueries:
         Raises
         ------
         DatabaseUnavailableError
-            When the database does not answer, or a statement takes too long.
+            When the database does not answer, or a statement takes too long. What a silent database was asked to write
+            may be written when it goes on.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: query(self._database()))
+        if self._silent is not None:
+            raise DatabaseUnavailableError(self._silent)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, lambda: query(self._database()))
+        try:
+            while not (await asyncio.wait({running}, timeout=SILENT_SECONDS))[0]:
+                await self._answers()
+            return running.result()
+        finally:
+            if not running.done():
+                running.add_done_callback(_taken)
+                running.cancel()
+
+    async def _answers(self) -> None:
+        """Look whether the database answers a new connection; all who wait look together."""
+        if self._watch is None:
+            self._looked.clear()
+            self._watch = asyncio.create_task(self._until_it_answers())
+        await self._looked.wait()
+        if self._silent is not None:
+            raise DatabaseUnavailableError(self._silent)
+
+    async def _until_it_answers(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(_connect, self._database_of_look)
+            except DatabaseUnavailableError as error:
+                self._silent = str(error)
+            else:
+                self._silent = self._watch = None
+            self._looked.set()
+            if self._silent is None:
+                return
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     def _database(self) -> Database:
         """The database with this thread's connection."""
@@ -70,3 +115,14 @@ class ThreadedQueries:
             found = self._own.database = KeptDatabase(self._url, self._statement_seconds)
             self._opened.append(found)
         return found
+
+
+def _connect(database: Database) -> None:
+    """Connect, and ask for nothing but the limits of the session."""
+    open_asynchronous(database, STATEMENT_SECONDS).close()
+
+
+def _taken(running: asyncio.Future[Any]) -> None:
+    """Nobody waits for a result any more, nor for an error."""
+    if not running.cancelled():
+        running.exception()

@@ -10,11 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from movierec_assets.serving.api import body_reading
 from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.settings import Settings
 from movierec_tests.databases import own_database
 from movierec_tests.serving.api.conftest import running, served, worker_with
+from movierec_tests.waiting import PATIENCE, wait_until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -174,6 +176,35 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent_or_while_it_is_read(
         )
         connection.sendall(head)
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("path", ["/recommend", "/ratings"])
+def test_a_body_that_does_not_arrive_is_refused_and_one_whose_client_hangs_up_is_no_failure(
+    client: httpx.Client, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = client.base_url.host, client.base_url.port
+    begun = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+    ).encode()
+
+    def counted(status: int) -> float:
+        text = client.get("/metrics").text
+        found = [line for line in text.splitlines() if f'route="{path}"' in line and f'status="{status}"' in line]
+        return sum(float(line.rpartition(" ")[2]) for line in found if "requests_total" in line)
+
+    before = counted(499)
+    with socket.create_connection((host, port), timeout=30) as connection:
+        connection.sendall(begun)
+    wait_until(lambda: counted(499) > before, "the end of the request of a client that hung up")
+    assert counted(500) == 0
+    assert not caplog.records
+
+    monkeypatch.setattr(body_reading, "BODY_SECONDS", 0.2)
+    with socket.create_connection((host, port), timeout=PATIENCE) as connection:
+        connection.sendall(begun)
+        answer = connection.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"send it at once" in answer or b"send it at once" in connection.recv(4096)
 
 
 def test_a_method_that_an_address_does_not_take_is_named(client: httpx.Client) -> None:
