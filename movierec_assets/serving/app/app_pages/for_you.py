@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import films, kept_list, look, person, session
+from movierec_assets.serving.app import films, kept_list, look, person, rate_films, session
 from movierec_assets.serving.app.client import ApiProblem
 
 LENGTH, MORE, LONGEST = 12, 12, 96
@@ -23,9 +23,8 @@ GENRE, YEARS, ADVENTURE, MOMENT = "genre", "years", "adventure", "moment"
 """Entries of the session state, and parts of the URL, with what the list is asked for with."""
 _LENGTH = "films"
 """Part of the URL with the number of films that are listed."""
-_ROWS, _MORE_ROWS = 6, 30
-"""Ratings that are shown at first, and with each press of the button below them."""
-_ROWS_OF = "ratings_shown"
+_TOASTED = "toasted"
+"""Entry of the session state with the event that was said beside the page, too."""
 NOW, NEXT = "Right now", "Next time"
 _MOMENTS = {NOW: "latest", NEXT: "return"}
 _EXPLAINED = {
@@ -70,11 +69,12 @@ def _person() -> int:
 def _body(user_id: int) -> None:
     """Everything that a star changes; the rest of the page stays as it is."""
     with look.calm():
-        if (error := person.failure()) is not None:
-            look.explain(error)
         person.recall_hidden(user_id)
         genres = _genres()
         history = _history(user_id)
+        _failed(user_id, history)
+        if person.see(user_id, history):
+            st.toast("The ratings were changed elsewhere: the list is made anew.", icon=":material/sync:")
         _about(user_id, history)
         wish = _wishes(user_id, genres)
         # On a phone the first column is on top: somebody new rates before there is a list worth reading.
@@ -83,7 +83,7 @@ def _body(user_id: int) -> None:
         else:
             lists, ratings = st.columns([2.3, 1], gap="medium")
         with ratings:
-            _ratings(user_id, history)
+            rate_films.rate_films(user_id, history, _ask_why)
         with lists:
             tabs = st.tabs([NOW, NEXT], key=MOMENT, on_change="rerun", bind="query-params")
             _keep(wish)
@@ -133,10 +133,26 @@ def _history(user_id: int) -> Any:
     NothingYet
         When there is no such person.
     """
-    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": _rows_shown(user_id)})
+    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": rate_films.rows_shown(user_id)})
     if answer.status == HTTPStatus.NOT_FOUND:
         raise look.NothingYet(f"There is no user {user_id}.", "Choose another number, or be a new user.")
     return answer.value
+
+
+def _failed(user_id: int, history: Mapping[str, Any]) -> None:
+    """The error of the last click, with what is stored now of a rating that may have been lost."""
+    failure = person.failure()
+    if failure is None:
+        return
+    if failure.movie is None:
+        look.explain(failure.error)
+    else:
+        movie = failure.movie
+        stored = person.rated(user_id, history, [movie["movie_id"]]).get(movie["movie_id"])
+        has = person.stars_in_words(stored["stars"]) if stored else "no stars"
+        remedy = f"{person.named(movie)} has {has} now, as the API says. Is that not what you gave? Then try again."
+        look.state(str(getattr(failure.error, "message", failure.error)), remedy, ":material/cloud_off:")
+    person.told()
 
 
 def _about(user_id: int, history: Mapping[str, Any]) -> None:
@@ -231,13 +247,19 @@ def _moved(answer: Mapping[str, Any]) -> dict[int, str]:
     before = event.before.get(answer["wish"]) if event else None
     if event is None or before is None:
         return {}
-    badges = person.moves(before, [movie["movie_id"] for movie in answer["movies"]], event.movie_id)
+    after = [movie["movie_id"] for movie in answer["movies"]]
+    badges = person.moves(before, after, event.movie_id)
     new = sum(badge == "new" for badge in badges.values())
-    rest = len(badges) - new
+    rest, fewer = len(badges) - new, len(before) - len(after)
     told = [f"{new} film{'s are' if new > 1 else ' is'} new"] if new else []
     told += [f"{rest} moved"] if rest else []
-    change = ", ".join(told) or "the list stays as it is"
-    st.success(f"{look.plain(event.said)}: {change}.", icon=":material/swap_vert:")
+    told += [f"the list is {fewer} film{'s' if fewer > 1 else ''} shorter"] if fewer > 0 and after else []
+    change = ", ".join(told) or ("the list stays as it is" if after else "no film is left")
+    said = f"{look.plain(event.said)}: {change}."
+    st.success(said, icon=":material/swap_vert:")
+    if st.session_state.get(_TOASTED) is not event:  # the line above may be off the screen
+        st.session_state[_TOASTED] = event
+        st.toast(said, icon=":material/swap_vert:")
     return badges
 
 
@@ -277,9 +299,14 @@ def _more(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) -> No
     if st.button(look.label("Similar", movie["title"]), key=f"like-{user_id}-{movie_id}", type="tertiary"):
         st.switch_page("app_pages/similar.py", query_params={"movie": str(movie_id)})
     if st.button(look.label("Why?", movie["title"]), key=f"why-{user_id}-{movie_id}", type="tertiary"):
-        # Names of their own: those of this page are bound to its widgets.
-        asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get(MOMENT) or NOW}
-        st.switch_page("app_pages/model.py", query_params=asked)
+        _ask_why(user_id, movie_id)
+
+
+def _ask_why(user_id: int, movie_id: int) -> None:
+    """Go to the explanation of a film for a person."""
+    # Names of their own: those of this page are bound to its widgets.
+    asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get(MOMENT) or NOW}
+    st.switch_page("app_pages/model.py", query_params=asked)
 
 
 def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
@@ -306,65 +333,6 @@ def _length() -> int:
 def _longer() -> None:
     st.query_params[_LENGTH] = str(min(LONGEST, _length() + MORE))
     person.forget_lists()
-
-
-def _ratings(user_id: int, history: Mapping[str, Any]) -> None:
-    """Search and rate, and the latest ratings."""
-    st.header("Rate films", anchor=False)
-    typed = st.text_input("Search a film", placeholder="star wars", key="search", max_chars=200, type="search")
-    if typed.strip():
-        found = session.cached("/movies", {"query": typed.strip(), "n": 6})["movies"]
-        if not found:
-            st.caption("No title is like this one.")
-    else:
-        found = session.cached("/movies/popular", {"n": 6})["movies"] if history["total"] < 3 else []
-        if found:
-            st.caption("Films that many people like:")
-    rated = person.rated(user_id, history, [movie["movie_id"] for movie in found])
-    for movie in found:
-        key, given = f"found-{user_id}-{movie['movie_id']}", rated.get(movie["movie_id"])
-        if given is None:
-            _rate_line(user_id, movie, key, None)
-        elif typed.strip():
-            _rate_line(user_id, movie, f"{key}-{given['rated_at']}", given["stars"])
-    if history["total"]:
-        st.caption("Latest ratings. Choose other stars, or the same ones to take a rating back.")
-    for each in history["ratings"]:
-        _rate_line(user_id, each, f"rated-{user_id}-{each['movie_id']}-{each['rated_at']}", each["stars"])
-    shown = len(history["ratings"])
-    if shown < min(history["total"], person.PAGE):
-        st.button(
-            "All ratings" if history["total"] <= shown + _MORE_ROWS else "More ratings",
-            icon=":material/expand_more:",
-            help=f"{look.grouped(history['total'])} in all. A search finds each of them as well.",
-            on_click=_show_more_rows,
-            args=[user_id],
-        )
-
-
-def _rows_shown(user_id: int) -> int:
-    """Ratings of the person that are shown."""
-    shown: int = st.session_state.get(_ROWS_OF, {}).get(user_id, _ROWS)
-    return shown
-
-
-def _show_more_rows(user_id: int) -> None:
-    st.session_state[_ROWS_OF] = {user_id: min(person.PAGE, _rows_shown(user_id) + _MORE_ROWS)}
-
-
-def _rate_line(user_id: int, movie: Mapping[str, Any], key: str, stars: float | None) -> None:
-    """One film with its stars."""
-    title = films.without_year(movie["title"] or f"Film {movie['movie_id']}")
-    year = f" ({movie['year']})" if movie.get("year") else ""
-    half = f", {stars:g} stars" if stars is not None and stars % 1 else ""
-    with st.container(gap=None):
-        look.text(f"{films.shortened(title, 80)}{year}{half}")
-        st.feedback(
-            "stars",
-            key=key,
-            default=None if stars is None else max(0, round(stars + 0.01) - 1),
-            on_change=partial(person.rate, user_id, movie, key),
-        )
 
 
 if __name__ == "__main__":
