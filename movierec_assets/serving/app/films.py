@@ -6,12 +6,15 @@ Belongs here: one film. Does not: lists of films, and what may be done with them
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 import streamlit as st
+
+from movierec_assets.serving import titles
 
 _HUES = {
     "Action": 8,
@@ -35,6 +38,10 @@ _HUES = {
     "Western": 22,
 }
 """Hue of each genre of MovieLens, in degrees; others have one by their name."""
+
+
+_ARTICLES = "|".join(each.capitalize() for each in titles.ARTICLES)
+_TRAILING_ARTICLE = re.compile(rf"(?<![^(])(?P<also>a\.k\.a\. )?(?P<name>[^()]+), (?P<article>{_ARTICLES})(?=$| \(|\))")
 
 
 def film(
@@ -91,12 +98,27 @@ def _match(share: float) -> str:
 
 
 def without_year(title: str) -> str:
-    """A title of MovieLens without the year at its end, and with its article in front: "Matrix, The (1999)"."""
+    """A title of MovieLens without the year at its end, and with articles in front.
+
+    Examples
+    --------
+    >>> without_year("Matrix, The (1999)"), without_year("Boot, Das (Boat, The) (1981)")
+    ('The Matrix', 'Das Boot (The Boat)')
+    """
     bare, _, year = title.rpartition(" (")
     bare = bare if year[:4].isdigit() and year.endswith(")") and bare else title
-    main, bracket, also = bare.partition(" (")
-    name, _, article = main.rpartition(", ")
-    return f"{article} {name}{bracket}{also}" if article in ("The", "A", "An") and name else bare
+    return _TRAILING_ARTICLE.sub(_article_in_front, bare)
+
+
+def _article_in_front(found: re.Match[str]) -> str:
+    gap = "" if found["article"].endswith("'") else " "
+    return f"{found['also'] or ''}{found['article']}{gap}{found['name']}"
+
+
+def with_year(movie: Mapping[str, Any]) -> str:
+    """A title as `without_year`, and the year: "The Matrix (1999)"."""
+    year = f" ({movie['year']})" if movie.get("year") else ""
+    return f"{without_year(str(movie['title']))}{year}"
 
 
 def shortened(text: str, length: int = 60) -> str:

@@ -6,15 +6,17 @@ Belongs here: the person in the URL, and changes of their ratings. Does not: wid
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import films, kept_list, session
+from movierec_assets.serving.app import films, kept_list, look, session
 from movierec_assets.serving.app.client import ApiAway, ApiProblem
 
 USER = kept_list.USER
@@ -201,22 +203,45 @@ def stars_in_words(stars: float) -> str:
     return f"{stars:g} star{'' if stars == 1 else 's'}"
 
 
-def see(user_id: int, history: Mapping[str, Any]) -> bool:
+def history(user_id: int, length: int) -> Any:
+    """The latest ratings of a person, `length` at most, and their number.
+
+    Raises
+    ------
+    NothingYet
+        When there is no such person.
+    ApiAway, ApiProblem
+    """
+    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": length})
+    if answer.status == HTTPStatus.NOT_FOUND:
+        raise look.NothingYet(f"There is no user {user_id}.", "Choose another number, or be a new user on For you.")
+    return answer.value
+
+
+def latest_like(user_id: int) -> datetime | None:
+    """Time of the latest like of a person that the model knows; None without one."""
+    answer = listed({"user_id": user_id, "n": 1, "shown": False})
+    if answer["moment"] is None:
+        return None
+    return datetime.fromtimestamp(answer["asked"] - answer["moment"]["elapsed_seconds"], UTC)
+
+
+def see(user_id: int, ratings: Mapping[str, Any]) -> bool:
     """Look at a person's ratings as they are now: where others are known, lists are asked for again.
 
     Parameters
     ----------
     user_id : int
-    history : mapping
-        The first page of the person's ratings.
+    ratings : mapping
+        As `history` gives them.
 
     Returns
     -------
     bool
         Whether somebody else changed them, as in another tab.
     """
-    latest = [(each["movie_id"], each["stars"], each["rated_at"]) for each in history["ratings"][:1]]
-    now = (history["total"], *latest)
+    latest = [(each["movie_id"], each["stars"], each["rated_at"]) for each in ratings["ratings"][:1]]
+    now = (ratings["total"], *latest)
     seen = st.session_state.setdefault(_SEEN, {})
     changed_elsewhere: bool = seen.get(user_id, now) != now
     seen[user_id] = now
@@ -320,7 +345,7 @@ def listed(wish: Mapping[str, Any]) -> Any:
         answer = session.api().post("/recommend", dict(wish))
         while len(kept) >= _KEPT_LISTS:
             kept.pop(next(iter(kept)))
-        kept[name] = answer | {"wish": name_of(wish)}
+        kept[name] = answer | {"wish": name_of(wish), "asked": time.time()}
     return kept[name]
 
 

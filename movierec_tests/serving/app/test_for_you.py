@@ -182,7 +182,7 @@ def test_an_url_that_hides_nonsense_hides_what_are_films(open_page: OpenPage, se
     page = open_page("for_you", at=served_api, user="9", **{"not": f"{many}-x--{'9' * 5000}-0-2"})
     assert len(listed(page)) == 12
     assert not {1, 2} & set(listed(page))
-    assert [each.label for each in page.button if "hidden" in each.label] == ["List the 100 hidden again"]
+    assert [each.label for each in page.button if "hidden" in each.label] == ["List the 100 hidden films again"]
 
 
 def test_a_list_of_somebody_else_counts_as_shown_only_after_one_has_acted_as_this_user(

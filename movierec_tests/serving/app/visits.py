@@ -138,7 +138,7 @@ def rate_three_films(visit: Visit) -> None:
     lists = [visit.titles()]
     for _ in range(3):
         visit.give_five_stars()
-        assert visit.page.locator("text=You gave").count() == 1
+        assert visit.page.locator('[data-testid="stTabs"] [data-testid="stAlert"]:has-text("You gave")').count() == 1
         lists.append(visit.titles())
     assert len({tuple(each) for each in lists}) == 4
     assert "user=1000000" in visit.page.url
@@ -216,6 +216,15 @@ def ask_why_of_the_last_card(visit: Visit) -> None:
     visit.page.wait_for_selector('button[aria-checked="true"]:has-text("Next time")')
     visit.settle()
     assert visit.page.evaluate(SCROLLED) == 200
+    visit.open("?user=7")
+    visit.page.get_by_label("Search a film").fill("film")
+    visit.page.get_by_label("Search a film").press("Enter")
+    asked = visit.page.locator('[class*="st-key-ask-"] button')
+    asked.first.wait_for()
+    visit.settle()
+    asked.first.click()
+    visit.arrive("The model")
+    assert "person=7" in visit.page.url, "also a film that is searched is explained"
     visit.check()
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -23,6 +23,7 @@ GENRE, YEARS, ADVENTURE, MOMENT = "genre", "years", "adventure", "moment"
 """Entries of the session state, and parts of the URL, with what the list is asked for with."""
 _LENGTH = "films"
 """Part of the URL with the number of films that are listed."""
+_UNUSABLE = ":material/link_off:"
 _TOASTED = "toasted"
 """Entry of the session state with the event that was said beside the page, too."""
 NOW, NEXT = "Right now", "Next time"
@@ -37,7 +38,10 @@ def page() -> None:
     """The page."""
     with look.page("For you", "What the model recommends, and why. Rate a film, and the list changes at once."):
         kept_list.come_back()
+        named = st.query_params.get(person.USER)
         user_id = _person()
+        if named is not None and person.whole_number(named) is None:
+            st.warning(f"No user is “{_quoted(named)}”. This is the list of user {user_id}.", icon=_UNUSABLE)
         _body(user_id)
 
 
@@ -45,6 +49,7 @@ def _person() -> int:
     """Who the list is for, and the ways to be somebody else."""
     if person.USER not in st.session_state and not person.whole_number(st.query_params.get(person.USER, "")):
         st.session_state[person.USER] = person.first()
+        st.query_params[person.USER] = str(st.session_state[person.USER])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         user_id = st.number_input(
             "User",
@@ -71,12 +76,17 @@ def _body(user_id: int) -> None:
     with look.calm():
         person.recall_hidden(user_id)
         genres = _genres()
-        history = _history(user_id)
+        unusable = _unusable(genres)
+        history = person.history(user_id, rate_films.rows_shown(user_id))
         _failed(user_id, history)
         if person.see(user_id, history):
             st.toast("The ratings were changed elsewhere: the list is made anew.", icon=":material/sync:")
-        _about(user_id, history)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            _about(user_id, history)
+            share = st.container(width="content")
         wish = _wishes(user_id, genres)
+        if unusable:
+            st.warning(f"Of this address, {unusable} cannot be used.", icon=_UNUSABLE)
         # On a phone the first column is on top: somebody new rates before there is a list worth reading.
         if person.is_new(user_id):
             ratings, lists = st.columns([1, 2.3], gap="medium")
@@ -87,6 +97,8 @@ def _body(user_id: int) -> None:
         with lists:
             tabs = st.tabs([NOW, NEXT], key=MOMENT, on_change="rerun", bind="query-params")
             _keep(wish)
+            with share:
+                _share(user_id)
             for name, tab in zip(_MOMENTS, tabs, strict=True):
                 if tab.open:
                     with tab:
@@ -107,6 +119,35 @@ def _keep(wish: Mapping[str, Any]) -> None:
     )
 
 
+def _share(user_id: int) -> None:
+    """The address of the list, to copy."""
+    with st.popover("Share", icon=":material/share:"):
+        parts = kept_list.address() | (
+            {person.HIDDEN: hidden} if (hidden := st.query_params.get(person.HIDDEN)) else {}
+        )
+        st.code(f"{st.context.url or ''}?{urlencode(parts, doseq=True)}", language=None, wrap_lines=True)
+        st.caption(
+            f"Whoever has this address sees the list of user {user_id}, and may rate and hide films as this user."
+        )
+
+
+def _unusable(known_genres: Sequence[str]) -> str:
+    """Parts of the address that no widget can have, in words; empty where there is none."""
+    asked = st.query_params
+    years = [int(each) if each.isascii() and each.isdigit() else -1 for each in asked.get_all(YEARS)]
+    in_range = len(years) == 2 and FIRST_YEAR <= years[0] <= years[1] <= datetime.now(UTC).year
+    found = [f"the genre “{_quoted(each)}”" for each in asked.get_all(GENRE) if each and each not in known_genres]
+    found += ["the years"] if years and not in_range else []
+    found += ["the adventure"] if asked.get(ADVENTURE, "0") not in map(str, range(11)) else []
+    found += [f"the moment “{_quoted(asked[MOMENT])}”"] if asked.get(MOMENT, NOW) not in _MOMENTS else []
+    found += ["the number of films"] if _LENGTH in asked and not person.whole_number(asked[_LENGTH]) else []
+    return " and ".join(found)
+
+
+def _quoted(text: str) -> str:
+    return look.plain(films.shortened(text, 40))
+
+
 def _genres() -> list[str]:
     """Genres of all rated films; of the most rated ones, where the document of the dataset is not made yet.
 
@@ -123,20 +164,6 @@ def _genres() -> list[str]:
     if not movies:
         raise look.NothingYet("No films are loaded yet.")
     return sorted({genre for movie in movies for genre in movie["genres"]})
-
-
-def _history(user_id: int) -> Any:
-    """The latest ratings of the person: as many as are shown.
-
-    Raises
-    ------
-    NothingYet
-        When there is no such person.
-    """
-    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": rate_films.rows_shown(user_id)})
-    if answer.status == HTTPStatus.NOT_FOUND:
-        raise look.NothingYet(f"There is no user {user_id}.", "Choose another number, or be a new user.")
-    return answer.value
 
 
 def _failed(user_id: int, history: Mapping[str, Any]) -> None:
@@ -164,8 +191,12 @@ def _about(user_id: int, history: Mapping[str, Any]) -> None:
     liked = session.api().get(f"/users/{user_id}/genres")["genres"]
     genres = ", ".join(look.plain(each["genre"]) for each in liked[:3] if each["score"] > 0)
     who = "User of the app" if person.is_new(user_id) else "User of MovieLens"
-    expected = f" More than others, they should like **{genres}**." if genres else ""
-    st.markdown(f"{who} with **{look.grouped(total)} rating{'s' if total > 1 else ''}**.{expected}")
+    whose = "you" if person.acts(user_id) else "they"
+    expected = f" More than others, {whose} should like **{genres}**." if genres else ""
+    st.markdown(
+        f"{who} with **{look.grouped(total)} rating{'s' if total > 1 else ''}**.{expected}  \n"
+        f":small[This is the list of user {user_id}. Whoever has its address may rate and hide films as this user.]"
+    )
 
 
 def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
@@ -220,7 +251,7 @@ def _list(user_id: int, moment: str, wish: dict[str, Any]) -> None:
     answer = person.listed(wish)
     movies = answer["movies"]
     films.unseen_heading(f"Films: {moment.lower()}")
-    st.caption(_EXPLAINED[moment])
+    st.caption(_explained(user_id, moment, answer))
     if answer["source"] == "popular" and person.is_new(user_id):
         look.state("Rate a film that you like, and this list becomes yours.", "Until then it has the most liked films.")
     elif answer["source"] != "model":
@@ -228,17 +259,50 @@ def _list(user_id: int, moment: str, wish: dict[str, Any]) -> None:
         look.state(why, look.NO_CHAMPION if answer["model_version"] is None else "Popular films are listed.")
     badges = _moved(answer)
     if not movies:
-        look.state("No film is left.", answer["why_fewer"] or "Take fewer filters.")
-    best = max([1e-9, *(movie["score"] for movie in movies)])
+        look.state("No film is left.", _in_words_of_people(answer["why_fewer"] or "Take fewer filters."))
+    matches = _matches(answer, wish)
     columns: Sequence[Any] = ()
     for place, movie in enumerate(movies):
         if place % 2 == 0:
             columns = st.columns(2, gap="small")
         with columns[place % 2], st.container(border=True, height="stretch"):
-            match = movie["score"] / best if answer["source"] == "model" else None
+            match = matches.get(movie["movie_id"])
             films.film(movie, match=match, notes=_reasons(movie), badge=badges.get(movie["movie_id"]))
             _actions(user_id, wish, movie)
     _foot(answer, wish)
+
+
+def _explained(user_id: int, moment: str, answer: Mapping[str, Any]) -> str:
+    """What the moment of a list is, and how far the one right after the latest like is from now."""
+    if answer["source"] == "popular":
+        return "There are no likes yet that the model knows, so both moments have the same list."
+    like = person.latest_like(user_id) if moment == NOW else None
+    age = datetime.now(UTC) - like if like else timedelta()
+    if like is None or age <= timedelta(hours=1):
+        return _EXPLAINED[moment]
+    today = f"the list of “{NEXT}”" if age >= timedelta(days=1) else f"a list between this one and “{NEXT}”"
+    return (
+        f"As right after the latest like, on {like.day} {like:%B %Y}: films that people like soon after it stand "
+        f"higher. Today the service gives {today}."
+    )
+
+
+def _matches(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> dict[int, float]:
+    """Share of each film's own score in the best one, from 0 to 1; empty where the answer does not tell them.
+
+    Own is what a film scores by itself: without boosts, and without what diversity takes away.
+    """
+    movies = answer["movies"]
+    reasons = all(movie.get("reasons") for movie in movies)
+    if answer["source"] != "model" or (wish["diversity"] and not reasons):
+        return {}
+    own = {
+        movie["movie_id"]: movie["score"]
+        - sum(each["contribution"] for each in movie.get("reasons", ()) if each["kind"] in ("boost", "diversity"))
+        for movie in movies
+    }
+    best = max(own.values(), default=0.0)
+    return {movie_id: min(1.0, max(0.0, score / best)) for movie_id, score in own.items()} if best > 0 else {}
 
 
 def _moved(answer: Mapping[str, Any]) -> dict[int, str]:
@@ -264,17 +328,19 @@ def _moved(answer: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _reasons(movie: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The strongest reason of taste and the strongest of the sitting, with the likes that they come from."""
+    """The strongest reason of taste and of the sitting, with the likes that they come from; the stronger one first."""
     found: dict[str, tuple[str, str]] = {}
     words = {"because of": "Because you liked", "after": "Often liked after"}
     for reason in movie.get("reasons", ()):
         kind = reason["kind"]
         if kind in words and reason["contribution"] > 0 and reason.get("title"):
-            found.setdefault(kind, (words[kind], films.without_year(reason["title"])))
+            found.setdefault(
+                kind, (words[kind], films.without_year(reason["title"]))
+            )  # the API has the strongest first
     taste, sitting = found.get("because of"), found.get("after")
     if taste and sitting and taste[1] == sitting[1]:
         return [taste, ("and often liked soon after it", "")]
-    return [each for each in (taste, sitting) if each]
+    return list(found.values())
 
 
 def _actions(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
@@ -315,14 +381,23 @@ def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
         if len(answer["movies"]) == wish["n"] < LONGEST:
             st.button("More films", icon=":material/expand_more:", on_click=_longer)
         if count := len(person.hidden()):
-            st.button(f"List the {count} hidden again", on_click=person.show_hidden, args=[wish["user_id"]])
+            label = "List the hidden film again" if count == 1 else f"List the {count} hidden films again"
+            st.button(label, on_click=person.show_hidden, args=[wish["user_id"]])
     version = f"model version {answer['model_version']}" if answer["model_version"] else "no model"
-    fewer = f" {look.plain(answer['why_fewer'])}" if answer["why_fewer"] and answer["movies"] else ""
-    source = {"model": "Made by the model from the ratings as they are now", "stored": "A stored list"}
+    fewer = (
+        f" {look.plain(_in_words_of_people(answer['why_fewer']))}" if answer["why_fewer"] and answer["movies"] else ""
+    )
+    source = {"model": "Made by the model from the current ratings", "stored": "A stored list"}
     made = source.get(answer["source"], "The most liked films")
-    st.caption(f"{made} · {version}.{fewer} The best match counts as 100 %.")
-    looked = "" if wish["shown"] else " You look at it only, so it counts in no figure until you rate or hide a film."
-    st.caption(f"To share this list, copy the address of this page.{looked}")
+    best = " The best match counts as 100 %." if _matches(answer, wish) else ""
+    st.caption(f"{made} · {version}.{fewer}{best}")
+    if not wish["shown"]:
+        st.caption("You look at this list only, so it counts in no figure until you rate or hide a film.")
+
+
+def _in_words_of_people(why_fewer: str) -> str:
+    """Why a list is short, where it is the person who excludes films."""
+    return why_fewer.replace("excluded by the request", "hidden by you")
 
 
 def _length() -> int:
