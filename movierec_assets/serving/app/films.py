@@ -10,12 +10,14 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from movierec_assets.serving import titles
 
+_STARS = Path(__file__).with_name("stars.js")
 _HUES = {
     "Action": 8,
     "Adventure": 28,
@@ -88,8 +90,9 @@ def unseen(words: str, title: str) -> None:
 
 
 def unseen_heading(words: str) -> None:
-    """Name the films that follow for a screen reader, which goes from heading to heading."""
-    st.html(f'<h2 class="mr-unseen">{escape(words)}</h2>')
+    """Name the films that follow, and their stars, for a screen reader, which goes from heading to heading."""
+    script = f"<script>{_STARS.read_text(encoding='utf-8')}</script>"
+    st.html(f'<h2 class="mr-unseen">{escape(words)}</h2>{script}', unsafe_allow_javascript=True)
 
 
 def _match(share: float) -> str:

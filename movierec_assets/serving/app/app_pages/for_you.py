@@ -265,7 +265,7 @@ def _list(user_id: int, moment: str, wish: dict[str, Any]) -> None:
     for place, movie in enumerate(movies):
         if place % 2 == 0:
             columns = st.columns(2, gap="small")
-        with columns[place % 2], st.container(border=True, height="stretch"):
+        with columns[place % 2], st.container(border=True, height="stretch", key=f"card-{movie['movie_id']}"):
             match = matches.get(movie["movie_id"])
             films.film(movie, match=match, notes=_reasons(movie), badge=badges.get(movie["movie_id"]))
             _actions(user_id, wish, movie)
