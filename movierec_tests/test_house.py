@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -40,7 +41,8 @@ ALLOWED_LIBRARIES = {
 _STANDARD = {"__future__", *sys.stdlib_module_names}
 
 
-def _modules() -> dict[str, ast.Module]:
+@cache
+def modules() -> dict[str, ast.Module]:
     return {
         ".".join(("movierec_assets", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): (
             ast.parse(path.read_text(encoding="utf-8"), str(path))
@@ -69,19 +71,21 @@ def _room(module: str) -> str | None:
     return parts[1] if parts[0] == "movierec_assets" and len(parts) > 1 else None
 
 
-MODULES = _modules()
-ARROWS = {module: set(_imports(module, tree, MODULES)) for module, tree in MODULES.items()}
+@cache
+def arrows() -> dict[str, set[str]]:
+    """What each module imports. Not at import: every worker of the tests imports this module."""
+    return {module: set(_imports(module, tree, modules())) for module, tree in modules().items()}
 
 
 def test_every_room_has_a_floor() -> None:
-    assert {_room(module) for module in MODULES} - {None} == set().union(*FLOORS)
+    assert {_room(module) for module in modules()} - {None} == set().union(*FLOORS)
 
 
 def test_arrows_between_rooms_go_down_only() -> None:
     floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
     upward = [
         f"{module} -> {target}"
-        for module, targets in ARROWS.items()
+        for module, targets in arrows().items()
         for target in sorted(targets)
         if (here := _room(module)) and (there := _room(target)) and here != there and floor[there] <= floor[here]
     ]
@@ -89,14 +93,16 @@ def test_arrows_between_rooms_go_down_only() -> None:
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    own = {module: {target for target in targets if target in MODULES} - {module} for module, targets in ARROWS.items()}
+    own = {
+        module: {target for target in targets if target in modules()} - {module} for module, targets in arrows().items()
+    }
     list(TopologicalSorter(own).static_order())
 
 
 def test_rooms_that_could_be_lifted_out_use_only_their_libraries() -> None:
     foreign = {
         f"{module} -> {target}"
-        for module, targets in ARROWS.items()
+        for module, targets in arrows().items()
         if (room := _room(module)) in ALLOWED_LIBRARIES
         for target in targets
         if (library := target.split(".")[0]) not in _STANDARD | {"movierec_assets"}

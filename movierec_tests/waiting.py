@@ -17,11 +17,16 @@ _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databa
 
 
 def wait_until(condition: Callable[[], bool], event: str = "the event") -> None:
-    """Return as soon as a condition holds."""
-    deadline = time.monotonic() + PATIENCE
+    """Return as soon as a condition holds.
+
+    The longer it takes, the more seldom it looks: each look may be a connection or a request, and they would slow down
+    what is waited for.
+    """
+    started = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, f"{event} did not happen in {PATIENCE:g} s"
-        time.sleep(0.02)
+        waited = time.monotonic() - started
+        assert waited < PATIENCE, f"{event} did not happen in {PATIENCE:g} s"
+        time.sleep(min(0.02 + waited / 20, 0.5))
 
 
 def until_somebody_waits(database: Database) -> None:

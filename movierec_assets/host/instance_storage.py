@@ -8,11 +8,10 @@ Dagster concept: instance configuration, https://docs.dagster.io/deployment/oss/
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dagster._core.storage.event_log.base import EventLogStorage
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
@@ -21,15 +20,34 @@ from movierec_assets.sql.alembic_paths import allow_percent
 
 _found: set[str] = set()
 """Configurations of databases in which this process has seen Dagster's tables."""
-_columns: set[tuple[str, str]] = set()
-"""The same with columns of the table of asset keys."""
+_migrated: set[tuple[object, ...]] = set()
+"""Questions about the schema of a database that were answered with yes; no migration of Dagster takes one back."""
+
+_ABOUT_EVENTS = ("has_asset_key_col", "has_secondary_index")
+_ABOUT_RUNS = (
+    "has_run_stats_index_cols",
+    "has_bulk_actions_selector_cols",
+    "has_backfill_id_column",
+    "has_bulk_action_job_name_column",
+    "has_backfill_tags_table",
+    "has_built_index",
+)
+_ABOUT_SCHEDULES = (
+    "has_instigators_table",
+    "_has_instigators_table",
+    "_has_asset_daemon_asset_evaluations_table",
+    "has_secondary_index_table",
+    "has_built_index",
+)
+"""Methods that ask the database whether a migration of an older version of Dagster has been made."""
 
 
 class OwnPostgresStorage(DagsterPostgresStorage):
-    """`DagsterPostgresStorage` that refuses the database of a copied `.env`, and looks for its tables once.
+    """`DagsterPostgresStorage` that refuses the database of a copied `.env`, and looks at its schema once.
 
-    Each tick of a sensor opens the instance. Looking for the tables took three connections each time. Each look at the
-    records of assets asked for columns that only older versions of Dagster lack: a quarter of all queries of a run.
+    Each tick of a sensor opens the instance. Looking for the tables took three connections each time, and each look at
+    runs, ticks or assets asked again whether the migrations of older versions have been made: a quarter of all queries
+    of a run, and half of those of a sensor.
     """
 
     @classmethod
@@ -49,18 +67,24 @@ class OwnPostgresStorage(DagsterPostgresStorage):
         config: Any = {**config_value, "should_autocreate_tables": False} if found else config_value
         storage = super().from_config_value(inst_data, config)
         _found.add(str(config_value))
-        _ask_for_columns_once(storage.event_log_storage, str(config_value))
+        for part, names in (
+            (storage.event_log_storage, _ABOUT_EVENTS),
+            (storage.run_storage, _ABOUT_RUNS),
+            (storage.schedule_storage, _ABOUT_SCHEDULES),
+        ):
+            for name in names:
+                setattr(part, name, _asked_once(getattr(part, name), (str(config_value), type(part), name)))
         return storage
 
 
-def _ask_for_columns_once(events: EventLogStorage, database: str) -> None:
-    """Keep which columns of asset keys are there; no migration of Dagster removes one."""
-    assert isinstance(events, SqlEventLogStorage)
-    ask = events.has_asset_key_col
+def _asked_once(ask: Callable[..., bool], about: tuple[object, ...]) -> Callable[..., bool]:
+    """A method that asks the database until the answer is yes, for each name that it is given."""
 
-    def has(column_name: str) -> bool:
-        if (database, column_name) not in _columns and ask(column_name):
-            _columns.add((database, column_name))
-        return (database, column_name) in _columns
+    def has(*arguments: Any) -> bool:
+        # An argument may also be the connection to ask by.
+        key = (*about, *(each for each in arguments if isinstance(each, str)))
+        if key not in _migrated and ask(*arguments):
+            _migrated.add(key)
+        return key in _migrated
 
-    events.has_asset_key_col = has  # type: ignore[method-assign]
+    return has

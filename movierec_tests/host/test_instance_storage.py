@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import pytest
 from dagster import AssetKey, DagsterInstance
 from sqlalchemy import Engine, event
 
 from movierec_assets.host import instance_storage
-from movierec_assets.settings import Settings
 
 
 @contextmanager
@@ -27,14 +28,34 @@ def statements() -> Iterator[list[str]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-def test_columns_of_the_table_of_asset_keys_are_asked_for_once(platform_settings: Settings) -> None:
-    assert platform_settings.database_url is not None
-    instance_storage._columns.clear()
-    key = [AssetKey("raw_ratings")]
-    with DagsterInstance.get() as instance, statements() as first:
-        assert instance.get_asset_records(key) == []
-    with DagsterInstance.get() as instance, statements() as later:
-        assert instance.get_asset_records(key) == []
-    asked, again = ([each for each in found if "pg_catalog" in each] for found in (first, later))
-    assert asked
+ABOUT_SCHEMA = ("pg_catalog", "secondary_indexes")
+
+
+def ask_everything() -> None:
+    with DagsterInstance.get() as instance:
+        assert instance.get_run_records() == []
+        assert instance.get_asset_records([AssetKey("raw_ratings")]) == []
+        instance.all_instigator_state()
+        instance.get_ticks("nobody", "nobody")
+
+
+@pytest.mark.usefixtures("platform_settings")
+def test_an_instance_that_is_opened_again_asks_no_more_about_the_schema() -> None:
+    instance_storage._migrated.clear()
+    with statements() as first:
+        ask_everything()
+    with statements() as later:
+        ask_everything()
+    asked, again = ([each for each in found if any(name in each for name in ABOUT_SCHEMA)] for found in (first, later))
+    assert len(asked) > 3
+    assert later
     assert again == []
+
+
+@pytest.mark.usefixtures("platform_settings")
+def test_a_migration_that_is_not_made_yet_is_asked_for_again() -> None:
+    with DagsterInstance.get() as instance:
+        runs: Any = instance.run_storage
+        assert not runs.has_built_index("of a later version")
+        runs.mark_index_built("of a later version")
+        assert runs.has_built_index("of a later version")

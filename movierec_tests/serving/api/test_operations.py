@@ -284,7 +284,7 @@ def _process(platform: Platform, module: str, *arguments: str) -> Iterator[None]
 
 def _answers(address: str) -> bool:
     try:
-        return httpx.get(address, timeout=2, trust_env=False).is_success
+        return httpx.get(address, timeout=2, trust_env=False, verify=False).is_success
     except httpx.HTTPError:
         return False
 

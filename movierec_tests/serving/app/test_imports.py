@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from movierec_assets.serving.app.app_pages import entries
-from movierec_tests.test_house import ARROWS
+from movierec_tests.test_house import arrows
 
 ROOM = "movierec_assets.serving.app"
 ALLOWED = ("movierec_assets.settings", "movierec_assets.errors", ROOM)
@@ -16,7 +16,7 @@ FORBIDDEN = {"dagster", "implicit", "matplotlib", "mlflow", "optuna", "polars", 
 def test_modules_of_the_app_import_only_its_own_and_what_explains_settings_and_errors() -> None:
     outside = [
         f"{module} -> {target}"
-        for module, targets in ARROWS.items()
+        for module, targets in arrows().items()
         if module.startswith(ROOM)
         for target in sorted(targets)
         if target.startswith("movierec_assets") and not target.startswith(ALLOWED)
