@@ -91,7 +91,7 @@ def unseen(words: str, title: str) -> None:
 
 def unseen_heading(words: str) -> None:
     """Name the films that follow, and their stars, for a screen reader, which goes from heading to heading."""
-    script = f"<script>{_STARS.read_text(encoding='utf-8')}</script>"
+    script = f'<script class="mr-stars">{_STARS.read_text(encoding="utf-8")}</script>'
     st.html(f'<h2 class="mr-unseen">{escape(words)}</h2>{script}', unsafe_allow_javascript=True)
 
 

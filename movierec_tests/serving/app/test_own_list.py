@@ -43,6 +43,7 @@ def test_a_list_without_matches_does_not_explain_them(open_page: OpenPage, serve
     assert not matches(page)
     said = words(page)
     assert "counts as 100 %" not in said
+    assert "may rate and hide films as this user" in said
     assert "both moments have the same list" in said
     assert "latest likes" not in said
 

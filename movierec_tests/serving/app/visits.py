@@ -21,6 +21,7 @@ NAMES_OF_STARS = """
   .map(each => each.getAttribute("aria-label"))
 """
 """What a screen reader says of the stars of the cards."""
+HEIGHTS_OF_CARDS = "[...document.querySelectorAll('[class*=st-key-card-]')].map(each => each.offsetHeight)"
 FOCUSED = """document.activeElement.closest('[role="radiogroup"]')?.dataset.film"""
 """Film of the stars that have the focus."""
 NOT_OURS = ("list", "listitem")
@@ -163,6 +164,8 @@ def rate_three_films(visit: Visit) -> None:
     visit.settle()
     assert visit.page.evaluate(FOCUSED) == visit.titles()[1], "the focus goes on to the next film"
     lists.append(visit.titles())
+    visit.page.add_style_tag(content='.mr-film, [data-testid="stFeedback"] { display: none !important; }')
+    assert min(visit.page.evaluate(HEIGHTS_OF_CARDS)) >= 195, "the place of a card has its height from the start"
     visit.page.reload()
     visit.settle()
     assert visit.titles() == lists[-1]

@@ -83,7 +83,7 @@ def _body(user_id: int) -> None:
             st.toast("The ratings were changed elsewhere: the list is made anew.", icon=":material/sync:")
         with st.container(horizontal=True, vertical_alignment="center"):
             _about(user_id, history)
-            share = st.container(width="content")
+            share = st.popover("Share", icon=":material/share:", width="content")
         wish = _wishes(user_id, genres)
         if unusable:
             st.warning(f"Of this address, {unusable} cannot be used.", icon=_UNUSABLE)
@@ -121,14 +121,10 @@ def _keep(wish: Mapping[str, Any]) -> None:
 
 def _share(user_id: int) -> None:
     """The address of the list, to copy."""
-    with st.popover("Share", icon=":material/share:"):
-        parts = kept_list.address() | (
-            {person.HIDDEN: hidden} if (hidden := st.query_params.get(person.HIDDEN)) else {}
-        )
-        st.code(f"{st.context.url or ''}?{urlencode(parts, doseq=True)}", language=None, wrap_lines=True)
-        st.caption(
-            f"Whoever has this address sees the list of user {user_id}, and may rate and hide films as this user."
-        )
+    hidden = {person.HIDDEN: "-".join(map(str, person.hidden()))} if person.hidden() else {}
+    parts = kept_list.address() | hidden
+    st.code(f"{(st.context.url or '').rstrip('/')}/?{urlencode(parts, doseq=True)}", language=None, wrap_lines=True)
+    st.caption(f"Whoever has it sees the list of user {user_id}, and may rate and hide films as this user.")
 
 
 def _unusable(known_genres: Sequence[str]) -> str:
@@ -185,18 +181,17 @@ def _failed(user_id: int, history: Mapping[str, Any]) -> None:
 def _about(user_id: int, history: Mapping[str, Any]) -> None:
     """Who the person is, in a sentence."""
     total = history["total"]
+    acts = "Whoever has its address may rate and hide films as this user."
+    whose = f"  \n:small[This is the list of user {user_id}. {acts}]"
     if total == 0:
-        st.markdown("**You are new here.** Rate a few films that you know: the list follows you.")
+        st.markdown(f"**You are new here.** Rate a few films that you know: the list follows you.{whose}")
         return
     liked = session.api().get(f"/users/{user_id}/genres")["genres"]
     genres = ", ".join(look.plain(each["genre"]) for each in liked[:3] if each["score"] > 0)
     who = "User of the app" if person.is_new(user_id) else "User of MovieLens"
-    whose = "you" if person.acts(user_id) else "they"
-    expected = f" More than others, {whose} should like **{genres}**." if genres else ""
-    st.markdown(
-        f"{who} with **{look.grouped(total)} rating{'s' if total > 1 else ''}**.{expected}  \n"
-        f":small[This is the list of user {user_id}. Whoever has its address may rate and hide films as this user.]"
-    )
+    they = "you" if person.acts(user_id) else "they"
+    expected = f" More than others, {they} should like **{genres}**." if genres else ""
+    st.markdown(f"{who} with **{look.grouped(total)} rating{'s' if total > 1 else ''}**.{expected}{whose}")
 
 
 def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
