@@ -15,8 +15,6 @@ from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving import titles
-
 _STARS = Path(__file__).with_name("stars.js")
 _HUES = {
     "Action": 8,
@@ -42,8 +40,12 @@ _HUES = {
 """Hue of each genre of MovieLens, in degrees; others have one by their name."""
 
 
-_ARTICLES = "|".join(each.capitalize() for each in titles.ARTICLES)
-_TRAILING_ARTICLE = re.compile(rf"(?<![^(])(?P<also>a\.k\.a\. )?(?P<name>[^()]+), (?P<article>{_ARTICLES})(?=$| \(|\))")
+ARTICLES = ("The", "A", "An", "Le", "La", "Les", "L'", "Il", "Der", "Die", "Das", "El", "Los", "Las")
+"""As `serving.titles` knows them, which the app does not import."""
+_TRAILING_ARTICLE = re.compile(
+    r"(?<![^(])(?P<also>a\.k\.a\. )?(?P<name>[^()]+), "  # from the start, or from a bracket on
+    rf"(?P<article>{'|'.join(ARTICLES)})(?=$| \(|\))"
+)
 
 
 def film(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from movierec_assets.host.app import _OPTIONS
+from movierec_assets.serving import titles
 from movierec_assets.serving.app import figures, films, graph, look, person, session
 from movierec_assets.serving.app.dagster import Asset
 
@@ -86,6 +87,7 @@ def test_titles_are_shown_as_people_say_them() -> None:
     assert films.without_year("Shape of Things, Nothing (2003)") == "Shape of Things, Nothing"
     assert films.with_year({"title": "Matrix, The (1999)", "year": 1999}) == "The Matrix (1999)"
     assert films.with_year({"title": "Heat", "year": None}) == "Heat"
+    assert tuple(each.lower() for each in films.ARTICLES) == titles.ARTICLES
     assert films.without_year("Heat (1995)") == "Heat"
     assert films.without_year("(500) Days of Summer (2009)") == "(500) Days of Summer"
     assert films.without_year("Monsters, Inc. (2001)") == "Monsters, Inc."
