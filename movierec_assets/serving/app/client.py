@@ -119,7 +119,6 @@ class Api:
         self._key = key
         self._client = httpx.Client(
             base_url=self.address,
-            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             headers={"User-Agent": "movierec-app"},
             trust_env=False,  # no proxy between the app and its API
             # Reading the system's certificates takes longer than fifty answers.
@@ -155,16 +154,23 @@ class Api:
         """The value at a path; raises as `Answer.value` and `call` do."""
         return self.call("GET", path, params=params, key=key).value
 
-    def post(self, path: str, body: Any, *, key: str | None = None) -> Any:
+    def post(self, path: str, body: Any, *, key: str | None = None, seconds: float | None = None) -> Any:
         """The value of the answer to a body; raises as `Answer.value` and `call` do."""
-        return self.call("POST", path, body=body, key=key).value
+        return self.call("POST", path, body=body, key=key, seconds=seconds).value
 
-    def delete(self, path: str, *, key: str | None = None) -> Any:
+    def delete(self, path: str, *, key: str | None = None, seconds: float | None = None) -> Any:
         """The value of the answer; raises as `Answer.value` and `call` do."""
-        return self.call("DELETE", path, key=key).value
+        return self.call("DELETE", path, key=key, seconds=seconds).value
 
     def call(
-        self, method: str, path: str, *, params: Params | None = None, body: Any = None, key: str | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Any = None,
+        key: str | None = None,
+        seconds: float | None = None,
     ) -> Answer:
         """The answer to a request, of any status.
 
@@ -177,6 +183,8 @@ class Api:
             Sent as JSON, unless None.
         key : str, optional
             In place of the session's key.
+        seconds : float, optional
+            Longest wait for the answer; `ANSWER_SECONDS` when None.
 
         Raises
         ------
@@ -192,6 +200,7 @@ class Api:
                 params={name: value for name, value in (params or {}).items() if value is not None},
                 json=body,
                 headers=_headers(method, used),
+                timeout=httpx.Timeout(ANSWER_SECONDS if seconds is None else seconds, connect=CONNECT_SECONDS),
             )
         except httpx.TimeoutException as error:
             raise ApiAway(

@@ -6,13 +6,16 @@ Belongs here: one film. Does not: lists of films, and what may be done with them
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+_STARS = Path(__file__).with_name("stars.js")
 _HUES = {
     "Action": 8,
     "Adventure": 28,
@@ -35,6 +38,14 @@ _HUES = {
     "Western": 22,
 }
 """Hue of each genre of MovieLens, in degrees; others have one by their name."""
+
+
+ARTICLES = ("The", "A", "An", "Le", "La", "Les", "L'", "Il", "Der", "Die", "Das", "El", "Los", "Las")
+"""As `serving.titles` knows them, which the app does not import."""
+_TRAILING_ARTICLE = re.compile(
+    r"(?<![^(])(?P<also>a\.k\.a\. )?(?P<name>[^()]+), "  # from the start, or from a bracket on
+    rf"(?P<article>{'|'.join(ARTICLES)})(?=$| \(|\))"
+)
 
 
 def film(
@@ -81,8 +92,9 @@ def unseen(words: str, title: str) -> None:
 
 
 def unseen_heading(words: str) -> None:
-    """Name the films that follow for a screen reader, which goes from heading to heading."""
-    st.html(f'<h2 class="mr-unseen">{escape(words)}</h2>')
+    """Name the films that follow, and their stars, for a screen reader, which goes from heading to heading."""
+    script = f'<script class="mr-stars">{_STARS.read_text(encoding="utf-8")}</script>'
+    st.html(f'<h2 class="mr-unseen">{escape(words)}</h2>{script}', unsafe_allow_javascript=True)
 
 
 def _match(share: float) -> str:
@@ -91,12 +103,27 @@ def _match(share: float) -> str:
 
 
 def without_year(title: str) -> str:
-    """A title of MovieLens without the year at its end, and with its article in front: "Matrix, The (1999)"."""
+    """A title of MovieLens without the year at its end, and with articles in front.
+
+    Examples
+    --------
+    >>> without_year("Matrix, The (1999)"), without_year("Boot, Das (Boat, The) (1981)")
+    ('The Matrix', 'Das Boot (The Boat)')
+    """
     bare, _, year = title.rpartition(" (")
     bare = bare if year[:4].isdigit() and year.endswith(")") and bare else title
-    main, bracket, also = bare.partition(" (")
-    name, _, article = main.rpartition(", ")
-    return f"{article} {name}{bracket}{also}" if article in ("The", "A", "An") and name else bare
+    return _TRAILING_ARTICLE.sub(_article_in_front, bare)
+
+
+def _article_in_front(found: re.Match[str]) -> str:
+    gap = "" if found["article"].endswith("'") else " "
+    return f"{found['also'] or ''}{found['article']}{gap}{found['name']}"
+
+
+def with_year(movie: Mapping[str, Any]) -> str:
+    """A title as `without_year`, and the year: "The Matrix (1999)"."""
+    year = f" ({movie['year']})" if movie.get("year") else ""
+    return f"{without_year(str(movie['title']))}{year}"
 
 
 def shortened(text: str, length: int = 60) -> str:

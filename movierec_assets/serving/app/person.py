@@ -6,15 +6,17 @@ Belongs here: the person in the URL, and changes of their ratings. Does not: wid
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 import streamlit as st
 
-from movierec_assets.serving.app import films, kept_list, session
+from movierec_assets.serving.app import films, kept_list, look, session
 from movierec_assets.serving.app.client import ApiAway, ApiProblem
 
 USER = kept_list.USER
@@ -25,7 +27,9 @@ LARGEST_ID = 2**31 - 1
 """Of users and of films."""
 HIDDEN = "not"
 """Part of the URL with the films that the person does not want to see."""
-_LISTS, _EVENT, _FAILURE, _ACTED = "lists", "event", "failure", "acted_as"
+STAR_SECONDS = 4.0
+"""Longest wait for the answer to a star: after it, the page reads what is stored."""
+_LISTS, _EVENT, _FAILURE, _ACTED, _SEEN = "lists", "event", "failure", "acted_as", "seen_ratings"
 PAGE = 1000
 """Ratings that the API gives at once, at most."""
 _RATED = "rated_films"
@@ -46,11 +50,29 @@ class Event:
     movie_id : int
     before : dict
         Lists that were kept, by their wishes.
+    widget : str or None
+        Key of the stars.
     """
 
     said: str
     movie_id: int
     before: dict[str, list[int]]
+    widget: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The error of a callback.
+
+    Attributes
+    ----------
+    error : ApiAway or ApiProblem
+    movie : mapping or None
+        The film whose rating may be stored although no answer came.
+    """
+
+    error: ApiAway | ApiProblem
+    movie: Mapping[str, Any] | None = None
 
 
 class _Made:
@@ -136,21 +158,96 @@ def _known_users() -> int:
     return int(session.health()["model"]["users"] or 100)
 
 
-def rate(user_id: int, movie: Mapping[str, Any], key: str) -> None:
-    """Post the stars of a widget, or withdraw the rating where they were taken away; a callback."""
-    stars: int | None = st.session_state.get(key)
+def rate(user_id: int, movie: Mapping[str, Any], key: str, drawn: int | None = None) -> None:
+    """Post the stars of a widget; a callback. A click on the star that is set posts the stars that are drawn.
+
+    Parameters
+    ----------
+    user_id : int
+    movie : mapping
+    key : str
+        Of the widget.
+    drawn : int, optional
+        Stars that the widget had, half ones counted as whole.
+    """
+    clicked: int | None = st.session_state.get(key)
+    # The widget has the stars of the stored rating until the page is made anew.
+    st.session_state[key] = None if drawn is None else drawn - 1
+    event = last_event()
+    if clicked is None and (drawn is None or (event is not None and event.widget == key)):
+        return  # the second click of two
+    stars = drawn if clicked is None else clicked + 1
 
     def send() -> None:
-        if stars is None:
-            session.api().delete(f"/ratings/{user_id}/{movie['movie_id']}")
-            _note(f"You took back your rating of {_named(movie)}", movie["movie_id"])
-        else:
-            body = {"user_id": user_id, "movie_id": movie["movie_id"], "stars": float(stars + 1)}
-            session.api().post("/ratings", body)
-            _note(f"You gave {_named(movie)} {stars + 1} star{'s' if stars else ''}", movie["movie_id"])
+        body = {"user_id": user_id, "movie_id": movie["movie_id"], "stars": float(stars or 0)}
+        session.api().post("/ratings", body, seconds=STAR_SECONDS)
         _act(user_id)
+        _note(user_id, f"You gave {named(movie)} {stars_in_words(float(stars or 0))}", movie["movie_id"], key)
 
-    _tried(send)
+    _tried(send, movie)
+
+
+def take_back(user_id: int, movie: Mapping[str, Any]) -> None:
+    """Withdraw a rating; a callback."""
+
+    def send() -> None:
+        session.api().delete(f"/ratings/{user_id}/{movie['movie_id']}", seconds=STAR_SECONDS)
+        _act(user_id)
+        _note(user_id, f"You took back your rating of {named(movie)}", movie["movie_id"])
+
+    _tried(send, movie)
+
+
+def stars_in_words(stars: float) -> str:
+    """As in "3.5 stars"."""
+    return f"{stars:g} star{'' if stars == 1 else 's'}"
+
+
+def history(user_id: int, length: int) -> Any:
+    """The latest ratings of a person, `length` at most, and their number.
+
+    Raises
+    ------
+    NothingYet
+        When there is no such person.
+    ApiAway, ApiProblem
+    """
+    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": length})
+    if answer.status == HTTPStatus.NOT_FOUND:
+        raise look.NothingYet(f"There is no user {user_id}.", "Choose another number, or be a new user on For you.")
+    return answer.value
+
+
+def latest_like(user_id: int) -> datetime | None:
+    """Time of the latest like of a person that the model knows; None without one."""
+    answer = listed({"user_id": user_id, "n": 1, "shown": False})
+    if answer["moment"] is None:
+        return None
+    return datetime.fromtimestamp(answer["asked"] - answer["moment"]["elapsed_seconds"], UTC)
+
+
+def see(user_id: int, ratings: Mapping[str, Any]) -> bool:
+    """Look at a person's ratings as they are now: where others are known, lists are asked for again.
+
+    Parameters
+    ----------
+    user_id : int
+    ratings : mapping
+        As `history` gives them.
+
+    Returns
+    -------
+    bool
+        Whether somebody else changed them, as in another tab.
+    """
+    latest = [(each["movie_id"], each["stars"], each["rated_at"]) for each in ratings["ratings"][:1]]
+    now = (ratings["total"], *latest)
+    seen = st.session_state.setdefault(_SEEN, {})
+    changed_elsewhere: bool = seen.get(user_id, now) != now
+    seen[user_id] = now
+    if changed_elsewhere:
+        forget_lists()
+    return changed_elsewhere
 
 
 def rated(user_id: int, history: Mapping[str, Any], movie_ids: Sequence[int]) -> dict[int, Any]:
@@ -192,11 +289,14 @@ def dismiss(wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
 
     def send() -> None:
         # A list that was only looked at is shown to the person from now on.
-        named = listed(wish)[_NAME] or session.api().post("/recommend", {**wish, "shown": True})[_NAME]
-        event = {"recommendation_id": named, "movie_id": movie_id, "kind": "dismiss"}
-        session.api().post("/events", {"events": [event]})
+        shown_as = (
+            listed(wish)[_NAME]
+            or session.api().post("/recommend", {**wish, "shown": True}, seconds=STAR_SECONDS)[_NAME]
+        )
+        event = {"recommendation_id": shown_as, "movie_id": movie_id, "kind": "dismiss"}
+        session.api().post("/events", {"events": [event]}, seconds=STAR_SECONDS)
         _act(int(wish["user_id"]))
-        _note(f"You are not interested in {_named(movie)}", movie_id)
+        _note(int(wish["user_id"]), f"You are not interested in {named(movie)}", movie_id)
         _hide(int(wish["user_id"]), [*hidden(), movie_id])
 
     _tried(send)
@@ -245,7 +345,7 @@ def listed(wish: Mapping[str, Any]) -> Any:
         answer = session.api().post("/recommend", dict(wish))
         while len(kept) >= _KEPT_LISTS:
             kept.pop(next(iter(kept)))
-        kept[name] = answer | {"wish": name_of(wish)}
+        kept[name] = answer | {"wish": name_of(wish), "asked": time.time()}
     return kept[name]
 
 
@@ -267,10 +367,15 @@ def forget_lists() -> None:
     st.session_state[_EVENT] = None
 
 
-def failure() -> ApiAway | ApiProblem | None:
-    """The error of the last callback, once."""
-    error: ApiAway | ApiProblem | None = st.session_state.pop(_FAILURE, None)
-    return error
+def failure() -> Failure | None:
+    """The error of the last callback; None before any, and after `told`."""
+    found: Failure | None = st.session_state.get(_FAILURE)
+    return found
+
+
+def told() -> None:
+    """Forget the error of the last callback: the page has said it."""
+    st.session_state.pop(_FAILURE, None)
 
 
 def moves(before: Sequence[int], after: Sequence[int], gone: int) -> dict[int, str]:
@@ -300,24 +405,33 @@ def moves(before: Sequence[int], after: Sequence[int], gone: int) -> dict[int, s
     return found
 
 
-def _named(movie: Mapping[str, Any]) -> str:
+def named(movie: Mapping[str, Any]) -> str:
     """A film in a sentence, as cards name it."""
     return films.without_year(movie["title"]) if movie["title"] else f"film {movie['movie_id']}"
 
 
-def _note(said: str, movie_id: int) -> None:
+def _note(user_id: int, said: str, movie_id: int, widget: str | None = None) -> None:
     """Remember what was done, and ask for lists again."""
     before = {
         answer["wish"]: [movie["movie_id"] for movie in answer["movies"]]
         for answer in st.session_state.get(_LISTS, {}).values()
     }
-    st.session_state[_EVENT] = Event(said, movie_id, before)
+    earlier = last_event()
+    if not before and earlier is not None:  # a click came before the list of the click before it
+        before = earlier.before
+    st.session_state[_EVENT] = Event(said, movie_id, before, widget)
     st.session_state[_LISTS] = {}
+    st.session_state.get(_SEEN, {}).pop(user_id, None)
 
 
-def _tried(work: Callable[[], None]) -> None:
-    """Do the work of a callback; the page shows its error."""
+def _tried(work: Callable[[], None], movie: Mapping[str, Any] | None = None) -> None:
+    """Do the work of a callback; the page shows its error, and reads anew what may have changed all the same."""
+    told()
     try:
         work()
     except (ApiAway, ApiProblem) as error:
-        st.session_state[_FAILURE] = error
+        st.session_state[_FAILURE] = Failure(error, movie if isinstance(error, ApiAway) else None)
+        if isinstance(error, ApiAway):
+            forget_lists()
+            st.session_state.pop(_SEEN, None)
+            st.session_state.pop(_RATED, None)

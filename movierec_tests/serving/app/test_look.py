@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from movierec_assets.host.app import _OPTIONS
+from movierec_assets.serving import titles
 from movierec_assets.serving.app import figures, films, graph, look, person, session
 from movierec_assets.serving.app.dagster import Asset
 
@@ -80,7 +81,13 @@ def test_any_film_has_a_picture(title: str, genres: list[str]) -> None:
 
 def test_titles_are_shown_as_people_say_them() -> None:
     assert films.without_year("Matrix, The (1999)") == "The Matrix"
-    assert films.without_year("Tin Drum, The (Blechtrommel, Die) (1979)") == "The Tin Drum (Blechtrommel, Die)"
+    assert films.without_year("Tin Drum, The (Blechtrommel, Die) (1979)") == "The Tin Drum (Die Blechtrommel)"
+    assert films.without_year("Boot, Das (Boat, The) (1981)") == "Das Boot (The Boat)"
+    assert films.without_year("Avventura, L' (Adventure, The) (1960)") == "L'Avventura (The Adventure)"
+    assert films.without_year("Shape of Things, Nothing (2003)") == "Shape of Things, Nothing"
+    assert films.with_year({"title": "Matrix, The (1999)", "year": 1999}) == "The Matrix (1999)"
+    assert films.with_year({"title": "Heat", "year": None}) == "Heat"
+    assert tuple(each.lower() for each in films.ARTICLES) == titles.ARTICLES
     assert films.without_year("Heat (1995)") == "Heat"
     assert films.without_year("(500) Days of Summer (2009)") == "(500) Days of Summer"
     assert films.without_year("Monsters, Inc. (2001)") == "Monsters, Inc."

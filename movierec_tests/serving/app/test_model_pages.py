@@ -155,7 +155,9 @@ def test_a_user_who_is_not_there_is_a_calm_state_and_the_rest_of_the_page_stays(
 ) -> None:
     page = open_page("model", at=told_api, person="999999999")
     assert not page.exception
-    assert "999999999" in words(page)
+    (told,) = page.info
+    assert "There is no user 999999999" in told.value
+    assert "body" not in told.value
     assert "Recency" in words(page)
 
 

@@ -16,6 +16,14 @@ PAGES = [entry for found in entries().values() for entry in found]
 MENU = '[data-testid="stSidebarNavItems"]'
 """The list of links that Streamlit makes of the navigation on a phone."""
 SCROLLED = "document.querySelector('[data-testid=\"stMain\"]').scrollTop"
+NAMES_OF_STARS = """
+[...document.querySelectorAll('[data-testid="stTabs"] [role="radiogroup"]')]
+  .map(each => each.getAttribute("aria-label"))
+"""
+"""What a screen reader says of the stars of the cards."""
+HEIGHTS_OF_CARDS = "[...document.querySelectorAll('[class*=st-key-card-]')].map(each => each.offsetHeight)"
+FOCUSED = """document.activeElement.closest('[role="radiogroup"]')?.dataset.film"""
+"""Film of the stars that have the focus."""
 NOT_OURS = ("list", "listitem")
 """Rules that the menu breaks: between its list and the items, Streamlit puts a `div` with the heading of each group."""
 HEADINGS = "heading-order"
@@ -138,10 +146,26 @@ def rate_three_films(visit: Visit) -> None:
     lists = [visit.titles()]
     for _ in range(3):
         visit.give_five_stars()
-        assert visit.page.locator("text=You gave").count() == 1
+        named = visit.page.evaluate(NAMES_OF_STARS)
+        assert len(named) == 12
+        assert named == [f"Your stars for {title}" for title in visit.titles()]
+        assert visit.page.locator('[data-testid="stTabs"] [data-testid="stAlert"]:has-text("You gave")').count() == 1
         lists.append(visit.titles())
     assert len({tuple(each) for each in lists}) == 4
     assert "user=1000000" in visit.page.url
+    stars = visit.page.locator('[data-testid="stTabs"] [role="radiogroup"]').nth(1).get_by_role("radio")
+    before = visit.titles()[1]
+    stars.first.focus()
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_function(
+        "title => document.querySelectorAll('[data-testid=\"stTabs\"] .mr-film h3')[1]?.textContent != title",
+        arg=before,
+    )
+    visit.settle()
+    assert visit.page.evaluate(FOCUSED) == visit.titles()[1], "the focus goes on to the next film"
+    lists.append(visit.titles())
+    visit.page.add_style_tag(content='.mr-film, [data-testid="stFeedback"] { display: none !important; }')
+    assert min(visit.page.evaluate(HEIGHTS_OF_CARDS)) >= 195, "the place of a card has its height from the start"
     visit.page.reload()
     visit.settle()
     assert visit.titles() == lists[-1]
@@ -168,7 +192,7 @@ def go_to_neighbours(visit: Visit) -> None:
 def come_back_to_the_list(visit: Visit) -> None:
     """A list with a person, a filter and a moment is there again after each way to another page and back."""
     visit.open("?user=7&genre=Drama&moment=Next+time")
-    listed = visit.titles()
+    listed, address = visit.titles(), visit.page.url
 
     def find_the_list() -> None:
         visit.arrive("For you")
@@ -187,6 +211,7 @@ def come_back_to_the_list(visit: Visit) -> None:
         visit.arrive(title)
         visit.page.go_back()
         find_the_list()
+        assert visit.page.url == address, "no address in between"
         visit.page.go_forward()
         visit.arrive(title)
         visit.page.get_by_role("button", name="Back to the list of user 7").click()
@@ -216,6 +241,15 @@ def ask_why_of_the_last_card(visit: Visit) -> None:
     visit.page.wait_for_selector('button[aria-checked="true"]:has-text("Next time")')
     visit.settle()
     assert visit.page.evaluate(SCROLLED) == 200
+    visit.open("?user=7")
+    visit.page.get_by_label("Search a film").fill("film")
+    visit.page.get_by_label("Search a film").press("Enter")
+    asked = visit.page.locator('[class*="st-key-ask-"] button')
+    asked.first.wait_for()
+    visit.settle()
+    asked.first.click()
+    visit.arrive("The model")
+    assert "person=7" in visit.page.url, "also a film that is searched is explained"
     visit.check()
 
 

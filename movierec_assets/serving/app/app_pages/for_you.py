@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
-from movierec_assets.serving.app import films, kept_list, look, person, session
+from movierec_assets.serving.app import films, kept_list, look, person, rate_films, session
 from movierec_assets.serving.app.client import ApiProblem
 
 LENGTH, MORE, LONGEST = 12, 12, 96
@@ -23,9 +23,9 @@ GENRE, YEARS, ADVENTURE, MOMENT = "genre", "years", "adventure", "moment"
 """Entries of the session state, and parts of the URL, with what the list is asked for with."""
 _LENGTH = "films"
 """Part of the URL with the number of films that are listed."""
-_ROWS, _MORE_ROWS = 6, 30
-"""Ratings that are shown at first, and with each press of the button below them."""
-_ROWS_OF = "ratings_shown"
+_UNUSABLE = ":material/link_off:"
+_TOASTED = "toasted"
+"""Entry of the session state with the event that was said beside the page, too."""
 NOW, NEXT = "Right now", "Next time"
 _MOMENTS = {NOW: "latest", NEXT: "return"}
 _EXPLAINED = {
@@ -38,7 +38,10 @@ def page() -> None:
     """The page."""
     with look.page("For you", "What the model recommends, and why. Rate a film, and the list changes at once."):
         kept_list.come_back()
+        named = st.query_params.get(person.USER)
         user_id = _person()
+        if named is not None and person.whole_number(named) is None:
+            st.warning(f"No user is “{_quoted(named)}”. This is the list of user {user_id}.", icon=_UNUSABLE)
         _body(user_id)
 
 
@@ -46,6 +49,7 @@ def _person() -> int:
     """Who the list is for, and the ways to be somebody else."""
     if person.USER not in st.session_state and not person.whole_number(st.query_params.get(person.USER, "")):
         st.session_state[person.USER] = person.first()
+        st.query_params[person.USER] = str(st.session_state[person.USER])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         user_id = st.number_input(
             "User",
@@ -70,23 +74,31 @@ def _person() -> int:
 def _body(user_id: int) -> None:
     """Everything that a star changes; the rest of the page stays as it is."""
     with look.calm():
-        if (error := person.failure()) is not None:
-            look.explain(error)
         person.recall_hidden(user_id)
         genres = _genres()
-        history = _history(user_id)
-        _about(user_id, history)
+        unusable = _unusable(genres)
+        history = person.history(user_id, rate_films.rows_shown(user_id))
+        _failed(user_id, history)
+        if person.see(user_id, history):
+            st.toast("The ratings were changed elsewhere: the list is made anew.", icon=":material/sync:")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            _about(user_id, history)
+            share = st.popover("Share", icon=":material/share:", width="content")
         wish = _wishes(user_id, genres)
+        if unusable:
+            st.warning(f"Of this address, {unusable} cannot be used.", icon=_UNUSABLE)
         # On a phone the first column is on top: somebody new rates before there is a list worth reading.
         if person.is_new(user_id):
             ratings, lists = st.columns([1, 2.3], gap="medium")
         else:
             lists, ratings = st.columns([2.3, 1], gap="medium")
         with ratings:
-            _ratings(user_id, history)
+            rate_films.rate_films(user_id, history, _ask_why)
         with lists:
             tabs = st.tabs([NOW, NEXT], key=MOMENT, on_change="rerun", bind="query-params")
             _keep(wish)
+            with share:
+                _share(user_id)
             for name, tab in zip(_MOMENTS, tabs, strict=True):
                 if tab.open:
                     with tab:
@@ -107,6 +119,31 @@ def _keep(wish: Mapping[str, Any]) -> None:
     )
 
 
+def _share(user_id: int) -> None:
+    """The address of the list, to copy."""
+    hidden = {person.HIDDEN: "-".join(map(str, person.hidden()))} if person.hidden() else {}
+    parts = kept_list.address() | hidden
+    st.code(f"{(st.context.url or '').rstrip('/')}/?{urlencode(parts, doseq=True)}", language=None, wrap_lines=True)
+    st.caption(f"Whoever has it sees the list of user {user_id}, and may rate and hide films as this user.")
+
+
+def _unusable(known_genres: Sequence[str]) -> str:
+    """Parts of the address that no widget can have, in words; empty where there is none."""
+    asked = st.query_params
+    years = [int(each) if each.isascii() and each.isdigit() else -1 for each in asked.get_all(YEARS)]
+    in_range = len(years) == 2 and FIRST_YEAR <= years[0] <= years[1] <= datetime.now(UTC).year
+    found = [f"the genre “{_quoted(each)}”" for each in asked.get_all(GENRE) if each and each not in known_genres]
+    found += ["the years"] if years and not in_range else []
+    found += ["the adventure"] if asked.get(ADVENTURE, "0") not in map(str, range(11)) else []
+    found += [f"the moment “{_quoted(asked[MOMENT])}”"] if asked.get(MOMENT, NOW) not in _MOMENTS else []
+    found += ["the number of films"] if _LENGTH in asked and not person.whole_number(asked[_LENGTH]) else []
+    return " and ".join(found)
+
+
+def _quoted(text: str) -> str:
+    return look.plain(films.shortened(text, 40))
+
+
 def _genres() -> list[str]:
     """Genres of all rated films; of the most rated ones, where the document of the dataset is not made yet.
 
@@ -125,31 +162,36 @@ def _genres() -> list[str]:
     return sorted({genre for movie in movies for genre in movie["genres"]})
 
 
-def _history(user_id: int) -> Any:
-    """The latest ratings of the person: as many as are shown.
-
-    Raises
-    ------
-    NothingYet
-        When there is no such person.
-    """
-    answer = session.api().call("GET", f"/users/{user_id}/ratings", params={"limit": _rows_shown(user_id)})
-    if answer.status == HTTPStatus.NOT_FOUND:
-        raise look.NothingYet(f"There is no user {user_id}.", "Choose another number, or be a new user.")
-    return answer.value
+def _failed(user_id: int, history: Mapping[str, Any]) -> None:
+    """The error of the last click, with what is stored now of a rating that may have been lost."""
+    failure = person.failure()
+    if failure is None:
+        return
+    if failure.movie is None:
+        look.explain(failure.error)
+    else:
+        movie = failure.movie
+        stored = person.rated(user_id, history, [movie["movie_id"]]).get(movie["movie_id"])
+        has = person.stars_in_words(stored["stars"]) if stored else "no stars"
+        remedy = f"{person.named(movie)} has {has} now, as the API says. Is that not what you gave? Then try again."
+        look.state(str(getattr(failure.error, "message", failure.error)), remedy, ":material/cloud_off:")
+    person.told()
 
 
 def _about(user_id: int, history: Mapping[str, Any]) -> None:
     """Who the person is, in a sentence."""
     total = history["total"]
+    acts = "Whoever has its address may rate and hide films as this user."
+    whose = f"  \n:small[This is the list of user {user_id}. {acts}]"
     if total == 0:
-        st.markdown("**You are new here.** Rate a few films that you know: the list follows you.")
+        st.markdown(f"**You are new here.** Rate a few films that you know: the list follows you.{whose}")
         return
     liked = session.api().get(f"/users/{user_id}/genres")["genres"]
     genres = ", ".join(look.plain(each["genre"]) for each in liked[:3] if each["score"] > 0)
     who = "User of the app" if person.is_new(user_id) else "User of MovieLens"
-    expected = f" More than others, they should like **{genres}**." if genres else ""
-    st.markdown(f"{who} with **{look.grouped(total)} rating{'s' if total > 1 else ''}**.{expected}")
+    they = "you" if person.acts(user_id) else "they"
+    expected = f" More than others, {they} should like **{genres}**." if genres else ""
+    st.markdown(f"{who} with **{look.grouped(total)} rating{'s' if total > 1 else ''}**.{expected}{whose}")
 
 
 def _wishes(user_id: int, known_genres: Sequence[str]) -> dict[str, Any]:
@@ -204,7 +246,7 @@ def _list(user_id: int, moment: str, wish: dict[str, Any]) -> None:
     answer = person.listed(wish)
     movies = answer["movies"]
     films.unseen_heading(f"Films: {moment.lower()}")
-    st.caption(_EXPLAINED[moment])
+    st.caption(_explained(user_id, moment, answer))
     if answer["source"] == "popular" and person.is_new(user_id):
         look.state("Rate a film that you like, and this list becomes yours.", "Until then it has the most liked films.")
     elif answer["source"] != "model":
@@ -212,17 +254,50 @@ def _list(user_id: int, moment: str, wish: dict[str, Any]) -> None:
         look.state(why, look.NO_CHAMPION if answer["model_version"] is None else "Popular films are listed.")
     badges = _moved(answer)
     if not movies:
-        look.state("No film is left.", answer["why_fewer"] or "Take fewer filters.")
-    best = max([1e-9, *(movie["score"] for movie in movies)])
+        look.state("No film is left.", _in_words_of_people(answer["why_fewer"] or "Take fewer filters."))
+    matches = _matches(answer, wish)
     columns: Sequence[Any] = ()
     for place, movie in enumerate(movies):
         if place % 2 == 0:
             columns = st.columns(2, gap="small")
-        with columns[place % 2], st.container(border=True, height="stretch"):
-            match = movie["score"] / best if answer["source"] == "model" else None
+        with columns[place % 2], st.container(border=True, height="stretch", key=f"card-{movie['movie_id']}"):
+            match = matches.get(movie["movie_id"])
             films.film(movie, match=match, notes=_reasons(movie), badge=badges.get(movie["movie_id"]))
             _actions(user_id, wish, movie)
     _foot(answer, wish)
+
+
+def _explained(user_id: int, moment: str, answer: Mapping[str, Any]) -> str:
+    """What the moment of a list is, and how far the one right after the latest like is from now."""
+    if answer["source"] == "popular":
+        return "There are no likes yet that the model knows, so both moments have the same list."
+    like = person.latest_like(user_id) if moment == NOW else None
+    age = datetime.now(UTC) - like if like else timedelta()
+    if like is None or age <= timedelta(hours=1):
+        return _EXPLAINED[moment]
+    today = f"the list of “{NEXT}”" if age >= timedelta(days=1) else f"a list between this one and “{NEXT}”"
+    return (
+        f"As right after the latest like, on {like.day} {like:%B %Y}: films that people like soon after it stand "
+        f"higher. Today the service gives {today}."
+    )
+
+
+def _matches(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> dict[int, float]:
+    """Share of each film's own score in the best one, from 0 to 1; empty where the answer does not tell them.
+
+    Own is what a film scores by itself: without boosts, and without what diversity takes away.
+    """
+    movies = answer["movies"]
+    reasons = all(movie.get("reasons") for movie in movies)
+    if answer["source"] != "model" or (wish["diversity"] and not reasons):
+        return {}
+    own = {
+        movie["movie_id"]: movie["score"]
+        - sum(each["contribution"] for each in movie.get("reasons", ()) if each["kind"] in ("boost", "diversity"))
+        for movie in movies
+    }
+    best = max(own.values(), default=0.0)
+    return {movie_id: min(1.0, max(0.0, score / best)) for movie_id, score in own.items()} if best > 0 else {}
 
 
 def _moved(answer: Mapping[str, Any]) -> dict[int, str]:
@@ -231,28 +306,36 @@ def _moved(answer: Mapping[str, Any]) -> dict[int, str]:
     before = event.before.get(answer["wish"]) if event else None
     if event is None or before is None:
         return {}
-    badges = person.moves(before, [movie["movie_id"] for movie in answer["movies"]], event.movie_id)
+    after = [movie["movie_id"] for movie in answer["movies"]]
+    badges = person.moves(before, after, event.movie_id)
     new = sum(badge == "new" for badge in badges.values())
-    rest = len(badges) - new
+    rest, fewer = len(badges) - new, len(before) - len(after)
     told = [f"{new} film{'s are' if new > 1 else ' is'} new"] if new else []
     told += [f"{rest} moved"] if rest else []
-    change = ", ".join(told) or "the list stays as it is"
-    st.success(f"{look.plain(event.said)}: {change}.", icon=":material/swap_vert:")
+    told += [f"the list is {fewer} film{'s' if fewer > 1 else ''} shorter"] if fewer > 0 and after else []
+    change = ", ".join(told) or ("the list stays as it is" if after else "no film is left")
+    said = f"{look.plain(event.said)}: {change}."
+    st.success(said, icon=":material/swap_vert:")
+    if st.session_state.get(_TOASTED) is not event:  # the line above may be off the screen
+        st.session_state[_TOASTED] = event
+        st.toast(said, icon=":material/swap_vert:")
     return badges
 
 
 def _reasons(movie: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The strongest reason of taste and the strongest of the sitting, with the likes that they come from."""
+    """The strongest reason of taste and of the sitting, with the likes that they come from; the stronger one first."""
     found: dict[str, tuple[str, str]] = {}
     words = {"because of": "Because you liked", "after": "Often liked after"}
     for reason in movie.get("reasons", ()):
         kind = reason["kind"]
         if kind in words and reason["contribution"] > 0 and reason.get("title"):
-            found.setdefault(kind, (words[kind], films.without_year(reason["title"])))
+            found.setdefault(
+                kind, (words[kind], films.without_year(reason["title"]))
+            )  # the API has the strongest first
     taste, sitting = found.get("because of"), found.get("after")
     if taste and sitting and taste[1] == sitting[1]:
         return [taste, ("and often liked soon after it", "")]
-    return [each for each in (taste, sitting) if each]
+    return list(found.values())
 
 
 def _actions(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) -> None:
@@ -277,9 +360,14 @@ def _more(user_id: int, wish: Mapping[str, Any], movie: Mapping[str, Any]) -> No
     if st.button(look.label("Similar", movie["title"]), key=f"like-{user_id}-{movie_id}", type="tertiary"):
         st.switch_page("app_pages/similar.py", query_params={"movie": str(movie_id)})
     if st.button(look.label("Why?", movie["title"]), key=f"why-{user_id}-{movie_id}", type="tertiary"):
-        # Names of their own: those of this page are bound to its widgets.
-        asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get(MOMENT) or NOW}
-        st.switch_page("app_pages/model.py", query_params=asked)
+        _ask_why(user_id, movie_id)
+
+
+def _ask_why(user_id: int, movie_id: int) -> None:
+    """Go to the explanation of a film for a person."""
+    # Names of their own: those of this page are bound to its widgets.
+    asked = {"person": str(user_id), "film": str(movie_id), "when": st.session_state.get(MOMENT) or NOW}
+    st.switch_page("app_pages/model.py", query_params=asked)
 
 
 def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
@@ -288,14 +376,23 @@ def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
         if len(answer["movies"]) == wish["n"] < LONGEST:
             st.button("More films", icon=":material/expand_more:", on_click=_longer)
         if count := len(person.hidden()):
-            st.button(f"List the {count} hidden again", on_click=person.show_hidden, args=[wish["user_id"]])
+            label = "List the hidden film again" if count == 1 else f"List the {count} hidden films again"
+            st.button(label, on_click=person.show_hidden, args=[wish["user_id"]])
     version = f"model version {answer['model_version']}" if answer["model_version"] else "no model"
-    fewer = f" {look.plain(answer['why_fewer'])}" if answer["why_fewer"] and answer["movies"] else ""
-    source = {"model": "Made by the model from the ratings as they are now", "stored": "A stored list"}
+    fewer = (
+        f" {look.plain(_in_words_of_people(answer['why_fewer']))}" if answer["why_fewer"] and answer["movies"] else ""
+    )
+    source = {"model": "Made by the model from the current ratings", "stored": "A stored list"}
     made = source.get(answer["source"], "The most liked films")
-    st.caption(f"{made} · {version}.{fewer} The best match counts as 100 %.")
-    looked = "" if wish["shown"] else " You look at it only, so it counts in no figure until you rate or hide a film."
-    st.caption(f"To share this list, copy the address of this page.{looked}")
+    best = " The best match counts as 100 %." if _matches(answer, wish) else ""
+    st.caption(f"{made} · {version}.{fewer}{best}")
+    if not wish["shown"]:
+        st.caption("You look at this list only, so it counts in no figure until you rate or hide a film.")
+
+
+def _in_words_of_people(why_fewer: str) -> str:
+    """Why a list is short, where it is the person who excludes films."""
+    return why_fewer.replace("excluded by the request", "hidden by you")
 
 
 def _length() -> int:
@@ -306,65 +403,6 @@ def _length() -> int:
 def _longer() -> None:
     st.query_params[_LENGTH] = str(min(LONGEST, _length() + MORE))
     person.forget_lists()
-
-
-def _ratings(user_id: int, history: Mapping[str, Any]) -> None:
-    """Search and rate, and the latest ratings."""
-    st.header("Rate films", anchor=False)
-    typed = st.text_input("Search a film", placeholder="star wars", key="search", max_chars=200, type="search")
-    if typed.strip():
-        found = session.cached("/movies", {"query": typed.strip(), "n": 6})["movies"]
-        if not found:
-            st.caption("No title is like this one.")
-    else:
-        found = session.cached("/movies/popular", {"n": 6})["movies"] if history["total"] < 3 else []
-        if found:
-            st.caption("Films that many people like:")
-    rated = person.rated(user_id, history, [movie["movie_id"] for movie in found])
-    for movie in found:
-        key, given = f"found-{user_id}-{movie['movie_id']}", rated.get(movie["movie_id"])
-        if given is None:
-            _rate_line(user_id, movie, key, None)
-        elif typed.strip():
-            _rate_line(user_id, movie, f"{key}-{given['rated_at']}", given["stars"])
-    if history["total"]:
-        st.caption("Latest ratings. Choose other stars, or the same ones to take a rating back.")
-    for each in history["ratings"]:
-        _rate_line(user_id, each, f"rated-{user_id}-{each['movie_id']}-{each['rated_at']}", each["stars"])
-    shown = len(history["ratings"])
-    if shown < min(history["total"], person.PAGE):
-        st.button(
-            "All ratings" if history["total"] <= shown + _MORE_ROWS else "More ratings",
-            icon=":material/expand_more:",
-            help=f"{look.grouped(history['total'])} in all. A search finds each of them as well.",
-            on_click=_show_more_rows,
-            args=[user_id],
-        )
-
-
-def _rows_shown(user_id: int) -> int:
-    """Ratings of the person that are shown."""
-    shown: int = st.session_state.get(_ROWS_OF, {}).get(user_id, _ROWS)
-    return shown
-
-
-def _show_more_rows(user_id: int) -> None:
-    st.session_state[_ROWS_OF] = {user_id: min(person.PAGE, _rows_shown(user_id) + _MORE_ROWS)}
-
-
-def _rate_line(user_id: int, movie: Mapping[str, Any], key: str, stars: float | None) -> None:
-    """One film with its stars."""
-    title = films.without_year(movie["title"] or f"Film {movie['movie_id']}")
-    year = f" ({movie['year']})" if movie.get("year") else ""
-    half = f", {stars:g} stars" if stars is not None and stars % 1 else ""
-    with st.container(gap=None):
-        look.text(f"{films.shortened(title, 80)}{year}{half}")
-        st.feedback(
-            "stars",
-            key=key,
-            default=None if stars is None else max(0, round(stars + 0.01) - 1),
-            on_change=partial(person.rate, user_id, movie, key),
-        )
 
 
 if __name__ == "__main__":

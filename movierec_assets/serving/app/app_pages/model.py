@@ -149,8 +149,10 @@ def _person(version: dict[str, Any], example: int | None) -> None:
         help="An id of MovieLens, or of a new user.",
     )
     st.query_params["person"] = str(user)
-    _score(user)
-    _moments(user)
+    with look.calm():
+        person.see(user, person.history(user, 1))
+        _score(user)
+        _moments(user)
 
 
 def _asked(name: str) -> int | None:
@@ -178,7 +180,9 @@ def _score(user: int) -> None:
             range(len(movies)),
             index=next((place for place, movie in enumerate(movies) if film in (None, movie["movie_id"])), None),
             format_func=lambda number: (
-                f"{number + 1}. {movies[number]['title']}" if number < len(best) else movies[number]["title"]
+                f"{number + 1}. {films.with_year(movies[number])}"
+                if number < len(best)
+                else films.with_year(movies[number])
             ),
             placeholder="Choose a film",
             help="Type a part of a title. A film that is not here is rated already, or not among these.",
@@ -227,7 +231,7 @@ def _taken_apart(movie: dict[str, Any], answer: dict[str, Any]) -> None:
             return
         look.chart(
             figures.reasons(rows),
-            f"Parts of the score of {movie['title']}: a bar for each like that adds to it.",
+            f"Parts of the score of {films.with_year(movie)}: a bar for each like that adds to it.",
             data=rows,
         )
     st.caption(
@@ -237,7 +241,7 @@ def _taken_apart(movie: dict[str, Any], answer: dict[str, Any]) -> None:
 
 
 def _reason(reason: dict[str, Any]) -> str:
-    named = reason.get("title") or reason.get("boost")
+    named = films.without_year(reason["title"]) if reason.get("title") else reason.get("boost")
     return f"{reason['kind']} {named}" if named else str(reason["kind"])
 
 
@@ -265,7 +269,11 @@ def _moments(user: int) -> None:
 def _ranking(title: str, movies: list[dict[str, Any]], other: dict[int, int], when: str) -> None:
     st.markdown(f"**{title}**")
     rows = [
-        {"": number, "film": movie["title"], when: str(other.get(movie["movie_id"], f"below {explained.LISTED}"))}
+        {
+            "": number,
+            "film": films.with_year(movie),
+            when: str(other.get(movie["movie_id"], f"below {explained.LISTED}")),
+        }
         for number, movie in enumerate(movies[:_COMPARED], start=1)
     ]
     narrow = {name: st.column_config.Column(width=width) for name, width in (("", 30), (when, 75))}
