@@ -252,6 +252,7 @@ def find_no_jump_from_charts(visit: Visit, path: str) -> None:
 def see_in_every_way(visit: Visit, entry: Entry) -> None:
     """A page, opened, in every way of `look_in_every_way`."""
     visit.open(path_of(entry))
+    assert visit.page.title() == f"{entry.title} - movierec"
     look_in_every_way(visit, entry.name)
 
 
