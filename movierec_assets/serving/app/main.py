@@ -22,6 +22,8 @@ ABOUT = "Movie recommendations from MovieLens ratings. Every number on these pag
 
 def main() -> None:
     """Show the page that the URL names."""
+    # Before the navigation: a browser would ask another host for a picture of the page's icon.
+    st.set_page_config(page_icon=ICON, layout="wide", menu_items={"About": ABOUT})
     groups = entries()
     first = next(iter(groups.values()))[0]
     pages = {
@@ -38,8 +40,7 @@ def main() -> None:
         for group, found in groups.items()
     }
     chosen = st.navigation(pages, position="top")
-    title = f"{chosen.title} - movierec"
-    st.set_page_config(page_title=title, page_icon=ICON, layout="wide", menu_items={"About": ABOUT})
+    st.set_page_config(page_title=f"{chosen.title} - movierec")
     look.style.set(STYLE.read_text(encoding="utf-8"))
     chosen.run()
 

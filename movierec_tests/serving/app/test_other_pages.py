@@ -41,8 +41,8 @@ def test_code_is_shown_as_code_and_everything_else_as_text() -> None:
 def test_each_page_has_a_title_of_its_own_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOVIEREC_APP_API_URL", NOWHERE)
     monkeypatch.setenv("MOVIEREC_DAGSTER_WEBSERVER", NOWHERE)
-    titles: list[str] = []
-    monkeypatch.setattr(st, "set_page_config", lambda page_title, **_: titles.append(page_title))
+    given: list[dict[str, object]] = []
+    monkeypatch.setattr(st, "set_page_config", lambda **options: given.append(options))
     page = AppTest.from_file(str(Path(main.__file__)), default_timeout=60).run()
     page.switch_page("app_pages/outlook.py").run()
     assert not page.exception
@@ -50,4 +50,6 @@ def test_each_page_has_a_title_of_its_own_in_the_browser(monkeypatch: pytest.Mon
     assert first.startswith("<style>"), "the style sheet comes with the heading, and has no place above it"
     assert "<h1>Outlook and credits</h1>" in first
     assert not any("<style>" in each for each in others)
+    titles = [each["page_title"] for each in given if "page_title" in each]
     assert titles == ["For you - movierec", "Outlook and credits - movierec"]
+    assert given[0]["page_icon"] == main.ICON
