@@ -16,6 +16,9 @@ PAGES = [entry for found in entries().values() for entry in found]
 MENU = '[data-testid="stSidebarNavItems"]'
 """The list of links that Streamlit makes of the navigation on a phone."""
 SCROLLED = "document.querySelector('[data-testid=\"stMain\"]').scrollTop"
+HEADING = "document.querySelector('.mr-heading h1').getBoundingClientRect().top"
+BAR = 60
+"""Height of the bar on top, in pixels: a heading that began higher would be hidden."""
 NOT_OURS = ("list", "listitem")
 """Rules that the menu breaks: between its list and the items, Streamlit puts a `div` with the heading of each group."""
 HEADINGS = "heading-order"
@@ -269,5 +272,6 @@ def look_in_every_way(visit: Visit, name: str) -> None:
             assert found == [], (name, scheme, size)
             wider = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
             assert wider <= 0, (name, scheme, size)
+            assert visit.page.evaluate(f"{HEADING} + {SCROLLED}") >= BAR, (name, scheme, size)
     visit.page.emulate_media(color_scheme="light")
     visit.page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
