@@ -9,15 +9,20 @@ that no widget has: it is in no URL, no cookie, no log, and no argument of a cac
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import NoReturn
 
 import streamlit as st
 
 from movierec_assets.serving.app import look, operating, session
-from movierec_assets.serving.app.client import can_be_sent
+from movierec_assets.serving.app.client import ApiAway, ApiProblem, can_be_sent
 
 _MAKE = "`movierec keys create NAME --role operator` makes a key of an operator."
 _UNKNOWN = "The API does not accept this key: it is unknown, expired or revoked."
+_SENTENCE = re.compile(r"(?<=[.;]) ")
+_OTHERWISE = "Choose another version, or try again."
 _TYPED, _REFUSED = "typed_key", "refused_key"
 
 
@@ -87,8 +92,12 @@ def refusal(key: str) -> tuple[str, str] | None:
     return None
 
 
-def confirmed(name: str, label: str, changes: str, *, disabled: bool = False) -> bool:
-    """A button that first says what it will change; True in the run in which a person agrees.
+def confirmed(
+    name: str, label: str, changes: str, do: Callable[[], None], *, working: str, disabled: bool = False
+) -> None:
+    """A button that first says what it will change, and changes it when a person agrees.
+
+    While it works, it says so in place of the question, and its button is off. A refusal is shown at the button.
 
     Parameters
     ----------
@@ -97,6 +106,10 @@ def confirmed(name: str, label: str, changes: str, *, disabled: bool = False) ->
     label : str
     changes : str
         What will change, as Markdown.
+    do : callable
+        The change. It ends in `operating.done`.
+    working : str
+        What is said while it works.
     disabled : bool
     """
     asked, agreed = f"asked {name}", f"agreed {name}"
@@ -107,13 +120,31 @@ def confirmed(name: str, label: str, changes: str, *, disabled: bool = False) ->
     def answer(yes: bool) -> None:
         st.session_state[asked], st.session_state[agreed] = False, yes
 
-    st.button(label, key=f"start {name}", on_click=ask, disabled=disabled)
+    button, below = st.empty(), st.empty()
+    problem: ApiAway | ApiProblem | None = None
     if st.session_state.pop(agreed, False):
-        return True
-    if st.session_state.get(asked) and not disabled:
-        st.warning(changes, icon=":material/warning:")
-        with st.container(horizontal=True):
-            yes = f"Yes: {label[0].lower()}{label[1:]}"
-            st.button(yes, key=f"yes {name}", on_click=answer, args=(True,))
-            st.button("No, change nothing", key=f"no {name}", on_click=answer, args=(False,))
-    return False
+        button.button(label, key=f"works {name}", disabled=True)
+        with below.container(), st.spinner(working, show_time=True):
+            try:
+                do()
+            except (ApiAway, ApiProblem) as error:
+                problem = error
+    button.button(label, key=f"start {name}", on_click=ask, disabled=disabled)
+    with below.container():
+        if problem is not None:
+            _refused(problem)
+        elif st.session_state.get(asked) and not disabled:
+            st.warning(changes, icon=":material/warning:")
+            with st.container(horizontal=True):
+                yes = f"Yes: {label[0].lower()}{label[1:]}"
+                st.button(yes, key=f"yes {name}", on_click=answer, args=(True,))
+                st.button("No, change nothing", key=f"no {name}", on_click=answer, args=(False,))
+
+
+def _refused(problem: ApiAway | ApiProblem) -> None:
+    """Why nothing was changed. What helps is on this page: sentences with commands for the shell are left out."""
+    if not isinstance(problem, ApiProblem) or problem.status != HTTPStatus.CONFLICT:
+        look.say(problem)
+        return
+    said = [part for part in _SENTENCE.split(problem.detail) if "`movierec" not in part and "--force" not in part]
+    look.state("Nothing was changed.", f"{' '.join(said)} {_OTHERWISE}".strip(), ":material/error:")

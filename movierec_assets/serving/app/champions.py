@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import streamlit as st
 
@@ -14,8 +15,8 @@ from movierec_assets.serving.app import asking, jobs, look, operating, session, 
 from movierec_assets.serving.app.client import Answer
 
 
-def show_versions(key: str) -> None:
-    """Versions side by side, and forms that promote one or roll back."""
+def show_versions(key: str, state: Mapping[str, Any]) -> None:
+    """Versions side by side, and forms that promote one or roll back; `state` is that of the platform."""
     answer = session.api().get("/models", {"n": 50})
     known = answer["versions"]
     if not known:
@@ -26,22 +27,24 @@ def show_versions(key: str) -> None:
     if reading:
         _await_registry()
     loading = operating.loading()
-    if loading is not None and (champion is None or champion["version"] != loading):
+    if loading is not None and not operating.is_late() and (champion is None or champion["version"] != loading):
         st.caption(
-            f"Version {loading} is the champion, and the service is loading it. Wait before you change it again."
+            f"Version {loading} is the champion, and the service is loading it. It can be changed again when the "
+            f"service has answered, or after {operating.LONG_SECONDS} s."
         )
         return
+    loaded = state["data"]["dataset"] if state["data"] else None
     promote, back = st.columns(2)
     with promote.container(border=True):
-        _promote(key, known, champion)
+        _promote(key, known, champion, loaded)
     with back.container(border=True):
-        _roll_back(key, known, champion)
+        _roll_back(key, known, champion, loaded)
 
 
 @st.fragment(run_every=operating.LOOK_SECONDS)
 def _await_registry() -> None:
     """Show the page anew when the service has read the registry after the last run."""
-    with look.calm():
+    with look.calm(polls=True):
         if session.api().get("/models", {"n": 1})["as_of"] >= jobs.last_end():
             st.rerun()
 
@@ -99,46 +102,126 @@ def _label(named: Mapping[int, versions.Version]) -> Callable[[int], str]:
     return label
 
 
-def _promote(key: str, known: Sequence[versions.Version], champion: versions.Version | None) -> None:
+def _promote(
+    key: str, known: Sequence[versions.Version], champion: versions.Version | None, loaded: str | None
+) -> None:
     st.markdown("## Promote")
     others = {each["version"]: each for each in known if each is not champion}
     if not others:
         st.caption("There is no other version to promote.")
         return
-    number = st.selectbox("Version to promote", list(others), format_func=_label(others), key="operate_version")
-    reason = st.text_input("Why", max_chars=200, key="operate_promote_reason", help="Kept with the decision.").strip()
-    force = st.checkbox("Also if it is of other data than the loaded one", key="operate_promote_force")
-    place = f"in place of version {champion['version']}" if champion else "where there is none"
-    replaced = f"{_held_back(champion, others[number])} " if champion else ""
-    changes = (
-        f"Version {number} becomes the champion {place}. The API answers with it within 30 s, and a run of publish "
-        f"writes the lists of everybody within some minutes. {replaced}A rollback undoes it."
+    numbers = list(others)
+    number = st.selectbox(
+        "Version to promote",
+        numbers,
+        index=numbers.index(_first_choice(others, known, champion, loaded)),
+        format_func=lambda each: _named(others[each], loaded),
+        # A box of its own for each champion: what was chosen before is forgotten.
+        key=f"operate_version_{champion['version'] if champion else None}",
     )
+    chosen = others[number]
+    reason = st.text_input("Why", max_chars=200, key="operate_promote_reason", help="Kept with the decision.").strip()
+    other = versions.is_of_other_data(chosen, loaded)
+    force = _accept_other_data("operate_promote_force") if other else False
+    place = f"in place of version {champion['version']}" if champion else "where there is none"
+    replaced = f"{_held_back(champion, chosen)} " if champion else ""
+    follows = (
+        f"The API answers with it within 30 s, and a run of publish writes the lists of everybody within some minutes. "
+        f"{replaced}A rollback undoes it."
+    )
+    if other:
+        follows = f"{_nothing_served(chosen)} {replaced}{_undone_by(champion)}"
+    changes = f"Version {number} becomes the champion {place}. {follows}"
     if not reason:
         st.caption("A reason is needed.")
-    if asking.confirmed("promote", f"Promote version {number}", changes, disabled=not reason):
-        body = {"version": number, "reason": reason, "force": force}
-        _change(session.api().call("POST", "/model/promote", body=body, key=key))
+    body = {"version": number, "reason": reason, "force": force}
+    asking.confirmed(
+        "promote",
+        f"Promote version {number}",
+        changes,
+        lambda: _change(session.api().call("POST", "/model/promote", body=body, key=key), of_other_data=other),
+        working=f"Version {number} is loaded and tried, then it becomes the champion",
+        disabled=not reason or (other and not force),
+    )
 
 
-def _roll_back(key: str, known: Sequence[versions.Version], champion: versions.Version | None) -> None:
+def _first_choice(
+    others: Mapping[int, versions.Version],
+    known: Sequence[versions.Version],
+    champion: versions.Version | None,
+    loaded: str | None,
+) -> int:
+    """The version that is proposed: the champion of before where the present one serves nothing, else the newest one.
+
+    One of other data is proposed only where there is none of the loaded data.
+    """
+    if champion is None or versions.is_of_other_data(champion, loaded):
+        former = versions.returned_to(known, loaded)
+        if former is not None and not versions.is_of_other_data(others[former], loaded):
+            return former
+    served = (number for number, each in others.items() if not versions.is_of_other_data(each, loaded))
+    return next(served, next(iter(others)))
+
+
+def _roll_back(
+    key: str, known: Sequence[versions.Version], champion: versions.Version | None, loaded: str | None
+) -> None:
     st.markdown("## Roll back")
-    before = versions.returned_to(known)
+    before = versions.returned_to(known, loaded)
     if champion is None or before is None:
         st.caption("There is no champion before the present one.")
         return
-    named = {each["version"]: each for each in known}
-    st.caption(f"The champion before version {champion['version']} was version {before}.")
-    reason = st.text_input("Why", max_chars=200, key="operate_back_reason", help="Kept with the decision.").strip()
-    force = st.checkbox("Also to a version of other data than the loaded one", key="operate_back_force")
-    changes = (
-        f"Version {before} becomes the champion again. {_held_back(champion, named[before])} The API follows within "
-        "30 s, the lists within some minutes. Promoting a version undoes it."
+    target = next(each for each in known if each["version"] == before)
+    other = versions.is_of_other_data(target, loaded)
+    st.caption(
+        f"The champion before version {champion['version']} was version {look.plain(_named(target, loaded))}."
+        + (" Promote another version instead, or train one." if other else "")
     )
+    reason = st.text_input("Why", max_chars=200, key="operate_back_reason", help="Kept with the decision.").strip()
+    force = _accept_other_data("operate_back_force") if other else False
+    follows = (
+        f"{_nothing_served(target)} {_undone_by(champion)}"
+        if other
+        else "The API follows within 30 s, the lists within some minutes. Promoting a version undoes it."
+    )
+    changes = f"Version {before} becomes the champion again. {_held_back(champion, target)} {follows}"
     if not reason:
         st.caption("A reason is needed.")
-    if asking.confirmed("rollback", "Roll back", changes, disabled=not reason):
-        _change(session.api().call("POST", "/model/rollback", body={"reason": reason, "force": force}, key=key))
+    body = {"reason": reason, "force": force}
+    asking.confirmed(
+        "rollback",
+        "Roll back",
+        changes,
+        lambda: _change(session.api().call("POST", "/model/rollback", body=body, key=key), of_other_data=other),
+        working=f"Version {before} is loaded and tried, then it becomes the champion",
+        disabled=not reason or (other and not force),
+    )
+
+
+def _named(version: versions.Version, loaded: str | None) -> str:
+    """As in "3 of ml-latest-small"; of a version of other data, also what would follow."""
+    name = versions.dataset_of(version)
+    if not versions.is_of_other_data(version, loaded):
+        return f"{version['version']} of {name}"
+    return f"{version['version']} of other data: nothing would be served until {name} is loaded again"
+
+
+def _accept_other_data(key: str) -> bool:
+    return st.checkbox("I know that this version is of other data", key=key)
+
+
+def _nothing_served(version: versions.Version) -> str:
+    """What follows a champion of other data, as Markdown."""
+    name = look.plain(versions.dataset_of(version))
+    return f"**It is of other data: nothing would be served until {name} is loaded again.**"
+
+
+def _undone_by(champion: versions.Version | None) -> str:
+    return (
+        "Promoting another version undoes it."
+        if champion is None
+        else (f"Promoting version {champion['version']} undoes it.")
+    )
 
 
 def _held_back(replaced: versions.Version, promoted: versions.Version) -> str:
@@ -149,7 +232,11 @@ def _held_back(replaced: versions.Version, promoted: versions.Version) -> str:
     return f"Version {replaced['version']} is not held back, since {reason}: a training may promote its recipe again."
 
 
-def _change(answer: Answer) -> None:
+def _change(answer: Answer, *, of_other_data: bool) -> None:
+    """Say what a change did, and wait for the service to follow."""
     changed = answer.value
-    operating.await_champion(int(changed["champion"]))
-    operating.done(f"Version {changed['champion']} is the champion. {look.with_code(changed['follows'])}")
+    operating.await_champion(int(changed["champion"]), of_other_data=of_other_data)
+    said = f"Version {changed['champion']} is the champion. {changed['follows']}"
+    if of_other_data:
+        operating.warn(said)
+    operating.done(look.with_code(said))

@@ -47,6 +47,15 @@ query Platform($repository: RepositorySelector!) {
 _OUTLINE = """
 query Outline { assetNodes { assetKey { path } groupName description kinds dependencyKeys { path } jobNames } }
 """
+_GOING = """
+query Going($filter: RunsFilter!) {
+  runsOrError(filter: $filter, limit: 20) {
+    ... on Runs { results { jobName creationTime startTime stepStats { stepKey status } } }
+    ... on Error { message }
+  }
+}
+"""
+_UNFINISHED = ["QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED"]
 _LATEST = """
 query Latest($keys: [AssetKeyInput!]!) {
   assetsLatestInfo(assetKeys: $keys) {
@@ -142,6 +151,24 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Going:
+    """A run that has not ended.
+
+    Attributes
+    ----------
+    job : str
+    steps : tuple of str
+        Those that run now.
+    since : datetime or None
+        When it started; None while it waits.
+    """
+
+    job: str
+    steps: tuple[str, ...]
+    since: datetime | None
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """What Dagster knows at one moment.
 
@@ -227,6 +254,22 @@ class Dagster:
             daemon_up=all(each["healthy"] for each in daemons if each["required"]),
             at=datetime.now(UTC),
         )
+
+    def going(self) -> Going | None:
+        """The oldest run that has not ended, started ones first; None without one.
+
+        Raises
+        ------
+        DagsterAway
+        """
+        found = self._ask(_GOING, {"filter": {"statuses": _UNFINISHED}}).get("runsOrError") or {}
+        runs = sorted(found.get("results", ()), key=lambda run: (run["startTime"] is None, run["creationTime"]))
+        if not runs:
+            return None
+        first = runs[0]
+        steps = tuple(each["stepKey"] for each in first["stepStats"] if each["status"] == "IN_PROGRESS")
+        began = first["startTime"]
+        return Going(first["jobName"], steps, None if began is None else datetime.fromtimestamp(began, UTC))
 
     def _nodes(self, found: Mapping[str, Any]) -> list[dict[str, Any]]:
         nodes: list[dict[str, Any]] = found["assetNodes"]

@@ -19,6 +19,7 @@ Rows = Sequence[dict[str, Any]]
 
 _ROW_HEIGHT, _AXIS, _LEGEND = 28, 50, 30
 """Of charts with a row for each thing, in pixels; the height of a chart is that of everything in it."""
+_DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2])
 _NAMES = alt.Axis(labelLimit=230, labelOverlap=False, labelFlush=False)
 """Of an axis with names: Vega leaves out every second one in little room, and Streamlit moves the first one."""
 
@@ -226,17 +227,29 @@ def months(months: Rows, years: Rows) -> Chart:
 
 
 def history(rows: Rows) -> Chart:
-    """A metric over versions: a line, intervals where they are known, and a diamond for versions that were promoted."""
+    """A metric over versions: intervals where they are known, and a diamond for versions that were promoted.
+
+    Versions of one dataset are joined by a line, with dashes of its own: figures of different data do not compare.
+    """
+    names = list(dict.fromkeys(row["dataset"] for row in rows))
+    dashes = [_DASHES[place % len(_DASHES)] for place in range(len(names))]
+    joined = alt.StrokeDash(
+        "dataset:N",
+        title="dataset",
+        scale=alt.Scale(domain=names, range=dashes),
+        legend=alt.Legend(orient="top", symbolType="stroke", symbolSize=260, symbolStrokeColor=OTHER),
+    )
     base = alt.Chart(pd.DataFrame(rows)).encode(
         alt.X("version:O", title="version", axis=alt.Axis(labelAngle=0)),
         tooltip=[
             alt.Tooltip("version:O"),
+            alt.Tooltip("dataset:N"),
             alt.Tooltip("mean:Q", title="NDCG@10", format=".4f"),
             alt.Tooltip("outcome:N"),
         ],
     )
     y = alt.Y("mean:Q", title="NDCG@10", scale=alt.Scale(zero=True))
-    line = base.mark_line(color=OTHER).encode(y)
+    line = base.mark_line(color=OTHER).encode(y, joined, detail="dataset:N")
     reach = base.mark_rule(color=OTHER, strokeWidth=2).encode(alt.Y("low:Q", title="NDCG@10"), alt.Y2("high:Q"))
     points = base.mark_point(filled=True, size=95, opacity=1).encode(
         y,
@@ -253,7 +266,7 @@ def history(rows: Rows) -> Chart:
             scale=alt.Scale(domain=["promoted", "not promoted"], range=[OWN, OTHER]),
         ),
     )
-    return alt.layer(line, reach, points).properties(height=240)
+    return alt.layer(line, reach, points).properties(height=270)
 
 
 def by_place(rows: Rows) -> Chart:

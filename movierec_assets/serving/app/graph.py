@@ -31,6 +31,15 @@ SIGNS: dict[State, tuple[str, str, str]] = {
     "being read": ("stroke", "#6b7280", "…"),
 }
 """Shape, colour and sign of each state: no state is told by its colour alone."""
+_SHAPES = {
+    "circle": "Circle",
+    "triangle-right": "triangle",
+    "cross": "cross",
+    "diamond": "diamond",
+    "square": "square",
+    "stroke": "dash",
+}
+"""Names of shapes for people."""
 _DOT, _NAME, _AGE, _WIDTH = 92, 106, 288, 350
 """Left edges, in pixels."""
 _POINTS = 17
@@ -87,6 +96,14 @@ def drawing(assets: Sequence[Asset], now: datetime, ink: str) -> alt.LayerChart:
     drawn = drawn.properties(height=(last + 1) * ROW, width=_WIDTH)
     whole: alt.LayerChart = drawn.configure_view(stroke=None)
     return whole
+
+
+def legend() -> str:
+    """What the shapes mean, in a line."""
+    named: dict[str, list[str]] = {}
+    for state, (shape, _, _) in SIGNS.items():
+        named.setdefault(_SHAPES[shape], []).append(state)
+    return "; ".join(f"{shape}: {' or '.join(states)}" for shape, states in named.items()) + "."
 
 
 def _rows(assets: Sequence[Asset], now: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

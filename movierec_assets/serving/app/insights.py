@@ -13,6 +13,7 @@ import streamlit as st
 
 from movierec_assets.serving.app import look, session
 from movierec_assets.serving.app.client import ApiProblem
+from movierec_assets.serving.app.versions import dataset_of
 
 NEWEST = 50
 """Versions that may be chosen, at most."""
@@ -47,7 +48,11 @@ def answer(name: str, version: int | None = None) -> Any | None:
             raise
         # The detail says first which document is missing, and then what makes it.
         remedy = problem.detail.partition(". ")[2] or problem.detail
-        look.state("There are no such figures yet.", remedy if version is None else _of_old_version(version))
+        message = "There are no such figures yet."
+        if version is None:
+            look.explain(look.NothingYet(message, remedy))
+        else:
+            look.state(message, _of_old_version(version))
         return None
 
 
@@ -120,5 +125,5 @@ def chosen_version(known: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _name(version: dict[str, Any]) -> str:
     day = (version["created"] or "")[:10]
-    parts = [f"Version {version['version']}", *([f"of {day}"] if day else [])]
+    parts = [f"Version {version['version']} on {dataset_of(version)}", *([f"of {day}"] if day else [])]
     return " ".join(parts) + (", the champion" if is_champion(version) else "")

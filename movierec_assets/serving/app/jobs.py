@@ -38,7 +38,7 @@ def show_runs(key: str, state: Mapping[str, Any]) -> None:
 
     @st.fragment(run_every=LOOK_SECONDS if waiting else None)
     def progress() -> None:
-        with look.calm():
+        with look.calm(polls=True):
             found = [session.api().get(f"/runs/{run_id}", key=key) for run_id in st.session_state[_FOLLOWED]]
             for run in found:
                 _run(run)
@@ -84,8 +84,7 @@ def show_jobs(key: str) -> None:
             "The tables of movies, ratings and users are replaced where their files changed. The champion stays, and "
             "lists follow the new ratings at once."
         )
-        if asking.confirmed("refresh", "Refresh", changes):
-            _launch(key, "/refresh-mv", {})
+        _ask_for(key, "refresh", changes, "/refresh-mv", {})
     with train.container(border=True):
         st.markdown("**Train** a challenger")
         st.caption("Fits, evaluates, decides on promotion, and writes the lists.")
@@ -94,8 +93,7 @@ def show_jobs(key: str) -> None:
             "A new version is registered. It becomes the champion if the rule of promotion says so; then the lists of "
             "everybody are written anew. It takes seconds for 100,000 ratings and minutes for 20 million."
         )
-        if asking.confirmed("train", "Train", changes):
-            _launch(key, "/train", {"retrain": again})
+        _ask_for(key, "train", changes, "/train", {"retrain": again})
     with search.container(border=True):
         st.markdown("**Search** for a better recipe")
         st.caption("Tries recipes on likes that are held out from training.")
@@ -105,8 +103,14 @@ def show_jobs(key: str) -> None:
             f"Up to {trials:,} recipes are tried for up to {minutes:,} minutes, which keep the machine's processors "
             "busy. No model changes: the next training takes the winner if it is better beyond chance."
         )
-        if asking.confirmed("search", "Search", changes):
-            _launch(key, "/search-recipe", {"trials": trials, "seconds": 60 * minutes})
+        _ask_for(key, "search", changes, "/search-recipe", {"trials": trials, "seconds": 60 * minutes})
+
+
+def _ask_for(key: str, job: str, changes: str, path: str, body: Any) -> None:
+    """A button that starts a job, after it has said what will change."""
+    asking.confirmed(
+        job, job.capitalize(), changes, lambda: _launch(key, path, body), working=f"The job {job} is started"
+    )
 
 
 def _launch(key: str, path: str, body: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from movierec_assets.serving.app import look
 from movierec_assets.serving.app.app_pages import entries
 
 STYLE = Path(__file__).with_name("look.css")
@@ -21,9 +22,8 @@ ABOUT = "Movie recommendations from MovieLens ratings. Every number on these pag
 
 def main() -> None:
     """Show the page that the URL names."""
-    st.set_page_config(page_title="movierec", page_icon=ICON, layout="wide", menu_items={"About": ABOUT})
-    # As Markdown, which Streamlit draws at once: `st.html` comes later, and the page would jump.
-    st.markdown(f"<style>{STYLE.read_text(encoding='utf-8')}</style>", unsafe_allow_html=True)
+    # Before the navigation: a browser would ask another host for a picture of the page's icon.
+    st.set_page_config(page_icon=ICON, layout="wide", menu_items={"About": ABOUT})
     groups = entries()
     first = next(iter(groups.values()))[0]
     pages = {
@@ -39,7 +39,10 @@ def main() -> None:
         ]
         for group, found in groups.items()
     }
-    st.navigation(pages, position="top").run()
+    chosen = st.navigation(pages, position="top")
+    st.set_page_config(page_title=f"{chosen.title} - movierec")
+    look.style.set(STYLE.read_text(encoding="utf-8"))
+    chosen.run()
 
 
 if __name__ == "__main__":

@@ -100,25 +100,56 @@ def _likes(version: Version) -> str | None:
     return found
 
 
-def returned_to(versions: Sequence[Version]) -> int | None:
-    """The version that was champion before the present one, as far as the decisions tell; None when they do not.
+def is_of_other_data(version: Version, loaded: str | None) -> bool:
+    """Whether a version learned from another dataset than the loaded one, so that nothing would be served.
 
-    A promotion adds to the row of champions, and a rollback ends it at the version that it returned to.
+    Parameters
+    ----------
+    version : mapping
+    loaded : str or None
+        As GET /status names it: "ml-latest-small (dataset 1)". None where nothing is loaded, or it is not known.
     """
+    number = version["dataset_id"]
+    return bool(loaded and number) and not str(loaded).endswith(f"(dataset {number})")
+
+
+def dataset_of(version: Version) -> str:
+    """Name of the data that a version learned from."""
+    return version["dataset"] or "an unknown dataset"
+
+
+def returned_to(versions: Sequence[Version], loaded: str | None = None) -> int | None:
+    """The version that a rollback returns to, as far as the decisions tell; None when there is none.
+
+    As `models.promotion_transaction` finds it: the champion of the loaded data before the present one, else the latest
+    one of other data. A promotion adds to the row of champions of its dataset, and a rollback ends it at the version
+    that it returned to.
+
+    Parameters
+    ----------
+    versions : sequence of mapping
+    loaded : str or None
+        The loaded dataset, as for `is_of_other_data`.
+    """
+    known, champion = {each["version"]: each for each in versions}, champion_of(versions)
     decisions = {each["decision_id"]: each for version in versions for each in version["decisions"]}
-    standing: list[int] = []
-    for _, each in sorted(decisions.items()):
-        if not each["promoted"] or each["state"] != "done":
-            continue
+    standing: dict[int | None, list[int]] = {}
+    promoted: dict[int, int] = {}
+    for at, each in sorted(decisions.items()):
         number = int(each["model_version"])
-        if each["outcome"] == "rollback" and number in standing:
-            del standing[standing.index(number) + 1 :]
-        elif not standing or standing[-1] != number:
-            standing.append(number)
-    champion, known = champion_of(versions), {each["version"] for each in versions}
-    if champion is None or not standing or standing[-1] != champion["version"]:
-        return None
-    return next((number for number in reversed(standing[:-1]) if number in known and number != standing[-1]), None)
+        if not each["promoted"] or each["state"] != "done" or number not in known:
+            continue
+        row = standing.setdefault(known[number]["dataset_id"], [])
+        if each["outcome"] == "rollback" and number in row:
+            del row[row.index(number) + 1 :]
+        else:
+            row.append(number)
+        promoted[number] = at
+    now = None if champion is None else champion["version"]
+    rows = [[number for number in row if number != now] for row in standing.values()]
+    ours = [row[-1] for row in rows if row and not is_of_other_data(known[row[-1]], loaded)]
+    others = [row[-1] for row in rows if row and is_of_other_data(known[row[-1]], loaded)]
+    return max(ours or others, key=lambda number: promoted[number], default=None)
 
 
 def _figure(version: Version, name: str) -> str:

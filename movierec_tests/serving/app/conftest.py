@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 import streamlit as st
@@ -72,6 +74,28 @@ def api_with_keys(worker: Worker) -> Iterator[str]:
     settings = worker.settings.model_copy(update={"api_reader_keys": "always"})
     with address_of(worker_with(settings, worker.current.snapshot)) as address:
         yield address
+
+
+@contextmanager
+def dagster_saying(body: bytes) -> Iterator[str]:
+    """Address of a server that answers every question to Dagster with `body`."""
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 @contextmanager

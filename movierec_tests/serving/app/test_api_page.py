@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -108,3 +109,18 @@ def test_a_call_that_changes_something_is_agreed_to_first(served_api: str, worke
 def test_an_empty_database_answers_too(empty_api: str, open_page: OpenPage) -> None:
     page = call(choose(open_page("api", at=empty_api), "health", "GET /health"), "GET /health")
     assert page.success or page.warning
+
+
+@pytest.mark.parametrize("name", ["POST /recommend", "POST /recommend/batch", "GET /users/{user_id}/recommendations"])
+def test_a_list_that_is_tried_is_shown_to_nobody(served_api: str, open_page: OpenPage, name: str) -> None:
+    page = choose(open_page("api", at=served_api), "recommendations", name)
+    if "{user_id}" in name:
+        page.number_input(key=f"{name} user_id").set_value(5).run()
+        assert "shown=false" in page.code[0].value
+    else:
+        field = page.text_area(key=f"body {name}")
+        field.set_value(re.sub('"user_id": [0-9]+', '"user_id": 5', str(field.value))).run()
+    found = json.loads(answered(call(page, name)))
+    for each in found.get("answers", [found]):
+        assert "movies" in each
+        assert each["recommendation_id"] is None, "it is not in the log"

@@ -55,7 +55,9 @@ def test_the_dataset_is_shown_in_numbers_and_charts_with_their_data(open_page: O
 
 
 def test_rejected_rows_are_found_with_file_line_reason_and_text(open_page: OpenPage, filled: str) -> None:
-    reasons, examples = [frame.value for frame in open_page("dataset", at=filled).dataframe][-2:]
+    page = open_page("dataset", at=filled)
+    assert "[Rejected rows, with reasons](#rejected)" in words(page)
+    reasons, examples = [frame.value for frame in page.dataframe][-2:]
     assert reasons.to_dict("records") == [{"file": "ratings.csv", "reason": "wrong number of fields", "rows": 1}]
     assert examples.to_dict("records") == [
         {"file": "ratings.csv", "line": 602, "text": ODD_ROW, "reason": "wrong number of fields"}
@@ -70,6 +72,7 @@ def test_the_steps_and_the_first_rows_of_each_are_shown(open_page: OpenPage, fil
     assert rows["loaded"] == 15 * len(USERS)
     assert rows["likes"] == rows["train"] + rows["validation"] + rows["test"] == 12 * len(USERS)
     assert all(steps["explanation"])
+    assert "are of the last loading" in words(page), "the steps are of different times"
     assert "when it was refreshed last" in words(page), "ratings are posted after the eligible users were counted"
     assert set(corner["part"]) <= {"train", "validation", "test"}
     assert [tab.label for tab in page.tabs] == [

@@ -16,6 +16,7 @@ from movierec_assets.host.app import _OPTIONS
 from movierec_assets.serving import titles
 from movierec_assets.serving.app import figures, films, graph, look, person, session
 from movierec_assets.serving.app.dagster import Asset
+from movierec_tests.serving.app.conftest import NOWHERE
 
 ODD = [
     """It's "odd", isn't it? (1999)""",
@@ -196,20 +197,32 @@ def states() -> None:
     from movierec_assets.serving.app.client import ApiAway, ApiProblem
 
     for error in (
-        ApiAway("Away <b>.", "Run `movierec up`."),
+        ApiAway("Away <b> at http://127.0.0.1:9.", "Run `movierec up`."),
         ApiProblem(503, "Busy", "Wait *a* moment.", "abc"),
+        ApiProblem(404, "Not found", "body.user_id: There is no user 9; POST /users makes one."),
         look.NothingYet("No champion yet."),
     ):
-        with look.page("Title & more", "Lead"):
+        with look.calm():
             raise error
 
 
-def test_errors_are_calm_states_with_a_remedy() -> None:
+def test_errors_are_calm_states_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIEREC_DAGSTER_WEBSERVER", NOWHERE)
     page = AppTest.from_function(states).run()
     assert not page.exception
-    away, busy, nothing = (each.value for each in page.info)
+    away, busy, missing, nothing = (each.value for each in page.info)
+    assert "`http://127.0.0.1:9`" in away, "an address is no link"
+    assert "There is no user 9\\." in missing
+    assert "body" not in missing
+    assert "POST" not in missing
     assert r"\<b\>" in away
     assert "`movierec up`" in away
     assert r"\*a\*" in busy
     assert "abc" in busy
     assert "`movierec run`" in nothing
+
+
+def test_the_graph_has_a_legend_of_every_state() -> None:
+    said = graph.legend().lower()
+    assert all(state in said for state in graph.SIGNS)
+    assert said.startswith("circle: up to date; triangle: running; cross: failed or check failed; diamond:")

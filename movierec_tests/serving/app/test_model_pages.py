@@ -8,9 +8,10 @@ from html import escape
 
 import httpx
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from movierec_assets.serving.api.worker import Worker
-from movierec_assets.serving.app import explained, person
+from movierec_assets.serving.app import explained, figures, person, versions
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.settings import Settings
 from movierec_assets.tables.database import SCHEMA, Database
@@ -223,6 +224,10 @@ def test_quality_has_both_moments_and_the_lead_over_the_champion_of_that_day(
     said = words(page)
     assert "+0.0100" in said
     assert "Left out of data of this size: EASE" in said
+    assert "On return this report leaves out EASE" in said
+    assert "`movierec evaluate --protocol time-split`" in said
+    assert page.selectbox[0].options[0].startswith("Version 7 on small of 2030-01-07")
+    assert set(page.dataframe[-2].value["dataset"]) == {"small"}
 
 
 def test_a_version_of_an_earlier_release_says_what_makes_its_figures(open_page: OpenPage, told_api: str) -> None:
@@ -250,3 +255,33 @@ def test_versions_without_documents_leave_the_pages_readable(open_page: OpenPage
         assert not page.exception
         assert "movierec run" in words(page)
     tell(told)
+
+
+def after_a_hand(outcomes: list[str]) -> None:
+    from movierec_assets.serving.app.app_pages import quality
+
+    made = {"decided_at": "2030-01-01T02:00:00+00:00", "model_version": 1, "reason": "oops", "decided_by": "me"}
+    decisions = [made | {"decision_id": number, "outcome": each} for number, each in enumerate(outcomes)]
+    quality._latest([{"version": 1, "dataset": "small", "decisions": decisions}])
+
+
+@pytest.mark.parametrize("by_hand", ["manual", "rollback"])
+def test_a_decision_by_hand_does_not_hide_that_of_the_night(by_hand: str) -> None:
+    page = AppTest.from_function(after_a_hand, args=(["first", "kept", by_hand],)).run()
+    assert not page.exception
+    said = words(page)
+    assert "The latest training before that:" in said
+    assert versions.OUTCOMES["kept"] in said
+    assert versions.OUTCOMES["first"] not in said
+    page = AppTest.from_function(after_a_hand, args=(["first", "kept"],)).run()
+    assert "before that" not in words(page)
+
+
+def test_versions_of_different_datasets_are_not_joined_by_a_line() -> None:
+    row = {"mean": 0.1, "low": 0.0, "high": 0.2, "promoted": "promoted", "outcome": "first"}
+    rows = [row | {"version": number, "dataset": name} for number, name in enumerate(("demo", "small", "small"))]
+    line = figures.history(rows).to_dict()["layer"][0]
+    assert line["mark"]["type"] == "line"
+    assert line["encoding"]["detail"]["field"] == line["encoding"]["strokeDash"]["field"] == "dataset"
+    assert line["encoding"]["strokeDash"]["scale"]["domain"] == ["demo", "small"]
+    assert "dataset" in [each["field"] for each in line["encoding"]["tooltip"]]

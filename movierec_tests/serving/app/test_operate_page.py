@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.runtime.caching.cache_data_api import _data_caches
 from streamlit.testing.v1 import AppTest
 
 from movierec_assets.alerts.causes import RUN, Cause
 from movierec_assets.alerts.storage import update
+from movierec_assets.models.version import MODEL_NAME
 from movierec_assets.models.version_details import KnownVersions
 from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.keys import CHECK_EVERY
-from movierec_assets.serving.app import session, versions
+from movierec_assets.serving.api.worker import Worker
+from movierec_assets.serving.app import operating, session, versions
 from movierec_assets.serving.app.app_pages.operate import PART
 from movierec_assets.serving.app.asking import _TYPED
 from movierec_assets.serving.app.jobs import _LAST_END
@@ -26,10 +30,13 @@ from movierec_assets.serving.app.operating import _STATE
 from movierec_assets.serving.online.registry_view import RegistryView
 from movierec_assets.serving.online.snapshot import NOTHING
 from movierec_assets.tables.api_keys import create_key, revoke_key
+from movierec_assets.tables.database import Database
 from movierec_tests.defs.harness import Platform
-from movierec_tests.models.harness import champion_of, module_platform, platform, promotions_of, register
+from movierec_tests.models.harness import champion_of, load_as, module_platform, platform, promotions_of, register
 from movierec_tests.serving.api.conftest import running, served, worker_with
-from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, words
+from movierec_tests.serving.api.small import VERSION
+from movierec_tests.serving.app.conftest import NOWHERE, OpenPage, address_of, words
+from movierec_tests.serving.app.told import tell_of_versions
 
 __all__ = ["module_platform", "platform"]
 
@@ -127,7 +134,7 @@ def test_a_champion_is_promoted_and_rolled_back_after_a_confirmation(operated: O
     assert [each.value for each in page.selectbox if each.label == "Version"] == [2], "the champion is compared"
     assert "night shift" in str(operated.platform.database.rows("SELECT decided_by FROM movierec.promotion_decisions"))
 
-    assert "The champion before version 2 was version 1." in told(page)
+    assert "The champion before version 2 was version 1 of an unknown dataset." in told(page)
     page.text_input(key="operate_back_reason").set_value("Complaints").run()
     page = pressed(page, "Roll back")
     assert "Version 1 becomes the champion again. Version 2 is held back" in told(page)
@@ -143,7 +150,7 @@ def test_a_confirmation_promises_a_hold_only_where_one_is_made(operated: Operate
     third = register(operated.platform, seed=3, data="1" * 8)  # the recipe and the likes of version 1
     operated.read_registry()
     page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Versions")
-    page.selectbox(key="operate_version").set_value(third).run()
+    page.selectbox(key="operate_version_1").set_value(third).run()
     page.text_input(key="operate_promote_reason").set_value("as good").run()
     page = pressed(page, f"Promote version {third}")
     assert "Version 1 is not held back, since version 3 has the same recipe" in told(page)
@@ -200,6 +207,125 @@ def test_the_only_version_is_compared_with_none(operated: Operated, open_page: O
     assert not page.selectbox
     assert "There is one version." in told(page)
     assert "Version 1**, made" in told(page)
+
+
+def test_a_rollback_to_other_data_says_that_nothing_would_be_served_and_can_be_undone(
+    operated: Operated, open_page: OpenPage
+) -> None:
+    platform, promotions = operated.platform, promotions_of(operated.platform)
+    demo = load_as(platform, "demo")
+    third = register(platform, seed=3, dataset=demo)
+    promotions.promote(third, "of demo", "me")
+    platform.registry.client.delete_model_version(MODEL_NAME, "1")  # whose data was not recorded
+    loaded = load_as(platform, "films")
+    fourth, fifth = (register(platform, seed=seed, dataset=loaded) for seed in (4, 5))
+    promotions.promote(fourth, "of films", "me")
+    operated.read_registry()
+    page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Versions")
+    warned = f"{third} of other data: nothing would be served until demo is loaded again"
+    assert f"The champion before version {fourth} was version {warned}." in told(page)
+    box = page.selectbox(key=f"operate_version_{fourth}")
+    assert warned in box.options
+    assert box.value == fifth, "one of the loaded data is proposed"
+
+    page.text_input(key="operate_back_reason").set_value("oops").run()
+    (button,) = [each for each in page.button if each.label == "Roll back"]
+    assert button.disabled, "nobody has agreed to other data"
+    page.checkbox(key="operate_back_force").check().run()
+    page = pressed(page, "Roll back")
+    assert "It is of other data: nothing would be served until demo is loaded again." in told(page)
+    page = pressed(page, "Yes: roll back")
+    assert champion_of(platform) == third
+    assert not page.success, "nothing to be glad of"
+    assert "nothing is served until demo is loaded again" in told(page)
+    operated.read_registry()
+    page = page.run()
+    said = told(page)
+    assert f"Version {third} is the champion, and nothing is served." in said
+    assert "the service is loading it" not in said
+    assert page.selectbox(key=f"operate_version_{third}").value == fourth, "the former champion is proposed"
+    page.text_input(key="operate_promote_reason").set_value("undo").run()
+    page = pressed(pressed(page, f"Promote version {fourth}"), f"Yes: promote version {fourth}")
+    assert champion_of(platform) == fourth
+
+
+def test_the_champion_can_be_changed_again_after_a_stated_time(
+    operated: Operated, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Versions")
+    page.text_input(key="operate_promote_reason").set_value("better").run()
+    page = pressed(pressed(page, "Promote version 2"), "Yes: promote version 2")
+    assert f"or after {operating.LONG_SECONDS} s." in told(page)
+    assert not [each for each in page.button if each.label.startswith("Promote")]
+    monkeypatch.setattr(operating, "LONG_SECONDS", 0)
+    page = page.run()
+    assert "It takes longer than it should" in told(page)
+    assert [each for each in page.button if each.label.startswith("Promote")]
+
+
+def test_a_refusal_is_shown_at_the_button_in_words_of_the_page(operated: Operated, open_page: OpenPage) -> None:
+    page = part_of(with_key(open_page("operate", at=operated.address), operated.key), "Versions")
+    page.text_input(key="operate_promote_reason").set_value("better").run()
+    page = pressed(page, "Promote version 2")
+    promotions_of(operated.platform).promote(2, "somebody was faster", "me")
+    page = pressed(page, "Yes: promote version 2")
+    (refusal,) = [each.value for each in page.columns[-2].info]
+    assert "Nothing was changed" in refusal
+    assert "Version 2 is the champion already" in refusal.replace("\\", "")
+    assert [each.label for each in page.button if each.label.startswith("Promote")] == ["Promote version 2"]
+
+
+def action(ends: bool) -> None:
+    import streamlit as st
+
+    from movierec_assets.serving.app import asking
+    from movierec_assets.serving.app.client import ApiProblem
+
+    def do() -> None:
+        if ends:
+            raise ApiProblem(409, "Not possible now", "It is of other data; load it (`movierec run`), or use --force.")
+        st.stop()
+
+    asking.confirmed("try", "Try", "It changes things.", do, working="It is tried")
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_change_says_that_it_works_and_can_be_asked_for_once(ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    working: list[str] = []
+
+    def spinner(words: str, **_: object) -> nullcontext[None]:
+        working.append(words)
+        return nullcontext()
+
+    monkeypatch.setattr(st, "spinner", spinner)
+    page = pressed(pressed(AppTest.from_function(action, args=(ends,)).run(), "Try"), "Yes: try")
+    (button,) = page.button
+    assert (button.label, button.disabled) == ("Try", not ends)
+    assert working == ["It is tried"]
+    said = told(page)
+    assert "It changes things." not in said
+    assert ("Nothing was changed." in said) == ends
+    assert "movierec run" not in said
+    assert "--force" not in said
+
+
+def test_the_end_of_loading_is_said(open_page: OpenPage, worker: Worker) -> None:
+    with address_of(worker) as address:
+        key = create_key(Database(worker.settings.databases.ratings), "operator", "day shift")
+        tell_of_versions(worker)
+        page = with_key(open_page("operate", at=address), key)
+        page.session_state[operating._LOADING] = (VERSION, time.monotonic(), False)
+        page = page.run()
+    assert [each.value for each in page.success] == [f"Version {VERSION} is served now."]
+
+
+def test_the_open_part_is_in_the_address(operated: Operated, open_page: OpenPage) -> None:
+    page = with_key(open_page("operate", at=operated.address, part="Alerts"), operated.key)
+    assert page.session_state[PART] == "Alerts"
+    page = part_of(page, "Versions")
+    assert page.query_params["part"] in ("Versions", ["Versions"])
+    page = with_key(open_page("operate", at=operated.address, part="<b>"), operated.key)
+    assert "Refresh" in [each.label for each in page.button]
 
 
 def test_alerts_and_parts_that_are_away_are_told(operated: Operated, open_page: OpenPage) -> None:

@@ -52,7 +52,28 @@ def test_any_title_is_text_on_the_map_the_cards_and_the_buttons(open_page: OpenP
 
 def test_a_film_that_the_model_does_not_know_is_told(open_page: OpenPage, served_api: str) -> None:
     assert "does not know" in words(open_page("similar", at=served_api, movie=str(LAST_MOVIE)))
-    assert "No movie of the catalogue" in words(open_page("similar", at=served_api, movie="999"))
+    said = words(open_page("similar", at=served_api, movie="999"))
+    assert "There is no film 999" in said
+    assert "GET" not in said
+    assert "Search one by its title" in said
+
+
+def test_every_film_of_the_map_is_reached_by_buttons(open_page: OpenPage, served_api: str) -> None:
+    on_map = httpx.get(f"{served_api}/movies/2/map", params={"n": similar.ON_MAP}).json()["movies"]
+    assert len(on_map) > similar.LISTED + 1
+    page = open_page("similar", at=served_api, movie="2")
+    page.session_state["others-2"] = True
+    page = page.run()
+    reached = {str(each.key).rpartition("-")[2] for each in page.button}
+    assert reached == {str(movie["movie_id"]) for movie in on_map[1:]}
+    last = str(on_map[-1]["movie_id"])
+    page.button(key=f"other-2-{last}").click().run()
+    assert page.query_params["movie"] in (last, [last])
+
+
+def test_the_number_of_ratings_is_said_in_words() -> None:
+    assert similar._about({"ratings": 1, "mean_stars": 4.0}) == "1 rating, 4.0 stars on average"
+    assert similar._about({"ratings": 1200, "mean_stars": None}) == "1,200 ratings"
 
 
 def test_a_click_on_the_map_names_a_film() -> None:

@@ -24,6 +24,9 @@ NAMES_OF_STARS = """
 HEIGHTS_OF_CARDS = "[...document.querySelectorAll('[class*=st-key-card-]')].map(each => each.offsetHeight)"
 FOCUSED = """document.activeElement.closest('[role="radiogroup"]')?.dataset.film"""
 """Film of the stars that have the focus."""
+HEADING = "document.querySelector('.mr-heading h1').getBoundingClientRect().top"
+BAR = 60
+"""Height of the bar on top, in pixels: a heading that began higher would be hidden."""
 NOT_OURS = ("list", "listitem")
 """Rules that the menu breaks: between its list and the items, Streamlit puts a `div` with the heading of each group."""
 HEADINGS = "heading-order"
@@ -286,6 +289,7 @@ def find_no_jump_from_charts(visit: Visit, path: str) -> None:
 def see_in_every_way(visit: Visit, entry: Entry) -> None:
     """A page, opened, in every way of `look_in_every_way`."""
     visit.open(path_of(entry))
+    assert visit.page.title() == f"{entry.title} - movierec"
     look_in_every_way(visit, entry.name)
 
 
@@ -302,5 +306,6 @@ def look_in_every_way(visit: Visit, name: str) -> None:
             assert found == [], (name, scheme, size)
             wider = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
             assert wider <= 0, (name, scheme, size)
+            assert visit.page.evaluate(f"{HEADING} + {SCROLLED}") >= BAR, (name, scheme, size)
     visit.page.emulate_media(color_scheme="light")
     visit.page.set_viewport_size({"width": DESK[0], "height": DESK[1]})

@@ -81,9 +81,12 @@ async def recommend_to_user(
     n: ListLength = 10,
     scenario: Annotated[Scenario | None, Query(description="Where the list is shown, for the log.")] = None,
     explain: Annotated[bool, Query(description="Whether each movie has reasons."), TrueOrFalse] = False,
+    shown: Annotated[
+        bool, Query(description="`false` where the user does not see the list: it is not in the log."), TrueOrFalse
+    ] = True,
 ) -> Response:
     """The list of a user, as `POST /recommend` gives it without filters."""
-    body = RecommendBody(user_id=user_id, n=n, scenario=scenario, explain=explain)
+    body = RecommendBody(user_id=user_id, n=n, scenario=scenario, explain=explain, shown=shown)
     return Response(await _list_of(request, body, "path"), media_type="application/json")
 
 

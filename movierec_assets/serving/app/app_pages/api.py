@@ -15,7 +15,7 @@ from movierec_assets.serving.app.client import Answer
 from movierec_assets.serving.app.openapi import Endpoint, Parameter, curl, endpoints
 from movierec_assets.settings import get_settings
 
-LEAD = "Every endpoint with a form that really calls it, the same call for your shell, and the answer with its time."
+LEAD = "Each endpoint with a form that calls it, and the same call for your shell."
 _ROLES = {
     "open": "No key needed",
     "reader": "A reader's key, or none where the API lets this machine read without one",
@@ -23,6 +23,10 @@ _ROLES = {
 }
 _START = "POST /recommend"
 _CALLED = "api_called"
+_SHOWN_TO_SOMEBODY = "shown"
+"""Field or parameter of lists: a list that is tried here is shown to nobody."""
+_LABEL = 36
+"""Height of the label of a field with the room below it, in pixels."""
 _SHOWN = 20_000
 """Characters of an answer that are shown."""
 
@@ -94,7 +98,8 @@ def _value(endpoint: Endpoint, parameter: Parameter) -> Any:
             label, value=None if start is None else kind(start), help=about, key=key, step=kind(1), **limits
         )
     if parameter.kind == "boolean":
-        return _word(st.selectbox(label, ["true", "false"], index=None, help=about, key=key))
+        first = 1 if parameter.name == _SHOWN_TO_SOMEBODY else None
+        return _word(st.selectbox(label, ["true", "false"], index=first, help=about, key=key))
     if parameter.kind == "choice":
         return st.selectbox(label, parameter.choices, index=None, help=about, key=key)
     typed = st.text_input(label, value="" if start is None else str(start), help=about, key=key).strip()
@@ -109,15 +114,24 @@ def _body(endpoint: Endpoint) -> tuple[Any, str]:
     """The body that a person gives, and why it cannot be read."""
     if endpoint.body is None:
         return None, ""
-    # A list that somebody tries here is shown to nobody, so it counts in no figure.
-    tried = {"shown": False} if endpoint.path == "/recommend" else {}
-    example = json.dumps(endpoint.body | tried if tried else endpoint.body, indent=2, ensure_ascii=False)
+    example = json.dumps(_tried(endpoint), indent=2, ensure_ascii=False)
     height = 34 + 25 * min(16, example.count("\n") + 2)
-    typed = st.text_area("Body, as JSON", example, height=height, key=f"body {endpoint.name}")
+    with st.container(height=height + _LABEL, border=False):  # its place has its height before it can be drawn
+        typed = st.text_area("Body, as JSON", example, height=height, key=f"body {endpoint.name}")
     try:
         return json.loads(typed), ""
     except ValueError as error:
         return None, f"The body is no JSON: {error}."
+
+
+def _tried(endpoint: Endpoint) -> Any:
+    """The example of a body, whose lists are shown to nobody, so that they count in no figure."""
+    unseen, body = {_SHOWN_TO_SOMEBODY: False}, endpoint.body
+    if endpoint.path == "/recommend":
+        return body | unseen
+    if endpoint.path == "/recommend/batch":
+        return body | {"requests": [each | unseen for each in body["requests"]]}
+    return body
 
 
 def _show(answer: Answer) -> None:

@@ -53,12 +53,15 @@ def _numbers(document: dict[str, Any], in_the_app: dict[str, int]) -> None:
         (
             "Posted in the app",
             in_the_app["ratings"],
-            f"By {in_the_app['users']:,} people; {in_the_app['today']:,} today. Withdrawals count as well.",
+            f"Every time that a person rated or withdrew: {in_the_app['today']:,} today, by {in_the_app['users']:,} "
+            "people in all. A film that was rated twice counts twice.",
         ),
     )
+    if document["rejected"]:
+        st.markdown("[Rejected rows, with reasons](#rejected)")
     if density:
         st.markdown(
-            f"The ratings fill **{100 * density:.2g} %** of the matrix of users and rated movies: of "
+            f"The ratings fill **{100 * density:.2g}%** of the matrix of users and rated movies: of "
             f"{round(1 / density):,} pairs of a user and a movie, one is rated. The model predicts the others."
         )
 
@@ -202,7 +205,7 @@ def _genres(document: dict[str, Any]) -> None:
 
 
 def _rejected(document: dict[str, Any]) -> None:
-    st.header("Rejected rows", anchor=False)
+    st.header("Rejected rows", anchor="rejected")
     reasons = document["rejected"]
     if not reasons:
         st.markdown("Every row of the files loaded.")

@@ -40,7 +40,7 @@ def _problem(trained: dict[str, Any]) -> None:
         "*sparsity*. It is what makes the problem hard."
     )
     look.numbers(
-        ("People", counts["users"], None),
+        ("People", counts["users"], "Who like a film. Dataset also counts users without a like."),
         ("Films that somebody likes", counts["movies"], None),
         ("Likes", counts["positives"], None),
         ("Cells that are empty", f"{1 - counts['positives'] / pairs:.2%}", None),

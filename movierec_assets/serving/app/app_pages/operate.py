@@ -15,7 +15,8 @@ import streamlit as st
 from movierec_assets.serving.app import asking, champions, jobs, look, operating, session, times
 from movierec_assets.serving.app.client import ApiProblem
 
-PART = "operate_part"
+PART, _PART = "operate_part", "part"
+"""The open part in the session, and in the address."""
 LEAD = "Run jobs, compare versions, change the champion, and see what is wrong. It takes an operator's key."
 
 
@@ -48,12 +49,16 @@ def _parts(key: str, state: Mapping[str, Any]) -> None:
     """The chosen part; the others ask for nothing."""
     parts: dict[str, Callable[[], None]] = {
         "Jobs": lambda: jobs.show_jobs(key),
-        "Versions": lambda: champions.show_versions(key),
+        "Versions": lambda: champions.show_versions(key, state),
         "Alerts": lambda: _alerts(key),
         "Data and backups": lambda: _keeping(state),
     }
-    for tab, show in zip(st.tabs(list(parts), key=PART, on_change="rerun"), parts.values(), strict=True):
+    if PART not in st.session_state and st.query_params.get(_PART) in parts:
+        st.session_state[PART] = st.query_params[_PART]  # as after a reload
+    tabs = st.tabs(list(parts), key=PART, on_change="rerun")
+    for tab, (name, show) in zip(tabs, parts.items(), strict=True):
         if tab.open:
+            st.query_params[_PART] = name
             with tab, look.calm():
                 show()
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from movierec_assets.serving.app import graph, look, times
+from movierec_assets.serving.app import going, graph, look, times
 from movierec_assets.serving.app.dagster import Asset, Check, Dagster, DagsterAway, Pipeline
 from movierec_assets.settings import get_settings
 
@@ -23,15 +23,10 @@ _ABOUT_DECISION = ("als_model", "return_evaluation", "model_evaluation", "champi
 _GRAPH, _DRAWN = "pipeline_graph", "pipeline_drawn"
 
 
-@st.cache_resource(show_spinner=False)
-def _client(address: str, pages: str) -> Dagster:
-    return Dagster(address, pages)
-
-
 def _dagster() -> Dagster:
     """The webserver that the settings name."""
     settings = get_settings()
-    return _client(settings.dagster_address, settings.dagster_pages)
+    return going.webserver(settings.dagster_address, settings.dagster_pages)
 
 
 @dataclass
@@ -139,6 +134,7 @@ def _picture(found: Pipeline, now: datetime) -> None:
         alt=f"Graph of {len(found.assets)} assets{known}. The list below the schedules has all.",
     )
     st.caption("A curve leads from an asset down to what is made from it. A click on a row shows the asset.")
+    st.caption(graph.legend())
     st.link_button("Open the graph in Dagster", _dagster().page_of_graph(), icon=":material/open_in_new:")
 
 

@@ -63,6 +63,10 @@ def _steps(document: dict[str, Any]) -> None:
     rows = [each for each in document["steps"] if each["rows"] is not None]
     drawn = figures.bars(rows, "step", "rows", title="rows", axis=",d")
     first, last = document["steps"][0], document["steps"][-1]
+    st.caption(
+        "The steps up to `loaded` are of the last loading, eligible users are counted when they are refreshed, and the "
+        "likes are those of the training. So a step may have as many rows as the one before, or more."
+    )
     look.chart(
         drawn,
         f"Rows after each step, from {first['rows'] or 0:,} rows that were read to {last['rows']:,} that are scored, "

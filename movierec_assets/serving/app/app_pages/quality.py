@@ -14,6 +14,9 @@ from movierec_assets.serving.app import figures, insights, look, versions
 
 _OWN = "this version"
 _MOMENTS = ("in the sitting", "on return")
+_FITS = ("champion then", "challenger then")
+"""Rankers that are no baselines."""
+_BY_HAND = tuple(versions.OUTCOMES[name] for name in ("manual", "rollback"))
 _METRICS = {
     "ndcg_at_10": "NDCG",
     "map_at_10": "MAP",
@@ -60,10 +63,20 @@ def _latest(known: list[dict[str, Any]]) -> None:
         return
     st.header("The latest decision", anchor="latest")
     last = decisions[0]
+    _decision(last)
+    if last["outcome"] in _BY_HAND:
+        trained = next((each for each in decisions if each["outcome"] not in _BY_HAND), None)
+        if trained is not None:
+            st.markdown("The latest training before that:")
+            _decision(trained)
+    st.caption("A night without new ratings trains nothing and decides nothing; the page Pipeline shows its runs.")
+
+
+def _decision(made: dict[str, str]) -> None:
     st.markdown(
-        f"**Version {last['version']}: {last['outcome']}** ({_time(last['decided'])}, by {look.plain(last['by'])})."
+        f"**Version {made['version']}: {made['outcome']}** ({_time(made['decided'])}, by {look.plain(made['by'])})."
     )
-    look.text(last["reason"])
+    look.text(made["reason"])
 
 
 def _both_moments(scored: dict[str, Any]) -> None:
@@ -99,7 +112,20 @@ def _both_moments(scored: dict[str, Any]) -> None:
         about += f", and for {scored['users_on_return']:,} people in {scored['windows']:,} windows of time on return"
     left_out = f" Left out of data of this size: {', '.join(scored['left_out'])}." if scored["left_out"] else ""
     st.caption(f"{about}.{left_out}")
+    if missing := _not_on_return(scored):
+        st.caption(
+            f"On return this report leaves out {missing}: they would have to be fitted anew for each window. "
+            "`movierec evaluate --protocol time-split` scores them. The README's figures are of that command, with "
+            "other windows and other people, so they differ from these."
+        )
     _lead(scored)
+
+
+def _not_on_return(scored: dict[str, Any]) -> str:
+    """Baselines that are scored in the sitting only, in words; empty where there is none, or nobody returned."""
+    sitting, back = ([row["ranker"] for row in scored["moments"] if row["moment"] == moment] for moment in _MOMENTS)
+    names = [name for name in dict.fromkeys([*sitting, *scored["left_out"]]) if name not in (*back, *_FITS)]
+    return ", ".join(names) if back else ""
 
 
 def _lead(scored: dict[str, Any]) -> None:
@@ -185,16 +211,20 @@ def _history(known: list[dict[str, Any]]) -> None:
         "Every training ends in a decision. A version is promoted when it is better than the champion beyond chance, "
         "or as good and trained on newer data. A night without new ratings trains nothing, and decides nothing."
     )
+    st.caption(
+        "Each version is scored on the likes that were the latest on its day, so figures move with the data too: a "
+        "decision compares two versions on the same likes, and its reason has other figures than the chart. Figures of "
+        "different datasets do not compare at all."
+    )
     prefix = {"In the sitting": "", "On return": "return_"}
     moment = st.segmented_control("Moment", list(prefix), default="In the sitting", key="moment_of_history")
     rows = [row for each in reversed(known) if (row := _of_version(each, prefix[moment or "In the sitting"]))]
     if rows:
         look.chart(
             figures.history(rows),
-            "NDCG at 10 of each version with its 95 % interval; promoted versions are diamonds.",
-        )
-        st.caption(
-            "Each version is scored on the likes that were the latest on its day, so figures move with the data too."
+            "NDCG at 10 of each version with its 95 % interval; promoted versions are diamonds. A line joins versions "
+            "of one dataset.",
+            data=rows,
         )
     decisions = [row | {"decided": _time(row["decided"])} for row in _decisions(known)]
     st.dataframe(
@@ -214,6 +244,7 @@ def _of_version(version: dict[str, Any], prefix: str) -> dict[str, Any] | None:
         return None
     return {
         "version": number,
+        "dataset": versions.dataset_of(version),
         "mean": metrics[name],
         "low": metrics.get(f"{name}_low"),
         "high": metrics.get(f"{name}_high"),
@@ -226,10 +257,12 @@ def _decisions(known: list[dict[str, Any]]) -> list[dict[str, str]]:
     """Decisions about all versions, newest first."""
     # A decision is told of its version and of the champion that it was about.
     found = {each["decision_id"]: each for version in known for each in version["decisions"]}
+    named = {each["version"]: versions.dataset_of(each) for each in known}
     return [
         {
             "decided": each["decided_at"],
             "version": str(each["model_version"]),
+            "dataset": named.get(each["model_version"], "not known any more"),
             "outcome": versions.OUTCOMES.get(each["outcome"], each["outcome"]),
             "reason": each["reason"],
             "by": each["decided_by"],

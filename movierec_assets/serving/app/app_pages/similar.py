@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import altair as alt
@@ -14,6 +15,7 @@ import pandas as pd
 import streamlit as st
 
 from movierec_assets.serving.app import films, kept_list, look, session
+from movierec_assets.serving.app.client import ApiProblem
 
 MOVIE = "movie"
 """Entry of the session state, and part of the URL, with the id of the film."""
@@ -26,7 +28,7 @@ _COLOURS = ("#d1495b", "#4f63d2", "#2a9d8f", "#b7791f", "#8e5bb5", "#3d8fc4", "#
 
 def page() -> None:
     """The page."""
-    with look.page("Similar films", "Films that the same people like. Near on the map means liked by the same people."):
+    with look.page("Similar films", "Films that the same people like: a list, and a map."):
         kept_list.link_back()
         movie_id = _movie()
         _search()
@@ -70,13 +72,23 @@ def _search() -> None:
 
 def _neighbours(movie_id: int) -> None:
     """The film, its map and the list of the nearest."""
-    about = session.cached(f"/movies/{movie_id}")
+    try:
+        about = session.cached(f"/movies/{movie_id}")
+    except ApiProblem as problem:
+        if problem.status != HTTPStatus.NOT_FOUND:
+            raise
+        look.state(f"There is no film {movie_id}.", "Search one by its title.")
+        return
     films.film(about, notes=[(_about(about), "")], level=2)
     drawn = session.cached(f"/movies/{movie_id}/map", {"n": ON_MAP})
     movies = drawn["movies"]
     if not movies:
-        remedy = look.NO_CHAMPION if drawn["model_version"] is None else "Choose another film."
-        raise look.NothingYet(drawn["why_fewer"] or "This film has no neighbours.", remedy)
+        why = drawn["why_fewer"] or ""
+        if drawn["model_version"] is None:
+            remedy = why if "`movierec " in why else f"{why} {look.NO_CHAMPION}".strip()
+            raise look.NothingYet("No film has neighbours while no model is served.", remedy)
+        look.state("This film has no neighbours.", f"{why} Search another film.".strip())
+        return
     chart, near = st.columns([1.7, 1], gap="medium")
     with chart:
         st.header("Map", anchor=False)
@@ -89,13 +101,33 @@ def _neighbours(movie_id: int) -> None:
                 name = f"near-{movie_id}-{movie['movie_id']}"
                 label = look.label("Go on from here", movie["title"])
                 st.button(label, key=name, type="tertiary", on_click=_go_to, args=[movie["movie_id"]])
+    _others(movie_id, movies[LISTED + 1 :])
     version = f"model version {drawn['model_version']}" if drawn["model_version"] else "no model"
     st.caption(f"The match is the cosine of the factors of two films · {version}.")
 
 
+def _others(movie_id: int, movies: Sequence[Mapping[str, Any]]) -> None:
+    """The other films of the map as buttons, which a keyboard reaches; made when somebody opens them."""
+    if not movies:
+        return
+    opened = st.expander(f"The other {len(movies)} films of the map", key=f"others-{movie_id}", on_change="rerun")
+    if not opened.open:
+        return
+    with opened, st.container(horizontal=True):
+        for movie in movies:
+            title = look.plain(films.shortened(films.without_year(movie["title"]), 60))
+            st.button(
+                f"{title} ({movie['year'] or 'no year'}), {movie['similarity']:.0%} match",
+                key=f"other-{movie_id}-{movie['movie_id']}",
+                on_click=_go_to,
+                args=[movie["movie_id"]],
+            )
+
+
 def _about(movie: Mapping[str, Any]) -> str:
     mean = "" if movie["mean_stars"] is None else f", {movie['mean_stars']:.1f} stars on average"
-    return f"{look.grouped(movie['ratings'])} ratings{mean}"
+    ratings = "1 rating" if movie["ratings"] == 1 else f"{look.grouped(movie['ratings'])} ratings"
+    return f"{ratings}{mean}"
 
 
 def _map(movie_id: int, movies: Sequence[Mapping[str, Any]], shares: Sequence[float]) -> None:
@@ -110,7 +142,8 @@ def _map(movie_id: int, movies: Sequence[Mapping[str, Any]], shares: Sequence[fl
     )
     st.caption(
         "Each point is a film; a click goes on from there. The axes have no unit: they are the two directions in which "
-        f"these films differ most, and show {sum(shares):.0%} of how they differ."
+        f"these films differ most, and show {sum(shares):.0%} of how they differ. So a near film may lie far off here: "
+        "the list and the size of a point say how near it is."
     )
     chosen = _chosen(state)
     if chosen is not None and chosen != movie_id:
