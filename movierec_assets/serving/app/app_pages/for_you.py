@@ -250,8 +250,7 @@ def _list(user_id: int, moment: str, wish: dict[str, Any]) -> None:
     if answer["source"] == "popular" and person.is_new(user_id):
         look.state("Rate a film that you like, and this list becomes yours.", "Until then it has the most liked films.")
     elif answer["source"] != "model":
-        why = answer["why_source"] or "There is no model."
-        look.state(why, look.NO_CHAMPION if answer["model_version"] is None else "Popular films are listed.")
+        _without_model(answer)
     badges = _moved(answer)
     if not movies:
         look.state("No film is left.", _in_words_of_people(answer["why_fewer"] or "Take fewer filters."))
@@ -388,6 +387,15 @@ def _foot(answer: Mapping[str, Any], wish: Mapping[str, Any]) -> None:
     st.caption(f"{made} · {version}.{fewer}{best}")
     if not wish["shown"]:
         st.caption("You look at this list only, so it counts in no figure until you rate or hide a film.")
+
+
+def _without_model(answer: dict[str, Any]) -> None:
+    """Say that the list is not the model's, and what goes on or helps."""
+    shown = "the list of the latest run" if answer["source"] == "stored" else "the most liked films"
+    why = answer["why_source"] or ""
+    if answer["model_version"] is None and "`movierec " not in why:
+        why = f"{why} {look.NO_CHAMPION}".strip()
+    look.explain(look.NothingYet(f"The model has no list to give now; this is {shown}.", why))
 
 
 def _in_words_of_people(why_fewer: str) -> str:
