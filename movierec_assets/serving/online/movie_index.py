@@ -61,7 +61,7 @@ class Catalogued:
         return self._rows.of(movie_ids)
 
     def genre_rows(self, names: Iterable[str], field: str) -> list[int]:
-        """Rows of `of_genre` of genres, whatever their case.
+        """Rows of `of_genre` of genres, whatever their case and the spaces around them.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class Catalogued:
         """
         rows = []
         for name in names:
-            row = self._by_name.get(name.casefold())
+            row = self._by_name.get(name.strip().casefold())
             if row is None:
                 raise RequestError(
                     field, f"No movie has the genre {name!r}. Genres: {', '.join(self.genres) or 'none'}."
