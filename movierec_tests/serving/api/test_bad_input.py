@@ -101,6 +101,16 @@ def test_other_routes_with_a_body_refuse_what_is_no_json(client: httpx.Client, p
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    "boost", [{"kind": "newer", "genres": ["Comedy"]}, {"kind": "genre"}, {"kind": "genre", "genres": []}]
+)
+def test_genres_are_of_boosts_by_genre_only(client: httpx.Client, boost: dict[str, Any]) -> None:
+    for path, field in (("/recommend", "body.boost.1.genres"), ("/recommend/batch", "body.requests.0.boost.1.genres")):
+        body = {"boost": [{"kind": "newer", "weight": 1, "genres": []}, {"weight": 1} | boost]}
+        answer = client.post(path, json=body if path == "/recommend" else {"requests": [body]})
+        assert (answer.status_code, field_of(answer)) == (422, field)
+
+
 def test_a_problem_names_the_field_and_repeats_no_value(client: httpx.Client) -> None:
     answer = send(client, b'{"n": 4711, "scenario": "my secret scenario' + b"x" * 100 + b'"}')
     assert answer.status_code == 422
