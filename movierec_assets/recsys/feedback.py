@@ -36,7 +36,7 @@ def share_intervals(shown: IntArray, happened: Sequence[IntArray], people: IntAr
     Returns
     -------
     list of Interval or None
-        One for each of `happened`; None for fewer than `MIN_PEOPLE` people.
+        One for each of `happened`, within 0 and 1; None for fewer than `MIN_PEOPLE` people.
 
     References
     ----------
@@ -52,6 +52,10 @@ def share_intervals(shown: IntArray, happened: Sequence[IntArray], people: IntAr
     found = mean_intervals(columns, confidence=_CONFIDENCE, groups=person)
     tail = ((1 - _CONFIDENCE) / 2) ** (1 / n_people)
     return [
-        Interval(0.0, 0.0, 1 - tail) if each.mean == 0 else Interval(1.0, tail, 1.0) if each.mean == 1 else each
+        Interval(0.0, 0.0, 1 - tail)
+        if each.mean == 0
+        else Interval(1.0, tail, 1.0)
+        if each.mean == 1
+        else Interval(each.mean, max(0.0, each.low), min(1.0, each.high))  # differences from the mean are rounded
         for each in found
     ]

@@ -36,6 +36,14 @@ def test_what_never_or_always_happened_is_not_certain() -> None:
     assert always.low == pytest.approx(1 - never.high)
 
 
+def test_an_interval_of_shares_is_within_0_and_1() -> None:
+    counts = [(people, rare) for people in range(MIN_PEOPLE, MIN_PEOPLE + 20) for rare in (1, 2)]
+    for people, rare in counts:
+        for found in share_intervals(np.ones(2, int), [np.array([1, 0]), np.array([0, 1])], np.array([rare, people])):
+            assert found is not None
+            assert 0 <= found.low < found.mean < found.high <= 1
+
+
 def test_a_few_people_have_no_interval() -> None:
     few = share_intervals(np.array([50]), [np.array([3])], np.array([MIN_PEOPLE - 1]))
     enough = share_intervals(np.array([50]), [np.array([3])], np.array([MIN_PEOPLE]))

@@ -6,6 +6,7 @@ Belongs here: the exception that routes raise, and the answers to every kind of 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -23,6 +24,10 @@ MEDIA_TYPE = "application/problem+json"
 REQUEST_ID = "movierec.request_id"
 """Where the scope of a request has its id."""
 _SHOWN_ERRORS, _SHOWN_CHARACTERS = 20, 200
+UNION_LABEL = re.compile(
+    r"[A-Z].*|.*[\[-].*|any|bool|bytes|date|datetime|decimal|float|int|none|str|time|url|uuid", re.S
+)
+"""How pydantic calls a member of a union in the place of an error; no field of a body has such a name."""
 
 
 class Problem(Exception):  # noqa: N818 - the name of RFC 9457
@@ -102,10 +107,13 @@ def unusable(errors: Sequence[Any], part: str | None = None) -> Problem:
     if any(error["type"] == "json_invalid" for error in errors):
         return not_json()
     within = () if part is None else (part,)
-    listed = errors[:_SHOWN_ERRORS]
-    fields = [{"field": _field((*within, *error["loc"])), "message": _said(error)} for error in listed]
-    first = fields[0]
-    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    said: dict[str, list[str]] = {}  # each member of a union says why it is not the value
+    for error in errors:
+        said.setdefault(_field((*within, *error["loc"]), error["type"]), []).append(_said(error))
+    found = [{"field": field, "message": _either(messages)} for field, messages in said.items()]
+    first = found[0]
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    fields = found[:_SHOWN_ERRORS]
     return Problem(422, "Unusable value", f"{first['field']}: {first['message']}{more}.", errors=fields)
 
 
@@ -153,9 +161,30 @@ def _of_http(error: HTTPException) -> Problem:
     return Problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), headers)
 
 
-def _field(location: Sequence[str | int]) -> str:
-    """A place in a request, as in `body.filters.years.0`."""
-    return shown(".".join(map(str, location)))
+def _field(location: Sequence[str | int], kind: str) -> str:
+    """A place in a request, as in `body.filters.years.0`, without the names of members of unions.
+
+    Parameters
+    ----------
+    location : sequence of str or int
+        The part of the request, the name of a parameter or a field, and what is in it.
+    kind : str
+        Of the error. The last name of an unknown field is the client's, whatever it is.
+    """
+    named = len(location) - 1 if kind == "extra_forbidden" else len(location)
+    return shown(
+        ".".join(
+            str(part)
+            for at, part in enumerate(location)
+            if at < 2 or at >= named or isinstance(part, int) or not UNION_LABEL.fullmatch(part)
+        )
+    )
+
+
+def _either(messages: Sequence[str]) -> str:
+    """What is wrong with a value, when one of several would have to be right."""
+    first, *others = dict.fromkeys(messages)
+    return shown(", or ".join([first, *(f"{other[:1].lower()}{other[1:]}" for other in others)]))
 
 
 def _said(error: Any) -> str:

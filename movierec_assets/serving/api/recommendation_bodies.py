@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from movierec_assets.recsys.moment import ON_RETURN
 from movierec_assets.serving.api.fields import Body, Id, Text
@@ -60,7 +60,19 @@ class BoostBody(Body):
             examples=[0.5],
         ),
     ]
-    genres: Annotated[Genres, Field(description="For `genre`: at least one.")] = ()
+    genres: Annotated[
+        Genres, Field(validate_default=True, description="For `genre`: at least one. The other kinds take none.")
+    ] = ()
+
+    @field_validator("genres")
+    @classmethod
+    def _of_kind(cls, genres: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        kind = info.data.get("kind")  # missing where it is refused itself
+        if kind == "genre" and not genres:
+            raise ValueError("A boost by genre names at least one genre")
+        if kind not in (None, "genre") and genres:
+            raise ValueError(f"A boost of the kind {kind} takes no genres; leave them out, or add a boost by genre")
+        return genres
 
 
 class RecommendBody(Body):

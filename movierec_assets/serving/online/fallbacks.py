@@ -65,7 +65,14 @@ def popular(
         scores=values,
         reasons=_reasons(values, added) if request.explain else None,
         why_source=why,
-        why_fewer=shortfall.why_fewer(request, movies, len(values), seen, taken),
+        why_fewer=shortfall.why_fewer(
+            request,
+            movies,
+            len(values),
+            seen,
+            taken,
+            others=shortfall.UNRATED if model is None else shortfall.UNKNOWN,
+        ),
         notes=(shortfall.NO_DIVERSITY,) if request.diversity and model is None else (),
     )
 

@@ -61,7 +61,7 @@ class Catalogued:
         return self._rows.of(movie_ids)
 
     def genre_rows(self, names: Iterable[str], field: str) -> list[int]:
-        """Rows of `of_genre` of genres, whatever their case.
+        """Rows of `of_genre` of genres, whatever their case and the spaces around them.
 
         Raises
         ------
@@ -70,13 +70,51 @@ class Catalogued:
         """
         rows = []
         for name in names:
-            row = self._by_name.get(name.casefold())
+            row = self._by_name.get(name.strip().casefold())
             if row is None:
                 raise RequestError(
                     field, f"No movie has the genre {name!r}. Genres: {', '.join(self.genres) or 'none'}."
                 )
             rows.append(row)
         return rows
+
+    def passing(self, filters: Filters) -> BoolArray:
+        """Whether each movie passes the filters, shape (n_movies,).
+
+        Raises
+        ------
+        RequestError
+            When a genre does not exist, or the years exclude each other.
+        """
+        if filters.year_from is not None and filters.year_to is not None and filters.year_from > filters.year_to:
+            raise RequestError(
+                "filters.year_from",
+                f"No year is from {filters.year_from} to {filters.year_to}; give the earlier year first.",
+            )
+        years = self.catalogue.years
+        passes: BoolArray = np.ones(len(years), dtype=np.bool_)
+        if filters.genres_any:
+            passes[~self.of_any(filters.genres_any, "filters.genres_any")] = False
+        if filters.genres_none:
+            passes[self.of_any(filters.genres_none, "filters.genres_none")] = False
+        for row in self.genre_rows(filters.genres_all, "filters.genres_all"):
+            passes[~self.of_genre[row]] = False
+        if filters.year_from is not None:
+            passes[years < max(1, filters.year_from)] = False
+        if filters.year_to is not None:
+            passes[(years > filters.year_to) | (years <= 0)] = False
+        return passes
+
+    def of_any(self, genres: Sequence[str], field: str) -> BoolArray:
+        """Whether each movie has at least one of the genres, shape (n_movies,); `field` names them in errors.
+
+        Raises
+        ------
+        RequestError
+            When a genre does not exist.
+        """
+        found: BoolArray = np.logical_or.reduce(self.of_genre[self.genre_rows(genres, field)], axis=0)
+        return found
 
 
 class MovieIndex:
@@ -132,33 +170,10 @@ class MovieIndex:
             return None
         found = self._kept.pop(filters, None)
         if found is None:
-            found = self._find_passing(filters)
+            found = np.flatnonzero(self.catalogued.passing(filters)[self.rows]).astype(np.int32)
             if len(self._kept) >= _KEPT_FILTERS:
                 self._kept.pop(next(iter(self._kept)))  # the one that was not asked for longest
         self._kept[filters] = found
-        return found
-
-    def _find_passing(self, filters: Filters) -> IntArray:
-        if filters.year_from is not None and filters.year_to is not None and filters.year_from > filters.year_to:
-            raise RequestError(
-                "filters.year_from",
-                f"No year is from {filters.year_from} to {filters.year_to}; give the earlier year first.",
-            )
-        passes: BoolArray = np.ones(len(self), dtype=np.bool_)
-        if filters.genres_any:
-            passes[~self._of_any(filters.genres_any, "filters.genres_any")] = False
-        if filters.genres_none:
-            passes[self._of_any(filters.genres_none, "filters.genres_none")] = False
-        for row in self.catalogued.genre_rows(filters.genres_all, "filters.genres_all"):
-            passes[~self.of_genre[row]] = False
-        if filters.year_from is not None:
-            passes[self.years < max(1, filters.year_from)] = False
-        if filters.year_to is not None:
-            passes[(self.years > filters.year_to) | (self.years <= 0)] = False
-        return np.flatnonzero(passes).astype(np.int32)
-
-    def _of_any(self, genres: Sequence[str], field: str) -> BoolArray:
-        found: BoolArray = np.logical_or.reduce(self.of_genre[self.catalogued.genre_rows(genres, field)], axis=0)
         return found
 
     @cached_property
@@ -193,7 +208,7 @@ class MovieIndex:
             return self.obscurity
         if not boost.genres:
             raise RequestError(f"{field}.genres", "A boost by genre names at least one genre.")
-        return self._of_any(boost.genres, f"{field}.genres").astype(np.float32)
+        return self.catalogued.of_any(boost.genres, f"{field}.genres")[self.rows].astype(np.float32)
 
 
 def _standardized(values: Any) -> FloatArray:

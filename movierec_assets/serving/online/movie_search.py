@@ -51,7 +51,7 @@ class MovieSearch:
     def _among(self, genre: str | None, year: int | None) -> BoolArray | None:
         among: BoolArray | None = None
         if genre is not None:
-            (row,) = self.catalogued.genre_rows([genre.strip()], "query.genre")
+            (row,) = self.catalogued.genre_rows([genre], "query.genre")
             among = self.catalogued.of_genre[row]
         if year is not None:
             of_year = self.catalogued.catalogue.years == year

@@ -43,7 +43,8 @@ class Filters:
     Attributes
     ----------
     genres_any, genres_all, genres_none : tuple of str
-        Movies of at least one, of all, of none of these genres; upper and lower case make no difference.
+        Movies of at least one, of all, of none of these genres; upper and lower case and spaces around them make
+        no difference.
     year_from, year_to : int or None
         Both included. Movies without a year pass only where neither is given.
     """

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from typing import Any
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
 
 import httpx
 import pytest
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from movierec_assets.serving.api import body_reading
 from movierec_assets.serving.api.app import create_app
+from movierec_assets.serving.api.problems import unusable
 from movierec_assets.serving.online.snapshot import Snapshot
 from movierec_assets.settings import Settings
 from movierec_tests.databases import own_database
@@ -101,6 +104,79 @@ def test_other_routes_with_a_body_refuse_what_is_no_json(client: httpx.Client, p
         answer = send(client, body, path)
         assert answer.status_code in (400, 401, 422), (path, body[:20], answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("at", [-1, 2**32, "x", 5.5, [], {"latest": 1}, True])
+def test_a_moment_that_cannot_be_used_is_one_error_of_its_field(client: httpx.Client, at: Any) -> None:
+    for path, field in (("/recommend", "body.at"), ("/recommend/batch", "body.requests.0.at")):
+        answer = client.post(path, json={"at": at} if path == "/recommend" else {"requests": [{"at": at}]})
+        assert answer.status_code == 422
+        assert [error["field"] for error in answer.json()["errors"]].count(field) == 1
+        assert field_of(answer) == field
+        assert "'latest' or 'return', or input should be" in answer.json()["errors"][0]["message"]
+
+
+class Inner(BaseModel):
+    """A member of a union."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int
+
+
+class Unions(BaseModel):
+    """Unions of every kind that a body may have."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: (
+        Annotated[int, Field(ge=0)]
+        | Literal["a", "b"]
+        | Annotated[str, Field(max_length=3)]
+        | bool
+        | float
+        | list[int | Inner]
+        | dict[str, date]
+        | Annotated[datetime, AfterValidator(lambda value: value)]
+        | Inner
+        | None
+    ) = None
+
+
+@pytest.mark.parametrize(
+    ("value", "fields"),
+    [
+        (b"", {"body.value"}),
+        ({"number": "x"}, {"body.value", "body.value.number"}),
+        ([{"number": 5}, {"number": "x"}], {"body.value", "body.value.1", "body.value.1.number"}),
+    ],
+)
+def test_no_field_has_the_name_of_a_member_of_a_union(value: Any, fields: set[str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Unions.model_validate({"value": value}, strict=True)
+    errors = unusable(caught.value.errors(), "body").more["errors"]
+    assert {error["field"] for error in errors} == fields
+    assert len(errors) == len(fields)
+
+
+def test_an_unknown_field_is_named_as_the_client_named_it() -> None:
+    for name in ("int", "Idempotency-Key", "list[int]"):
+        with pytest.raises(ValidationError) as caught:
+            Unions.model_validate({name: 1})
+        assert unusable(caught.value.errors(), "body").more["errors"][0]["field"] == f"body.{name}"
+    with pytest.raises(ValidationError) as caught:
+        Inner.model_validate({"number": 1, "str": 5})
+    assert unusable(caught.value.errors(), "body").more["errors"][0]["field"] == "body.str"
+
+
+@pytest.mark.parametrize(
+    "boost", [{"kind": "newer", "genres": ["Comedy"]}, {"kind": "genre"}, {"kind": "genre", "genres": []}]
+)
+def test_genres_are_of_boosts_by_genre_only(client: httpx.Client, boost: dict[str, Any]) -> None:
+    for path, field in (("/recommend", "body.boost.1.genres"), ("/recommend/batch", "body.requests.0.boost.1.genres")):
+        body = {"boost": [{"kind": "newer", "weight": 1, "genres": []}, {"weight": 1} | boost]}
+        answer = client.post(path, json=body if path == "/recommend" else {"requests": [body]})
+        assert (answer.status_code, field_of(answer)) == (422, field)
 
 
 def test_a_problem_names_the_field_and_repeats_no_value(client: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -119,6 +120,22 @@ def test_an_empty_list_says_why(client: httpx.Client) -> None:
     found = post(client, user_id=5, filters={"year_from": 1800, "year_to": 1801}).json()
     assert found["movies"] == []
     assert "pass the filters" in found["why_fewer"]
+
+
+def test_genres_are_the_same_with_spaces_around_them_and_in_lower_case(client: httpx.Client) -> None:
+    wishes: list[dict[str, Any]] = [
+        {"filters": {"genres_any": ["Comedy"]}},
+        {"filters": {"genres_all": ["Comedy"]}},
+        {"filters": {"genres_none": ["Comedy"]}},
+        {"boost": [{"kind": "genre", "weight": 2, "genres": ["Comedy"]}]},
+    ]
+    for parts in wishes:
+        typed = json.loads(json.dumps(parts).replace("Comedy", " comedy "))
+        assert listed(post(client, user_id=5, **typed)) == listed(post(client, user_id=5, **parts))
+    found, spaced = (client.get("/movies", params={"genre": genre}).json() for genre in ("Comedy", " comedy "))
+    assert found == spaced
+    unknown = post(client, filters={"genres_any": [" "]})
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, "body.filters.genres_any")
 
 
 def test_no_movie_is_twice_in_a_distinct_batch(client: httpx.Client) -> None:

@@ -21,7 +21,7 @@ from movierec_assets.serving.api.app import create_app
 from movierec_assets.serving.api.docs_page import page_of
 from movierec_assets.serving.api.examples import example_of, resolved
 from movierec_assets.serving.api.field_examples import EXAMPLES, needs_example
-from movierec_assets.serving.api.problems import MEDIA_TYPE
+from movierec_assets.serving.api.problems import MEDIA_TYPE, UNION_LABEL
 from movierec_assets.serving.api.worker import Worker
 from movierec_assets.serving.registry_change import Change, ChangeRefusedError, Refusal
 from movierec_assets.settings import PROJECT_ROOT, Settings
@@ -115,6 +115,12 @@ def test_every_number_list_and_text_of_a_body_has_bounds(schema: dict[str, Any])
         if "requestBody" in call:
             found += unbounded(call["requestBody"]["content"]["application/json"]["schema"], name)
     assert not found
+
+
+def test_no_field_is_named_as_a_member_of_a_union_is_in_errors(schema: dict[str, Any]) -> None:
+    fields = {field for body in schema["components"]["schemas"].values() for field in body.get("properties", {})}
+    assert {"user_id", "at"} <= fields
+    assert not [field for field in fields if UNION_LABEL.fullmatch(field)]
 
 
 def test_every_field_of_every_body_has_an_example_that_fits(schema: dict[str, Any]) -> None:

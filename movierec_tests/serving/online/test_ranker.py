@@ -248,7 +248,10 @@ def test_a_user_who_rated_everything_gets_an_empty_list_that_says_so(include_see
     made = world(3)
     answer = Ranker(made.snapshot).answer(Request(user_id=13, include_seen=include_seen, n=12), made.ratings[1])
     assert len(answer.movie_ids) == (12 if include_seen else 0)
-    expected = "12 movies can be recommended; of these, 12 are rated or liked by the user. 0 of 12 are left to list."
+    expected = (
+        "The catalogue has 15 movies; of these, 3 are unknown to the model, 12 are rated or liked by the user. "
+        "0 of 12 are left to list."
+    )
     assert answer.why_fewer == (None if include_seen else expected)
 
 
@@ -263,7 +266,53 @@ def test_an_answer_says_which_filter_left_how_many() -> None:
     few = ranker.answer(
         Request(user_id=33, n=40, filters=Filters(year_to=1995), exclude_ids=(-1, 10**12), include_seen=True), ratings
     )
-    assert few.why_fewer == "30 movies pass the filters. 30 of 40 are left to list."
+    assert (
+        few.why_fewer == "33 movies pass the filters; of these, 3 are unknown to the model. 30 of 40 are left to list."
+    )
+
+
+@pytest.mark.parametrize("genres_all", [(), ("Drama",), ("Drama", "War")])
+@pytest.mark.parametrize("known", [True, False], ids=["model", "no model"])
+@pytest.mark.parametrize("user", range(4))
+def test_each_movie_that_is_not_listed_has_one_reason(genres_all: tuple[str, ...], known: bool, user: int) -> None:
+    made = world(5, movies=25, unknown=9)
+    catalogue, ratings = made.snapshot.catalogue, made.ratings[user]
+    champion = made.snapshot.champion
+    assert champion is not None
+    within = set(champion.recommender.ids.movie_ids.tolist())
+    if not known:
+        within = set(catalogue.movie_ids[catalogue.ratings > 0].tolist())
+    passing = {
+        movie
+        for movie, of_movie in zip(catalogue.movie_ids.tolist(), catalogue.genres, strict=True)
+        if set(genres_all) <= set(of_movie)
+    }
+    ids = sorted(passing)
+    excluded, taken, rated = set(ids[::3]), set(ids[1::3]), set(ratings.movie_ids.tolist())
+    ranker = Ranker(made.snapshot if known else replace(made.snapshot, champion=None, users=None))
+    request = Request(
+        user_id=ratings.user_id, n=100, filters=Filters(genres_all=genres_all), exclude_ids=tuple(excluded)
+    )
+    answer = ranker.answer(request, ratings, taken=taken)
+    counts, left = [], passing
+    for reason, those in (
+        ("unknown to the model" if known else "without a rating in the loaded dataset", passing - within),
+        ("rated or liked by the user", rated),
+        ("excluded by the request", excluded),
+        ("in an earlier list of the batch", taken),
+    ):
+        if n := len(left & those):
+            counts.append(f"{n} {'is' if n == 1 else 'are'} {reason}")
+        left = left - those
+    total = len(passing)
+    among = (
+        f"{total} movie{'s pass' if total != 1 else ' passes'} the filters"
+        if genres_all
+        else f"The catalogue has {total} movies"
+    )
+    of_these = f"; of these, {', '.join(counts)}" if counts else ""
+    assert set(answer.movie_ids) == left
+    assert answer.why_fewer == f"{among}{of_these}. {len(left)} of 100 are left to list."
 
 
 @pytest.mark.parametrize(
