@@ -214,6 +214,9 @@ def test_a_problem_names_the_field_and_repeats_no_value(client: httpx.Client) ->
         ("/movies/abc", 422),
         ("/movies/999", 404),
         ("/health?verbose=1", 422),
+        ("/docs?x=1", 422),
+        ("/openapi.json?x=1", 422),
+        ("/?x=1", 422),
     ],
 )
 def test_an_address_that_cannot_be_used_is_a_problem(client: httpx.Client, path: str, status: int) -> None:
