@@ -63,17 +63,28 @@ class Guard:
         problem = refusal(caller, self._declared, readers_need_keys=self._readers_need_keys)
         if problem is None and caller.user_id is not None:
             problem = _of_another(caller.user_id, scope["path_params"])
-        if problem is None and (scope["query_string"] or "\0" in scope["path"]):
-            problem = _unusable_text(scope, self._parameters)
-        if problem is None and self._takes_body and not _announces_json(scope):
-            problem = Problem(
-                415, "Unknown kind of body", "Send JSON, with the header `Content-Type: application/json`."
-            )
         if problem is not None:
             raise problem
+        require_parameters(scope, self._parameters)
+        if self._takes_body and not _announces_json(scope):
+            raise Problem(415, "Unknown kind of body", "Send JSON, with the header `Content-Type: application/json`.")
         if self._takes_text:
             receive = await read_text(receive)
         await self._app(scope, receive, send)
+
+
+def require_parameters(scope: Scope, known: frozenset[str]) -> None:
+    """Refuse query parameters that an address does not take.
+
+    Raises
+    ------
+    Problem
+        422 for a parameter that is unknown or given twice, and for text that nothing here has.
+    """
+    if scope["query_string"] or "\0" in scope["path"]:
+        problem = _unusable_text(scope, known)
+        if problem is not None:
+            raise problem
 
 
 def query_parameters(route: APIRoute) -> frozenset[str]:

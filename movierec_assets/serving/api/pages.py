@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from movierec_assets.serving.api.docs_page import POLICY, page_of
+from movierec_assets.serving.api.guard import require_parameters
 
 
 def pages(app: FastAPI) -> list[Route]:
@@ -27,14 +28,17 @@ def pages(app: FastAPI) -> list[Route]:
     def page(address: str) -> bytes:
         return page_of(app.openapi(), address).encode()
 
-    async def show_schema(_: Request) -> Response:
+    async def show_schema(request: Request) -> Response:
+        require_parameters(request.scope, frozenset())
         return Response(schema(), media_type="application/json")
 
     async def show_page(request: Request) -> Response:
+        require_parameters(request.scope, frozenset())
         address = str(request.base_url).rstrip("/")
         return Response(page(address), media_type="text/html", headers={"Content-Security-Policy": POLICY})
 
-    async def go_to_page(_: Request) -> Response:
+    async def go_to_page(request: Request) -> Response:
+        require_parameters(request.scope, frozenset())
         return RedirectResponse("/docs")
 
     return [

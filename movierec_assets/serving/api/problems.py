@@ -24,6 +24,7 @@ MEDIA_TYPE = "application/problem+json"
 REQUEST_ID = "movierec.request_id"
 """Where the scope of a request has its id."""
 _SHOWN_ERRORS, _SHOWN_CHARACTERS = 20, 200
+_HALF = re.compile(r"[\ud800-\udfff]")
 UNION_LABEL = re.compile(
     r"[A-Z].*|.*[\[-].*|any|bool|bytes|date|datetime|decimal|float|int|none|str|time|url|uuid", re.S
 )
@@ -104,7 +105,7 @@ def unusable(errors: Sequence[Any], part: str | None = None) -> Problem:
     part : str, optional
         Part of the request that the places of the errors are in, as in `body`.
     """
-    if any(error["type"] == "json_invalid" for error in errors):
+    if any(_unreadable(error) for error in errors):
         return not_json()
     within = () if part is None else (part,)
     said: dict[str, list[str]] = {}  # each member of a union says why it is not the value
@@ -159,6 +160,13 @@ def _of_http(error: HTTPException) -> Problem:
     if error.status_code == 400:
         return not_json()
     return Problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), headers)
+
+
+def _unreadable(error: Any) -> bool:
+    """Whether a body is no JSON, or has half of a surrogate pair in a text or a name: some parsers let it through."""
+    if error["type"] in ("json_invalid", "string_unicode"):
+        return True
+    return any(isinstance(part, str) and _HALF.search(part) for part in error["loc"])
 
 
 def _field(location: Sequence[str | int], kind: str) -> str:

@@ -20,6 +20,8 @@ from movierec_assets.serving.api.body_reading import read_body
 from movierec_assets.serving.api.problems import unusable
 
 _JSON = (b"content-type", b"application/json")
+_NO_BODY = [{"type": "missing", "loc": ("body",), "msg": "Field required"}]
+"""What FastAPI says of a body that is missing."""
 
 
 class ReadyRoute(APIRoute):
@@ -38,8 +40,11 @@ class ReadyRoute(APIRoute):
         self.app = self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sent = await read_body(receive)
+        if not sent:
+            raise unusable(_NO_BODY)
         try:
-            body = self._model.model_validate_json(await read_body(receive))
+            body = self._model.model_validate_json(sent)
         except ValidationError as error:
             raise unusable(error.errors(include_url=False, include_input=False), "body") from None
         content = await self._endpoint(Request(scope, receive), body)

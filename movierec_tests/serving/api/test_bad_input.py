@@ -57,7 +57,7 @@ def field_of(answer: httpx.Response) -> str:
         ('{"user_id": 5}'.encode("utf-16"), 400),
         (b'{"scenario": "a\\u0000b"}', 422),
         (b'{"user_id": 5', 400),
-        (b"", 400),
+        (b"", 422),
         (b"[]", 422),
         (b"null", 422),
         (b'"text"', 422),
@@ -179,6 +179,24 @@ def test_genres_are_of_boosts_by_genre_only(client: httpx.Client, boost: dict[st
         assert (answer.status_code, field_of(answer)) == (422, field)
 
 
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"", 422), (b"null", 422), (b" ", 400), (b'{"\\ud800": 1}', 400), (b'{"x": 1}', 422)]
+)
+def test_the_same_broken_body_gets_the_same_status_everywhere(client: httpx.Client, body: bytes, status: int) -> None:
+    for path in ("/recommend", "/recommend/batch", "/ratings", "/events"):
+        answer = send(client, body, path)
+        assert answer.status_code == status, (path, answer.text)
+        if not body:
+            assert answer.json()["errors"] == [{"field": "body", "message": "Field required"}]
+
+
+def test_half_of_a_surrogate_pair_in_a_text_is_unreadable_everywhere(client: httpx.Client) -> None:
+    name = "00000000-0000-7000-8000-00000000000\ud800"
+    events = {"events": [{"recommendation_id": name, "movie_id": 1, "kind": "click"}]}
+    for path, body in (("/recommend", {"scenario": "\ud800"}), ("/events", events)):
+        assert send(client, json.dumps(body).encode(), path).status_code == 400, path
+
+
 def test_a_problem_names_the_field_and_repeats_no_value(client: httpx.Client) -> None:
     answer = send(client, b'{"n": 4711, "scenario": "my secret scenario' + b"x" * 100 + b'"}')
     assert answer.status_code == 422
@@ -216,6 +234,9 @@ def test_a_problem_names_the_field_and_repeats_no_value(client: httpx.Client) ->
         ("/movies/abc", 422),
         ("/movies/999", 404),
         ("/health?verbose=1", 422),
+        ("/docs?x=1", 422),
+        ("/openapi.json?x=1", 422),
+        ("/?x=1", 422),
     ],
 )
 def test_an_address_that_cannot_be_used_is_a_problem(client: httpx.Client, path: str, status: int) -> None:

@@ -55,6 +55,14 @@ def test_a_rating_counts_at_once_and_the_latest_one_wins(client: httpx.Client) -
     assert _current(client) == before | {MOVIE: 1.0}
 
 
+def test_stars_are_read_as_a_double_before_they_are_checked(client: httpx.Client) -> None:
+    for digits, status in (("4.999999999999999999", 201), ("4.999999999999999", 422)):
+        body = f'{{"user_id": {USER}, "movie_id": {MOVIE}, "stars": {digits}}}'
+        answer = client.post("/ratings", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == status
+        assert status != 201 or answer.json()["stars"] == 5.0
+
+
 def test_the_same_stars_again_count_once(client: httpx.Client, database: Database) -> None:
     first = _post(client).json()
     assert _post(client).json() == first | {"added": False}

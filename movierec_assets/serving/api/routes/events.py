@@ -82,7 +82,13 @@ class RefusedEvent(BaseModel):
 class AcceptedEvents(BaseModel):
     """How many events will be written, and which will not."""
 
-    accepted: Annotated[int, Field(description="Number of events that will be written.", examples=[2])]
+    accepted: Annotated[
+        int,
+        Field(
+            description="Number of events that will be written; those of users who are erased by then are not kept.",
+            examples=[2],
+        ),
+    ]
     refused: Annotated[list[RefusedEvent], Field(description="Events that do not count, one by one.")]
 
 

@@ -34,7 +34,7 @@ Stars = Annotated[
         ge=0.5,
         le=5,
         json_schema_extra={"multipleOf": 0.5},
-        description="0.5 to 5.0 in steps of 0.5.",
+        description="0.5 to 5.0 in steps of 0.5, read as a double: digits after the 15th may be rounded away.",
         examples=[4.5],
     ),
     AfterValidator(_half_stars),
