@@ -205,9 +205,10 @@ class TitleIndex:
         # An error spoils up to three trigrams, which may be all that a short title has.
         groups = [self._candidates(form, among), self._of_its_length(form, among)]
         names = np.concatenate(groups)
-        errors = np.concatenate([self._texts.errors(form, group) for group in groups])
+        most = MOST_ERRORS * len(form)
+        errors = np.concatenate([self._texts.errors(form, group, most) for group in groups])
         errors = errors + np.where(self._other[names], _OTHER_TITLE, 0.0)
-        near = errors <= MOST_ERRORS * len(form)
+        near = errors <= most
         movies, errors = self._movie_of[names[near]], errors[near]
         if year is not None:
             errors = errors + np.where(self._years[movies] == year, 0.0, _OTHER_YEAR)

@@ -10,6 +10,7 @@ Sellers (1980), The theory and computation of evolutionary distances: pattern re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,7 +57,7 @@ class Texts:
         lengths = np.array([min(len(text), MAX_LETTERS) for text in texts], dtype=np.int64)
         return cls(letters.reshape(len(texts), MAX_LETTERS), lengths)
 
-    def errors(self, query: str, chosen: IntArray) -> FloatArray:
+    def errors(self, query: str, chosen: IntArray, most: float = MAX_LETTERS) -> FloatArray:
         """Errors between a query and each chosen text: letters left out, added, replaced, or swapped with the next.
 
         Parameters
@@ -64,6 +65,8 @@ class Texts:
         query : str
             Words with one space between them.
         chosen : int array, shape (m,)
+        most : float
+            Texts with more errors may be given a higher number than theirs; it takes less time.
 
         Returns
         -------
@@ -73,7 +76,7 @@ class Texts:
         if len(chosen) == 0:
             return np.empty(0, np.float32)
         lengths = self.lengths[chosen]
-        compared = _Compared(self.letters[chosen, : int(lengths.max())].T, lengths)
+        compared = _Compared(self.letters[chosen, : int(lengths.max())].T, lengths, math.ceil(most))
         query = query[:MAX_LETTERS]
         least = compared.least(query)
         words = query.split()
@@ -91,9 +94,12 @@ class _Compared:
     ----------
     letters : uint32 array, shape (width, m)
     lengths : int array, shape (m,)
+    longest_gap : int
+        Letters of a text in a row that the query may leave out.
     """
 
-    def __init__(self, letters: npt.NDArray[np.uint32], lengths: IntArray) -> None:
+    def __init__(self, letters: npt.NDArray[np.uint32], lengths: IntArray, longest_gap: int) -> None:
+        self._longest_gap = longest_gap
         self._letters = np.ascontiguousarray(letters)
         self._lengths = lengths
         self._place = np.arange(len(letters) + 1, dtype=np.int16)[:, None]
@@ -107,7 +113,7 @@ class _Compared:
         start, end = self._in_order if in_order else self._anywhere
         # Row i has the errors of the first i letters of the query up to each place of the text, less the place: then
         # letters that only the text has cost nothing more, and a running minimum covers them.
-        row = _running_minimum(start - self._place * _UNIT)
+        row = _running_minimum(start - self._place * _UNIT, self._longest_gap)
         earlier, saved_before = row, None
         for letter in query:
             following = row + _UNIT
@@ -116,7 +122,7 @@ class _Compared:
             if saved_before is not None:
                 swapped = np.minimum(saved[:-1], saved_before[1:])
                 np.minimum(following[2:], earlier[:-2] + (_FAR - _UNIT) - swapped * _FAR_OF_UNIT, out=following[2:])
-            earlier, row, saved_before = row, _running_minimum(following), saved
+            earlier, row, saved_before = row, _running_minimum(following, self._longest_gap), saved
         least: FloatArray = (row + self._place * _UNIT + end).min(axis=0) / np.float32(_UNIT)
         return least
 
@@ -156,10 +162,13 @@ class _Compared:
         return start.astype(np.int16), end.astype(np.int16)
 
 
-def _running_minimum(rows: Small) -> Small:
-    """The least of each row and all rows before it: faster than `np.minimum.accumulate` where rows are long."""
+def _running_minimum(rows: Small, reach: int) -> Small:
+    """The least of each row and of `reach` rows before it at least, perhaps of more.
+
+    Faster than `np.minimum.accumulate` where rows are long.
+    """
     step = 1
-    while step < len(rows):
+    while step <= reach and step < len(rows):
         wider = np.empty_like(rows)
         wider[:step] = rows[:step]
         np.minimum(rows[step:], rows[:-step], out=wider[step:])

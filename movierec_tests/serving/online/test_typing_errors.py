@@ -59,10 +59,14 @@ def expected(query: str, text: str) -> float:
     return errors
 
 
-@given(texts, st.lists(texts, min_size=1, max_size=6))
-def test_errors_are_those_of_the_plain_implementation(query: str, titles: list[str]) -> None:
-    found = Texts.of(titles).errors(query, np.arange(len(titles)))
-    assert found.tolist() == pytest.approx([expected(query, title) for title in titles], abs=1e-4)
+@given(texts, st.lists(texts, min_size=1, max_size=6), st.floats(0.0, 10.0))
+def test_errors_are_those_of_the_plain_implementation(query: str, titles: list[str], most: float) -> None:
+    index, everything = Texts.of(titles), np.arange(len(titles))
+    wanted = np.array([expected(query, title) for title in titles])
+    assert index.errors(query, everything).tolist() == pytest.approx(wanted.tolist(), abs=1e-4)
+    limited = index.errors(query, everything, most)
+    assert limited[wanted <= most].tolist() == pytest.approx(wanted[wanted <= most].tolist(), abs=1e-4)
+    assert (limited >= wanted - 1e-4).all()
 
 
 def test_only_chosen_texts_are_compared_in_their_order() -> None:
