@@ -89,7 +89,7 @@ class SimilarMovies(BaseModel):
     movies: list[SimilarMovie]
 
 
-@router.get("/movies", **READER)
+@router.get("/movies", response_model=FoundMovies, **READER)
 async def search_movies(
     request: Request,
     query: Typed = None,
@@ -97,7 +97,7 @@ async def search_movies(
     year: Year = None,
     n: ListLength = 20,
     offset: Offset = 0,
-) -> FoundMovies:
+) -> Response:
     """Movies by title, genre and year.
 
     With a query the most similar titles are first, and the most rated among equals; without one the most rated movies.
@@ -110,11 +110,12 @@ async def search_movies(
     except RequestError as error:
         raise out_of_range(error.field, str(error)) from None
     more = offset + n < len(found)
-    return FoundMovies(
-        total=len(found),
-        next_offset=offset + n if more else None,
-        movies=[FoundMovie(**_shown(catalogued, row)) for row in found[offset : offset + n].tolist()],
-    )
+    page = {
+        "total": len(found),
+        "next_offset": offset + n if more else None,
+        "movies": [_shown(catalogued, row) for row in found[offset : offset + n].tolist()],
+    }
+    return Response(orjson.dumps(page), media_type="application/json")
 
 
 @router.get("/movies/{movie_id}", **READER)
