@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 import pytest
 
@@ -24,9 +26,11 @@ ODD_ROW = 'x,<img src=x onerror=alert(1)>,"**4.0**,1'
 
 
 @pytest.fixture(scope="module")
-def filled(worker: Worker, served_api: str) -> str:
-    """The module's API, with both documents of its data and titles and a rejected row that are no plain text."""
+def filled(worker: Worker, served_api: str) -> Iterator[str]:
+    """The API, with both documents of its data, and for this module titles and a rejected row that are no plain text."""
     database = Database(worker.settings.databases.ratings)
+    query = f"SELECT title, movie_id FROM {SCHEMA}.movies WHERE movie_id = ANY (%s)"
+    plain = database.rows(query, [list(ODD)])
     with database.transaction() as cursor:
         for movie, title in ODD.items():
             cursor.execute(f"UPDATE {SCHEMA}.movies SET title = %s WHERE movie_id = %s", [title, movie])
@@ -35,7 +39,10 @@ def filled(worker: Worker, served_api: str) -> str:
             [ODD_ROW, "wrong number of fields: expected 4 fields, found 3"],
         )
     tell_of_data(database)
-    return served_api
+    yield served_api
+    with database.transaction() as cursor:
+        cursor.execute(f"DELETE FROM {SCHEMA}.rejected_ratings WHERE raw_text = %s", [ODD_ROW])
+        cursor.executemany(f"UPDATE {SCHEMA}.movies SET title = %s WHERE movie_id = %s", plain)
 
 
 def test_the_dataset_is_shown_in_numbers_and_charts_with_their_data(open_page: OpenPage, filled: str) -> None:

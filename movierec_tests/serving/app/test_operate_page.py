@@ -310,7 +310,7 @@ def test_a_change_says_that_it_works_and_can_be_asked_for_once(ends: bool, monke
 
 
 def test_the_end_of_loading_is_said(open_page: OpenPage, worker: Worker) -> None:
-    with address_of(worker) as address:
+    with address_of(worker_with(worker.settings, worker.current.snapshot)) as address:
         key = create_key(Database(worker.settings.databases.ratings), "operator", "day shift")
         tell_of_versions(worker)
         page = with_key(open_page("operate", at=address), key)
