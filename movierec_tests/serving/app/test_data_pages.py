@@ -27,7 +27,7 @@ ODD_ROW = 'x,<img src=x onerror=alert(1)>,"**4.0**,1'
 
 @pytest.fixture(scope="module")
 def filled(worker: Worker, served_api: str) -> Iterator[str]:
-    """The API, with both documents of its data, and for this module titles and a rejected row that are no plain text."""
+    """The API with both documents of its data; in this module titles and a rejected row are no plain text."""
     database = Database(worker.settings.databases.ratings)
     query = f"SELECT title, movie_id FROM {SCHEMA}.movies WHERE movie_id = ANY (%s)"
     plain = database.rows(query, [list(ODD)])
