@@ -5,9 +5,11 @@ Belongs here: opening and keeping it, replacing it when the server closed it, an
 
 from __future__ import annotations
 
+import os
 import select
+import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 import psycopg2
@@ -16,6 +18,11 @@ from psycopg2.extensions import POLL_OK, POLL_WRITE
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
+
+
+class NoAnswerError(psycopg2.OperationalError):
+    """A server says nothing, not even that it refuses."""
+
 
 _CONNECT_SECONDS = 2
 """The shortest time that libpq takes for a limit."""
@@ -79,7 +86,7 @@ def _wait(connection: Connection) -> None:
     until = monotonic() + _CONNECT_SECONDS
     while (state := connection.poll()) != POLL_OK:
         if not _is_ready(connection, select.POLLOUT if state == POLL_WRITE else select.POLLIN, until - monotonic()):
-            raise psycopg2.OperationalError(f"no answer for {_CONNECT_SECONDS} s")
+            raise NoAnswerError(f"no answer for {_CONNECT_SECONDS} s")
 
 
 def _is_ready(connection: Connection, event: int, seconds: float) -> bool:
@@ -157,6 +164,13 @@ class KeptDatabase(Database):
         if self._kept is not None:
             self._kept.close()
             self._kept = None
+
+    def interrupt(self) -> None:
+        """End the kept connection from another thread: a statement that waits for the server fails."""
+        kept = self._kept
+        if kept is not None and not kept.closed:
+            with suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(kept.fileno())) as other:
+                other.shutdown(socket.SHUT_RDWR)
 
     def _connection(self) -> Connection:
         if self._kept is None or is_closed(self._kept):

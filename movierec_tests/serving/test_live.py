@@ -340,33 +340,69 @@ def test_reads_work_again_when_the_database_is_back(rated: Database) -> None:
     _run(main())
 
 
-def test_nobody_waits_for_a_query_of_a_silent_database(rated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "SILENT_SECONDS", 0.2)
-    monkeypatch.setattr(kept_connection, "_CONNECT_SECONDS", int(PATIENCE))  # a busy machine is not silent
+def _pid_of(database: Database) -> int:
+    return int(database.scalar("SELECT pg_backend_pid()"))
 
-    def pid_of(database: Database) -> int:
-        return int(database.scalar("SELECT pg_backend_pid()"))
+
+def test_nobody_waits_for_a_query_of_a_silent_database(
+    rated: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(queries, "SILENT_SECONDS", 0.2)
 
     async def main() -> None:
         async with ThreadedQueries(rated, threads=1) as threaded:
-            slow = await threaded.run(lambda database: database.rows("SELECT 1 FROM pg_sleep(1)"))
-            assert slow == [(1,)], "a database that answers others is waited for"
-            pid = await threaded.run(pid_of)
-            _allow_connections(rated, allowed=None)
-            os.kill(pid, signal.SIGSTOP)
-            try:
-                for _ in range(3):
-                    with pytest.raises(DatabaseUnavailableError):
-                        await threaded.run(pid_of)
-            finally:
-                os.kill(pid, signal.SIGCONT)
-                _allow_connections(rated, allowed=True)
+            pid = await threaded.run(_pid_of)
+            with socket.create_server(("127.0.0.1", 0)) as says_nothing:
+                silent = Database(f"postgresql://u:p@127.0.0.1:{says_nothing.getsockname()[1]}/any")
+                monkeypatch.setattr(threaded, "_database_of_look", silent)  # as if the whole server stood still
+                os.kill(pid, signal.SIGSTOP)
+                try:
+                    for _ in range(3):
+                        with pytest.raises(DatabaseUnavailableError, match="no answer"):
+                            await threaded.run(_pid_of)
+                finally:
+                    os.kill(pid, signal.SIGCONT)
+                    monkeypatch.undo()
             while True:
                 try:
-                    assert await threaded.run(pid_of) == pid
+                    assert await threaded.run(_pid_of) != pid, "the thread did not wait for the old connection"
                     break
                 except DatabaseUnavailableError:
                     await asyncio.sleep(0.02)
+
+    _run(main())
+    assert not caplog.records
+
+
+def test_a_query_waits_where_new_connections_are_refused_and_ends_where_its_own_is_silent(
+    rated: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(kept_connection, "_CONNECT_SECONDS", int(PATIENCE))  # a busy machine is not silent
+
+    async def main() -> None:
+        async with ThreadedQueries(rated, threads=1) as threaded:
+            pid = await threaded.run(_pid_of)
+            _allow_connections(rated, allowed=None)
+            assert await threaded.run(lambda database: database.rows("SELECT 1 FROM pg_sleep(1)")) == [(1,)]
+            _allow_connections(rated, allowed=True)
+            monkeypatch.setattr(threaded, "_statement_seconds", 0.2)
+            stopped = [pid]
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                with pytest.raises(DatabaseUnavailableError, match="gave no answer for"):
+                    await threaded.run(_pid_of)
+                monkeypatch.setattr(threaded, "_statement_seconds", PATIENCE)
+                stopped.append(await threaded.run(_pid_of))
+                assert stopped[1] != pid, "the thread does not wait for the silent connection"
+                os.kill(stopped[1], signal.SIGSTOP)
+                stuck = asyncio.ensure_future(threaded.run(_pid_of))
+                await asyncio.sleep(0.5)
+                stuck.cancel()
+                threaded.close()  # which does not wait for it either
+            finally:
+                for each in stopped:
+                    os.kill(each, signal.SIGCONT)
 
     _run(main())
 

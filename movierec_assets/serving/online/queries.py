@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
 from movierec_assets.tables.database import Database, DatabaseUnavailableError
-from movierec_assets.tables.kept_connection import KeptDatabase, open_asynchronous
+from movierec_assets.tables.kept_connection import KeptDatabase, NoAnswerError, open_asynchronous
 
 _Result = TypeVar("_Result")
 
@@ -23,6 +23,8 @@ SILENT_SECONDS = 1.0
 """A query that is not answered for so long may be slow, or wait: then a new connection tells whether the database is
 silent. The time limit of statements is the server's own, which does not hold while the server stands still."""
 _AGAIN_SECONDS = 0.5
+_LIMITS = 3
+"""Time limits of statements that a function may take in all; a connection that is silent alone ends after that."""
 
 
 class ThreadedQueries:
@@ -59,11 +61,13 @@ class ThreadedQueries:
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
-        """End the threads after the queries that they run; those that a silent database does not answer are left."""
-        self._threads.shutdown(wait=self._silent is None, cancel_futures=True)
-        if self._silent is None:
-            for database in self._opened:
-                database.close()
+        """End the threads; queries that still run fail."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for database in self._opened:
+            database.interrupt()
+        self._threads.shutdown()
+        for database in self._opened:
+            database.close()
 
     async def run(self, query: Callable[[Database], _Result]) -> _Result:
         """The result of a function of the database.
@@ -76,19 +80,37 @@ class ThreadedQueries:
         """
         if self._silent is not None:
             raise DatabaseUnavailableError(self._silent)
-        running = asyncio.get_running_loop().run_in_executor(self._threads, lambda: query(self._database()))
+        loop = asyncio.get_running_loop()
+        used: list[KeptDatabase] = []
+
+        def work() -> _Result:
+            used.append(self._database())
+            return query(used[0])
+
+        running = loop.run_in_executor(self._threads, work)
+        running.add_done_callback(_taken)
+        until = loop.time() + _LIMITS * self._statement_seconds
         try:
             while not (await asyncio.wait({running}, timeout=SILENT_SECONDS))[0]:
-                await self._answers()
+                if loop.time() > until:
+                    raise DatabaseUnavailableError(
+                        f"The ratings database gave no answer for {_LIMITS * self._statement_seconds:g} s. Try again."
+                    )
+                try:
+                    await self._answers()
+                except DatabaseUnavailableError:
+                    if not running.done():
+                        raise
             return running.result()
         finally:
             if not running.done():
-                running.add_done_callback(_taken)
                 running.cancel()
+                for database in used:
+                    database.interrupt()
 
     async def _answers(self) -> None:
         """Look whether the database answers a new connection; all who wait look together."""
-        if self._watch is None:
+        if self._watch is None or self._watch.done():
             self._looked.clear()
             self._watch = asyncio.create_task(self._until_it_answers())
         await self._looked.wait()
@@ -100,15 +122,18 @@ class ThreadedQueries:
             try:
                 await asyncio.to_thread(_connect, self._database_of_look)
             except DatabaseUnavailableError as error:
-                self._silent = str(error)
+                # A server that refuses a connection, because it has too many, is not silent.
+                self._silent = str(error) if isinstance(error.__cause__, NoAnswerError) else None
             else:
-                self._silent = self._watch = None
-            self._looked.set()
+                self._silent = None
+            finally:
+                self._looked.set()
             if self._silent is None:
+                self._watch = None
                 return
             await asyncio.sleep(_AGAIN_SECONDS)
 
-    def _database(self) -> Database:
+    def _database(self) -> KeptDatabase:
         """The database with this thread's connection."""
         found: KeptDatabase | None = getattr(self._own, "database", None)
         if found is None:
@@ -123,6 +148,6 @@ def _connect(database: Database) -> None:
 
 
 def _taken(running: asyncio.Future[Any]) -> None:
-    """Nobody waits for a result any more, nor for an error."""
+    """An error is known, also where nobody waits for it any more."""
     if not running.cancelled():
         running.exception()
