@@ -24,6 +24,7 @@ from movierec_assets.recsys.interactions import FloatArray, IntArray
 MAX_LETTERS = 60
 """Letters of a text that are compared."""
 
+_KINDS = 32
 _UNIT = np.int16(20)
 """One error; distances are counted in small integers."""
 LATER_START, WORDS_LEFT, WITHIN_WORD, OTHER_ORDER = 0.5, 0.25, 0.6, 0.5
@@ -44,10 +45,13 @@ class Texts:
     letters : uint32 array, shape (n, MAX_LETTERS)
         Padded with 0.
     lengths : int64 array, shape (n,)
+    counts : int8 array, shape (n, _KINDS)
+        Letters of each kind; letters whose numbers are alike modulo `_KINDS` are of one kind.
     """
 
     letters: npt.NDArray[np.uint32]
     lengths: IntArray
+    counts: npt.NDArray[np.int8]
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Self:
@@ -55,7 +59,11 @@ class Texts:
         padded = "".join(text[:MAX_LETTERS].ljust(MAX_LETTERS, "\0") for text in texts)
         letters = np.frombuffer(padded.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
         lengths = np.array([min(len(text), MAX_LETTERS) for text in texts], dtype=np.int64)
-        return cls(letters.reshape(len(texts), MAX_LETTERS), lengths)
+        kinds = np.repeat(np.arange(len(texts)) * _KINDS, MAX_LETTERS) + letters % _KINDS
+        counts = np.bincount(kinds[letters != 0], minlength=len(texts) * _KINDS)
+        return cls(
+            letters.reshape(len(texts), MAX_LETTERS), lengths, counts.reshape(len(texts), _KINDS).astype(np.int8)
+        )
 
     def errors(self, query: str, chosen: IntArray, most: float = MAX_LETTERS) -> FloatArray:
         """Errors between a query and each chosen text: letters left out, added, replaced, or swapped with the next.
@@ -66,18 +74,34 @@ class Texts:
             Words with one space between them.
         chosen : int array, shape (m,)
         most : float
-            Texts with more errors may be given a higher number than theirs; it takes less time.
+            Texts with more errors may be given a higher number than theirs, or infinity; it takes less time.
 
         Returns
         -------
         float array, shape (m,)
             0 where they are equal. A query that is a part of the text has less than one error.
         """
-        if len(chosen) == 0:
-            return np.empty(0, np.float32)
+        query = query[:MAX_LETTERS]
+        possible = self._missing(query, chosen) <= most
+        found = np.full(len(chosen), np.inf, np.float32)
+        if possible.any():
+            found[possible] = self._least(query, chosen[possible], most)
+        return found
+
+    def _missing(self, query: str, chosen: IntArray) -> IntArray:
+        """Letters of each word that a text has not, or not so often, shape (m,): each is an error at least."""
+        counts = self.counts[chosen]
+        missing = np.zeros(len(chosen), np.int64)
+        for word in query.split():
+            letters = np.frombuffer(word.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+            wanted = np.bincount(letters % _KINDS, minlength=_KINDS).astype(np.int8)
+            kinds = np.flatnonzero(wanted)
+            missing += np.maximum(wanted[kinds] - counts[:, kinds], 0).sum(axis=1)
+        return missing
+
+    def _least(self, query: str, chosen: IntArray, most: float) -> FloatArray:
         lengths = self.lengths[chosen]
         compared = _Compared(self.letters[chosen, : int(lengths.max())].T, lengths, math.ceil(most))
-        query = query[:MAX_LETTERS]
         least = compared.least(query)
         words = query.split()
         if len(words) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from movierec_assets.serving.online.typing_errors import (
@@ -59,6 +59,7 @@ def expected(query: str, text: str) -> float:
     return errors
 
 
+@example("ab ab", ["b ab"], 1.0)  # two words of the query may be found in one of the text
 @given(texts, st.lists(texts, min_size=1, max_size=6), st.floats(0.0, 10.0))
 def test_errors_are_those_of_the_plain_implementation(query: str, titles: list[str], most: float) -> None:
     index, everything = Texts.of(titles), np.arange(len(titles))
