@@ -17,10 +17,12 @@ from numpy.random import Generator
 from movierec_assets.recsys.errors import RecsysError
 from movierec_assets.recsys.recipe import ConfidenceKind, Recipe, without_signal
 
+RATIO = "regularization_ratio"
+"""What is drawn in place of the regularization: its ratio to alpha."""
 _CHOICES = ("confidence", "factors", "next_movie_window", "next_movie_decay")
 _LOG_RANGES = (
     "alpha",
-    "regularization_ratio",
+    RATIO,
     "fold_in_floor",
     "fold_in_boost",
     "fold_in_tau",
@@ -28,7 +30,6 @@ _LOG_RANGES = (
     "next_movie_tau",
     "next_movie_fade_hours",
 )
-RATIO = "regularization_ratio"
 _STEPS = {"next_movie_out_exponent": 0.1, "next_movie_in_exponent": 0.1, "next_movie_weight": 0.1}
 """Ranges that may start at 0, and the distance between the values that are drawn."""
 

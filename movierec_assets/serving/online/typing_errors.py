@@ -25,6 +25,7 @@ MAX_LETTERS = 60
 """Letters of a text that are compared."""
 
 _KINDS = 32
+"""Letters are counted in so many kinds; a kind of several letters leaves a text possible that is not."""
 _UNIT = np.int16(20)
 """One error; distances are counted in small integers."""
 LATER_START, WORDS_LEFT, WITHIN_WORD, OTHER_ORDER = 0.5, 0.25, 0.6, 0.5
